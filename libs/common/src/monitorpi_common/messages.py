@@ -1,0 +1,592 @@
+"""The contract: every message MonitorPi puts on the bus, with how it is delivered.
+
+Theory of operation. A message class is a frozen pydantic model that names the service that
+writes it, the kind level of its topic and its delivery. A core makes messages and hands them
+out as :class:`Publication`; site and service of the topic are added by the shell, so that a core
+cannot write under another service's name. JSON Schemas, the AsyncAPI document, the topic table of
+the docs and the examples are generated from this file, and a test fails when they drift.
+
+Units stand in the names (``_ms``, ``_s``, ``_bytes``, ``_bps``, ``_ratio``), ``_total`` marks a
+counter, times are UTC RFC 3339 with milliseconds. Within version 1 only additions are made, and a
+reader ignores what it does not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    StringConstraints,
+)
+
+# --- words ------------------------------------------------------------------------------------
+
+CLASSES: Final = (
+    "broadcast",
+    "multicast",
+    "arp",
+    "icmp",
+    "icmp_echo",
+    "igmp",
+    "dhcp",
+    "dns",
+    "mdns",
+    "syn",
+    "syn_ack",
+    "rst",
+    "fin",
+    "http",
+    "https",
+    "tcp",
+    "udp",
+    "ipv4",
+    "ipv6",
+    "vlan",
+    "fragment",
+    "malformed",
+)
+"""The count classes, in the order of the docs. They overlap: an ARP request is also broadcast."""
+
+FLOOD_CLASSES: Final = ("syn", "icmp_echo")
+"""The classes for which a window also tells the busiest peer and the spread of addresses."""
+
+_MAX_TALLY = 64  # keys in a foreign count table: three times the classes there are
+
+
+class Service(StrEnum):
+    """The services that write to the bus, by the name in their topics."""
+
+    CAPTURE = "capture"
+    PROBER = "prober"
+    DETECTOR = "detector"
+    CLOUD_BRIDGE = "cloud-bridge"
+    DASHBOARD = "dashboard"
+
+
+class Status(StrEnum):
+    """The whole payload of a status topic; ``offline`` is the last will."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+
+
+# --- field types ------------------------------------------------------------------------------
+
+
+def timestamp(at: datetime) -> str:
+    """Write a time as UTC RFC 3339 with milliseconds: ``2026-01-02T03:04:05.678Z``."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[
+    AwareDatetime, PlainSerializer(timestamp, return_type=str, when_used="json-unless-none")
+]
+Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
+Ip = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}(%[\w.-]{1,15})?$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?$")]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Quantity = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Short = Annotated[str, StringConstraints(max_length=255)]
+ClassName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Tally = Annotated[dict[ClassName, Count], Field(max_length=_MAX_TALLY)]
+"""Counts by name; a name that is absent counts 0. Beside the classes: ``packets``, ``bytes``."""
+
+
+# --- delivery ---------------------------------------------------------------------------------
+
+DeliveryKind = Literal["state", "stream", "status", "request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a message travels: MQTT quality of service, retained or not, and when it expires.
+
+    ``state`` is retained and re-published at each connection, ``stream`` is neither, ``status``
+    is the last will's topic, ``request`` is a command or its result.
+    """
+
+    kind: DeliveryKind
+    qos: Literal[0, 1]
+    retain: bool
+    expiry_s: int | None
+    rate: str
+
+
+class Part(BaseModel):
+    """A piece of a message: frozen, and blind to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+class Message(Part):
+    """A message with a topic of its own."""
+
+    SERVICE: ClassVar[Service | None]
+    """The only service that writes it; None: any service writes it under its own name."""
+    KIND: ClassVar[str]
+    ID: ClassVar[str]
+    """What the last level of the topic holds, for the docs."""
+    DELIVERY: ClassVar[Delivery]
+
+    @property
+    def expiry_s(self) -> int | None:
+        """Seconds after which the broker forgets this message; None: never."""
+        return self.DELIVERY.expiry_s
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message on its way out, under ``{own service}/{KIND}/{id}``.
+
+    ``to`` names another service only for a command.
+    """
+
+    id: str
+    message: Message
+    to: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Takes a retained message back: an empty payload on its topic."""
+
+    id: str
+    message_type: type[Message]
+
+
+# --- capture ----------------------------------------------------------------------------------
+
+Role = Literal["host", "router", "unknown"]
+
+
+class Peer(Part):
+    """One end of a conversation, as far as it is known."""
+
+    mac: Mac | None = None
+    ip: Ip | None = None
+    port: Port | None = None
+    packets: Count | None = None
+
+
+class Spread(Part):
+    """Distinct addresses and ports in the SYNs and echo requests one MAC address sent in a window.
+
+    Estimates are allowed (within 10 %); a sender of neither has zeros.
+    """
+
+    src_ips: Count = 0
+    dst_ips: Count = 0
+    dst_ports: Count = 0
+
+
+class DeviceWindow(Part):
+    """What one MAC address sent (``tx``) and was sent (``rx``) in one window."""
+
+    mac: Mac
+    role: Role = "unknown"
+    tx: Tally = {}
+    rx: Tally = {}
+    spread: Spread = Spread()
+    top_peer: Annotated[dict[ClassName, Peer], Field(max_length=8)] = {}
+    """By flood class: the destination that got most of it (a majority vote, not a sort)."""
+
+
+class Omitted(Part):
+    """What a window counted for MAC addresses that it does not list."""
+
+    devices: Count = 0
+    packets: Count = 0
+    bytes: Count = 0
+    classes: Tally = {}
+
+
+class Traffic(Message):
+    """The counts of one interface in one window, of the wire and of each MAC address."""
+
+    SERVICE = Service.CAPTURE
+    KIND = "traffic"
+    ID = "interface"
+    DELIVERY = Delivery("stream", 1, retain=False, expiry_s=60, rate="1 s")
+
+    epoch: Slug
+    seq: Count
+    start: Timestamp
+    end: Timestamp
+    window_s: Annotated[float, Field(gt=0, le=3600)]
+    clock_synced: bool
+    interface: Short
+    link_bps: Count | None = None
+    engine: Short
+    packets: Count
+    bytes: Count
+    kernel_drops: Count = 0
+    """Frames lost below or in the sensor in this window, as far as the kernel tells."""
+    losses: Tally = {}
+    """``kernel_drops`` by where they happened, e.g. ``socket``, ``rx_missed``, ``softnet``."""
+    counts: Tally
+    totals: Tally
+    """The same classes, ``packets`` and ``bytes`` since the epoch began."""
+    sees_replies: bool | None = None
+    """Both directions of unicast conversations are on this port; None: not yet known."""
+    source_macs: Count = 0
+    """Distinct source MAC addresses in this window (an estimate beyond what is listed)."""
+    new_macs: Count = 0
+    """Of those, the ones not seen before in this epoch."""
+    devices: Annotated[list[DeviceWindow], Field(max_length=4096)] = []
+    omitted: Omitted = Omitted()
+
+
+class Packet(Message):
+    """One line about one frame, while somebody watches. Headers only, never payload bytes."""
+
+    SERVICE = Service.CAPTURE
+    KIND = "packet"
+    ID = "interface"
+    DELIVERY = Delivery("stream", 0, retain=False, expiry_s=10, rate="at most 10/s while watched")
+
+    epoch: Slug
+    seq: Count
+    at: Timestamp
+    line: Short
+    mac_src: Mac | None = None
+    mac_dst: Mac | None = None
+    ip_src: Ip | None = None
+    ip_dst: Ip | None = None
+    length: Count
+
+
+class Load(Part):
+    """How busy a device's link is, averaged over the last seconds."""
+
+    tx_bps: Quantity = 0
+    rx_bps: Quantity = 0
+    utilisation_ratio: Quantity | None = None
+    """The busier direction over the link's speed; None where the speed is not known."""
+
+
+class DeviceTotals(Part):
+    """What a device sent and was sent since it was first seen in this epoch."""
+
+    tx: Tally = {}
+    rx: Tally = {}
+
+
+class Device(Message):
+    """One device of the LAN, by MAC address."""
+
+    SERVICE = Service.CAPTURE
+    KIND = "device"
+    ID = "mac"
+    DELIVERY = Delivery(
+        "state", 1, retain=True, expiry_s=7 * 86400, rate="on change, else at most 1 per 60 s"
+    )
+
+    mac: Mac
+    role: Role = "unknown"
+    ips: Annotated[list[Ip], Field(max_length=16)] = []
+    """From ARP, NDP and DHCP only: addresses in plain traffic may be forged or routed."""
+    hostname: Short | None = None
+    vendor: Short | None = None
+    randomised: bool = False
+    """The locally administered bit is set, as phones with private addresses do."""
+    interface: Short | None = None
+    first_seen: Timestamp
+    last_seen: Timestamp
+    present: bool
+    totals: DeviceTotals = DeviceTotals()
+    load: Load = Load()
+
+
+# --- prober -----------------------------------------------------------------------------------
+
+TargetState = Literal["up", "down", "flapping", "unknown"]
+
+
+class ProbeSource(Part):
+    """What the prober itself puts on the wire, so that nobody alarms on it."""
+
+    mac: Mac | None = None
+    ip: Ip | None = None
+    echo_per_s: Quantity = 0
+    arp_per_s: Quantity = 0
+
+
+class ProbeResult(Part):
+    """One target in one round. Times are round-trip; fewer than two replies give no spread."""
+
+    name: Short
+    address: Short
+    mac: Mac | None = None
+    state: TargetState = "unknown"
+    sent: Count = 0
+    received: Count = 0
+    loss_ratio: Ratio | None = None
+    rtt_min_ms: Quantity | None = None
+    rtt_avg_ms: Quantity | None = None
+    rtt_p50_ms: Quantity | None = None
+    rtt_p95_ms: Quantity | None = None
+    rtt_max_ms: Quantity | None = None
+    mdev_ms: Quantity | None = None
+    jitter_ms: Quantity | None = None
+    jitter_rfc3550_ms: Quantity | None = None
+    pdv_p95_ms: Quantity | None = None
+    mos: Annotated[float, Field(ge=1, le=5)] | None = None
+    error: Short | None = None
+
+
+class Probe(Message):
+    """All targets of one round of one prober."""
+
+    SERVICE = Service.PROBER
+    KIND = "probe"
+    ID = "instance"
+    DELIVERY = Delivery("stream", 1, retain=False, expiry_s=120, rate="per round (10 s)")
+
+    epoch: Slug
+    seq: Count
+    round_start: Timestamp
+    round_end: Timestamp
+    clock_synced: bool
+    noise_floor_ms: Quantity | None = None
+    """What the prober measures on loopback: times below it mean nothing."""
+    source: ProbeSource
+    sources: Annotated[list[ProbeSource], Field(max_length=16)] = []
+    """Every interface the prober sends from, ``source`` first, where there are several."""
+    targets: Annotated[list[ProbeResult], Field(max_length=4096)] = []
+
+
+class Target(Message):
+    """The last result of one target and how long it has been in its state."""
+
+    SERVICE = Service.PROBER
+    KIND = "target"
+    ID = "address"
+    DELIVERY = Delivery(
+        "state", 1, retain=True, expiry_s=7 * 86400, rate="on change, else at most 1 per 60 s"
+    )
+
+    name: Short
+    address: Short
+    mac: Mac | None = None
+    vendor: Short | None = None
+    state: TargetState
+    since: Timestamp
+    at: Timestamp
+    last: ProbeResult
+
+
+# --- detector ---------------------------------------------------------------------------------
+
+Severity = Literal["info", "warning", "critical"]
+CloseReason = Literal["quiet", "sensor-lost", "silenced", "replaced"]
+
+
+class Evidence(Part):
+    """What an alert rests on. A field that was not measured, or cannot be, is null."""
+
+    value: Quantity
+    """The measured value in the rule's unit, of the window that raised or last kept the alert."""
+    unit: Short = "frames/s"
+    threshold: Quantity
+    baseline: Quantity | None = None
+    window_s: Quantity
+    peak: Quantity
+    sources: Annotated[list[Peer], Field(max_length=32)] = []
+    victims: Annotated[list[Peer], Field(max_length=32)] = []
+    spread: Spread | None = None
+    answered_ratio: Ratio | None = None
+    """SYN-ACKs over SYNs of the attack, where both directions are visible."""
+    spoofed: bool | None = None
+    beyond_router: bool | None = None
+    sees_replies: bool | None = None
+    kernel_drops: Count = 0
+    victim_rtt_ms: Quantity | None = None
+    victim_jitter_ms: Quantity | None = None
+    victim_loss_ratio: Ratio | None = None
+
+
+class Alert(Message):
+    """One attack or fault, from its opening to its close, always on the same topic."""
+
+    SERVICE = Service.DETECTOR
+    KIND = "alert"
+    ID = "rule-subject"
+    DELIVERY = Delivery(
+        "state", 1, retain=True, expiry_s=86400, rate="on opening, each 10 s while open, on closing"
+    )
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
+    """UUIDv5 of site, key and opened_at: the same attack read twice has the same id."""
+    key: Slug
+    """``{rule}-{subject}``, the last level of the topic."""
+    rule: Slug
+    severity: Severity
+    state: Literal["open", "closed"]
+    subject: Slug
+    """The attacker's MAC as an id, ``victim-{mac}`` or ``wire-{interface}``."""
+    interface: Short | None = None
+    opened_at: Timestamp
+    at: Timestamp
+    closed_at: Timestamp | None = None
+    close_reason: CloseReason | None = None
+    acknowledged: bool = False
+    caused_by: Slug | None = None
+    """The key of the open alert this one is a side effect of."""
+    summary: Annotated[str, StringConstraints(max_length=400)]
+    evidence: Evidence
+
+
+# --- every service ----------------------------------------------------------------------------
+
+
+class Health(Message):
+    """What a service says of itself once a minute."""
+
+    SERVICE = None
+    KIND = "health"
+    ID = "instance"
+    DELIVERY = Delivery("state", 0, retain=True, expiry_s=180, rate="60 s")
+
+    at: Timestamp
+    version: Short
+    started_at: Timestamp
+    uptime_s: Quantity
+    published_total: Count
+    received_total: Count
+    rejected_total: Count
+    """Messages received that are not of the contract."""
+    refused_total: Count
+    """Messages of ours that the broker refused or that were too large for it."""
+    queue_depth: Count
+    queue_dropped_total: Count
+    rss_bytes: Count
+    clock_synced: bool
+    detail: dict[str, JsonValue] = {}
+
+
+class Command(Message):
+    """An order to a service. A retained command is refused: it would be obeyed at each restart."""
+
+    SERVICE = None
+    KIND = "command"
+    ID = "any id; the result has the same"
+    DELIVERY = Delivery("request", 1, retain=False, expiry_s=60, rate="-")
+
+    name: Slug | Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    args: Annotated[dict[str, JsonValue], Field(max_length=16)] = {}
+    at: Timestamp
+
+
+class Result(Message):
+    """What became of a command, under the command's id."""
+
+    SERVICE = None
+    KIND = "result"
+    ID = "the command's id"
+    DELIVERY = Delivery("request", 1, retain=False, expiry_s=60, rate="-")
+
+    name: Short
+    at: Timestamp
+    ok: bool
+    error: Short | None = None
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+class Args(BaseModel):
+    """The arguments of a command: unknown ones are refused, an operator's typo must not pass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Watch(Args):
+    """Show packet lines for a while."""
+
+    seconds: Annotated[int, Field(ge=1, le=600)] = 60
+    mac: Mac | None = None
+    class_: Annotated[ClassName | None, Field(alias="class")] = None
+
+
+class Reset(Args):
+    """Start a new epoch: totals begin at zero."""
+
+
+class ProbeNow(Args):
+    """Probe one address, or all, without waiting for the round."""
+
+    address: Ip | None = None
+
+
+class Silence(Args):
+    """Close an alert and keep it shut for a while."""
+
+    key: Slug
+    minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)]
+
+
+class Acknowledge(Args):
+    """Mark an open alert as seen by a person."""
+
+    key: Slug
+
+
+class SetThreshold(Args):
+    """Change one rule while it runs; what is not given stays. Kept over restarts."""
+
+    rule: Slug
+    mac: Mac | None = None
+    """Only for this device; None: for every device."""
+    enabled: bool | None = None
+    floor: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    factor: Annotated[float, Field(ge=1, le=1e6)] | None = None
+    raise_m: Annotated[int, Field(ge=1, le=60)] | None = None
+    raise_n: Annotated[int, Field(ge=1, le=60)] | None = None
+    close_ratio: Ratio | None = None
+    quiet_s: Annotated[float, Field(gt=0, le=86400)] | None = None
+
+
+class UploadNow(Args):
+    """Send what is due without waiting for the interval (the cloud's own limits still hold)."""
+
+
+COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
+    Service.CAPTURE: {"watch": Watch, "reset": Reset},
+    Service.PROBER: {"probe_now": ProbeNow},
+    Service.DETECTOR: {
+        "silence": Silence,
+        "acknowledge": Acknowledge,
+        "set_threshold": SetThreshold,
+    },
+    Service.CLOUD_BRIDGE: {"upload_now": UploadNow},
+    Service.DASHBOARD: {},
+}
+"""The commands each service obeys, with their arguments."""
+
+OWNED: Final[tuple[type[Message], ...]] = (Traffic, Packet, Device, Probe, Target, Alert)
+"""The messages that exactly one service writes."""
+
+SHARED: Final[tuple[type[Message], ...]] = (Health, Command, Result)
+"""The messages every service may write under its own name (commands: under the addressee's)."""
+
+STATUS: Final = Delivery("status", 1, retain=True, expiry_s=None, rate="on change")
+OFFLINE_EXPIRY_S: Final = 7 * 86400
+
+
+def message_type(service: str, kind: str) -> type[Message] | None:
+    """Return the class of the messages on ``{service}/{kind}/+``; None: not of the contract."""
+    for candidate in OWNED:
+        if candidate.KIND == kind:
+            return candidate if candidate.SERVICE == service else None
+    return next((candidate for candidate in SHARED if candidate.KIND == kind), None)

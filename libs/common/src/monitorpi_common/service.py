@@ -1,0 +1,114 @@
+"""The shell every service runs in: items come in, the core answers with messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pydantic import JsonValue
+
+    from monitorpi_common.messages import Args, Message, Publication, Tombstone
+    from monitorpi_common.topics import Topic
+
+# --- what a core is handed ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message from the bus that passed the contract."""
+
+    topic: Topic
+    message: Message
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A retained message was taken back, or a status: ``offline`` leaves one too."""
+
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A service instance came online or went offline (its status topic)."""
+
+    topic: Topic
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command for this service, its arguments already validated.
+
+    The shell answers with a result: a core that cannot obey raises :class:`CommandRefusedError`.
+    """
+
+    name: str
+    args: Args
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Once a second on a live bus, never in a pipe: there only events carry time."""
+
+    at: datetime
+    """Wall clock, UTC."""
+    boot_s: float
+    """Boot-time clock, seconds: never steps, counts suspension."""
+    clock_synced: bool
+
+
+class CommandRefusedError(Exception):
+    """A core cannot obey an order; its text goes into the result."""
+
+
+class Core(Protocol):
+    """A service's pure part: no clock, no randomness, no I/O."""
+
+    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+        """Take one item (of this module, or of the service's own source) and answer."""
+        ...
+
+    def close(self) -> Iterable[Publication | Tombstone]:
+        """Say what is left to say: the stream has ended or the service is stopped."""
+        ...
+
+    def detail(self) -> dict[str, JsonValue]:
+        """Return what goes into ``detail`` of the health message."""
+        ...
+
+
+class Source(Protocol):
+    """A service's own way to the world beside the bus: a socket, a file, a poller.
+
+    ``run`` is called in a thread of its own and blocks until ``stop`` is called or the source
+    ends. What it emits reaches the core in order. An exception other than
+    :class:`ResourceError` is a bug and ends the service with exit code 1.
+    """
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Produce items until stopped; returning ends a service that reads no bus."""
+        ...
+
+    def stop(self) -> None:
+        """Make ``run`` return soon. Called from another thread."""
+        ...
+
+
+class ResourceError(Exception):
+    """Something the service needs is missing or denied; the text says the remedy. Exit code 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What ``main`` hands to the shell."""
+
+    name: str
+    subscriptions: Sequence[str]
+    """Patterns as made by :func:`monitorpi_common.topics.pattern`, besides the own commands."""
