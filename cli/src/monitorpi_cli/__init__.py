@@ -1,0 +1,1 @@
+"""Runs, tests and demonstrates the whole stack."""

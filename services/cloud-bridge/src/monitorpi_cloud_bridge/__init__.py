@@ -1,0 +1,1 @@
+"""Relays chosen values to ThingSpeak without losing or doubling a row."""

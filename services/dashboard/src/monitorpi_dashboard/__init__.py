@@ -1,0 +1,1 @@
+"""One local page with everything MonitorPi knows, live."""

@@ -1,0 +1,1 @@
+"""Raises an alert when a flood begins and names the MAC address it comes from."""

@@ -1,0 +1,1 @@
+"""Pings every device: reachability, delay, jitter."""
