@@ -139,6 +139,10 @@ class Message(Part):
     """What the last level of the topic holds, for the docs."""
     DELIVERY: ClassVar[Delivery]
 
+    def encode(self) -> bytes:
+        """Return the payload: JSON, UTF-8."""
+        return self.__pydantic_serializer__.to_json(self)
+
     @property
     def expiry_s(self) -> int | None:
         """Seconds after which the broker forgets this message; None: never."""
@@ -587,6 +591,6 @@ OFFLINE_EXPIRY_S: Final = 7 * 86400
 def message_type(service: str, kind: str) -> type[Message] | None:
     """Return the class of the messages on ``{service}/{kind}/+``; None: not of the contract."""
     for candidate in OWNED:
-        if candidate.KIND == kind:
-            return candidate if candidate.SERVICE == service else None
-    return next((candidate for candidate in SHARED if candidate.KIND == kind), None)
+        if kind == candidate.KIND:
+            return candidate if service == candidate.SERVICE else None
+    return next((candidate for candidate in SHARED if kind == candidate.KIND), None)

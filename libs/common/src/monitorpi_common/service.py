@@ -1,17 +1,25 @@
-"""The shell every service runs in: items come in, the core answers with messages."""
+"""What a service is made of: a pure core, its sources, and the items that pass between them.
+
+Services import from here only; the shell that runs them is in :mod:`monitorpi_common.shell`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from monitorpi_common.settings import Section
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+    from pathlib import Path
 
     from pydantic import JsonValue
 
-    from monitorpi_common.messages import Args, Message, Publication, Tombstone
+    from monitorpi_common.log import Log
+    from monitorpi_common.messages import Args, Message, Publication, Service, Tombstone
     from monitorpi_common.topics import Topic
 
 # --- what a core is handed ----------------------------------------------------------------------
@@ -105,10 +113,65 @@ class ResourceError(Exception):
     """Something the service needs is missing or denied; the text says the remedy. Exit code 3."""
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """What ``main`` hands to the shell."""
+# --- how a service is put together ---------------------------------------------------------------
 
-    name: str
-    subscriptions: Sequence[str]
-    """Patterns as made by :func:`monitorpi_common.topics.pattern`, besides the own commands."""
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+@dataclass(frozen=True)
+class Context(Generic[SectionT]):
+    """What a service knows when it is put together."""
+
+    site: str
+    instance: str
+    epoch: str
+    """An id made at start; a core that needs a new one appends ``-1``, ``-2`` ..."""
+    settings: SectionT
+    arguments: argparse.Namespace
+    state_dir: Path
+    trust_clock: bool
+    live: bool
+    """False in a pipe (``--bus -``): no ticks, no clock, time comes with the events."""
+    log: Log
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A service, put together."""
+
+    core: Core
+    sources: Sequence[Source] = ()
+    subscriptions: Sequence[str] = ()
+    """Patterns as made by :func:`monitorpi_common.topics.pattern`; own commands come by themselves.
+
+    A message of our own comes back where a pattern covers it: a core that re-reads its retained
+    state after a restart must know its own words.
+    """
+    reads_pipe: bool = True
+    """With ``--bus -``: read messages from standard input. False for a service that ends with its
+    own source, such as a capture file."""
+    on_close: Sequence[Callable[[], None]] = field(default_factory=tuple)
+    """What must be released at the end, after the core's last words."""
+
+
+def run_service(
+    service: Service,
+    section: type[SectionT],
+    assemble: Callable[[Context[SectionT]], Assembly],
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> int:
+    """Run a service until it is stopped and return its exit code.
+
+    Args:
+        service: its name in topics and settings.
+        section: the model of its table in the configuration.
+        assemble: puts core and sources together; may raise ``ResourceError``.
+        arguments: adds command line arguments of the service's own.
+
+    Returns:
+        0 stopped, 1 a bug, 2 configuration, 3 a resource is missing.
+
+    """
+    from monitorpi_common.shell import run  # noqa: PLC0415 - paho and signals only where a process runs
+
+    return run(service, section, assemble, arguments)

@@ -1,0 +1,484 @@
+"""The bus over MQTT 5. The only file that imports paho; it owns the library's and broker's traps.
+
+Theory of operation. paho runs in one thread of ours; its callbacks do nothing but leave items in
+the inbox, because an exception in a callback would kill that thread while the client still calls
+itself connected. Everything else happens in the main thread:
+
+- *state* (retained) is kept here by topic, the newest only; it is sent, and sent again after each
+  connection with what is left of its expiry, so a broker that lost its memory learns it anew;
+- *streams* wait in a bounded queue that drops the oldest and counts it; what has outlived its
+  expiry while waiting is dropped too;
+- at most ``MAX_INFLIGHT`` messages are with paho at once, so its own queues stay empty and a
+  broker's limit of queued messages is never hit by a burst of ours;
+- a message above the broker's maximum packet size is refused here: paho would re-send it for ever;
+- a refusal by the broker's access rules shows only as the reason code of the acknowledgement.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from monitorpi_common.inbox import Inbox
+    from monitorpi_common.log import Log
+    from monitorpi_common.settings import BrokerSettings
+    from monitorpi_common.topics import Topic
+
+MAX_INFLIGHT: Final = 20  # Mosquitto's own default for unacknowledged messages per client
+MAX_STREAM: Final = 300  # five minutes of one window a second; older windows have expired
+MAX_PACKET_BYTES: Final = 512 * 1024  # twice the largest window: more is not of the contract
+SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless told otherwise
+RECONNECT_MIN_S: Final = 1
+RECONNECT_MAX_S: Final = 30
+_CLOSE_S: Final = 3.0
+_HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
+_PRUNE_S: Final = 60.0
+_FAILURE: Final = 0x80  # MQTT 5: reason codes from here on are failures
+_TAKEN_OVER: Final = 0x8E
+
+
+@dataclass(slots=True)
+class Counters:
+    """What health tells of the bus."""
+
+    published: int = 0
+    received: int = 0
+    rejected: int = 0
+    refused: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A message as it came in, not yet looked at."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker took us in; ``max_packet_bytes`` is what it accepts, None: no limit."""
+
+    max_packet_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRefused:
+    """The broker is there and said no."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is gone; paho tries again by itself."""
+
+    reason: str
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The broker answered for one message of ours."""
+
+    mid: int
+    reason: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRefused:
+    """The broker refused to subscribe us to something."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDied:
+    """The network thread ended with an exception: a bug."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """A pipe's input is at its end."""
+
+
+class Bus(Protocol):
+    """What the service shell needs of a bus, be it a broker or a pipe."""
+
+    live: bool
+    """Real time passes: ticks, status and health are wanted."""
+    counters: Counters
+
+    def open(self, inbox: Inbox, subscriptions: Sequence[str]) -> None:
+        """Start; from now on items arrive in the inbox."""
+        ...
+
+    def event(self, item: object) -> str | None:
+        """Take one of the bus's own items from the inbox; the text is worth a log line."""
+        ...
+
+    def publish(
+        self, topic: Topic, payload: bytes, delivery: Delivery, expiry_s: int | None
+    ) -> None:
+        """Send, or keep until it can be sent. An empty payload takes a retained message back."""
+        ...
+
+    def flush(self) -> None:
+        """Nothing more waits to be handled: let out what is buffered."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting to be sent."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """The network thread lives."""
+        ...
+
+    def close(self) -> None:
+        """Say goodbye and end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    expires_at: float | None
+
+
+class MqttBus:
+    """The bus over a broker. All methods belong to the main thread."""
+
+    live = True
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        status: Topic,
+        log: Log,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counters = Counters()
+        self.connected = False
+        self._log = log
+        self._clock = clock
+        self._status = str(status)
+        self._settings = settings
+        self._max_packet: int | None = None
+        self._states: OrderedDict[str, _Outgoing] = OrderedDict()
+        self._unsent: OrderedDict[str, _Outgoing] = OrderedDict()
+        self._stream: deque[_Outgoing] = deque()
+        self._inflight: dict[int, _Outgoing] = {}
+        self._pruned_at = clock()
+        self._thread: threading.Thread | None = None
+        self._inbox: Inbox | None = None
+        self._subscriptions: list[tuple[str, SubscribeOptions]] = []
+        self._client = self._make_client(f"monitorpi-{status.site}-{status.service}-{status.id}")
+
+    def _make_client(self, client_id: str) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=mqtt.MQTTv5,
+            reconnect_on_failure=True,
+        )
+        settings = self._settings
+        if settings.username is not None:
+            password = settings.password.get_secret_value().strip() if settings.password else None
+            client.username_pw_set(settings.username, password)
+        if settings.tls_ca is not None:
+            client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
+        will = _properties(PacketTypes.WILLMESSAGE)
+        will.MessageExpiryInterval = OFFLINE_EXPIRY_S
+        client.will_set(self._status, Status.OFFLINE.value, qos=1, retain=True, properties=will)
+        client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)
+        client.max_inflight_messages_set(MAX_INFLIGHT)
+        client.max_queued_messages_set(2 * MAX_INFLIGHT)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    # --- callbacks, in the network thread: enqueue and nothing else ------------------------
+
+    def _on_connect(
+        self,
+        _client: mqtt.Client,
+        _data: Any,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if self._inbox is None:
+            return
+        if reason.is_failure:
+            self._inbox.put(ConnectionRefused(str(reason)))
+        else:
+            self._inbox.put(Connected(getattr(properties, "MaximumPacketSize", None)))
+
+    def _on_disconnect(
+        self,
+        _client: mqtt.Client,
+        _data: Any,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if self._inbox is not None:
+            self._inbox.put(Disconnected(str(reason), reason.value == _TAKEN_OVER))
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: MQTTMessage) -> None:
+        if self._inbox is None:
+            return
+        if not self._inbox.offer(Raw(message.topic, bytes(message.payload), message.retain)):
+            self.counters.dropped += 1
+
+    def _on_publish(
+        self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if self._inbox is not None:
+            self._inbox.put(Acknowledged(mid, str(reason), reason.value >= _FAILURE))
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Any
+    ) -> None:
+        if self._inbox is None:
+            return
+        for reason in reasons:
+            if reason.is_failure:
+                self._inbox.put(SubscriptionRefused(str(reason)))
+
+    # --- the main thread --------------------------------------------------------------------
+
+    def open(self, inbox: Inbox, subscriptions: Sequence[str]) -> None:
+        """Begin to connect; returns at once, the broker may be away."""
+        self._inbox = inbox
+        self._subscriptions = [(topic, SubscribeOptions(qos=1)) for topic in subscriptions]
+        connect = _properties(PacketTypes.CONNECT)
+        connect.SessionExpiryInterval = SESSION_EXPIRY_S
+        connect.MaximumPacketSize = MAX_PACKET_BYTES
+        self._client.connect_async(
+            self._settings.host,
+            self._settings.port,
+            keepalive=self._settings.keepalive_s,
+            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=connect,
+        )
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._client.loop_forever(retry_first_connection=True)
+        except BaseException as error:  # noqa: BLE001 - whatever ended it, the main thread must know
+            if self._inbox is not None:
+                self._inbox.put(NetworkDied(error))
+
+    @property
+    def alive(self) -> bool:
+        """The network thread lives."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting here or unacknowledged."""
+        return len(self._unsent) + len(self._stream) + len(self._inflight)
+
+    def event(self, item: object) -> str | None:
+        """Take one of the bus's items from the inbox; the text is worth a log line.
+
+        Raises:
+            SessionTakenOverError: another client has connected under our id.
+            BaseException: whatever killed the network thread.
+
+        """
+        match item:
+            case Connected():
+                self._connected(item)
+                return "connected"
+            case Disconnected():
+                return self._disconnected(item)
+            case ConnectionRefused(reason):
+                return f"the broker refused us ({reason}): check broker.username and its password"
+            case SubscriptionRefused(reason):
+                return f"the broker refused a subscription ({reason}): check its access rules"
+            case Acknowledged():
+                self._acknowledged(item)
+            case NetworkDied(error):
+                raise error
+            case _:
+                pass
+        return None
+
+    def _connected(self, item: Connected) -> None:
+        self.connected = True
+        self._max_packet = item.max_packet_bytes
+        if self._subscriptions:
+            self._client.subscribe(self._subscriptions)
+        for topic, outgoing in self._states.items():
+            self._unsent.setdefault(topic, outgoing)
+        self._unsent.pop(self._status, None)
+        self._unsent[self._status] = _Outgoing(
+            self._status, Status.ONLINE.value.encode(), STATUS.qos, retain=True, expires_at=None
+        )
+        self._pump()
+
+    def _disconnected(self, item: Disconnected) -> str:
+        self.connected = False
+        if item.taken_over:
+            raise SessionTakenOverError
+        # a QoS 0 message that was on its way is gone, and nobody will ever acknowledge it
+        self._inflight = {mid: out for mid, out in self._inflight.items() if out.qos > 0}
+        return f"connection lost ({item.reason})"
+
+    def _acknowledged(self, item: Acknowledged) -> None:
+        outgoing = self._inflight.pop(item.mid, None)
+        if outgoing is not None and item.failed:
+            self.counters.refused += 1
+            self._log.warning("refused by the broker", topic=outgoing.topic, reason=item.reason)
+        elif outgoing is not None:
+            self.counters.published += 1
+        self._pump()
+
+    def publish(
+        self, topic: Topic, payload: bytes, delivery: Delivery, expiry_s: int | None
+    ) -> None:
+        """Send, or keep until it can be sent; the newest state of a topic replaces an older one."""
+        name = str(topic)
+        expires_at = None if expiry_s is None else self._clock() + expiry_s
+        outgoing = _Outgoing(name, payload, delivery.qos, delivery.retain, expires_at)
+        if delivery.retain:
+            if payload:
+                self._states[name] = outgoing
+            else:
+                self._states.pop(name, None)
+            self._unsent[name] = outgoing
+        else:
+            self._stream.append(outgoing)
+            if len(self._stream) > MAX_STREAM:
+                self._stream.popleft()
+                self.counters.dropped += 1
+        self._pump()
+
+    def _pump(self) -> None:
+        """Hand to paho as much as may be under way at once, state before streams."""
+        self._prune()
+        while self.connected and len(self._inflight) < MAX_INFLIGHT:
+            if self._unsent:
+                outgoing = self._unsent.popitem(last=False)[1]
+            elif self._stream:
+                outgoing = self._stream.popleft()
+            else:
+                return
+            if not self._send(outgoing):
+                return
+
+    def _send(self, outgoing: _Outgoing) -> bool:
+        """Hand one message to paho; False: not now, it was put back."""
+        size = len(outgoing.topic.encode()) + len(outgoing.payload) + _HEADER_BYTES
+        if self._max_packet is not None and size > self._max_packet:
+            self.counters.refused += 1
+            self._states.pop(outgoing.topic, None)
+            self._log.warning(
+                "larger than the broker accepts",
+                topic=outgoing.topic,
+                bytes=size,
+                limit=self._max_packet,
+            )
+            return True
+        properties = _properties(PacketTypes.PUBLISH)
+        if outgoing.expires_at is not None:
+            left = outgoing.expires_at - self._clock()
+            if left < 1:
+                self._states.pop(outgoing.topic, None)
+                self.counters.dropped += 0 if outgoing.retain else 1
+                return True
+            properties.MessageExpiryInterval = int(left)
+        info = self._client.publish(
+            outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain, properties
+        )
+        kept = info.rc == mqtt.MQTT_ERR_SUCCESS or (
+            info.rc == mqtt.MQTT_ERR_NO_CONN and outgoing.qos > 0
+        )
+        if kept:
+            self._inflight[info.mid] = outgoing
+        elif outgoing.retain:
+            self._unsent.setdefault(outgoing.topic, outgoing)
+        else:
+            self._stream.appendleft(outgoing)
+        return kept
+
+    def _prune(self) -> None:
+        """Forget state that has expired, once a minute."""
+        now = self._clock()
+        if now - self._pruned_at < _PRUNE_S:
+            return
+        self._pruned_at = now
+        for topic, outgoing in list(self._states.items()):
+            if outgoing.expires_at is not None and outgoing.expires_at <= now:
+                del self._states[topic]
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def close(self) -> None:
+        """Send what waits and ``offline``, then disconnect so that the will is not needed."""
+        if self.connected and self._inbox is not None:
+            self._unsent.pop(self._status, None)
+            self._unsent[self._status] = _Outgoing(
+                self._status,
+                Status.OFFLINE.value.encode(),
+                qos=1,
+                retain=True,
+                expires_at=self._clock() + OFFLINE_EXPIRY_S,
+            )
+            self._pump()
+            self._drain(self._inbox, self._clock() + _CLOSE_S)
+        self._client.disconnect()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_S)
+
+    def _drain(self, inbox: Inbox, deadline: float) -> None:
+        """Wait until everything is acknowledged, or the deadline has passed."""
+        while self.depth and self.connected and (left := deadline - self._clock()) > 0:
+            item = inbox.take(min(left, 0.1))
+            if isinstance(item, Acknowledged | Disconnected):
+                self.event(item)
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call] # paho leaves this one untyped
+
+
+class SessionTakenOverError(Exception):
+    """Another client uses our client id: two of us would throw each other out for ever."""

@@ -1,0 +1,395 @@
+"""The shell around every core: settings, bus, signals, ticks, health, exit codes.
+
+Theory of operation. One inbox, one loop, in the main thread. The network thread and the sources
+put items into the inbox; the loop hands each to the core and the core's answers to the bus. Foreign
+data that is not of the contract is counted and forgotten; an exception of ours ends the process
+without a goodbye, so that the last will speaks and the supervisor restarts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
+
+from pydantic import ValidationError
+
+from monitorpi_common import __version__, clock
+from monitorpi_common.bus import InputEnded, MqttBus, Raw, SessionTakenOverError
+from monitorpi_common.inbox import Inbox
+from monitorpi_common.log import Log
+from monitorpi_common.messages import (
+    COMMANDS,
+    Command,
+    Health,
+    Publication,
+    Result,
+    Service,
+    Status,
+    Tombstone,
+    message_type,
+)
+from monitorpi_common.service import (
+    Assembly,
+    CommandRefusedError,
+    Context,
+    Gone,
+    Order,
+    Presence,
+    Received,
+    ResourceError,
+    Source,
+    Tick,
+)
+from monitorpi_common.settings import CommonSettings, ConfigurationError, Section, load
+from monitorpi_common.stdio import Line, StdioBus
+from monitorpi_common.topics import Topic, TopicError, pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from monitorpi_common.bus import Bus
+
+EXIT_STOPPED: Final = 0
+EXIT_BUG: Final = 1
+EXIT_CONFIGURATION: Final = 2
+EXIT_RESOURCE: Final = 3
+
+TICK_S: Final = 1.0
+HEALTH_S: Final = 60.0
+MAX_PAYLOAD: Final = 512 * 1024
+_SOURCE_STOP_S: Final = 5.0
+_CLOCK_CHECK_S: Final = 10.0
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """A signal asked us to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SourceEnded:
+    source: Source
+    error: BaseException | None
+
+
+def run(
+    service: Service,
+    section: type[SectionT],
+    assemble: Callable[[Context[SectionT]], Assembly],
+    arguments: Callable[[argparse.ArgumentParser], None] | None,
+) -> int:
+    """Run a service from its command line to its exit code; see ``run_service``."""
+    parser = argparse.ArgumentParser(prog=f"monitorpi-{service.value}")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
+    parser.add_argument(
+        "--bus", choices=["-"], help="'-': JSON lines on stdin and stdout instead of a broker"
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    if arguments is not None:
+        arguments(parser)
+    options = parser.parse_args()
+    inbox = Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: inbox.put(_Stop()))
+    log = Log(service.value)
+    try:
+        loaded = load(service, section, file=options.config)
+        common = loaded.common
+        log = Log(service.value, common.log_level)
+        live = options.bus is None
+        context = Context(
+            site=common.site,
+            instance=common.instance,
+            epoch=secrets.token_hex(6),
+            settings=loaded.section,
+            arguments=options,
+            state_dir=common.state_dir,
+            trust_clock=common.trust_clock,
+            live=live,
+            log=log,
+        )
+        assembly = assemble(context)
+        bus = _live_bus(service, common, log) if live else _pipe_bus(assembly)
+        shell = Shell(service, common, assembly, bus, inbox, log)
+        return shell.run()
+    except ConfigurationError as error:
+        for line in error.lines:
+            print(f"{parser.prog}: configuration: {line}", file=sys.stderr)  # noqa: T201 - for people
+        return EXIT_CONFIGURATION
+    except ResourceError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201 - for people
+        return EXIT_RESOURCE
+    except BrokenPipeError:
+        # the reader of our pipe has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_STOPPED
+    except Exception:  # noqa: BLE001 - a bug of ours, whatever it is: say it and let the will speak
+        traceback.print_exc()
+        return EXIT_BUG
+
+
+def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
+    broker = common.broker
+    if broker.username is None and broker.password is not None:
+        broker = broker.model_copy(update={"username": service.value})
+    return MqttBus(broker, Topic(common.site, service.value, "status", common.instance), log)
+
+
+def _pipe_bus(assembly: Assembly) -> StdioBus:
+    source: BinaryIO | None = sys.stdin.buffer if assembly.reads_pipe else None
+    return StdioBus(source, sys.stdout.buffer)
+
+
+class Shell:
+    """One running service: the loop between inbox, core and bus."""
+
+    def __init__(
+        self,
+        service: Service,
+        common: CommonSettings,
+        assembly: Assembly,
+        bus: Bus,
+        inbox: Inbox,
+        log: Log,
+    ) -> None:
+        self._service = service
+        self._common = common
+        self._assembly = assembly
+        self._core = assembly.core
+        self._bus = bus
+        self._inbox = inbox
+        self._log = log
+        self._commands = pattern(common.site, service.value, "command")
+        self._running = True
+        self._open_sources = len(assembly.sources)
+        self._started_at = clock.wall()
+        self._started_s = clock.boot_s()
+        self._next_tick = time.monotonic()
+        self._next_health = self._next_tick
+        self._next_clock_check = self._next_tick
+        self._clock_synced = common.trust_clock
+
+    def run(self) -> int:
+        """Run until stopped; returns the exit code for a clean end."""
+        own = [self._commands] if self._bus.live else []
+        self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
+        for source in self._assembly.sources:
+            threading.Thread(
+                target=self._drive, args=(source,), name=type(source).__name__, daemon=True
+            ).start()
+        try:
+            while self._running:
+                self._step()
+        except SessionTakenOverError:
+            raise ResourceError(
+                f"another process runs as {self._service.value} instance "
+                f"{self._common.instance!r} of site {self._common.site!r}: stop it, or give this "
+                "one another name (MONITORPI_INSTANCE)"
+            ) from None
+        self._close()
+        return EXIT_STOPPED
+
+    def _drive(self, source: Source) -> None:
+        """Run one source in its own thread and tell the loop how it ended."""
+        error: BaseException | None = None
+        try:
+            source.run(self._inbox.wait_put)
+        except BaseException as raised:  # noqa: BLE001 - the loop decides what it means
+            error = raised
+        self._inbox.put(_SourceEnded(source, error))
+
+    def _step(self) -> None:
+        """Take one item, or tick."""
+        wait_s = 3600.0 if not self._bus.live else self._next_tick - time.monotonic()
+        item = self._inbox.take(0.0)
+        if item is None:
+            self._bus.flush()
+            item = self._inbox.take(max(wait_s, 0.0))
+        if item is not None:
+            self._take(item)
+        if self._bus.live and time.monotonic() >= self._next_tick:
+            self._tick()
+
+    def _take(self, item: object) -> None:
+        match item:
+            case _Stop():
+                self._running = False
+            case InputEnded():
+                self._running = False
+            case _SourceEnded(_, error):
+                self._source_ended(error)
+            case Raw():
+                self._receive(item)
+            case Line():
+                if isinstance(self._bus, StdioBus) and (raw := self._bus.accept(item)) is not None:
+                    self._receive(raw)
+            case _ if type(item).__module__ == "monitorpi_common.bus":
+                text = self._bus.event(item)
+                if text is not None:
+                    self._log.info("bus", what=text)
+            case _:
+                self._publish(self._core.handle(item))
+
+    def _source_ended(self, error: BaseException | None) -> None:
+        if error is not None:
+            raise error
+        self._open_sources -= 1
+        if self._open_sources == 0 and not self._assembly.reads_pipe and not self._bus.live:
+            self._running = False
+
+    # --- inwards ----------------------------------------------------------------------------
+
+    def _receive(self, raw: Raw) -> None:
+        """Turn foreign bytes into an item for the core; what is not of the contract is counted."""
+        self._bus.counters.received += 1
+        try:
+            item = self._read(raw)
+        except (TopicError, ValidationError, ValueError, RecursionError) as error:
+            self._bus.counters.rejected += 1
+            self._log.warning(
+                "rejected a message", topic=raw.topic, reason=str(error).splitlines()[0]
+            )
+            return
+        if item is not None:
+            self._publish(self._core.handle(item))
+
+    def _read(self, raw: Raw) -> object | None:
+        topic = Topic.parse(raw.topic)
+        if len(raw.payload) > MAX_PAYLOAD:
+            raise ValueError(f"larger than {MAX_PAYLOAD} bytes")
+        if topic.kind == "status":
+            return Presence(topic, online=_is_online(raw.payload))
+        if topic.kind == "command" and topic.service == self._service.value:
+            self._obey(topic, raw)
+            return None
+        if not raw.payload:
+            return Gone(topic)
+        kind = message_type(topic.service, topic.kind)
+        if kind is None:
+            raise ValueError(f"no message of the contract has the kind {topic.kind!r}")
+        return Received(topic, kind.model_validate_json(raw.payload), raw.retained)
+
+    def _obey(self, topic: Topic, raw: Raw) -> None:
+        """Carry out one command and say what became of it."""
+        name = "unknown"
+        error: str | None = None
+        try:
+            if raw.retained:
+                raise CommandRefusedError("a retained command is refused: send it without retain")
+            command = Command.model_validate_json(raw.payload)
+            name = command.name
+            kind = COMMANDS[self._service].get(name)
+            if kind is None:
+                known = ", ".join(COMMANDS[self._service]) or "none"
+                raise CommandRefusedError(f"unknown command; known: {known}")
+            args = kind.model_validate(command.args)
+            self._publish(self._core.handle(Order(name, args, topic.id)))
+        except CommandRefusedError as refusal:
+            error = str(refusal)
+        except ValidationError as invalid:
+            first = invalid.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "payload"
+            error = f"{where}: {first['msg']}"
+        if error is not None:
+            self._bus.counters.rejected += 1
+            self._log.warning("refused a command", name=name, reason=error)
+        result = Result(name=name, at=clock.wall(), ok=error is None, error=error and error[:255])
+        self._publish([Publication(topic.id, result)])
+
+    # --- outwards ---------------------------------------------------------------------------
+
+    def _publish(self, said: Iterable[Publication | Tombstone]) -> None:
+        site, own = self._common.site, self._service.value
+        for one in said:
+            match one:
+                case Publication(id_, message, to):
+                    topic = Topic(site, to.value if to else own, message.KIND, id_)
+                    self._bus.publish(topic, message.encode(), message.DELIVERY, message.expiry_s)
+                case Tombstone(id_, kind):
+                    self._bus.publish(Topic(site, own, kind.KIND, id_), b"", kind.DELIVERY, None)
+
+    # --- time -------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._next_tick = max(self._next_tick + TICK_S, now)
+        if now >= self._next_clock_check and not self._common.trust_clock:
+            self._next_clock_check = now + _CLOCK_CHECK_S
+            self._clock_synced = clock.synchronised()
+        at = clock.wall()
+        self._publish(self._core.handle(Tick(at, clock.boot_s(), self._clock_synced)))
+        if now >= self._next_health:
+            self._next_health = now + HEALTH_S
+            self._publish([Publication(self._common.instance, self._health(at))])
+        if self._common.heartbeat is not None and self._bus.alive:
+            self._beat(self._common.heartbeat)
+
+    def _beat(self, file: Path) -> None:
+        try:
+            file.touch()
+        except OSError as error:
+            self._log.warning("cannot touch the heartbeat file", file=file, reason=error.strerror)
+
+    def _health(self, at: datetime) -> Health:
+        counters = self._bus.counters
+        return Health(
+            at=at,
+            version=__version__,
+            started_at=self._started_at,
+            uptime_s=round(clock.boot_s() - self._started_s, 1),
+            published_total=counters.published,
+            received_total=counters.received,
+            rejected_total=counters.rejected,
+            refused_total=counters.refused,
+            queue_depth=self._bus.depth + len(self._inbox),
+            queue_dropped_total=counters.dropped,
+            rss_bytes=_rss_bytes(),
+            clock_synced=self._clock_synced,
+            detail=self._core.detail(),
+        )
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        self._inbox.close()
+        for source in self._assembly.sources:
+            source.stop()
+        self._await_sources()
+        self._publish(self._core.close())
+        for release in self._assembly.on_close:
+            release()
+        self._bus.close()
+
+    def _await_sources(self) -> None:
+        """Let the sources finish what they were emitting, for a bounded time."""
+        deadline = time.monotonic() + _SOURCE_STOP_S
+        while self._open_sources > 0 and (left := deadline - time.monotonic()) > 0:
+            item = self._inbox.take(left)
+            if item is not None:
+                self._take(item)
+
+
+def _is_online(payload: bytes) -> bool:
+    """Read a status payload; an empty one is an instance that was taken back."""
+    return bool(payload) and Status(payload.decode()) is Status.ONLINE
+
+
+def _rss_bytes() -> int:
+    """Return the resident memory of this process (proc(5), second field of statm, in pages)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
