@@ -149,7 +149,10 @@ def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
 
 
 def _pipe_bus(assembly: Assembly) -> StdioBus:
-    source: BinaryIO | None = sys.stdin.buffer if assembly.reads_pipe else None
+    # a file object of our own: Python aborts at exit when a thread still reads sys.stdin
+    source: BinaryIO | None = None
+    if assembly.reads_pipe:
+        source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     return StdioBus(source, sys.stdout.buffer)
 
 
