@@ -127,7 +127,11 @@ class Part(BaseModel):
     """A piece of a message: frozen, and blind to keys it does not know."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", ser_json_inf_nan="null", use_attribute_docstrings=True
+        frozen=True,
+        extra="ignore",
+        ser_json_inf_nan="null",
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 
@@ -529,7 +533,11 @@ class Args(BaseModel):
     """The arguments of a command: unknown ones are refused, an operator's typo must not pass."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 
