@@ -22,19 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from monitorpi_cli.namespace import LabError, Namespace, check_privileges, reap
+from monitorpi_cli.namespace import LabError, Namespace, check_privileges, reap, safe_alias
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["MAX_HOSTS", "SAFE_ALIAS", "Host", "Lab", "LabError", "Sensor", "main"]
+__all__ = ["MAX_HOSTS", "Host", "Lab", "LabError", "Sensor", "main"]
 
 MAX_HOSTS: Final = 250
 """The documentation MAC addresses of RFC 7042 are 256; the sensor's ports take two."""
-
-SAFE_ALIAS: Final = "monitorpi-lab"
-"""Alias of every interface made here; the flood generator sends on no other."""
 
 NETWORK: Final = ipaddress.IPv4Network("198.18.0.0/22")
 _MODULES: Final = "veth bridge sch_ingress cls_u32 act_mirred"
@@ -147,6 +144,8 @@ class Lab:
         if not ipv6:
             namespace.call(_set, "ipv6/conf/all/disable_ipv6", "1")
             namespace.call(_set, "ipv6/conf/default/disable_ipv6", "1")
+        # a machine that forwards hands that on to new namespaces
+        namespace.call(_set, "ipv4/ip_forward", "0")
         # a new namespace lets nobody open an unprivileged ping socket
         namespace.call(_set, "ipv4/ping_group_range", "0 2147483647")
         return namespace
@@ -178,13 +177,15 @@ class Lab:
         _batch(self.switch, "tc", [line for port, _, _ in ports for line in _mirror_ingress(port)])
 
     def _start(self, host: Host) -> None:
-        """Give a host its address and take its interface up."""
+        """Give a host its address and a way out, which ends at the gateway, and take it up."""
         own = host.management if isinstance(host, Sensor) else host.interface
-        lines = ["link set lo up", f"link set {own} up alias {SAFE_ALIAS}"]
+        alias = host.call(safe_alias)
+        lines = ["link set lo up", f"link set {own} up alias {alias}"]
         lines += [f"addr add {host.ip}/{NETWORK.prefixlen} brd + dev {own}"]
+        if host is not self.hosts[0]:
+            lines += [f"route add default via {self.hosts[0].ip}"]
         if isinstance(host, Sensor):
-            lines += [f"link set {self._mirror} arp off alias {SAFE_ALIAS}"]
-            lines += [f"link set {self._mirror} up"]
+            lines += [f"link set {self._mirror} arp off up"]
         if not self._offload:
             host.run(["ethtool", "-K", own, *_OFFLOADS])
         _batch(host.namespace, "ip", lines)

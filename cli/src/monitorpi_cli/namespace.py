@@ -186,6 +186,15 @@ def reap() -> int:
     return len(leftovers)
 
 
+def safe_alias() -> str:
+    """Return the alias of the lab's interfaces in the calling thread's network namespace.
+
+    It names the namespace by its inode: the flood generator sends on interfaces with this alias
+    only, and an interface that got into another namespace no longer has the right one.
+    """
+    return f"monitorpi-lab-{Path('/proc/thread-self/ns/net').stat().st_ino}"
+
+
 def check_privileges() -> None:
     """Raise ``LabError`` unless this process may make namespaces."""
     if os.geteuid() != 0:
