@@ -234,7 +234,9 @@ class RunningFlood:
     """A flood that a host of the lab sends, in a process of its own."""
 
     def __init__(self, program: subprocess.Popen[str]) -> None:
+        assert program.stdout is not None  # noqa: S101 - it is started with a pipe
         self._program = program
+        self._output = program.stdout
 
     def first_frame_s(self) -> float:
         """Wait for the first frame and return when it went out, in Unix time."""
@@ -243,18 +245,22 @@ class RunningFlood:
     def wait(self) -> Sent:
         """Wait for the end and return what was sent."""
         last = self._read()
-        for line in self._program.stdout or ():
+        for line in self._output:
             last = Sent(**json.loads(line))
-        self._program.wait()
+        self._end()
         return last
 
     def stop(self) -> None:
         """End it early."""
         self._program.kill()
+        self._end()
+
+    def _end(self) -> None:
         self._program.wait()
+        self._output.close()
 
     def _read(self) -> Sent:
-        line = self._program.stdout.readline() if self._program.stdout else ""
+        line = self._output.readline()
         if not line:
             raise LabError(f"the flood was not sent (exit code {self._program.wait()})")
         return Sent(**json.loads(line))

@@ -90,10 +90,14 @@ def multicast_mac(group: str) -> str:
 
 
 def checksum(data: bytes) -> int:
-    """Return the Internet checksum (RFC 1071): a sum of 16-bit words is a remainder by 65535."""
+    """Return the Internet checksum (RFC 1071), a sum in ones' complement.
+
+    Such a sum of 16-bit words is the remainder by 65535, written 65535 and not 0 if any bit is set.
+    """
     if len(data) % 2:
         data += b"\0"
-    return 0xFFFF - int.from_bytes(data, "big") % 0xFFFF
+    number = int.from_bytes(data, "big")
+    return 0xFFFE - (number - 1) % 0xFFFF if number else 0xFFFF
 
 
 def mac_bytes(mac: str) -> bytes:

@@ -67,6 +67,8 @@ class Namespace:
 
         Sockets it makes stay in the namespace, whoever uses them later. One call at a time.
         """
+        if threading.current_thread() is self._thread:
+            return function(*args, **kwargs)
         return self.submit(function, *args, **kwargs).result()
 
     def submit(
