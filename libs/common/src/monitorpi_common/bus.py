@@ -52,7 +52,6 @@ _CLOSE_S: Final = 3.0
 _HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
 _PRUNE_S: Final = 60.0
 _FAILURE: Final = 0x80  # MQTT 5: reason codes from here on are failures
-_TAKEN_OVER: Final = 0x8E
 
 
 @dataclass(slots=True)
@@ -94,7 +93,6 @@ class Disconnected:
     """The connection is gone; paho tries again by itself."""
 
     reason: str
-    taken_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +253,7 @@ class MqttBus:
         _properties: Properties | None,
     ) -> None:
         if self._inbox is not None:
-            self._inbox.put(Disconnected(str(reason), reason.value == _TAKEN_OVER))
+            self._inbox.put(Disconnected(str(reason)))
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: MQTTMessage) -> None:
         if self._inbox is None:
@@ -318,7 +316,6 @@ class MqttBus:
         """Take one of the bus's items from the inbox; the text is worth a log line.
 
         Raises:
-            SessionTakenOverError: another client has connected under our id.
             BaseException: whatever killed the network thread.
 
         """
@@ -355,8 +352,6 @@ class MqttBus:
 
     def _disconnected(self, item: Disconnected) -> str:
         self.connected = False
-        if item.taken_over:
-            raise SessionTakenOverError
         # a QoS 0 message that was on its way is gone, and nobody will ever acknowledge it
         self._inflight = {mid: out for mid, out in self._inflight.items() if out.qos > 0}
         return f"connection lost ({item.reason})"
@@ -478,7 +473,3 @@ class MqttBus:
 
 def _properties(packet: int) -> Properties:
     return Properties(packet)  # type: ignore[no-untyped-call] # paho leaves this one untyped
-
-
-class SessionTakenOverError(Exception):
-    """Another client uses our client id: two of us would throw each other out for ever."""

@@ -126,7 +126,13 @@ class Delivery:
 class Part(BaseModel):
     """A piece of a message: frozen, and blind to keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        ser_json_inf_nan="null",
+        use_attribute_docstrings=True,
+        defer_build=True,
+    )
 
 
 class Message(Part):
@@ -224,21 +230,33 @@ class Traffic(Message):
     DELIVERY = Delivery("stream", 1, retain=False, expiry_s=60, rate="1 s")
 
     epoch: Slug
+    """Made at start and anew when the clock steps or counters are reset."""
     seq: Count
+    """Counts the messages of this interface in this epoch: a gap is a lost message."""
     start: Timestamp
+    """When the first frame of the window could have come."""
     end: Timestamp
+    """When the window was closed."""
     window_s: Annotated[float, Field(gt=0, le=3600)]
+    """Length of the window; less than usual where a file ends."""
     clock_synced: bool
+    """The wall clock could be trusted."""
     interface: Short
+    """As the operating system calls it."""
     link_bps: Count | None = None
+    """Speed of the link; null where it is not known."""
     engine: Short
+    """How frames were counted: `ebpf`, `socket` or `file`."""
     packets: Count
+    """Frames seen on the wire."""
     bytes: Count
+    """Their bytes, without preamble and checksum."""
     kernel_drops: Count = 0
     """Frames lost below or in the sensor in this window, as far as the kernel tells."""
     losses: Tally = {}
     """``kernel_drops`` by where they happened, e.g. ``socket``, ``rx_missed``, ``softnet``."""
     counts: Tally
+    """Frames per class on the wire."""
     totals: Tally
     """The same classes, ``packets`` and ``bytes`` since the epoch began."""
     sees_replies: bool | None = None
@@ -248,7 +266,9 @@ class Traffic(Message):
     new_macs: Count = 0
     """Of those, the ones not seen before in this epoch."""
     devices: Annotated[list[DeviceWindow], Field(max_length=4096)] = []
+    """Those that send most of what floods are made of, then the busiest."""
     omitted: Omitted = Omitted()
+    """Everything of the devices not listed."""
 
 
 class Packet(Message):
@@ -512,7 +532,13 @@ class Result(Message):
 class Args(BaseModel):
     """The arguments of a command: unknown ones are refused, an operator's typo must not pass."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        defer_build=True,
+    )
 
 
 class Watch(Args):

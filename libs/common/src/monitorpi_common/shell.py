@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from pydantic import ValidationError
 
 from monitorpi_common import __version__, clock
-from monitorpi_common.bus import InputEnded, MqttBus, Raw, SessionTakenOverError
+from monitorpi_common.bus import InputEnded, MqttBus, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
@@ -36,6 +36,7 @@ from monitorpi_common.messages import (
     Status,
     Tombstone,
     message_type,
+    timestamp,
 )
 from monitorpi_common.service import (
     Assembly,
@@ -148,7 +149,10 @@ def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
 
 
 def _pipe_bus(assembly: Assembly) -> StdioBus:
-    source: BinaryIO | None = sys.stdin.buffer if assembly.reads_pipe else None
+    # a file object of our own: Python aborts at exit when a thread still reads sys.stdin
+    source: BinaryIO | None = None
+    if assembly.reads_pipe:
+        source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     return StdioBus(source, sys.stdout.buffer)
 
 
@@ -172,6 +176,8 @@ class Shell:
         self._inbox = inbox
         self._log = log
         self._commands = pattern(common.site, service.value, "command")
+        self._health_topic = Topic(common.site, service.value, Health.KIND, common.instance)
+        self._health_seen = False
         self._running = True
         self._open_sources = len(assembly.sources)
         self._started_at = clock.wall()
@@ -183,21 +189,14 @@ class Shell:
 
     def run(self) -> int:
         """Run until stopped; returns the exit code for a clean end."""
-        own = [self._commands] if self._bus.live else []
+        own = [self._commands, str(self._health_topic)] if self._bus.live else []
         self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
         for source in self._assembly.sources:
             threading.Thread(
                 target=self._drive, args=(source,), name=type(source).__name__, daemon=True
             ).start()
-        try:
-            while self._running:
-                self._step()
-        except SessionTakenOverError:
-            raise ResourceError(
-                f"another process runs as {self._service.value} instance "
-                f"{self._common.instance!r} of site {self._common.site!r}: stop it, or give this "
-                "one another name (MONITORPI_INSTANCE)"
-            ) from None
+        while self._running:
+            self._step()
         self._close()
         return EXIT_STOPPED
 
@@ -258,9 +257,7 @@ class Shell:
             item = self._read(raw)
         except (TopicError, ValidationError, ValueError, RecursionError) as error:
             self._bus.counters.rejected += 1
-            self._log.warning(
-                "rejected a message", topic=raw.topic, reason=str(error).splitlines()[0]
-            )
+            self._log.warning("rejected a message", topic=raw.topic, reason=_first_line(error))
             return
         if item is not None:
             self._publish(self._core.handle(item))
@@ -279,7 +276,31 @@ class Shell:
         kind = message_type(topic.service, topic.kind)
         if kind is None:
             raise ValueError(f"no message of the contract has the kind {topic.kind!r}")
-        return Received(topic, kind.model_validate_json(raw.payload), raw.retained)
+        message = kind.model_validate_json(raw.payload)
+        if topic == self._health_topic and isinstance(message, Health):
+            self._watch_for_a_rival(message)
+            return None
+        return Received(topic, message, raw.retained)
+
+    def _watch_for_a_rival(self, health: Health) -> None:
+        """Notice a second process of our name: the two would throw each other out for ever.
+
+        A broker drops the older connection of a client id, and paho comes back: endlessly. What
+        stands on our own health topic after our first message there can only be ours or a
+        rival's, whatever the clocks say. The one that started later gives way.
+        """
+        if timestamp(health.started_at) == timestamp(self._started_at):
+            self._health_seen = True
+            return
+        if not self._health_seen:
+            return  # left by the process before us
+        if health.started_at <= self._started_at:
+            raise ResourceError(
+                f"another process runs as {self._service.value} instance "
+                f"{self._common.instance!r} of site {self._common.site!r}: stop it, or give this "
+                "one another name (MONITORPI_INSTANCE)"
+            )
+        self._log.warning("another process tried to run under our name")
 
     def _obey(self, topic: Topic, raw: Raw) -> None:
         """Carry out one command and say what became of it."""
@@ -299,9 +320,7 @@ class Shell:
         except CommandRefusedError as refusal:
             error = str(refusal)
         except ValidationError as invalid:
-            first = invalid.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "payload"
-            error = f"{where}: {first['msg']}"
+            error = _first_line(invalid)
         if error is not None:
             self._bus.counters.rejected += 1
             self._log.warning("refused a command", name=name, reason=error)
@@ -379,6 +398,15 @@ class Shell:
             item = self._inbox.take(left)
             if item is not None:
                 self._take(item)
+
+
+def _first_line(error: Exception) -> str:
+    """Say in one line what was wrong with foreign data."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "payload"
+        return f"{where}: {first['msg']}"
+    return str(error).split("\n", maxsplit=1)[0]
 
 
 def _is_online(payload: bytes) -> bool:

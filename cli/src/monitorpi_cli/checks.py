@@ -1,0 +1,59 @@
+"""``check``, ``test`` and ``soak``: what must hold before a change lands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+SOURCES: Final = ("libs/*/src", "services/*/src", "doubles/*/src", "cli/src")
+
+
+def root() -> Path:
+    """Return the checkout this command line runs from."""
+    return Path(os.environ.get("MONITORPI_ROOT", Path.cwd()))
+
+
+def _run(title: str, *command: str) -> bool:
+    print(f"-- {title}", flush=True)
+    return subprocess.run(command, cwd=root(), check=False).returncode == 0
+
+
+def check(argv: list[str]) -> int:
+    """Check format, lint, types, import rules and generated files; ``--fix`` mends two."""
+    folders = [str(path.relative_to(root())) for glob in SOURCES for path in root().glob(glob)]
+    fix = "--fix" in argv
+    python = sys.executable
+    results = [
+        _run("format", python, "-m", "ruff", "format", *([] if fix else ["--check"]), "."),
+        _run("lint", python, "-m", "ruff", "check", *(["--fix"] if fix else []), "."),
+        _run("types", python, "-m", "mypy", *folders),
+        _run("imports", str(Path(python).with_name("lint-imports")), "--no-cache"),
+        _run("generated files", python, "-m", "monitorpi_cli.contracts", "--check"),
+    ]
+    print("check: passed" if all(results) else "check: FAILED", flush=True)
+    return 0 if all(results) else 1
+
+
+def test(argv: list[str]) -> int:
+    """Run the tests; arguments go to pytest. Those that need a container engine run last."""
+    if argv:
+        return _pytest(*argv)
+    main = _pytest("-m", "not soak and not engine", "--durations=10")
+    engine = _pytest("-m", "engine and not soak")
+    return main or (0 if engine == _NO_TESTS else engine)
+
+
+def soak(argv: list[str]) -> int:
+    """Run the long tests only."""
+    return _pytest("-m", "soak", "--timeout=3600", *argv)
+
+
+_NO_TESTS: Final = 5  # pytest's exit code when it collected none
+
+
+def _pytest(*arguments: str) -> int:
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=root(), check=False).returncode

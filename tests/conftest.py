@@ -1,0 +1,179 @@
+"""What tests of all folders share: a real Mosquitto, and children that never outlive a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+CAPTURES = Path(os.environ.get("MONITORPI_CAPTURES", ROOT.parent / "shared" / "captures"))
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
+    """Poll until the condition is true and return its value; fail after the given time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"waited {seconds} s in vain for {what or condition}")
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that is free now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@dataclass
+class Broker:
+    """A real Mosquitto on loopback that can be killed, frozen and started again on its port."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    settings: str = "allow_anonymous true"
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        config = self.folder / "mosquitto.conf"
+        config.write_text(
+            f"listener {self.port} 127.0.0.1\npersistence false\nuser root\n{self.settings}\n"
+        )
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            self.process = subprocess.Popen([program, "-c", config], stdout=log, stderr=log)
+        wait_for(self._accepts, what="Mosquitto to listen")
+
+    def _accepts(self) -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """Kill -9: no goodbye to anybody."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self) -> None:
+        """Stop it in its tracks: connections stay open, nothing answers."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen broker go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment for a service that shall use this broker."""
+        ours = {"MONITORPI_SITE": "lab", "MONITORPI_BROKER__PORT": str(self.port)}
+        return os.environ | ours | more
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """Run a Mosquitto without users for the time of one test."""
+    if not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
+        pytest.skip("Mosquitto is not installed: ./monitorpi test installs it")
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    one = Broker(folder)
+    one.start()
+    yield one
+    one.kill()
+
+
+@dataclass
+class Subscriber:
+    """A mosquitto_sub that collects what it is sent as (topic, text, retained)."""
+
+    process: subprocess.Popen[bytes]
+    seen: list[tuple[str, str, bool]] = field(default_factory=list)
+    subscribed: bool = False
+    rest: bytes = b""
+
+    def poll(self) -> list[tuple[str, str, bool]]:
+        """Return everything seen so far."""
+        assert self.process.stdout is not None
+        while True:
+            try:
+                chunk = os.read(self.process.stdout.fileno(), 65536)
+            except BlockingIOError:
+                break
+            if not chunk:
+                break
+            self.rest += chunk
+        *lines, self.rest = self.rest.split(b"\n")
+        for line in (raw.decode() for raw in lines):
+            if not line.startswith("{"):
+                self.subscribed |= line.startswith("Subscribed")
+                continue
+            record = json.loads(line)
+            self.seen.append((record["topic"], record.get("payload", ""), bool(record["retain"])))
+        return self.seen
+
+    def of(self, part: str) -> list[str]:
+        """Return the payloads on topics that contain the text."""
+        return [text for topic, text, _ in self.poll() if part in topic]
+
+
+@pytest.fixture
+def subscribe() -> Iterator[Callable[..., Subscriber]]:
+    """Start subscribers with the real client of the broker's own package."""
+    started: list[Subscriber] = []
+
+    def start(port: int, topic: str = "monitorpi/#", *options: str) -> Subscriber:
+        command = [
+            "stdbuf",
+            "-oL",
+            "mosquitto_sub",
+            "-p",
+            str(port),
+            "-V",
+            "mqttv5",
+            "-q",
+            "1",
+            "-d",
+            "-F",
+            "%j",
+        ]
+        process = subprocess.Popen([*command, "-t", topic, *options], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        one = Subscriber(process)
+        started.append(one)
+        wait_for(lambda: one.poll() is not None and one.subscribed, what="the subscription")
+        return one
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        if one.process.stdout is not None:
+            one.process.stdout.close()
+
+
+@pytest.fixture
+def captures() -> Path:
+    """Return the folder of public captures, or skip where there is none."""
+    if not (CAPTURES / "labels.tsv").exists():
+        pytest.skip(f"no public captures at {CAPTURES}: set MONITORPI_CAPTURES to use some")
+    return CAPTURES
