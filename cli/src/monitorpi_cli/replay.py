@@ -168,10 +168,9 @@ class Summary:
         """Say that an alert opened or closed; its refreshes in between are not news."""
         if alert.state == "closed":
             if self._open.pop(alert.key, None) is not None:
-                reason = f"closed ({alert.close_reason})"
-                yield f"{self._when(alert.at)}  {self._terminal.paint('CLOSED', 'green')}  " + (
-                    f"{alert.rule} {_subject(alert)}: {reason}"
-                )
+                word = self._terminal.paint("CLOSED", "green")
+                told = f"{alert.rule} of {_subject(alert)} ({alert.close_reason})"
+                yield f"{self._when(alert.at)}  {word}  {told}"
             return
         if alert.key not in self._open:
             self._alerts += 1
