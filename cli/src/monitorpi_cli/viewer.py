@@ -47,7 +47,9 @@ class Heard:
 class Viewer:
     """Listens to a broker from entering to leaving the ``with`` block, and comes back to it."""
 
-    def __init__(self, port: int, user: str, password: str, topics: str, name: str) -> None:
+    def __init__(
+        self, port: int, user: str | None, password: str | None, topics: str, name: str
+    ) -> None:
         self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
         self._topics = topics
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
@@ -55,7 +57,7 @@ class Viewer:
         self._client.reconnect_delay_set(1, _RECONNECT_MAX_S)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho leaves it untyped
         properties.SessionExpiryInterval = _SESSION_S
         self._client.connect_async("127.0.0.1", port, 10, properties=properties)
 
