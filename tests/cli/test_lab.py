@@ -220,12 +220,14 @@ OWNER = """
 import subprocess, sys, time
 from pathlib import Path
 from monitorpi_cli.lab import Lab
-with Lab(2) as lab:
+from monitorpi_cli.namespace import scratch
+with Lab(2) as lab, scratch() as folder:
     direct = lab.hosts[0].popen(["sleep", "600"])
     shell = lab.hosts[1].popen(["sh", "-c", "sleep 601 & echo $!; wait"],
                                stdout=subprocess.PIPE, text=True)
     networks = [Path(host.namespace.path).stat().st_ino for host in (*lab.hosts, lab.sensor)]
     print(direct.pid, shell.pid, shell.stdout.readline().strip(), *networks, flush=True)
+    print(folder, flush=True)
     if sys.argv[1] == "wait":
         time.sleep(600)
     if sys.argv[1] == "raise":
@@ -283,7 +285,9 @@ def test_a_killed_lab_leaves_nothing_after_the_next_start(
     """After kill -9 the kernel ends what the lab started, the next start what that had started."""
     del privileged
     owner, (direct, shell, below, *networks) = start_owner("wait")
+    folder = Path(owner.stdout.readline().strip()) if owner.stdout else Path()
     assert len(existing(networks)) == 3
+    assert folder.is_dir()
     owner.send_signal(signal_number)
     owner.communicate(timeout=20)
 
@@ -293,6 +297,7 @@ def test_a_killed_lab_leaves_nothing_after_the_next_start(
 
     assert wait_until(lambda: not is_running(below))
     assert wait_until(lambda: not existing(networks))
+    assert not folder.exists()
 
 
 def test_what_belongs_to_a_running_lab_is_not_reaped(lab: Lab) -> None:

@@ -36,7 +36,7 @@ def test_what_is_said_is_heard_with_its_time(broker: Broker) -> None:
     """Retained and live messages arrive with topic, payload and time of arrival."""
     say(broker, "monitorpi/v1/lab/capture/status/main", "online", "-r")
 
-    with Viewer(broker.port, None, None, "monitorpi/v1/lab/#", "viewer-test") as viewer:
+    with Viewer(broker.port, None, None, ["monitorpi/v1/lab/#"]) as viewer:
         first = hear(viewer)
         before = time.time()
         say(broker, "monitorpi/v1/lab/capture/command/1", '{"name":"reset"}')
@@ -49,7 +49,7 @@ def test_what_is_said_is_heard_with_its_time(broker: Broker) -> None:
 
 def test_what_is_no_topic_of_ours_is_not_heard(broker: Broker) -> None:
     """A topic of another form is passed over in silence."""
-    with Viewer(broker.port, None, None, "monitorpi/#", "viewer-test") as viewer:
+    with Viewer(broker.port, None, None, ["monitorpi/#"]) as viewer:
         say(broker, "monitorpi/v1/lab/capture/status/main", "online", "-r")
         hear(viewer)
         say(broker, "monitorpi/odd", "x")
@@ -61,7 +61,7 @@ def test_what_is_no_topic_of_ours_is_not_heard(broker: Broker) -> None:
 def test_a_broker_that_comes_back_is_heard_again(broker: Broker) -> None:
     """After kill -9 and a new start of the broker, the subscription stands again."""
     topic = "monitorpi/v1/lab/capture/status/main"
-    with Viewer(broker.port, None, None, "monitorpi/v1/lab/#", "viewer-test") as viewer:
+    with Viewer(broker.port, None, None, ["monitorpi/v1/lab/#"]) as viewer:
         say(broker, topic, "1", "-r")
         hear(viewer)
         broker.kill()

@@ -14,7 +14,6 @@ import socket
 import socketserver
 import struct
 import subprocess
-import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from monitorpi_cli import frames
 from monitorpi_cli.lab import NETWORK, LabError
+from monitorpi_cli.namespace import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ class Household:
 
     def _serve_names(self, gateway: Host) -> None:
         """Start DHCP with a fixed address per host, and DNS for their names."""
-        leases = self._resources.enter_context(tempfile.TemporaryDirectory())
+        leases = self._resources.enter_context(scratch())
         command = [
             "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root",
             "--pid-file=", "--no-ping", "--no-resolv", "--no-hosts", "--no-daemon",

@@ -14,8 +14,10 @@ import contextlib
 import ctypes
 import os
 import queue
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from concurrent.futures import Future
 from functools import partial
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 MARK: Final = "MONITORPI_LAB"
 """Environment variable of every program in a namespace: ``{pid}-{start time}`` of its owner."""
 
+_SCRATCH: Final = "monitorpi-lab-"
 _CLONE_NEWNS: Final = 0x00020000  # linux/sched.h
 _CLONE_NEWNET: Final = 0x40000000
 _MS_REC: Final = 0x4000  # linux/mount.h
@@ -177,15 +180,28 @@ class Namespace:
 
 
 def reap() -> int:
-    """Kill the programs that dead labs have left, and return how many there were.
+    """Remove what dead labs have left, and return how many programs and folders that were.
 
-    A program is a leftover when its environment carries the mark of an owner that no longer runs.
+    A program is a leftover when its environment carries the mark of an owner that no longer runs,
+    a folder when its name does.
     """
-    leftovers = [pid for pid, owner in _marked() if not _is_running(owner)]
-    for pid in leftovers:
+    programs = [pid for pid, owner in _marked() if not _is_running(owner)]
+    for pid in programs:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return len(leftovers)
+    folders = [folder for folder, owner in _scratch_folders() if not _is_running(owner)]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(programs) + len(folders)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a folder that is gone afterwards, at the next start of a lab at the latest."""
+    with tempfile.TemporaryDirectory(
+        prefix=f"{_SCRATCH}{_own_mark()}-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
 
 
 def safe_alias() -> str:
@@ -254,9 +270,7 @@ def _require(program: str) -> None:
 
 def _which(program: str) -> str | None:
     """Find a program also where an ordinary user's PATH does not look."""
-    from shutil import which  # noqa: PLC0415 - a flood starts faster without it
-
-    return which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 def _await_end(program: subprocess.Popen[Any]) -> None:
@@ -288,6 +302,14 @@ def _start_time(pid: int) -> str | None:
 def _is_running(mark: str) -> bool:
     pid, _, started = mark.partition("-")
     return pid.isdigit() and _start_time(int(pid)) == started
+
+
+def _scratch_folders() -> Iterator[tuple[Path, str]]:
+    """Yield our user's scratch folders, with the mark in their names."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid():
+                yield folder, folder.name.removeprefix(_SCRATCH).rpartition("-")[0]
 
 
 def _marked() -> Iterator[tuple[int, str]]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from pydantic import SecretStr
 
+from monitorpi_common.bus import MqttBus, Raw
+from monitorpi_common.inbox import Inbox
+from monitorpi_common.log import Log
 from monitorpi_common.messages import message_type
+from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, TopicError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitorpi_common.messages import Message
 
-_SESSION_S: Final = 60  # the broker keeps what we miss in a short absence
-_RECONNECT_MAX_S: Final = 2
+_LOOK_S: Final = 0.2  # how soon it notices that it shall end
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +52,48 @@ class Viewer:
     """Listens to a broker from entering to leaving the ``with`` block, and comes back to it."""
 
     def __init__(
-        self, port: int, user: str | None, password: str | None, topics: str, name: str
+        self, port: int, user: str | None, password: str | None, filters: Sequence[str]
     ) -> None:
+        secret = SecretStr(password) if password else None
+        settings = BrokerSettings(port=port, username=user, password=secret)
+        self._settings = settings
+        self._filters = filters
         self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
-        self._topics = topics
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
-        self._client.username_pw_set(user, password)
-        self._client.reconnect_delay_set(1, _RECONNECT_MAX_S)
-        self._client.on_connect = self._on_connect
-        self._client.on_message = self._on_message
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho leaves it untyped
-        properties.SessionExpiryInterval = _SESSION_S
-        self._client.connect_async("127.0.0.1", port, 10, properties=properties)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="viewer", daemon=True)
 
     def __enter__(self) -> Self:
-        self._client.loop_start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._ended.set()
+        self._thread.join()
 
-    def next(self, timeout_s: float) -> Heard | None:
+    def next(self, timeout_s: float = 0.0) -> Heard | None:
         """Return the next message, or None if none comes in time."""
         try:
-            return self._heard.get(timeout=max(timeout_s, 0.0))
+            return self._heard.get(timeout=timeout_s) if timeout_s else self._heard.get_nowait()
         except queue.Empty:
             return None
 
-    def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
-        client.subscribe(self._topics, qos=1)
+    def _listen(self) -> None:
+        inbox = Inbox()
+        name = f"monitorpi-viewer-{os.getpid()}-{id(self):x}"
+        bus = MqttBus(self._settings, name, None, Log("viewer"))
+        bus.open(inbox, self._filters)
+        while not self._ended.is_set():
+            item = inbox.take(_LOOK_S)
+            if isinstance(item, Raw):
+                self._hear(item)
+            elif item is not None:
+                bus.event(item)
+        bus.close()
 
-    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _hear(self, raw: Raw) -> None:
+        at_s = time.time()
         try:
-            topic = Topic.parse(message.topic)
+            topic = Topic.parse(raw.topic)
         except TopicError:
             return
-        self._heard.put(Heard(topic, bytes(message.payload), time.time(), message.retain))
+        self._heard.put(Heard(topic, raw.payload, at_s, raw.retained))
