@@ -14,16 +14,18 @@ from pydantic import SecretStr
 from monitorpi_common.bus import MqttBus, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
-from monitorpi_common.messages import message_type
+from monitorpi_common.messages import Delivery, message_type
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, TopicError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from monitorpi_common.messages import Message
 
 _LOOK_S: Final = 0.2  # how soon it notices that it shall end
+_FORGET_S: Final = 5.0
+_STATE: Final = Delivery("state", 1, retain=True, expiry_s=None, rate="once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +99,19 @@ class Viewer:
         except TopicError:
             return
         self._heard.put(Heard(topic, raw.payload, at_s, raw.retained))
+
+
+def forget(port: int, user: str, password: str, retained: Iterable[Topic]) -> None:
+    """Take back retained messages as their writer; gives up after some seconds without a broker."""
+    settings = BrokerSettings(port=port, username=user, password=SecretStr(password))
+    inbox = Inbox()
+    bus = MqttBus(settings, f"monitorpi-forget-{os.getpid()}", None, Log("viewer"))
+    bus.open(inbox, [])
+    for topic in retained:
+        bus.publish(topic, b"", _STATE, None)
+    deadline = time.monotonic() + _FORGET_S
+    while bus.depth and time.monotonic() < deadline:
+        item = inbox.take(_LOOK_S)
+        if item is not None:
+            bus.event(item)
+    bus.close()
