@@ -92,9 +92,6 @@ class MacCounts(NamedTuple):
     """None: it sent neither SYNs nor echo requests."""
     syn_peer: TopPeer | None = None
     echo_peer: TopPeer | None = None
-    source_ips: int = 0
-    """Distinct IP source addresses in *all* its frames where the engine knows (a router shows many);
-    0: not counted."""
 
 
 class Instant(NamedTuple):
@@ -128,7 +125,7 @@ class WindowCounts:
     """Distinct source MACs of the window, an estimate where there were more than rows; 0: as many
     as rows that sent something."""
     losses: Mapping[str, int] = field(default_factory=dict)
-    """Frames lost in this window by place: ``socket``, ``rx_missed``, ``rx_dropped``, ``softnet``."""
+    """Frames lost in this window, by place: ``socket``, ``rx_missed``, ``softnet`` ..."""
     link_bps: int | None = None
     merged: int = 0
     """Frames that were counted once but may have been several on the wire (receive offload that
