@@ -109,26 +109,30 @@ def classify(data: bytes, wire_length: int, stripped_tag: bool = False) -> Class
     if ether_type == _TYPE_IPV4:
         return _ipv4(data, wire_length, ETHERNET_HEADER, mask)
     if ether_type in _TAGS:
-        return _tagged(data, wire_length, mask | _VLAN)
+        return _tagged(data, wire_length, ETHERNET_HEADER, mask | _VLAN)
     return _network(data, wire_length, ether_type, ETHERNET_HEADER, mask)
 
 
-def classify_packet(data: bytes, wire_length: int, ether_type: int, mask: int = 0) -> Classified:
-    """Return the classes of a frame without an Ethernet header (raw IP, Linux cooked).
+def classify_packet(
+    data: bytes, wire_length: int, ether_type: int, offset: int, mask: int = 0
+) -> Classified:
+    """Return the classes of a frame whose link layer is not Ethernet's (raw IP, Linux cooked).
 
     Args:
-        data: the packet from its network header on.
+        data: the frame.
         wire_length: its length on the wire, at least ``len(data)``.
-        ether_type: what the link layer said it is.
+        ether_type: what the link layer said follows.
+        offset: where that begins in ``data``.
         mask: what is known already, e.g. ``broadcast`` from a cooked header.
 
     """
-    return _network(data, wire_length, ether_type, 0, mask)
+    if ether_type in _TAGS:
+        return _tagged(data, wire_length, offset, mask | _VLAN)
+    return _network(data, wire_length, ether_type, offset, mask)
 
 
-def _tagged(data: bytes, end: int, mask: int) -> Classified:
+def _tagged(data: bytes, end: int, offset: int, mask: int) -> Classified:
     """Look through the tags that stand in the data."""
-    offset = ETHERNET_HEADER
     ether_type = 0
     for _ in range(_MAX_TAGS):
         if offset + 4 > end:

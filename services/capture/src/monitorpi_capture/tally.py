@@ -176,7 +176,7 @@ class Tally:
     ) -> WindowCounts:
         """End the window and return it; counting begins anew."""
         self._fold()
-        rows = [self._counts(mac) for mac in self._tx.keys() | self._rx.keys()]
+        rows = [self._counts(mac) for mac in (self._tx | self._rx)]
         window = WindowCounts(
             interface=self._interface,
             engine=self._engine,

@@ -144,7 +144,10 @@ class Engine(Protocol):
     returns nothing for it and :attr:`away` names it.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What settings and messages call it."""
+        ...
 
     @property
     def away(self) -> Mapping[str, str]:
