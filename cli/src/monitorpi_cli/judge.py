@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 QUIET_S: Final = 5.0
 """The demo's ``quiet_s`` of the detector: nobody wants to watch a minute of silence."""
-LEAD_S: Final = 8.0
+LEAD_S: Final = 5.0
 """Undisturbed traffic before the first flood: an alert there would be a false one."""
-FLOOD_S: Final = 8.0
+FLOOD_S: Final = 6.0
 SETTLE_S: Final = QUIET_S + 6.0
 """From a flood's last frame to its alert's close at the latest: the rest of its window (1 s), the
 quiet time, the watermark's lag (3 s) and a margin for a busy machine."""

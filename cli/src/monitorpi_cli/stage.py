@@ -120,8 +120,9 @@ def _plan(lab: Lab, folder: Path) -> StackPlan:
     environment = {
         Service.CAPTURE: {"MONITORPI_CAPTURE__INTERFACES": json.dumps([sensor.interface])},
         Service.DETECTOR: {"MONITORPI_DETECTOR__QUIET_S": str(QUIET_S)},
-        Service.DASHBOARD: {"MONITORPI_DASHBOARD__PORT": str(free_port())},
     }
+    if installed(Service.DASHBOARD):
+        environment[Service.DASHBOARD] = {"MONITORPI_DASHBOARD__PORT": str(free_port())}
     return StackPlan(
         site=SITE,
         state_dir=folder / "state",
