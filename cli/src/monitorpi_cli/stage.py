@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
+import os
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_cli.hosts import Household
 from monitorpi_cli.judge import QUIET_S
 from monitorpi_cli.lab import Lab
-from monitorpi_cli.namespace import scratch
+from monitorpi_cli.namespace import MARK, scratch
 from monitorpi_cli.relay import LOOPBACK, Relay
 from monitorpi_cli.up import Stack, StackPlan
 from monitorpi_cli.viewer import Viewer
 from monitorpi_common.messages import Service
+from monitorpi_common.settings import ENV_PREFIX
 from monitorpi_common.topics import pattern
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SITE: Final = "demo"
 HOSTS: Final = 6
+_NO_SETTINGS: Final = (f"{ENV_PREFIX}ROOT", f"{ENV_PREFIX}VENV", MARK)
 IN_THE_LAB: Final = (Service.CAPTURE, Service.PROBER)
 
 
@@ -93,7 +95,9 @@ async def running_stage(notify: Callable[[ChildEvent], None]) -> AsyncIterator[S
     async with contextlib.AsyncExitStack() as held:
         lab = held.enter_context(Lab(HOSTS))
         folder = held.enter_context(scratch())
-        plan = _plan(lab, folder)
+        page_port = free_port() if installed(Service.DASHBOARD) else None
+        _without_own_settings()
+        plan = _plan(lab, folder, page_port or 0)
         (folder / "logs").mkdir()
         held.enter_context(Relay(lab.sensor.namespace, plan.port))
         stack = Stack(plan, notify)
@@ -103,10 +107,7 @@ async def running_stage(notify: Callable[[ChildEvent], None]) -> AsyncIterator[S
         password = stack.passwords["viewer"]
         viewer = held.enter_context(Viewer(plan.port, "viewer", password, everything))
         household = held.enter_context(Household(lab, pace=2.0))
-        page_port = plan.environment.get(Service.DASHBOARD, {}).get("MONITORPI_DASHBOARD__PORT")
-        yield Stage(
-            lab, household, stack, viewer, int(page_port) if page_port else None, folder / "logs"
-        )
+        yield Stage(lab, household, stack, viewer, page_port, folder / "logs")
 
 
 def installed(service: Service) -> bool:
@@ -115,20 +116,39 @@ def installed(service: Service) -> bool:
     return importlib.util.find_spec(f"{name}.__main__") is not None
 
 
-def _plan(lab: Lab, folder: Path) -> StackPlan:
-    sensor = lab.sensor
-    environment = {
-        Service.CAPTURE: {"MONITORPI_CAPTURE__INTERFACES": json.dumps([sensor.interface])},
-        Service.DETECTOR: {"MONITORPI_DETECTOR__QUIET_S": str(QUIET_S)},
-    }
-    if installed(Service.DASHBOARD):
-        environment[Service.DASHBOARD] = {"MONITORPI_DASHBOARD__PORT": str(free_port())}
+def _plan(lab: Lab, folder: Path, page_port: int) -> StackPlan:
+    config = folder / "demo.toml"
+    config.write_text(_settings(lab.sensor.interface, page_port), encoding="utf-8")
     return StackPlan(
         site=SITE,
         state_dir=folder / "state",
         services=tuple(service for service in Service if installed(service)),
         port=free_port(),
-        environment=environment,
-        prefix=dict.fromkeys(IN_THE_LAB, sensor.namespace.prefix),
+        config=config,
+        prefix=dict.fromkeys(IN_THE_LAB, lab.sensor.namespace.prefix),
         logs=folder / "logs",
     )
+
+
+def _settings(interface: str, page_port: int) -> str:
+    """Return the configuration file: the defaults but for places and the patience of a viewer."""
+    return f"""\
+[capture]
+interfaces = ["{interface}"]
+
+[prober]
+interval_s = 5
+
+[detector]
+quiet_s = {QUIET_S}
+
+[dashboard]
+port = {page_port}
+"""
+
+
+def _without_own_settings() -> None:
+    """Keep what is configured on this machine out of the demo."""
+    for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        if name not in _NO_SETTINGS:
+            del os.environ[name]
