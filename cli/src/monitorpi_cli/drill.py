@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from monitorpi_cli.lab import Lab, LabError
 from monitorpi_cli.namespace import scratch
 from monitorpi_cli.narrator import Narrator
 from monitorpi_cli.relay import Relay
-from monitorpi_cli.up import BROKER, state_dir
+from monitorpi_cli.up import BROKER, LOOPBACK, state_dir
 from monitorpi_cli.viewer import Viewer, forget
 from monitorpi_common.messages import Alert, Device, Message, Service, Traffic
 from monitorpi_common.settings import ENV_PREFIX, ConfigurationError, NoSection, load
@@ -55,6 +56,7 @@ RULES: Final[dict[str, Kind]] = {
 FLOOD_S: Final = 8.0
 _MAX_RATE: Final = 20_000
 """Frames per second: enough for any floor, and no burden for a Raspberry Pi."""
+_ONLINE_S: Final = 10.0
 _START_S: Final = 30.0
 _ALERT_S: Final = 15.0
 _CLOSE_S: Final = 600.0  # the longest quiet time somebody would sit through
@@ -115,7 +117,6 @@ def _rate(text: str) -> float:
 class Running:
     """A stack that runs on this machine."""
 
-    site: str
     port: int
     secrets: Path
 
@@ -134,16 +135,30 @@ def find_running(config: Path | None) -> Running:
     """
     common = load(None, NoSection, file=config).common
     folder = state_dir(common)
+    if not _is_locked(folder / "lock"):
+        raise LabError(
+            f"no stack runs with the state directory {folder}: start ./monitorpi up first"
+        )
     try:
         written = (folder / BROKER / "mosquitto.conf").read_text(encoding="utf-8")
-        port = int(re.findall(r"^listener (\d+) 127\.0\.0\.1$", written, re.MULTILINE)[0])
-    except PermissionError:
-        raise LabError("the stack's passwords need root: run it with sudo") from None
-    except (OSError, IndexError):
-        raise LabError(
-            f"no stack has run with the state directory {folder}: start ./monitorpi up first"
-        ) from None
-    return Running(common.site, port, folder / "secrets")
+    except OSError as error:
+        raise LabError(f"{error.filename}: {error.strerror}: run it with sudo") from None
+    port = re.findall(r"^listener (\d+) 127\.0\.0\.1$", written, re.MULTILINE)
+    if not port or common.broker.host not in LOOPBACK:
+        raise LabError("the stack's broker is not on this machine: run the drill where it is")
+    return Running(int(port[0]), folder / "secrets")
+
+
+def _is_locked(file: Path) -> bool:
+    """Tell whether a running stack holds the lock of its state directory."""
+    try:
+        with file.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class Drill:
@@ -176,9 +191,10 @@ class Drill:
         self._resources.callback(self._forget)
         hold(Relay(self._lab.sensor.namespace, running.port))
         viewer = ("viewer", running.password("viewer"))
-        self._viewer = hold(Viewer(running.port, *viewer, [pattern(running.site)]))
+        self._viewer = hold(Viewer(running.port, *viewer, [pattern("+")]))
+        site = self._site()
         environment = os.environ | {
-            f"{ENV_PREFIX}SITE": running.site,
+            f"{ENV_PREFIX}SITE": site,
             f"{ENV_PREFIX}INSTANCE": INSTANCE,
             f"{ENV_PREFIX}BROKER__HOST": "127.0.0.1",
             f"{ENV_PREFIX}BROKER__PORT": str(running.port),
@@ -193,6 +209,15 @@ class Drill:
         )
         self._resources.callback(capture.wait)
         self._resources.callback(capture.terminate)
+
+    def _site(self) -> str:
+        """Return the site whose detector is online: `up` may have been told another name."""
+        deadline = time.monotonic() + _ONLINE_S
+        while (left := deadline - time.monotonic()) > 0:
+            heard = self._viewer.next(left)
+            if heard and (heard.topic.service, heard.payload) == (Service.DETECTOR, b"online"):
+                return heard.topic.site
+        raise LabError(f"no detector is online at the broker of port {self._running.port}")
 
     def _forget(self) -> None:
         """Take back every retained message of the drill's capture: no device of it is real."""

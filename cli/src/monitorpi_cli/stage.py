@@ -84,8 +84,15 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def running_stage(notify: Callable[[ChildEvent], None]) -> AsyncIterator[Stage]:
+async def running_stage(
+    notify: Callable[[ChildEvent], None], *, hosts: int = HOSTS, settings: str = ""
+) -> AsyncIterator[Stage]:
     """Set the stage and clear it afterwards.
+
+    Args:
+        notify: told of each service's starts and ends.
+        hosts: size of the lab.
+        settings: TOML put in front of the stage's own configuration file.
 
     Raises:
         LabError: no lab can be made here.
@@ -93,11 +100,11 @@ async def running_stage(notify: Callable[[ChildEvent], None]) -> AsyncIterator[S
 
     """
     async with contextlib.AsyncExitStack() as held:
-        lab = held.enter_context(Lab(HOSTS))
+        lab = held.enter_context(Lab(hosts))
         folder = held.enter_context(scratch())
         page_port = free_port() if installed(Service.DASHBOARD) else None
         _without_own_settings()
-        plan = _plan(lab, folder, page_port or 0)
+        plan = _plan(lab, folder, settings + _settings(lab.sensor.interface, page_port or 0))
         (folder / "logs").mkdir()
         held.enter_context(Relay(lab.sensor.namespace, plan.port))
         stack = Stack(plan, notify)
@@ -116,9 +123,9 @@ def installed(service: Service) -> bool:
     return importlib.util.find_spec(f"{name}.__main__") is not None
 
 
-def _plan(lab: Lab, folder: Path, page_port: int) -> StackPlan:
+def _plan(lab: Lab, folder: Path, settings: str) -> StackPlan:
     config = folder / "demo.toml"
-    config.write_text(_settings(lab.sensor.interface, page_port), encoding="utf-8")
+    config.write_text(settings, encoding="utf-8")
     return StackPlan(
         site=SITE,
         state_dir=folder / "state",
