@@ -226,7 +226,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
     return StackPlan(
         site=common.site,
-        state_dir=_state_dir(common),
+        state_dir=state_dir(common),
         services=_services(options.config),
         port=port,
         own_broker=own,
@@ -236,7 +236,8 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     )
 
 
-def _state_dir(common: CommonSettings) -> Path:
+def state_dir(common: CommonSettings) -> Path:
+    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
     if "state_dir" in common.model_fields_set or os.geteuid() == 0:
         return common.state_dir
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
