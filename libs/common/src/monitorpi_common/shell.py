@@ -145,7 +145,9 @@ def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
     broker = common.broker
     if broker.username is None and broker.password is not None:
         broker = broker.model_copy(update={"username": service.value})
-    return MqttBus(broker, Topic(common.site, service.value, "status", common.instance), log)
+    status = Topic(common.site, service.value, "status", common.instance)
+    client_id = f"monitorpi-{status.site}-{status.service}-{status.id}"
+    return MqttBus(broker, client_id, status, log)
 
 
 def _pipe_bus(assembly: Assembly) -> StdioBus:
