@@ -147,7 +147,8 @@ def _tables(interface: str, page_port: int) -> dict[str, str]:
     return {
         "capture": f'interfaces = ["{interface}"]',
         "prober": "interval_s = 5",
-        "detector": f"quiet_s = {QUIET_S}",
+        "detector.rules.syn-flood": f"quiet_s = {QUIET_S}",
+        "detector.rules.icmp-flood": f"quiet_s = {QUIET_S}",
         "dashboard": f"port = {page_port}",
     }
 
