@@ -324,6 +324,8 @@ class Device(Message):
     vendor: Short | None = None
     randomised: bool = False
     """The locally administered bit is set, as phones with private addresses do."""
+    dhcp_server: bool = False
+    """It was seen to hand out addresses by DHCP."""
     interface: Short | None = None
     first_seen: Timestamp
     last_seen: Timestamp
