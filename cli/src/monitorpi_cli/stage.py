@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_cli.cloud import LocalCloud
 from monitorpi_cli.hosts import Household
 from monitorpi_cli.judge import QUIET_S
 from monitorpi_cli.lab import Lab
@@ -46,6 +47,7 @@ class Stage:
     stack: Stack
     viewer: Viewer
     page_port: int | None
+    cloud: LocalCloud
     logs: Path
 
     @property
@@ -107,7 +109,12 @@ async def running_stage(
         folder = held.enter_context(scratch())
         page_port = free_port() if installed(Service.DASHBOARD) else None
         _without_own_settings()
-        tables = _tables(lab.sensor.interface, page_port or 0) | dict(settings or {})
+        cloud = held.enter_context(LocalCloud())
+        tables = {
+            **_tables(lab.sensor.interface, page_port or 0),
+            "cloud-bridge": cloud.settings,
+            **(settings or {}),
+        }
         plan = _plan(lab, folder, tables)
         (folder / "logs").mkdir()
         held.enter_context(Relay(lab.sensor.namespace, plan.port))
@@ -118,7 +125,7 @@ async def running_stage(
         password = stack.passwords["viewer"]
         viewer = held.enter_context(Viewer(plan.port, "viewer", password, everything))
         household = held.enter_context(Household(lab, pace=2.0))
-        yield Stage(lab, household, stack, viewer, page_port, folder / "logs")
+        yield Stage(lab, household, stack, viewer, page_port, cloud, folder / "logs")
 
 
 def installed(service: Service) -> bool:
@@ -129,7 +136,9 @@ def installed(service: Service) -> bool:
 
 def _plan(lab: Lab, folder: Path, tables: Mapping[str, str]) -> StackPlan:
     config = folder / "demo.toml"
-    text = "".join(f"[{name}]\n{lines}\n\n" for name, lines in tables.items())
+    # a lab has no time server: rows would wait for ever for a clock that is synchronised
+    text = "trust_clock = true\n"
+    text += "".join(f"\n[{name}]\n{lines}\n" for name, lines in tables.items())
     config.write_text(text, encoding="utf-8")
     return StackPlan(
         site=SITE,
