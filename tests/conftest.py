@@ -105,14 +105,24 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 class Subscriber:
     """A mosquitto_sub that collects what it is sent as (topic, text, retained)."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     seen: list[tuple[str, str, bool]] = field(default_factory=list)
     subscribed: bool = False
+    rest: bytes = b""
 
     def poll(self) -> list[tuple[str, str, bool]]:
         """Return everything seen so far."""
         assert self.process.stdout is not None
-        while line := self.process.stdout.readline():
+        while True:
+            try:
+                chunk = os.read(self.process.stdout.fileno(), 65536)
+            except BlockingIOError:
+                break
+            if not chunk:
+                break
+            self.rest += chunk
+        *lines, self.rest = self.rest.split(b"\n")
+        for line in (raw.decode() for raw in lines):
             if not line.startswith("{"):
                 self.subscribed |= line.startswith("Subscribed")
                 continue
@@ -145,9 +155,7 @@ def subscribe() -> Iterator[Callable[..., Subscriber]]:
             "-F",
             "%j",
         ]
-        process = subprocess.Popen(
-            [*command, "-t", topic, *options], stdout=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen([*command, "-t", topic, *options], stdout=subprocess.PIPE)
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         one = Subscriber(process)

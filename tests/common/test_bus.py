@@ -273,6 +273,7 @@ class Client:
         values = {"port": broker.port, "keepalive_s": 5} | settings
         self.bus = MqttBus(
             BrokerSettings.model_validate(values),
+            "monitorpi-lab-detector-main",
             Topic("lab", "detector", "status", "main"),
             Log("test"),
         )

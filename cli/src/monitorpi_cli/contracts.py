@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from monitorpi_cli import broker
 from monitorpi_cli.checks import root
 from monitorpi_common import __version__
 from monitorpi_common.examples import EXAMPLES
@@ -57,6 +58,10 @@ def files() -> dict[str, str]:
     made["contracts/asyncapi.yaml"] = _asyncapi()
     made["docs/topics.md"] = _topics()
     made["docs/configuration.md"] = _configuration()
+    made["broker/acl"] = broker.acl()
+    made["broker/mosquitto.conf"] = broker.configuration(
+        [f"{broker.DEFAULT_PORT} 0.0.0.0"], "/broker", "mosquitto"
+    )
     return made
 
 
@@ -275,7 +280,7 @@ def _types(kind: type[BaseModel]) -> dict[str, str]:
     return {name: _words(part) for name, part in schema.get("properties", {}).items()}
 
 
-def _words(part: dict[str, Any]) -> str:  # noqa: PLR0911 - one line per kind of schema
+def _words(part: dict[str, Any]) -> str:
     """Put one JSON Schema into words: ``array of Peer``, ``integer or null``."""
     match part:
         case {"$ref": str(ref)}:

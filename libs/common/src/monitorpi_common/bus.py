@@ -180,15 +180,17 @@ class MqttBus:
     def __init__(
         self,
         settings: BrokerSettings,
-        status: Topic,
+        client_id: str,
+        status: Topic | None,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Prepare a connection; ``status`` None: one that only listens, without a last will."""
         self.counters = Counters()
         self.connected = False
         self._log = log
         self._clock = clock
-        self._status = str(status)
+        self._status = str(status) if status is not None else None
         self._settings = settings
         self._max_packet: int | None = None
         self._states: OrderedDict[str, _Outgoing] = OrderedDict()
@@ -199,7 +201,7 @@ class MqttBus:
         self._thread: threading.Thread | None = None
         self._inbox: Inbox | None = None
         self._subscriptions: list[tuple[str, SubscribeOptions]] = []
-        self._client = self._make_client(f"monitorpi-{status.site}-{status.service}-{status.id}")
+        self._client = self._make_client(client_id)
 
     def _make_client(self, client_id: str) -> mqtt.Client:
         client = mqtt.Client(
@@ -214,9 +216,10 @@ class MqttBus:
             client.username_pw_set(settings.username, password)
         if settings.tls_ca is not None:
             client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
-        will = _properties(PacketTypes.WILLMESSAGE)
-        will.MessageExpiryInterval = OFFLINE_EXPIRY_S
-        client.will_set(self._status, Status.OFFLINE.value, qos=1, retain=True, properties=will)
+        if self._status is not None:
+            will = _properties(PacketTypes.WILLMESSAGE)
+            will.MessageExpiryInterval = OFFLINE_EXPIRY_S
+            client.will_set(self._status, Status.OFFLINE.value, qos=1, retain=True, properties=will)
         client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
@@ -344,11 +347,17 @@ class MqttBus:
             self._client.subscribe(self._subscriptions)
         for topic, outgoing in self._states.items():
             self._unsent.setdefault(topic, outgoing)
+        self._say(Status.ONLINE, None)
+        self._pump()
+
+    def _say(self, status: Status, expires_at: float | None) -> None:
+        """Put our status behind everything that waits."""
+        if self._status is None:
+            return
         self._unsent.pop(self._status, None)
         self._unsent[self._status] = _Outgoing(
-            self._status, Status.ONLINE.value.encode(), STATUS.qos, retain=True, expires_at=None
+            self._status, status.value.encode(), STATUS.qos, STATUS.retain, expires_at
         )
-        self._pump()
 
     def _disconnected(self, item: Disconnected) -> str:
         self.connected = False
@@ -449,14 +458,7 @@ class MqttBus:
     def close(self) -> None:
         """Send what waits and ``offline``, then disconnect so that the will is not needed."""
         if self.connected and self._inbox is not None:
-            self._unsent.pop(self._status, None)
-            self._unsent[self._status] = _Outgoing(
-                self._status,
-                Status.OFFLINE.value.encode(),
-                qos=1,
-                retain=True,
-                expires_at=self._clock() + OFFLINE_EXPIRY_S,
-            )
+            self._say(Status.OFFLINE, self._clock() + OFFLINE_EXPIRY_S)
             self._pump()
             self._drain(self._inbox, self._clock() + _CLOSE_S)
         self._client.disconnect()

@@ -127,7 +127,11 @@ class Part(BaseModel):
     """A piece of a message: frozen, and blind to keys it does not know."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", ser_json_inf_nan="null", use_attribute_docstrings=True
+        frozen=True,
+        extra="ignore",
+        ser_json_inf_nan="null",
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 
@@ -320,6 +324,8 @@ class Device(Message):
     vendor: Short | None = None
     randomised: bool = False
     """The locally administered bit is set, as phones with private addresses do."""
+    dhcp_server: bool = False
+    """It was seen to hand out addresses by DHCP."""
     interface: Short | None = None
     first_seen: Timestamp
     last_seen: Timestamp
@@ -529,7 +535,11 @@ class Args(BaseModel):
     """The arguments of a command: unknown ones are refused, an operator's typo must not pass."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 

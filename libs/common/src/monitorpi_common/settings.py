@@ -101,8 +101,12 @@ class Loaded(Generic[SectionT]):
     section: SectionT
 
 
+class NoSection(Section):
+    """The table of a program that has none."""
+
+
 def load(
-    service: Service,
+    service: Service | None,
     section: type[SectionT],
     *,
     file: Path | None = None,
@@ -111,7 +115,7 @@ def load(
     """Read and validate the settings of one service.
 
     Args:
-        service: whose table to read.
+        service: whose table to read; None: only the common keys, with ``NoSection``.
         section: the model of that table.
         file: the TOML file; by default ``MONITORPI_CONFIG`` or /etc/monitorpi/monitorpi.toml,
             where a missing default file is no error.
@@ -121,7 +125,7 @@ def load(
         ConfigurationError: with one line per problem.
 
     """
-    name = service.value.replace("-", "_")
+    name = service.value.replace("-", "_") if service else "none"
     path, table = _read_file(file, name)
     secrets = Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", DEFAULT_SECRETS))
     _check_secrets(secrets)
@@ -133,7 +137,8 @@ def load(
     except SettingsError as error:
         raise ConfigurationError([f"environment or secrets: {error}"]) from None
     values = {field: getattr(loaded, field) for field in CommonSettings.model_fields}
-    return Loaded(CommonSettings.model_construct(**values), getattr(loaded, name))
+    given = loaded.model_fields_set & set(values)
+    return Loaded(CommonSettings.model_construct(given, **values), getattr(loaded, name))
 
 
 def _model(

@@ -145,11 +145,16 @@ def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
     broker = common.broker
     if broker.username is None and broker.password is not None:
         broker = broker.model_copy(update={"username": service.value})
-    return MqttBus(broker, Topic(common.site, service.value, "status", common.instance), log)
+    status = Topic(common.site, service.value, "status", common.instance)
+    client_id = f"monitorpi-{status.site}-{status.service}-{status.id}"
+    return MqttBus(broker, client_id, status, log)
 
 
 def _pipe_bus(assembly: Assembly) -> StdioBus:
-    source: BinaryIO | None = sys.stdin.buffer if assembly.reads_pipe else None
+    # a file object of our own: Python aborts at exit when a thread still reads sys.stdin
+    source: BinaryIO | None = None
+    if assembly.reads_pipe:
+        source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     return StdioBus(source, sys.stdout.buffer)
 
 

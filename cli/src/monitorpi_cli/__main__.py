@@ -1,0 +1,80 @@
+"""The command line: one table of commands, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "up": ("monitorpi_cli.up:main", "run the whole stack on this machine"),
+    "demo": ("monitorpi_cli.demo:main", "watch it find two floods in a lab of its own"),
+    "replay": ("monitorpi_cli.replay:main", "count and judge a capture file"),
+    "drill": ("monitorpi_cli.drill:main", "a harmless flood beside the running stack"),
+    "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
+    "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
+    "suggest-thresholds": (
+        "monitorpi_cli.suggest_thresholds:main",
+        "propose thresholds from recorded traffic",
+    ),
+    "evaluate": ("monitorpi_cli.evaluate:main", "judge a folder of labelled capture files"),
+    "bench capture": ("monitorpi_cli.bench_capture:main", "measure the capture engines"),
+    "bench detection": ("monitorpi_cli.bench_detection:main", "measure the time to an alert"),
+    "bench prober": ("monitorpi_cli.bench_prober:main", "measure the prober against the truth"),
+    "test": ("monitorpi_cli.checks:test", "run the tests (arguments go to pytest)"),
+    "soak": ("monitorpi_cli.checks:soak", "run the long tests"),
+    "check": ("monitorpi_cli.checks:check", "format, lint, types, import rules, generated files"),
+    "generate": ("monitorpi_cli.contracts:generate", "write the generated files anew"),
+}
+
+
+def available() -> dict[str, tuple[str, str]]:
+    """Return the commands whose module is installed."""
+    return {
+        name: (target, what)
+        for name, (target, what) in COMMANDS.items()
+        if importlib.util.find_spec(target.split(":", maxsplit=1)[0]) is not None
+    }
+
+
+def usage() -> str:
+    """Return the help text."""
+    commands = available()
+    width = max(map(len, commands))
+    lines = [f"MonitorPi {__version__}", "", "usage: ./monitorpi COMMAND [OPTIONS]", ""]
+    lines += [f"  {name:<{width}}  {what}" for name, (_, what) in commands.items()]
+    lines += ["", "./monitorpi COMMAND --help tells the options of one."]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("help", "--help", "-h"):
+        print(usage())
+        return 0
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    commands = available()
+    for taken in (2, 1):
+        name = " ".join(words[:taken])
+        if name in commands:
+            module, function = commands[name][0].split(":")
+            run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+            try:
+                return run(words[taken:])
+            except KeyboardInterrupt:
+                return 130
+    print(f"monitorpi: there is no command {words[0]!r}\n\n{usage()}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

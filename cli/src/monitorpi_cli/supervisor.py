@@ -1,0 +1,147 @@
+"""Children that are started, watched, restarted and stopped together.
+
+Theory of operation. Each child has a task: start it, wait for its end, decide. A crash is answered
+by a restart with growing pauses; an exit that says "stopped", "wrong configuration" or "missing
+resource" is said and left alone, because starting again cannot mend it. The kernel ends a child
+when its parent dies, however it dies, so nothing is ever left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+STEADY_S: Final = 60.0
+"""A child that ran this long has recovered: its next pause is the first one again."""
+STOP_S: Final = 10.0
+_LEFT_ALONE: Final = {0: "stopped", 2: "its configuration is wrong", 3: "it lacks something"}
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+
+@dataclass(frozen=True)
+class Child:
+    """One program to keep running."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    log: Path | None = None
+    """File for what it prints; None: where our own output goes."""
+    rank: int = 1
+    """Lower ranks start earlier and stop later; the broker is 0."""
+    restart_always: bool = False
+    """Restart after any exit, for programs that do not use our exit codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEvent:
+    """Something happened to a child."""
+
+    name: str
+    what: str
+    """``started``, ``died`` or ``left``."""
+    pid: int | None = None
+    text: str = ""
+
+
+class Supervisor:
+    """Runs children until stopped."""
+
+    def __init__(self, children: Sequence[Child], notify: Callable[[ChildEvent], None]) -> None:
+        self._children = sorted(children, key=lambda child: child.rank)
+        self._notify = notify
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
+
+    def pid(self, name: str) -> int | None:
+        """Return the process id of a child that runs now."""
+        process = self._processes.get(name)
+        return process.pid if process is not None and process.returncode is None else None
+
+    def start(self, name: str) -> None:
+        """Begin to keep one child running."""
+        child = next(child for child in self._children if child.name == name)
+        self._tasks[name] = asyncio.create_task(self._keep(child), name=name)
+
+    def start_all(self) -> None:
+        """Begin to keep every child running."""
+        for child in self._children:
+            self.start(child.name)
+
+    async def _keep(self, child: Child) -> None:
+        pause = FIRST_PAUSE_S
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            started = loop.time()
+            code = await self._run_once(child)
+            if self._stopping:
+                return
+            if code in _LEFT_ALONE and not child.restart_always:
+                self._notify(ChildEvent(child.name, "left", text=_LEFT_ALONE[code]))
+                return
+            if loop.time() - started > STEADY_S:
+                pause = FIRST_PAUSE_S
+            reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+            text = f"died ({reason}); starting again in {pause:g} s"
+            self._notify(ChildEvent(child.name, "died", text=text))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def _run_once(self, child: Child) -> int:
+        output = open(child.log, "ab") if child.log else None  # noqa: ASYNC230, PTH123, SIM115 - handed to the child
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *child.command,
+                env=child.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._notify(ChildEvent(child.name, "died", text=f"cannot be started: {error}"))
+            return 1
+        finally:
+            if output is not None:
+                output.close()
+        self._processes[child.name] = process
+        self._notify(ChildEvent(child.name, "started", process.pid))
+        return await process.wait()
+
+    async def stop(self) -> None:
+        """Stop everything, the highest rank first, and wait until nothing runs."""
+        self._stopping = True
+        for rank in sorted({child.rank for child in self._children}, reverse=True):
+            names = [child.name for child in self._children if child.rank == rank]
+            await asyncio.gather(*(self._stop_one(name) for name in names))
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _stop_one(self, name: str) -> None:
+        process = self._processes.get(name)
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent dies (runs between fork and exec)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,345 @@
+"""``up``: the whole stack on this machine, an own broker and every service under supervision."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import importlib.util
+import json
+import os
+import signal
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr, ValidationError
+
+from monitorpi_cli import broker
+from monitorpi_cli.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_common.bus import MqttBus, Raw
+from monitorpi_common.inbox import Inbox
+from monitorpi_common.log import Log
+from monitorpi_common.messages import Alert, Service
+from monitorpi_common.service import ResourceError
+from monitorpi_common.settings import (
+    ENV_PREFIX,
+    BrokerSettings,
+    CommonSettings,
+    ConfigurationError,
+    NoSection,
+    load,
+)
+from monitorpi_common.topics import Topic, TopicError, pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from io import TextIOWrapper
+
+BROKER: Final = "broker"
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_POLL_S: Final = 0.1
+_COLOURS: Final = {"critical": "31;1", "warning": "33;1", "info": "36", "closed": "32"}
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """What to run and how."""
+
+    site: str
+    state_dir: Path
+    services: tuple[Service, ...]
+    port: int
+    own_broker: bool = True
+    broker_host: str = "127.0.0.1"
+    listeners: tuple[str, ...] = ()
+    """More listeners of the own broker, as ``PORT ADDRESS``."""
+    config: Path | None = None
+    environment: Mapping[Service, Mapping[str, str]] = field(default_factory=dict)
+    """More variables for single services."""
+    prefix: Mapping[Service, Sequence[str]] = field(default_factory=dict)
+    """What to put before a service's command, such as ``ip netns exec NAME``."""
+    logs: Path | None = None
+    """Folder for what the children print; None: where our own output goes."""
+
+
+class Stack:
+    """A broker and services, running. Use from one asyncio loop."""
+
+    def __init__(self, plan: StackPlan, notify: Callable[[ChildEvent], None]) -> None:
+        self.plan = plan
+        plan.state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(plan.state_dir)
+        self.secrets = plan.state_dir / "secrets"
+        self.passwords = broker.ensure_passwords(self.secrets)
+        self._config = broker.write_files(
+            plan.state_dir / "broker",
+            [f"{plan.port} 127.0.0.1", *plan.listeners],
+            self.passwords,
+        )
+        self.supervisor = Supervisor(self._children(), notify)
+
+    def _children(self) -> list[Child]:
+        children = [self._service(service) for service in self.plan.services]
+        if self.plan.own_broker:
+            children.insert(
+                0,
+                Child(
+                    BROKER,
+                    broker.command(self._config),
+                    dict(os.environ),
+                    log=self._log(BROKER),
+                    rank=0,
+                    restart_always=True,
+                ),
+            )
+        return children
+
+    def _log(self, name: str) -> Path | None:
+        return self.plan.logs / f"{name}.log" if self.plan.logs else None
+
+    def _service(self, service: Service) -> Child:
+        plan = self.plan
+        state = plan.state_dir / service.value
+        state.mkdir(exist_ok=True, mode=0o700)
+        environment = os.environ | {
+            f"{ENV_PREFIX}SITE": plan.site,
+            f"{ENV_PREFIX}BROKER__HOST": plan.broker_host,
+            f"{ENV_PREFIX}BROKER__PORT": str(plan.port),
+            f"{ENV_PREFIX}SECRETS_DIR": str(self.secrets / service.value),
+            f"{ENV_PREFIX}STATE_DIR": str(state),
+            f"{ENV_PREFIX}HEARTBEAT": str(state / "heartbeat"),
+        }
+        if plan.config is not None:
+            environment[f"{ENV_PREFIX}CONFIG"] = str(plan.config)
+        module = f"monitorpi_{service.value.replace('-', '_')}"
+        return Child(
+            service.value,
+            [*plan.prefix.get(service, ()), sys.executable, "-m", module],
+            {**environment, **plan.environment.get(service, {})},
+            log=self._log(service.value),
+        )
+
+    def start(self) -> None:
+        """Start everything; returns at once."""
+        self.supervisor.start_all()
+
+    async def stop(self) -> None:
+        """Stop everything, services before the broker, and let the state directory go."""
+        await self.supervisor.stop()
+        self._lock.close()
+
+
+def _lock(folder: Path) -> TextIOWrapper:
+    """Take the state directory for this process.
+
+    Raises:
+        ResourceError: another one has it.
+
+    """
+    stream = (folder / "lock").open("a+", encoding="ascii")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stream.close()
+        raise ResourceError(
+            f"another MonitorPi runs with the state directory {folder}: stop it, or set another "
+            f"one ({ENV_PREFIX}STATE_DIR)"
+        ) from None
+    return stream
+
+
+class Listener:
+    """Reads the bus as one of its users and hands on what arrives."""
+
+    def __init__(self, port: int, user: str, password: str, filters: Sequence[str]) -> None:
+        self._inbox = Inbox()
+        settings = BrokerSettings(port=port, username=user, password=SecretStr(password))
+        self._bus = MqttBus(settings, f"monitorpi-{user}-{os.getpid()}", None, Log("up"))
+        self._filters = filters
+
+    async def run(self, handle: Callable[[Raw], None]) -> None:
+        """Hand on every message until cancelled."""
+        self._bus.open(self._inbox, self._filters)
+        try:
+            while True:
+                while (item := self._inbox.take(0)) is not None:
+                    if isinstance(item, Raw):
+                        handle(item)
+                    else:
+                        self._bus.event(item)
+                await asyncio.sleep(_POLL_S)
+        finally:
+            self._bus.close()
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def main(argv: list[str]) -> int:
+    """Run the stack until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="./monitorpi up", description="Run the whole stack on this machine until Ctrl-C."
+    )
+    parser.add_argument(
+        "--interface",
+        action="append",
+        metavar="NAME",
+        help="listen here (repeatable); by default the wired interface",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
+    parser.add_argument("--site", metavar="NAME", help="name of this installation in topics")
+    options = parser.parse_args(argv)
+    try:
+        plan = make_plan(options)
+        return asyncio.run(_run(plan))
+    except ConfigurationError as error:
+        for line in error.lines:
+            print(f"monitorpi: configuration: {line}", file=sys.stderr)
+        return 2
+    except ResourceError as error:
+        print(f"monitorpi: {error}", file=sys.stderr)
+        return 3
+
+
+def make_plan(options: argparse.Namespace) -> StackPlan:
+    """Turn command line and configuration into a plan.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        ResourceError: the configured port is taken.
+
+    """
+    overrides = {"site": options.site} if options.site else {}
+    loaded = load(None, NoSection, file=options.config, overrides=overrides)
+    common = loaded.common
+    own = common.broker.host in LOOPBACK
+    configured = common.broker.port if "port" in common.broker.model_fields_set else None
+    port = broker.choose_port(configured) if own else common.broker.port
+    environment: dict[Service, dict[str, str]] = {}
+    if options.interface:
+        names = json.dumps(options.interface)
+        environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
+    return StackPlan(
+        site=common.site,
+        state_dir=state_dir(common),
+        services=_services(options.config),
+        port=port,
+        own_broker=own,
+        broker_host=common.broker.host,
+        config=options.config.resolve() if options.config else None,
+        environment=environment,
+    )
+
+
+def state_dir(common: CommonSettings) -> Path:
+    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
+    if "state_dir" in common.model_fields_set or os.geteuid() == 0:
+        return common.state_dir
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "monitorpi"
+
+
+def _services(config: Path | None) -> tuple[Service, ...]:
+    """Return the installed services; the cloud bridge only where it is configured."""
+    installed = [
+        service
+        for service in Service
+        if importlib.util.find_spec(f"monitorpi_{service.value.replace('-', '_')}.__main__")
+    ]
+    if not _cloud_is_configured(config):
+        installed = [service for service in installed if service is not Service.CLOUD_BRIDGE]
+    return tuple(installed)
+
+
+def _cloud_is_configured(config: Path | None) -> bool:
+    if any(name.startswith(f"{ENV_PREFIX}CLOUD_BRIDGE__") for name in os.environ):
+        return True
+    named = config or os.environ.get(f"{ENV_PREFIX}CONFIG")
+    if named is None:
+        return False
+    return "cloud-bridge" in tomllib.loads(Path(named).read_text(encoding="utf-8"))
+
+
+async def _run(plan: StackPlan) -> int:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    stack = Stack(plan, _say_event)
+    print(_greeting(stack), flush=True)
+    stack.start()
+    alerts = Listener(
+        plan.port, "viewer", stack.passwords["viewer"], [pattern(plan.site, "detector", "alert")]
+    )
+    shown: dict[str, tuple[str, str]] = {}
+    listening = asyncio.create_task(alerts.run(lambda raw: _say_alert(raw, shown)))
+    await stopped.wait()
+    print("monitorpi: stopping", flush=True)
+    listening.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await listening
+    await stack.stop()
+    print("monitorpi: stopped", flush=True)
+    return 0
+
+
+def _greeting(stack: Stack) -> str:
+    """Say where to look."""
+    plan = stack.plan
+    viewer = stack.secrets / "viewer" / "broker__password"
+    lines = [
+        f"MonitorPi watches site {plan.site!r}. Ctrl-C stops it.",
+        f"  broker    {plan.broker_host}:{plan.port}, users: "
+        + ", ".join(user.name for user in broker.USERS if user.name in ("viewer", "operator")),
+        f"  passwords {stack.secrets}/USER/broker__password",
+        f"  services  {', '.join(service.value for service in plan.services)}",
+        f"  look      mosquitto_sub -h {plan.broker_host} -p {plan.port} -u viewer \\",
+        f'              -P "$(cat {viewer})" \\',
+        f"              -v -t 'monitorpi/v1/{plan.site}/#'",
+    ]
+    return "\n".join(lines)
+
+
+def _say_event(event: ChildEvent) -> None:
+    if event.what == "left":
+        print(f"monitorpi: {event.name} ended: {event.text}; the rest runs on", flush=True)
+    elif event.what == "died":
+        print(f"monitorpi: {event.name} {event.text}", flush=True)
+
+
+def _say_alert(raw: Raw, shown: dict[str, tuple[str, str]]) -> None:
+    """Print one line when an alert opens, grows more severe or closes."""
+    try:
+        topic = Topic.parse(raw.topic)
+        alert = Alert.model_validate_json(raw.payload)
+    except (TopicError, ValidationError):
+        return
+    state = (f"{alert.id} {alert.state}", alert.severity)
+    if shown.get(topic.id) == state or (raw.retained and alert.state == "closed"):
+        return
+    shown[topic.id] = state
+    print(alert_line(alert), flush=True)
+
+
+def alert_line(alert: Alert, *, colour: bool | None = None) -> str:
+    """Return one readable line about an alert."""
+    if colour is None:
+        colour = sys.stdout.isatty()
+    at = (alert.closed_at or alert.at).astimezone(UTC).strftime("%H:%M:%S")
+    word = alert.severity.upper() if alert.state == "open" else "closed"
+    kind = alert.severity if alert.state == "open" else "closed"
+    why = f" ({alert.close_reason})" if alert.close_reason else ""
+    label = f"{word:<8}"
+    if colour:
+        label = f"\x1b[{_COLOURS[kind]}m{label}\x1b[0m"
+    return f"{at} {label} {alert.rule}: {_printable(alert.summary)}{why}"
+
+
+def _printable(text: str) -> str:
+    """Keep foreign text from steering the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,0 +1,135 @@
+"""Who may write and read what: every account against every service's topics, by delivery."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.conftest import Broker, free_port, wait_for
+
+from monitorpi_cli import broker as broker_files
+from monitorpi_cli.broker import USERS
+from monitorpi_common import topics
+from monitorpi_common.messages import Service
+from monitorpi_common.service import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import Subscriber
+
+KINDS = {
+    Service.CAPTURE: ("traffic", "device"),
+    Service.PROBER: ("probe", "target"),
+    Service.DETECTOR: ("alert",),
+    Service.CLOUD_BRIDGE: (),
+    Service.DASHBOARD: (),
+}
+TOPICS = [
+    f"monitorpi/v1/lab/{service.value}/{kind}/x"
+    for service in Service
+    for kind in (*KINDS[service], "status", "health", "command", "result")
+]
+
+
+def filter_covers(filter_: str, topic: str) -> bool:
+    """Tell whether an access filter covers a topic (``#`` only at the end)."""
+    head = filter_.removesuffix("#").rstrip("/").split("/")
+    levels = topic.split("/")
+    if filter_.endswith("#"):
+        return len(levels) >= len(head) and topics.matches(
+            "/".join(head), "/".join(levels[: len(head)])
+        )
+    return topics.matches(filter_, topic)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, dict[str, str]]]:
+    """Run a Mosquitto with our accounts and access rules."""
+    folder = tmp_path_factory.mktemp("broker")
+    passwords = broker_files.ensure_passwords(folder / "secrets")
+    port = free_port()
+    config = broker_files.write_files(folder / "broker", [f"{port} 127.0.0.1"], passwords)
+    process = subprocess.Popen(broker_files.command(config), stderr=subprocess.DEVNULL)
+    one = Broker(folder, port=port, process=process)
+    wait_for(one._accepts, what="the broker")
+    yield one, passwords
+    one.kill()
+
+
+def login(name: str, passwords: dict[str, str]) -> tuple[str, ...]:
+    """Return the client's options for an account."""
+    return ("-u", name, "-P", passwords[name])
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda user: user.name)
+def test_an_account_writes_only_where_it_may(
+    guarded: tuple[Broker, dict[str, str]],
+    subscribe: Callable[..., Subscriber],
+    user: broker_files.User,
+) -> None:
+    """What an account publishes is delivered exactly on the topics its rules allow."""
+    broker, passwords = guarded
+    seen = subscribe(broker.port, "monitorpi/#", *login("operator", passwords))
+
+    for topic in (*TOPICS, "elsewhere/x"):
+        text = f"by {user.name}"
+        command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-t", topic, "-m", text]
+        subprocess.run([*command, *login(user.name, passwords)], check=True, capture_output=True)
+    allowed = {topic for topic in TOPICS if any(filter_covers(f, topic) for f in user.writes)}
+    end = f"monitorpi/v1/lab/{user.name}/command/end"
+    last = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-t", end, "-m", "end"]
+    subprocess.run([*last, *login("operator", passwords)], check=True)
+
+    wait_for(lambda: seen.of("command/end"))
+    delivered = {topic for topic, text, _ in seen.poll() if text == f"by {user.name}"}
+    assert delivered == allowed
+
+
+@pytest.mark.parametrize("user", USERS, ids=lambda user: user.name)
+def test_an_account_reads_only_what_it_may(
+    guarded: tuple[Broker, dict[str, str]],
+    subscribe: Callable[..., Subscriber],
+    user: broker_files.User,
+) -> None:
+    """A denied subscription is still granted by Mosquitto: delivery is what counts."""
+    broker, passwords = guarded
+    seen = subscribe(broker.port, "monitorpi/#", *login(user.name, passwords))
+
+    for topic in TOPICS:
+        owner = topic.split("/")[3] if "/command/" not in topic else "operator"
+        command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-t", topic, "-m", "x"]
+        subprocess.run([*command, *login(owner, passwords)], check=True)
+    allowed = {topic for topic in TOPICS if any(filter_covers(f, topic) for f in user.reads)}
+
+    wait_for(lambda: {topic for topic, _, _ in seen.poll()} >= allowed)
+    assert {topic for topic, _, _ in seen.poll()} == allowed
+
+
+def test_nobody_gets_in_without_a_password(guarded: tuple[Broker, dict[str, str]]) -> None:
+    """Anonymous clients and wrong passwords are turned away."""
+    broker, _ = guarded
+    for login_ in ((), ("-u", "viewer", "-P", "wrong"), ("-u", "nobody", "-P", "x")):
+        command = ["mosquitto_pub", "-p", str(broker.port), "-t", "x", "-m", "x", *login_]
+        done = subprocess.run(command, check=False, capture_output=True)
+
+        assert done.returncode != 0
+
+
+def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
+    """A second start keeps the passwords; nobody else can read them."""
+    first = broker_files.ensure_passwords(tmp_path / "secrets")
+    second = broker_files.ensure_passwords(tmp_path / "secrets")
+
+    assert first == second
+    assert len(set(first.values())) == len(USERS)
+    for file in (tmp_path / "secrets").rglob("broker__password"):
+        assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_configured_port_that_is_taken_is_refused(broker: Broker) -> None:
+    """Somebody who asked for a port gets that port or a clear line."""
+    with pytest.raises(ResourceError, match=f"port {broker.port} is taken"):
+        broker_files.choose_port(broker.port)

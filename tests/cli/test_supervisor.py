@@ -1,0 +1,165 @@
+"""The supervisor with real processes: crashes, exit codes, stopping, orphans."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.conftest import wait_for
+
+from monitorpi_cli import supervisor as supervisor_module
+from monitorpi_cli.supervisor import Child, ChildEvent, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+
+def child(name: str, code: str, **options: object) -> Child:
+    """Build a child that runs a line of Python."""
+    return Child(name, [sys.executable, "-c", code], **options)  # type: ignore[arg-type] # test builder
+
+
+def run(
+    children: list[Child], script: Callable[[Supervisor, list[ChildEvent]], Awaitable[None]]
+) -> list[ChildEvent]:
+    """Supervise the children while the script runs, then stop."""
+    events: list[ChildEvent] = []
+
+    async def session() -> None:
+        supervisor = Supervisor(children, events.append)
+        supervisor.start_all()
+        try:
+            await asyncio.wait_for(script(supervisor, events), 30)
+        finally:
+            await supervisor.stop()
+
+    asyncio.run(session())
+    return events
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Poll until something is true."""
+    while not condition():  # noqa: ASYNC110 - what is awaited is another process
+        await asyncio.sleep(0.02)
+
+
+def test_a_killed_child_is_started_again() -> None:
+    """Kill -9: said, and back with another process id."""
+
+    async def script(supervisor: Supervisor, events: list[ChildEvent]) -> None:
+        await until(lambda: supervisor.pid("one"))
+        first = supervisor.pid("one")
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: supervisor.pid("one") not in (None, first))
+        assert any("signal 9" in event.text for event in events)
+
+    run([child("one", "import time; time.sleep(60)")], script)
+
+
+@pytest.mark.parametrize(("code", "starts"), [(0, 1), (2, 1), (3, 1), (1, 2), (7, 2)])
+def test_only_a_crash_is_answered_by_a_restart(code: int, starts: int) -> None:
+    """Stopped, misconfigured and lacking children are said and left alone."""
+
+    async def script(_: Supervisor, events: list[ChildEvent]) -> None:
+        def started() -> int:
+            return sum(event.what == "started" for event in events)
+
+        await until(lambda: started() >= starts and any(e.what in ("left", "died") for e in events))
+        if starts == 1:
+            await asyncio.sleep(2 * supervisor_module.FIRST_PAUSE_S)
+            assert started() == 1
+
+    run([child("one", f"raise SystemExit({code})")], script)
+
+
+def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that dies at once is started less and less often."""
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.05)
+
+    async def script(_: Supervisor, events: list[ChildEvent]) -> None:
+        await until(lambda: sum(event.what == "died" for event in events) >= 4)
+
+    events = run([child("one", "raise SystemExit(1)")], script)
+
+    pauses = [float(e.text.rsplit(" ", 2)[1]) for e in events if e.what == "died"][:4]
+    assert pauses == [0.05, 0.1, 0.2, 0.4]
+
+
+def test_services_stop_before_the_broker(tmp_path: Path) -> None:
+    """The lowest rank goes last, so that the others can still say goodbye."""
+    log = tmp_path / "log"
+    code = (
+        "import signal, sys, time\n"
+        f"def stop(*_): open({str(log)!r}, 'a').write(sys.argv[1] + ' '); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        f"open({str(log)!r} + sys.argv[1], 'w')\n"
+        "time.sleep(60)\n"
+    )
+    children = [
+        Child("broker", [sys.executable, "-c", code, "broker"], rank=0),
+        Child("service", [sys.executable, "-c", code, "service"]),
+    ]
+
+    async def script(_: Supervisor, __: list[ChildEvent]) -> None:
+        await until(
+            lambda: (tmp_path / "logbroker").exists() and (tmp_path / "logservice").exists()
+        )
+
+    run(children, script)
+
+    assert log.read_text().split() == ["service", "broker"]
+
+
+def test_a_child_that_will_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deafness to SIGTERM is answered by SIGKILL after a while."""
+    monkeypatch.setattr(supervisor_module, "STOP_S", 0.5)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    pids: list[int] = []
+
+    async def script(supervisor: Supervisor, _: list[ChildEvent]) -> None:
+        await until(lambda: supervisor.pid("deaf"))
+        await asyncio.sleep(0.5)
+        pid = supervisor.pid("deaf")
+        assert pid is not None
+        pids.append(pid)
+
+    run([child("deaf", code)], script)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
+    """Kill -9 of the supervisor itself leaves nobody behind."""
+    pid_file = tmp_path / "pid"
+    inner = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    outer = (
+        "import asyncio, sys\n"
+        "from monitorpi_cli.supervisor import Child, Supervisor\n"
+        "async def main():\n"
+        f"    s = Supervisor([Child('x', [sys.executable, '-c', {inner!r}])], lambda e: None)\n"
+        "    s.start_all()\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", outer])
+    pid = int(wait_for(lambda: pid_file.exists() and pid_file.read_text()))
+
+    parent.kill()
+    parent.wait()
+
+    def gone() -> bool:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 - proc(5)
+                return stat.read().split()[2] == "Z"
+        except FileNotFoundError:
+            return True
+
+    wait_for(gone, 5, "the orphan to end")

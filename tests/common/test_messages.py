@@ -1,0 +1,119 @@
+"""The contract: what is valid, what is ignored, what is refused, and how it travels."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from monitorpi_common.examples import EXAMPLES
+from monitorpi_common.messages import (
+    COMMANDS,
+    OWNED,
+    SHARED,
+    Alert,
+    Device,
+    Message,
+    Service,
+    Traffic,
+    message_type,
+    timestamp,
+)
+
+CASES = [pytest.param(topic, message, id=str(topic)) for topic, message in EXAMPLES]
+
+
+@pytest.mark.parametrize(("topic", "message"), CASES)
+def test_an_example_reads_back_as_itself(topic: object, message: Message) -> None:
+    """What is published is what is read."""
+    del topic
+
+    assert type(message).model_validate_json(message.encode()) == message
+
+
+@pytest.mark.parametrize(("topic", "message"), CASES)
+def test_an_example_fits_its_schema(topic: object, message: Message) -> None:
+    """The published schema accepts what the classes publish."""
+    del topic
+    schema = type(message).model_json_schema(mode="serialization")
+
+    jsonschema.validate(json.loads(message.encode()), schema)
+
+
+@pytest.mark.parametrize(("topic", "message"), CASES)
+def test_a_key_from_a_newer_version_is_ignored(topic: object, message: Message) -> None:
+    """A reader ignores what it does not know."""
+    del topic
+    payload = json.loads(message.encode()) | {"from_the_future": [1, 2, 3]}
+
+    assert type(message).model_validate(payload) == message
+
+
+def test_every_message_has_an_example_and_a_delivery() -> None:
+    """No class of the contract is without example, topic and delivery."""
+    for kind in (*OWNED, *SHARED):
+        assert any(type(message) is kind for _, message in EXAMPLES)
+        assert kind.DELIVERY.retain == (kind.DELIVERY.kind == "state")
+
+
+def test_a_message_cannot_be_changed() -> None:
+    """Messages are frozen."""
+    alert = next(message for _, message in EXAMPLES if isinstance(message, Alert))
+
+    with pytest.raises(ValidationError):
+        alert.state = "closed"  # type: ignore[misc] # that is the point
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mac", "B8:27:EB:12:34:56"), ("mac", "b8-27-eb-12-34-56"), ("mac", None),
+        ("ips", ["192.168.1.1"] * 17), ("ips", ["<script>"]), ("hostname", "x" * 256),
+        ("first_seen", "yesterday"), ("first_seen", "2026-01-01T00:00:00"), ("role", "boss"),
+        ("totals", {"tx": {"syn": -1}}), ("totals", {"tx": {"SYN!": 1}}),
+        ("totals", {"tx": {f"c{n}": 1 for n in range(65)}}),
+    ],
+)  # fmt: skip
+def test_a_foreign_device_is_held_to_the_contract(key: str, value: object) -> None:
+    """Wrong alphabets, lengths, times and counts are refused."""
+    device = next(message for _, message in EXAMPLES if isinstance(message, Device))
+    payload = json.loads(device.encode()) | {key: value}
+
+    with pytest.raises(ValidationError):
+        Device.model_validate_json(json.dumps(payload))
+
+
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5.5))])))
+def test_times_are_utc_with_milliseconds(at: datetime) -> None:
+    """Every time is written as UTC with three digits and reads back within a millisecond."""
+    try:
+        text = timestamp(at)
+    except OverflowError:
+        return
+
+    assert text.endswith("Z")
+    assert abs(datetime.fromisoformat(text) - at) < timedelta(milliseconds=1)
+
+
+def test_the_class_of_a_topic() -> None:
+    """A kind belongs to one service; health, command and result to all."""
+    assert message_type("capture", "traffic") is Traffic
+    assert message_type("prober", "traffic") is None
+    assert message_type("prober", "nonsense") is None
+    for service in Service:
+        kind = message_type(service.value, "health")
+        assert kind is not None
+        assert kind.KIND == "health"
+
+
+def test_commands_refuse_what_they_do_not_know() -> None:
+    """A typo in a command's arguments must not pass."""
+    for commands in COMMANDS.values():
+        for args in commands.values():
+            with pytest.raises(ValidationError):
+                args.model_validate({"no_such_argument": 1})

@@ -1,0 +1,147 @@
+"""Settings: where values come from, and one line for each way to be wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import pytest
+from pydantic import Field, SecretStr
+
+from monitorpi_common.messages import Service
+from monitorpi_common.settings import ConfigurationError, Section, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Inner(Section):
+    """A table in a table."""
+
+    floor: Annotated[float, Field(gt=0)] = 100.0
+
+
+class ExampleSettings(Section):
+    """A service's table."""
+
+    interfaces: list[str] = Field(default_factory=list)
+    write_key: SecretStr | None = None
+    rules: dict[str, Inner] = Field(default_factory=dict)
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run without any variable of ours and with an empty secrets directory."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    monkeypatch.setenv("MONITORPI_SECRETS_DIR", str(secrets))
+    for name in ("MONITORPI_CONFIG", "MONITORPI_SITE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def written(folder: Path, text: str) -> Path:
+    """Write a configuration file."""
+    file = folder / "monitorpi.toml"
+    file.write_text(text)
+    return file
+
+
+def problems(file: Path | None = None) -> tuple[str, ...]:
+    """Return the lines of the error."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(Service.CLOUD_BRIDGE, ExampleSettings, file=file)
+    return caught.value.lines
+
+
+def test_nothing_needs_to_be_configured() -> None:
+    """Without file, environment and secrets there are sane values and a valid site."""
+    loaded = load(Service.CLOUD_BRIDGE, ExampleSettings)
+
+    assert loaded.common.broker.port == 1883
+    assert loaded.common.site
+    assert loaded.section == ExampleSettings()
+
+
+def test_the_environment_wins_over_secrets_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each source overrides the weaker ones value by value, not table by table."""
+    file = written(
+        tmp_path,
+        'site = "file"\n[broker]\nhost = "file"\nport = 1\npassword = "file"\n'
+        '[cloud-bridge]\ninterfaces = ["file"]\n[cloud-bridge.rules.syn-flood]\nfloor = 5\n',
+    )
+    (tmp_path / "secrets" / "broker__password").write_text("secret\n")
+    (tmp_path / "secrets" / "cloud_bridge__write_key").write_text("secret")
+    monkeypatch.setenv("MONITORPI_BROKER__PORT", "7")
+    monkeypatch.setenv("MONITORPI_CLOUD_BRIDGE__INTERFACES", '["eth1"]')
+
+    loaded = load(Service.CLOUD_BRIDGE, ExampleSettings, file=file, overrides={"site": "arg"})
+
+    broker = loaded.common.broker
+    assert (loaded.common.site, broker.host, broker.port) == ("arg", "file", 7)
+    assert broker.password is not None
+    assert broker.password.get_secret_value() == "secret"
+    assert loaded.section.interfaces == ["eth1"]
+    assert loaded.section.write_key == SecretStr("secret")
+    assert loaded.section.rules["syn-flood"].floor == 5
+
+
+def test_tables_of_other_services_are_none_of_our_business(tmp_path: Path) -> None:
+    """One file serves all services."""
+    file = written(tmp_path, "[capture]\nanything = 1\n[detector]\nelse = 2\n")
+
+    assert load(Service.CLOUD_BRIDGE, ExampleSettings, file=file).section == ExampleSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sight = 'x'", "sight: unknown key; did you mean 'site'?"),
+        ("[cloud-bridge]\ninterfaecs = []", "unknown key; did you mean 'interfaces'?"),
+        ("[broker]\nzzz = 1", "broker.zzz: unknown key; remove it"),
+        ("[broker]\nport = 0", "broker.port: input should be greater than or equal to 1 (not '0')"),
+        ("[cloud-bridge.rules.x]\nfloor = -1", "rules.x.floor: input should be greater than 0"),
+        ("site = 'My LAN'", "site: string should match pattern"),
+        ("site = ", "not valid TOML"),
+        ("[broker]\npassword = 5", "broker.password: input should be a valid string"),
+    ],
+)
+def test_one_line_names_what_to_change(tmp_path: Path, text: str, line: str) -> None:
+    """Each way to be wrong is one line with file, key and reason."""
+    file = written(tmp_path, text)
+
+    lines = problems(file)
+
+    assert len(lines) == 1
+    assert lines[0].startswith(str(file))
+    assert line in lines[0]
+
+
+def test_a_missing_file_is_an_error_only_when_it_was_named(tmp_path: Path) -> None:
+    """A file somebody asked for must exist."""
+    assert "there is no such file" in problems(tmp_path / "none.toml")[0]
+
+
+def test_the_variable_is_named_when_it_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong value of the environment is reported with the variable's name."""
+    monkeypatch.setenv("MONITORPI_BROKER__PORT", "many")
+
+    assert problems()[0].startswith("MONITORPI_BROKER__PORT: broker.port: ")
+
+
+def test_a_secret_never_stands_in_an_error(tmp_path: Path) -> None:
+    """The value of a wrong secret is not shown."""
+    file = written(tmp_path, "[cloud-bridge]\nwrite_key = 123454321\n")
+
+    assert "123454321" not in problems(file)[0]
+
+
+def test_an_unusable_secret_is_not_taken_as_absent(tmp_path: Path) -> None:
+    """A secret that cannot be read or is no text is an error with the file's name."""
+    (tmp_path / "secrets" / "broker__password").write_bytes(b"\xff\xfe")
+    (tmp_path / "secrets" / "dangling").symlink_to(tmp_path / "nowhere")
+
+    lines = problems()
+
+    assert any("broker__password: not UTF-8 text" in line for line in lines)
+    assert any("dangling: cannot be read (No such file or directory)" in line for line in lines)
