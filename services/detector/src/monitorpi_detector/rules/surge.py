@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from monitorpi_detector.view import WindowView
 
 _FLOORS: Final[dict[str, float]] = {
-    "multicast": 1000.0,  # a video stream to a group is a few hundred frames/s
-    "arp": 500.0,
-    "icmp": 500.0,
+    "multicast": 2000.0,  # a video stream to a group is a few hundred frames/s
+    "arp": 1000.0,
+    "icmp": 2000.0,
     "igmp": 500.0,
     "dhcp": 500.0,
     "dns": 500.0,  # a resolver for a busy LAN answers some 100/s
     "mdns": 200.0,
-    "rst": 1000.0,
-    "fin": 1000.0,
-    "syn_ack": 1000.0,
-    "fragment": 1000.0,
+    "rst": 2000.0,
+    "fin": 2000.0,
+    "syn_ack": 2000.0,
+    "fragment": 2000.0,
     "malformed": 100.0,
 }
 """Frames/s from one device, several times what its busiest benign use was seen to be."""
