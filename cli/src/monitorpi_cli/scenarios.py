@@ -1,4 +1,4 @@
-"""Generated traffic with a known answer: floods to be found, and hard benign hours to be left alone.
+"""Generated traffic with a known answer: floods to be found, and hard benign hours to leave alone.
 
 Theory of operation. A scenario is a list of activities on a made-up LAN. Each second every activity
 adds frames to a :class:`Second`, which becomes the window message that capture would have sent.
@@ -71,13 +71,11 @@ class Second:
     def _of(self, mac: str) -> Sent:
         return self._sent.setdefault(mac, Sent())
 
-    def frames(
-        self, source: str, target: str | None, count: int, size: int, *classes: str
-    ) -> None:
+    def frames(self, source: str, target: str | None, count: int, size: int, *classes: str) -> None:
         """Add frames from one MAC to another (None: broadcast)."""
         if count <= 0:
             return
-        names = {name: count for name in classes}
+        names = dict.fromkeys(classes, count)
         names |= {"packets": count, "bytes": count * size}
         if target is None:
             names["broadcast"] = count
@@ -86,7 +84,9 @@ class Second:
         if target is not None:
             self._of(target).rx.update(names)
 
-    def aimed(self, name: str, source: Host, target: Host, via: str | None, port: int | None) -> None:
+    def aimed(
+        self, name: str, source: Host, target: Host, via: str | None, port: int | None
+    ) -> None:
         """Note one SYN or echo request for spread and top peer."""
         sent = self._of(source.mac)
         sent.src_ips.add(source.ip)
@@ -102,8 +102,15 @@ class Second:
         self.aimed("syn", source, target, via, port)
 
     def connection(
-        self, source: Host, target: Host, *, via: str | None = None, port: int = 443,
-        carries: int = 12, answered: bool = True, ends: bool = True,
+        self,
+        source: Host,
+        target: Host,
+        *,
+        via: str | None = None,
+        port: int = 443,
+        carries: int = 12,
+        answered: bool = True,
+        ends: bool = True,
     ) -> None:
         """Add a TCP connection that is used, as far as it is answered."""
         self.syn(source, target, via=via, port=port)
@@ -117,7 +124,9 @@ class Second:
             self.frames(here, there, 1, _SMALL, "ipv4", "tcp", "fin")
             self.frames(there, here, 1, _SMALL, "ipv4", "tcp", "fin")
 
-    def echo(self, source: Host, target: Host, *, via: str | None = None, answered: bool = True) -> None:
+    def echo(
+        self, source: Host, target: Host, *, via: str | None = None, answered: bool = True
+    ) -> None:
         """Add one echo request and its reply."""
         self.frames(source.mac, via or target.mac, 1, 98, "ipv4", "icmp", "icmp_echo")
         self.aimed("icmp_echo", source, target, via, None)
@@ -271,7 +280,12 @@ def per_second(second: Second, rate: float) -> int:
     return whole + (second.random.random() < rate - whole)
 
 
-# --- what happens on a LAN --------------------------------------------------------------------------
+def chance(source: random.Random, share: float) -> bool:
+    """Tell, at random, whether something of this share happens."""
+    return source.random() < share
+
+
+# --- what happens on a LAN ------------------------------------------------------------------------
 
 
 def office(second: Second) -> None:
@@ -281,16 +295,16 @@ def office(second: Second) -> None:
         for _ in range(per_second(second, 0.8)):
             second.connection(
                 client, lan.outside(), via=lan.router.mac, carries=pick.randint(4, 60),
-                answered=pick.random() < 0.97, ends=pick.random() < 0.6,
+                answered=chance(pick, 0.97), ends=chance(pick, 0.6),
             )  # fmt: skip
-        if pick.random() < 0.3:
+        if chance(pick, 0.3):
             second.connection(client, lan.server, port=445, carries=30, ends=False)
         for _ in range(per_second(second, 1.5)):
             second.frames(client.mac, lan.router.mac, 1, 80, "ipv4", "udp", "dns")
             second.frames(lan.router.mac, client.mac, 1, 150, "ipv4", "udp", "dns")
-        if pick.random() < 0.1:
+        if chance(pick, 0.1):
             second.arp(client, pick.choice([lan.router, lan.server, None]))
-        if pick.random() < 0.05:
+        if chance(pick, 0.05):
             second.frames(client.mac, "01:00:5e:00:00:fb", 1, 200, "multicast", "udp", "mdns")
         second.frames(client.mac, lan.router.mac, pick.randint(0, 40), 200, "ipv4", "tcp")
         second.frames(lan.router.mac, client.mac, pick.randint(0, 60), _LARGE, "ipv4", "tcp")
@@ -316,7 +330,7 @@ def browser_tabs(second: Second) -> None:
     targets = [Host(lan.router.mac, f"203.0.114.{n}") for n in range(1, 180)]
     for _ in range(pick.randint(100, 260)):
         second.connection(lan.clients[2], pick.choice(targets), via=lan.router.mac, ends=False,
-                          answered=pick.random() < 0.95, carries=10)  # fmt: skip
+                          answered=chance(pick, 0.95), carries=10)  # fmt: skip
 
 
 def speed_test(second: Second) -> None:
@@ -344,7 +358,7 @@ def boot_storm(second: Second) -> None:
             second.arp(one, target)
         second.frames(one.mac, "01:00:5e:00:00:16", 3, _SMALL, "multicast", "igmp", "ipv4")
         for _ in range(3):
-            second.connection(one, lan.server, port=8443, answered=pick.random() < 0.5)
+            second.connection(one, lan.server, port=8443, answered=chance(pick, 0.5))
             second.connection(one, lan.outside(), via=lan.router.mac)
         second.echo(one, lan.router)
 
@@ -413,7 +427,7 @@ BENIGN: Final[dict[str, Activity]] = {
 """The hard benign cases, by name."""
 
 
-# --- floods -----------------------------------------------------------------------------------------
+# --- floods ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -454,10 +468,12 @@ def flood(how: Flood, since: int) -> Activity:
                 source = Host(attacker.mac, lan.forged() if how.spoofed else own)
                 if how.rule == "syn-flood":
                     second.syn(source, lan.server, port=80)
-                    if pick.random() < how.answered:
-                        second.frames(lan.server.mac, attacker.mac, 1, _SMALL, "ipv4", "tcp", "syn_ack")
+                    if chance(pick, how.answered):
+                        second.frames(
+                            lan.server.mac, attacker.mac, 1, _SMALL, "ipv4", "tcp", "syn_ack"
+                        )
                 else:
-                    second.echo(source, lan.server, answered=pick.random() < how.answered)
+                    second.echo(source, lan.server, answered=chance(pick, how.answered))
 
     return during(act, since, 10**9)
 

@@ -43,8 +43,7 @@ _FACTOR: Final = 10.0
 def _judge_of(name: str) -> Callable[[WindowView, LimitsOf], Iterator[Finding]]:
     def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         """Find senders of far more than usual."""
-        base = limits(None)
-        for row, rate in view.senders(name, base.floor * base.close_ratio):
+        for row, rate in view.senders(name, limits.least):
             own = view.own_arp(row.mac) if name == "arp" else 0.0
             if name in ("icmp", "icmp_echo"):
                 own = view.own_echo(row.mac)
