@@ -93,6 +93,21 @@ def test_an_alert_on_somebody_or_something_else_is_a_false_one(wrong: Alert) -> 
     assert "no syn-flood alert opened on 00:00:5e:00:53:04" in told.complaints(schedule(60))
 
 
+def test_a_side_effect_of_a_flood_is_no_false_alert() -> None:
+    """An alert that the detector itself links to the flood's alert is told, not counted."""
+    told = Judge()
+    told.flood_started("syn-flood", BAD, 100.0)
+    told.alert(alert(), 101.0)
+
+    turn = told.alert(
+        alert(mac=OTHER, rule="surge", number=2, caused_by="syn-flood-00005e005304"), 103.0
+    )
+
+    assert turn is not None
+    assert turn.what == "followed"
+    assert told.result(0)["alerts_on_others"] == 0
+
+
 def test_repetitions_are_not_news() -> None:
     """A refresh, and what a broker that lost its memory is told again, turn nothing."""
     told = Judge()

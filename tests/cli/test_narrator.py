@@ -58,7 +58,7 @@ def test_without_a_terminal_there_is_no_live_line() -> None:
     """A log file gets events only."""
     stream = io.StringIO()
 
-    Narrator(stream, Terminal(80, colour=False)).show(1, window(5), rows=0, alerts=0)
+    Narrator(stream, Terminal(80, colour=False)).show(1, window(5), alerts=0)
 
     assert stream.getvalue() == ""
 
@@ -67,12 +67,12 @@ def test_the_live_line_stays_below_the_events() -> None:
     """An event takes the live line away, is written, and the live line stands again below it."""
     stream = Tty()
     narrator = Narrator(stream, Terminal(80, colour=False))
-    narrator.show(1, window(500), rows=2, alerts=1)
+    narrator.show(1, window(500), alerts=1)
 
     narrator.say("hello")
     narrator.end()
 
-    live = " 00:01  █ 500 frames/s  syn 500/s  open alerts 1  cloud rows 2"
+    live = " 00:01  █ 500 frames/s  syn 500/s  open alerts 1"
     assert stream.getvalue() == f"\r\x1b[K{live}\r\x1b[Khello\n{live}\r\x1b[K"
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from monitorpi_cli import flood, judge
+from monitorpi_cli.cloud import INTERVAL_S
 from monitorpi_cli.judge import Judge, schedule, subject_mac
+from monitorpi_cli.ledger import Ledger
 from monitorpi_cli.namespace import LabError
 from monitorpi_cli.narrator import Narrator
 from monitorpi_cli.stage import running_stage
@@ -89,6 +91,9 @@ class Show:
     def __init__(self, cues: Sequence[Cue], seconds: float, narrator: Narrator) -> None:
         self.judge = Judge()
         self.cloud_rows = 0
+        self._ledger = Ledger(INTERVAL_S)
+        self._wrong_rows: list[str] = []
+        self._disturbed = False
         self._cues = cues
         self._seconds = seconds
         self._narrator = narrator
@@ -119,11 +124,12 @@ class Show:
                 await self._listen(stage)
             for task in floods:
                 await task
+            await self._settle(stage)
         self._narrator.end()
 
     def complaints(self) -> list[str]:
         """Return what did not go as it must; empty: all well."""
-        return self.judge.complaints(self._cues)
+        return [*self.judge.complaints(self._cues), *self._wrong_rows]
 
     def _clock(self) -> float:
         """Return seconds since the first window; 0 before it."""
@@ -157,6 +163,17 @@ class Show:
         sent = await asyncio.to_thread(running.wait)
         self.judge.flood_ended(cue.rule, sent.last_s)
         self._tell("ends", f"{stage.attacker.name} has sent {sent.frames:,} frames and stops.")
+
+    async def _settle(self, stage: Stage) -> None:
+        """Read the rows back and hold them against the windows that came."""
+        rows = await asyncio.to_thread(stage.cloud.rows)
+        stored = {row.second: row.values for row in rows}
+        self.cloud_rows = len(rows)
+        if len(stored) < len(rows):
+            self._wrong_rows.append("the cloud has a row twice")
+        self._wrong_rows += self._ledger.differences(stored, undisturbed=not self._disturbed)
+        if not self._wrong_rows:
+            self._tell("cloud", f"{len(rows)} rows, each the sum of its windows.", "green")
 
     async def _listen(self, stage: Stage) -> None:
         """Take all messages that have come, then wait a moment."""
@@ -200,6 +217,7 @@ class Show:
         say()
         if stage.page_port is not None:
             say(f"  page     http://127.0.0.1:{stage.page_port}/", "blue")
+        say(f"  cloud    {stage.cloud.address}", "blue")
         say(f"  messages {stage.watch_command}", "blue")
         say()
 
@@ -207,7 +225,8 @@ class Show:
         if self._started_s is None:
             self._started_s = time.monotonic()
             self._tell("sees", f"capture counts the frames at {traffic.interface}.")
-        self._narrator.show(self._clock(), traffic, self.cloud_rows, len(self._open))
+        self._ledger.add(traffic)
+        self._narrator.show(self._clock(), traffic, len(self._open))
 
     def _presence(self, heard: Heard) -> None:
         """Tell that a service has come, or has gone."""
@@ -234,6 +253,8 @@ class Show:
             self._tell("ALERT", f"{alert.rule}{after}: {alert.summary}", "red")
             if not turn.expected:
                 self._tell("", "nobody has caused this one.", "red")
+        elif turn.what == "followed":
+            self._tell("with", f"{alert.rule}, a side effect of it: {alert.summary}", "yellow")
         else:
             self._open.discard(alert.key)
             culprit = subject_mac(alert) or alert.subject
@@ -241,6 +262,7 @@ class Show:
 
     def _child(self, event: ChildEvent) -> None:
         if event.what != "started":
+            self._disturbed = True
             self._tell("down", f"{event.name} {event.text}.", "red")
 
 

@@ -36,10 +36,15 @@ _MDNS: Final = ("224.0.0.251", 5353)  # RFC 6762
 _SSDP_GROUP: Final = "239.255.255.250"
 _PAGE: Final = b"<!doctype html><title>NAS</title>" + b"<p>Nothing to see here.</p>" * 100
 _LEAST_HOSTS: Final = 3
+_MOST_CLIENTS: Final = 32
+"""The kernel has one neighbour table for all namespaces, of 1,024 entries unless the machine says
+otherwise (arp(7), gc_thresh3): were 250 hosts busy, pings would fail for want of buffer space."""
 
 
 class Household:
     """The background traffic of a lab, from entering to leaving the ``with`` block.
+
+    In a large lab only the first hosts are busy, the others answer and are silent.
 
     Args:
         lab: a running lab of at least three hosts.
@@ -65,7 +70,7 @@ class Household:
     def __enter__(self) -> Self:
         if len(self._lab.hosts) < _LEAST_HOSTS:
             raise LabError(f"background traffic needs a lab of {_LEAST_HOSTS} hosts")
-        gateway, server, *clients = self._lab.hosts
+        gateway, server, *clients = self._lab.hosts[: 2 + _MOST_CLIENTS]
         try:
             self._serve_names(gateway)
             self._serve_pages(server)

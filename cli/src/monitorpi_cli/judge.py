@@ -29,6 +29,8 @@ SETTLE_S: Final = QUIET_S + 6.0
 quiet time, the watermark's lag (3 s) and a margin for a busy machine."""
 MINIMUM_S: Final = LEAD_S + 2 * (FLOOD_S + SETTLE_S)
 ALERT_WITHIN_S: Final = 3.0
+RATE: Final = 400.0
+"""Frames per second of each flood: four to eight times the default floors."""
 
 _MAC_ID: Final = re.compile(r"[0-9a-f]{12}")
 
@@ -59,8 +61,8 @@ def schedule(seconds: float) -> tuple[Cue, ...]:
     spare = (seconds - MINIMUM_S) / 3
     first = LEAD_S + spare
     return (
-        Cue("syn-flood", "syn", 500, first),
-        Cue("icmp-flood", "icmp_echo", 500, first + FLOOD_S + SETTLE_S + spare),
+        Cue("syn-flood", "syn", RATE, first),
+        Cue("icmp-flood", "icmp_echo", RATE, first + FLOOD_S + SETTLE_S + spare),
     )
 
 
@@ -71,6 +73,7 @@ class _Flood:
     first_s: float
     last_s: float | None = None
     alert_mac: str | None = None
+    alert_key: str | None = None
     opened_s: float | None = None
     closed_s: float | None = None
 
@@ -94,7 +97,8 @@ class Turn:
     """An alert opened or closed; ``after_s`` is since the flood's first or last frame."""
 
     alert: Alert
-    what: Literal["opened", "closed"]
+    what: Literal["opened", "closed", "followed"]
+    """``followed``: it opened as a side effect of a flood's alert, and says so itself."""
     expected: bool
     after_s: float | None
 
@@ -133,12 +137,15 @@ class Judge:
             return Turn(alert, "closed", expected=True, after_s=_since(flood.last_s, at_s))
         reopened, flood.closed_s = flood.opened_s is not None, None
         if not reopened:
-            flood.opened_s, flood.alert_mac = at_s, subject_mac(alert)
+            flood.opened_s = at_s
+            flood.alert_mac, flood.alert_key = subject_mac(alert), alert.key
         return Turn(alert, "opened", expected=not reopened, after_s=_since(flood.first_s, at_s))
 
     def _unexpected(self, alert: Alert) -> Turn | None:
         if alert.state == "closed":
             return None
+        if alert.caused_by in {flood.alert_key for flood in self.floods if flood.alert_key}:
+            return Turn(alert, "followed", expected=True, after_s=None)
         self.others[alert.id] = f"{alert.key}: {alert.summary}"
         if not self.floods:
             self.before += 1

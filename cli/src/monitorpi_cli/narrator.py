@@ -40,7 +40,7 @@ class Narrator:
         indent = " " * (len(_clock(0)) + 10)
         self._write(f" {_clock(clock)}  {word} " + f"\n{indent}".join(lines))
 
-    def show(self, clock: float, traffic: Traffic, rows: int, alerts: int) -> None:
+    def show(self, clock: float, traffic: Traffic, alerts: int) -> None:
         """Renew the live line with a window's rates; without a terminal there is none."""
         self._rates.append(traffic.packets)
         if not self._live:
@@ -51,7 +51,7 @@ class Narrator:
             if traffic.counts.get(name)
         )
         frames = f"{grouped(traffic.packets / traffic.window_s)} frames/s"
-        tail = f"  open alerts {alerts}  cloud rows {rows}"
+        tail = f"  open alerts {alerts}"
         text = f" {_clock(clock)}  {sparkline(self._rates)} {frames}  {counts}"
         self._status = text[: self._terminal.width - len(tail) - 1] + tail
         self._stream.write(f"\r\x1b[K{self._terminal.paint(self._status, 'dim')}")

@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_cli.cloud import LocalCloud
 from monitorpi_cli.hosts import Household
 from monitorpi_cli.judge import QUIET_S
 from monitorpi_cli.lab import Lab
@@ -25,7 +26,7 @@ from monitorpi_common.settings import ENV_PREFIX
 from monitorpi_common.topics import pattern
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from monitorpi_cli.lab import Host
@@ -46,6 +47,7 @@ class Stage:
     stack: Stack
     viewer: Viewer
     page_port: int | None
+    cloud: LocalCloud
     logs: Path
 
     @property
@@ -85,14 +87,17 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def running_stage(
-    notify: Callable[[ChildEvent], None], *, hosts: int = HOSTS, settings: str = ""
+    notify: Callable[[ChildEvent], None],
+    *,
+    hosts: int = HOSTS,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stage]:
     """Set the stage and clear it afterwards.
 
     Args:
         notify: told of each service's starts and ends.
         hosts: size of the lab.
-        settings: TOML put in front of the stage's own configuration file.
+        settings: lines of TOML by table, instead of the stage's own.
 
     Raises:
         LabError: no lab can be made here.
@@ -104,7 +109,13 @@ async def running_stage(
         folder = held.enter_context(scratch())
         page_port = free_port() if installed(Service.DASHBOARD) else None
         _without_own_settings()
-        plan = _plan(lab, folder, settings + _settings(lab.sensor.interface, page_port or 0))
+        cloud = held.enter_context(LocalCloud())
+        tables = {
+            **_tables(lab.sensor.interface, page_port or 0),
+            "cloud-bridge": cloud.settings,
+            **(settings or {}),
+        }
+        plan = _plan(lab, folder, tables)
         (folder / "logs").mkdir()
         held.enter_context(Relay(lab.sensor.namespace, plan.port))
         stack = Stack(plan, notify)
@@ -114,7 +125,7 @@ async def running_stage(
         password = stack.passwords["viewer"]
         viewer = held.enter_context(Viewer(plan.port, "viewer", password, everything))
         household = held.enter_context(Household(lab, pace=2.0))
-        yield Stage(lab, household, stack, viewer, page_port, folder / "logs")
+        yield Stage(lab, household, stack, viewer, page_port, cloud, folder / "logs")
 
 
 def installed(service: Service) -> bool:
@@ -123,9 +134,12 @@ def installed(service: Service) -> bool:
     return importlib.util.find_spec(f"{name}.__main__") is not None
 
 
-def _plan(lab: Lab, folder: Path, settings: str) -> StackPlan:
+def _plan(lab: Lab, folder: Path, tables: Mapping[str, str]) -> StackPlan:
     config = folder / "demo.toml"
-    config.write_text(settings, encoding="utf-8")
+    # a lab has no time server: rows would wait for ever for a clock that is synchronised
+    text = "trust_clock = true\n"
+    text += "".join(f"\n[{name}]\n{lines}\n" for name, lines in tables.items())
+    config.write_text(text, encoding="utf-8")
     return StackPlan(
         site=SITE,
         state_dir=folder / "state",
@@ -137,21 +151,15 @@ def _plan(lab: Lab, folder: Path, settings: str) -> StackPlan:
     )
 
 
-def _settings(interface: str, page_port: int) -> str:
-    """Return the configuration file: the defaults but for places and the patience of a viewer."""
-    return f"""\
-[capture]
-interfaces = ["{interface}"]
-
-[prober]
-interval_s = 5
-
-[detector]
-quiet_s = {QUIET_S}
-
-[dashboard]
-port = {page_port}
-"""
+def _tables(interface: str, page_port: int) -> dict[str, str]:
+    """Return the configuration: the defaults but for places and the patience of a viewer."""
+    return {
+        "capture": f'interfaces = ["{interface}"]',
+        "prober": "interval_s = 5",
+        "detector.rules.syn-flood": f"quiet_s = {QUIET_S}",
+        "detector.rules.icmp-flood": f"quiet_s = {QUIET_S}",
+        "dashboard": f"port = {page_port}",
+    }
 
 
 def _without_own_settings() -> None:
