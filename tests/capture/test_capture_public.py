@@ -6,8 +6,6 @@ import csv
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import pytest
-
 from monitorpi_capture.filesource import FileSource
 from monitorpi_capture.listing import tally_of
 from monitorpi_capture.window import WindowCounts

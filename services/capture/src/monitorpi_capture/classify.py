@@ -156,7 +156,7 @@ def _network(data: bytes, end: int, ether_type: int, offset: int, mask: int) -> 
     return mask, 0, 0
 
 
-def _ipv4(  # noqa: C901, PLR0911 - once per frame: a parser without calls it can do without
+def _ipv4(  # noqa: C901 - once per frame: a parser without calls it can do without
     data: bytes, end: int, offset: int, mask: int
 ) -> Classified:
     if offset + _IPV4_HEADER > end:
@@ -194,7 +194,7 @@ def _ipv4(  # noqa: C901, PLR0911 - once per frame: a parser without calls it ca
     return mask, offset, 0
 
 
-def _ipv6(  # noqa: C901, PLR0911, PLR0912 - once per frame: as above
+def _ipv6(  # noqa: C901, PLR0912 - once per frame: as above
     data: bytes, end: int, offset: int, mask: int
 ) -> Classified:
     if offset + _IPV6_HEADER > end:

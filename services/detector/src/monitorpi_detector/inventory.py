@@ -31,6 +31,7 @@ class Known:
     since_s: float
     role: str = "unknown"
     ips: tuple[str, ...] = ()
+    serves_dhcp: bool = False
     passes: bool = False
     """Connections of many source addresses came to a good end behind it."""
     reached: set[str] = field(default_factory=set)
@@ -100,6 +101,7 @@ class Inventory:
         known = self._entry(device.mac, device.last_seen.timestamp())
         if known is not None:
             known.role = device.role
+            known.serves_dhcp = device.dhcp_server
             known.ips = tuple(device.ips)
 
     def see_probe(self, probe: Probe, now_s: float) -> None:

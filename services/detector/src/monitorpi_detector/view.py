@@ -23,6 +23,9 @@ LEAST_SPAN_S: Final = 1.0
 STRONG_SOURCE: Final = 5.0
 """Frames/s from which a MAC is one of an attack's sources; clients that retry send 1 or 2."""
 
+_LOOKS: Final = 3.0
+"""Frames to each of many destinations that are a look at it (nmap tries up to three times)."""
+
 MIN_SOURCES: Final = 3
 """So many sources that share one top peer are told as one attack on that peer."""
 
@@ -220,9 +223,16 @@ def toward(row: DeviceWindow, name: str) -> int:
 
 
 def per_destination(row: DeviceWindow, name: str) -> float:
-    """Return the frames the busiest destination got, as far as vote and spread can tell."""
-    sent = row.tx.get(name, 0)
-    return max(float(toward(row, name)), sent / max(1, row.spread.dst_ips))
+    """Return the frames the busiest destination address got, as far as vote and spread can tell.
+
+    The vote is over MACs, and behind a router's MAC are many addresses: with ``n`` addresses the
+    busiest has at least the mean, and all but what a few frames to each other one leave over.
+    """
+    sent, others = row.tx.get(name, 0), row.spread.dst_ips - 1
+    if others <= 0:
+        return float(toward(row, name))
+    least = max(sent / (others + 1), sent - _LOOKS * others)
+    return min(float(toward(row, name)), least)
 
 
 def joined(spreads: list[Spread]) -> Spread:

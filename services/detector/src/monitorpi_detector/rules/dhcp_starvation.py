@@ -29,7 +29,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     base = limits(None)
     explained = 0.0
     wire = view.traffic.counts.get(_CLASS, 0)
-    for row, rate in view.senders(_CLASS, base.floor * base.close_ratio):
+    for row, rate in view.senders(_CLASS, limits.least):
         if view.forwards(row.mac) or _answers(view, row, wire):
             continue
         explained += rate
@@ -58,6 +58,9 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
 
 def _answers(view: WindowView, row: DeviceWindow, wire: int) -> bool:
     """Tell whether a sender's frames are a server's: others asked as much."""
+    known = view.inventory.get(row.mac)
+    if known is not None and known.serves_dhcp:
+        return True
     sent = row.tx[_CLASS]
     others = [one for one in view.rows.values() if one.mac != row.mac and one.tx.get(_CLASS)]
     best = max(others, key=lambda one: one.tx[_CLASS], default=None)

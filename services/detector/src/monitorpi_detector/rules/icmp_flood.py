@@ -39,7 +39,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         grouped |= members
         yield finding
     passed_on: dict[str, float] = {}
-    senders = _senders(view, limits(None))
+    senders = _senders(view, limits)
     # hosts first: what they send through a router is counted once, at the host
     for row in sorted(senders, key=lambda row: view.forwards(row.mac)):
         if row.mac in grouped:
@@ -56,9 +56,8 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     yield from _wire(view, limits(None), explained)
 
 
-def _senders(view: WindowView, limits: Limits) -> list[DeviceWindow]:
-    least = limits.floor * limits.close_ratio
-    return [row for row, _ in view.senders("icmp", least)]
+def _senders(view: WindowView, limits: LimitsOf) -> list[DeviceWindow]:
+    return [row for row, _ in view.senders("icmp", limits.least)]
 
 
 def _echo(view: WindowView, row: DeviceWindow, limits: Limits) -> float:

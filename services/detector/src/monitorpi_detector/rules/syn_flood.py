@@ -63,7 +63,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         grouped |= members
         yield finding
     through: dict[str, float] = {}
-    for row, _ in view.senders(_CLASS, _least(limits(None))):
+    for row, _ in view.senders(_CLASS, limits.least / 2):
         if row.mac in grouped or view.forwards(row.mac):
             continue
         scan = is_scan(row, view.span_s, limits(row.mac).floor)
@@ -79,10 +79,6 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         explained += finding.value
         yield finding
     yield from _wire(view, limits(None), explained)
-
-
-def _least(limits: Limits) -> float:
-    return limits.floor * limits.close_ratio * 0.5
 
 
 def _concentrated(view: WindowView, row: DeviceWindow, limits: Limits) -> bool:
@@ -162,7 +158,7 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
 
 def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> Iterator[Finding]:
     """Senders that forward are judged by what their victims are left with."""
-    for row, _ in view.senders(_CLASS, _least(limits(None))):
+    for row, _ in view.senders(_CLASS, limits.least / 2):
         if not view.forwards(row.mac):
             continue
         # what a sender on this wire sends through the router was counted at the sender
@@ -170,7 +166,7 @@ def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> I
         victims: list[tuple[float, Peer, float | None]] = []
         for target in view.rows.values():
             asked = target.rx.get(_CLASS, 0)
-            if target.mac == row.mac or view.rate(asked) < _least(limits(row.mac)):
+            if target.mac == row.mac or view.rate(asked) < limits.least / 2:
                 continue
             share = _share(view, row, target, asked)
             opened = view.asked_of(target)
@@ -220,7 +216,7 @@ def _share(view: WindowView, router: DeviceWindow, target: DeviceWindow, asked: 
 def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
     """What no source explains: frames without MACs, or each from a MAC of its own."""
     counts = view.traffic.counts
-    if view.rate(counts.get(_CLASS, 0)) < _least(limits):
+    if view.rate(counts.get(_CLASS, 0)) < limits.floor * limits.close_ratio:
         return
     opened = handshakes(
         counts, counts, span_s=view.span_s, sees_replies=view.traffic.sees_replies, usual_other=0.0
