@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from monitorpi_capture import interfaces
 from monitorpi_capture.core import CaptureCore
@@ -123,8 +124,15 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
 
 
 def _open(name: str) -> BinaryIO:
+    """Open a file, or standard input, without a buffer: a pipe's frames are read as they come.
+
+    Standard input under a descriptor of our own: Python aborts at exit when a thread still reads
+    ``sys.stdin``.
+    """
     try:
-        return sys.stdin.buffer if name == "-" else Path(name).open("rb")
+        if name == "-":
+            return cast("BinaryIO", os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0))
+        return cast("BinaryIO", Path(name).open("rb", buffering=0))
     except OSError as error:
         raise ResourceError(
             f"{name} cannot be read ({error.strerror}): give a capture file that can"
