@@ -312,7 +312,8 @@ class CaptureFile:
             if interface.snaplen:
                 captured = min(captured, interface.snaplen)
         else:
-            at_s = min(ticks * interface.tick_s + interface.offset_s, _MAX_YEAR_S)
+            at_s = ticks * interface.tick_s + interface.offset_s
+            at_s = min(max(at_s, 0.0), _MAX_YEAR_S)
         if captured > min(size - head, MAX_FRAME):
             return f"claims a frame of {captured} bytes"
         if interface.link not in SUPPORTED:

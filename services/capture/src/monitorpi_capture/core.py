@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 STEP_S: Final = 0.5
 """The wall clock stepped when it moved so much against the boot-time clock (the contract's)."""
+NOT_LOST: Final = "rx_dropped"
+"""Told but not summed: the stack raises it for frames without a receiver, which the tap has seen
+(net/core/dev.c, __netif_receive_skb_core), and again for those that softnet counts."""
 _MAX_KNOWN: Final = 65_536
 """MACs remembered as seen in this epoch; beyond, every stranger counts as new."""
 _GROUP: Final = 0x01
@@ -309,7 +312,7 @@ class CaptureCore:
             "engine": window.engine,
             "packets": window.wire[PACKETS],
             "bytes": window.wire[BYTES],
-            "kernel_drops": sum(window.losses.values()),
+            "kernel_drops": sum(lost for at, lost in window.losses.items() if at != NOT_LOST),
             "losses": {name: lost for name, lost in window.losses.items() if lost},
             "counts": tally_of(window.wire, FIRST_CLASS),
             "totals": tally_of(port.totals),

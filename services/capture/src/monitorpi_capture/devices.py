@@ -182,6 +182,7 @@ class Inventory:
         entry.present = device.present
         entry.changed = False
         entry.restored = True
+        entry.published_s = last_s
         self._devices[mac] = entry
         self.changed = True
 
