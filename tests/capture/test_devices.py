@@ -151,6 +151,14 @@ def test_a_router_by_advertisement_or_dhcp() -> None:
     assert roles == {"1": "router", "2": "router", "3": "host"}
 
 
+def test_who_answers_dhcp_is_a_server() -> None:
+    """The flag stands from the first answer on."""
+    one = known(mac(1))
+    one.learn(Sighting(mac(1), 12, "eth0", serves_dhcp=True))
+
+    assert told(one, 20)[0].dhcp_server
+
+
 def test_a_router_by_what_others_reach_through_it() -> None:
     """Two devices that reach four public addresses through a MAC show a router."""
     one = known(mac(1), mac(2), mac(3))
@@ -215,7 +223,7 @@ def test_a_device_of_last_week_is_taken_back() -> None:
 
 
 def test_when_full_the_newest_without_an_address_leaves() -> None:
-    """Devices that showed an address, are pinned or answer pings stay; a stranger does not enter."""
+    """Who showed an address, is pinned or answers pings stays; a stranger does not enter."""
     one = inventory(max_devices=4, pinned=[mac(3)])
     for number in range(1, 5):
         one.count(window(number, mac(number)))

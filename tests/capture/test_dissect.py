@@ -66,8 +66,11 @@ def test_dhcp_tells_name_address_and_router() -> None:
     offer = dhcp(2, [("message-type", "offer"), ("router", "192.0.2.254")], yiaddr="192.0.2.7")
 
     assert seen(request) == sighting(hostname="printer")
-    assert seen(ack) == sighting(ips=("192.0.2.7",), router_ips=("192.0.2.254",))
-    assert seen(offer) == []
+    assert seen(ack) == [
+        *sighting(serves_dhcp=True),
+        *sighting(ips=("192.0.2.7",), router_ips=("192.0.2.254",)),
+    ]
+    assert seen(offer) == sighting(serves_dhcp=True)
 
 
 def test_mdns_tells_a_host_s_own_name_only() -> None:
@@ -116,7 +119,12 @@ TELLING = [
     bytes(Ether(src=HOST) / ARP(hwsrc=HOST, psrc="192.0.2.1")),
     bytes(Ether(src=HOST) / dhcp(1, [("message-type", "request"), ("hostname", b"x")])),
     bytes(Ether(src=HOST) / dhcp(2, [("message-type", "ack"), ("router", "192.0.2.254")])),
-    bytes(Ether(src=HOST) / IP() / UDP(sport=5353, dport=5353) / DNS(qr=1, an=[DNSRR(rrname="a.local", rdata="1.2.3.4")])),
+    bytes(
+        Ether(src=HOST)
+        / IP()
+        / UDP(sport=5353, dport=5353)
+        / DNS(qr=1, an=[DNSRR(rrname="a.local", rdata="1.2.3.4")])
+    ),
     bytes(Ether(src=HOST) / IPv6() / ICMPv6ND_RA()),
 ]  # fmt: skip
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitorpi_capture import interfaces
@@ -16,15 +14,16 @@ from monitorpi_capture.listener import Listener, Watcher
 from monitorpi_capture.live import LiveSource
 from monitorpi_capture.pacing import Gate, PacedCore
 from monitorpi_capture.settings import CaptureSettings
+from monitorpi_capture.stream import Stream
 from monitorpi_capture.vendors import Vendors
 from monitorpi_common.messages import Device, Service, Target
-from monitorpi_common.service import Assembly, Context, ResourceError, run_service
+from monitorpi_common.service import Assembly, Context, run_service
 from monitorpi_common.topics import pattern
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from typing import BinaryIO, Final
+    from typing import Final
 
     from monitorpi_common.messages import Watch
 
@@ -100,7 +99,7 @@ class Steered:
 
 
 def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
-    stream = _open(name)
+    stream = Stream(name)
     vendors = Vendors()
     gate = Gate()
     source = FileSource(
@@ -112,6 +111,7 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
         dissector=Dissector(),
         dissected_per_s=context.settings.inventory_frames_per_s,
         gate=gate,
+        on_stop=stream.stop,
     )
     core = CaptureCore(context.epoch, context.settings, clock_synced=True, vendor=vendors.of)
     return Assembly(
@@ -120,15 +120,6 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
         reads_pipe=False,
         on_close=[stream.close, vendors.close],
     )
-
-
-def _open(name: str) -> BinaryIO:
-    try:
-        return sys.stdin.buffer if name == "-" else Path(name).open("rb")
-    except OSError as error:
-        raise ResourceError(
-            f"{name} cannot be read ({error.strerror}): give a capture file that can"
-        ) from None
 
 
 def main() -> int:

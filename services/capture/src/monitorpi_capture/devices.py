@@ -72,6 +72,7 @@ class Sighting:
     ips: tuple[str, ...] = ()
     hostname: str | None = None
     is_router: bool = False
+    serves_dhcp: bool = False
     router_ips: tuple[str, ...] = ()
     """Addresses of routers the frame tells of (DHCP option 3)."""
 
@@ -89,6 +90,7 @@ class _Entry:
     ips: dict[str, float] = field(default_factory=dict)
     hostname: str | None = None
     vendor: str | None = None
+    serves_dhcp: bool = False
     present: bool = True
     tx: list[int] = field(default_factory=lambda: [0] * WIDTH)
     rx: list[int] = field(default_factory=lambda: [0] * WIDTH)
@@ -179,6 +181,7 @@ class Inventory:
         entry.ips = dict.fromkeys(device.ips, last_s) | entry.ips
         entry.hostname = entry.hostname or device.hostname
         entry.vendor = self._vendor(mac) or device.vendor
+        entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
         entry.present = device.present
         entry.changed = False
         entry.restored = True
@@ -268,6 +271,9 @@ class Inventory:
             entry.changed = True
         if sighting.is_router and entry.role != "router":
             entry.role = "router"
+            entry.changed = True
+        if sighting.serves_dhcp and not entry.serves_dhcp:
+            entry.serves_dhcp = True
             entry.changed = True
         for one in self._devices.values() if sighting.router_ips else (entry,):
             self._set_role(one)
@@ -394,6 +400,7 @@ class Inventory:
             hostname=entry.hostname,
             vendor=entry.vendor,
             randomised=bool(entry.mac[0] & _LOCAL),
+            dhcp_server=entry.serves_dhcp,
             interface=entry.interface or None,
             first_seen=datetime.fromtimestamp(entry.first_s, UTC),
             last_seen=datetime.fromtimestamp(entry.last_s, UTC),

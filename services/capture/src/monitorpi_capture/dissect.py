@@ -27,7 +27,8 @@ _NDP_TYPES: Final = range(133, 137)
 """Router and neighbour solicitations and advertisements (RFC 4861)."""
 _MAX_RECORDS: Final = 64
 _HOSTNAME: Final = "hostname"
-_DHCP_REQUEST: Final = 3
+_BOOT_REPLY: Final = 2
+_DHCP_OFFER: Final = 2
 _DHCP_ACK: Final = 5
 
 
@@ -126,7 +127,7 @@ def _arp(arp: Any, source: bytes, at_s: float, interface: str) -> Iterator[Sight
 
 
 def _dhcp(bootp: Any, dhcp: Any, source: bytes, at_s: float, interface: str) -> Iterator[Sighting]:
-    """Read a client's name from its request, and its address and router from the server's ACK."""
+    """Read a client's name from its request; who serves, and address and router, from answers."""
     options: dict[str, Any] = {
         option[0]: option[1] for option in dhcp.options if isinstance(option, tuple)
     }
@@ -136,7 +137,10 @@ def _dhcp(bootp: Any, dhcp: Any, source: bytes, at_s: float, interface: str) -> 
         name = options.get(_HOSTNAME)
         if isinstance(name, bytes):
             yield Sighting(client, at_s, interface, hostname=name.decode("utf-8", "replace"))
-    elif bootp.op == 2 and kind == _DHCP_ACK:  # noqa: PLR2004 - BOOTREPLY
+    elif bootp.op == _BOOT_REPLY and kind in (_DHCP_OFFER, _DHCP_ACK):
+        yield Sighting(source, at_s, interface, serves_dhcp=True)
+        if kind == _DHCP_OFFER:
+            return
         ip = _usable(bootp.yiaddr)
         routers = options.get("router", ())
         listed = (routers,) if isinstance(routers, str) else tuple(routers)

@@ -228,7 +228,9 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     threshold = max(floor, limits.factor * (view.usual(None, "half_open") or 0.0))
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
     taken = view.asked_of(victim).open if victim is not None else 0.0
-    if victim is not None and view.rate(taken) >= value / 2:
+    if victim is not None:
+        if view.rate(taken) < value / 2 or not view.invented(value, limits.floor):
+            return
         peer = Peer(mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=int(taken))
         yield Finding(
             subject=f"victim-{mac_id(victim.mac)}", value=view.rate(taken), threshold=threshold,
@@ -236,12 +238,19 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             unit=_UNIT, victims=(peer,), spoofed=True,
             answered_ratio=view.asked_of(victim).answered_ratio,
         )  # fmt: skip
-    elif not view.rows or view.traffic.new_macs >= limits.floor:
+    elif not view.rows and not _is_refused(view):
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
             unit=_UNIT, answered_ratio=opened.answered_ratio,
         )  # fmt: skip
+
+
+def _is_refused(view: WindowView) -> bool:
+    """Tell whether most SYNs of a wire without MACs met closed ports: a scan, as it seems."""
+    counts = view.traffic.counts
+    syn = counts.get(_CLASS, 0)
+    return 2 * counts.get("rst", 0) >= syn and 10 * counts.get("syn_ack", 0) < syn
 
 
 RULE: Final = Rule(
