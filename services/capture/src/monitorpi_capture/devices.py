@@ -230,17 +230,24 @@ class Inventory:
         return entry
 
     def _drop_candidates(self, at_s: float) -> None:
-        """Make room: those not seen lately go, and if that is none, the newest half."""
+        """Make room for half of them: those not seen lately go, then the newest.
+
+        At least half at a time, so that a flood does not make each newcomer look at all of them.
+        """
         old = [mac for mac, one in self._candidates.items() if at_s - one.last_s > CONFIRM_S * 2]
-        for mac in old or list(self._candidates)[_MAX_CANDIDATES // 2 :]:
+        for mac in old:
+            del self._candidates[mac]
+        for mac in list(self._candidates)[_MAX_CANDIDATES // 2 :]:
             del self._candidates[mac]
 
     def _admit(self, entry: _Entry) -> None:
         """Make a candidate a device, if there is room or somebody less certain leaves."""
         if len(self._devices) >= self._max_devices:
-            victim = self._least_certain()
-            if victim is None or (not entry.ips and entry.mac not in self._configured):
+            if not entry.ips and entry.mac not in self._configured | self._answering:
                 return  # the newcomer is the newest without an address itself
+            victim = self._least_certain()
+            if victim is None:
+                return
             self._evict(victim)
         self._candidates.pop(entry.mac, None)
         entry.confirmed = True
@@ -263,9 +270,11 @@ class Inventory:
 
     def learn(self, sighting: Sighting) -> None:
         """Learn addresses, names and roles from one frame."""
+        learned = False
         for ip in sighting.router_ips:
-            if len(self._router_ips) < _MAX_ROUTER_IPS:
+            if ip not in self._router_ips and len(self._router_ips) < _MAX_ROUTER_IPS:
                 self._router_ips[ip] = None
+                learned = True
         entry = self._sighted(sighting)
         if entry is None:
             return
@@ -282,7 +291,7 @@ class Inventory:
         if sighting.serves_dhcp and not entry.serves_dhcp:
             entry.serves_dhcp = True
             entry.changed = True
-        for one in self._devices.values() if sighting.router_ips else (entry,):
+        for one in self._devices.values() if learned else (entry,):
             self._set_role(one)
 
     def _sighted(self, sighting: Sighting) -> _Entry | None:
