@@ -32,7 +32,7 @@ from monitorpi_common.messages import Device, DeviceTotals, Load, Publication, T
 from monitorpi_common.topics import mac_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from monitorpi_capture.window import MacCounts, WindowCounts
     from monitorpi_common.messages import Role
@@ -57,6 +57,8 @@ _LOAD_S: Final = 5.0
 """Time constant of the load: an exponential average over the last seconds."""
 ROUTER_SENDERS: Final = 2
 ROUTER_TARGETS: Final = 4
+_ZEROS: Final = (0,) * WIDTH
+"""Shared by all who sent nothing yet: thousands of candidates never will again."""
 _GROUP: Final = 0x01
 _LOCAL: Final = 0x02
 _MAX_NAME: Final = 63
@@ -93,8 +95,8 @@ class _Entry:
     vendor: str | None = None
     serves_dhcp: bool = False
     present: bool = True
-    tx: list[int] = field(default_factory=lambda: [0] * WIDTH)
-    rx: list[int] = field(default_factory=lambda: [0] * WIDTH)
+    tx: Sequence[int] = _ZEROS
+    rx: Sequence[int] = _ZEROS
     tx_bps: float = 0.0
     rx_bps: float = 0.0
     load_s: float = 0.0
@@ -346,8 +348,7 @@ class Inventory:
     def forget_totals(self) -> None:
         """Begin the totals anew, with the epoch."""
         for entry in [*self._devices.values(), *self._candidates.values()]:
-            entry.tx = [0] * WIDTH
-            entry.rx = [0] * WIDTH
+            entry.tx = entry.rx = _ZEROS
 
     def shift(self, step_s: float) -> None:
         """Move the times of this process by a step of the clock that had stamped them."""

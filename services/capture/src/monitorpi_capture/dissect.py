@@ -7,6 +7,7 @@ table of vendors that nothing here uses; that is emptied again (15 MB).
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import ipaddress
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -111,6 +112,7 @@ class _Layers:
 
         with contextlib.suppress(AttributeError):
             conf.manufdb.d.clear()
+            ctypes.CDLL(None).malloc_trim(0)  # glibc's; elsewhere the memory is reused later
         self.Ether, self.ARP, self.BOOTP, self.DHCP, self.DNS = Ether, ARP, BOOTP, DHCP, DNS
         self.IP, self.IPv6 = IP, IPv6
         self.NA, self.NS, self.RA = ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA

@@ -45,7 +45,7 @@ class Snapshot(Traffic):
         return self.payload
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=8192)
 def mac_text(mac: bytes) -> str:
     """Return a MAC address as people write it."""
     return mac.hex(":")
