@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,6 +113,20 @@ def test_a_flood_of_random_macs_leaves_nothing() -> None:
 
     assert len(one) == 1
     assert one.candidates <= 8192
+
+
+def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
+    """Strangers that stay long enough to be devices, but find no room, are turned away at once."""
+    macs = [mac(number) for number in range(1, 4097)]
+    one = known(*macs)
+    strangers = [mac(10_000 + number) for number in range(4096)]
+    begun = time.perf_counter()
+    for second in range(20, 40):
+        one.count(window(second, *strangers))
+        list(one.tell(second))
+
+    assert len(one) == 4096
+    assert time.perf_counter() - begun < 4
 
 
 def test_addresses_come_from_sightings_only() -> None:

@@ -107,11 +107,22 @@ def test_plain_traffic_tells_nothing() -> None:
     assert seen(IP(src="192.0.2.1") / ICMP()) == []
 
 
+def test_crafted_mdns_costs_nothing() -> None:
+    """Questions, and answers with more records than a host has, are not dissected at all."""
+    network = IP(src="192.0.2.1", dst="224.0.0.251") / UDP(sport=5353, dport=5353)
+    own = DNSRR(rrname="printer.local", type="A", rdata="192.0.2.1", ttl=120)
+
+    assert seen(network / DNS(qr=0, an=[own])) == []
+    assert seen(network / DNS(qr=1, qd=[], an=[own] * 32)) == sighting(hostname="printer")
+    assert seen(network / DNS(qr=1, qd=[], an=[own] * 33)) == []
+    assert seen(network / b"\0\0\x84") == []
+
+
 def test_what_cannot_be_dissected_is_counted() -> None:
     """Oversized frames are not looked at."""
     dissector = Dissector()
 
-    assert dissector.dissect(bytes(9000), 1.0, "eth0") == []
+    assert dissector.dissect(TELLING[0] + bytes(9000), 1.0, "eth0") == []
     assert dissector.failed == 1
 
 

@@ -42,7 +42,7 @@ STEP_S: Final = 0.5
 NOT_LOST: Final = "rx_dropped"
 """Told but not summed: the stack raises it for frames without a receiver, which the tap has seen
 (net/core/dev.c, __netif_receive_skb_core), and again for those that softnet counts."""
-_MAX_KNOWN: Final = 65_536
+_MAX_KNOWN: Final = 32_768
 """MACs remembered as seen in this epoch; beyond, every stranger counts as new."""
 _GROUP: Final = 0x01
 _SYN: Final = COLUMN["syn"]
