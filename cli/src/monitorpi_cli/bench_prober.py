@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -171,8 +172,10 @@ def measure() -> int:
     """Run the prober's engine and core for one round; order and result as JSON on the pipes."""
     # all the service loads, for its memory: the shell brings the MQTT client
     import monitorpi_common.shell  # noqa: F401, PLC0415 - see above
-    from monitorpi_prober.__main__ import Pinger, ProberCore, ProberSettings, vendor_of  # noqa: PLC0415 - only here
-    from monitorpi_prober.rounds import RoundDone  # noqa: PLC0415 - only here
+    from monitorpi_common.messages import ProbeSource  # noqa: PLC0415 - only here
+    from monitorpi_prober.__main__ import ProberCore, ProberSettings, vendor_of  # noqa: PLC0415 - only here
+    from monitorpi_prober.pinger import Pinger, one_round  # noqa: PLC0415 - only here
+    from monitorpi_prober.rounds import PlanTaken  # noqa: PLC0415 - only here
     from monitorpi_prober.schedule import Lane, Plan  # noqa: PLC0415 - only here
     from monitorpi_prober.settings import TargetSettings  # noqa: PLC0415 - only here
 
@@ -184,23 +187,20 @@ def measure() -> int:
     ]
     settings = ProberSettings(targets=targets, probes=order["probes"], announced=False)
     core = ProberCore(settings, "bench", "main", lambda _: None, vendor_of=vendor_of)
-    plan = Plan((Lane(interval, order["probes"], core.targets.aims(), interval),), TIMEOUT_S)
-    pinger = Pinger()
-    rounds: list[RoundDone] = []
+    aims = core.targets.aims()
 
     def take(item: object) -> None:
         for said in core.handle(item):
             getattr(said, "message").encode()  # noqa: B009 - a round takes nothing back
-        if isinstance(item, RoundDone):
-            rounds.append(item)
-            pinger.stop()
 
+    take(PlanTaken(datetime.now(UTC), Plan(), (ProbeSource(),)))  # a service is warm for months
     before = time.process_time()
-    pinger.order(plan)
-    pinger.run(take)
+    done = one_round(
+        Pinger(), Lane(interval, order["probes"], aims, interval), TIMEOUT_S, take
+    )
     cpu = time.process_time() - before
-    address = {aim.key: aim.address for aim in plan.aims}
-    times = {address[echoes.key]: echoes.times_ms for echoes in rounds[0].echoes}
+    address = {aim.key: aim.address for aim in aims}
+    times = {address[echoes.key]: echoes.times_ms for echoes in done.echoes}
     json.dump({"times": times, "cpu_s": cpu, "rss_bytes": _peak_rss("self")}, sys.stdout)
     return 0
 

@@ -501,8 +501,10 @@ def _plain(ip: str) -> str:
     return ip.split("%", maxsplit=1)[0]
 
 
-def one_round(pinger: Pinger, plan: Plan) -> RoundDone:
-    """Measure one round of a plan and return it; for programs that are not services.
+def one_round(
+    pinger: Pinger, lane: Lane, timeout_s: float, emit: Callable[[object], None] = lambda _: None
+) -> RoundDone:
+    """Measure one round and return it; for programs that are not services.
 
     Raises:
         ResourceError: no ICMP socket may be opened.
@@ -511,10 +513,12 @@ def one_round(pinger: Pinger, plan: Plan) -> RoundDone:
     done: list[RoundDone] = []
 
     def take(item: object) -> None:
+        emit(item)
         if isinstance(item, RoundDone):
             done.append(item)
             pinger.stop()
 
-    pinger.order(plan)
+    pinger.order(Plan((), timeout_s))
+    pinger.hurry(lane)
     pinger.run(take)
     return done[0]
