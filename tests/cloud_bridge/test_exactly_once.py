@@ -125,27 +125,44 @@ def assert_once(channel: Channel) -> None:
     assert seconds == sorted(seconds)
 
 
-@pytest.mark.parametrize("duplicates", ["drop_row", "reject_409", "lost_after_202"])
-def test_ten_kills_in_mid_flight_lose_and_double_nothing(
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    ("duplicates", "wanted_kills"),
+    [
+        ("drop_row", 12),
+        ("reject_409", 12),
+        ("lost_after_202", 12),
+        pytest.param("drop_row", 50, marks=pytest.mark.soak),
+        pytest.param("lost_after_202", 50, marks=pytest.mark.soak),
+    ],
+)
+def test_kills_in_mid_flight_lose_and_double_nothing(
     wire: Wire,
     broker: Broker,
     bridge: Callable[..., subprocess.Popen[bytes]],
     subscribe: Callable[..., Subscriber],
     tmp_path: Path,
     duplicates: Any,
+    wanted_kills: int,
 ) -> None:
-    """Kill -9 before the call, after the commit and after the answer: all counts arrive once."""
+    """Kill -9 before a call, after its commit, after its answer, while reading back: all once."""
     switches = Switches(dup_bulk=duplicates, bulk_interval_s=0.2, commit_delay_s=0.15)
     with Double(switches) as double:
         channel = double.cloud.add_channel("traffic", LABELS)
         running: list[subprocess.Popen[bytes]] = []
-        moments = ["before", "committed", "answered"]
+        moments = [
+            ("before", "bulk"),
+            ("committed", "bulk"),
+            ("answered", "bulk"),
+            ("before", "feeds"),
+        ]
         kills: list[str] = []
         killed: list[int] = []
 
         def maybe_kill(when: str, path: str) -> None:
-            wanted = moments[len(kills) % 3]
-            if len(kills) < 10 and when == wanted and "bulk" in path and running[-1].poll() is None:
+            wanted, part = moments[len(kills) % len(moments)]
+            due = len(kills) < wanted_kills and when == wanted and part in path
+            if due and running[-1].poll() is None:
                 killed.append(running[-1].pid)
                 os.kill(running[-1].pid, signal.SIGKILL)
                 kills.append(when)
@@ -159,9 +176,9 @@ def test_ten_kills_in_mid_flight_lose_and_double_nothing(
         def ten_kills() -> bool:
             if running[-1].poll() is not None:
                 running.append(bridge(double, channel))
-            return len(kills) >= 10
+            return len(kills) >= wanted_kills
 
-        wait_for(ten_kills, 90, "ten kills")
+        wait_for(ten_kills, 20 * wanted_kills, "the kills")
         if killed[-1] == running[-1].pid:
             running[-1].wait(10)
             running.append(bridge(double, channel))

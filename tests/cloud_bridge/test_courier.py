@@ -1,0 +1,486 @@
+"""Outbox and courier in simulated time, against the double's real HTTP server."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from monitorpi_cloud_bridge import courier as courier_module
+from monitorpi_cloud_bridge.courier import Courier, Lane
+from monitorpi_cloud_bridge.influx import Influx
+from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
+from monitorpi_cloud_bridge.sink import Limits
+from monitorpi_cloud_bridge.thingspeak import ThingSpeak
+from monitorpi_common.log import Log
+from monitorpi_thingspeak_double import Double, Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from monitorpi_cloud_bridge.sink import Sent
+
+LANE = "thingspeak/traffic"
+START = 1_800_000_000
+LABELS = ("one", "two")
+
+
+class KilledError(BaseException):
+    """The process dies here."""
+
+
+@dataclass
+class World:
+    """Simulated time, a double of the cloud, and a bridge that can die and come back."""
+
+    folder: Path
+    switches: Switches = field(default_factory=Switches)
+    now: float = float(START)
+    rows_per_call: int = 960
+
+    def __post_init__(self) -> None:
+        self.double = Double(self.switches, clock=lambda: self.now)
+        self.double.__enter__()
+        self.channel = self.double.cloud.add_channel("traffic", LABELS)
+        self.outbox: Outbox
+        self.courier: Courier
+        self.die_at: str | None = None
+        self.boot()
+
+    def boot(self, quota: int = 0) -> None:
+        """Start a bridge anew, as after a kill."""
+        if hasattr(self, "outbox"):
+            self.outbox.close()
+            self.courier.lanes[0].sink.close()
+        self.outbox = Outbox(self.folder / "outbox.sqlite")
+        sink = Mortal(self)
+        sink.limits = Limits(self.rows_per_call, 16.0)
+        self.courier = Courier(
+            self.outbox,
+            [Lane(LANE, sink)],
+            quota,
+            Log("test-cloud", "error"),
+            clock=lambda: self.now,
+            wall=lambda: self.now,
+        )
+
+    def close(self) -> None:
+        """End everything."""
+        self.outbox.close()
+        self.courier.lanes[0].sink.close()
+        self.double.__exit__()
+
+    def add(self, second: int, **fields: str) -> None:
+        """Write one row."""
+        self.outbox.add([OutboxRow(LANE, second, fields or {"field1": str(second % 97)})], {})
+
+    def step(self, seconds: float = 16.0) -> None:
+        """Let time pass and the courier work; it may die."""
+        self.now += seconds
+        try:
+            self.courier.step()
+        except KilledError:
+            self.die_at = None
+            self.boot()
+
+    def run_until_stored(self, most: int = 100_000) -> int:
+        """Step until nothing waits; returns the number of steps."""
+        for steps in range(most):
+            counts = self.outbox.counts(LANE)
+            if counts["waiting"] + counts["in_flight"] == 0:
+                return steps
+            self.step()
+        pytest.fail(f"still waiting after {most} calls: {self.outbox.counts(LANE)}")
+
+    def stored(self) -> list[str]:
+        """Return the times of the rows at the cloud, as they arrived."""
+        self.double.cloud.feeds(self.channel.id, self.channel.read_key, {})
+        return [row["created_at"] for row in self.channel.rows]
+
+
+class Mortal(ThingSpeak):
+    """The real client, in a process that dies when told."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.double.url, world.channel.id, world.channel.write_key, None, 16.0)
+        self._world = world
+
+    def send(self, body: bytes) -> Sent:
+        """Send, and die before or after."""
+        if self._world.die_at == "before":
+            raise KilledError
+        sent = super().send(body)
+        if self._world.die_at == "after":
+            raise KilledError
+        return sent
+
+    def verify(self, first: int, last: int) -> set[int] | None:
+        """Read back, and die with the answer in hand."""
+        found = super().verify(first, last)
+        if self._world.die_at == "reading":
+            raise KilledError
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Make worlds that end with the test."""
+    made: list[World] = []
+
+    def make(**options: Any) -> World:
+        made.append(World(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("duplicates", ["drop_row", "reject_409", "lost_after_202"])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
+def test_two_thousand_rows_arrive_exactly_once(
+    world: Callable[..., World], duplicates: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under seeded faults and fifty deaths every row is stored once, none lost, none doubled."""
+    monkeypatch.setattr(courier_module, "THIN_ABOVE", 10_000)  # every single row is looked for
+    dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    one = world(switches=Switches(dup_bulk=duplicates, commit_delay_s=3.0), rows_per_call=24)
+    faults = ["reset", "reset_after_commit", "500", "502", "503", "refuse", "truncate"]
+    seconds = [START + 20 * n for n in range(2000)]
+    deaths = 0
+    written = 0
+    while written < len(seconds):
+        for second in seconds[written : written + dice.randrange(16)]:
+            one.add(second)
+            written += 1
+        if dice.random() < 0.3:
+            part = dice.choice(["bulk", "feeds"])
+            one.double.fail_next(part, dice.choice(faults))  # type: ignore[arg-type] # from the list
+        if dice.random() < 0.35:
+            one.die_at = ["before", "after", "reading"][deaths % 3]
+            before = one.courier
+            one.step()
+            deaths += one.courier is not before
+        one.step(dice.choice([16, 16, 17, 40]))
+        if dice.random() < 0.2:
+            one.double.faults.clear()
+    one.double.faults.clear()
+    one.run_until_stored()
+
+    stored = one.stored()
+    assert deaths >= 50
+    assert len(stored) == len(set(stored)) == 2000
+    check = sqlite3.connect(one.folder / "outbox.sqlite")
+    assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    check.close()
+
+
+def test_rows_arrive_in_order_of_time_when_nothing_fails(world: Callable[..., World]) -> None:
+    """Without faults the cloud gets rows as they were made."""
+    one = world()
+    for n in range(100):
+        one.add(START + 20 * n)
+        one.step(20)
+    one.run_until_stored()
+
+    assert one.stored() == sorted(one.stored())
+
+
+def test_the_service_is_never_called_too_early(world: Callable[..., World]) -> None:
+    """Looked at ten times a second, the courier keeps 16 s between calls and is never refused."""
+    one = world()
+    for n in range(50):
+        one.add(START + n)
+    for n in range(2000):
+        if n % 50 == 0:
+            one.add(START + 1000 + n)
+        one.step(0.1)
+
+    answers = [entry.status for entry in one.double.log if "bulk" in entry.path]
+    assert set(answers) == {202}
+    assert len(answers) <= 2000 * 0.1 / 16 + 1
+
+
+def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) -> None:
+    """A dashboard is live again with the first call, alerts come next, the backlog after."""
+    one = world(rows_per_call=10)
+    for n in range(500):
+        one.add(START + 20 * n)
+    one.outbox.add_urgent(OutboxRow(LANE, START + 4001, {"status": "OPEN syn-flood"}))
+    one.step()
+    one.step()
+
+    stored = one.stored()
+    assert one.courier.lanes[0].stored_total == 10
+    assert max(stored) in stored[:10]
+    assert any("status" in row for row in one.channel.rows[:10])
+
+
+def test_three_days_offline(world: Callable[..., World]) -> None:
+    """The backlog is thinned, extremes stay, the quota holds, the last row is live."""
+    one = world()
+    one.boot(quota=3_000_000)
+    seconds = range(START, START + 3 * 86_400, 20)
+    spike = seconds[len(seconds) // 3]
+    one.outbox.add(
+        [
+            OutboxRow(LANE, second, {"field1": "9999" if second == spike else str(second % 7)})
+            for second in seconds
+        ],
+        {},
+    )
+    one.now = float(seconds[-1] + 20)
+    one.add(int(one.now))
+    one.run_until_stored()
+
+    lane = one.courier.lanes[0]
+    assert lane.thinned_total > 9000
+    assert lane.dropped_total == 0
+    assert any(row["field1"] == "9999" for row in one.channel.rows)
+    assert one.courier.used == len(one.channel.rows) < 4000
+    first_call = [row["created_at"] for row in one.channel.rows[:960]]
+    assert max(one.stored()) in first_call
+
+
+def test_thirty_days_drain_in_flat_memory(world: Callable[..., World]) -> None:
+    """130,000 rows are thinned and sent at the service's own pace in a few minutes of its time."""
+    one = world()
+    last = START + 130_000 * 20
+    one.outbox.add(
+        (OutboxRow(LANE, s, {"field1": str(s % 1000)}) for s in range(START, last, 20)), {}
+    )
+    one.now = float(last)
+
+    steps = one.run_until_stored()
+
+    assert steps * 16 < 600
+    assert len(one.stored()) == len(set(one.stored()))
+    assert one.courier.lanes[0].thinned_total > 100_000
+
+
+def test_the_yearly_quota_is_kept_over_restarts(world: Callable[..., World]) -> None:
+    """What is spent is spent: rows wait for the next year."""
+    one = world()
+    one.boot(quota=30)
+    for n in range(50):
+        one.add(START + n)
+    for _ in range(5):
+        one.step(17)
+    one.boot(quota=30)
+    for _ in range(3):
+        one.step(4000)
+
+    assert len(one.stored()) == 30
+    assert one.outbox.counts(LANE)["waiting"] == 20
+    assert one.courier.lanes[0].last_answer == "the yearly quota is spent"
+    one.step(370 * 86_400)
+    one.step()
+    assert len(one.stored()) == 50
+
+
+def test_a_batch_that_is_refused_is_halved_until_the_bad_row_is_found(tmp_path: Path) -> None:
+    """One row the cloud will never take does not hold up the others."""
+    one = World(tmp_path)
+    bad = START + 7
+    original = one.double.cloud.bulk_update
+
+    def picky(number: int, key: str | None, updates: Any) -> Any:
+        if any(row.get("field1") == "bad" for row in updates):
+            return type(original(number, "x", []))(422, {"status": "422"})
+        return original(number, key, updates)
+
+    one.double.cloud.bulk_update = picky  # type: ignore[method-assign] # a cloud with a dislike
+    for n in range(16):
+        one.add(START + n, field1="bad" if START + n == bad else str(n))
+    one.run_until_stored()
+
+    assert len(one.stored()) == 15
+    assert one.outbox.counts(LANE)["set_aside"] == 1
+    one.close()
+
+
+def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    """On a file system without room writes fail cleanly, and go on when there is room again."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", mount],
+        check=False,
+        capture_output=True,
+    )
+    if done.returncode != 0:
+        pytest.skip("needs root: a small file system is mounted")
+    try:
+        box = Outbox(mount / "outbox.sqlite")
+        written = 0
+        filler = mount / "filler"
+        filler.write_bytes(b"x" * 120_000)
+        with pytest.raises(sqlite3.Error):  # noqa: PT012 - the loop runs until the disk is full
+            for n in range(100_000):
+                box.add([OutboxRow(LANE, n, {"field1": "1" * 50})], {})
+                written += 1
+        filler.unlink()
+        box.add([OutboxRow(LANE, 200_000, {"field1": "1"})], {})
+
+        assert box.counts(LANE)["waiting"] == written + 1
+        box.close()
+        check = sqlite3.connect(mount / "outbox.sqlite")
+        assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        check.close()
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_a_second_bridge_stands_by(tmp_path: Path) -> None:
+    """Only one process holds the outbox; the next gets it when the first is gone."""
+    first = Outbox(tmp_path / "outbox.sqlite")
+    with pytest.raises(BlockingIOError):
+        Outbox(tmp_path / "outbox.sqlite")
+    first.close()
+
+    Outbox(tmp_path / "outbox.sqlite").close()
+
+
+def test_a_steady_hour_hardly_writes_the_card(world: Callable[..., World]) -> None:
+    """Fewer than two fsyncs a minute: the log of the database is synced at checkpoints only."""
+    one = world()
+    for n in range(180):
+        one.add(START + 20 * n)
+        one.step(20)
+        one.step(0)
+    database = sqlite3.connect(one.folder / "outbox.sqlite")
+    mode = database.execute("PRAGMA journal_mode").fetchone()[0]
+    checkpoint = database.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
+    database.close()
+    log = (one.folder / "outbox.sqlite-wal").stat().st_size
+    pages = log // 4096
+
+    assert mode == "wal"
+    assert one.outbox._db.execute("PRAGMA synchronous").fetchone()[0] == 1
+    assert pages <= 2 * checkpoint
+    assert pages / checkpoint + 3 < 60 * 2
+
+
+def test_influx_gets_lines_and_needs_no_second_look() -> None:
+    """The second cloud behind the same outbox: labels, tags, escapes, seconds."""
+    sink = Influx(
+        "http://127.0.0.1:9", "v2", {"org": "o", "bucket": "b"}, "t",
+        {"site": "my home", "channel": "traffic"}, {"field7": "SYN"}, 10.0,
+    )  # fmt: skip
+    rows = [
+        OutboxRow("influx/traffic", START, {"field7": "12", "field1": "0.5"}),
+        OutboxRow("influx/traffic", START + 1, {"status": 'OPEN "x"'}),
+    ]
+
+    lines = sink.prepare(rows).decode().splitlines()
+
+    assert lines == [
+        f"monitorpi,channel=traffic,site=my\\ home SYN=12.0,field1=0.5 {START}",
+        f'monitorpi,channel=traffic,site=my\\ home status="OPEN \\"x\\"" {START + 1}',
+    ]
+    assert sink.verify(0, 1) == set()
+    sink.close()
+
+
+# --- the outbox as a state machine --------------------------------------------------------------
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Rows are written, taken, settled, set aside, and the process dies at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import tempfile  # noqa: PLC0415 - one folder per example
+        from pathlib import Path  # noqa: PLC0415 - used nowhere else at run time
+
+        self._folder = tempfile.TemporaryDirectory()
+        self._file = Path(self._folder.name) / "outbox.sqlite"
+        self.box = Outbox(self._file)
+        self.rows: dict[int, str] = {}
+        self.flying: set[int] = set()
+
+    @rule(second=st.integers(0, 200))
+    def add(self, second: int) -> None:
+        """Write a row; a second one of the same second changes nothing."""
+        self.box.add([OutboxRow(LANE, second, {"field1": str(second)})], {"n": len(self.rows)})
+        self.rows.setdefault(second, "waiting")
+
+    @rule(second=st.integers(0, 200))
+    def add_urgent(self, second: int) -> None:
+        """Write a text; it finds a second of its own."""
+        self.box.add_urgent(OutboxRow(LANE, second, {"status": "x"}))
+        while second in self.rows:
+            second += 1
+        self.rows[second] = "waiting"
+
+    @rule(most=st.integers(1, 50))
+    def take(self, most: int) -> None:
+        """Take rows: in order, waiting ones only, the newest among them."""
+        taken = [row.second for row in self.box.take(LANE, most)]
+        waiting = {second for second, state in self.rows.items() if state == "waiting"}
+        assert taken == sorted(taken)
+        assert set(taken) <= waiting
+        assert len(taken) == min(most, len(waiting))
+        for second in taken:
+            self.rows[second] = "in_flight"
+        self.flying |= set(taken)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """Learn what became of rows in flight."""
+        there = data.draw(st.sets(st.sampled_from(sorted(self.flying))))
+        self.box.settle(LANE, there, self.flying - there)
+        for second in self.flying:
+            self.rows[second] = "stored" if second in there else "waiting"
+        self.flying = set()
+
+    @precondition(lambda self: self.flying)
+    @rule()
+    def set_aside(self) -> None:
+        """Give one up."""
+        second = min(self.flying)
+        self.box.set_aside(LANE, second)
+        self.rows[second] = "set_aside"
+        self.flying.discard(second)
+
+    @rule()
+    def die_and_come_back(self) -> None:
+        """Kill the process: everything stands as it stood."""
+        self.box.close()
+        self.box = Outbox(self._file)
+
+    @invariant()
+    def every_row_is_in_one_state(self) -> None:
+        """Nothing is lost and nothing doubled."""
+        counts = self.box.counts(LANE)
+        for state in ("waiting", "in_flight", "stored", "set_aside"):
+            assert counts[state] == sum(value == state for value in self.rows.values())
+        assert self.box.in_flight(LANE) == sorted(self.flying)
+
+    def teardown(self) -> None:
+        """Close the database."""
+        self.box.close()
+        self._folder.cleanup()
+
+
+TestOutbox = OutboxMachine.TestCase
+TestOutbox.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
+    """Without a clock of a test the courier uses the machine's."""
+    box = Outbox(tmp_path / "outbox.sqlite")
+    courier = Courier(box, [], 0, Log("test-cloud"))
+
+    assert abs(courier.clock() - time.monotonic()) < 5
+    box.close()

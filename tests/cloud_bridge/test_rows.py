@@ -1,0 +1,294 @@
+"""From messages to rows, and from long backlogs to short ones: the pure part of the bridge."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from monitorpi_cloud_bridge.mapping import (
+    DEFAULTS,
+    FREE,
+    PAID,
+    Entry,
+    PlanError,
+    check_path,
+    check_plan,
+    values,
+)
+from monitorpi_cloud_bridge.rows import RowBuilder
+from monitorpi_cloud_bridge.thinning import FRESH_S, WEEK_S, Waiting, number, thin
+
+TOPIC = "capture/traffic/eth0"
+
+
+def entry(**more: Any) -> Entry:
+    """Build a mapping entry for the SYN counter, or as told."""
+    settled = {
+        "topic": "capture/traffic/+", "path": "totals.syn", "channel": "traffic", "field": 7,
+        "aggregate": "sum",
+    }  # fmt: skip
+    return Entry.model_validate(settled | more)
+
+
+def window(total: int, count: int, epoch: str = "e") -> dict[str, Any]:
+    """Build the part of a window that rows look at."""
+    return {"epoch": epoch, "counts": {"syn": count}, "totals": {"syn": total}}
+
+
+def folded(builder: RowBuilder) -> dict[int, float]:
+    """Return the values of all rows by their second."""
+    return {row.second: row.values[7] for row in builder.finished(math.inf)}
+
+
+def test_a_row_covers_what_ended_in_its_interval() -> None:
+    """Windows that ended in (T - 20, T] stand in row T."""
+    builder = RowBuilder([entry()], 20)
+
+    for at, total in ((20.0, 1), (20.001, 3), (40.0, 6), (41.0, 10)):
+        builder.add(TOPIC, at, window(total, 0))
+
+    assert folded(builder) == {20: 0, 40: 5, 60: 4}
+
+
+def test_the_first_window_counts_for_itself_only() -> None:
+    """What the sensor counted before the bridge came is not the bridge's."""
+    builder = RowBuilder([entry()], 20)
+
+    builder.add(TOPIC, 5.0, window(1000, 7))
+
+    assert folded(builder) == {20: 7}
+
+
+def test_a_lost_window_loses_no_count() -> None:
+    """Totals carry what a lost message would have said."""
+    builder = RowBuilder([entry()], 20)
+
+    builder.add(TOPIC, 1.0, window(10, 10))
+    builder.add(TOPIC, 3.0, window(60, 20))
+
+    assert folded(builder) == {20: 60}
+
+
+def test_a_new_epoch_begins_at_zero() -> None:
+    """A restarted sensor's totals count from nothing."""
+    builder = RowBuilder([entry()], 20)
+
+    builder.add(TOPIC, 1.0, window(500, 5))
+    builder.add(TOPIC, 2.0, window(3, 3, epoch="f"))
+
+    assert folded(builder) == {20: 8}
+
+
+def test_a_late_window_counts_for_the_next_row() -> None:
+    """A row is never changed once it is finished."""
+    builder = RowBuilder([entry()], 20)
+    builder.add(TOPIC, 19.0, window(1, 1))
+    assert [row.second for row in builder.finished(22)] == [20]
+
+    builder.add(TOPIC, 19.5, window(5, 4))
+
+    assert folded(builder) == {40: 4}
+
+
+def test_several_interfaces_are_summed_and_a_drill_is_not() -> None:
+    """The channel tells of the whole LAN, and a rehearsal is no traffic."""
+    builder = RowBuilder([entry()], 20)
+
+    for name in ("eth0", "eth1", "drill0"):
+        builder.add(f"capture/traffic/{name}", 1.0, window(5, 5))
+
+    assert folded(builder) == {20: 10}
+
+
+def test_memory_goes_on_where_it_ended() -> None:
+    """After a kill nothing since the last written row is lost, and nothing counted twice."""
+    first = RowBuilder([entry()], 20)
+    first.add(TOPIC, 1.0, window(10, 10))
+    memory = first.memory()
+    first.add(TOPIC, 2.0, window(11, 1))  # this process dies before it is written
+
+    second = RowBuilder([entry()], 20)
+    second.remember(memory)
+    second.add(TOPIC, 3.0, window(15, 1))
+
+    assert folded(second) == {20: 15}
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["marks", "samples", "closed"]), inner)
+    ),
+)
+
+
+@given(JSON)
+def test_memory_of_another_shape_is_forgotten(memory: Any) -> None:
+    """A damaged or foreign memory starts afresh instead of crashing."""
+    RowBuilder([entry()], 20).remember(memory)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 100), st.booleans(), st.sampled_from(["eth0", "eth1"])),
+        max_size=60,
+    ),
+    st.integers(1, 30),
+)
+def test_every_frame_stands_in_exactly_one_row(steps: list[Any], interval: int) -> None:
+    """Whatever is lost and however time passes, the rows add up to the totals."""
+    builder = RowBuilder([entry()], interval)
+    totals = {"eth0": 0, "eth1": 0}
+    before: dict[str, int] = {}
+    delivered: dict[str, int] = {}
+    rows: list[float] = []
+    for second, (count, lost, name) in enumerate(steps, start=1):
+        totals[name] += count
+        if not lost:
+            builder.add(f"capture/traffic/{name}", float(second), window(totals[name], count))
+            before.setdefault(name, totals[name] - count)
+            delivered[name] = totals[name]
+        if second % 7 == 0:
+            rows += [row.values[7] for row in builder.finished(second - 2)]
+
+    rows += folded(builder).values()
+
+    assert sum(rows) == sum(delivered[name] - before[name] for name in delivered)
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [("last", 2), ("sum", 9), ("mean", 3), ("min", 1), ("max", 6), ("rate", 0.45)],
+)
+def test_aggregates(how: str, expected: float) -> None:
+    """Three values of one interval become one."""
+    one = entry(topic="prober/probe/+", path="noise_floor_ms", aggregate=how)
+    builder = RowBuilder([one], 20)
+
+    for at, value in enumerate((1, 6, 2)):
+        builder.add("prober/probe/main", float(at + 1), {"noise_floor_ms": value})
+
+    assert folded(builder) == {20: expected}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a", [1.0]), ("b.c", [2.0]), ("l[].v", [1.0, 3.0]), ("l[s=up].v", [1.0]),
+        ("l[s=up].#", [1.0]), ("l[].#", [3.0]), ("none", []), ("a.b", []), ("l[].none", []),
+        ("text", []), ("b[]", []),
+    ],
+)  # fmt: skip
+def test_paths(path: str, expected: list[float]) -> None:
+    """A path leads to every number it names; what is not there is left out."""
+    payload = {
+        "a": 1, "b": {"c": 2}, "text": "x",
+        "l": [{"v": 1, "s": "up"}, {"v": None, "s": "down"}, {"v": 3, "s": "down"}],
+    }  # fmt: skip
+
+    assert values(payload, path) == expected
+
+
+def test_the_default_mapping_is_sound() -> None:
+    """Every default path exists in the contract and one free channel fits the quota."""
+    for one in DEFAULTS:
+        check_path(one)
+    traffic = [one for one in DEFAULTS if one.channel == "traffic"]
+
+    check_plan(traffic, ["traffic"], 20, FREE)
+    check_plan(DEFAULTS, ["traffic", "health"], 22, FREE)
+    check_plan(DEFAULTS, ["traffic", "health"], 2, PAID)
+
+
+@pytest.mark.parametrize(
+    ("entries", "channels", "interval", "words"),
+    [
+        ([entry(), entry()], ["traffic"], 20, "field 7 of channel 'traffic' is mapped twice"),
+        ([entry(channel="other")], ["traffic"], 20, "channel 'other' is not configured"),
+        ([entry(path="nonsense.syn")], ["traffic"], 20, "has no 'nonsense'; it has epoch, seq"),
+        ([entry(topic="capture/nothing/+")], ["traffic"], 20, "no message is published"),
+        ([], ["a", "b", "c", "d", "e"], 3600, "5 channels are configured, a free licence has 4"),
+        ([], ["a", "b"], 20, "2 channels x 86400 s / 20 s x 365 days = 3,153,600 rows a year"),
+        ([], ["a", "b"], 20, "a free licence takes 3,000,000: set interval_s to 22 or more"),
+    ],
+)
+def test_a_plan_that_cannot_work_is_refused_with_the_arithmetic(
+    entries: list[Entry], channels: list[str], interval: int, words: str
+) -> None:
+    """What is wrong, and what would be right, stand in the message."""
+    with pytest.raises(PlanError) as refused:
+        check_plan(entries, channels, interval, FREE)
+
+    assert words in str(refused.value)
+
+
+def test_a_step_that_is_none_is_refused() -> None:
+    """A path that cannot be read is refused at start."""
+    with pytest.raises(ValidationError, match="is no step of a path"):
+        entry(path="targets[.rtt")
+
+
+# --- thinning -----------------------------------------------------------------------------------
+
+NOW = 10_000_000.0
+
+
+def backlog(seconds: int, step: int = 20) -> list[Waiting]:
+    """Build rows of the past, with one spike."""
+    start = int(NOW) - seconds
+    rows = [
+        Waiting(second, {"field1": str(index % 5)})
+        for index, second in enumerate(range(start, int(NOW), step))
+    ]
+    middle = len(rows) // 2
+    rows[middle] = Waiting(rows[middle].second, {"field1": "9999"})
+    return rows
+
+
+def applied(rows: list[Waiting]) -> list[Waiting]:
+    """Return what is left of a backlog."""
+    left = {row.second: row for row in rows}
+    for one in thin(rows, NOW):
+        for second in one.removed:
+            del left[second]
+        left[one.mean.second] = one.mean
+    return [left[second] for second in sorted(left)]
+
+
+def test_three_days_become_five_minute_means_with_the_extremes() -> None:
+    """The last hour stays whole, the rest is short, and the spike is still there."""
+    rows = backlog(3 * 86_400)
+
+    left = applied(rows)
+
+    fresh = [row for row in rows if row.second >= NOW - FRESH_S]
+    assert [row for row in left if row.second >= NOW - FRESH_S] == fresh
+    assert len(left) <= len(fresh) + 3 * (3 * 86_400 - FRESH_S) / 300 + 3
+    assert any(row.fields["field1"] == "9999" for row in left)
+    assert applied(left) == left
+
+
+def test_after_a_week_a_quarter_of_an_hour_is_enough() -> None:
+    """Old buckets are longer."""
+    left = [row for row in applied(backlog(10 * 86_400)) if row.second < NOW - WEEK_S]
+
+    assert len(left) <= 3 * (3 * 86_400) / 900 + 3
+
+
+def test_texts_are_never_thinned() -> None:
+    """An alert's row stays."""
+    rows = backlog(86_400)
+    rows[5] = Waiting(rows[5].second, {"status": "OPEN syn-flood"})
+
+    assert rows[5] in applied(rows)
+
+
+@given(st.floats(-1e9, 1e9))
+def test_numbers_are_short_and_true(value: float) -> None:
+    """What is written reads back within a millionth."""
+    assert math.isclose(float(number(value)), value, abs_tol=1e-6, rel_tol=1e-9)
