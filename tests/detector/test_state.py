@@ -55,7 +55,9 @@ def test_baselines_outlive_a_restart() -> None:
     assert after.open() == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"since": "soon"}', b"x" * (MAX_BYTES + 1)])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"since": "soon"}', b"x" * (MAX_BYTES + 1)]
+)
 def test_a_broken_file_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
     """A file that cannot be read is as good as none."""
     path = tmp_path / "detector.json"
