@@ -44,10 +44,12 @@ def classes(data: bytes, wire_length: int | None = None, *, stripped: bool = Fal
 
 
 def ipv4(payload: Any, **fields: Any) -> Any:
+    """Return an IPv4 packet."""
     return IP(src="192.0.2.1", dst="192.0.2.2", **fields) / payload
 
 
 def ipv6(payload: Any) -> Any:
+    """Return an IPv6 packet."""
     return IPv6(src="2001:db8::1", dst="2001:db8::2") / payload
 
 
@@ -179,7 +181,7 @@ def ipv6(payload: Any) -> Any:
             {"ipv6", "tcp", "syn", "http"},
             id="authentication-header",
         ),
-        pytest.param(frame(Raw(b"\x42\x42\x03" + bytes(40))).replace(b"\x90\x00", b"\0\x26"), set(), id="llc"),
+        pytest.param(frame(ARP())[:12] + b"\0\x26\x42\x42\x03" + bytes(43), set(), id="llc"),
         pytest.param(frame(ipv4(Raw(b"x" * 8), proto=47)), {"ipv4"}, id="gre"),
         pytest.param(frame(ipv4(ICMPv6EchoRequest(), proto=58)), {"ipv4"}, id="icmp6-in-ipv4"),
     ],
@@ -192,6 +194,7 @@ def test_each_class(data: bytes, expected: set[str]) -> None:
 def raw_ipv4(
     *, total: int = 28, first: int = 0x45, body: bytes = bytes(8), proto: int = 1
 ) -> bytes:
+    """Return an IPv4 frame without padding, its fields as given."""
     header = struct.pack(">BBHHHBBH4s4s", first, 0, total, 0, 0, 64, proto, 0, b"\1" * 4, b"\2" * 4)
     return bytes.fromhex("020000000002020000000001") + b"\x08\x00" + header + body
 
@@ -260,7 +263,7 @@ def test_malformed(data: bytes, expected: set[str]) -> None:
 
 
 def test_a_cut_capture_is_not_malformed() -> None:
-    """Tcpdump -s keeps the first bytes only: what they show counts, what they do not is no fault."""
+    """With ``-s`` only first bytes are kept: what they show counts, the rest is no fault."""
     data = frame(ipv4(TCP(dport=80, flags="S") / Raw(b"x" * 100)))
 
     seen = {size: classes(data[:size], len(data)) for size in (13, 14, 33, 34, 37, 38, 47, 48, 60)}

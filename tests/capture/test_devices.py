@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -114,6 +115,20 @@ def test_a_flood_of_random_macs_leaves_nothing() -> None:
     assert one.candidates <= 8192
 
 
+def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
+    """Strangers that stay long enough to be devices, but find no room, are turned away at once."""
+    macs = [mac(number) for number in range(1, 4097)]
+    one = known(*macs)
+    strangers = [mac(10_000 + number) for number in range(4096)]
+    begun = time.perf_counter()
+    for second in range(20, 40):
+        one.count(window(second, *strangers))
+        list(one.tell(second))
+
+    assert len(one) == 4096
+    assert time.perf_counter() - begun < 4
+
+
 def test_addresses_come_from_sightings_only() -> None:
     """ARP, NDP and DHCP give addresses, the newest sixteen are kept, in order."""
     one = known(mac(1))
@@ -149,6 +164,14 @@ def test_a_router_by_advertisement_or_dhcp() -> None:
     roles = {device.mac[-1]: device.role for device in told(one, 20)}
 
     assert roles == {"1": "router", "2": "router", "3": "host"}
+
+
+def test_who_answers_dhcp_is_a_server() -> None:
+    """The flag stands from the first answer on."""
+    one = known(mac(1))
+    one.learn(Sighting(mac(1), 12, "eth0", serves_dhcp=True))
+
+    assert told(one, 20)[0].dhcp_server
 
 
 def test_a_router_by_what_others_reach_through_it() -> None:
@@ -215,7 +238,7 @@ def test_a_device_of_last_week_is_taken_back() -> None:
 
 
 def test_when_full_the_newest_without_an_address_leaves() -> None:
-    """Devices that showed an address, are pinned or answer pings stay; a stranger does not enter."""
+    """Who showed an address, is pinned or answers pings stays; a stranger does not enter."""
     one = inventory(max_devices=4, pinned=[mac(3)])
     for number in range(1, 5):
         one.count(window(number, mac(number)))

@@ -66,8 +66,11 @@ def test_dhcp_tells_name_address_and_router() -> None:
     offer = dhcp(2, [("message-type", "offer"), ("router", "192.0.2.254")], yiaddr="192.0.2.7")
 
     assert seen(request) == sighting(hostname="printer")
-    assert seen(ack) == sighting(ips=("192.0.2.7",), router_ips=("192.0.2.254",))
-    assert seen(offer) == []
+    assert seen(ack) == [
+        *sighting(serves_dhcp=True),
+        *sighting(ips=("192.0.2.7",), router_ips=("192.0.2.254",)),
+    ]
+    assert seen(offer) == sighting(serves_dhcp=True)
 
 
 def test_mdns_tells_a_host_s_own_name_only() -> None:
@@ -104,11 +107,22 @@ def test_plain_traffic_tells_nothing() -> None:
     assert seen(IP(src="192.0.2.1") / ICMP()) == []
 
 
+def test_crafted_mdns_costs_nothing() -> None:
+    """Questions, and answers with more records than a host has, are not dissected at all."""
+    network = IP(src="192.0.2.1", dst="224.0.0.251") / UDP(sport=5353, dport=5353)
+    own = DNSRR(rrname="printer.local", type="A", rdata="192.0.2.1", ttl=120)
+
+    assert seen(network / DNS(qr=0, an=[own])) == []
+    assert seen(network / DNS(qr=1, qd=[], an=[own] * 32)) == sighting(hostname="printer")
+    assert seen(network / DNS(qr=1, qd=[], an=[own] * 33)) == []
+    assert seen(network / b"\0\0\x84") == []
+
+
 def test_what_cannot_be_dissected_is_counted() -> None:
     """Oversized frames are not looked at."""
     dissector = Dissector()
 
-    assert dissector.dissect(bytes(9000), 1.0, "eth0") == []
+    assert dissector.dissect(TELLING[0] + bytes(9000), 1.0, "eth0") == []
     assert dissector.failed == 1
 
 
@@ -116,7 +130,12 @@ TELLING = [
     bytes(Ether(src=HOST) / ARP(hwsrc=HOST, psrc="192.0.2.1")),
     bytes(Ether(src=HOST) / dhcp(1, [("message-type", "request"), ("hostname", b"x")])),
     bytes(Ether(src=HOST) / dhcp(2, [("message-type", "ack"), ("router", "192.0.2.254")])),
-    bytes(Ether(src=HOST) / IP() / UDP(sport=5353, dport=5353) / DNS(qr=1, an=[DNSRR(rrname="a.local", rdata="1.2.3.4")])),
+    bytes(
+        Ether(src=HOST)
+        / IP()
+        / UDP(sport=5353, dport=5353)
+        / DNS(qr=1, an=[DNSRR(rrname="a.local", rdata="1.2.3.4")])
+    ),
     bytes(Ether(src=HOST) / IPv6() / ICMPv6ND_RA()),
 ]  # fmt: skip
 

@@ -105,10 +105,12 @@ def test_a_file_of_the_sixteen_bit_age_works() -> None:
 
 
 def cooked(kind: int, *, hardware: int = 1, mac: bytes = SENDER) -> bytes:
+    """Return a frame as ``tcpdump -i any`` writes it."""
     return struct.pack(">HHH", kind, hardware, 6) + mac + bytes(2) + b"\x08\0" + IP
 
 
 def cooked2(kind: int) -> bytes:
+    """Return the same in the second version."""
     return b"\x08\0" + bytes(6) + struct.pack(">HBB", 1, kind, 6) + SENDER + bytes(2) + IP
 
 

@@ -18,6 +18,7 @@ START, END = Instant(0.0, None), Instant(1.0, None)
 
 
 def mac(number: int) -> bytes:
+    """Return a made-up unicast address."""
     return b"\x02" + number.to_bytes(5, "big")
 
 
@@ -38,6 +39,7 @@ def counted(*frames: bytes, rows: int = 4096, seeds: tuple[bytes, ...] = ()) -> 
 
 
 def row(window: WindowCounts, number: int) -> MacCounts:
+    """Return one MAC's row."""
     return next(one for one in window.rows if one.mac == mac(number))
 
 

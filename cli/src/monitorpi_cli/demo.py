@@ -58,6 +58,10 @@ def main(argv: Sequence[str]) -> int:
     complaints = show.complaints()
     for complaint in complaints:
         narrator.say(f"NOT AS IT SHOULD BE: {complaint}", "red")
+    if not complaints:
+        narrator.say(
+            "Both floods were found, on the host that sent them, and nothing else.", "green"
+        )
     if options.json:
         print(json.dumps(show.judge.result(show.cloud_rows)))
     return _FAILED if complaints else _OK

@@ -42,7 +42,7 @@ STEP_S: Final = 0.5
 NOT_LOST: Final = "rx_dropped"
 """Told but not summed: the stack raises it for frames without a receiver, which the tap has seen
 (net/core/dev.c, __netif_receive_skb_core), and again for those that softnet counts."""
-_MAX_KNOWN: Final = 65_536
+_MAX_KNOWN: Final = 32_768
 """MACs remembered as seen in this epoch; beyond, every stranger counts as new."""
 _GROUP: Final = 0x01
 _SYN: Final = COLUMN["syn"]
@@ -184,6 +184,7 @@ class CaptureCore:
         self._report: EngineReport | None = None
         self._listener = ListenerReport(0, 0)
         self._lines = 0
+        self._merged = 0
         self._at_s = 0.0
 
     def handle(  # noqa: C901 - one line per kind of item
@@ -225,6 +226,7 @@ class CaptureCore:
             "epoch": self._epoch,
             "devices": len(self._inventory),
             "candidates": self._inventory.candidates,
+            "merged_total": self._merged,
             "inventory_dropped_total": self._listener.dropped_total,
             "inventory_undissected_total": self._listener.undissected_total,
         }
@@ -291,6 +293,7 @@ class CaptureCore:
                 one.end_s = one.offset_s = None
             port.step(window)
         self._at_s = window.end.wall_s
+        self._merged += window.merged
         self._inventory.count(window)
         port.totals = list(map(add, port.totals, window.wire))
         devices, omitted = listed(
