@@ -95,6 +95,8 @@ class Overflow:
     """Subjects of one rule beyond those that have alerts of their own."""
 
     subjects: dict[str, datetime] = field(default_factory=dict)
+    pruned: datetime | None = None
+    told: bool = False
 
 
 class AlertBook:
@@ -352,10 +354,15 @@ class AlertBook:
         if finding.subject in overflow.subjects or len(overflow.subjects) < MAX_TRIGGERS:
             overflow.subjects[finding.subject] = seen.at
         self.overflow_total += 1
-        since = seen.at - timedelta(seconds=limits.quiet_s)
-        overflow.subjects = {
-            name: at for name, at in overflow.subjects.items() if at > since
-        }  # fmt: skip
+        if overflow.pruned is None or seen.at > overflow.pruned:
+            # once a window: an attacker chooses how many subjects there are
+            since = seen.at - timedelta(seconds=limits.quiet_s)
+            overflow.subjects = {name: at for name, at in overflow.subjects.items() if at > since}
+            overflow.pruned = seen.at
+            overflow.told = False
+        if overflow.told:
+            return
+        overflow.told = True
         count = len(overflow.subjects)
         summary = Finding(
             subject=OTHERS, value=float(count), threshold=1.0, unit="subjects",

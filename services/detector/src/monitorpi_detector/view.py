@@ -124,6 +124,8 @@ class WindowView:
     interface_id: str = field(init=False)
     rows: dict[str, DeviceWindow] = field(init=False)
     _senders: dict[str, list[tuple[DeviceWindow, int]]] = field(init=False)
+    _received: dict[str, int] = field(init=False, default_factory=dict)
+    _ordered: dict[str, list[DeviceWindow]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.span_s = max(self.traffic.window_s, LEAST_SPAN_S)
@@ -151,6 +153,22 @@ class WindowView:
             for row, count in self._senders.get(name, ())
             if count >= floor
         ]
+
+    def received(self, name: str) -> int:
+        """Return how many frames of a class all listed devices were sent."""
+        known = self._received.get(name)
+        if known is None:
+            known = sum(row.rx.get(name, 0) for row in self.traffic.devices)
+            self._received[name] = known
+        return known
+
+    def best_sender(self, name: str, but: str) -> DeviceWindow | None:
+        """Return who sent most of a class, one MAC left aside."""
+        ordered = self._ordered.get(name)
+        if ordered is None:
+            sent = sorted(self._senders.get(name, ()), key=lambda one: -one[1])
+            ordered = self._ordered[name] = [row for row, _ in sent[:2]]
+        return next((row for row in ordered if row.mac != but), None)
 
     def usual(self, mac: str | None, name: str) -> float | None:
         """Return the baseline of a device (or of the LAN) for a class, per second."""

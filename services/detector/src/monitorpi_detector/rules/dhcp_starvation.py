@@ -62,8 +62,7 @@ def _answers(view: WindowView, row: DeviceWindow, wire: int) -> bool:
     if known is not None and known.serves_dhcp:
         return True
     sent = row.tx[_CLASS]
-    others = [one for one in view.rows.values() if one.mac != row.mac and one.tx.get(_CLASS)]
-    best = max(others, key=lambda one: one.tx[_CLASS], default=None)
+    best = view.best_sender(_CLASS, row.mac)
     if best is None:
         return False
     if (wire - sent - best.tx[_CLASS]) * 2 >= sent or best.tx[_CLASS] > sent:

@@ -73,8 +73,7 @@ def unasked(view: WindowView, row: DeviceWindow) -> float:
     other = row.tx.get("icmp", 0) - echo - row.tx.get("igmp", 0)
     asked = row.rx.get(_CLASS, 0) + row.rx.get("udp", 0) + row.rx.get("tcp", 0)
     # a request to everybody is nobody's in particular, and all may answer it
-    addressed = sum(one.rx.get(_CLASS, 0) for one in view.rows.values())
-    asked += max(0, view.traffic.counts.get(_CLASS, 0) - addressed)
+    asked += max(0, view.traffic.counts.get(_CLASS, 0) - view.received(_CLASS))
     if view.traffic.sees_replies is False or other < _MAINLY * row.tx.get("packets", 0):
         return 0.0
     return max(0.0, float(other - asked))

@@ -1,0 +1,208 @@
+"""``monitorpi suggest-thresholds``: floors that fit a network, from what it does on a usual day.
+
+Windows come from capture files, or from a running stack for a listening time. Every rule measures
+in its own unit what it would judge; the floor is a margin above that. A device that does far more
+of something than all others gets a line of its own, so that it does not make the others deaf.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from monitorpi_cli.replay import Pipe
+from monitorpi_cli.viewer import Viewer
+from monitorpi_common.messages import Probe, Traffic
+from monitorpi_common.settings import ConfigurationError, NoSection, load
+from monitorpi_common.topics import pattern
+from monitorpi_detector.baseline import Baseline
+from monitorpi_detector.inventory import Inventory
+from monitorpi_detector.rule import Limits, LimitsOf
+from monitorpi_detector.rules import WINDOW_RULES
+from monitorpi_detector.view import WindowView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from monitorpi_common.messages import Message
+
+MARGIN: Final = 3.0
+"""Times the busiest usual second: a window of three times the floor raises at once."""
+LEAST_SHARE: Final = 0.5
+"""No floor is proposed below this share of the default: a quiet hour is no promise."""
+OWN_LINE: Final = 2.0
+"""Times what the general floor needs from which a device gets a floor of its own."""
+_MEASURE: Final = Limits(floor=1.0, factor=1.0)
+_OK, _NOTHING, _USAGE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is proposed for one rule."""
+
+    rule: str
+    unit: str
+    floor: float
+    default: float
+    peak: float
+    """The busiest value but for the devices with lines of their own."""
+    devices: dict[str, tuple[float, float]]
+    """Floor and peak of the devices that need one of their own."""
+
+
+class Measurement:
+    """The busiest value of each rule and device over all windows."""
+
+    def __init__(self) -> None:
+        self.peaks: dict[str, dict[str, float]] = defaultdict(dict)
+        self.windows = 0
+        self.seconds = 0.0
+        self._inventory = Inventory()
+        self._baseline = Baseline()
+
+    def take(self, message: Message | None) -> None:
+        """Take one message; windows are measured, probes are known as our own."""
+        if isinstance(message, Probe):
+            self._inventory.see_probe(message, message.round_end.timestamp())
+        if not isinstance(message, Traffic):
+            return
+        self.windows += 1
+        self.seconds += message.window_s
+        now_s = message.end.timestamp()
+        view = WindowView(message, self._inventory, self._baseline, now_s, 0.0)
+        for rule in WINDOW_RULES:
+            if not rule.defaults.enabled:
+                continue
+            # measured with the rule's own idea of a flood, but from the first frame on
+            for finding in rule.judge(view, _measuring(rule.defaults.floor)):
+                macs = [peer.mac for peer in finding.sources if peer.mac is not None]
+                name = macs[0] if len(macs) == 1 else ""
+                known = self.peaks[rule.name]
+                known[name] = max(known.get(name, 0.0), finding.value)
+        self._inventory.see_window(message, now_s, _MEASURE.floor)
+
+    def proposals(self) -> Iterator[Proposal]:
+        """Return a floor for every rule that measured something."""
+        for rule in WINDOW_RULES:
+            peaks = self.peaks.get(rule.name)
+            if not peaks:
+                continue
+            yield propose(rule.name, rule.unit, rule.defaults.floor, peaks)
+
+
+def _measuring(floor: float) -> LimitsOf:
+    limits = Limits(floor, factor=1.0)
+    return LimitsOf(lambda _: limits, _MEASURE.floor)
+
+
+def propose(rule: str, unit: str, default: float, peaks: dict[str, float]) -> Proposal:
+    """Return the floors that leave a margin above what each device did at its busiest."""
+    ordered = sorted(peaks.items(), key=lambda one: one[1])
+    own: dict[str, tuple[float, float]] = {}
+    while len(ordered) > 1 and ordered[-1][0]:
+        mac, peak = ordered[-1]
+        rest = _floor(ordered[-2][1], default)
+        if MARGIN * peak <= max(OWN_LINE * rest, default):
+            break
+        own[mac] = (_rounded(MARGIN * peak), peak)
+        ordered.pop()
+    peak = ordered[-1][1]
+    return Proposal(rule, unit, _floor(peak, default), default, peak, own)
+
+
+def _floor(peak: float, default: float) -> float:
+    return _rounded(max(LEAST_SHARE * default, MARGIN * peak))
+
+
+def _rounded(value: float) -> float:
+    """Round up to two digits."""
+    step = 10.0 ** max(0, math.floor(math.log10(max(value, 1.0))) - 1)
+    return float(math.ceil(value / step) * step)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command: 0 proposed, 1 nothing was seen, 2 wrong arguments."""
+    options = _parse(argv)
+    measurement = Measurement()
+    try:
+        messages = _read(options.files, options.config) if options.files else _listen(options)
+        for message in messages:
+            measurement.take(message)
+    except ConfigurationError as error:
+        for line in error.lines:
+            print(f"monitorpi suggest-thresholds: configuration: {line}", file=sys.stderr)
+        return _USAGE
+    if not measurement.windows:
+        print("monitorpi suggest-thresholds: no window was seen: is the stack up?", file=sys.stderr)
+        return _NOTHING
+    for line in written(measurement):
+        print(line)
+    return _OK
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="monitorpi suggest-thresholds",
+        description="Propose floors from recorded traffic, as lines for the configuration.",
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="capture files")
+    parser.add_argument(
+        "--seconds", type=float, default=600.0,
+        help="without files: listen to the running stack for so long (default 600)",
+    )  # fmt: skip
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the running stack")
+    return parser.parse_args(argv)
+
+
+def _read(files: Iterable[Path], config: Path | None) -> Iterator[Message]:
+    for file in files:
+        with tempfile.TemporaryDirectory(prefix="monitorpi-suggest-") as state:
+            pipe = Pipe(file, config, Path(state), to_terminal=False)
+            yield from pipe.messages()
+            pipe.wait()
+
+
+def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
+    """Listen as the viewer of the broker that the settings name."""
+    common = load(None, NoSection, file=options.config).common
+    broker = common.broker
+    user = broker.username or os.environ.get("MONITORPI_VIEWER")
+    password = broker.password.get_secret_value() if broker.password else None
+    topics = [pattern(common.site, "capture", "traffic"), pattern(common.site, "prober", "probe")]
+    ends = time.monotonic() + options.seconds
+    with Viewer(broker.port, user, password, topics) as viewer:
+        while (left := ends - time.monotonic()) > 0:
+            heard = viewer.next(min(left, 1.0))
+            if heard is None:
+                continue
+            try:
+                yield heard.message()
+            except ValidationError:
+                continue
+
+
+def written(measurement: Measurement) -> Iterator[str]:
+    """Write the proposals as configuration, with what they rest on."""
+    yield f"# from {measurement.windows} windows, {measurement.seconds / 3600:.2f} h of traffic"
+    for one in measurement.proposals():
+        yield f"\n[detector.rules.{one.rule}]"
+        yield (
+            f"floor = {one.floor:g}  # {one.unit}; busiest {one.peak:.3g}, default {one.default:g}"
+        )
+        for mac, (floor, peak) in sorted(one.devices.items()):
+            yield f'\n[detector.devices."{mac}".{one.rule}]'
+            yield f"floor = {floor:g}  # busiest {peak:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
