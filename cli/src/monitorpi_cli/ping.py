@@ -1,4 +1,4 @@
-"""``./monitorpi ping ADDRESS...``: one round, measured as the prober does, as a table or message."""
+"""``./monitorpi ping ADDRESS...``: one round, as a table or as the message."""
 
 from __future__ import annotations
 

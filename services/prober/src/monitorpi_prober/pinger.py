@@ -250,8 +250,7 @@ class Pinger:
         if self._expiry and self._expiry[0][0] < soonest:
             soonest = self._expiry[0][0]
         for start in self._starts.values():
-            if start < soonest:
-                soonest = start
+            soonest = min(soonest, start)
         return soonest - now if soonest > now else 0.0
 
     # --- sending ----------------------------------------------------------------------------
