@@ -72,8 +72,21 @@ def test_the_live_line_stays_below_the_events() -> None:
     narrator.say("hello")
     narrator.end()
 
-    live = " 00:01  █ 500 frames/s  syn 500/s  open alerts 1"
+    live = " 00:01  █  500 frames/s  syn 500/s  open alerts 1"
     assert stream.getvalue() == f"\r\x1b[K{live}\r\x1b[Khello\n{live}\r\x1b[K"
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80])
+def test_the_live_line_fits_and_cuts_no_word(width: int) -> None:
+    """What does not fit is left out whole: a line that wraps could not be taken away again."""
+    stream = Tty()
+
+    Narrator(stream, Terminal(width, colour=False)).show(1, window(500), alerts=1)
+
+    line = stream.getvalue().removeprefix("\r\x1b[K")
+    assert len(line) < width
+    assert line.endswith("  open alerts 1")
+    assert set(line.split("  ")) <= {" 00:01", "█", "500 frames/s", "syn 500/s", "open alerts 1"}
 
 
 @pytest.mark.parametrize(("values", "drawn"), [([], ""), ([0, 0], "▁▁"), ([0, 4, 8], "▁▄█")])

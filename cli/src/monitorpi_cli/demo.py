@@ -58,6 +58,10 @@ def main(argv: Sequence[str]) -> int:
     complaints = show.complaints()
     for complaint in complaints:
         narrator.say(f"NOT AS IT SHOULD BE: {complaint}", "red")
+    if not complaints:
+        narrator.say(
+            "Both floods were found, on the host that sent them, and nothing else.", "green"
+        )
     if options.json:
         print(json.dumps(show.judge.result(show.cloud_rows)))
     return _FAILED if complaints else _OK
@@ -173,7 +177,8 @@ class Show:
             self._wrong_rows.append("the cloud has a row twice")
         self._wrong_rows += self._ledger.differences(stored, undisturbed=not self._disturbed)
         if not self._wrong_rows:
-            self._tell("cloud", f"{len(rows)} rows, each the sum of its windows.", "green")
+            agree = "all together" if self._disturbed else "each"
+            self._tell("cloud", f"{len(rows)} rows, {agree} the sum of their windows.", "green")
 
     async def _listen(self, stage: Stage) -> None:
         """Take all messages that have come, then wait a moment."""
@@ -258,7 +263,9 @@ class Show:
         else:
             self._open.discard(alert.key)
             culprit = subject_mac(alert) or alert.subject
-            self._tell("closed", f"{alert.rule} of {culprit}{after} of quiet.", "green")
+            self._tell(
+                "closed", f"{alert.rule} of {culprit}{after} ({alert.close_reason}).", "green"
+            )
 
     def _child(self, event: ChildEvent) -> None:
         if event.what != "started":

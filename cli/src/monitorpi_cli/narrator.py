@@ -45,15 +45,18 @@ class Narrator:
         self._rates.append(traffic.packets)
         if not self._live:
             return
-        counts = "  ".join(
-            f"{name} {grouped(traffic.counts.get(name, 0) / traffic.window_s)}/s"
+        tail = f"  open alerts {alerts}"
+        parts = [f" {_clock(clock)}  {sparkline(self._rates)}"]
+        parts += [f"{grouped(traffic.packets / traffic.window_s)} frames/s"]
+        parts += [
+            f"{name} {grouped(traffic.counts[name] / traffic.window_s)}/s"
             for name in _SHOWN
             if traffic.counts.get(name)
-        )
-        frames = f"{grouped(traffic.packets / traffic.window_s)} frames/s"
-        tail = f"  open alerts {alerts}"
-        text = f" {_clock(clock)}  {sparkline(self._rates)} {frames}  {counts}"
-        self._status = text[: self._terminal.width - len(tail) - 1] + tail
+        ]
+        room = self._terminal.width - len(tail) - 1
+        while len(parts) > 1 and len("  ".join(parts)) > room:
+            parts.pop()
+        self._status = "  ".join(parts) + tail
         self._stream.write(f"\r\x1b[K{self._terminal.paint(self._status, 'dim')}")
         self._stream.flush()
 

@@ -225,7 +225,7 @@ class Summary:
             role = "" if device.role == "unknown" else device.role
             yield [mac, role, grouped(device.rx["packets"]), *_cells(device.tx, columns)]
         rest = sum((device.tx for _, device in ranked[_MAX_ROWS:]), Counter(self._omitted))
-        if rest:
+        if any(rest.values()):
             hidden = len(ranked) - _MAX_ROWS
             name = f"{hidden} more" if hidden > 0 else "not listed"
             yield [name, "", "", *_cells(rest, columns)]

@@ -271,8 +271,9 @@ async def _run(plan: StackPlan) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     stack = Stack(plan, _say_event)
-    print(_greeting(stack), flush=True)
     stack.start()
+    await _until_the_broker_answers(plan, stopped)
+    print(_greeting(stack), flush=True)
     alerts = Listener(
         plan.port, "viewer", stack.passwords["viewer"], [pattern(plan.site, "detector", "alert")]
     )
@@ -286,6 +287,20 @@ async def _run(plan: StackPlan) -> int:
     await stack.stop()
     print("monitorpi: stopped", flush=True)
     return 0
+
+
+async def _until_the_broker_answers(plan: StackPlan, stopped: asyncio.Event) -> None:
+    """Wait for the broker's port, for a while: what we print should work when it is read."""
+    for _ in range(100):
+        if stopped.is_set():
+            return
+        try:
+            _, writer = await asyncio.open_connection(plan.broker_host, plan.port)
+        except OSError:
+            await asyncio.sleep(_POLL_S)
+        else:
+            writer.close()
+            return
 
 
 def _greeting(stack: Stack) -> str:

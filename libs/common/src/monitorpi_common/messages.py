@@ -254,7 +254,9 @@ class Traffic(Message):
     kernel_drops: Count = 0
     """Frames lost below or in the sensor in this window, as far as the kernel tells."""
     losses: Tally = {}
-    """``kernel_drops`` by where they happened, e.g. ``socket``, ``rx_missed``, ``softnet``."""
+    """Frames lost, by place: ``socket``, ``rx_missed`` and ``softnet`` make up ``kernel_drops``.
+    ``rx_dropped`` stands beside them: the kernel also counts there what it discarded after the
+    sensor had seen it, and once more what softnet counts."""
     counts: Tally
     """Frames per class on the wire."""
     totals: Tally

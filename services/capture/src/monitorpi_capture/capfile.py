@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
 LINK_NULL: Final = 0
 LINK_ETHERNET: Final = 1
@@ -75,6 +74,14 @@ _MAX_YEAR_S: Final = 253_402_300_799.0
 """31 December 9999: the last second a date can be made of."""
 
 
+class ByteStream(Protocol):
+    """Where a capture comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return some bytes, at most ``size``; none at the end."""
+        ...
+
+
 class CaptureFileError(Exception):
     """The stream is no capture file we can read; the text is one line for people."""
 
@@ -107,7 +114,7 @@ class CaptureFile:
 
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: ByteStream, name: str) -> None:
         self.notes: list[str] = []
         """What was wrong with the stream, one line each; complete after the last frame."""
         self.skipped = 0
@@ -312,7 +319,8 @@ class CaptureFile:
             if interface.snaplen:
                 captured = min(captured, interface.snaplen)
         else:
-            at_s = min(ticks * interface.tick_s + interface.offset_s, _MAX_YEAR_S)
+            at_s = ticks * interface.tick_s + interface.offset_s
+            at_s = min(max(at_s, 0.0), _MAX_YEAR_S)
         if captured > min(size - head, MAX_FRAME):
             return f"claims a frame of {captured} bytes"
         if interface.link not in SUPPORTED:

@@ -46,7 +46,8 @@ FORGET_S: Final = 7 * 86400.0
 PUBLISH_AT_ONCE: Final = 100
 """Device messages per turn: a broker queues 1,000 for a slow reader and drops the newest."""
 _MAX_CANDIDATES: Final = 8192
-_CANDIDATE_S: Final = 600.0
+_COUNTED_CANDIDATES: Final = 512
+"""With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
 _MAX_IPS: Final = 16
 _MAX_ROUTER_IPS: Final = 16
 _MAX_PINNED: Final = 4096
@@ -56,6 +57,8 @@ _LOAD_S: Final = 5.0
 """Time constant of the load: an exponential average over the last seconds."""
 ROUTER_SENDERS: Final = 2
 ROUTER_TARGETS: Final = 4
+_ZEROS: Final = (0,) * WIDTH
+"""Shared by all who sent nothing yet: thousands of candidates never will again."""
 _GROUP: Final = 0x01
 _LOCAL: Final = 0x02
 _MAX_NAME: Final = 63
@@ -72,6 +75,7 @@ class Sighting:
     ips: tuple[str, ...] = ()
     hostname: str | None = None
     is_router: bool = False
+    serves_dhcp: bool = False
     router_ips: tuple[str, ...] = ()
     """Addresses of routers the frame tells of (DHCP option 3)."""
 
@@ -89,9 +93,10 @@ class _Entry:
     ips: dict[str, float] = field(default_factory=dict)
     hostname: str | None = None
     vendor: str | None = None
+    serves_dhcp: bool = False
     present: bool = True
-    tx: list[int] = field(default_factory=lambda: [0] * WIDTH)
-    rx: list[int] = field(default_factory=lambda: [0] * WIDTH)
+    tx: Sequence[int] = _ZEROS
+    rx: Sequence[int] = _ZEROS
     tx_bps: float = 0.0
     rx_bps: float = 0.0
     load_s: float = 0.0
@@ -179,9 +184,11 @@ class Inventory:
         entry.ips = dict.fromkeys(device.ips, last_s) | entry.ips
         entry.hostname = entry.hostname or device.hostname
         entry.vendor = self._vendor(mac) or device.vendor
+        entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
         entry.present = device.present
         entry.changed = False
         entry.restored = True
+        entry.published_s = last_s
         self._devices[mac] = entry
         self.changed = True
 
@@ -189,25 +196,31 @@ class Inventory:
 
     def count(self, window: WindowCounts) -> None:
         """Learn from one window who was there and how much it sent."""
-        at_s, length_s = window.end.wall_s, window.length_s
+        at_s = window.end.wall_s
+        averaging = _Averaging(at_s, window.length_s)
+        devices, learn_router = self._devices, self._learn_router
+        counts_all = len(self._candidates) < _COUNTED_CANDIDATES
         for row in window.rows:
-            entry = self._devices.get(row.mac)
+            mac = row.mac
+            entry = devices.get(mac)
             if entry is None:
-                if not row.tx or row.mac[0] & _GROUP or not any(row.mac):
+                if not row.tx or mac[0] & _GROUP or not any(mac):
                     continue
-                entry = self._candidate(row.mac, window.interface, at_s)
-                if entry is None:
+                entry = self._candidate(mac, window.interface, at_s)
+                if not counts_all and not entry.confirmed:
+                    entry.last_s = at_s
                     continue
-            _add_counts(entry, row, at_s, length_s)
+            averaging.add(entry, row)
             if row.tx:
                 entry.last_s = max(entry.last_s, at_s)
                 entry.interface = window.interface
                 entry.link_bps = window.link_bps
                 if not entry.present:
                     entry.present = entry.changed = True
-                self._learn_router(row)
+                if row.syn_peer is not None or row.echo_peer is not None:
+                    learn_router(row)
 
-    def _candidate(self, mac: bytes, interface: str, at_s: float) -> _Entry | None:
+    def _candidate(self, mac: bytes, interface: str, at_s: float) -> _Entry:
         """Return the entry of a MAC that is no device yet; it may become one by this."""
         entry = self._candidates.get(mac)
         if entry is None:
@@ -219,17 +232,24 @@ class Inventory:
         return entry
 
     def _drop_candidates(self, at_s: float) -> None:
-        """Make room: those not seen lately go, and if that is none, the newest half."""
+        """Make room for half of them: those not seen lately go, then the newest.
+
+        At least half at a time, so that a flood does not make each newcomer look at all of them.
+        """
         old = [mac for mac, one in self._candidates.items() if at_s - one.last_s > CONFIRM_S * 2]
-        for mac in old or list(self._candidates)[_MAX_CANDIDATES // 2 :]:
+        for mac in old:
+            del self._candidates[mac]
+        for mac in list(self._candidates)[_MAX_CANDIDATES // 2 :]:
             del self._candidates[mac]
 
     def _admit(self, entry: _Entry) -> None:
         """Make a candidate a device, if there is room or somebody less certain leaves."""
         if len(self._devices) >= self._max_devices:
-            victim = self._least_certain()
-            if victim is None or (not entry.ips and entry.mac not in self._configured):
+            if not entry.ips and entry.mac not in self._configured | self._answering:
                 return  # the newcomer is the newest without an address itself
+            victim = self._least_certain()
+            if victim is None:
+                return
             self._evict(victim)
         self._candidates.pop(entry.mac, None)
         entry.confirmed = True
@@ -252,9 +272,11 @@ class Inventory:
 
     def learn(self, sighting: Sighting) -> None:
         """Learn addresses, names and roles from one frame."""
+        learned = False
         for ip in sighting.router_ips:
-            if len(self._router_ips) < _MAX_ROUTER_IPS:
+            if ip not in self._router_ips and len(self._router_ips) < _MAX_ROUTER_IPS:
                 self._router_ips[ip] = None
+                learned = True
         entry = self._sighted(sighting)
         if entry is None:
             return
@@ -268,7 +290,10 @@ class Inventory:
         if sighting.is_router and entry.role != "router":
             entry.role = "router"
             entry.changed = True
-        for one in self._devices.values() if sighting.router_ips else (entry,):
+        if sighting.serves_dhcp and not entry.serves_dhcp:
+            entry.serves_dhcp = True
+            entry.changed = True
+        for one in self._devices.values() if learned else (entry,):
             self._set_role(one)
 
     def _sighted(self, sighting: Sighting) -> _Entry | None:
@@ -323,8 +348,7 @@ class Inventory:
     def forget_totals(self) -> None:
         """Begin the totals anew, with the epoch."""
         for entry in [*self._devices.values(), *self._candidates.values()]:
-            entry.tx = [0] * WIDTH
-            entry.rx = [0] * WIDTH
+            entry.tx = entry.rx = _ZEROS
 
     def shift(self, step_s: float) -> None:
         """Move the times of this process by a step of the clock that had stamped them."""
@@ -393,6 +417,7 @@ class Inventory:
             hostname=entry.hostname,
             vendor=entry.vendor,
             randomised=bool(entry.mac[0] & _LOCAL),
+            dhcp_server=entry.serves_dhcp,
             interface=entry.interface or None,
             first_seen=datetime.fromtimestamp(entry.first_s, UTC),
             last_seen=datetime.fromtimestamp(entry.last_s, UTC),
@@ -415,20 +440,30 @@ def _decayed(bps: float, age_s: float) -> float:
     return bps * math.exp(-max(age_s, 0.0) / _LOAD_S)
 
 
-def _add_counts(entry: _Entry, row: MacCounts, at_s: float, length_s: float) -> None:
-    """Add one window to a device's totals and load."""
-    kept = math.exp(-max(at_s - entry.load_s, 0.0) / _LOAD_S) if entry.load_s else 0.0
-    fresh = 1.0 - math.exp(-length_s / _LOAD_S)
-    entry.tx_bps *= kept
-    entry.rx_bps *= kept
-    entry.load_s = at_s
-    if row.tx:
-        entry.tx = list(map(add, entry.tx, row.tx))
-        entry.tx_bps += _bits(row.tx) / length_s * fresh
-    if row.rx:
-        entry.rx = list(map(add, entry.rx, row.rx))
-        entry.rx_bps += _bits(row.rx) / length_s * fresh
+class _Averaging:
+    """Adds one window's rows to totals and loads; a row costs three microseconds."""
 
+    def __init__(self, at_s: float, length_s: float) -> None:
+        self._at_s = at_s
+        self._bps_per_byte = 8.0 / length_s * (1.0 - math.exp(-length_s / _LOAD_S))
+        self._kept: dict[float, float] = {0.0: 0.0}
+        """What is left of an older average, by its time: most devices share one."""
 
-def _bits(counts: Sequence[int]) -> int:
-    return counts[BYTES] * 8
+    def add(self, entry: _Entry, row: MacCounts) -> None:
+        """Add what a device sent and was sent."""
+        kept = self._kept.get(entry.load_s)
+        if kept is None:
+            kept = math.exp(-max(self._at_s - entry.load_s, 0.0) / _LOAD_S)
+            self._kept[entry.load_s] = kept
+        entry.load_s = self._at_s
+        tx, rx = row.tx, row.rx
+        if tx:
+            entry.tx = list(map(add, entry.tx, tx))
+            entry.tx_bps = entry.tx_bps * kept + tx[BYTES] * self._bps_per_byte
+        else:
+            entry.tx_bps *= kept
+        if rx:
+            entry.rx = list(map(add, entry.rx, rx))
+            entry.rx_bps = entry.rx_bps * kept + rx[BYTES] * self._bps_per_byte
+        else:
+            entry.rx_bps *= kept

@@ -7,10 +7,12 @@ table of vendors that nothing here uses; that is emptied again (15 MB).
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import ipaddress
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from monitorpi_capture.classify import classify
 from monitorpi_capture.devices import Sighting
 from monitorpi_capture.window import CLASS_BIT
 
@@ -21,22 +23,37 @@ if TYPE_CHECKING:
 
 MAX_FRAME: Final = 1600
 """Longer ones are not dissected: none of these protocols needs more than an Ethernet frame."""
-_TELLING: Final = CLASS_BIT["arp"] | CLASS_BIT["dhcp"] | CLASS_BIT["mdns"]
+_MDNS: Final = CLASS_BIT["mdns"]
+_TELLING: Final = CLASS_BIT["arp"] | CLASS_BIT["dhcp"] | _MDNS
 _NDP: Final = CLASS_BIT["ipv6"] | CLASS_BIT["icmp"]
 _NDP_TYPES: Final = range(133, 137)
 """Router and neighbour solicitations and advertisements (RFC 4861)."""
-_MAX_RECORDS: Final = 64
+_UDP_HEADER: Final = 8
+_DNS_HEADER: Final = 12
+_MAX_RECORDS: Final = 32
+"""Records of an mDNS frame that is dissected: a hundred crafted ones cost scapy 12 ms."""
 _HOSTNAME: Final = "hostname"
-_DHCP_REQUEST: Final = 3
+_BOOT_REPLY: Final = 2
+_DHCP_OFFER: Final = 2
 _DHCP_ACK: Final = 5
 
 
 def is_telling(data: bytes, classified: Classified) -> bool:
     """Tell whether a frame is worth dissecting."""
     mask, _, transport = classified
+    if mask & _MDNS:
+        return _is_plain_answer(data[transport + _UDP_HEADER :]) if transport else False
     if mask & _TELLING:
         return True
     return mask & _NDP == _NDP and 0 < transport < len(data) and data[transport] in _NDP_TYPES
+
+
+def _is_plain_answer(dns: bytes) -> bool:
+    """Tell whether an mDNS message answers, with no more records than a host's own take."""
+    if len(dns) < _DNS_HEADER or not dns[2] & 0x80:
+        return False
+    records = sum(dns[at] << 8 | dns[at + 1] for at in range(4, _DNS_HEADER, 2))
+    return records <= _MAX_RECORDS
 
 
 class Dissector:
@@ -49,6 +66,8 @@ class Dissector:
 
     def dissect(self, data: bytes, at_s: float, interface: str) -> list[Sighting]:
         """Return what the frame says; nothing is a common answer."""
+        if not is_telling(data, classify(data, len(data))):
+            return []
         if len(data) > MAX_FRAME:
             self.failed += 1
             return []
@@ -93,6 +112,7 @@ class _Layers:
 
         with contextlib.suppress(AttributeError):
             conf.manufdb.d.clear()
+            ctypes.CDLL(None).malloc_trim(0)  # glibc's; elsewhere the memory is reused later
         self.Ether, self.ARP, self.BOOTP, self.DHCP, self.DNS = Ether, ARP, BOOTP, DHCP, DNS
         self.IP, self.IPv6 = IP, IPv6
         self.NA, self.NS, self.RA = ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA
@@ -126,7 +146,7 @@ def _arp(arp: Any, source: bytes, at_s: float, interface: str) -> Iterator[Sight
 
 
 def _dhcp(bootp: Any, dhcp: Any, source: bytes, at_s: float, interface: str) -> Iterator[Sighting]:
-    """Read a client's name from its request, and its address and router from the server's ACK."""
+    """Read a client's name from its request; who serves, and address and router, from answers."""
     options: dict[str, Any] = {
         option[0]: option[1] for option in dhcp.options if isinstance(option, tuple)
     }
@@ -136,7 +156,10 @@ def _dhcp(bootp: Any, dhcp: Any, source: bytes, at_s: float, interface: str) -> 
         name = options.get(_HOSTNAME)
         if isinstance(name, bytes):
             yield Sighting(client, at_s, interface, hostname=name.decode("utf-8", "replace"))
-    elif bootp.op == 2 and kind == _DHCP_ACK:  # noqa: PLR2004 - BOOTREPLY
+    elif bootp.op == _BOOT_REPLY and kind in (_DHCP_OFFER, _DHCP_ACK):
+        yield Sighting(source, at_s, interface, serves_dhcp=True)
+        if kind == _DHCP_OFFER:
+            return
         ip = _usable(bootp.yiaddr)
         routers = options.get("router", ())
         listed = (routers,) if isinstance(routers, str) else tuple(routers)
@@ -158,7 +181,7 @@ def _mdns(
     dns = frame[layers.DNS]
     if not dns.qr:
         return
-    for record in [*(dns.an or ()), *(dns.ar or ())][:_MAX_RECORDS]:
+    for record in [*(dns.an or ()), *(dns.ar or ())]:
         if getattr(record, "type", None) not in (1, 28):
             continue
         if ipaddress.ip_address(str(record.rdata)) == own:

@@ -36,8 +36,8 @@ from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
 
+    from monitorpi_capture.capfile import ByteStream
     from monitorpi_capture.dissect import Dissector
     from monitorpi_capture.pacing import Gate
     from monitorpi_common.log import Log
@@ -71,7 +71,7 @@ class FileSource:
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: ByteStream,
         name: str,
         interface: str,
         log: Log,
@@ -80,6 +80,7 @@ class FileSource:
         dissector: Dissector | None = None,
         dissected_per_s: int = 200,
         gate: Gate | None = None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         """Open the stream.
 
@@ -92,6 +93,7 @@ class FileSource:
             dissector: reads what frames tell about devices; None: nobody does.
             dissected_per_s: such frames per window at most.
             gate: bounds the windows that wait for the core.
+            on_stop: ends the stream while it waits.
 
         Raises:
             ResourceError: it is no capture file that can be read.
@@ -109,6 +111,7 @@ class FileSource:
         self._dissected = 0
         self._dropped = 0
         self._gate = gate
+        self._on_stop = on_stop
         self._stopped = False
         self._start: float | None = None
         self._latest = 0.0
@@ -116,6 +119,7 @@ class FileSource:
     def stop(self) -> None:
         """End with the current window."""
         self._stopped = True
+        self._on_stop()
         if self._gate is not None:
             self._gate.open()
 

@@ -83,9 +83,10 @@ class LiveSource:
         away = dict(self._engine.away)
         if away == self._away and not first:
             return
-        for name in away.keys() | self._away.keys():
-            if away.get(name) != self._away.get(name):
-                what = away.get(name, "the interface is counted again")
-                self._log.warning("interface", name=name, what=what)
+        for name, reason in away.items():
+            if self._away.get(name) != reason:
+                self._log.warning("interface away", name=name, reason=reason)
+        for name in self._away.keys() - away.keys():
+            self._log.info("interface is counted again", name=name)
         self._away = away
         emit(EngineReport(self._engine.name, self._refused, self._names, away))

@@ -63,7 +63,9 @@ class _Interface:
         self.bits.append(round(window.bytes * 8 / window.window_s))
         for name in CLASSES:
             if name in window.counts or name in self.classes:
-                rates = self.classes.setdefault(name, deque(maxlen=HISTORY))
+                # a class seen for the first time was zero in the windows before
+                zeros = [0.0] * (len(self.packets) - 1)
+                rates = self.classes.setdefault(name, deque(zeros, maxlen=HISTORY))
                 rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
 
 

@@ -153,7 +153,8 @@ class AlertBook:
         ):
             return
         if (told := self._told_elsewhere(finding, seen)) is not None:
-            told.last_active = max(told.last_active, seen.at)
+            if told.alert.rule == seen.rule:
+                told.last_active = max(told.last_active, seen.at)
             return
         if self._is_full(seen.rule):
             yield from self._count_in(finding, limits, seen)
@@ -173,6 +174,8 @@ class AlertBook:
         """Return the open alert of the same rule that already tells of this attack."""
         macs = _macs(finding)[0]
         for entry in self._open.values():
+            if seen.kind == "effect" and entry.kind == "flood" and macs & entry.sources:
+                return entry  # the flood's own frames, counted under another name
             if entry.alert.rule != seen.rule:
                 continue
             subject = entry.alert.subject

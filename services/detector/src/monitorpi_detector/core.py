@@ -99,6 +99,7 @@ class DetectorCore:
         self._moves = Moves()
         self._book = AlertBook(site, self._inventory)
         self._interfaces: dict[str, Interface] = {}
+        self._sensors: set[str] = set()
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
@@ -130,9 +131,8 @@ class DetectorCore:
                 self._target(target)
             case Received(_, Alert() as alert, True):
                 yield from self._restore(alert)
-            case Presence(topic, False) if topic.service == Service.CAPTURE:
-                yield from self._book.lose_sensor()
-                self._interfaces.clear()
+            case Presence(topic, online) if topic.service == Service.CAPTURE:
+                yield from self._presence(topic.id, online=online)
             case Presence(topic, False) if topic.service == Service.PROBER:
                 yield from self._lose_prober(topic.id)
             case Tick(at):
@@ -251,6 +251,21 @@ class DetectorCore:
         rule = {"syn": "syn-flood", "icmp_echo": "icmp-flood"}.get(name)
         rule = rule or f"surge-{name.replace('_', '-')}"
         return self._limits.of(rule, None).floor if rule in RULES else None
+
+    def _presence(self, instance: str, *, online: bool) -> Iterator[Publication | Tombstone]:
+        """Note a sensor's status. Only the last one to go takes every alert's eyes with it.
+
+        Windows do not say which instance counted them: while another one lives, the interfaces
+        of the one that went are missed by their windows.
+        """
+        if online:
+            if len(self._sensors) < MAX_INTERFACES:
+                self._sensors.add(instance)
+            return
+        self._sensors.discard(instance)
+        if not self._sensors:
+            yield from self._book.lose_sensor()
+            self._interfaces.clear()
 
     # --- devices and probes ---------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ rules (:mod:`monitorpi_detector.raising` and :mod:`monitorpi_detector.alerts`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 from monitorpi_common.settings import Section
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from monitorpi_common.messages import Peer, Severity, Spread
 
 RAISE_AT_ONCE: Final = 3.0
@@ -64,8 +65,17 @@ class Change(Section):
     """Quiet seconds after which the alert closes."""
 
 
-LimitsOf = Callable[[str | None], Limits]
-"""The limits of one rule for a MAC address (or target address); None: for no one in particular."""
+@dataclass(frozen=True, slots=True)
+class LimitsOf:
+    """The limits of one rule, for each device."""
+
+    of: Callable[[str | None], Limits]
+    least: float
+    """The lowest close level of any device: nobody below it is worth a look."""
+
+    def __call__(self, mac: str | None) -> Limits:
+        """Return the limits for a MAC address; None: for no one in particular."""
+        return self.of(mac)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class LimitsTable:
             self._configured |= {(rule, device): change for rule, change in rules.items()}
         self.overrides: dict[tuple[str, str | None], Change] = {}
         self._known: dict[tuple[str, str | None], Limits] = {}
+        self._of_rule: dict[str, LimitsOf] = {}
         for rule, mac in self._configured:
             _check(rule, self.of(rule, mac))
 
@@ -115,7 +116,15 @@ class LimitsTable:
 
     def of_rule(self, rule: str) -> LimitsOf:
         """Return the limits of one rule as a function of the device."""
-        return lambda mac: self.of(rule, mac)
+        known = self._of_rule.get(rule)
+        if known is None:
+            macs = {mac for table in (self._configured, self.overrides) for name, mac in table
+                    if name == rule}  # fmt: skip
+            levels = [self.of(rule, mac) for mac in (None, *sorted(mac for mac in macs if mac))]
+            least = min(one.floor * one.close_ratio for one in levels)
+            known = LimitsOf(lambda mac: self.of(rule, mac), least)
+            self._of_rule[rule] = known
+        return known
 
     def change(self, rule: str, mac: str | None, change: Change) -> Limits:
         """Change limits at run time.
@@ -132,14 +141,19 @@ class LimitsTable:
         _check(rule, self.of(rule, mac).changed(change))
         given = {name: value for name, value in change if value is not None}
         self.overrides[rule, mac] = before.model_copy(update=given)
-        self._known.clear()
+        self._forget()
         return self.of(rule, mac)
+
+    def _forget(self) -> None:
+        """Work everything out anew."""
+        self._known.clear()
+        self._of_rule.clear()
 
     def restore(self, rule: str, mac: str | None, change: Change) -> None:
         """Take back a change of the process before us; unknown rules are forgotten."""
         if rule in RULES and len(self.overrides) < MAX_OVERRIDES:
             self.overrides[rule, mac] = change
-            self._known.clear()
+            self._forget()
 
 
 def _check(rule: str, limits: Limits) -> None:

@@ -26,6 +26,9 @@ STRONG_SOURCE: Final = 5.0
 _LOOKS: Final = 3.0
 """Frames to each of many destinations that are a look at it (nmap tries up to three times)."""
 
+_BEYOND_CLIENTS: Final = 20.0
+"""Times the floor that clients of one LAN do not reach together by trying again."""
+
 MIN_SOURCES: Final = 3
 """So many sources that share one top peer are told as one attack on that peer."""
 
@@ -155,7 +158,8 @@ class WindowView:
 
     def forwards(self, mac: str) -> bool:
         """Tell whether a MAC passes on what others send."""
-        return self.inventory.forwards(mac)
+        row = self.rows.get(mac)
+        return (row is not None and row.role == "router") or self.inventory.forwards(mac)
 
     def forged(self, row: DeviceWindow) -> bool | None:
         """Tell whether a MAC's source addresses are not its own; None: it forwards."""
@@ -190,6 +194,14 @@ class WindowView:
             row.rx, row.tx, span_s=self.span_s, sees_replies=self.traffic.sees_replies,
             usual_other=known.other_rx if known else 0.0,
         )  # fmt: skip
+
+    def invented(self, rate: float, floor: float) -> bool:
+        """Tell whether what no source explains comes from MACs made up for it.
+
+        Many known devices that each try a little (a server is gone, its clients try again) are
+        no attack.
+        """
+        return self.traffic.new_macs >= floor / 2 or rate >= _BEYOND_CLIENTS * floor
 
     def source(self, row: DeviceWindow, packets: float) -> Peer:
         """Describe a sender."""

@@ -3,6 +3,7 @@
 "use strict";
 
 const STALE_MS = 5000;
+const HISTORY = 120; // windows the server keeps: the width of every small picture
 const $ = (id) => document.getElementById(id);
 let state = null, heardAt = 0, sortBy = "tx", descending = true;
 
@@ -40,14 +41,14 @@ const ago = (time) => { const s = since(time); return s === "-" ? s : `${s} ago`
 const SVG = "http://www.w3.org/2000/svg";
 function draw(svg, values) {
   const points = values.length > 1 ? values : [0, 0];
-  const top = Math.max(...points, 1), step = 100 / (points.length - 1);
-  const line = points.map((v, i) => `${(i * step).toFixed(1)},${(19 - 18 * v / top).toFixed(1)}`).join(" ");
+  const top = Math.max(...points, 1), step = 100 / (HISTORY - 1), left = 100 - (points.length - 1) * step;
+  const line = points.map((v, i) => `${(left + i * step).toFixed(1)},${(19 - 18 * v / top).toFixed(1)}`).join(" ");
   if (!svg.firstChild) {
     svg.setAttribute("viewBox", "0 0 100 20");
     svg.setAttribute("preserveAspectRatio", "none");
     svg.append(document.createElementNS(SVG, "polygon"), document.createElementNS(SVG, "polyline"));
   }
-  svg.firstChild.setAttribute("points", `0,20 ${line} 100,20`);
+  svg.firstChild.setAttribute("points", `${left.toFixed(1)},20 ${line} 100,20`);
   svg.lastChild.setAttribute("points", line);
   return svg;
 }

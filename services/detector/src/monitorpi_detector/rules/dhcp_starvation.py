@@ -29,7 +29,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     base = limits(None)
     explained = 0.0
     wire = view.traffic.counts.get(_CLASS, 0)
-    for row, rate in view.senders(_CLASS, base.floor * base.close_ratio):
+    for row, rate in view.senders(_CLASS, limits.least):
         if view.forwards(row.mac) or _answers(view, row, wire):
             continue
         explained += rate

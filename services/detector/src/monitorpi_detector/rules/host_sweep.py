@@ -24,8 +24,7 @@ _PER_HOST: Final = 5.0
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find senders that try many hosts in vain."""
-    base = limits(None)
-    least = base.floor * base.close_ratio
+    least = limits.least
     senders = {row.mac: row for row, _ in view.senders("syn", least)}
     senders |= {row.mac: row for row, _ in view.senders("icmp_echo", least)}
     for row in senders.values():

@@ -39,7 +39,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         grouped |= members
         yield finding
     passed_on: dict[str, float] = {}
-    senders = _senders(view, limits(None))
+    senders = _senders(view, limits)
     # hosts first: what they send through a router is counted once, at the host
     for row in sorted(senders, key=lambda row: view.forwards(row.mac)):
         if row.mac in grouped:
@@ -56,9 +56,8 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     yield from _wire(view, limits(None), explained)
 
 
-def _senders(view: WindowView, limits: Limits) -> list[DeviceWindow]:
-    least = limits.floor * limits.close_ratio
-    return [row for row, _ in view.senders("icmp", least)]
+def _senders(view: WindowView, limits: LimitsOf) -> list[DeviceWindow]:
+    return [row for row, _ in view.senders("icmp", limits.least)]
 
 
 def _echo(view: WindowView, row: DeviceWindow, limits: Limits) -> float:
@@ -73,6 +72,9 @@ def unasked(view: WindowView, row: DeviceWindow) -> float:
     echo = row.tx.get(_CLASS, 0)
     other = row.tx.get("icmp", 0) - echo - row.tx.get("igmp", 0)
     asked = row.rx.get(_CLASS, 0) + row.rx.get("udp", 0) + row.rx.get("tcp", 0)
+    # a request to everybody is nobody's in particular, and all may answer it
+    addressed = sum(one.rx.get(_CLASS, 0) for one in view.rows.values())
+    asked += max(0, view.traffic.counts.get(_CLASS, 0) - addressed)
     if view.traffic.sees_replies is False or other < _MAINLY * row.tx.get("packets", 0):
         return 0.0
     return max(0.0, float(other - asked))
@@ -152,7 +154,9 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     )
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
     taken = view.rate(victim.rx.get(_CLASS, 0)) if victim is not None else 0.0
-    if victim is not None and taken >= value / 2 and not view.forwards(victim.mac):
+    if victim is not None:
+        if taken < value / 2 or not view.invented(value, limits.floor):
+            return
         peer = Peer(
             mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=victim.rx.get(_CLASS, 0)
         )
@@ -162,7 +166,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             text=f"ICMP flood from {macs} MAC addresses{to_whom(peer)}",
             unit=_UNIT, victims=(peer,), spoofed=True,
         )  # fmt: skip
-    elif not view.rows or view.traffic.new_macs >= limits.floor:
+    elif not view.rows:
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"ICMP flood on {view.traffic.interface} that no single MAC address explains",

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from monitorpi_detector.view import WindowView
 
 _FIRST_S: Final = 10.0
-_FIRST_TIMES: Final = 3.0
-"""In an epoch's first seconds every MAC is new: so many times the floor is needed."""
+_FIRST_TIMES: Final = 20.0
+"""In an epoch's first seconds every MAC is new, so many times the floor is needed: a LAN of a
+thousand devices is not invented ones, and a flood goes on when these seconds are over."""
 
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find windows with too many MACs never seen before."""
     base = limits(None)
-    value = view.rate(view.traffic.new_macs)
+    # who answers our own probes was there all along
+    woken = sum(view.own_echo(row.mac) + view.own_arp(row.mac) for row in view.rows.values())
+    value = view.rate(max(0.0, view.traffic.new_macs - woken))
     if value < base.floor * base.close_ratio:
         return
     young = view.now_s - view.first_seen_s < _FIRST_S
@@ -34,6 +37,6 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
 
 
 RULE: Final = Rule(
-    name="mac-flood", title="MAC flood", unit="new MACs/s", defaults=Limits(floor=100.0),
+    name="mac-flood", title="MAC flood", unit="new MACs/s", defaults=Limits(floor=200.0),
     judge=judge,
 )  # fmt: skip

@@ -24,8 +24,7 @@ _PORTS_PER_HOST: Final = 5
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find senders whose SYNs go to many ports."""
-    base = limits(None)
-    for row, rate in view.senders("syn", base.floor * base.close_ratio):
+    for row, rate in view.senders("syn", limits.least):
         ports, hosts = row.spread.dst_ports, row.spread.dst_ips
         own = limits(row.mac)
         # a forwarder's ports are those of all its clients

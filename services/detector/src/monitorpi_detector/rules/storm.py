@@ -35,7 +35,7 @@ def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]
     """Find senders of a storm, and last what none of them explains."""
     base = limits(None)
     explained = 0.0
-    for row, _ in view.senders(storm.reads, base.floor * base.close_ratio):
+    for row, _ in view.senders(storm.reads, limits.least):
         own = limits(row.mac)
         count = storm.of_sender(view, row)
         explained += view.rate(count)

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from monitorpi_detector.view import WindowView
 
 _FLOORS: Final[dict[str, float]] = {
-    "multicast": 1000.0,  # a video stream to a group is a few hundred frames/s
-    "arp": 500.0,
-    "icmp": 500.0,
+    "multicast": 2000.0,  # a video stream to a group is a few hundred frames/s
+    "arp": 1000.0,
+    "icmp": 2000.0,
     "igmp": 500.0,
     "dhcp": 500.0,
     "dns": 500.0,  # a resolver for a busy LAN answers some 100/s
     "mdns": 200.0,
-    "rst": 1000.0,
-    "fin": 1000.0,
-    "syn_ack": 1000.0,
-    "fragment": 1000.0,
+    "rst": 2000.0,
+    "fin": 2000.0,
+    "syn_ack": 2000.0,
+    "fragment": 2000.0,
     "malformed": 100.0,
 }
 """Frames/s from one device, several times what its busiest benign use was seen to be."""
@@ -43,8 +43,7 @@ _FACTOR: Final = 10.0
 def _judge_of(name: str) -> Callable[[WindowView, LimitsOf], Iterator[Finding]]:
     def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         """Find senders of far more than usual."""
-        base = limits(None)
-        for row, rate in view.senders(name, base.floor * base.close_ratio):
+        for row, rate in view.senders(name, limits.least):
             own = view.own_arp(row.mac) if name == "arp" else 0.0
             if name in ("icmp", "icmp_echo"):
                 own = view.own_echo(row.mac)

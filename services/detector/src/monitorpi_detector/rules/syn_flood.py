@@ -63,7 +63,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         grouped |= members
         yield finding
     through: dict[str, float] = {}
-    for row, _ in view.senders(_CLASS, _least(limits(None))):
+    for row, _ in view.senders(_CLASS, limits.least / 2):
         if row.mac in grouped or view.forwards(row.mac):
             continue
         scan = is_scan(row, view.span_s, limits(row.mac).floor)
@@ -79,10 +79,6 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         explained += finding.value
         yield finding
     yield from _wire(view, limits(None), explained)
-
-
-def _least(limits: Limits) -> float:
-    return limits.floor * limits.close_ratio * 0.5
 
 
 def _concentrated(view: WindowView, row: DeviceWindow, limits: Limits) -> bool:
@@ -162,7 +158,7 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
 
 def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> Iterator[Finding]:
     """Senders that forward are judged by what their victims are left with."""
-    for row, _ in view.senders(_CLASS, _least(limits(None))):
+    for row, _ in view.senders(_CLASS, limits.least / 2):
         if not view.forwards(row.mac):
             continue
         # what a sender on this wire sends through the router was counted at the sender
@@ -170,7 +166,7 @@ def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> I
         victims: list[tuple[float, Peer, float | None]] = []
         for target in view.rows.values():
             asked = target.rx.get(_CLASS, 0)
-            if target.mac == row.mac or view.rate(asked) < _least(limits(row.mac)):
+            if target.mac == row.mac or view.rate(asked) < limits.least / 2:
                 continue
             share = _share(view, row, target, asked)
             opened = view.asked_of(target)
@@ -220,7 +216,7 @@ def _share(view: WindowView, router: DeviceWindow, target: DeviceWindow, asked: 
 def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
     """What no source explains: frames without MACs, or each from a MAC of its own."""
     counts = view.traffic.counts
-    if view.rate(counts.get(_CLASS, 0)) < _least(limits):
+    if view.rate(counts.get(_CLASS, 0)) < limits.floor * limits.close_ratio:
         return
     opened = handshakes(
         counts, counts, span_s=view.span_s, sees_replies=view.traffic.sees_replies, usual_other=0.0
@@ -232,7 +228,9 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     threshold = max(floor, limits.factor * (view.usual(None, "half_open") or 0.0))
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
     taken = view.asked_of(victim).open if victim is not None else 0.0
-    if victim is not None and view.rate(taken) >= value / 2:
+    if victim is not None:
+        if view.rate(taken) < value / 2 or not view.invented(value, limits.floor):
+            return
         peer = Peer(mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=int(taken))
         yield Finding(
             subject=f"victim-{mac_id(victim.mac)}", value=view.rate(taken), threshold=threshold,
@@ -240,12 +238,19 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             unit=_UNIT, victims=(peer,), spoofed=True,
             answered_ratio=view.asked_of(victim).answered_ratio,
         )  # fmt: skip
-    elif not view.rows or view.traffic.new_macs >= limits.floor:
+    elif not view.rows and not _is_refused(view):
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
             unit=_UNIT, answered_ratio=opened.answered_ratio,
         )  # fmt: skip
+
+
+def _is_refused(view: WindowView) -> bool:
+    """Tell whether most SYNs of a wire without MACs met closed ports: a scan, as it seems."""
+    counts = view.traffic.counts
+    syn = counts.get(_CLASS, 0)
+    return 2 * counts.get("rst", 0) >= syn and 10 * counts.get("syn_ack", 0) < syn
 
 
 RULE: Final = Rule(
