@@ -107,8 +107,9 @@ class Bench:
         responder.stdout.readline()
         measure = self._monitorpi if tool == "monitorpi" else self._fping
         measured = measure(count, PROBES.get(count, 5))
-        responder.terminate()
-        truth: Times = json.loads(responder.communicate(timeout=20)[0])
+        with responder:
+            responder.terminate()
+            truth: Times = json.loads(responder.communicate(timeout=20)[0])
         return figures(measured, truth)
 
     def _monitorpi(self, count: int, probes: int) -> Measured:
@@ -130,9 +131,9 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
         )
-        rss = _peak_rss_while_running(program)
-        text = program.stderr.read() if program.stderr else ""
-        program.wait()
+        with program:
+            rss = _peak_rss_while_running(program)
+            text = program.stderr.read() if program.stderr else ""
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Measured(read_fping(text), cpu, rss)
@@ -172,12 +173,12 @@ def measure() -> int:
     """Run the prober's engine and core for one round; order and result as JSON on the pipes."""
     # all the service loads, for its memory: the shell brings the MQTT client
     import monitorpi_common.shell  # noqa: F401, PLC0415 - see above
-    from monitorpi_common.messages import ProbeSource  # noqa: PLC0415 - only here
-    from monitorpi_prober.__main__ import ProberCore, ProberSettings, vendor_of  # noqa: PLC0415 - only here
+    import monitorpi_prober.__main__  # noqa: F401, PLC0415 - see above
     from monitorpi_prober.pinger import Pinger, one_round  # noqa: PLC0415 - only here
-    from monitorpi_prober.rounds import PlanTaken  # noqa: PLC0415 - only here
+    from monitorpi_prober.rounds import Echoes, ProberCore, RoundDone  # noqa: PLC0415 - only here
     from monitorpi_prober.schedule import Lane, Plan  # noqa: PLC0415 - only here
-    from monitorpi_prober.settings import TargetSettings  # noqa: PLC0415 - only here
+    from monitorpi_prober.settings import ProberSettings, TargetSettings  # noqa: PLC0415 - only here
+    from monitorpi_prober.vendors import vendor_of  # noqa: PLC0415 - only here
 
     order = json.load(sys.stdin)
     interval = period_s(order["count"]) * order["probes"]
@@ -193,11 +194,13 @@ def measure() -> int:
         for said in core.handle(item):
             getattr(said, "message").encode()  # noqa: B009 - a round takes nothing back
 
-    take(PlanTaken(datetime.now(UTC), Plan(), (ProbeSource(),)))  # a service is warm for months
+    # a service is warm for months: build what pydantic builds at the first message
+    lane = Lane(interval, order["probes"], aims, interval)
+    blank = tuple(Echoes(aim.key, (None,)) for aim in aims[:1])
+    now = datetime.now(UTC)
+    take(RoundDone(now, now, Plan(), lane, blank))
     before = time.process_time()
-    done = one_round(
-        Pinger(), Lane(interval, order["probes"], aims, interval), TIMEOUT_S, take
-    )
+    done = one_round(Pinger(), lane, TIMEOUT_S, take)
     cpu = time.process_time() - before
     address = {aim.key: aim.address for aim in aims}
     times = {address[echoes.key]: echoes.times_ms for echoes in done.echoes}

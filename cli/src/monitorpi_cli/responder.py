@@ -197,7 +197,7 @@ def answer(frame: bytes, source: bytes, sequence: int | None = None) -> bytes:
 def _checksum(data: bytes) -> int:
     """Return the ones' complement checksum of RFC 1071."""
     even = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(even) // 2}H", even))
+    total: int = sum(struct.unpack(f"!{len(even) // 2}H", even))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

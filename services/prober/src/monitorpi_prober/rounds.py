@@ -160,7 +160,7 @@ class ProberCore:
             settings.down_after, settings.up_after, settings.flap_changes, settings.flap_rounds
         )
         self._replicas = {self.instance}
-        self._replan()
+        self.replan()
 
     # --- the service's interface ------------------------------------------------------------
 
@@ -225,9 +225,9 @@ class ProberCore:
     def _change(self) -> None:
         self._changed = True
         if not self.live:
-            self._replan()
+            self.replan()
 
-    def _replan(self) -> None:
+    def replan(self) -> None:
         """Make the plan for our share of the targets and hand it to the pinger."""
         self._changed = False
         settings = self.settings
@@ -301,7 +301,7 @@ class ProberCore:
         self._clock_synced = tick.clock_synced
         self._since = self._since or tick.at
         if self._changed:
-            self._replan()
+            self.replan()
         if self._latched and tick.at - self._since >= UNCLAIMED:
             everybody = {aim.key for aim in self.targets.aims()}
             leader = owner("unclaimed", self._replicas) == self.instance

@@ -1,0 +1,411 @@
+"""The prober's core: targets, plans, states and what it publishes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitorpi_common.fake import drive, messages, received
+from monitorpi_common.messages import (
+    Device,
+    Probe,
+    ProbeNow,
+    ProbeSource,
+    Publication,
+    Target,
+    Tombstone,
+)
+from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Tick
+from monitorpi_common.topics import Topic
+from monitorpi_prober.reachability import Limits, Reachability
+from monitorpi_prober.rounds import Echoes, Found, PlanTaken, ProberCore, RoundDone
+from monitorpi_prober.schedule import Aim, Lane, Pace, Plan, make_plan
+from monitorpi_prober.settings import ProberSettings
+from monitorpi_prober.targets import Resolution, Sighting, owner, target_id
+
+T0 = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
+ADDRESS = "192.0.2.1"
+OTHER = "192.0.2.2"
+MAC = "b8:27:eb:00:00:07"
+
+
+class Prober:
+    """A core with what it ordered, and a clock of its own."""
+
+    def __init__(self, *addresses: str, instance: str = "main", **settings: Any) -> None:
+        targets = [{"address": address} for address in addresses]
+        self.plans: list[Plan] = []
+        self.extra: list[Lane | None] = []
+        self.at = T0
+        self.core = ProberCore(
+            ProberSettings(targets=settings.pop("targets", targets), **settings),
+            "epoch",
+            instance,
+            self.plans.append,
+            self.extra.append,
+            vendor_of={MAC: "Raspberry Pi"}.get,
+            live=False,
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """The plan the pinger goes by now."""
+        return self.plans[-1]
+
+    def round(self, *times: float | None, seconds: int = 10) -> list[Any]:
+        """Let every target answer alike for one round; returns what was said."""
+        self.at += timedelta(seconds=seconds)
+        said = []
+        for lane in self.plan.lanes:
+            echoes = tuple(Echoes(aim.key, times if aim.ip else ()) for aim in lane.aims)
+            done = RoundDone(self.at, self.at, self.plan, lane, echoes, (0.01, 0.02))
+            said += drive(self.core, [done])
+        return said
+
+    def state(self, *times: float | None) -> str:
+        """Let a round pass and return the first target's state in it."""
+        return (
+            next(m for m in messages(self.round(*times)) if isinstance(m, Probe)).targets[0].state
+        )
+
+
+def device(*ips: str, mac: str = MAC, **more: Any) -> Device:
+    """Build an announced device."""
+    return Device(mac=mac, ips=list(ips), first_seen=T0, last_seen=T0, present=True, **more)
+
+
+def latched(state: str, since: datetime = T0) -> Target:
+    """Build a target as it stands in the retained messages."""
+    probe = Prober(ADDRESS).round(1.0)
+    target = next(m for m in messages(probe) if isinstance(m, Target))
+    return target.model_copy(update={"state": state, "since": since})
+
+
+# --- states ---------------------------------------------------------------------------------
+
+
+def test_a_target_is_up_after_one_reply_and_down_after_three_lost_rounds() -> None:
+    """One reply makes it up; only the third lost round in a row makes it down."""
+    prober = Prober(ADDRESS)
+
+    states = [prober.state(1.0), *(prober.state(None) for _ in range(3)), prober.state(None, 2.0)]
+
+    assert states == ["up", "up", "up", "down", "up"]
+
+
+def test_a_target_that_comes_and_goes_flaps() -> None:
+    """Four changes within the window are one state, and it ends when the target keeps still."""
+    limits = Limits(down_after=1, flap_rounds=20)
+    one = Reachability()
+
+    for answered in (True, False, True, False, True):
+        one.follow(answered=answered, at=T0, limits=limits)
+    assert one.state == "flapping"
+
+    for _ in range(20):
+        one.follow(answered=True, at=T0, limits=limits)
+    assert one.state == "up"
+
+
+def test_a_restart_keeps_the_state_and_since_when() -> None:
+    """A target that was down before the restart stays down, since the same moment."""
+    before = T0 - timedelta(hours=5)
+    prober = Prober(ADDRESS)
+    drive(prober.core, [received(latched("down", before), "192-0-2-1", retained=True)])
+
+    said = messages(prober.round(None))
+
+    target = next(m for m in said if isinstance(m, Target))
+    assert (target.state, target.since) == ("down", before)
+
+
+def test_a_flapping_target_flaps_on_after_a_restart() -> None:
+    """One good round after a restart does not clear what took an hour to see."""
+    prober = Prober(ADDRESS)
+    drive(prober.core, [received(latched("flapping"), "192-0-2-1", retained=True)])
+
+    assert prober.state(1.0) == "flapping"
+
+
+@given(st.lists(st.booleans(), max_size=200))
+def test_the_state_changes_only_as_the_rules_say(answers: list[bool]) -> None:
+    """A target is never called down within fewer than three lost rounds."""
+    one, limits, silent = Reachability(), Limits(), 0
+    for answered in answers:
+        silent = 0 if answered else silent + 1
+        one.follow(answered=answered, at=T0, limits=limits)
+
+        assert one.state != "down" or silent >= 3
+        assert one.state != "up" or silent < 3
+
+
+# --- targets --------------------------------------------------------------------------------
+
+
+def test_sources_are_merged_by_address() -> None:
+    """A configured target takes MAC and vendor from what was seen; its name stays."""
+    prober = Prober(targets=[{"address": ADDRESS, "name": "printer"}])
+    drive(prober.core, [received(device(ADDRESS, OTHER), "b827eb000007")])
+
+    first, second = prober.plan.aims
+
+    assert (first.name, first.mac, first.vendor) == ("printer", MAC, "Raspberry Pi")
+    assert (second.name, second.address) == ("Raspberry Pi 00:00:07", OTHER)
+
+
+def test_a_duplicate_is_told_and_not_probed_twice() -> None:
+    """The same address twice, or a host name of it, is one target and a clear line."""
+    prober = Prober(ADDRESS, ADDRESS, "printer.test")
+    drive(prober.core, [Resolution("printer.test", ADDRESS)])
+
+    assert [aim.ip for aim in prober.plan.aims] == [ADDRESS, None, None]
+    assert "same target as 192.0.2.1" in str(prober.plan.aims[2].error)
+
+
+def test_a_host_name_that_does_not_resolve_is_a_state() -> None:
+    """It stands in the message with its reason, and costs the others nothing."""
+    prober = Prober("nowhere.test", ADDRESS)
+    drive(prober.core, [Resolution("nowhere.test", None, "does not resolve")])
+
+    rows = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe)).targets
+
+    assert (rows[0].sent, rows[0].state, rows[1].state) == (0, "unknown", "up")
+    assert prober.plan.rate == 1.0
+
+
+def test_ignored_devices_are_left_alone() -> None:
+    """Neither an ignored address nor an ignored MAC is probed; its retained state is taken back."""
+    prober = Prober(ADDRESS, ignore=[MAC, OTHER])
+
+    said = drive(
+        prober.core,
+        [
+            received(device("192.0.2.9"), "b827eb000007"),
+            received(
+                latched("up").model_copy(update={"address": OTHER}), "192-0-2-2", retained=True
+            ),
+        ],
+    )
+
+    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
+    assert said == [Tombstone("192-0-2-2", Target)]
+
+
+def test_pinned_devices_stay() -> None:
+    """A pinned device remains a target when capture forgets it; another one goes."""
+    prober = Prober(pin=[MAC])
+    drive(prober.core, [received(device(ADDRESS), "b827eb000007")])
+    drive(prober.core, [received(device(OTHER, mac="b8:27:eb:00:00:08"), "b827eb000008")])
+
+    gone = drive(
+        prober.core,
+        [Gone(Topic("lab", "capture", "device", id_)) for id_ in ("b827eb000007", "b827eb000008")],
+    )
+
+    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
+    assert gone == [Tombstone("192-0-2-2", Target)]
+
+
+def test_made_up_addresses_are_marked() -> None:
+    """A randomised MAC has no vendor, and the target says so."""
+    prober = Prober()
+    drive(prober.core, [Found((Sighting(ADDRESS, "02:11:22:33:44:55"),))])
+
+    target = next(m for m in messages(prober.round(1.0)) if isinstance(m, Target))
+
+    assert target.randomised
+    assert target.name == "private address 33:44:55"
+
+
+def test_the_number_of_targets_is_bounded() -> None:
+    """Beyond the limit the newest devices are probed, and the rest is counted."""
+    prober = Prober(max_targets=10)
+    drive(
+        prober.core,
+        [
+            received(device(f"198.18.0.{n}", mac=f"b8:27:eb:00:01:{n:02x}"), f"b827eb0001{n:02x}")
+            for n in range(1, 31)
+        ],
+    )
+
+    assert len(prober.plan.aims) == 10
+    assert prober.plan.aims[0].address == "198.18.0.30"
+    assert prober.core.detail()["omitted"] == 20
+
+
+# --- replicas -------------------------------------------------------------------------------
+
+
+@given(st.sets(st.sampled_from("abcdefgh"), min_size=2), st.lists(st.text(), max_size=50))
+def test_each_target_has_one_owner_and_only_those_of_a_lost_replica_move(
+    replicas: set[str], keys: list[str]
+) -> None:
+    """Rendezvous hashing: when a replica goes, targets of the others stay where they are."""
+    lost = min(replicas)
+
+    for key in keys:
+        before = owner(key, replicas)
+        after = owner(key, replicas - {lost})
+        assert before in (lost, after)
+
+
+def test_replicas_share_the_targets() -> None:
+    """Two live replicas probe each target exactly once; a lone one probes all."""
+    addresses = [f"198.18.1.{n}" for n in range(1, 101)]
+    both = [Prober(*addresses, instance=name) for name in ("one", "two")]
+    for prober in both:
+        for name in ("one", "two"):
+            drive(prober.core, [Presence(Topic("lab", "prober", "status", name), online=True)])
+
+    shares = [{aim.address for aim in prober.plan.aims} for prober in both]
+    drive(both[0].core, [Presence(Topic("lab", "prober", "status", "two"), online=False)])
+
+    assert shares[0] | shares[1] == set(addresses)
+    assert not shares[0] & shares[1]
+    assert 25 < len(shares[0]) < 75
+    assert len(both[0].plan.aims) == 100
+
+
+def test_a_take_over_keeps_the_state() -> None:
+    """A target that another replica called down is down here from the first round on."""
+    prober = Prober(ADDRESS, instance="one")
+    rival = next(n for n in "abcdefgh" if owner("192-0-2-1", {"one", n}) == n)
+    status = Topic("lab", "prober", "status", rival)
+    drive(prober.core, [Presence(status, online=True), received(latched("down"), "192-0-2-1")])
+
+    drive(prober.core, [Presence(status, online=False)])
+
+    assert prober.state(None) == "down"
+
+
+# --- pace -----------------------------------------------------------------------------------
+
+
+def aims(count: int, **more: Any) -> list[Aim]:
+    """Build that many targets."""
+    return [
+        Aim(f"198-18-0-{n}", "x", f"198.18.0.{n}", f"198.18.0.{n}", **more) for n in range(count)
+    ]
+
+
+@given(st.integers(1, 2000), st.integers(1, 100), st.floats(1, 600), st.floats(1, 5000))
+def test_the_cap_holds(count: int, probes: int, interval: float, cap: float) -> None:
+    """Whatever is asked for, the plan stays under the cap, and says when it gives less."""
+    plan = make_plan(aims(count), interval_s=interval, probes=probes, max_rate=cap, timeout_s=1)
+
+    assert plan.rate <= cap * 1.000001
+    assert plan.limited or plan.rate == pytest.approx(count * probes / interval)
+    assert all(1 <= lane.probes <= probes for lane in plan.lanes)
+
+
+def test_own_intervals_make_lanes() -> None:
+    """A target with an interval of its own does not wait for the others' round."""
+    plan = make_plan(
+        [*aims(3), *aims(1, interval_s=2.0)], interval_s=10, probes=10, max_rate=100, timeout_s=1
+    )
+
+    assert [(lane.interval_s, len(lane.aims)) for lane in plan.lanes] == [(2.0, 1), (10, 3)]
+    assert plan.rate == 8.0
+
+
+def test_what_was_missed_is_not_sent_in_one_burst() -> None:
+    """After a pause of the process the pace goes on from now."""
+    pace = Pace(next_at=0.0, gap_s=0.001)
+
+    pace.take(5.0)
+
+    assert pace.next_at == pytest.approx(5.001)
+
+
+# --- messages -------------------------------------------------------------------------------
+
+
+def test_our_own_requests_are_announced_before_the_first_round() -> None:
+    """Taking up a plan tells the source and the rate at once, and again only when it grows."""
+    prober = Prober(ADDRESS)
+    taken = PlanTaken(T0, prober.plan, (ProbeSource(mac=MAC, ip=OTHER, echo_per_s=1.0),))
+
+    first, second = drive(prober.core, [taken]), drive(prober.core, [taken])
+
+    [probe] = messages(first)
+    assert isinstance(probe, Probe)
+    assert (probe.source.mac, probe.source.echo_per_s, probe.targets) == (MAC, 1.0, [])
+    assert second == []
+
+
+def test_silent_neighbours_are_allowed_for() -> None:
+    """Each target that is not up may cost one ARP request per second."""
+    prober = Prober(ADDRESS, OTHER)
+    drive(prober.core, [PlanTaken(T0, prober.plan, (ProbeSource(mac=MAC),))])
+
+    silent = next(m for m in messages(prober.round(None)) if isinstance(m, Probe))
+    prober.round(1.0)
+    quiet = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
+
+    assert (silent.source.arp_per_s, quiet.source.arp_per_s) == (2, 0)
+
+
+def test_targets_are_told_on_change_and_once_a_minute() -> None:
+    """An unchanged target is published at most once in 60 s, a changed one at once."""
+    prober = Prober(ADDRESS)
+    told = [
+        sum(isinstance(m, Target) for m in messages(prober.round(t)))
+        for t in (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, None, None, None)
+    ]
+
+    assert told == [1, 0, 0, 0, 0, 0, 1, 0, 0, 1]
+
+
+def test_a_round_tells_total_loss_and_nulls() -> None:
+    """All lost is a loss of 1 with null times; the noise floor is the loopback's p95."""
+    prober = Prober(ADDRESS)
+
+    probe = next(m for m in messages(prober.round(None, None)) if isinstance(m, Probe))
+
+    [row] = probe.targets
+    assert (row.sent, row.received, row.loss_ratio, row.rtt_avg_ms, row.mos) == (
+        2,
+        0,
+        1.0,
+        None,
+        None,
+    )
+    assert probe.noise_floor_ms == 0.019  # of 0.01 and 0.02, interpolated and cut
+
+
+def test_probe_now() -> None:
+    """The command makes an extra round for one target, or all rounds anew; others are refused."""
+    prober = Prober(ADDRESS)
+
+    drive(prober.core, [Order("probe_now", ProbeNow(address=ADDRESS), "1")])
+    drive(prober.core, [Order("probe_now", ProbeNow(), "2")])
+
+    assert [lane and lane.aims[0].address for lane in prober.extra] == [ADDRESS, None]
+    with pytest.raises(CommandRefusedError, match="not a target"):
+        drive(prober.core, [Order("probe_now", ProbeNow(address="203.0.113.5"), "3")])
+
+
+def test_a_target_nobody_probes_any_more_is_taken_back() -> None:
+    """A quarter of an hour after the start, retained targets without a source are removed."""
+    prober = Prober(ADDRESS)
+    stale = received(
+        latched("down").model_copy(update={"address": OTHER}), "192-0-2-2", retained=True
+    )
+    late = T0 + timedelta(minutes=16)
+
+    said = drive(prober.core, [stale, Tick(T0, 0.0, clock_synced=True)])
+    assert said == []
+
+    said = drive(prober.core, [Tick(late, 960.0, clock_synced=True)])
+    assert said == [Tombstone("192-0-2-2", Target)]
+
+
+def test_ids() -> None:
+    """Addresses and host names become ids of the topics' alphabet."""
+    assert target_id("192.0.2.1") == "192-0-2-1"
+    assert target_id("Printer.Example") == "printer-example"
+    assert all(isinstance(one, Publication) for one in Prober(ADDRESS).round(1.0))

@@ -1,0 +1,268 @@
+"""The engine on real sockets, against a responder in a network namespace that knows the truth."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitorpi_cli.bench_prober import Bench, addresses, figures, rows
+from monitorpi_cli.namespace import LabError, Namespace
+from monitorpi_cli.responder import Behaviour, fate
+from monitorpi_common.log import Log
+from monitorpi_prober import interfaces, sweep
+from monitorpi_prober.discovery import Discovery, Refusal, sweepable
+from monitorpi_prober.pinger import Pinger, Tally, one_round
+from monitorpi_prober.schedule import Aim, Lane, Plan
+from monitorpi_prober.settings import ProberSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitorpi_prober.rounds import RoundDone
+
+pytestmark = pytest.mark.lab
+
+CALM = {"loss": 0, "duplicate": 0, "wrong_sequence": 0, "spread_ms": 0, "jitter_ms": 0}
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """Two namespaces with a cable between them."""
+    try:
+        one = Bench()
+    except LabError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    yield one
+    one.close()
+
+
+def lane(*ips: str, probes: int = 20, seconds: float = 1.0) -> Lane:
+    """Build a lane of some addresses."""
+    return Lane(seconds, probes, tuple(Aim(ip, ip, ip, ip) for ip in ips), seconds)
+
+
+def measure(
+    bench: Bench, *ips: str, probes: int = 20, seconds: float = 1.0, **behaviour: Any
+) -> tuple[RoundDone, dict[str, list[float | None]], Tally]:
+    """Let the responder behave in some way for one round; returns it, the truth and the tally."""
+    told = json.dumps(CALM | behaviour)
+    responder = bench.far.popen(
+        [sys.executable, "-m", "monitorpi_cli.responder", "far0", "--behaviour", told],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert responder.stdout is not None
+    responder.stdout.readline()
+    pinger = Pinger()
+    try:
+        done = bench.near.call(one_round, pinger, lane(*ips, probes=probes, seconds=seconds), 0.3)
+    finally:
+        responder.terminate()
+        text = responder.communicate(timeout=10)[0]
+    return done, json.loads(text), pinger.tally
+
+
+def answered(done: RoundDone) -> list[list[bool]]:
+    """Return which requests were answered, per target."""
+    return [[time is not None for time in echoes.times_ms] for echoes in done.echoes]
+
+
+def test_times_are_the_networks(bench: Bench) -> None:
+    """A round trip is what the responder really held it, to 0.1 ms, with the machine's load."""
+    ips = addresses(50)
+
+    done, truth, _ = measure(bench, *ips, probes=10, jitter_ms=5.0)
+
+    errors = sorted(
+        abs(time - held)
+        for echoes in done.echoes
+        for time, held in zip(echoes.times_ms, truth[echoes.key], strict=True)
+        if time is not None and held is not None
+    )
+    assert len(errors) == 500
+    assert errors[len(errors) * 95 // 100] < 0.1
+
+
+def test_loss_duplicates_and_wrong_sequence_numbers(bench: Bench) -> None:
+    """Exactly the requests that were answered count, however often and wrongly besides."""
+    ips = addresses(20)
+    behaviour = {"loss": 0.3, "duplicate": 0.5, "wrong_sequence": 0.5, "jitter_ms": 30.0}
+
+    done, truth, tally = measure(bench, *ips, **behaviour)
+
+    program = Behaviour(**(CALM | behaviour))
+    expected = [[not fate(program, ip, n).lost for n in range(20)] for ip in ips]
+    assert answered(done) == expected
+    assert [[held is not None for held in truth[ip]] for ip in ips] == expected
+    assert tally.duplicate > 50
+    assert tally.foreign > 50
+
+
+def test_late_replies_do_not_count(bench: Bench) -> None:
+    """What comes after the time limit is lost, and known as late."""
+    done, _, tally = measure(bench, *addresses(10), late=0.5, late_ms=400.0)
+
+    program = Behaviour(**(CALM | {"late": 0.5}))
+    expected = [[not fate(program, ip, n).late for n in range(20)] for ip in addresses(10)]
+    assert answered(done) == expected
+    assert tally.late > 20
+
+
+def test_who_answers_for_another_is_noticed(bench: Bench) -> None:
+    """A reply from an address that was not asked is no reply, and the target says whose it was."""
+    done, _, tally = measure(bench, "198.18.3.1", probes=5, impostor=1.0)
+
+    assert answered(done) == [[False] * 5]
+    assert done.echoes[0].error == "answered by 198.18.3.2"
+    assert tally.impostor == 5
+
+
+def test_requests_are_evenly_spaced(bench: Bench) -> None:
+    """A round's requests are spread over it, never sent at once."""
+    started = time.monotonic()
+    done, _, _ = measure(bench, *addresses(20), probes=5, seconds=2.0)
+
+    assert time.monotonic() - started >= 1.9
+    assert (done.end - done.start).total_seconds() >= 1.9
+
+
+def test_trouble_with_one_delays_no_other(bench: Bench) -> None:
+    """No route, a silent neighbour and a missing address each have a clear state."""
+    ips = ("198.18.0.1", "203.0.113.9", "198.19.0.77", "2001:db8::1")
+
+    done, _, _ = measure(bench, *ips, probes=10)
+
+    errors = [echoes.error for echoes in done.echoes]
+    assert answered(done)[0] == [True] * 10
+    assert not any(map(any, answered(done)[1:]))
+    assert errors[0] is None
+    assert errors[1] == "network is unreachable"
+    assert errors[3] in ("network is unreachable", "cannot assign requested address")
+
+
+def test_unprivileged_sockets_and_ipv6(bench: Bench) -> None:
+    """Where the system allows everybody to ping, no raw socket is used; IPv6 works alike."""
+    bench.near.run(["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"])
+    bench.near.run(["ip", "-6", "address", "add", "fd00::1/128", "dev", "lo"])
+    try:
+        done, _, tally = measure(bench, "198.18.0.1", "fd00::1", "127.0.0.1", probes=5)
+    finally:
+        bench.near.run(["sysctl", "-qw", "net.ipv4.ping_group_range=1 0"])
+
+    assert answered(done) == [[True] * 5] * 3
+    assert tally.foreign == 0
+
+
+def test_raw_sockets_and_ipv6(bench: Bench) -> None:
+    """With raw sockets IPv6 targets are probed like the others."""
+    done, _, _ = measure(bench, "198.18.0.1", "::1", probes=5)
+
+    assert answered(done) == [[True] * 5] * 2
+
+
+def test_source_is_announced(bench: Bench) -> None:
+    """The MAC and the address that requests leave from are found by the routing table."""
+    plan = Plan((lane(*addresses(20), probes=10, seconds=10.0),))
+    mac = bench.near.call(lambda: Path("/sys/class/net/eth0/address").read_text()).strip()
+
+    [source] = bench.near.call(interfaces.sources, plan, None)
+
+    assert (source.mac, source.ip, source.echo_per_s) == (mac, "198.19.0.2", 20.0)
+
+
+def test_source_interface(bench: Bench) -> None:
+    """Sending from a named interface works; an unknown one is refused with the known ones."""
+    done = bench.near.call(one_round, Pinger("lo"), lane("127.0.0.1", probes=3), 0.3)
+    assert answered(done) == [[True] * 3]
+
+    with pytest.raises(Exception, match=r"there is no interface 'wlan9'.*eth0"):
+        bench.near.call(one_round, Pinger("wlan9"), lane("127.0.0.1"), 0.3)
+
+
+def test_bench_rows(bench: Bench) -> None:
+    """The bench gives the rows it promises, and the loss it measures is the programmed one."""
+    del bench
+    [row, *_] = rows([10], 1)
+
+    assert set(row) == {
+        "tool",
+        "targets",
+        "rtt_error_p50_ms",
+        "rtt_error_p95_ms",
+        "loss_error_ratio",
+        "cpu_s_per_1000",
+        "rss_bytes",
+    }
+    assert row["loss_error_ratio"] == 0
+    assert row["rss_bytes"] < 80_000_000
+    assert callable(figures)
+
+
+# --- discovery ------------------------------------------------------------------------------
+
+
+def test_a_sweep_finds_neighbours() -> None:
+    """Hosts that answer ARP are found with their MAC, nothing else is."""
+    try:
+        one, two = Namespace("sweeper"), Namespace("neighbour")
+    except LabError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    try:
+        holder = two.popen(["sleep", "infinity"])
+        one.run(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far0"])
+        one.run(["ip", "link", "set", "far0", "netns", str(holder.pid)])
+        for space, name, ips in (
+            (one, "eth0", ["198.18.9.1/28"]),
+            (two, "far0", ["198.18.9.5/28", "198.18.9.6/28"]),
+        ):
+            for ip in ips:
+                space.run(["ip", "address", "add", ip, "dev", name])
+            space.run(["ip", "link", "set", name, "up"])
+        mac = two.call(lambda: Path("/sys/class/net/far0/address").read_text()).strip()
+        settings = ProberSettings(discover=True, discover_rate=100)
+        discovery = Discovery(settings, Log("prober"))
+        near = [i for i in one.call(lambda: list(interfaces.attached())) if i.name == "eth0"]
+
+        found = one.call(discovery._sweep, near[0])
+
+        assert {(s.address, s.mac) for s in found} == {("198.18.9.5", mac), ("198.18.9.6", mac)}
+    finally:
+        one.close()
+        two.close()
+
+
+def test_what_is_swept() -> None:
+    """Mirror ports, interfaces without an address and large subnets are not swept."""
+
+    def interface(name: str, ip: str | None, prefix: int = 24) -> interfaces.Interface:
+        return interfaces.Interface(
+            name, "02:00:00:00:00:01", ip, prefix if ip else None, True, False, True
+        )
+
+    near = [
+        interface("eth0", None),
+        interface("eth1", "198.18.1.1"),
+        interface("eth2", "198.18.2.1"),
+        interface("eth3", "10.0.0.1", 8),
+    ]
+    chosen = list(sweepable(near, ProberSettings(listen_only=["eth2"])))
+
+    assert [i.name for i in chosen if isinstance(i, interfaces.Interface)] == ["eth1"]
+    [refused] = [i for i in chosen if isinstance(i, Refusal)]
+    assert refused.interface == "eth3"
+    assert "raise prober.discover_max_addresses (1024)" in refused.reason
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\0" * 14, b"\xff" * 60, b"\0" * 12 + b"\x08\x06" + b"\xff" * 28]
+)
+def test_foreign_frames_are_no_answers(frame: bytes) -> None:
+    """A sweep reads nothing into frames that are no ARP replies."""
+    assert sweep.reply(frame, ipaddress.IPv4Network("198.18.0.0/24")) is None
