@@ -1,0 +1,211 @@
+"""A capture file as a source: windows in the file's own time.
+
+Theory of operation. Windows stand on whole seconds of the frames' timestamps. A window is emitted
+when a frame of a later second comes. Behind the last frame before a gap follow up to
+:data:`EMPTY_AFTER` empty windows, so that whoever counts "2 of 3 windows" sees the end of a burst;
+the rest of a gap is skipped, however long it is. A frame up to a second older than the current
+window counts in it (several capture threads write slightly out of order); an older one means that
+another capture was appended: a window there, which the core takes for a step of the clock. The
+last window ends with the last frame and says how long it was.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.capfile import (
+    LINK_ETHERNET,
+    LINK_IPV4,
+    LINK_IPV6,
+    LINK_LOOP,
+    LINK_NULL,
+    LINK_RAW,
+    LINK_SLL,
+    LINK_SLL2,
+    CaptureFile,
+    CaptureFileError,
+    Frame,
+)
+from monitorpi_capture.classify import ETHERNET_HEADER, classify, classify_packet
+from monitorpi_capture.tally import Tally
+from monitorpi_capture.window import CLASS_BIT, Instant, WindowCounts
+from monitorpi_common.service import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from monitorpi_common.log import Log
+
+ENGINE: Final = "file"
+EMPTY_AFTER: Final = 3
+"""Empty windows before a gap is skipped: as many as an m-of-n rule looks at (2 of 3)."""
+_REORDER_S: Final = 1.0
+_SHORTEST_S: Final = 0.001
+"""Length of a window that holds a single instant; times are told in milliseconds."""
+
+UNKNOWN_MAC: Final = b"\x01\x00\x00\x00\x00\x00"
+"""Stands for a destination the link layer does not tell (Linux cooked): a group, so without row."""
+_BROADCAST_MAC: Final = b"\xff" * 6
+_ARPHRD_ETHERNET: Final = 1
+_FAMILY_IPV4: Final = 2
+_FAMILIES_IPV6: Final = frozenset({10, 24, 28, 30})
+"""AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, Darwin (registry of link types, LINKTYPE_NULL)."""
+_TYPE_IPV4: Final = 0x0800
+_TYPE_IPV6: Final = 0x86DD
+_SLL_HEADER: Final = 16
+_SLL2_HEADER: Final = 20
+_COOKED_BROADCAST: Final = 1
+_COOKED_MULTICAST: Final = 2
+
+
+class FileSource:
+    """Reads one capture stream and emits :class:`WindowCounts`, whole seconds each."""
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        interface: str,
+        log: Log,
+        *,
+        max_rows: int,
+        examine: Callable[[bytes, int, float, Callable[[object], None]], None] | None = None,
+    ) -> None:
+        """Open the stream.
+
+        Raises:
+            ResourceError: it is no capture file that can be read.
+
+        """
+        try:
+            self._file = CaptureFile(stream, name)
+        except CaptureFileError as error:
+            raise ResourceError(str(error)) from None
+        self._interface = interface
+        self._log = log
+        self._tally = Tally(interface, ENGINE, max_rows)
+        self._examine = examine
+        self._stopped = False
+        self._start: float | None = None
+        self._latest = 0.0
+
+    def stop(self) -> None:
+        """End at the next frame."""
+        self._stopped = True
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Read to the end."""
+        stop = -math.inf
+        tally = self._tally
+        add = tally.add
+        examine = self._examine
+        for frame in self._file:
+            at_s, link, data, wire_length = frame
+            if at_s is None:
+                at_s = self._latest
+            if not self._latest - _REORDER_S <= at_s < stop:
+                stop = self._move(at_s, emit)
+                if self._stopped:
+                    break
+            self._latest = max(self._latest, at_s)
+            if link == LINK_ETHERNET and len(data) >= ETHERNET_HEADER:
+                classified = classify(data, wire_length)
+                add(data, classified, wire_length)
+                if examine is not None:
+                    examine(data, classified[0], at_s, emit)
+            else:
+                _count_other(tally, frame)
+        if self._start is not None:
+            self._emit(self._latest, emit)
+        for note in self._file.notes:
+            self._log.warning("capture file", what=note)
+        if self._file.skipped:
+            self._log.warning(
+                "frames of unknown link types were skipped", frames=self._file.skipped
+            )
+
+    def _move(self, at_s: float, emit: Callable[[object], None]) -> float:
+        """Close the current window, begin the one of this time and return where that ends."""
+        start = self._start
+        if start is not None:
+            self._emit(start + 1.0, emit)
+            ahead = math.floor(at_s) - start - 1
+            for _ in range(int(min(ahead, EMPTY_AFTER))):
+                start += 1.0
+                self._start = start
+                self._emit(start + 1.0, emit)
+        self._start = float(math.floor(at_s))
+        self._latest = at_s
+        return self._start + 1.0
+
+    def _emit(self, end_s: float, emit: Callable[[object], None]) -> None:
+        start = self._start or 0.0
+        length = max(end_s - start, _SHORTEST_S)
+        window: WindowCounts = self._tally.cut(
+            Instant(start, None), Instant(start + length, None), length
+        )
+        emit(window)
+
+
+def _count_other(tally: Tally, frame: Frame) -> None:
+    """Count a frame that has no whole Ethernet header."""
+    _, link, data, wire_length = frame
+    match link:
+        case _ if link == LINK_ETHERNET:
+            tally.add_unlinked(classify(data, wire_length)[0], wire_length)
+        case _ if link in (LINK_RAW, LINK_IPV4, LINK_IPV6):
+            tally.add_unlinked(_raw(data, wire_length, 0), wire_length)
+        case _ if link in (LINK_NULL, LINK_LOOP):
+            tally.add_unlinked(_loopback(data, wire_length), wire_length)
+        case _ if link == LINK_SLL:
+            _count_cooked(tally, data, wire_length, _SLL_HEADER)
+        case _ if link == LINK_SLL2:
+            _count_cooked(tally, data, wire_length, _SLL2_HEADER)
+
+
+def _raw(data: bytes, wire_length: int, offset: int) -> int:
+    """Return the classes of a bare IP packet."""
+    if len(data) <= offset:
+        return 0 if wire_length > offset else CLASS_BIT["malformed"]
+    ether_type = {4: _TYPE_IPV4, 6: _TYPE_IPV6}.get(data[offset] >> 4)
+    if ether_type is None:
+        return CLASS_BIT["malformed"]
+    return classify_packet(data, wire_length, ether_type, offset)[0]
+
+
+def _loopback(data: bytes, wire_length: int) -> int:
+    """Return the classes of a BSD loopback frame: four bytes of address family before the packet."""
+    if len(data) < 4:
+        return CLASS_BIT["malformed"] if wire_length < 4 else 0
+    family = max(data[0], data[3])  # either byte order: the value is small
+    if family != _FAMILY_IPV4 and family not in _FAMILIES_IPV6:
+        return 0
+    return _raw(data, wire_length, 4)
+
+
+def _count_cooked(tally: Tally, data: bytes, wire_length: int, header: int) -> None:
+    """Count a Linux cooked frame: it names the sender but not the destination."""
+    if len(data) < header:
+        tally.add_unlinked(CLASS_BIT["malformed"] if wire_length < header else 0, wire_length)
+        return
+    if header == _SLL_HEADER:
+        kind, hardware, size = data[1], data[2] << 8 | data[3], data[4] << 8 | data[5]
+        source, ether_type = data[6:12], data[14] << 8 | data[15]
+    else:
+        kind, hardware, size = data[10], data[8] << 8 | data[9], data[11]
+        source, ether_type = data[12:18], data[0] << 8 | data[1]
+    mask = {
+        _COOKED_BROADCAST: CLASS_BIT["broadcast"],
+        _COOKED_MULTICAST: CLASS_BIT["multicast"],
+    }.get(kind, 0)
+    if hardware != _ARPHRD_ETHERNET or size != len(source):
+        classified = classify_packet(data, wire_length, ether_type, header, mask)
+        tally.add_unlinked(classified[0], wire_length)
+        return
+    target = _BROADCAST_MAC if kind == _COOKED_BROADCAST else UNKNOWN_MAC
+    framed = target + source + data[header - 2 :]  # the type's place matters not: offsets do
+    shift = ETHERNET_HEADER - header
+    classified = classify_packet(framed, wire_length + shift, ether_type, ETHERNET_HEADER, mask)
+    tally.add(framed, classified, wire_length)

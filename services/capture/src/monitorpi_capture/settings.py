@@ -1,0 +1,37 @@
+"""The table ``[capture]`` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from monitorpi_common.messages import Mac
+from monitorpi_common.settings import Section
+
+InterfaceName = Annotated[str, Field(pattern=r"^[^\s/]{1,15}$")]
+"""What Linux takes as the name of a network device (IFNAMSIZ)."""
+
+
+class CaptureSettings(Section):
+    """What is captured, and how much of it is told."""
+
+    interfaces: Annotated[tuple[InterfaceName, ...], Field(max_length=64)] = ()
+    """Network interfaces to count on; empty: the wired one that is up (health says which)."""
+    engine: Literal["auto", "ebpf", "socket"] = "auto"
+    """How frames are counted: `auto` takes the best that works here."""
+    max_macs: Annotated[int, Field(ge=16, le=65536)] = 4096
+    """MAC addresses counted apart per interface and window; the frames of the rest are summed."""
+    listed_devices: Annotated[int, Field(ge=1, le=4096)] = 256
+    """MAC addresses listed in a traffic message; the rest is summed in `omitted`."""
+    reporting_level: Annotated[float, Field(gt=0, le=1e6)] = 10.0
+    """A MAC that sends more of one of syn, icmp_echo, arp, dhcp, igmp or broadcast is listed
+    before the merely busy ones. Unit: frames/s."""
+    max_devices: Annotated[int, Field(ge=1, le=4096)] = 4096
+    """Devices in the inventory; beyond, the newest of those without a known address leave first."""
+    absent_after_s: Annotated[float, Field(ge=10, le=86400)] = 300.0
+    """A device that sent nothing for so long is absent."""
+    pinned_macs: Annotated[tuple[Mac, ...], Field(max_length=1024)] = ()
+    """Devices that never leave the inventory and always keep counters of their own."""
+    inventory_frames_per_s: Annotated[int, Field(ge=1, le=10000)] = 200
+    """ARP, DHCP, NDP and mDNS frames dissected per second; more are dropped and counted."""

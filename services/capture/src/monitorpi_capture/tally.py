@@ -1,0 +1,208 @@
+"""Counts classified frames into one window's rows. Pure; the engines without a kernel use it.
+
+Theory of operation. A frame costs one look-up: (both MACs, class mask) -> [frames, bytes]. Those
+few pairs are folded into rows when the window is cut, or earlier when strangers make too many.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.classify import FLOOD, SYN, Classified, flood_ends
+from monitorpi_capture.sketch import Distinct, Vote
+from monitorpi_capture.window import (
+    BYTES,
+    CLASS_BIT,
+    FIRST_CLASS,
+    MAX_ROWS,
+    PACKETS,
+    WIDTH,
+    Instant,
+    MacCounts,
+    SpreadCounts,
+    WindowCounts,
+)
+from monitorpi_common.messages import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_MAX_PAIRS: Final = 16_384
+"""Pairs waiting to be folded; about 4 MB."""
+_GROUP: Final = 0x01
+_HEAD: Final = 12
+_ECHO: Final = CLASS_BIT["icmp_echo"]
+
+
+@lru_cache(maxsize=4096)
+def columns_of(mask: int) -> tuple[int, ...]:
+    """Return the columns a frame with this class mask counts in, beside packets and bytes."""
+    return tuple(FIRST_CLASS + bit for bit in range(len(CLASSES)) if mask >> bit & 1)
+
+
+def _count(row: list[int], mask: int, frames: int, size: int) -> None:
+    row[PACKETS] += frames
+    row[BYTES] += size
+    for column in columns_of(mask):
+        row[column] += frames
+
+
+class _Flood:
+    """What one MAC's SYNs and echo requests were aimed at."""
+
+    __slots__ = ("dst_ips", "dst_ports", "echo", "src_ips", "syn")
+
+    def __init__(self) -> None:
+        self.src_ips = Distinct()
+        self.dst_ips = Distinct()
+        self.dst_ports = Distinct()
+        self.syn = Vote()
+        self.echo = Vote()
+
+
+class Tally:
+    """One interface's counts since the last cut."""
+
+    def __init__(self, interface: str, engine: str, max_rows: int = MAX_ROWS) -> None:
+        self._interface = interface
+        self._engine = engine
+        self._max_rows = max_rows
+        self._seeds: frozenset[bytes] = frozenset()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._pairs: dict[tuple[bytes, int], list[int]] = {}
+        self._unlinked: dict[int, list[int]] = {}
+        self._tx: dict[bytes, list[int]] = {}
+        self._rx: dict[bytes, list[int]] = {}
+        self._strangers: set[bytes] = set()
+        self._floods: dict[bytes, _Flood] = {}
+        self._wire = [0] * WIDTH
+        self._overflow_tx = [0] * WIDTH
+        self._overflow_rx = [0] * WIDTH
+        self._overflown = Distinct()
+        self.merged = 0
+
+    @property
+    def empty(self) -> bool:
+        """No frame was counted since the last cut."""
+        return not (self._pairs or self._unlinked or self._wire[PACKETS])
+
+    def seed(self, macs: Iterable[bytes]) -> None:
+        """Keep room for these MACs; takes effect at once, best first, at most all rows."""
+        self._seeds = frozenset(list(macs)[: self._max_rows])
+
+    def add(self, data: bytes, classified: Classified, size: int, frames: int = 1) -> None:
+        """Count a frame that has an Ethernet header at hand.
+
+        Args:
+            data: the frame, at least 14 bytes.
+            classified: what :func:`classify` said of it.
+            size: bytes on the wire, of all ``frames`` together.
+            frames: how many it was on the wire.
+
+        """
+        mask = classified[0]
+        key = (data[:_HEAD], mask)
+        pair = self._pairs.get(key)
+        if pair is None:
+            if len(self._pairs) >= _MAX_PAIRS:
+                self._fold()
+            self._pairs[key] = [frames, size]
+        else:
+            pair[0] += frames
+            pair[1] += size
+        if mask & FLOOD:
+            self._aim(data, classified)
+
+    def add_unlinked(self, mask: int, size: int, frames: int = 1) -> None:
+        """Count a frame that has no MAC addresses: for the wire only."""
+        count = self._unlinked.setdefault(mask, [0, 0])
+        count[0] += frames
+        count[1] += size
+
+    def _aim(self, data: bytes, classified: Classified) -> None:
+        source = data[6:12]
+        flood = self._floods.get(source)
+        if flood is None:
+            if len(self._floods) >= self._max_rows and source not in self._seeds:
+                return
+            flood = self._floods[source] = _Flood()
+        src_ip, dst_ip, port = flood_ends(data, classified)
+        flood.src_ips.add(src_ip)
+        flood.dst_ips.add(dst_ip)
+        if classified[0] & SYN:
+            flood.dst_ports.add(port.to_bytes(2, "big"))
+            flood.syn.add(data[:6], dst_ip, port)
+        else:
+            flood.echo.add(data[:6], dst_ip, port)
+
+    def _fold(self) -> None:
+        """Turn the pairs into rows."""
+        wire = self._wire
+        for (head, mask), (frames, size) in self._pairs.items():
+            _count(wire, mask, frames, size)
+            source = head[6:]
+            row = self._row(self._tx, source)
+            if row is None:
+                self._overflown.add(source)
+                row = self._overflow_tx
+            _count(row, mask, frames, size)
+            if not head[0] & _GROUP:
+                _count(self._row(self._rx, head[:6]) or self._overflow_rx, mask, frames, size)
+        for mask, (frames, size) in self._unlinked.items():
+            _count(wire, mask, frames, size)
+        self._pairs.clear()
+        self._unlinked.clear()
+
+    def _row(self, side: dict[bytes, list[int]], mac: bytes) -> list[int] | None:
+        """Return the counts of a MAC on one side, None where there is no room for it."""
+        row = side.get(mac)
+        if row is None:
+            if mac not in self._seeds and mac not in self._strangers:
+                if len(self._strangers) >= self._max_rows - len(self._seeds):
+                    return None
+                self._strangers.add(mac)
+            row = side[mac] = [0] * WIDTH
+        return row
+
+    def cut(
+        self,
+        start: Instant,
+        end: Instant,
+        length_s: float,
+        losses: Mapping[str, int] | None = None,
+    ) -> WindowCounts:
+        """End the window and return it; counting begins anew."""
+        self._fold()
+        rows = [self._counts(mac) for mac in (self._tx | self._rx)]
+        window = WindowCounts(
+            interface=self._interface,
+            engine=self._engine,
+            start=start,
+            end=end,
+            length_s=length_s,
+            wire=self._wire,
+            rows=rows,
+            overflow_tx=self._overflow_tx,
+            overflow_rx=self._overflow_rx,
+            source_macs=len(self._tx) + self._overflown.count(),
+            losses=losses or {},
+            merged=self.merged,
+        )
+        self._clear()
+        return window
+
+    def _counts(self, mac: bytes) -> MacCounts:
+        flood = self._floods.get(mac)
+        return MacCounts(
+            mac,
+            self._tx.get(mac, ()),
+            self._rx.get(mac, ()),
+            SpreadCounts(flood.src_ips.count(), flood.dst_ips.count(), flood.dst_ports.count())
+            if flood
+            else None,
+            flood.syn.winner(with_port=True) if flood else None,
+            flood.echo.winner(with_port=False) if flood else None,
+        )
