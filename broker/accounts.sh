@@ -8,6 +8,7 @@ set -eu
 source=/source             # the access file and configuration of this repository
 broker=/broker             # what Mosquitto reads
 secrets=/secrets           # what the services read
+state=/state               # what the services keep
 
 # The user ids of compose.yaml; services that need raw sockets run as root without its powers.
 uid_of() {
@@ -29,6 +30,7 @@ sed -n 's/^user //p' "$source/acl" | while read -r user; do
     fi
     printf '%s:%s\n' "$user" "$(cat "$folder/broker__password")" >>"$broker/passwords.new"
     chown -R "$(uid_of "$user")" "$folder"
+    [ ! -d "$state/$user" ] || chown "$(uid_of "$user")" "$state/$user"
 done
 chmod 755 "$secrets"
 
@@ -36,5 +38,5 @@ mosquitto_passwd -U "$broker/passwords.new"
 mv "$broker/passwords.new" "$broker/passwords"
 cp "$source/acl" "$source/mosquitto.conf" "$broker/"
 chmod 600 "$broker"/*
-chown -R mosquitto "$broker"
+chown -R mosquitto:mosquitto "$broker"
 echo "accounts are ready"

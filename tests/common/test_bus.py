@@ -232,6 +232,27 @@ def test_a_killed_broker_learns_all_state_anew(
     assert service.poll() is None
 
 
+def test_state_of_an_earlier_process_outlives_the_broker(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
+) -> None:
+    """A restarted service publishes again what its predecessor left, when the broker forgets it."""
+    seen = subscribe(broker.port)
+    first = echo(MONITORPI_DETECTOR__STATES="5")
+    topics = {f"monitorpi/v1/lab/detector/alert/state-{n}" for n in range(5)}
+    wait_for(lambda: topics <= {topic for topic, _, _ in seen.poll()})
+    first.kill()
+    first.wait()
+    echo()
+    online(seen, 2)
+    time.sleep(1)  # real time for the retained messages to be read
+
+    broker.kill()
+    broker.start()
+    after = subscribe(broker.port)
+
+    wait_for(lambda: topics <= {topic for topic, _, _ in after.poll()}, 30, "the states again")
+
+
 def test_a_frozen_broker_is_noticed_and_left(
     broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
 ) -> None:

@@ -280,7 +280,7 @@ def _types(kind: type[BaseModel]) -> dict[str, str]:
     return {name: _words(part) for name, part in schema.get("properties", {}).items()}
 
 
-def _words(part: dict[str, Any]) -> str:  # noqa: PLR0911 - one line per kind of schema
+def _words(part: dict[str, Any]) -> str:
     """Put one JSON Schema into words: ``array of Peer``, ``integer or null``."""
     match part:
         case {"$ref": str(ref)}:

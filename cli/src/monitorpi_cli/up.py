@@ -226,7 +226,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
     return StackPlan(
         site=common.site,
-        state_dir=_state_dir(common),
+        state_dir=state_dir(common),
         services=_services(options.config),
         port=port,
         own_broker=own,
@@ -236,7 +236,8 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     )
 
 
-def _state_dir(common: CommonSettings) -> Path:
+def state_dir(common: CommonSettings) -> Path:
+    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
     if "state_dir" in common.model_fields_set or os.geteuid() == 0:
         return common.state_dir
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -270,8 +271,9 @@ async def _run(plan: StackPlan) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     stack = Stack(plan, _say_event)
-    print(_greeting(stack), flush=True)
     stack.start()
+    await _until_the_broker_answers(plan, stopped)
+    print(_greeting(stack), flush=True)
     alerts = Listener(
         plan.port, "viewer", stack.passwords["viewer"], [pattern(plan.site, "detector", "alert")]
     )
@@ -285,6 +287,20 @@ async def _run(plan: StackPlan) -> int:
     await stack.stop()
     print("monitorpi: stopped", flush=True)
     return 0
+
+
+async def _until_the_broker_answers(plan: StackPlan, stopped: asyncio.Event) -> None:
+    """Wait for the broker's port, for a while: what we print should work when it is read."""
+    for _ in range(100):
+        if stopped.is_set():
+            return
+        try:
+            _, writer = await asyncio.open_connection(plan.broker_host, plan.port)
+        except OSError:
+            await asyncio.sleep(_POLL_S)
+        else:
+            writer.close()
+            return
 
 
 def _greeting(stack: Stack) -> str:

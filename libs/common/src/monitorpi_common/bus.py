@@ -72,6 +72,8 @@ class Raw:
     topic: str
     payload: bytes
     retained: bool = False
+    expiry_s: int | None = None
+    """Seconds after which the broker would have forgotten it; None: never, or not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,10 @@ class Bus(Protocol):
         """Send, or keep until it can be sent. An empty payload takes a retained message back."""
         ...
 
+    def adopt(self, raw: Raw, delivery: Delivery) -> None:
+        """Take a retained message of an earlier process of our name as our own state."""
+        ...
+
     def flush(self) -> None:
         """Nothing more waits to be handled: let out what is buffered."""
         ...
@@ -188,6 +194,7 @@ class MqttBus:
         """Prepare a connection; ``status`` None: one that only listens, without a last will."""
         self.counters = Counters()
         self.connected = False
+        self._connections = 0
         self._log = log
         self._clock = clock
         self._status = str(status) if status is not None else None
@@ -261,7 +268,9 @@ class MqttBus:
     def _on_message(self, _client: mqtt.Client, _data: Any, message: MQTTMessage) -> None:
         if self._inbox is None:
             return
-        if not self._inbox.offer(Raw(message.topic, bytes(message.payload), message.retain)):
+        expiry = getattr(message.properties, "MessageExpiryInterval", None)
+        raw = Raw(message.topic, bytes(message.payload), message.retain, expiry)
+        if not self._inbox.offer(raw):
             self.counters.dropped += 1
 
     def _on_publish(
@@ -342,6 +351,7 @@ class MqttBus:
 
     def _connected(self, item: Connected) -> None:
         self.connected = True
+        self._connections += 1
         self._max_packet = item.max_packet_bytes
         if self._subscriptions:
             self._client.subscribe(self._subscriptions)
@@ -393,6 +403,18 @@ class MqttBus:
                 self._stream.popleft()
                 self.counters.dropped += 1
         self._pump()
+
+    def adopt(self, raw: Raw, delivery: Delivery) -> None:
+        """Take a retained message of an earlier process of our name as our own state.
+
+        So a broker that loses its memory after our restart learns that state anew too. Only what
+        the first connection shows is taken: later it could be something we have just taken back.
+        """
+        if self._connections == 1 and raw.topic not in self._states:
+            expires_at = None if raw.expiry_s is None else self._clock() + raw.expiry_s
+            self._states[raw.topic] = _Outgoing(
+                raw.topic, raw.payload, delivery.qos, delivery.retain, expires_at
+            )
 
     def _pump(self) -> None:
         """Hand to paho as much as may be under way at once, state before streams."""

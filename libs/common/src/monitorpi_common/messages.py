@@ -254,7 +254,9 @@ class Traffic(Message):
     kernel_drops: Count = 0
     """Frames lost below or in the sensor in this window, as far as the kernel tells."""
     losses: Tally = {}
-    """``kernel_drops`` by where they happened, e.g. ``socket``, ``rx_missed``, ``softnet``."""
+    """Frames lost, by place: ``socket``, ``rx_missed`` and ``softnet`` make up ``kernel_drops``.
+    ``rx_dropped`` stands beside them: the kernel also counts there what it discarded after the
+    sensor had seen it, and once more what softnet counts."""
     counts: Tally
     """Frames per class on the wire."""
     totals: Tally
@@ -324,6 +326,8 @@ class Device(Message):
     vendor: Short | None = None
     randomised: bool = False
     """The locally administered bit is set, as phones with private addresses do."""
+    dhcp_server: bool = False
+    """It was seen to hand out addresses by DHCP."""
     interface: Short | None = None
     first_seen: Timestamp
     last_seen: Timestamp

@@ -282,6 +282,8 @@ class Shell:
         if topic == self._health_topic and isinstance(message, Health):
             self._watch_for_a_rival(message)
             return None
+        if raw.retained and topic.service == self._service.value and message.DELIVERY.retain:
+            self._bus.adopt(raw, message.DELIVERY)
         return Received(topic, message, raw.retained)
 
     def _watch_for_a_rival(self, health: Health) -> None:

@@ -83,6 +83,9 @@ class StdioBus:
         )
         self.counters.published += 1
 
+    def adopt(self, raw: Raw, delivery: Delivery) -> None:
+        """Nothing is retained in a pipe."""
+
     def flush(self) -> None:
         """Let out what is buffered."""
         self._sink.flush()

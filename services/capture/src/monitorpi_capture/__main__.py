@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture import interfaces
 from monitorpi_capture.core import CaptureCore
+from monitorpi_capture.dissect import Dissector
 from monitorpi_capture.engines import open_engine
 from monitorpi_capture.filesource import FileSource
+from monitorpi_capture.listener import Listener, Watcher
 from monitorpi_capture.live import LiveSource
+from monitorpi_capture.pacing import Gate, PacedCore
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_common.messages import Service
-from monitorpi_common.service import Assembly, Context, ResourceError, run_service
+from monitorpi_capture.stream import Stream
+from monitorpi_capture.vendors import Vendors
+from monitorpi_common.messages import Device, Service, Target
+from monitorpi_common.service import Assembly, Context, run_service
+from monitorpi_common.topics import pattern
 
 if TYPE_CHECKING:
     import argparse
-    from typing import BinaryIO
+    from collections.abc import Sequence
+
+    from monitorpi_common.messages import Watch
+
+_OBJECTS: Final = 50_000
+"""New objects before a collection: a window of 4,096 rows makes 20,000, none of them cyclic."""
+FILE_INTERFACE: Final = "file"
+"""What messages call the interface when a capture file is read, whatever its name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,45 +53,81 @@ def assemble(context: Context[CaptureSettings]) -> Assembly:
 
 
 def _live(context: Context[CaptureSettings]) -> Assembly:
-    names = context.settings.interfaces
-    if not names:
-        names = (interfaces.choose(),)
-        context.log.info(
-            "no interface is configured: counting on the wired one", interface=names[0]
-        )
-    engine, refused = open_engine(names, context.settings)
+    settings, log = context.settings, context.log
+    names = settings.interfaces or (interfaces.choose(),)
+    if not settings.interfaces:
+        log.info("no interface is configured: counting on the wired one", interface=names[0])
+    engine, refused = open_engine(names, settings)
     for name, reason in refused.items():
-        context.log.warning("engine refused", engine=name, reason=reason)
-    context.log.info("counting", engine=engine.name, interfaces=",".join(names))
-    source = LiveSource(engine, refused, context.log)
-    core = CaptureCore(context.epoch, context.settings, clock_synced=context.trust_clock)
-    return Assembly(core=core, sources=[source], reads_pipe=False, on_close=[engine.close])
+        log.warning("engine refused", engine=name, reason=reason)
+    log.info("counting", engine=engine.name, interfaces=",".join(names))
+    source = LiveSource(engine, names, refused, log)
+    watcher = Watcher(names, log)
+    listener = Listener(names, Dissector(), settings.inventory_frames_per_s)
+    vendors = Vendors()
+    core = CaptureCore(
+        context.epoch,
+        settings,
+        steering=Steered(source, watcher),
+        clock_synced=context.trust_clock,
+        vendor=vendors.of,
+    )
+    return Assembly(
+        core=PacedCore(core),
+        sources=[source, listener, watcher],
+        subscriptions=[
+            pattern(context.site, Service.CAPTURE.value, Device.KIND),
+            pattern(context.site, Service.PROBER.value, Target.KIND),
+        ],
+        reads_pipe=False,
+        on_close=[engine.close, vendors.close],
+    )
+
+
+@dataclass(frozen=True)
+class Steered:
+    """What the core may ask of the live sources."""
+
+    source: LiveSource
+    watcher: Watcher
+
+    def watch(self, order: Watch) -> None:
+        """Show packet lines for a while."""
+        self.watcher.watch(order)
+
+    def seed(self, macs: Sequence[bytes]) -> None:
+        """Keep counters for these MACs."""
+        self.source.seed(macs)
 
 
 def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
-    stream = _open(name)
+    stream = Stream(name)
+    vendors = Vendors()
+    gate = Gate()
     source = FileSource(
         stream,
         "standard input" if name == "-" else name,
-        "file",
+        FILE_INTERFACE,
         context.log,
         max_rows=context.settings.max_macs,
+        dissector=Dissector(),
+        dissected_per_s=context.settings.inventory_frames_per_s,
+        gate=gate,
+        on_stop=stream.stop,
     )
-    core = CaptureCore(context.epoch, context.settings, clock_synced=True)
-    return Assembly(core=core, sources=[source], reads_pipe=False, on_close=[stream.close])
-
-
-def _open(name: str) -> BinaryIO:
-    try:
-        return sys.stdin.buffer if name == "-" else Path(name).open("rb")
-    except OSError as error:
-        raise ResourceError(
-            f"{name} cannot be read ({error.strerror}): give a capture file that can"
-        ) from None
+    core = CaptureCore(context.epoch, context.settings, clock_synced=True, vendor=vendors.of)
+    return Assembly(
+        core=PacedCore(core, gate),
+        sources=[source],
+        reads_pipe=False,
+        on_close=[stream.close, vendors.close],
+    )
 
 
 def main() -> int:
     """Run the service and return its exit code."""
+    gc.freeze()  # what was imported stays: collections need not walk it each time
+    gc.set_threshold(_OBJECTS)
     return run_service(Service.CAPTURE, CaptureSettings, assemble, arguments=add_arguments)
 
 

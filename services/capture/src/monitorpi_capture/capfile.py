@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
 LINK_NULL: Final = 0
 LINK_ETHERNET: Final = 1
@@ -45,7 +44,15 @@ MAX_FRAME: Final = 262_144
 MAX_BLOCK: Final = 16 * 1024 * 1024
 """The largest pcapng block that is read (Wireshark's limit); options of a frame count in it."""
 _MAX_INTERFACES: Final = 4096
+_MAX_LENGTH: Final = 0x7FFF_FFFF
 _CHUNK: Final = 1 << 20
+_RECORD: Final = 16
+_BLOCK: Final = 12
+"""Type and length before a block's body and the length again behind it."""
+_INTERFACE_BODY: Final = 8
+_PACKET_BODY: Final = 20
+_SIMPLE_BODY: Final = 4
+_OFFSET_SIZE: Final = 8
 
 _PCAP_MAGIC: Final = {
     b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
@@ -59,11 +66,20 @@ _INTERFACE: Final = 1
 _OLD_PACKET: Final = 2
 _SIMPLE_PACKET: Final = 3
 _ENHANCED_PACKET: Final = 6
+_PACKETS: Final = frozenset({_OLD_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET})
 _OPTION_TSRESOL: Final = 9
 _OPTION_TSOFFSET: Final = 14
 _ORDER: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _MAX_YEAR_S: Final = 253_402_300_799.0
 """31 December 9999: the last second a date can be made of."""
+
+
+class ByteStream(Protocol):
+    """Where a capture comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return some bytes, at most ``size``; none at the end."""
+        ...
 
 
 class CaptureFileError(Exception):
@@ -98,7 +114,7 @@ class CaptureFile:
 
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: ByteStream, name: str) -> None:
         self.notes: list[str] = []
         """What was wrong with the stream, one line each; complete after the last frame."""
         self.skipped = 0
@@ -185,7 +201,7 @@ class CaptureFile:
     def _records(self, record: struct.Struct, tick_s: float, link: int) -> Iterator[Frame]:
         unpack = record.unpack_from
         while True:
-            if len(self._buffer) - self._at < 16 and not self._fill(16):
+            if len(self._buffer) - self._at < _RECORD and not self._fill(_RECORD):
                 if self._left():
                     self._note("ends within the header of a frame; read up to there")
                 return
@@ -193,13 +209,13 @@ class CaptureFile:
             if captured > MAX_FRAME:
                 self._note(f"claims a frame of {captured} bytes: broken; read up to there")
                 return
-            stop = self._at + 16 + captured
+            stop = self._at + _RECORD + captured
             if stop > len(self._buffer):
-                if not self._fill(16 + captured):
+                if not self._fill(_RECORD + captured):
                     self._note("ends within a frame; read up to there")
                     return
-                stop = self._at + 16 + captured
-            data = self._buffer[self._at + 16 : stop]
+                stop = self._at + _RECORD + captured
+            data = self._buffer[self._at + _RECORD : stop]
             self._at = stop
             yield Frame(seconds + ticks * tick_s, link, data, max(captured, length))
 
@@ -212,57 +228,53 @@ class CaptureFile:
             raise CaptureFileError(f"{self._name} has a broken pcapng header: nothing to read")
         return self._blocks()
 
-    def _blocks(self) -> Iterator[Frame]:
+    def _blocks(self) -> Iterator[Frame]:  # noqa: C901 - one way to be broken after another
         order = "<"
         interfaces: list[_Interface] = []
         while self._left():
-            if not self._fill(12):
-                self._note("ends within a block header; read up to there")
-                return
-            start = self._at
-            if self._buffer[start : start + 4] == _PCAPNG_MAGIC:
-                magic = self._buffer[start + 8 : start + 12]
-                if magic not in _ORDER:
-                    self._note("has a section of unknown byte order; read up to there")
-                    return
-                order = _ORDER[magic]
+            if not self._fill(_BLOCK):
+                return self._note("ends within a block header; read up to there")
+            if self._buffer[self._at : self._at + 4] == _PCAPNG_MAGIC:
+                order = _ORDER.get(self._buffer[self._at + 8 : self._at + 12], "")
                 interfaces = []
-            kind, length = struct.unpack_from(f"{order}II", self._buffer, start)
-            if length < 12 or length % 4 or length > 0x7FFF_FFFF:
-                self._note(f"claims a block of {length} bytes: broken; read up to there")
-                return
-            if kind not in (_INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET):
-                if not self._skip(length):
-                    self._note("ends within a block; read up to there")
-                    return
-                continue
-            if length > MAX_BLOCK:
-                self._note(f"claims a block of {length} bytes: too large; read up to there")
-                return
-            if not self._fill(length):
-                self._note("ends within a block; read up to there")
-                return
-            start = self._at
-            self._at += length
+                if not order:
+                    return self._note("has a section of unknown byte order; read up to there")
+            kind, length = struct.unpack_from(f"{order}II", self._buffer, self._at)
+            broken = self._take_block(kind, length)
+            if broken is not None:
+                return self._note(f"{broken}; read up to there")
+            start, size = self._at - length + 8, length - _BLOCK
             if kind == _INTERFACE:
                 if len(interfaces) >= _MAX_INTERFACES:
-                    self._note(f"has more than {_MAX_INTERFACES} interfaces; read up to there")
-                    return
-                interfaces.append(self._interface(order, start + 8, length - 12))
-                continue
-            frame = self._frame(order, kind, start + 8, length - 12, interfaces)
-            if isinstance(frame, str):
-                self._note(f"{frame}; read up to there")
-                return
-            if frame is None:
-                self.skipped += 1
-                continue
-            yield frame
+                    return self._note("has too many interfaces; read up to there")
+                interfaces.append(self._interface(order, start, size))
+            elif kind in _PACKETS:
+                frame = self._frame(order, kind, start, size, interfaces)
+                if isinstance(frame, str):
+                    return self._note(f"{frame}; read up to there")
+                if frame is None:
+                    self.skipped += 1
+                else:
+                    yield frame
+        return None
+
+    def _take_block(self, kind: int, length: int) -> str | None:
+        """Move behind a block, its body still in the buffer if it is of use; text: it is broken."""
+        if length < _BLOCK or length % 4 or length > _MAX_LENGTH:
+            return f"claims a block of {length} bytes"
+        if kind != _INTERFACE and kind not in _PACKETS:
+            return None if self._skip(length) else "ends within a block"
+        if length > MAX_BLOCK:
+            return f"claims a block of {length} bytes"
+        if not self._fill(length):
+            return "ends within a block"
+        self._at += length
+        return None
 
     def _interface(self, order: str, start: int, size: int) -> _Interface:
         """Read an interface description; what is missing in it has the format's default."""
         one = _Interface(link=-1, snaplen=0, tick_s=1e-6, offset_s=0)
-        if size < 8:
+        if size < _INTERFACE_BODY:
             return one
         link, _, one.snaplen = struct.unpack_from(f"{order}HHI", self._buffer, start)
         one.link = _RAW_ON_DISK.get(link, link)
@@ -274,7 +286,7 @@ class CaptureFile:
                 break
             if code == _OPTION_TSRESOL and length == 1:
                 one.tick_s = 2.0 ** -(value[0] & 0x7F) if value[0] & 0x80 else 10.0 ** -value[0]
-            elif code == _OPTION_TSOFFSET and length == 8:
+            elif code == _OPTION_TSOFFSET and length == _OFFSET_SIZE:
                 one.offset_s = struct.unpack(f"{order}q", value)[0]
             at += 4 + (length + 3 & ~3)
         if one.link not in SUPPORTED:
@@ -288,15 +300,15 @@ class CaptureFile:
         at_s: float | None = None
         ticks = 0
         if kind == _SIMPLE_PACKET:
-            if size < 4:
+            if size < _SIMPLE_BODY:
                 return "has a broken frame block"
-            number, head = 0, 4
+            number, head = 0, _SIMPLE_BODY
             (length,) = struct.unpack_from(f"{order}I", self._buffer, start)
-            captured = min(length, size - 4)
+            captured = min(length, size - _SIMPLE_BODY)
         else:
-            if size < 20:
+            if size < _PACKET_BODY:
                 return "has a broken frame block"
-            head = 20
+            head = _PACKET_BODY
             form = f"{order}IIIII" if kind == _ENHANCED_PACKET else f"{order}HxxIIII"
             number, high, low, captured, length = struct.unpack_from(form, self._buffer, start)
             ticks = high << 32 | low
@@ -307,7 +319,8 @@ class CaptureFile:
             if interface.snaplen:
                 captured = min(captured, interface.snaplen)
         else:
-            at_s = min(ticks * interface.tick_s + interface.offset_s, _MAX_YEAR_S)
+            at_s = ticks * interface.tick_s + interface.offset_s
+            at_s = min(max(at_s, 0.0), _MAX_YEAR_S)
         if captured > min(size - head, MAX_FRAME):
             return f"claims a frame of {captured} bytes"
         if interface.link not in SUPPORTED:

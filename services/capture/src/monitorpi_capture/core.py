@@ -9,17 +9,29 @@ person says ``reset``: totals and numbers begin anew, so that a reader never sub
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from monitorpi_capture.devices import Inventory, Sighting
+from monitorpi_capture.line import PacketLine
 from monitorpi_capture.listing import listed, rfc3339, snapshot, tally_of
 from monitorpi_capture.window import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, WindowCounts
-from monitorpi_common.messages import Publication, Reset, Tombstone, Watch
-from monitorpi_common.service import CommandRefusedError, Order, Tick
-from monitorpi_common.topics import slug
+from monitorpi_common.messages import (
+    CLASSES,
+    Device,
+    Packet,
+    Publication,
+    Reset,
+    Target,
+    Tombstone,
+    Watch,
+)
+from monitorpi_common.service import CommandRefusedError, Order, Received, Tick
+from monitorpi_common.topics import mac_id, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -27,7 +39,10 @@ if TYPE_CHECKING:
 
 STEP_S: Final = 0.5
 """The wall clock stepped when it moved so much against the boot-time clock (the contract's)."""
-_MAX_KNOWN: Final = 65_536
+NOT_LOST: Final = "rx_dropped"
+"""Told but not summed: the stack raises it for frames without a receiver, which the tap has seen
+(net/core/dev.c, __netif_receive_skb_core), and again for those that softnet counts."""
+_MAX_KNOWN: Final = 32_768
 """MACs remembered as seen in this epoch; beyond, every stranger counts as new."""
 _GROUP: Final = 0x01
 _SYN: Final = COLUMN["syn"]
@@ -43,10 +58,9 @@ class EngineReport:
     engine: str
     refused: Mapping[str, str]
     """Better engines that could not be used, each with the reason."""
+    interfaces: Sequence[str]
     away: Mapping[str, str]
-    """Interfaces that cannot be counted now, each with the reason."""
-    lag_s: float = 0.0
-    """From the end of the last window until it was handed over."""
+    """Those that cannot be counted now, each with the reason."""
 
 
 class _Replies:
@@ -89,6 +103,14 @@ class _Replies:
         return False if self._unanswered >= self.ENOUGH else None
 
 
+@dataclass(frozen=True, slots=True)
+class ListenerReport:
+    """How many frames the inventory could not look at, since the start."""
+
+    dropped_total: int
+    undissected_total: int
+
+
 @dataclass(slots=True)
 class _Port:
     """One interface in this epoch."""
@@ -98,6 +120,16 @@ class _Port:
     replies: _Replies = field(default_factory=_Replies)
     end_s: float | None = None
     offset_s: float | None = None
+
+    def step(self, window: WindowCounts) -> float | None:
+        """Return by how much the clock stepped since the last window, and remember this one."""
+        end_s, self.end_s = self.end_s, window.end.wall_s
+        if window.end.boot_s is None:
+            back_s = 0.0 if end_s is None else end_s - window.start.wall_s
+            return -back_s if back_s > STEP_S else None
+        offset_s, self.offset_s = self.offset_s, window.end.wall_s - window.end.boot_s
+        step_s = 0.0 if offset_s is None else self.offset_s - offset_s
+        return step_s if abs(step_s) > STEP_S else None
 
 
 class Steering(Protocol):
@@ -122,64 +154,153 @@ class CaptureCore:
         *,
         steering: Steering | None = None,
         clock_synced: bool = False,
+        vendor: Callable[[bytes], str | None] = lambda _: None,
     ) -> None:
+        """Make a core.
+
+        Args:
+            epoch: the id of the first epoch.
+            settings: the service's table.
+            steering: the live source; None: a file is read.
+            clock_synced: what is known of the clock before the first tick.
+            vendor: names the maker of a MAC's card.
+
+        """
         self._first_epoch = epoch
         self._epoch = epoch
         self._epochs = 0
         self._settings = settings
         self._steering = steering
         self._clock_synced = clock_synced
+        self._ticking = False
         self._ports: dict[str, _Port] = {}
         self._known: set[bytes] = set()
+        self._inventory = Inventory(
+            max_devices=settings.max_devices,
+            absent_after_s=settings.absent_after_s,
+            pinned=[bytes.fromhex(mac_id(mac)) for mac in settings.pinned_macs],
+            vendor=vendor,
+        )
         self._report: EngineReport | None = None
+        self._listener = ListenerReport(0, 0)
+        self._lines = 0
+        self._merged = 0
+        self._at_s = 0.0
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+    def handle(  # noqa: C901 - one line per kind of item
+        self, item: object
+    ) -> Iterable[Publication | Tombstone]:
         """Take one item and answer."""
         match item:
             case WindowCounts():
                 return self._window(item)
+            case Sighting():
+                self._inventory.learn(item)
+            case PacketLine():
+                return self._packet(item)
             case Tick():
-                self._clock_synced = item.clock_synced
+                return self._tick(item)
             case EngineReport():
                 self._report = item
+            case ListenerReport():
+                self._listener = item
+            case Received(message=Device() as device, retained=True):
+                self._inventory.restore(device)
+            case Received(message=Target(state="up", mac=str() as mac)):
+                self._inventory.pin(bytes.fromhex(mac_id(mac)))
             case Order(args=Reset()):
                 self._begin_epoch()
             case Order(args=Watch() as watch):
-                if self._steering is None:
-                    raise CommandRefusedError("a capture file is read: there is nothing to watch")
-                self._steering.watch(watch)
+                self._watch(watch)
             case _:
                 pass
         return ()
 
     def close(self) -> Iterable[Publication | Tombstone]:
-        """Nothing is held back: the source flushes the last window."""
-        return ()
+        """Tell the devices a file showed; live, the retained ones stand."""
+        return self._inventory.tell(self._at_s, everything=True) if self._steering is None else ()
 
     def detail(self) -> dict[str, JsonValue]:
-        """Tell which engine counts what."""
-        return {"epoch": self._epoch}
+        """Tell what counts, what does not, and how large the inventory is."""
+        detail: dict[str, JsonValue] = {
+            "epoch": self._epoch,
+            "devices": len(self._inventory),
+            "candidates": self._inventory.candidates,
+            "merged_total": self._merged,
+            "inventory_dropped_total": self._listener.dropped_total,
+            "inventory_undissected_total": self._listener.undissected_total,
+        }
+        if self._report is not None:
+            detail["engine"] = self._report.engine
+            detail["engines_refused"] = dict(self._report.refused)
+            detail["interfaces_away"] = dict(self._report.away)
+            detail["interfaces"] = list(self._report.interfaces)
+        return detail
+
+    def _watch(self, watch: Watch) -> None:
+        if self._steering is None:
+            raise CommandRefusedError("a capture file is read: there is nothing to watch")
+        if watch.class_ is not None and watch.class_ not in CLASSES:
+            raise CommandRefusedError(f"there is no class {watch.class_!r}: {', '.join(CLASSES)}")
+        self._steering.watch(watch)
 
     def _begin_epoch(self) -> None:
         self._epochs += 1
         self._epoch = f"{self._first_epoch}-{self._epochs}"
         self._known.clear()
+        self._inventory.forget_totals()
+        self._lines = 0
         for port in self._ports.values():
             port.seq = 0
             port.totals = [0] * WIDTH
+
+    def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
+        self._clock_synced = tick.clock_synced
+        self._ticking = True
+        self._at_s = tick.at.timestamp()
+        if self._inventory.changed and self._steering is not None:
+            self._inventory.changed = False
+            self._steering.seed(self._inventory.by_importance())
+        return self._inventory.tell(self._at_s)
+
+    def _packet(self, line: PacketLine) -> Iterator[Publication]:
+        number, self._lines = self._lines, self._lines + 1
+        yield Publication(
+            slug(line.interface),
+            Packet(
+                epoch=self._epoch,
+                seq=number,
+                at=datetime.fromtimestamp(line.at_s, UTC),
+                line=line.line,
+                mac_src=line.mac_src,
+                mac_dst=line.mac_dst,
+                ip_src=line.ip_src,
+                ip_dst=line.ip_dst,
+                length=line.length,
+            ),
+        )
 
     # --- traffic ------------------------------------------------------------------------------
 
     def _window(self, window: WindowCounts) -> Iterator[Publication | Tombstone]:
         port = self._ports.setdefault(window.interface, _Port())
-        if self._stepped(port, window):
+        stepped_s = port.step(window)
+        if stepped_s is not None:
             self._begin_epoch()
+            if window.end.boot_s is not None:
+                self._inventory.shift(stepped_s)
             for one in self._ports.values():
                 one.end_s = one.offset_s = None
-            self._stepped(port, window)
+            port.step(window)
+        self._at_s = window.end.wall_s
+        self._merged += window.merged
+        self._inventory.count(window)
         port.totals = list(map(add, port.totals, window.wire))
         devices, omitted = listed(
-            window, self._settings.reporting_level, self._settings.listed_devices, self._role
+            window,
+            self._settings.reporting_level,
+            self._settings.listed_devices,
+            self._inventory.role,
         )
         senders, strangers = self._meet(window)
         head: dict[str, Any] = {
@@ -194,7 +315,7 @@ class CaptureCore:
             "engine": window.engine,
             "packets": window.wire[PACKETS],
             "bytes": window.wire[BYTES],
-            "kernel_drops": sum(window.losses.values()),
+            "kernel_drops": sum(lost for at, lost in window.losses.items() if at != NOT_LOST),
             "losses": {name: lost for name, lost in window.losses.items() if lost},
             "counts": tally_of(window.wire, FIRST_CLASS),
             "totals": tally_of(port.totals),
@@ -205,15 +326,8 @@ class CaptureCore:
         }
         port.seq += 1
         yield Publication(slug(window.interface), snapshot(head, devices))
-
-    @staticmethod
-    def _stepped(port: _Port, window: WindowCounts) -> bool:
-        """Tell whether the clock stepped since this interface's last window, and remember it."""
-        end_s, port.end_s = port.end_s, window.end.wall_s
-        if window.end.boot_s is None:
-            return end_s is not None and window.start.wall_s < end_s - STEP_S
-        offset_s, port.offset_s = port.offset_s, window.end.wall_s - window.end.boot_s
-        return offset_s is not None and abs(port.offset_s - offset_s) > STEP_S
+        if not self._ticking:
+            yield from self._inventory.tell(self._at_s)
 
     def _meet(self, window: WindowCounts) -> tuple[int, int]:
         """Return how many MACs sent something, and how many of them this epoch had not seen."""
@@ -223,7 +337,3 @@ class CaptureCore:
             self._known |= strangers
         beyond = max(window.source_macs - len(senders), 0)
         return len(senders) + beyond, len(strangers) + beyond
-
-    def _role(self, mac: bytes) -> str:
-        del mac
-        return "unknown"

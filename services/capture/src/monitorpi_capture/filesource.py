@@ -28,14 +28,18 @@ from monitorpi_capture.capfile import (
     Frame,
 )
 from monitorpi_capture.classify import ETHERNET_HEADER, classify, classify_packet
+from monitorpi_capture.core import ListenerReport
+from monitorpi_capture.dissect import is_telling
 from monitorpi_capture.tally import Tally
 from monitorpi_capture.window import CLASS_BIT, Instant, WindowCounts
 from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
 
+    from monitorpi_capture.capfile import ByteStream
+    from monitorpi_capture.dissect import Dissector
+    from monitorpi_capture.pacing import Gate
     from monitorpi_common.log import Log
 
 ENGINE: Final = "file"
@@ -51,9 +55,11 @@ _BROADCAST_MAC: Final = b"\xff" * 6
 _ARPHRD_ETHERNET: Final = 1
 _FAMILY_IPV4: Final = 2
 _FAMILIES_IPV6: Final = frozenset({10, 24, 28, 30})
-"""AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, Darwin (registry of link types, LINKTYPE_NULL)."""
+"""AF_INET6 of Linux, the BSDs and Darwin (link type registry, LINKTYPE_NULL)."""
+_FAMILY_SIZE: Final = 4
 _TYPE_IPV4: Final = 0x0800
 _TYPE_IPV6: Final = 0x86DD
+_MAY_TELL: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
 _SLL_HEADER: Final = 16
 _SLL2_HEADER: Final = 20
 _COOKED_BROADCAST: Final = 1
@@ -65,15 +71,29 @@ class FileSource:
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: ByteStream,
         name: str,
         interface: str,
         log: Log,
         *,
         max_rows: int,
-        examine: Callable[[bytes, int, float, Callable[[object], None]], None] | None = None,
+        dissector: Dissector | None = None,
+        dissected_per_s: int = 200,
+        gate: Gate | None = None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         """Open the stream.
+
+        Args:
+            stream: the bytes.
+            name: of the stream, for people.
+            interface: what the messages call it.
+            log: for notes about the file.
+            max_rows: MAC addresses counted apart in a window.
+            dissector: reads what frames tell about devices; None: nobody does.
+            dissected_per_s: such frames per window at most.
+            gate: bounds the windows that wait for the core.
+            on_stop: ends the stream while it waits.
 
         Raises:
             ResourceError: it is no capture file that can be read.
@@ -86,21 +106,29 @@ class FileSource:
         self._interface = interface
         self._log = log
         self._tally = Tally(interface, ENGINE, max_rows)
-        self._examine = examine
+        self._dissector = dissector
+        self._dissected_per_s = dissected_per_s
+        self._dissected = 0
+        self._dropped = 0
+        self._gate = gate
+        self._on_stop = on_stop
         self._stopped = False
         self._start: float | None = None
         self._latest = 0.0
 
     def stop(self) -> None:
-        """End at the next frame."""
+        """End with the current window."""
         self._stopped = True
+        self._on_stop()
+        if self._gate is not None:
+            self._gate.open()
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Read to the end."""
         stop = -math.inf
         tally = self._tally
         add = tally.add
-        examine = self._examine
+        telling = _MAY_TELL if self._dissector is not None else 0
         for frame in self._file:
             at_s, link, data, wire_length = frame
             if at_s is None:
@@ -113,12 +141,18 @@ class FileSource:
             if link == LINK_ETHERNET and len(data) >= ETHERNET_HEADER:
                 classified = classify(data, wire_length)
                 add(data, classified, wire_length)
-                if examine is not None:
-                    examine(data, classified[0], at_s, emit)
+                if classified[0] & telling and is_telling(data, classified):
+                    self._dissect(data, at_s, emit)
             else:
                 _count_other(tally, frame)
+        self._finish(emit)
+
+    def _finish(self, emit: Callable[[object], None]) -> None:
+        """Flush the last window, which ends with the last frame, and tell what was wrong."""
         if self._start is not None:
             self._emit(self._latest, emit)
+        if self._dissector is not None:
+            emit(ListenerReport(self._dropped, self._dissector.failed))
         for note in self._file.notes:
             self._log.warning("capture file", what=note)
         if self._file.skipped:
@@ -138,6 +172,7 @@ class FileSource:
                 self._emit(start + 1.0, emit)
         self._start = float(math.floor(at_s))
         self._latest = at_s
+        self._dissected = 0
         return self._start + 1.0
 
     def _emit(self, end_s: float, emit: Callable[[object], None]) -> None:
@@ -146,7 +181,18 @@ class FileSource:
         window: WindowCounts = self._tally.cut(
             Instant(start, None), Instant(start + length, None), length
         )
+        if self._gate is not None:
+            self._gate.enter()
         emit(window)
+
+    def _dissect(self, data: bytes, at_s: float, emit: Callable[[object], None]) -> None:
+        """Hand on what a frame tells, up to the share of a second."""
+        if self._dissector is None or self._dissected >= self._dissected_per_s:
+            self._dropped += 1
+            return
+        self._dissected += 1
+        for sighting in self._dissector.dissect(data, at_s, self._interface):
+            emit(sighting)
 
 
 def _count_other(tally: Tally, frame: Frame) -> None:
@@ -176,13 +222,13 @@ def _raw(data: bytes, wire_length: int, offset: int) -> int:
 
 
 def _loopback(data: bytes, wire_length: int) -> int:
-    """Return the classes of a BSD loopback frame: four bytes of address family before the packet."""
-    if len(data) < 4:
-        return CLASS_BIT["malformed"] if wire_length < 4 else 0
+    """Return the classes of a BSD loopback frame: an address family, then the packet."""
+    if len(data) < _FAMILY_SIZE:
+        return CLASS_BIT["malformed"] if wire_length < _FAMILY_SIZE else 0
     family = max(data[0], data[3])  # either byte order: the value is small
     if family != _FAMILY_IPV4 and family not in _FAMILIES_IPV6:
         return 0
-    return _raw(data, wire_length, 4)
+    return _raw(data, wire_length, _FAMILY_SIZE)
 
 
 def _count_cooked(tally: Tally, data: bytes, wire_length: int, header: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -44,7 +45,7 @@ class Snapshot(Traffic):
         return self.payload
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=8192)
 def mac_text(mac: bytes) -> str:
     """Return a MAC address as people write it."""
     return mac.hex(":")
@@ -75,12 +76,13 @@ def ordered(rows: Iterable[MacCounts], level: float) -> list[MacCounts]:
     First those that sent more than ``level`` of a class that floods are made of, the most first;
     then the busiest by bytes.
     """
+    floods = itemgetter(*_LEVEL_COLUMNS)
 
     def rank(row: MacCounts) -> tuple[int, int, bytes]:
         tx, rx = row.tx, row.rx
         flood = 0
         if tx:
-            flood = max([tx[column] for column in _LEVEL_COLUMNS])
+            flood = max(floods(tx))
             if flood <= level:
                 flood = 0
         size = (tx[BYTES] if tx else 0) + (rx[BYTES] if rx else 0)

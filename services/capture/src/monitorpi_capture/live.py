@@ -26,9 +26,12 @@ def boot_s() -> float:
 class LiveSource:
     """Emits one :class:`WindowCounts` per interface and second, and reports of the engine."""
 
-    def __init__(self, engine: Engine, refused: Mapping[str, str], log: Log) -> None:
+    def __init__(
+        self, engine: Engine, names: Sequence[str], refused: Mapping[str, str], log: Log
+    ) -> None:
         """Take an engine that is open already."""
         self._engine = engine
+        self._names = tuple(names)
         self._refused = dict(refused)
         self._log = log
         self._losses = interfaces.Losses()
@@ -54,7 +57,7 @@ class LiveSource:
 
     def _count(self, emit: Callable[[object], None]) -> None:
         deadline = boot_s() + WINDOW_S
-        emit(EngineReport(self._engine.name, self._refused, dict(self._engine.away)))
+        self._tell_away(emit, first=True)
         while not self._stopped:
             seeds, self._seeds = self._seeds, None
             if seeds is not None:
@@ -76,13 +79,14 @@ class LiveSource:
             losses["softnet"] = self._losses.softnet()
         return replace(window, losses=losses, link_bps=interfaces.link_bps(window.interface))
 
-    def _tell_away(self, emit: Callable[[object], None]) -> None:
+    def _tell_away(self, emit: Callable[[object], None], *, first: bool = False) -> None:
         away = dict(self._engine.away)
-        if away == self._away:
+        if away == self._away and not first:
             return
-        for name in away.keys() | self._away.keys():
-            if away.get(name) != self._away.get(name):
-                what = away.get(name, "the interface is counted again")
-                self._log.warning("interface", name=name, what=what)
+        for name, reason in away.items():
+            if self._away.get(name) != reason:
+                self._log.warning("interface away", name=name, reason=reason)
+        for name in self._away.keys() - away.keys():
+            self._log.info("interface is counted again", name=name)
         self._away = away
-        emit(EngineReport(self._engine.name, self._refused, away))
+        emit(EngineReport(self._engine.name, self._refused, self._names, away))

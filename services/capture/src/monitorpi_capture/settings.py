@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import from_json
+from pydantic_settings import NoDecode
 
 from monitorpi_common.messages import Mac
 from monitorpi_common.settings import Section
@@ -13,10 +15,21 @@ InterfaceName = Annotated[str, Field(pattern=r"^[^\s/]{1,15}$")]
 """What Linux takes as the name of a network device (IFNAMSIZ)."""
 
 
+def _listed(value: object) -> object:
+    """Take ``eth0,eth1`` of an environment variable as well as a JSON list."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return from_json(value)
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
 class CaptureSettings(Section):
     """What is captured, and how much of it is told."""
 
-    interfaces: Annotated[tuple[InterfaceName, ...], Field(max_length=64)] = ()
+    interfaces: Annotated[
+        tuple[InterfaceName, ...], NoDecode, BeforeValidator(_listed), Field(max_length=64)
+    ] = ()
     """Network interfaces to count on; empty: the wired one that is up (health says which)."""
     engine: Literal["auto", "ebpf", "socket"] = "auto"
     """How frames are counted: `auto` takes the best that works here."""

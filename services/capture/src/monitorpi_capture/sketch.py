@@ -31,24 +31,28 @@ class Distinct:
     __slots__ = ("_last", "_registers", "_seen")
 
     def __init__(self) -> None:
-        self._seen: set[bytes] = set()
+        self._last: bytes | None = None
+        self._seen: set[bytes] | None = None
+        """Made with the second item: most senders have one address."""
         self._registers: bytearray | None = None
-        self._last = b""
 
     def add(self, item: bytes) -> None:
         """Count an item of at most 16 bytes."""
-        if item == self._last:
+        last = self._last
+        if item == last:
             return
         self._last = item
         if self._registers is not None:
             self._register(self._registers, item)
-            return
-        self._seen.add(item)
-        if len(self._seen) > _EXACT:
-            self._registers = bytearray(_REGISTERS)
-            for one in self._seen:
-                self._register(self._registers, one)
-            self._seen.clear()
+        elif self._seen is not None:
+            self._seen.add(item)
+            if len(self._seen) > _EXACT:
+                self._registers = bytearray(_REGISTERS)
+                for one in self._seen:
+                    self._register(self._registers, one)
+                self._seen = None
+        elif last is not None:
+            self._seen = {last, item}
 
     @staticmethod
     def _register(registers: bytearray, item: bytes) -> None:
@@ -60,7 +64,7 @@ class Distinct:
     def count(self) -> int:
         """Return how many, within a few percent."""
         if self._registers is None:
-            return len(self._seen)
+            return len(self._seen) if self._seen is not None else int(self._last is not None)
         empty = self._registers.count(0)
         if empty:
             linear = _REGISTERS * math.log(_REGISTERS / empty)

@@ -172,7 +172,7 @@ class SocketEngine:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno == errno.EINVAL:  # an offload the virtio header cannot tell of
+                if error.errno == errno.EINVAL:  # an offload the virtio header has no word for
                     port.unreadable += 1
                     continue
                 if error.errno == errno.EMSGSIZE:

@@ -28,8 +28,8 @@ from monitorpi_common.messages import CLASSES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_MAX_PAIRS: Final = 16_384
-"""Pairs waiting to be folded; about 4 MB."""
+_MAX_PAIRS: Final = 8192
+"""Pairs waiting to be folded; about 2 MB."""
 _GROUP: Final = 0x01
 _HEAD: Final = 12
 _ECHO: Final = CLASS_BIT["icmp_echo"]
@@ -57,8 +57,8 @@ class _Flood:
         self.src_ips = Distinct()
         self.dst_ips = Distinct()
         self.dst_ports = Distinct()
-        self.syn = Vote()
-        self.echo = Vote()
+        self.syn: Vote | None = None
+        self.echo: Vote | None = None
 
 
 class Tally:
@@ -134,9 +134,10 @@ class Tally:
         flood.dst_ips.add(dst_ip)
         if classified[0] & SYN:
             flood.dst_ports.add(port.to_bytes(2, "big"))
-            flood.syn.add(data[:6], dst_ip, port)
+            vote = flood.syn = flood.syn or Vote()
         else:
-            flood.echo.add(data[:6], dst_ip, port)
+            vote = flood.echo = flood.echo or Vote()
+        vote.add(data[:6], dst_ip, port)
 
     def _fold(self) -> None:
         """Turn the pairs into rows."""
@@ -203,6 +204,6 @@ class Tally:
             SpreadCounts(flood.src_ips.count(), flood.dst_ips.count(), flood.dst_ports.count())
             if flood
             else None,
-            flood.syn.winner(with_port=True) if flood else None,
-            flood.echo.winner(with_port=False) if flood else None,
+            flood.syn.winner(with_port=True) if flood and flood.syn else None,
+            flood.echo.winner(with_port=False) if flood and flood.echo else None,
         )

@@ -82,7 +82,10 @@ class Pinger:
                 plan = self._plan
                 started = time.monotonic()
                 if plan is not None and plan.aims:
-                    emit(self._round(sock, plan))
+                    done = self._round(sock, plan)
+                    if self._stopped.is_set():
+                        return  # half a round would look like loss
+                    emit(done)
                 interval = plan.interval_s if plan is not None else 1.0
                 self._now.clear()
                 self._rest(started + interval)
@@ -228,7 +231,7 @@ def echo_request(identifier: int, sequence: int, token: bytes) -> bytes:
 
 def internet_checksum(data: bytes) -> int:
     """Return the ones' complement checksum of RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -238,8 +241,8 @@ def _arrival_ns(extra: list[tuple[int, int, bytes]]) -> int:
     """Return when the kernel received a packet (Unix time, ns); now, where it does not say."""
     for level, kind, data in extra:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-            stamp: tuple[int, int] = _TIMESPEC.unpack_from(data)
-            return stamp[0] * 1_000_000_000 + stamp[1]
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            return int(seconds * 1_000_000_000 + nanoseconds)
     return time.time_ns()
 
 

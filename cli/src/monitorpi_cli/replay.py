@@ -1,0 +1,251 @@
+"""``monitorpi replay FILE``: a capture file through the real services, with readable output.
+
+It is the pipe ``monitorpi-capture --read FILE --bus - | monitorpi-detector --bus -``, with no
+broker, no clock and no state: the same file gives the same alerts on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from monitorpi_cli.table import Terminal, grouped, rows_to_lines, size
+from monitorpi_common.messages import CLASSES, Alert, Message, Traffic, message_type, timestamp
+from monitorpi_common.topics import Topic, TopicError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from typing import IO
+
+_MAX_ROWS: Final = 25
+_SHOWN_FIRST: Final = (
+    "syn",
+    "icmp_echo",
+    "arp",
+    "dhcp",
+    "dns",
+    "http",
+    "https",
+    "igmp",
+    "broadcast",
+)
+"""The classes people look for, before the others in the order of the docs."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command and return its exit code: 0, or that of the service that failed."""
+    options = _parse(argv)
+    with tempfile.TemporaryDirectory(prefix="monitorpi-replay-") as state:
+        pipe = Pipe(options.file, options.config, Path(state), to_terminal=options.json)
+        if not options.json:
+            summary = Summary(Terminal.of(sys.stdout))
+            for line in summary.lines(pipe.messages()):
+                print(line, flush=True)
+        return pipe.wait()
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="monitorpi replay",
+        description="Read a capture file (pcap or pcapng) and print its alerts and counts.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the capture file")
+    parser.add_argument(
+        "--json", action="store_true", help='every message as one line {"topic", "payload"}'
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, such as thresholds")
+    return parser.parse_args(argv)
+
+
+class Pipe:
+    """Capture and detector joined by a pipe, reading one file."""
+
+    def __init__(self, file: Path, config: Path | None, state: Path, *, to_terminal: bool) -> None:
+        # what a service remembers over restarts must not colour what a file is told to contain
+        environment = os.environ | {"MONITORPI_STATE_DIR": str(state)}
+        environment.setdefault("MONITORPI_LOG_LEVEL", "warning")
+        settings = ["--config", str(config)] if config else []
+        self._capture = subprocess.Popen(
+            [*_service("capture"), "--bus", "-", *settings, "--read", str(file)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        self._detector = subprocess.Popen(
+            [*_service("detector"), "--bus", "-", *settings],
+            stdin=self._capture.stdout,
+            stdout=None if to_terminal else subprocess.PIPE,
+            env=environment,
+        )
+        if self._capture.stdout is not None:
+            self._capture.stdout.close()  # so that capture notices when the detector goes
+
+    def messages(self) -> Iterator[Message]:
+        """Yield what comes out of the pipe, as messages of the contract."""
+        output: IO[bytes] | None = self._detector.stdout
+        for line in output or ():
+            message = _read(line)
+            if message is not None:
+                yield message
+
+    def wait(self) -> int:
+        """Wait for both services; returns the first exit code that is not 0."""
+        with self._capture, self._detector:
+            return self._capture.wait() or self._detector.wait()
+
+
+def _service(name: str) -> list[str]:
+    return [sys.executable, "-m", f"monitorpi_{name}"]
+
+
+def _read(line: bytes) -> Message | None:
+    """Read one JSON line; what is not of the contract is nothing to show."""
+    try:
+        record = json.loads(line)
+        topic = Topic.parse(record["topic"])
+        kind = message_type(topic.service, topic.kind)
+        return None if kind is None else kind.model_validate(record["payload"])
+    except (ValueError, LookupError, TypeError, TopicError, ValidationError):
+        return None
+
+
+# --- what people read ----------------------------------------------------------------------------
+
+
+@dataclass
+class _Tallies:
+    """What one MAC address sent and was sent, over the whole file."""
+
+    role: str = "unknown"
+    tx: Counter[str] = field(default_factory=Counter)
+    rx: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return self.tx["packets"], self.rx["packets"]
+
+
+class Summary:
+    """Turns the messages of a file into lines: an alert at once, the counts at the end."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._devices: dict[str, _Tallies] = {}
+        self._omitted: Counter[str] = Counter()
+        self._wire: Counter[str] = Counter()
+        self._windows = 0
+        self._start: datetime | None = None
+        self._end: datetime | None = None
+        self._open: dict[str, Alert] = {}
+        self._alerts = 0
+
+    def lines(self, messages: Iterator[Message]) -> Iterator[str]:
+        """Yield the lines to print."""
+        for message in messages:
+            match message:
+                case Traffic():
+                    self._count(message)
+                case Alert():
+                    yield from self._tell(message)
+        if self._windows:
+            yield from self._end_of_alerts()
+            yield from self._counts()
+
+    # --- alerts -----------------------------------------------------------------------------
+
+    def _tell(self, alert: Alert) -> Iterator[str]:
+        """Say that an alert opened or closed; its refreshes in between are not news."""
+        if alert.state == "closed":
+            if self._open.pop(alert.key, None) is not None:
+                word = self._terminal.paint("CLOSED", "green")
+                told = f"{alert.rule} of {_subject(alert)} ({alert.close_reason})"
+                yield f"{self._when(alert.at)}  {word}  {told}"
+            return
+        if alert.key not in self._open:
+            self._alerts += 1
+            word = self._terminal.paint("ALERT ", "red")
+            yield f"{self._when(alert.opened_at)}  {word}  {alert.rule}: {alert.summary}"
+        self._open[alert.key] = alert
+
+    def _when(self, at: datetime) -> str:
+        since = (at - self._start).total_seconds() if self._start else 0.0
+        return self._terminal.paint(f"{timestamp(at)} {since:+9.1f} s", "dim")
+
+    def _end_of_alerts(self) -> Iterator[str]:
+        if not self._alerts:
+            yield self._terminal.paint("No alert.", "green")
+        elif self._open:
+            number = len(self._open)
+            yield f"{number} alert{'s' if number > 1 else ''} still open when the file ends."
+        yield ""
+
+    # --- counts -----------------------------------------------------------------------------
+
+    def _count(self, traffic: Traffic) -> None:
+        self._windows += 1
+        self._start = self._start or traffic.start
+        self._end = traffic.end
+        self._wire.update(traffic.counts)
+        self._wire.update(packets=traffic.packets, bytes=traffic.bytes)
+        for window in traffic.devices:
+            device = self._devices.setdefault(window.mac, _Tallies())
+            device.role = window.role
+            device.tx.update(window.tx)
+            device.rx.update(window.rx)
+        omitted = traffic.omitted
+        self._omitted.update(omitted.classes)
+        self._omitted.update(packets=omitted.packets, bytes=omitted.bytes)
+
+    def _counts(self) -> Iterator[str]:
+        seconds = (self._end - self._start).total_seconds() if self._start and self._end else 0.0
+        yield self._terminal.paint(
+            f"{grouped(self._wire['packets'])} frames, {size(self._wire['bytes'])}, "
+            f"{len(self._devices)} MAC addresses, {seconds:.1f} s in {self._windows} windows. "
+            "Frames sent, by class (classes overlap):",
+            "bold",
+        )
+        columns = [name for name in _ordered_classes() if self._wire[name]]
+        head = ["MAC address", "role", "received", "sent", "bytes", *columns]
+        yield from rows_to_lines(head, list(self._rows(columns)), self._terminal.width, fixed=2)
+
+    def _rows(self, columns: Sequence[str]) -> Iterator[list[str]]:
+        ranked = sorted(self._devices.items(), key=lambda item: item[1].rank, reverse=True)
+        for mac, device in ranked[:_MAX_ROWS]:
+            role = "" if device.role == "unknown" else device.role
+            yield [mac, role, grouped(device.rx["packets"]), *_cells(device.tx, columns)]
+        rest = sum((device.tx for _, device in ranked[_MAX_ROWS:]), Counter(self._omitted))
+        if any(rest.values()):
+            hidden = len(ranked) - _MAX_ROWS
+            name = f"{hidden} more" if hidden > 0 else "not listed"
+            yield [name, "", "", *_cells(rest, columns)]
+        yield ["the wire", "", "", *_cells(self._wire, columns)]
+
+
+def _cells(tally: Counter[str], columns: Sequence[str]) -> list[str]:
+    counts = [grouped(tally[name]) if tally[name] else "-" for name in ("packets", *columns)]
+    return [counts[0], size(tally["bytes"]) if tally["bytes"] else "-", *counts[1:]]
+
+
+def _ordered_classes() -> list[str]:
+    return [*_SHOWN_FIRST, *(name for name in CLASSES if name not in _SHOWN_FIRST)]
+
+
+def _subject(alert: Alert) -> str:
+    """Name what an alert is about as people write it: a MAC address with its colons."""
+    sources = [peer.mac for peer in alert.evidence.sources if peer.mac]
+    return sources[0] if len(sources) == 1 else alert.subject
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,536 @@
+"""Generated traffic with a known answer: floods to be found, and hard benign hours to leave alone.
+
+Theory of operation. A scenario is a list of activities on a made-up LAN. Each second every activity
+adds frames to a :class:`Second`, which becomes the window message that capture would have sent.
+Everything random comes from one seed, so that a scenario is the same everywhere. Frames are
+counted, never made: nothing goes on a wire.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from monitorpi_common.messages import (
+    DeviceWindow,
+    Omitted,
+    Peer,
+    Probe,
+    ProbeResult,
+    ProbeSource,
+    Role,
+    Spread,
+    Traffic,
+)
+
+START: Final = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+LISTED: Final = 256
+REPORTING: Final = 10
+"""Frames per second from which a MAC is listed before all others, as capture does."""
+_FLOODY: Final = ("syn", "icmp_echo", "arp", "dhcp", "igmp", "broadcast")
+_SMALL, _LARGE = 60, 1200
+SYN_FLOOR: Final = 100.0
+ICMP_FLOOR: Final = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One machine of the LAN."""
+
+    mac: str
+    ip: str
+
+
+@dataclass
+class Sent:
+    """What one MAC sent and was sent in a second."""
+
+    tx: Counter[str] = field(default_factory=Counter)
+    rx: Counter[str] = field(default_factory=Counter)
+    src_ips: set[str] = field(default_factory=set)
+    dst_ips: set[str] = field(default_factory=set)
+    dst_ports: set[int] = field(default_factory=set)
+    peers: dict[str, Counter[tuple[str, str, int | None]]] = field(default_factory=dict)
+
+
+class Second:
+    """One second of traffic as a mirror port shows it."""
+
+    def __init__(self, lan: Lan, number: int) -> None:
+        self.lan = lan
+        self.number = number
+        self.random = lan.random
+        self._sent: dict[str, Sent] = {}
+        self.counts: Counter[str] = Counter()
+        self.probes: list[Probe] = []
+
+    def _of(self, mac: str) -> Sent:
+        return self._sent.setdefault(mac, Sent())
+
+    def frames(self, source: str, target: str | None, count: int, size: int, *classes: str) -> None:
+        """Add frames from one MAC to another (None: broadcast)."""
+        if count <= 0:
+            return
+        names = dict.fromkeys(classes, count)
+        names |= {"packets": count, "bytes": count * size}
+        if target is None:
+            names["broadcast"] = count
+        self.counts.update(names)
+        self._of(source).tx.update(names)
+        if target is not None:
+            self._of(target).rx.update(names)
+
+    def aimed(
+        self, name: str, source: Host, target: Host, via: str | None, port: int | None
+    ) -> None:
+        """Note one SYN or echo request for spread and top peer."""
+        sent = self._of(source.mac)
+        sent.src_ips.add(source.ip)
+        sent.dst_ips.add(target.ip)
+        if port is not None:
+            sent.dst_ports.add(port)
+        key = (via or target.mac, target.ip, port)
+        sent.peers.setdefault(name, Counter())[key] += 1
+
+    def syn(self, source: Host, target: Host, *, via: str | None = None, port: int = 443) -> None:
+        """Add one SYN; ``via`` is the MAC it goes to where that is not the target's."""
+        self.frames(source.mac, via or target.mac, 1, _SMALL, "ipv4", "tcp", "syn")
+        self.aimed("syn", source, target, via, port)
+
+    def connection(
+        self,
+        source: Host,
+        target: Host,
+        *,
+        via: str | None = None,
+        port: int = 443,
+        carries: int = 12,
+        answered: bool = True,
+        ends: bool = True,
+    ) -> None:
+        """Add a TCP connection that is used, as far as it is answered."""
+        self.syn(source, target, via=via, port=port)
+        if not answered:
+            return
+        here, there = source.mac, via or target.mac
+        self.frames(there, here, 1, _SMALL, "ipv4", "tcp", "syn_ack")
+        self.frames(here, there, carries, 120, "ipv4", "tcp", "https")
+        self.frames(there, here, carries, _LARGE, "ipv4", "tcp", "https")
+        if ends:
+            self.frames(here, there, 1, _SMALL, "ipv4", "tcp", "fin")
+            self.frames(there, here, 1, _SMALL, "ipv4", "tcp", "fin")
+
+    def echo(
+        self, source: Host, target: Host, *, via: str | None = None, answered: bool = True
+    ) -> None:
+        """Add one echo request and its reply."""
+        self.frames(source.mac, via or target.mac, 1, 98, "ipv4", "icmp", "icmp_echo")
+        self.aimed("icmp_echo", source, target, via, None)
+        if answered:
+            self.frames(via or target.mac, source.mac, 1, 98, "ipv4", "icmp")
+
+    def arp(self, source: Host, target: Host | None) -> None:
+        """Add an ARP request and, where somebody has the address, the reply."""
+        self.frames(source.mac, None, 1, _SMALL, "arp")
+        if target is not None:
+            self.frames(target.mac, source.mac, 1, _SMALL, "arp")
+
+    def traffic(self, seq: int, *, one_way: bool) -> Traffic:
+        """Return the window; ``one_way``: only what goes away from clients is mirrored."""
+        rows = {mac: self._row(mac, sent) for mac, sent in self._sent.items()}
+        if one_way:
+            rows = {
+                mac: row.model_copy(
+                    update={"rx": {n: c for n, c in row.rx.items() if n != "syn_ack"},
+                            "tx": {n: c for n, c in row.tx.items() if n != "syn_ack"}}
+                )
+                for mac, row in rows.items()
+            }  # fmt: skip
+            self.counts.pop("syn_ack", None)
+        ordered = sorted(
+            rows.values(),
+            key=lambda row: (
+                -max((row.tx.get(name, 0) for name in _FLOODY), default=0)
+                if any(row.tx.get(name, 0) >= REPORTING for name in _FLOODY)
+                else 0,
+                -row.tx.get("bytes", 0) - row.rx.get("bytes", 0),
+                row.mac,
+            ),
+        )
+        end = START + timedelta(seconds=self.number + 1)
+        known = self.lan.known
+        new = sum(mac not in known for mac in rows)
+        known.update(rows)
+        counts = {n: c for n, c in self.counts.items() if n not in ("packets", "bytes")}
+        self.lan.totals.update(self.counts)
+        return Traffic(
+            epoch="scenario", seq=seq, start=end - timedelta(seconds=1), end=end, window_s=1.0,
+            clock_synced=True, interface="eth0", engine="file", packets=self.counts["packets"],
+            bytes=self.counts["bytes"], counts=counts, totals=dict(self.lan.totals),
+            sees_replies=False if one_way else (True if self.counts["syn_ack"] else None),
+            source_macs=len(rows), new_macs=new, devices=ordered[:LISTED],
+            omitted=Omitted(devices=max(0, len(ordered) - LISTED)),
+        )  # fmt: skip
+
+    def _row(self, mac: str, sent: Sent) -> DeviceWindow:
+        top = {}
+        for name, peers in sent.peers.items():
+            (via, ip, port), _ = peers.most_common(1)[0]
+            count = sum(n for (one, _, _), n in peers.items() if one == via)
+            top[name] = Peer(mac=via, ip=ip, port=port, packets=count)
+        return DeviceWindow.model_construct(
+            mac=mac, role=self.lan.role(mac), tx=dict(sent.tx), rx=dict(sent.rx),
+            spread=Spread.model_construct(
+                src_ips=len(sent.src_ips), dst_ips=len(sent.dst_ips), dst_ports=len(sent.dst_ports)
+            ),
+            top_peer=top,
+        )  # fmt: skip
+
+
+class Lan:
+    """A LAN with a router, a server, a monitoring Pi and clients, all made up from a seed."""
+
+    def __init__(self, seed: int, clients: int = 20) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - reproducible traffic, not secrets
+        self.router = self.host(1)
+        self.server = self.host(2)
+        self.pi = self.host(3)
+        self.clients = [self.host(10 + number) for number in range(clients)]
+        self.known: set[str] = set()
+        self.totals: Counter[str] = Counter()
+        self.knows_router = True
+
+    def host(self, number: int) -> Host:
+        """Make a host of this LAN."""
+        tail = self.random.randrange(256)
+        return Host(
+            f"04:5e:{tail:02x}:00:{number >> 8:02x}:{number & 255:02x}",
+            f"198.18.{number >> 8}.{number & 255}",
+        )
+
+    def role(self, mac: str) -> Role:
+        """Return what capture would call a MAC."""
+        if mac == self.router.mac:
+            return "router" if self.knows_router else "unknown"
+        return "host"
+
+    def outside(self) -> Host:
+        """Make a host of the Internet; its frames have the router's MAC."""
+        pick = self.random.randrange
+        return Host(self.router.mac, f"203.0.{pick(113, 120)}.{pick(1, 255)}")
+
+    def forged(self) -> str:
+        """Make a source address nobody has."""
+        pick = self.random.randrange
+        return f"10.{pick(256)}.{pick(256)}.{pick(1, 255)}"
+
+
+Activity = Callable[[Second], None]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The alert a scenario must lead to."""
+
+    rule: str
+    subjects: frozenset[str]
+    """Any of these is right: the attacker's MAC, or the victim of many."""
+    since_s: int
+    times_floor: float
+
+
+@dataclass
+class Scenario:
+    """Traffic with a known answer."""
+
+    name: str
+    lan: Lan
+    activities: list[Activity]
+    seconds: int
+    expected: Expected | None = None
+    one_way: bool = False
+
+    def windows(self) -> Iterator[Probe | Traffic]:
+        """Return what capture and prober would have published, second by second."""
+        for number in range(self.seconds):
+            second = Second(self.lan, number)
+            for activity in self.activities:
+                activity(second)
+            yield from second.probes
+            yield second.traffic(number, one_way=self.one_way)
+
+
+def during(activity: Activity, start: int, end: int) -> Activity:
+    """Limit an activity to some seconds."""
+
+    def limited(second: Second) -> None:
+        if start <= second.number < end:
+            activity(second)
+
+    return limited
+
+
+def per_second(second: Second, rate: float) -> int:
+    """Return a whole number of events with the given mean."""
+    whole = int(rate)
+    return whole + (second.random.random() < rate - whole)
+
+
+def chance(source: random.Random, share: float) -> bool:
+    """Tell, at random, whether something of this share happens."""
+    return source.random() < share
+
+
+# --- what happens on a LAN ------------------------------------------------------------------------
+
+
+def office(second: Second) -> None:
+    """Browse, resolve names, ask for addresses, print: a busy hour."""
+    lan, pick = second.lan, second.random
+    for client in lan.clients:
+        for _ in range(per_second(second, 0.8)):
+            second.connection(
+                client, lan.outside(), via=lan.router.mac, carries=pick.randint(4, 60),
+                answered=chance(pick, 0.97), ends=chance(pick, 0.6),
+            )  # fmt: skip
+        if chance(pick, 0.3):
+            second.connection(client, lan.server, port=445, carries=30, ends=False)
+        for _ in range(per_second(second, 1.5)):
+            second.frames(client.mac, lan.router.mac, 1, 80, "ipv4", "udp", "dns")
+            second.frames(lan.router.mac, client.mac, 1, 150, "ipv4", "udp", "dns")
+        if chance(pick, 0.1):
+            second.arp(client, pick.choice([lan.router, lan.server, None]))
+        if chance(pick, 0.05):
+            second.frames(client.mac, "01:00:5e:00:00:fb", 1, 200, "multicast", "udp", "mdns")
+        second.frames(client.mac, lan.router.mac, pick.randint(0, 40), 200, "ipv4", "tcp")
+        second.frames(lan.router.mac, client.mac, pick.randint(0, 60), _LARGE, "ipv4", "tcp")
+
+
+def wget_mirror(second: Second) -> None:
+    """Run ``wget -r`` on a fast site: a connection per file, all used and closed."""
+    lan = second.lan
+    for _ in range(second.random.randint(40, 180)):
+        second.connection(lan.clients[0], Host(lan.router.mac, "203.0.113.80"), via=lan.router.mac,
+                          port=80, carries=4)  # fmt: skip
+
+
+def web_benchmark(second: Second) -> None:
+    """Benchmark a web server: 130 connections/s from one address, every one answered."""
+    for _ in range(second.random.randint(125, 135)):
+        second.connection(second.lan.clients[1], second.lan.server, port=80, carries=3)
+
+
+def browser_tabs(second: Second) -> None:
+    """Open a hundred tabs: connections to many hosts that stay open."""
+    lan, pick = second.lan, second.random
+    targets = [Host(lan.router.mac, f"203.0.114.{n}") for n in range(1, 180)]
+    for _ in range(pick.randint(100, 260)):
+        second.connection(lan.clients[2], pick.choice(targets), via=lan.router.mac, ends=False,
+                          answered=chance(pick, 0.95), carries=10)  # fmt: skip
+
+
+def speed_test(second: Second) -> None:
+    """Fill the line with a few connections."""
+    lan = second.lan
+    second.frames(lan.router.mac, lan.clients[3].mac, 8000, 1500, "ipv4", "tcp", "https")
+    second.frames(lan.clients[3].mac, lan.router.mac, 4000, _SMALL, "ipv4", "tcp", "https")
+
+
+def backup(second: Second) -> None:
+    """Copy files to the server."""
+    lan = second.lan
+    second.frames(lan.clients[4].mac, lan.server.mac, 6000, 1500, "ipv4", "tcp")
+    second.frames(lan.server.mac, lan.clients[4].mac, 3000, _SMALL, "ipv4", "tcp")
+
+
+def boot_storm(second: Second) -> None:
+    """Boot 200 devices within ten seconds: DHCP, ARP, IGMP, names, a controller that is slow."""
+    lan, pick = second.lan, second.random
+    for _ in range(20):
+        one = lan.host(1000 + pick.randrange(200))
+        second.frames(one.mac, None, 2, 342, "ipv4", "udp", "dhcp")
+        second.frames(lan.router.mac, one.mac, 2, 342, "ipv4", "udp", "dhcp")
+        for target in (lan.router, None, one):
+            second.arp(one, target)
+        second.frames(one.mac, "01:00:5e:00:00:16", 3, _SMALL, "multicast", "igmp", "ipv4")
+        for _ in range(3):
+            second.connection(one, lan.server, port=8443, answered=chance(pick, 0.5))
+            second.connection(one, lan.outside(), via=lan.router.mac)
+        second.echo(one, lan.router)
+
+
+def published_server(second: Second) -> None:
+    """Serve the Internet: hundreds of connections/s through the router, from everywhere."""
+    lan = second.lan
+    for _ in range(second.random.randint(150, 350)):
+        second.connection(lan.outside(), lan.server, carries=8, port=443)
+
+
+def router_reboot(second: Second) -> None:
+    """Lose the router: everybody tries again and nobody answers."""
+    lan, pick = second.lan, second.random
+    for client in lan.clients:
+        for _ in range(pick.randint(1, 6)):
+            second.syn(client, lan.outside(), via=lan.router.mac)
+        second.arp(client, None)
+        second.echo(client, lan.router, answered=False)
+
+
+def own_probing(targets: int = 1000) -> Activity:
+    """Probe a thousand targets from our own Pi, announced as the prober does."""
+
+    def probing(second: Second) -> None:
+        lan = second.lan
+        hosts = [Host(f"04:5f:00:00:{n >> 8:02x}:{n & 255:02x}", f"198.19.{n >> 8}.{n & 255}")
+                 for n in range(targets)]  # fmt: skip
+        for host in hosts:
+            second.echo(lan.pi, host)
+        if second.number % 10 == 0:
+            end = START + timedelta(seconds=second.number)
+            source = ProbeSource(mac=lan.pi.mac, ip=lan.pi.ip, echo_per_s=float(targets))
+            second.probes.append(
+                Probe(
+                    epoch="scenario", seq=second.number // 10, round_start=end - timedelta(10),
+                    round_end=end, clock_synced=True, source=source,
+                    targets=[ProbeResult(name="server", address=lan.server.ip, state="up")],
+                )
+            )  # fmt: skip
+
+    return probing
+
+
+def monitoring(second: Second) -> None:
+    """Watch 60 hosts as network monitoring does: twice a second each, some of them off."""
+    lan = second.lan
+    for number in range(60):
+        host = lan.clients[number % len(lan.clients)]
+        for _ in range(2):
+            second.echo(lan.server, Host(host.mac, f"198.18.9.{number}"), answered=number % 10 != 0)
+
+
+BENIGN: Final[dict[str, Activity]] = {
+    "wget": wget_mirror,
+    "speed test": speed_test,
+    "backup": backup,
+    "100 tabs": browser_tabs,
+    "boot storm": boot_storm,
+    "web benchmark": web_benchmark,
+    "published server": published_server,
+    "own probing": own_probing(),
+    "router reboot": router_reboot,
+    "monitoring": monitoring,
+}
+"""The hard benign cases, by name."""
+
+
+# --- floods ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Flood:
+    """How a flood goes on."""
+
+    rule: str = "syn-flood"
+    times: float = 10.0
+    sources: int = 1
+    spoofed: bool = False
+    answered: float = 0.0
+    through_router: bool = False
+    shape: str = "steady"
+    """``steady``, ``ramp`` (up to the rate within 30 s) or ``pulse`` (2 s on, 8 s off)."""
+
+    @property
+    def floor(self) -> float:
+        """The rule's floor in frames/s."""
+        return SYN_FLOOR if self.rule == "syn-flood" else ICMP_FLOOR
+
+
+def flood(how: Flood, since: int) -> Activity:
+    """Make the activity of a flood on the LAN's server that begins at a second."""
+
+    def act(second: Second) -> None:
+        lan, pick = second.lan, second.random
+        age = second.number - since
+        share = 1.0
+        if how.shape == "ramp":
+            share = min(1.0, (age + 1) / 30)
+        elif how.shape == "pulse" and age % 10 >= 2:  # noqa: PLR2004 - the pulse's form
+            share = 0.0
+        attackers = [lan.router] if how.through_router else lan.clients[: how.sources]
+        rate = how.times * how.floor * share / len(attackers)
+        for attacker in attackers:
+            for _ in range(per_second(second, rate)):
+                own = lan.outside().ip if how.through_router else attacker.ip
+                source = Host(attacker.mac, lan.forged() if how.spoofed else own)
+                if how.rule == "syn-flood":
+                    second.syn(source, lan.server, port=80)
+                    if chance(pick, how.answered):
+                        second.frames(
+                            lan.server.mac, attacker.mac, 1, _SMALL, "ipv4", "tcp", "syn_ack"
+                        )
+                else:
+                    second.echo(source, lan.server, answered=chance(pick, how.answered))
+
+    return during(act, since, 10**9)
+
+
+def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int = 60) -> Scenario:
+    """Put a flood over a busy office hour."""
+    lan = Lan(seed, clients=max(20, how.sources))
+    since = lan.random.randint(20, 30)
+    attackers = [lan.router] if how.through_router else lan.clients[: how.sources]
+    subjects = {one.mac.replace(":", "") for one in attackers}
+    if how.sources >= 3:  # noqa: PLR2004 - the contract's number
+        subjects = {f"victim-{lan.server.mac.replace(':', '')}"}
+    name = (
+        f"{how.rule} {how.times:g}x {how.shape} {how.sources} source(s)"
+        f"{' spoofed' if how.spoofed else ''}{' through the router' if how.through_router else ''}"
+        f"{f' {how.answered:.0%} answered' if how.answered else ''}"
+        f"{' one-way' if one_way else ''}"
+    )
+    return Scenario(
+        name, lan, [office, flood(how, since)], seconds,
+        Expected(how.rule, frozenset(subjects), since, how.times), one_way,
+    )  # fmt: skip
+
+
+FLOODS: Final[tuple[tuple[Flood, bool], ...]] = (
+    *((Flood(rule, times), False) for rule in ("syn-flood", "icmp-flood")
+      for times in (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)),
+    *((Flood(rule, 10.0, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
+      for shape in ("ramp", "pulse")),
+    *((Flood(rule, times, sources=50), False) for rule in ("syn-flood", "icmp-flood")
+      for times in (10.0, 30.0)),
+    *((Flood(rule, 10.0), True) for rule in ("syn-flood", "icmp-flood")),
+    *((Flood(rule, times, spoofed=True), False) for rule in ("syn-flood", "icmp-flood")
+      for times in (2.0, 10.0)),
+    *((Flood(rule, times, through_router=True), False) for rule in ("syn-flood", "icmp-flood")
+      for times in (2.0, 10.0)),
+    (Flood("syn-flood", 1.11, spoofed=True, answered=0.88), False),
+    (Flood("syn-flood", 2.0, answered=1.0), False),
+    (Flood("syn-flood", 10.0, answered=1.0), False),
+    (Flood("icmp-flood", 10.0, answered=1.0), False),
+)  # fmt: skip
+"""Floods from half the floor up, of every form; the second member: only one direction is seen."""
+
+
+def flood_scenarios(seed: int) -> Iterator[Scenario]:
+    """Return every flood scenario for a seed."""
+    for number, (how, one_way) in enumerate(FLOODS):
+        yield flood_scenario(how, seed * 1000 + number, one_way=one_way)
+
+
+def benign_scenario(seed: int, seconds: int = 3600, name: str | None = None) -> Scenario:
+    """Return an office hour with one hard case (or all of them, in turns, one at a time)."""
+    lan = Lan(seed)
+    activities: list[Activity] = [office]
+    cases = [BENIGN[name]] if name else list(BENIGN.values())
+    spell = max(30, seconds // (2 * len(cases)))
+    for number, case in enumerate(cases):
+        start = 60 + 2 * number * spell if name is None else 20
+        activities.append(during(case, start, start + (spell if name is None else seconds)))
+    return Scenario(name or "all benign cases", lan, activities, seconds)

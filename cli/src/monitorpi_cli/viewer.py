@@ -1,0 +1,117 @@
+"""A subscriber to everything a site says, as ``mosquitto_sub`` would be, with times of arrival."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from pydantic import SecretStr
+
+from monitorpi_common.bus import MqttBus, Raw
+from monitorpi_common.inbox import Inbox
+from monitorpi_common.log import Log
+from monitorpi_common.messages import Delivery, message_type
+from monitorpi_common.settings import BrokerSettings
+from monitorpi_common.topics import Topic, TopicError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from monitorpi_common.messages import Message
+
+_LOOK_S: Final = 0.2  # how soon it notices that it shall end
+_FORGET_S: Final = 5.0
+_STATE: Final = Delivery("state", 1, retain=True, expiry_s=None, rate="once")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message, with the Unix time at which it arrived."""
+
+    topic: Topic
+    payload: bytes
+    at_s: float
+    retained: bool
+
+    def message(self) -> Message | None:
+        """Return it as a message of the contract; None: a status, or taken back.
+
+        Raises:
+            ValueError: it is not of the contract.
+
+        """
+        kind = message_type(self.topic.service, self.topic.kind)
+        if kind is None or not self.payload:
+            return None
+        return kind.model_validate_json(self.payload)
+
+
+class Viewer:
+    """Listens to a broker from entering to leaving the ``with`` block, and comes back to it."""
+
+    def __init__(
+        self, port: int, user: str | None, password: str | None, filters: Sequence[str]
+    ) -> None:
+        secret = SecretStr(password) if password else None
+        settings = BrokerSettings(port=port, username=user, password=secret)
+        self._settings = settings
+        self._filters = filters
+        self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="viewer", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def next(self, timeout_s: float = 0.0) -> Heard | None:
+        """Return the next message, or None if none comes in time."""
+        try:
+            return self._heard.get(timeout=timeout_s) if timeout_s else self._heard.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _listen(self) -> None:
+        inbox = Inbox()
+        name = f"monitorpi-viewer-{os.getpid()}-{id(self):x}"
+        bus = MqttBus(self._settings, name, None, Log("viewer"))
+        bus.open(inbox, self._filters)
+        while not self._ended.is_set():
+            item = inbox.take(_LOOK_S)
+            if isinstance(item, Raw):
+                self._hear(item)
+            elif item is not None:
+                bus.event(item)
+        bus.close()
+
+    def _hear(self, raw: Raw) -> None:
+        at_s = time.time()
+        try:
+            topic = Topic.parse(raw.topic)
+        except TopicError:
+            return
+        self._heard.put(Heard(topic, raw.payload, at_s, raw.retained))
+
+
+def forget(port: int, user: str, password: str, retained: Iterable[Topic]) -> None:
+    """Take back retained messages as their writer; gives up after some seconds without a broker."""
+    settings = BrokerSettings(port=port, username=user, password=SecretStr(password))
+    inbox = Inbox()
+    bus = MqttBus(settings, f"monitorpi-forget-{os.getpid()}", None, Log("viewer"))
+    bus.open(inbox, [])
+    for topic in retained:
+        bus.publish(topic, b"", _STATE, None)
+    deadline = time.monotonic() + _FORGET_S
+    while bus.depth and time.monotonic() < deadline:
+        item = inbox.take(_LOOK_S)
+        if item is not None:
+            bus.event(item)
+    bus.close()

@@ -1,0 +1,223 @@
+"""What the cloud keeps: channels, their rows and their rate limits. No I/O, no clock of its own."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+FIELDS: Final = tuple(f"field{number}" for number in range(1, 9))
+BULK_ROWS: Final = 960
+"""Rows of one bulk call on a free licence."""
+BULK_INTERVAL_S: Final = 15.0
+"""Seconds between bulk calls to one channel, on every licence."""
+UPDATE_INTERVAL_S: Final = 15.0
+"""Seconds between single updates of one channel on a free licence."""
+MAX_FIELD_BYTES: Final = 255
+_KEY_LENGTH: Final = 16
+
+DuplicateRows = Literal["drop_row", "reject_409", "lost_after_202", "insert"]
+
+
+@dataclass(slots=True)
+class Switches:
+    """How the double behaves where the real service is undocumented or slow."""
+
+    dup_bulk: DuplicateRows = "drop_row"
+    bulk_interval_s: float = BULK_INTERVAL_S
+    update_interval_s: float = UPDATE_INTERVAL_S
+    commit_delay_s: float = 0.0
+    """A 202 is a promise: rows are visible this much later."""
+    update_429: bool = False
+    """Answer a too early update with 429 instead of 200 and ``0``."""
+    too_many: Literal[400, 413, 429] = 413
+
+
+def _new_key() -> str:
+    return secrets.token_hex(_KEY_LENGTH // 2).upper()
+
+
+@dataclass(slots=True)
+class Channel:
+    """One channel with its keys and rows, by the second they were created at."""
+
+    id: int
+    name: str
+    labels: dict[str, str]
+    write_key: str = field(default_factory=_new_key)
+    read_key: str = field(default_factory=_new_key)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    last_entry_id: int = 0
+    last_bulk_s: float = float("-inf")
+    last_update_s: float = float("-inf")
+    waiting: list[tuple[float, list[dict[str, Any]]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body of a response."""
+
+    status: int
+    body: Any
+
+
+class Cloud:
+    """All channels of one double. Every method is safe to call from any thread."""
+
+    def __init__(self, clock: Callable[[], float], switches: Switches | None = None) -> None:
+        self.switches = switches or Switches()
+        self.channels: dict[int, Channel] = {}
+        self._clock = clock
+        self._lock = threading.RLock()
+
+    def add_channel(self, name: str, labels: Iterable[str] = ()) -> Channel:
+        """Make a channel; labels name its fields in order."""
+        with self._lock:
+            number = 1001 + len(self.channels)
+            channel = Channel(number, name, dict(zip(FIELDS, labels, strict=False)))
+            self.channels[number] = channel
+            return channel
+
+    def bulk_update(self, number: int, key: str | None, updates: Any) -> Answer:
+        """Take many rows at once; a refused call does not move the limiter."""
+        with self._lock:
+            channel = self._writable(number, key)
+            if isinstance(channel, Answer):
+                return channel
+            now = self._clock()
+            if now - channel.last_bulk_s < self.switches.bulk_interval_s:
+                return error(429, "error_too_many_requests", "Too many requests, slow down")
+            if not isinstance(updates, list) or not updates:
+                return error(400, "error_bad_request", "updates must be a list of rows")
+            if len(updates) > BULK_ROWS:
+                return error(self.switches.too_many, "error_too_large", "Too many rows")
+            rows = [row for update in updates if (row := _row(update)) is not None]
+            if len(rows) < len(updates):
+                return error(400, "error_bad_request", "a row has no usable created_at")
+            return self._accept(channel, rows, now)
+
+    def _accept(self, channel: Channel, rows: list[dict[str, Any]], now: float) -> Answer:
+        self._settle(channel)
+        known = {row["created_at"] for row in channel.rows}
+        known |= {row["created_at"] for _, batch in channel.waiting for row in batch}
+        doubled = any(row["created_at"] in known for row in rows)
+        channel.last_bulk_s = now
+        match self.switches.dup_bulk:
+            case "reject_409" if doubled:
+                return error(409, "error_conflict", "rows with these timestamps exist")
+            case "lost_after_202" if doubled:
+                rows = []
+            case "insert":
+                pass
+            case _:
+                rows = [row for row in rows if row["created_at"] not in known]
+        channel.waiting.append((now + self.switches.commit_delay_s, rows))
+        self._settle(channel)
+        return Answer(202, {"success": True})
+
+    def update(self, key: str | None, values: dict[str, str]) -> Answer:
+        """Take one row by the single update call; the body is the entry id, or 0."""
+        with self._lock:
+            channel = next((c for c in self.channels.values() if c.write_key == key), None)
+            if channel is None:
+                return Answer(400, 0)
+            now = self._clock()
+            if now - channel.last_update_s < self.switches.update_interval_s:
+                if self.switches.update_429:
+                    return error(429, "error_too_many_requests", "Too many requests")
+                return Answer(200, 0)
+            channel.last_update_s = now
+            at = values.get("created_at") or _stamp(datetime.fromtimestamp(now, UTC))
+            row = _row({**values, "created_at": at})
+            if row is None:  # the real service replaces what it cannot read by now
+                row = _row({**values, "created_at": _stamp(datetime.fromtimestamp(now, UTC))})
+            assert row is not None  # noqa: S101 - the stamp is ours
+            self._store(channel, [row])
+            return Answer(200, channel.last_entry_id)
+
+    def feeds(self, number: int, key: str | None, query: dict[str, str]) -> Answer:
+        """Return the rows of a channel in order of time, at most 8,000."""
+        with self._lock:
+            channel = self.channels.get(number)
+            if channel is None:
+                return error(404, "error_resource_not_found", "Resource not found")
+            if key not in (channel.read_key, channel.write_key):
+                return error(400, "error_auth_required", "Authorization Required")
+            self._settle(channel)
+            rows = sorted(channel.rows, key=lambda row: row["created_at"])
+            start, end = _instant(query.get("start")), _instant(query.get("end"))
+            if start is not None:
+                rows = [row for row in rows if row["created_at"] >= _stamp(start)]
+            if end is not None:
+                rows = [row for row in rows if row["created_at"] <= _stamp(end)]
+            rows = rows[-min(int(query.get("results", "100") or 0), 8000) :]
+            labelled = [{k: v for k, v in row.items() if _is_shown(channel, k)} for row in rows]
+            head = {"id": channel.id, "name": channel.name, **channel.labels}
+            return Answer(
+                200,
+                {"channel": {**head, "last_entry_id": channel.last_entry_id}, "feeds": labelled},
+            )
+
+    def _writable(self, number: int, key: str | None) -> Channel | Answer:
+        channel = self.channels.get(number)
+        if channel is None:
+            return error(404, "error_resource_not_found", "Resource not found")
+        if key != channel.write_key:
+            return error(401, "error_auth_required", "Authorization Required")
+        return channel
+
+    def _settle(self, channel: Channel) -> None:
+        """Store the accepted rows whose time has come."""
+        now = self._clock()
+        due = [rows for at, rows in channel.waiting if at <= now]
+        channel.waiting = [(at, rows) for at, rows in channel.waiting if at > now]
+        for rows in due:
+            self._store(channel, rows)
+
+    def _store(self, channel: Channel, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            channel.last_entry_id += 1
+            channel.rows.append({**row, "entry_id": channel.last_entry_id})
+
+
+def error(status: int, code: str, message: str) -> Answer:
+    """Build an error as the service words it; the status in the body is a string."""
+    details = {"error_code": code, "message": message, "details": message}
+    return Answer(status, {"status": str(status), "error": details})
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _instant(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _row(update: Any) -> dict[str, Any] | None:
+    """Keep what a row may have; values become strings, as they come back."""
+    if not isinstance(update, dict):
+        return None
+    at = _instant(update.get("created_at"))
+    if at is None:
+        return None
+    row: dict[str, Any] = {"created_at": _stamp(at)}
+    for name in (*FIELDS, "status", "latitude", "longitude", "elevation"):
+        if update.get(name) is not None:
+            row[name] = str(update[name]).encode()[:MAX_FIELD_BYTES].decode(errors="ignore")
+    return row
+
+
+def _is_shown(channel: Channel, name: str) -> bool:
+    return name in channel.labels or name in ("created_at", "entry_id", "status")

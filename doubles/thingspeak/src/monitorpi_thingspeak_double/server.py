@@ -1,0 +1,211 @@
+"""The HTTP side of the double: a real server on loopback, with faults on demand."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from monitorpi_thingspeak_double.channels import Answer, Cloud, Switches, error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Fault = Literal["refuse", "reset", "reset_after_commit", "stall", "500", "502", "503", "truncate"]
+MAX_BODY: Final = 4 * 1024 * 1024
+_STALL_S: Final = 3600.0
+_HTML: Final = b"<html><body><h1>Service unavailable</h1></body></html>"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as the log keeps it: never a key, never a body."""
+
+    at_s: float
+    method: str
+    path: str
+    status: int
+
+
+@dataclass
+class Double:
+    """A running double. Use as a context manager."""
+
+    switches: Switches = field(default_factory=Switches)
+    clock: Callable[[], float] = time.time
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.cloud = Cloud(self.clock, self.switches)
+        self.faults: deque[tuple[str, Fault]] = deque()
+        """Faults to come: a part of the path they wait for, and what then happens."""
+        self.log: deque[Request] = deque(maxlen=10_000)
+        self.on_request: Callable[[str, str], None] = lambda _when, _path: None
+        """Called with ``before``, ``committed`` or ``answered`` and the path."""
+        self._released = threading.Event()
+        double = self
+
+        class Handler(_Handler):
+            owner = double
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Clients that are killed mid-request are part of the game."""
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def fail_next(self, path: str, *faults: Fault) -> None:
+        """Let the next requests whose path contains the text meet these faults, in order."""
+        self.faults.extend((path, fault) for fault in faults)
+
+    def take_fault(self, path: str) -> Fault | None:
+        """Return the fault a request meets now."""
+        if self.faults and self.faults[0][0] in path:
+            return self.faults.popleft()[1]
+        return None
+
+    def wait_stalled(self) -> None:
+        """Hold a request until the double ends."""
+        self._released.wait(_STALL_S)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    owner: Double
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._serve("GET")
+
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's signature
+        """Keep no log here: the double has its own, without keys."""
+
+    def _serve(self, method: str) -> None:
+        parts = urlsplit(self.path)
+        fault = self.owner.take_fault(parts.path)
+        if fault == "reset":
+            return self._reset()
+        body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), MAX_BODY))
+        self.owner.on_request("before", parts.path)
+        if fault in ("500", "502", "503"):
+            return self._reply(parts.path, int(fault), _HTML, "text/html")
+        if fault == "stall":
+            return self.owner.wait_stalled()
+        if fault == "refuse":
+            refused = error(429, "error_too_many_requests", "Too many requests")
+            return self._answer(parts.path, refused)
+        answer = self._route(method, parts.path, dict(parse_qsl(parts.query)), body)
+        self.owner.on_request("committed", parts.path)
+        if fault == "reset_after_commit":
+            return self._reset()
+        if fault == "truncate":
+            return self._truncated(answer)
+        self._answer(parts.path, answer)
+        self.owner.on_request("answered", parts.path)
+        return None
+
+    def _route(self, method: str, path: str, query: dict[str, str], body: bytes) -> Answer:
+        cloud = self.owner.cloud
+        if found := re.fullmatch(r"/channels/(\d+)/bulk_update\.json", path):
+            if method != "POST":
+                return error(405, "error_method_not_allowed", "Method not allowed")
+            try:
+                record = json.loads(body)
+                updates, key = record["updates"], record.get("write_api_key")
+            except (ValueError, KeyError, TypeError, AttributeError):
+                return error(400, "error_bad_request", "not a bulk update")
+            return cloud.bulk_update(int(found[1]), self._key(key), updates)
+        if found := re.fullmatch(r"/channels/(\d+)/feeds\.json", path):
+            return cloud.feeds(int(found[1]), self._key(query.get("api_key")), query)
+        if path in ("/update", "/update.json"):
+            values = query | _form(body, self.headers.get("Content-Type", ""))
+            return cloud.update(self._key(values.get("api_key")), values)
+        if path == "/":
+            return Answer(200, _page(cloud))
+        return error(404, "error_resource_not_found", "Resource not found")
+
+    def _key(self, given: str | None) -> str | None:
+        """Find the key: any header whose name contains THINGSPEAKAPIKEY wins."""
+        for name, value in self.headers.items():
+            if "THINGSPEAKAPIKEY" in name.upper().replace("-", "").replace("_", ""):
+                return str(value)
+        return given
+
+    def _answer(self, path: str, answer: Answer) -> None:
+        if isinstance(answer.body, str):
+            self._reply(path, answer.status, answer.body.encode(), "text/html; charset=utf-8")
+        else:
+            text = json.dumps(answer.body).encode()
+            self._reply(path, answer.status, text, "application/json; charset=utf-8")
+
+    def _reply(self, path: str, status: int, body: bytes, kind: str) -> None:
+        self.owner.log.append(Request(time.time(), self.command, path, status))
+        self.send_response(HTTPStatus(status))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _truncated(self, answer: Answer) -> None:
+        """Promise a whole answer, send half of it and hang up."""
+        body = json.dumps(answer.body).encode()
+        self.send_response(HTTPStatus(answer.status))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+        self.close_connection = True
+
+    def _reset(self) -> None:
+        """Hang up with a TCP reset."""
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        self.connection.close()
+
+
+def _form(body: bytes, kind: str) -> dict[str, str]:
+    """Read the body of an update: a form or JSON."""
+    text = body.decode(errors="replace")
+    if "json" in kind:
+        try:
+            record = json.loads(text)
+        except ValueError:
+            return {}
+        return {k: str(v) for k, v in record.items()} if isinstance(record, dict) else {}
+    return dict(parse_qsl(text))
+
+
+def _page(cloud: Cloud) -> str:
+    """Show what is stored, plainly."""
+    rows = "".join(
+        f"<h2>Channel {channel.id}</h2><p>{len(channel.rows)} rows</p>"
+        for channel in cloud.channels.values()
+    )
+    return f"<!doctype html><title>ThingSpeak double</title><h1>ThingSpeak double</h1>{rows}"

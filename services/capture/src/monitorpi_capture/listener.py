@@ -1,0 +1,249 @@
+"""Second sockets beside the engine: frames that tell about devices, and lines for who watches. I/O.
+
+Both are rate-limited where the frames enter: after a slot's share is read the thread sleeps and the
+kernel drops what does not fit into a small buffer, so that a flood of ARP costs nothing more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture import interfaces
+from monitorpi_capture.classify import ETHERNET_HEADER, classify
+from monitorpi_capture.core import ListenerReport
+from monitorpi_capture.line import PacketLine, line_of
+from monitorpi_capture.packetsocket import ACCEPT, REJECT, drops, open_packet_socket
+from monitorpi_capture.window import CLASS_BIT
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from monitorpi_capture.dissect import Dissector
+    from monitorpi_capture.packetsocket import Instruction
+    from monitorpi_common.log import Log
+    from monitorpi_common.messages import Watch
+
+SLOT_S: Final = 0.1
+BUSY_S: Final = 0.02
+"""Time a slot may spend on dissecting: crafted frames take a fifth of a core at most."""
+LINES_PER_S: Final = 10
+_RECEIVE_BUFFER: Final = 128 * 1024
+_FRAME: Final = 2048
+_LOOKED_AT: Final = 200
+"""Frames a watcher's filter looks at per slot for one that matches."""
+_MSG_TRUNC: Final = 0x20
+
+LDH: Final = 0x28
+LDB: Final = 0x30
+LDH_X: Final = 0x48
+LDX_IHL: Final = 0xB1
+JEQ: Final = 0x15
+JGE: Final = 0x35
+JGT: Final = 0x25
+JSET: Final = 0x45
+
+TELLING: Final[tuple[Instruction, ...]] = (
+    (LDH, 0, 0, 12),
+    (JEQ, 21, 0, 0x0806),  # ARP
+    (JEQ, 0, 9, 0x0800),
+    (LDB, 0, 0, 23),
+    (JEQ, 0, 19, 17),
+    (LDH, 0, 0, 20),
+    (JSET, 17, 0, 0x1FFF),  # a later fragment has no ports
+    (LDX_IHL, 0, 0, 14),
+    (LDH_X, 0, 0, 16),
+    (JEQ, 13, 0, 67),  # DHCP to the server
+    (JEQ, 12, 0, 68),  # and to the client
+    (JEQ, 11, 12, 5353),  # mDNS
+    (JEQ, 0, 11, 0x86DD),
+    (LDB, 0, 0, 20),
+    (JEQ, 0, 4, 17),
+    (LDH, 0, 0, 56),
+    (JEQ, 6, 0, 5353),
+    (JEQ, 5, 0, 546),
+    (JEQ, 4, 5, 547),
+    (JEQ, 0, 4, 58),
+    (LDB, 0, 0, 54),
+    (JGE, 0, 2, 133),  # router solicitation
+    (JGT, 1, 0, 136),  # to neighbour advertisement
+    ACCEPT,
+    REJECT,
+)
+"""Classic BPF: ARP, DHCP, mDNS and neighbour discovery."""
+
+
+class Tap:
+    """A small packet socket on one interface that comes back when the interface does."""
+
+    def __init__(self, interface: str, instructions: Sequence[Instruction]) -> None:
+        self.interface = interface
+        self._instructions = instructions
+        self._socket: socket.socket | None = None
+        self._index: int | None = None
+        self._next_try_s = 0.0
+        self._buffer = bytearray(_FRAME)
+
+    def open(self) -> None:
+        """Open it; where the interface is away it is tried again once a second."""
+        try:
+            self._index = interfaces.index_of(self.interface)
+            self._socket = open_packet_socket(
+                self.interface,
+                self._instructions,
+                receive_buffer=_RECEIVE_BUFFER,
+                promiscuous=False,
+            )
+        except OSError:
+            self._socket = None
+
+    def receive(self) -> tuple[bytes, int] | None:
+        """Return one waiting frame and its length, None where none waits."""
+        if self._socket is None:
+            return None
+        try:
+            length = self._socket.recv_into(self._buffer, 0, _MSG_TRUNC)
+        except OSError:
+            return None
+        return bytes(self._buffer[:length]), length
+
+    def tend(self, now_s: float) -> int:
+        """Open again what vanished; returns the frames dropped since the last call."""
+        if now_s < self._next_try_s:
+            return 0
+        self._next_try_s = now_s + 1.0
+        if self._socket is None or interfaces.index_of(self.interface) != self._index:
+            self.close()
+            self.open()
+            return 0
+        return drops(self._socket)
+
+    def close(self) -> None:
+        """Close it."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class Listener:
+    """Emits a :class:`Sighting` for each frame that tells about a device."""
+
+    def __init__(self, names: Sequence[str], dissector: Dissector, frames_per_s: int) -> None:
+        self._taps = [Tap(name, TELLING) for name in names]
+        self._dissector = dissector
+        self._per_slot = max(round(frames_per_s * SLOT_S), 1)
+        self._dropped = 0
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End within a slot."""
+        self._stopped.set()
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Listen until stopped."""
+        for tap in self._taps:
+            tap.open()
+        told = (0, 0)
+        while not self._stopped.wait(SLOT_S):
+            now_s = time.monotonic()
+            self._dropped += sum(tap.tend(now_s) for tap in self._taps)
+            share = max(self._per_slot // len(self._taps), 1)
+            for tap in self._taps:
+                self._listen(tap, share, now_s + BUSY_S, emit)
+            if told != (told := (self._dropped, self._dissector.failed)):
+                emit(ListenerReport(*told))
+        for tap in self._taps:
+            tap.close()
+
+    def _listen(self, tap: Tap, share: int, until_s: float, emit: Callable[[object], None]) -> None:
+        """Read a slot's share; what time does not allow to dissect is dropped."""
+        for _ in range(share):
+            frame = tap.receive()
+            if frame is None:
+                return
+            if time.monotonic() > until_s:
+                self._dropped += 1
+                continue
+            for sighting in self._dissector.dissect(frame[0], time.time(), tap.interface):
+                emit(sighting)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    until_s: float
+    mac: bytes | None
+    mask: int
+
+
+class Watcher:
+    """Emits a few :class:`PacketLine` a second while somebody watches."""
+
+    def __init__(self, names: Sequence[str], log: Log) -> None:
+        self._names = names
+        self._log = log
+        self._lease: _Lease | None = None
+        self._wake = threading.Event()
+        self._stopped = False
+
+    def watch(self, order: Watch) -> None:
+        """Begin, or begin anew with another filter. Called from the core's thread."""
+        mac = bytes.fromhex(order.mac.replace(":", "")) if order.mac else None
+        mask = CLASS_BIT.get(order.class_, 0) if order.class_ else 0
+        self._lease = _Lease(time.monotonic() + order.seconds, mac, mask)
+        self._log.info("watch", seconds=order.seconds, mac=order.mac, only=order.class_)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End within a slot."""
+        self._stopped = True
+        self._wake.set()
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Wait for leases and serve them."""
+        while not self._stopped:
+            self._wake.wait()
+            self._wake.clear()
+            if not self._stopped:
+                self._serve(emit)
+
+    def _serve(self, emit: Callable[[object], None]) -> None:
+        taps = [Tap(name, (ACCEPT,)) for name in self._names]
+        for tap in taps:
+            tap.open()
+        turn = 0
+        while not self._stopped:
+            lease = self._lease
+            if lease is None or time.monotonic() >= lease.until_s:
+                break
+            for tap in taps:
+                tap.tend(time.monotonic())
+            for _ in taps:
+                turn += 1
+                line = _first_match(taps[turn % len(taps)], lease)
+                if line is not None:
+                    emit(line)
+                    break
+            time.sleep(1.0 / LINES_PER_S)
+        for tap in taps:
+            tap.close()
+
+
+def _first_match(tap: Tap, lease: _Lease) -> PacketLine | None:
+    """Return the line of the first waiting frame that is asked for."""
+    for _ in range(_LOOKED_AT):
+        frame = tap.receive()
+        if frame is None:
+            return None
+        data, length = frame
+        if len(data) < ETHERNET_HEADER:
+            continue
+        if lease.mac is not None and lease.mac not in (data[:6], data[6:12]):
+            continue
+        classified = classify(data, length)
+        if lease.mask and not classified[0] & lease.mask:
+            continue
+        return line_of(data, length, classified, tap.interface, time.time())
+    return None

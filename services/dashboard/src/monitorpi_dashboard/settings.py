@@ -1,0 +1,36 @@
+"""Settings of the page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from monitorpi_common.settings import Section
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class DashboardSettings(Section):
+    """Where the page is served and to whom."""
+
+    listen: str = "127.0.0.1"
+    """Address to serve on; another than this machine's own loopback needs a password."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """TCP port; 0: any free one, told in health as `url`."""
+    password: SecretStr | None = None
+    """Password of the page (user `monitorpi`). Better as a secret: `dashboard__password`."""
+    hosts: list[str] = Field(default_factory=list)
+    """More host names the page may be asked for by; others are refused (DNS rebinding)."""
+    trust_proxy: bool = False
+    """Serve beyond loopback without a password, because something in front asks for one, or
+    because only loopback is forwarded here, as in the containers."""
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        if self.listen not in LOOPBACK and self.password is None and not self.trust_proxy:
+            raise ValueError(
+                "password: missing; a page that listens beyond this machine needs one "
+                "(secret dashboard__password)"
+            )
+        return self

@@ -1,0 +1,233 @@
+"""The page's core: everything the bus says, as one bounded picture.
+
+Theory of operation. State and streams are kept by topic, newest only, with a short history of
+rates for the sparklines. Once a second the picture is turned into one JSON document and handed to
+whoever serves it; pages get whole documents, so one that missed some misses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from monitorpi_common.messages import (
+    CLASSES,
+    Alert,
+    Device,
+    DeviceWindow,
+    Health,
+    Probe,
+    Target,
+    Traffic,
+    timestamp,
+)
+from monitorpi_common.service import Gone, Presence, Received, Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from pydantic import JsonValue
+
+    from monitorpi_common.messages import Publication
+    from monitorpi_common.topics import Topic
+
+MAX_DEVICES: Final = 4096
+MAX_TARGETS: Final = 4096
+MAX_ALERTS: Final = 512
+MAX_SERVICES: Final = 64
+MAX_INTERFACES: Final = 32
+HISTORY: Final = 120
+"""Windows of history: two minutes."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class _Interface:
+    window: Traffic
+    packets: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    bits: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    classes: dict[str, deque[float]] = field(default_factory=dict)
+    lost_windows: int = 0
+
+    def add(self, window: Traffic) -> None:
+        """Append one window to the history."""
+        before = self.window
+        if window.epoch == before.epoch and window.seq > before.seq + 1:
+            self.lost_windows += window.seq - before.seq - 1
+        self.window = window
+        self.packets.append(round(window.packets / window.window_s, 1))
+        self.bits.append(round(window.bytes * 8 / window.window_s))
+        for name in CLASSES:
+            if name in window.counts or name in self.classes:
+                # a class seen for the first time was zero in the windows before
+                zeros = [0.0] * (len(self.packets) - 1)
+                rates = self.classes.setdefault(name, deque(zeros, maxlen=HISTORY))
+                rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
+
+
+class ViewCore:
+    """Keeps the picture and hands it out once a second."""
+
+    def __init__(
+        self, site: str, hand_out: Callable[[bytes], None], url: Callable[[], str] = str
+    ) -> None:
+        self._site = site
+        self._hand_out = hand_out
+        self._url = url
+        self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
+        self._devices: OrderedDict[str, Device] = OrderedDict()
+        self._rows: dict[str, tuple[float, DeviceWindow]] = {}
+        self._targets: OrderedDict[str, Target] = OrderedDict()
+        self._alerts: OrderedDict[str, Alert] = OrderedDict()
+        self._round: Probe | None = None
+        self._last_window_s: float | None = None
+
+    # --- the service's interface ------------------------------------------------------------
+
+    def handle(self, item: object) -> Iterable[Publication]:
+        """Take one item; this service says nothing on the bus."""
+        match item:
+            case Received(_, Traffic() as window):
+                self._traffic(window)
+            case Received(topic, Device() as device):
+                _keep(self._devices, topic.id, device, MAX_DEVICES)
+            case Received(topic, Target() as target):
+                _keep(self._targets, topic.id, target, MAX_TARGETS)
+            case Received(topic, Alert() as alert):
+                _keep(self._alerts, topic.id, alert, MAX_ALERTS)
+            case Received(_, Probe() as probe):
+                self._round = probe
+            case Received(topic, Health() as health):
+                self._service(f"{topic.service}/{topic.id}")["health"] = _health(health)
+            case Presence(topic, online):
+                self._service(f"{topic.service}/{topic.id}")["online"] = online
+            case Gone(topic):
+                self._drop(topic)
+            case Tick(at, _, _):
+                self._hand_out(self.document(at))
+            case _:
+                pass
+        return ()
+
+    def close(self) -> Iterable[Publication]:
+        """Nothing is left to say."""
+        return ()
+
+    def detail(self) -> dict[str, JsonValue]:
+        """Tell where the page is."""
+        return {"url": self._url()}
+
+    # --- keeping ----------------------------------------------------------------------------
+
+    def _service(self, name: str) -> dict[str, Any]:
+        if name not in self._services and len(self._services) >= MAX_SERVICES:
+            return {}
+        return self._services.setdefault(name, {"online": False, "health": None})
+
+    def _drop(self, topic: Topic) -> None:
+        """Forget what was taken back."""
+        match topic.kind:
+            case Device.KIND:
+                self._devices.pop(topic.id, None)
+            case Target.KIND:
+                self._targets.pop(topic.id, None)
+            case Alert.KIND:
+                self._alerts.pop(topic.id, None)
+            case _:
+                pass
+
+    def _traffic(self, window: Traffic) -> None:
+        name = window.interface
+        if name not in self._interfaces:
+            if len(self._interfaces) >= MAX_INTERFACES:
+                return
+            self._interfaces[name] = _Interface(window)
+        self._interfaces[name].add(window)
+        self._last_window_s = window.end.timestamp()
+        self._rows = {row.mac: (window.window_s, row) for row in window.devices}
+
+    # --- telling ----------------------------------------------------------------------------
+
+    def document(self, at: datetime) -> bytes:
+        """Return the whole picture as JSON."""
+        silent = None if self._last_window_s is None else at.timestamp() - self._last_window_s
+        picture = {
+            "site": self._site,
+            "at": timestamp(at),
+            "silent_s": None if silent is None else round(max(silent, 0.0), 1),
+            "services": [{"name": name, **state} for name, state in sorted(self._services.items())],
+            "interfaces": [_interface(name, one) for name, one in self._interfaces.items()],
+            "devices": [self._device(device) for device in self._devices.values()],
+            "strangers": self._strangers(),
+            "targets": [target.model_dump(mode="json") for target in self._targets.values()],
+            "probing": self._probing(),
+            "alerts": [alert.model_dump(mode="json") for alert in self._alerts.values()],
+        }
+        return json.dumps(picture, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def _device(self, device: Device) -> dict[str, Any]:
+        told = device.model_dump(mode="json", exclude={"totals"})
+        return {**told, **self._rates(device.mac)}
+
+    def _strangers(self) -> list[dict[str, Any]]:
+        """Return senders of the last window that are not devices yet."""
+        known = {device.mac for device in self._devices.values()}
+        return [{"mac": mac, **self._rates(mac)} for mac in self._rows if mac not in known][:64]
+
+    def _rates(self, mac: str) -> dict[str, Any]:
+        """Return what a MAC sent and was sent per second in the last window."""
+        if mac not in self._rows:
+            return {"tx": {}, "rx": {}}
+        window_s, row = self._rows[mac]
+        return {"tx": _per_second(row.tx, window_s), "rx": _per_second(row.rx, window_s)}
+
+    def _probing(self) -> dict[str, Any] | None:
+        if self._round is None:
+            return None
+        return {
+            "round_end": timestamp(self._round.round_end),
+            "noise_floor_ms": self._round.noise_floor_ms,
+            "echo_per_s": self._round.source.echo_per_s,
+        }
+
+
+def _keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> None:
+    """Keep the newest value of a key, and at most so many keys: the longest unheard-of goes."""
+    shelf[key] = value
+    shelf.move_to_end(key)
+    if len(shelf) > most:
+        shelf.popitem(last=False)
+
+
+def _per_second(counts: Mapping[str, int], window_s: float) -> dict[str, float]:
+    return {name: round(count / window_s, 1) for name, count in counts.items()}
+
+
+def _interface(name: str, one: _Interface) -> dict[str, Any]:
+    window = one.window
+    return {
+        "name": name,
+        "engine": window.engine,
+        "link_bps": window.link_bps,
+        "sees_replies": window.sees_replies,
+        "packets": list(one.packets),
+        "bits": list(one.bits),
+        "kernel_drops": window.kernel_drops,
+        "lost_windows": one.lost_windows,
+        "source_macs": window.source_macs,
+        "totals": window.totals,
+        "classes": {
+            name: {"rate": rates[-1], "history": list(rates)}
+            for name in CLASSES
+            if (rates := one.classes.get(name))
+        },
+    }
+
+
+def _health(health: Health) -> dict[str, Any]:
+    return health.model_dump(mode="json")

@@ -1,0 +1,549 @@
+"""The life of alerts: one per attack, always on the same topic, never left open.
+
+Theory of operation. An alert is open or closed; the table of what moves it:
+
+    closed  --a finding raises-->                                            open
+    open    --value >= close level-->                                        open (last active)
+    open    --quiet_s of event time without-->                               closed (quiet)
+    open    --its sensor is gone, or its windows stopped-->                  closed (sensor-lost)
+    open    --the order ``silence``-->                                       closed (silenced)
+    open    --an alert on another subject explains it-->                     closed (replaced)
+
+An alert that opens again within ``quiet_s`` of its close is the same alert: it keeps ``id`` and
+``opened_at``. All times are event time: the watermark is the latest end of a window, or, on a live
+bus, at least three seconds ago.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import (
+    Alert,
+    CloseReason,
+    Evidence,
+    Publication,
+    Severity,
+    Tombstone,
+    timestamp,
+)
+from monitorpi_common.topics import TopicError, mac_from_id, slug
+from monitorpi_detector.raising import Trigger
+from monitorpi_detector.rule import CRITICAL_AT, Finding, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitorpi_detector.inventory import Inventory
+
+MAX_OPEN: Final = 32
+"""Open alerts per rule; what is more is counted in one summary alert."""
+MAX_CLOSED: Final = 512
+"""Closed alerts that stay readable; the oldest are taken back."""
+MAX_TRIGGERS: Final = 8192
+MAX_SILENCES: Final = 256
+REFRESH_S: Final = 10.0
+SENSOR_S: Final = 10.0
+"""Seconds without any window after which a sensor counts as lost."""
+OTHERS: Final = "others"
+"""Subject of the alert that counts what found no place."""
+_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:monitorpi:alert")
+_FORGET_TRIGGER_S: Final = 60.0
+_MAX_SUMMARY: Final = 400
+_ORDER: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "critical": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Where and when a finding was made."""
+
+    rule: str
+    kind: str
+    """``flood``, ``effect`` or ``notice``."""
+    at: datetime
+    span_s: float
+    interface: str | None = None
+    kernel_drops: int = 0
+    sees_replies: bool | None = None
+    length_s: float = 1.0
+    """What the alert says it measured over."""
+    lives_by_windows: bool = True
+    """It is lost with its interface's windows; False: it ends by being quiet only."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One open alert."""
+
+    alert: Alert
+    kind: str
+    quiet_s: float
+    last_active: datetime
+    published: datetime
+    involved: frozenset[str]
+    sources: frozenset[str]
+    lives_by_windows: bool
+    interfaces: set[str] = field(default_factory=set)
+    restored: bool = False
+
+
+@dataclass(slots=True)
+class Overflow:
+    """Subjects of one rule beyond those that have alerts of their own."""
+
+    subjects: dict[str, datetime] = field(default_factory=dict)
+
+
+class AlertBook:
+    """All alerts of one detector."""
+
+    def __init__(self, site: str, inventory: Inventory) -> None:
+        self._site = site
+        self._inventory = inventory
+        self._open: dict[str, Entry] = {}
+        self._closed: dict[str, Alert] = {}
+        self._closed_quiet: dict[str, float] = {}
+        self._triggers: dict[tuple[str, str | None], Trigger] = {}
+        self._overflow: dict[str, Overflow] = {}
+        self._windows: dict[str, datetime] = {}
+        self.silences: dict[str, datetime] = {}
+        self.watermark: datetime | None = None
+        self.opened_total = 0
+        self.overflow_total = 0
+
+    # --- what is so ---------------------------------------------------------------------------
+
+    def open_keys(self) -> list[str]:
+        """Return the keys of all open alerts."""
+        return list(self._open)
+
+    def involved(self) -> frozenset[str]:
+        """Return the MACs of open alerts, whose usual rates must not be learned now."""
+        return frozenset().union(*(entry.involved for entry in self._open.values()))
+
+    def open_by_rule(self) -> dict[str, int]:
+        """Count the open alerts of each rule."""
+        counts: dict[str, int] = {}
+        for entry in self._open.values():
+            counts[entry.alert.rule] = counts.get(entry.alert.rule, 0) + 1
+        return counts
+
+    # --- findings -----------------------------------------------------------------------------
+
+    def consider(
+        self, finding: Finding, limits: Limits, seen: Observed
+    ) -> Iterator[Publication | Tombstone]:
+        """Take one finding: it keeps an alert, raises one, or does nothing."""
+        key = slug(f"{seen.rule}-{finding.subject}")
+        if (until := self.silences.get(key)) is not None:
+            if seen.at < until:
+                return
+            del self.silences[key]
+        entry = self._open.get(key)
+        level = finding.threshold * limits.close_ratio
+        if entry is not None:
+            if finding.value >= level:
+                yield from self._keep(entry, finding, limits, seen)
+            return
+        if not self._trigger(key, seen.interface).take(
+            finding, limits, seen.at.timestamp(), seen.span_s
+        ):
+            return
+        if (told := self._told_elsewhere(finding, seen)) is not None:
+            if told.alert.rule == seen.rule:
+                told.last_active = max(told.last_active, seen.at)
+            return
+        if self._is_full(seen.rule):
+            yield from self._count_in(finding, limits, seen)
+            return
+        yield from self._raise(key, finding, limits, seen)
+
+    def _trigger(self, key: str, interface: str | None) -> Trigger:
+        name = (key, interface)
+        trigger = self._triggers.get(name)
+        if trigger is None:
+            trigger = Trigger()
+            if len(self._triggers) < MAX_TRIGGERS:
+                self._triggers[name] = trigger
+        return trigger
+
+    def _told_elsewhere(self, finding: Finding, seen: Observed) -> Entry | None:
+        """Return the open alert of the same rule that already tells of this attack."""
+        macs = _macs(finding)[0]
+        for entry in self._open.values():
+            if seen.kind == "effect" and entry.kind == "flood" and macs & entry.sources:
+                return entry  # the flood's own frames, counted under another name
+            if entry.alert.rule != seen.rule:
+                continue
+            subject = entry.alert.subject
+            if finding.subject.startswith("wire-"):
+                if not subject.startswith("wire-") and (
+                    seen.interface is None or seen.interface in entry.interfaces
+                ):
+                    return entry
+            elif subject.startswith("victim-") and macs & entry.sources:
+                return entry
+        return None
+
+    def _is_full(self, rule: str) -> bool:
+        own = slug(f"{rule}-{OTHERS}")
+        return sum(
+            entry.alert.rule == rule and entry.alert.key != own for entry in self._open.values()
+        ) >= MAX_OPEN  # fmt: skip
+
+    def _raise(
+        self, key: str, finding: Finding, limits: Limits, seen: Observed
+    ) -> Iterator[Publication | Tombstone]:
+        before = self._closed.pop(key, None)
+        quiet_s = self._closed_quiet.pop(key, 0.0)
+        opened_at, again = seen.at, False
+        if (
+            before is not None
+            and before.closed_at is not None
+            and before.closed_at <= seen.at <= before.closed_at + timedelta(seconds=quiet_s)
+        ):
+            opened_at, again = before.opened_at, True
+        sources, involved = _macs(finding)
+        cause = self._cause(involved, seen)
+        alert = Alert(
+            id=str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}")),
+            key=key,
+            rule=seen.rule,
+            severity=_severity(finding, cause),
+            state="open",
+            subject=slug(finding.subject),
+            interface=seen.interface,
+            opened_at=opened_at,
+            at=seen.at,
+            acknowledged=before.acknowledged if again and before is not None else False,
+            caused_by=cause,
+            summary=_sentence(finding, finding.value, seen),
+            evidence=self._evidence(
+                finding, seen, before.evidence.peak if again and before is not None else 0.0, 0
+            ),
+        )
+        entry = Entry(
+            alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
+            seen.lives_by_windows, {seen.interface} if seen.interface else set(),
+        )  # fmt: skip
+        self._open[key] = entry
+        self.opened_total += 1
+        yield Publication(key, alert)
+        yield from self._replaced_by(entry, seen)
+        if seen.kind == "flood":
+            yield from self._link_effects(entry, seen.at)
+
+    def _keep(
+        self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
+    ) -> Iterator[Publication]:
+        """Take a window of an open alert; several interfaces seeing it do not add up."""
+        if seen.interface:
+            entry.interfaces.add(seen.interface)
+        same_time = seen.at - entry.last_active < timedelta(seconds=0.5)
+        if same_time and finding.value < entry.alert.evidence.value and not entry.restored:
+            entry.last_active = max(entry.last_active, seen.at)
+            return
+        sources, involved = _macs(finding)
+        entry.sources |= sources if len(entry.sources) < MAX_OPEN else frozenset()
+        entry.involved |= involved if len(entry.involved) < 2 * MAX_OPEN else frozenset()
+        entry.last_active = max(entry.last_active, seen.at)
+        entry.quiet_s, entry.restored = limits.quiet_s, False
+        old = entry.alert
+        evidence = self._evidence(finding, seen, old.evidence.peak, old.evidence.kernel_drops)
+        severity = _severity(finding, old.caused_by)
+        rises = _ORDER[severity] > _ORDER[old.severity]
+        entry.alert = old.model_copy(
+            update={
+                "at": max(old.at, seen.at),
+                "severity": severity if rises else old.severity,
+                "summary": _sentence(finding, evidence.peak, seen),
+                "evidence": evidence,
+            }
+        )
+        if rises:
+            entry.published = seen.at
+            yield Publication(old.key, entry.alert)
+
+    def _evidence(self, finding: Finding, seen: Observed, peak: float, drops: int) -> Evidence:
+        probe = None
+        for peer in finding.victims:
+            known = self._inventory.get(peer.mac) if peer.mac else None
+            if known is not None and known.probe is not None:
+                probe = known.probe
+                break
+        return Evidence(
+            value=round(finding.value, 3),
+            unit=finding.unit,
+            threshold=round(finding.threshold, 3),
+            baseline=None if finding.baseline is None else round(finding.baseline, 3),
+            window_s=round(seen.length_s, 6),
+            peak=round(max(peak, finding.value), 3),
+            sources=list(finding.sources[:32]),
+            victims=list(finding.victims[:32]),
+            spread=finding.spread,
+            answered_ratio=finding.answered_ratio,
+            spoofed=finding.spoofed,
+            beyond_router=finding.beyond_router,
+            sees_replies=seen.sees_replies,
+            kernel_drops=drops + seen.kernel_drops,
+            victim_rtt_ms=probe.rtt_avg_ms if probe else None,
+            victim_jitter_ms=probe.jitter_ms if probe else None,
+            victim_loss_ratio=probe.loss_ratio if probe else None,
+        )
+
+    # --- one attack, one alert ------------------------------------------------------------------
+
+    def _replaced_by(self, by: Entry, seen: Observed) -> Iterator[Publication | Tombstone]:
+        """Close alerts of the same rule that the new one explains."""
+        subject = by.alert.subject
+        for key, entry in list(self._open.items()):
+            if entry is by or entry.alert.rule != seen.rule:
+                continue
+            other = entry.alert.subject
+            shared = seen.interface is None or seen.interface in entry.interfaces
+            explained = (
+                (other.startswith("wire-") and not subject.startswith("wire-") and shared)
+                or (
+                    subject.startswith("victim-")
+                    and not other.startswith(("victim-", "wire-"))
+                    and other in {slug(mac.replace(":", "")) for mac in by.sources}
+                )
+            )  # fmt: skip
+            if explained:
+                yield from self._close(key, "replaced", seen.at)
+
+    def _cause(self, involved: frozenset[str], seen: Observed) -> str | None:
+        """Return the open flood that a side effect comes from."""
+        if seen.kind != "effect":
+            return None
+        return next(
+            (
+                key
+                for key, entry in self._open.items()
+                if entry.kind == "flood" and entry.involved & involved
+            ),
+            None,
+        )
+
+    def _link_effects(self, flood: Entry, at: datetime) -> Iterator[Publication]:
+        """Link what was told a moment before its cause was known."""
+        for key, entry in self._open.items():
+            fresh = at - entry.alert.opened_at <= timedelta(seconds=REFRESH_S)
+            if (
+                entry.kind == "effect"
+                and entry.alert.caused_by is None
+                and fresh
+                and entry.involved & flood.involved
+            ):
+                entry.alert = entry.alert.model_copy(
+                    update={"caused_by": flood.alert.key, "severity": "info", "at": at}
+                )
+                entry.published = at
+                yield Publication(key, entry.alert)
+
+    def _count_in(
+        self, finding: Finding, limits: Limits, seen: Observed
+    ) -> Iterator[Publication | Tombstone]:
+        """Count a subject that finds no place in the rule's summary alert."""
+        overflow = self._overflow.setdefault(seen.rule, Overflow())
+        if finding.subject in overflow.subjects or len(overflow.subjects) < MAX_TRIGGERS:
+            overflow.subjects[finding.subject] = seen.at
+        self.overflow_total += 1
+        since = seen.at - timedelta(seconds=limits.quiet_s)
+        overflow.subjects = {
+            name: at for name, at in overflow.subjects.items() if at > since
+        }  # fmt: skip
+        count = len(overflow.subjects)
+        summary = Finding(
+            subject=OTHERS, value=float(count), threshold=1.0, unit="subjects",
+            text=f"{seen.rule}: {count} more beside the {MAX_OPEN} that have alerts of their own",
+            severity="critical", decisive=True,
+        )  # fmt: skip
+        key = slug(f"{seen.rule}-{OTHERS}")
+        entry = self._open.get(key)
+        if entry is None:
+            yield from self._raise(key, summary, limits, seen)
+        else:
+            yield from self._keep(entry, summary, limits, seen)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def saw_window(self, interface: str, end: datetime) -> None:
+        """Note that an interface is being watched."""
+        self._windows[interface] = end
+
+    def advance(self, to: datetime) -> Iterator[Publication | Tombstone]:
+        """Move the watermark: refresh what is open, close what is quiet or no longer watched."""
+        if self.watermark is not None and to < self.watermark:
+            return
+        self.watermark = to
+        for key, entry in list(self._open.items()):
+            if entry.restored:
+                entry.restored, entry.last_active = False, max(entry.last_active, to)
+            reason = self._ends(entry, to)
+            if reason is not None:
+                yield from self._close(key, reason, to)
+            elif to - entry.published >= timedelta(seconds=REFRESH_S):
+                entry.published = to
+                entry.alert = entry.alert.model_copy(update={"at": to})
+                yield Publication(key, entry.alert)
+        now_s = to.timestamp()
+        if len(self._triggers) > 64:  # noqa: PLR2004 - a handful costs nothing to keep
+            self._triggers = {
+                name: trigger
+                for name, trigger in self._triggers.items()
+                if now_s - trigger.at_s < _FORGET_TRIGGER_S
+            }
+
+    def _ends(self, entry: Entry, to: datetime) -> CloseReason | None:
+        if entry.lives_by_windows and entry.interfaces:
+            seen = [self._windows[one] for one in entry.interfaces if one in self._windows]
+            if not seen or max(seen) < to - timedelta(seconds=SENSOR_S):
+                since = max([*seen, entry.last_active])
+                if to - since > timedelta(seconds=SENSOR_S):
+                    return "sensor-lost"
+        if to - entry.last_active >= timedelta(seconds=entry.quiet_s):
+            return "quiet"
+        return None
+
+    def _close(
+        self, key: str, reason: CloseReason, at: datetime
+    ) -> Iterator[Publication | Tombstone]:
+        entry = self._open.pop(key)
+        alert = entry.alert.model_copy(
+            update={"state": "closed", "at": at, "closed_at": at, "close_reason": reason}
+        )
+        self._triggers = {name: one for name, one in self._triggers.items() if name[0] != key}
+        yield Publication(key, alert)
+        yield from self._remember(alert, entry.quiet_s)
+
+    def _remember(self, alert: Alert, quiet_s: float) -> Iterator[Tombstone]:
+        self._closed.pop(alert.key, None)
+        self._closed[alert.key] = alert
+        self._closed_quiet[alert.key] = quiet_s
+        while len(self._closed) > MAX_CLOSED:
+            oldest = next(iter(self._closed))
+            del self._closed[oldest]
+            self._closed_quiet.pop(oldest, None)
+            yield Tombstone(oldest, Alert)
+
+    # --- from outside ---------------------------------------------------------------------------
+
+    def lose_sensor(self, interface: str | None = None) -> Iterator[Publication | Tombstone]:
+        """Close what one interface (None: all) was watching: nobody looks any more."""
+        for key, entry in list(self._open.items()):
+            if not entry.lives_by_windows or not entry.interfaces:
+                continue
+            if interface is None:
+                entry.interfaces.clear()
+            else:
+                entry.interfaces.discard(interface)
+            if not entry.interfaces:
+                at = max(entry.last_active, self.watermark or entry.last_active)
+                yield from self._close(key, "sensor-lost", at)
+        if interface is None:
+            self._windows.clear()
+        else:
+            self._windows.pop(interface, None)
+        self._triggers.clear()
+
+    def step_clock(self) -> None:
+        """Forget the watermark: the sensor's clock was set, times before mean nothing now."""
+        self.watermark = None
+        self._windows.clear()
+
+    def silence(self, key: str, until: datetime, at: datetime) -> Iterator[Publication | Tombstone]:
+        """Close an alert and keep it shut."""
+        while len(self.silences) >= MAX_SILENCES:
+            del self.silences[min(self.silences, key=lambda one: self.silences[one])]
+        self.silences[key] = until
+        if key in self._open:
+            yield from self._close(key, "silenced", at)
+
+    def acknowledge(self, key: str) -> Iterator[Publication]:
+        """Mark an open alert as seen by a person.
+
+        Raises:
+            KeyError: no open alert has this key.
+
+        """
+        entry = self._open[key]
+        entry.alert = entry.alert.model_copy(update={"acknowledged": True})
+        yield Publication(key, entry.alert)
+
+    def end_rule(
+        self, rule: str, at: datetime, reason: CloseReason
+    ) -> Iterator[Publication | Tombstone]:
+        """Close everything of a rule that was switched off or sees no more."""
+        for key, entry in list(self._open.items()):
+            if entry.alert.rule == rule:
+                yield from self._close(key, reason, at)
+
+    def restore(self, alert: Alert, kind: str, quiet_s: float) -> Iterator[Tombstone]:
+        """Take back a retained alert of the process before us.
+
+        An open one goes on: it is kept by new findings, and closes after its quiet time.
+        """
+        if alert.key in self._open or alert.key in self._closed:
+            return
+        if alert.state == "closed":
+            yield from self._remember(alert, quiet_s)
+            return
+        peers = [*alert.evidence.sources, *alert.evidence.victims]
+        involved = {peer.mac for peer in peers if peer.mac is not None}
+        involved |= set(_mac_of(alert.subject))
+        interface = alert.interface
+        self._open[alert.key] = Entry(
+            alert, kind, quiet_s, alert.at, alert.at, frozenset(involved),
+            frozenset(peer.mac for peer in alert.evidence.sources if peer.mac is not None),
+            interface is not None, {interface} if interface else set(), restored=True,
+        )  # fmt: skip
+
+
+def _macs(finding: Finding) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the MACs of the sources, and of everybody involved."""
+    sources = frozenset(peer.mac for peer in finding.sources if peer.mac is not None)
+    victims = frozenset(peer.mac for peer in finding.victims if peer.mac is not None)
+    return sources, sources | victims | finding.about
+
+
+def _mac_of(subject: str) -> Iterator[str]:
+    try:
+        yield mac_from_id(subject.rsplit("-", 1)[-1])
+    except TopicError:
+        return
+
+
+def _severity(finding: Finding, cause: str | None) -> Severity:
+    if cause is not None:
+        return "info"
+    if finding.severity is not None:
+        return finding.severity
+    return "critical" if finding.value >= CRITICAL_AT * finding.threshold else "warning"
+
+
+def _sentence(finding: Finding, peak: float, seen: Observed) -> str:
+    """Write the alert's one sentence: who, how much over which time, and what limits it."""
+    words = [f"{finding.text}: {_number(finding.value)} {finding.unit}"]
+    if finding.unit.endswith("/s"):
+        words.append(f" over {seen.length_s:.3g} s")
+    words.append(f" (threshold {_number(finding.threshold)}")
+    if peak > finding.value:
+        words.append(f", peak {_number(peak)}")
+    words.append(")")
+    if finding.answered_ratio is not None:
+        words.append(f", {finding.answered_ratio:.0%} answered")
+    if finding.spoofed:
+        words.append(", source addresses forged")
+    if seen.sees_replies is False:
+        words.append("; the mirror port shows one direction only, replies could not be judged")
+    if seen.kernel_drops:
+        words.append(f"; {seen.kernel_drops} frames lost in the sensor")
+    return "".join(words)[:_MAX_SUMMARY]
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004 - two digits suffice

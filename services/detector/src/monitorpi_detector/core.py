@@ -1,0 +1,442 @@
+"""The detector's core: windows, devices, probes and orders in, alerts out.
+
+Theory of operation. Each item becomes a view; the rules yield findings; the alert book turns
+findings into alerts; the watermark (the latest end of a window) moves and closes what is quiet.
+Time is the windows' own, so that a file and a wire give the same alerts. A live tick only moves
+the watermark to three seconds ago, so that a dead sensor cannot hold an alert open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from monitorpi_common.messages import (
+    Acknowledge,
+    Alert,
+    Device,
+    Probe,
+    Service,
+    SetThreshold,
+    Silence,
+    Target,
+    Traffic,
+)
+from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
+from monitorpi_detector.alerts import AlertBook, Observed
+from monitorpi_detector.baseline import Baseline
+from monitorpi_detector.inventory import Inventory
+from monitorpi_detector.moves import Moves
+from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
+from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable, RuleChange
+from monitorpi_detector.state import Kept, Override
+from monitorpi_detector.view import DeviceView, RoundView, WindowView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pydantic import JsonValue
+
+    from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_detector.rule import Finding, Limits, Rule
+
+LATE: Final = timedelta(seconds=3)
+"""A live tick says that everything up to so long ago has arrived."""
+LEARN_EACH: Final = 10
+"""One window of so many teaches the baseline and stands for the others: a tenth of the cost."""
+MAX_INTERFACES: Final = 64
+MAX_KNOWN: Final = 8192
+_MAX_SERVERS: Final = 64
+_STEP_S: Final = 2.0
+
+ViewT = TypeVar("ViewT")
+
+
+@dataclass(slots=True)
+class Interface:
+    """What is known of one watched interface."""
+
+    epoch: str
+    first_s: float
+    seq: int
+    windows: int = 0
+    lost: int = 0
+    sees_replies: bool | None = None
+
+
+def _keep_nothing(kept: Kept) -> None:
+    del kept
+
+
+class DetectorCore:
+    """Judges everything that capture and prober publish."""
+
+    def __init__(
+        self,
+        site: str,
+        settings: DetectorSettings,
+        *,
+        kept: Kept | None = None,
+        keep: Callable[[Kept], None] = _keep_nothing,
+    ) -> None:
+        """Start where the process before us ended.
+
+        Args:
+            site: the site, part of every alert's identity.
+            settings: the detector's table of the configuration.
+            kept: what the process before us kept.
+            keep: takes what is to be kept, without blocking.
+
+        """
+        kept = kept or Kept()
+        self._settings = settings
+        self._keep = keep
+        self._limits = LimitsTable(settings)
+        self._inventory = Inventory()
+        self._baseline = Baseline()
+        self._round_baseline = Baseline()
+        self._moves = Moves()
+        self._book = AlertBook(site, self._inventory)
+        self._interfaces: dict[str, Interface] = {}
+        self._sensors: set[str] = set()
+        self._rounds: dict[str, float] = {}
+        self._now: datetime | None = None
+        self._saved_at: datetime | None = None
+        self._ignore = frozenset(settings.ignore)
+        self._since = kept.since
+        self._macs = dict.fromkeys(kept.macs)
+        self._servers = dict.fromkeys([*settings.dhcp_servers, *kept.dhcp_servers])
+        self._was_up = dict.fromkeys(kept.was_up)
+        self._router_ips: dict[str, None] = {}
+        start_s = kept.since.timestamp() if kept.since else 0.0
+        self._baseline.restore(kept.rates, start_s)
+        self._round_baseline.restore(kept.probes, start_s)
+        self._book.silences.update(kept.silences)
+        for one in kept.overrides:
+            self._limits.restore(one.rule, one.mac, one.change)
+
+    # --- items ----------------------------------------------------------------------------------
+
+    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+        """Take one item and answer with alerts."""
+        match item:
+            case Received(_, Traffic() as traffic):
+                yield from self._window(traffic)
+            case Received(_, Device() as device):
+                yield from self._device(device)
+            case Received(topic, Probe() as probe):
+                yield from self._round(topic.id, probe)
+            case Received(_, Target() as target):
+                self._target(target)
+            case Received(_, Alert() as alert, True):
+                yield from self._restore(alert)
+            case Presence(topic, online) if topic.service == Service.CAPTURE:
+                yield from self._presence(topic.id, online=online)
+            case Presence(topic, False) if topic.service == Service.PROBER:
+                yield from self._lose_prober(topic.id)
+            case Tick(at):
+                yield from self._tick(at)
+            case Order(_, args):
+                yield from self._obey(args)
+            case _:
+                return
+
+    def close(self) -> Iterable[Publication | Tombstone]:
+        """Keep what was learned. Open alerts stay open: the next process takes them up."""
+        self._save()
+        return ()
+
+    def detail(self) -> dict[str, JsonValue]:
+        """Return what the health message tells of the detector."""
+        book = self._book
+        return {
+            "windows_total": sum(one.windows for one in self._interfaces.values()),
+            "windows_lost_total": sum(one.lost for one in self._interfaces.values()),
+            "interfaces": {
+                name: {"sees_replies": one.sees_replies, "lost": one.lost}
+                for name, one in self._interfaces.items()
+            },
+            "open": dict(book.open_by_rule()),
+            "opened_total": book.opened_total,
+            "beyond_limit_total": book.overflow_total,
+            "silences": {key: until.isoformat() for key, until in book.silences.items()},
+            "baselines": len(self._baseline),
+            "devices": len(self._inventory),
+            "thresholds": {
+                f"{rule} {mac}" if mac else rule: {
+                    name: value for name, value in change if value is not None
+                }
+                for (rule, mac), change in list(self._limits.overrides.items())[:64]
+            },
+        }
+
+    # --- windows --------------------------------------------------------------------------------
+
+    def _window(self, traffic: Traffic) -> Iterator[Publication | Tombstone]:
+        name, end_s = traffic.interface, traffic.end.timestamp()
+        seen = self._interfaces.get(name)
+        if seen is not None and seen.epoch != traffic.epoch:
+            yield from self._book.lose_sensor(name)
+            seen = None
+        if seen is None:
+            if len(self._interfaces) >= MAX_INTERFACES and name not in self._interfaces:
+                return
+            if self._now is not None and end_s < self._now.timestamp() - _STEP_S:
+                # the sensor's clock was set back: times before mean nothing now
+                self._book.step_clock()
+                self._now = None
+            seen = self._interfaces[name] = Interface(traffic.epoch, end_s, traffic.seq)
+        elif traffic.seq > seen.seq:
+            seen.lost += traffic.seq - seen.seq - 1
+            seen.seq = traffic.seq
+        else:
+            return  # the same window twice: quality of service 1 may repeat
+        seen.windows += 1
+        seen.sees_replies = traffic.sees_replies
+        self._live(traffic.end)
+        self._book.saw_window(name, traffic.end)
+        view = WindowView(traffic, self._inventory, self._baseline, end_s, seen.first_s)
+        observed = {
+            "at": traffic.end, "span_s": view.span_s, "interface": name,
+            "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
+            "length_s": traffic.window_s,
+        }  # fmt: skip
+        yield from self._judge(WINDOW_RULES, view, observed)
+        self._learn(view, seen)
+        yield from self._advance(traffic.end)
+
+    def _judge(
+        self, rules: tuple[Rule[ViewT], ...], view: ViewT, observed: dict[str, object]
+    ) -> Iterator[Publication | Tombstone]:
+        """Let each rule that is on look at a view, and the book at what it finds."""
+        for rule in rules:
+            base = self._limits.of(rule.name, None)
+            if not base.enabled and not self._limits.has_devices(rule.name):
+                continue
+            seen = Observed(rule=rule.name, kind=rule.kind, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
+            for finding in rule.judge(view, self._limits.of_rule(rule.name)):
+                limits = self._limits.of(rule.name, _subject_mac(finding))
+                if limits.enabled and not self._ignored(finding):
+                    yield from self._book.consider(finding, limits, seen)
+
+    def _ignored(self, finding: Finding) -> bool:
+        macs = {peer.mac for peer in finding.sources or finding.victims}
+        return bool(macs) and macs <= self._ignore
+
+    def _learn(self, view: WindowView, seen: Interface) -> None:
+        """Learn who forwards and, from a sample of windows, what is usual."""
+        syn_floor = self._limits.of("syn-flood", None).floor
+        self._inventory.see_window(view.traffic, view.now_s, syn_floor / 4)
+        if seen.windows % LEARN_EACH:
+            return
+        frozen = self._book.involved()
+        for row in view.rows.values():
+            if row.mac in frozen:
+                continue
+            rates = [
+                (name, rate)
+                for name, count in row.tx.items()
+                if (floor := self._floor(name)) is not None
+                and (rate := count / view.span_s) < floor
+            ]
+            if "syn" in row.tx:
+                half_open = view.rate(view.opened_by(row).open)
+                if half_open < syn_floor:
+                    rates.append(("half_open", half_open))
+            self._baseline.learn(row.mac, rates, LEARN_EACH * view.span_s, view.now_s)
+
+    def _floor(self, name: str) -> float | None:
+        """Return the least floor of the rules that read a class; what is above it is not usual."""
+        rule = {"syn": "syn-flood", "icmp_echo": "icmp-flood"}.get(name)
+        rule = rule or f"surge-{name.replace('_', '-')}"
+        return self._limits.of(rule, None).floor if rule in RULES else None
+
+    def _presence(self, instance: str, *, online: bool) -> Iterator[Publication | Tombstone]:
+        """Note a sensor's status. Only the last one to go takes every alert's eyes with it.
+
+        Windows do not say which instance counted them: while another one lives, the interfaces
+        of the one that went are missed by their windows.
+        """
+        if online:
+            if len(self._sensors) < MAX_INTERFACES:
+                self._sensors.add(instance)
+            return
+        self._sensors.discard(instance)
+        if not self._sensors:
+            yield from self._book.lose_sensor()
+            self._interfaces.clear()
+
+    # --- devices and probes ---------------------------------------------------------------------
+
+    def _device(self, device: Device) -> Iterator[Publication | Tombstone]:
+        self._live(device.last_seen)
+        self._inventory.see_device(device)
+        if device.role == "router":
+            _remember(self._router_ips, device.ips)
+        now_s = device.last_seen.timestamp()
+        since_s = self._since.timestamp() if self._since else now_s
+        learned = now_s - since_s >= self._settings.learning_s
+        view = DeviceView(
+            device=device,
+            now_s=now_s,
+            learned=learned,
+            is_new=device.mac not in self._macs,
+            taken=self._moves.see(device) if device.present else (),
+            dhcp_servers=frozenset(self._servers),
+            serves_dhcp=device.dhcp_server,
+            router_ips=frozenset(self._router_ips),
+        )
+        observed: dict[str, object] = {
+            "at": device.last_seen, "span_s": 60.0, "interface": device.interface,
+            "lives_by_windows": False,
+        }  # fmt: skip
+        yield from self._judge(DEVICE_RULES, view, observed)
+        _remember(self._macs, [device.mac])
+        if device.dhcp_server and not learned and not self._settings.dhcp_servers:
+            _remember(self._servers, [device.mac], _MAX_SERVERS)
+
+    def _round(self, prober: str, probe: Probe) -> Iterator[Publication | Tombstone]:
+        self._live(probe.round_end)
+        end_s = probe.round_end.timestamp()
+        self._inventory.see_probe(probe, end_s)
+        before_s = self._rounds.get(prober, probe.round_start.timestamp())
+        if prober in self._rounds or len(self._rounds) < MAX_INTERFACES:
+            self._rounds[prober] = end_s
+        view = RoundView(probe, end_s, self._usual_round, frozenset(self._was_up))
+        observed: dict[str, object] = {
+            "at": probe.round_end, "span_s": min(3600.0, max(1.0, end_s - before_s)),
+            "length_s": max(0.0, (probe.round_end - probe.round_start).total_seconds()),
+            "lives_by_windows": False,
+        }  # fmt: skip
+        yield from self._judge(ROUND_RULES, view, observed)
+        self._learn_round(view)
+        yield from self._advance(probe.round_end)
+
+    def _usual_round(self, address: str, measure: str) -> float | None:
+        now_s = self._now.timestamp() if self._now else 0.0
+        return self._round_baseline.of(address, measure, now_s)
+
+    def _learn_round(self, view: RoundView) -> None:
+        delay, jitter = (
+            self._limits.of(name, None).floor for name in ("high-delay", "high-jitter")
+        )
+        for target in view.results():
+            rates = []
+            if target.rtt_p50_ms is not None and target.rtt_p50_ms < delay:
+                rates.append(("rtt_ms", target.rtt_p50_ms))
+            if target.jitter_ms is not None and target.jitter_ms < jitter:
+                rates.append(("jitter_ms", target.jitter_ms))
+            self._round_baseline.learn(target.address, rates, 10.0, view.now_s)
+            if target.state == "up":
+                _remember(self._was_up, [target.address])
+
+    def _target(self, target: Target) -> None:
+        if target.state in ("up", "flapping"):
+            _remember(self._was_up, [target.address])
+
+    def _lose_prober(self, instance: str) -> Iterator[Publication | Tombstone]:
+        self._rounds.pop(instance, None)
+        if not self._rounds and self._now is not None:
+            for rule in ROUND_RULES:
+                yield from self._book.end_rule(rule.name, self._now, "sensor-lost")
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _live(self, at: datetime) -> None:
+        """Note that this time was reached."""
+        self._now = at if self._now is None else max(self._now, at)
+        if self._since is None:
+            self._since = at
+
+    def _advance(self, to: datetime) -> Iterator[Publication | Tombstone]:
+        yield from self._book.advance(to)
+        if self._saved_at is None:
+            self._saved_at = to
+        elif (to - self._saved_at).total_seconds() >= self._settings.save_s:
+            self._save()
+
+    def _tick(self, at: datetime) -> Iterator[Publication | Tombstone]:
+        to = at - LATE
+        if self._book.watermark is None or to > self._book.watermark:
+            yield from self._advance(to)
+
+    # --- restarts -------------------------------------------------------------------------------
+
+    def _restore(self, alert: Alert) -> Iterator[Publication | Tombstone]:
+        """Take up a retained alert of the process before us; our own words come back as well."""
+        rule = alert.rule
+        if rule in RULES:
+            quiet_s = self._limits.of(rule, None).quiet_s
+            yield from self._book.restore(alert, RULES[rule].kind, quiet_s)
+
+    def _save(self) -> None:
+        self._saved_at = self._now
+        self._keep(
+            Kept(
+                since=self._since,
+                overrides=[
+                    Override(rule=rule, mac=mac, change=RuleChange(**dict(change)))
+                    for (rule, mac), change in self._limits.overrides.items()
+                ],
+                silences=self._book.silences,
+                macs=list(self._macs),
+                dhcp_servers=[mac for mac in self._servers if mac],
+                was_up=list(self._was_up),
+                rates=self._baseline.saved(),
+                probes=self._round_baseline.saved(),
+            )
+        )
+
+    # --- orders ---------------------------------------------------------------------------------
+
+    def _obey(self, args: object) -> Iterator[Publication | Tombstone]:
+        """Carry out an order.
+
+        Raises:
+            CommandRefusedError: it names nothing that is there, or limits that cannot be.
+
+        """
+        match args:
+            case Silence(key=key, minutes=minutes):
+                now = self._now or self._book.watermark
+                if now is None:
+                    raise CommandRefusedError("nothing was seen yet: there is nothing to silence")
+                if not any(key.startswith(f"{rule}-") for rule in RULES):
+                    raise CommandRefusedError(f"{key!r} is no alert's key: use rule-subject")
+                said = list(self._book.silence(key, now + timedelta(minutes=minutes), now))
+                self._save()
+                yield from said
+            case Acknowledge(key=key):
+                try:
+                    yield from list(self._book.acknowledge(key))
+                except KeyError:
+                    raise CommandRefusedError(f"no open alert has the key {key!r}") from None
+            case SetThreshold() as change:
+                yield from self._set_threshold(change)
+            case _:
+                return
+
+    def _set_threshold(self, order: SetThreshold) -> Iterator[Publication | Tombstone]:
+        change = RuleChange(**order.model_dump(exclude={"rule", "mac"}))
+        try:
+            limits: Limits = self._limits.change(order.rule, order.mac, change)
+        except LimitsError as error:
+            raise CommandRefusedError(str(error)) from None
+        self._save()
+        if not limits.enabled and order.mac is None and self._now is not None:
+            yield from self._book.end_rule(order.rule, self._now, "silenced")
+
+
+def _subject_mac(finding: Finding) -> str | None:
+    """Return whose limits hold for a finding: its only source's, else its victim's."""
+    peers = finding.sources if len(finding.sources) == 1 else finding.victims or finding.sources
+    return peers[0].mac if peers else None
+
+
+def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:
+    """Add names to a bounded table; the oldest leave."""
+    for name in names:
+        table[name] = None
+        if len(table) > limit:
+            del table[next(iter(table))]

@@ -1,0 +1,163 @@
+"""What is known of the LAN's devices beside their counts: role, addresses, probes, our own MACs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_detector.bounded import Bounded
+
+if TYPE_CHECKING:
+    from monitorpi_common.messages import Device, DeviceWindow, Probe, ProbeResult, Traffic
+
+MAX_DEVICES: Final = 4096
+FORWARDS_FROM: Final = 4
+"""So many different addresses reached through one MAC: it forwards (a host has two or three)."""
+SPOOFS_FROM: Final = 8
+"""Source addresses in one second behind one MAC that does not forward: more than any host has."""
+KNOWN_AFTER_S: Final = 60.0
+"""A MAC watched for so long without forwarding is a host."""
+PROBE_VALID_S: Final = 120.0
+"""A prober's announcement holds as long as its message lives."""
+OWN_MARGIN: Final = 1.2
+"""Own probes count as ours up to the announced rate and 20 %; the rest is somebody else's."""
+_MAX_OWN: Final = 32
+
+
+@dataclass(slots=True)
+class Known:
+    """One MAC address."""
+
+    since_s: float
+    role: str = "unknown"
+    ips: tuple[str, ...] = ()
+    serves_dhcp: bool = False
+    passes: bool = False
+    """Connections of many source addresses came to a good end behind it."""
+    reached: set[str] = field(default_factory=set)
+    """Addresses that others reached through it, at most :data:`FORWARDS_FROM`."""
+    other_tx: float = 0.0
+    """TCP frames/s sent beside SYN, SYN-ACK and RST while it opened few connections."""
+    other_rx: float = 0.0
+    probe: ProbeResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a prober of ours said it sends from one MAC."""
+
+    echo_per_s: float
+    arp_per_s: float
+    until_s: float
+
+
+class Inventory:
+    """The devices as far as the rules need them. Bounded; strangers cannot push out devices."""
+
+    def __init__(self) -> None:
+        self._known: Bounded[Known] = Bounded(MAX_DEVICES)
+        self._own: dict[str, Own] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, mac: str) -> Known | None:
+        """Return what is known of a MAC, or None."""
+        return self._known.get(mac)
+
+    def _entry(self, mac: str, now_s: float) -> Known | None:
+        known = self._known.get(mac) or Known(now_s)
+        return known if self._known.put(mac, known, now_s) else None
+
+    def forwards(self, mac: str) -> bool:
+        """Tell whether a MAC passes on what others send: a router, whatever announced it."""
+        known = self._known.get(mac)
+        return known is not None and (
+            known.role == "router" or known.passes or len(known.reached) >= FORWARDS_FROM
+        )
+
+    def is_host(self, mac: str, now_s: float) -> bool:
+        """Tell whether a MAC is known not to forward."""
+        known = self._known.get(mac)
+        if known is None or self.forwards(mac):
+            return False
+        # that it has an address of its own says nothing: a router has one too
+        return now_s - known.since_s >= KNOWN_AFTER_S
+
+    def ip(self, mac: str) -> str | None:
+        """Return the first known address of a MAC."""
+        known = self._known.get(mac)
+        return known.ips[0] if known is not None and known.ips else None
+
+    def own(self, mac: str, now_s: float) -> Own | None:
+        """Return what a prober of ours announced for this MAC, while it holds."""
+        own = self._own.get(mac)
+        return own if own is not None and now_s < own.until_s else None
+
+    # --- learning ---------------------------------------------------------------------------
+
+    def see_device(self, device: Device) -> None:
+        """Take what capture says of a device."""
+        known = self._entry(device.mac, device.last_seen.timestamp())
+        if known is not None:
+            known.role = device.role
+            known.serves_dhcp = device.dhcp_server
+            known.ips = tuple(device.ips)
+
+    def see_probe(self, probe: Probe, now_s: float) -> None:
+        """Take a round of probes: what it sent, and how each device answered."""
+        for source in probe.sources or [probe.source]:
+            if source.mac is not None and (source.mac in self._own or len(self._own) < _MAX_OWN):
+                self._own[source.mac] = Own(
+                    source.echo_per_s, source.arp_per_s, now_s + PROBE_VALID_S
+                )
+        self._own = {mac: own for mac, own in self._own.items() if now_s < own.until_s}
+        for target in probe.targets:
+            if target.mac is not None and (known := self._known.get(target.mac)) is not None:
+                known.probe = target
+
+    def see_window(self, traffic: Traffic, now_s: float, busy: float) -> None:
+        """Learn who forwards and how much TCP is usual beside connections.
+
+        Args:
+            traffic: the window.
+            now_s: its end.
+            busy: SYN/s from which a device's window is no example of the usual.
+
+        """
+        for row in traffic.devices:
+            known = self._entry(row.mac, now_s)
+            if known is None:
+                continue
+            if row.role != "unknown":
+                known.role = row.role
+            known.passes = known.passes or passes_connections(row)
+            self._learn_other(known, row, max(traffic.window_s, 1.0), busy)
+            for peer in row.top_peer.values():
+                if peer.mac is not None and peer.ip is not None:
+                    through = self._known.get(peer.mac)
+                    if through is not None and len(through.reached) < FORWARDS_FROM:
+                        through.reached.add(peer.ip)
+
+    @staticmethod
+    def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:
+        """Average over some ten seconds, so that it is what went on just before."""
+        if row.tx.get("syn", 0) / span_s < busy:
+            known.other_tx += 0.1 * (other_tcp(row.tx) / span_s - known.other_tx)
+        if row.rx.get("syn", 0) / span_s < busy:
+            known.other_rx += 0.1 * (other_tcp(row.rx) / span_s - known.other_rx)
+
+
+def passes_connections(row: DeviceWindow) -> bool:
+    """Tell whether connections of many source addresses end in order behind a MAC.
+
+    Nobody can end a connection for a forged address: the answers never come back.
+    """
+    syn = row.tx.get("syn", 0)
+    return row.spread.src_ips >= SPOOFS_FROM and 2 * row.tx.get("fin", 0) >= syn > 0
+
+
+def other_tcp(tally: dict[str, int]) -> int:
+    """Return the TCP frames that carry a connection on: neither SYN, SYN-ACK nor RST."""
+    opening = tally.get("syn", 0) + tally.get("syn_ack", 0) + tally.get("rst", 0)
+    return max(0, tally.get("tcp", 0) - opening)

@@ -1,0 +1,47 @@
+"""When findings become an alert: one strong window, m of n, or a sum over time.
+
+Times are the windows' own. A window counts by when it ended, so that windows that were lost or
+never sent (a file with pauses) are silence and not gaps that bring distant windows together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_detector.rule import RAISE_AT_ONCE, Limits
+
+if TYPE_CHECKING:
+    from monitorpi_detector.rule import Finding
+
+CUSUM_DRIFT: Final = 0.5
+"""Share of the threshold that is forgiven each second (the `a` of the CUSUM)."""
+CUSUM_RAISES: Final = 3.0
+"""Seconds' worth of threshold that raise: the same excess as one window that raises at once."""
+_SLACK: Final = 0.5
+"""Windows are as long as they are, not exactly a second."""
+
+
+@dataclass(slots=True)
+class Trigger:
+    """The recent windows of one subject on one interface."""
+
+    over: list[float] = field(default_factory=list)
+    cusum: float = 0.0
+    at_s: float = 0.0
+
+    def take(self, finding: Finding, limits: Limits, now_s: float, span_s: float) -> bool:
+        """Take one window's finding; True when it raises."""
+        passed_s = max(span_s, now_s - self.at_s) if self.at_s else span_s
+        self.at_s = now_s
+        self.over = [at for at in self.over if at > now_s - (limits.raise_n - _SLACK) * span_s]
+        if finding.value >= finding.threshold:
+            self.over.append(now_s)
+        drift = CUSUM_DRIFT * finding.threshold
+        self.cusum = max(0.0, self.cusum + finding.value * span_s - drift * passed_s)
+        return (
+            (finding.decisive and finding.value >= finding.threshold)
+            or finding.value >= RAISE_AT_ONCE * finding.threshold
+            or len(self.over) >= limits.raise_m
+            or (finding.cumulates and self.cusum >= CUSUM_RAISES * finding.threshold)
+        )

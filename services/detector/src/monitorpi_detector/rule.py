@@ -1,0 +1,123 @@
+"""What a rule is: one function from what was seen to findings, and the limits it is judged by.
+
+Theory of operation. A rule reads one view (a window, a device, a round of probes) and yields a
+:class:`Finding` for every subject that is at or near its limit. It holds no state and knows
+nothing of alerts: whether a finding raises, keeps or ends one is decided in one place for all
+rules (:mod:`monitorpi_detector.raising` and :mod:`monitorpi_detector.alerts`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+
+from monitorpi_common.settings import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from monitorpi_common.messages import Peer, Severity, Spread
+
+RAISE_AT_ONCE: Final = 3.0
+"""One window of so many times the threshold raises by itself; less needs m of n windows."""
+
+CRITICAL_AT: Final = 10.0
+"""Severity rises to critical at so many times the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a rule raises and when its alert closes."""
+
+    floor: float
+    """In the rule's unit; below it nothing is raised whatever the baseline says."""
+    factor: float = 4.0
+    """The threshold is the floor or this many times the baseline, whichever is more."""
+    raise_m: int = 2
+    raise_n: int = 3
+    close_ratio: float = 0.5
+    """An alert is kept while the value is at least this share of the threshold."""
+    quiet_s: float = 15.0
+    """Seconds below the close level after which an alert closes (pulses of 2 s in 10 s are one)."""
+    enabled: bool = True
+
+    def changed(self, change: Change) -> Limits:
+        """Return these limits with everything the change gives."""
+        return replace(self, **{name: value for name, value in change if value is not None})
+
+
+class Change(Section):
+    """What can be set of a rule, for every device or for one. What is not given stays."""
+
+    enabled: bool | None = None
+    """Switch the rule on or off."""
+    floor: float | None = None
+    """Least value that raises, in the rule's unit."""
+    factor: float | None = None
+    """Times the baseline that raises, where that is more than the floor."""
+    raise_m: int | None = None
+    """Windows over the threshold that raise ..."""
+    raise_n: int | None = None
+    """... out of this many."""
+    close_ratio: float | None = None
+    """Share of the threshold under which a window is quiet."""
+    quiet_s: float | None = None
+    """Quiet seconds after which the alert closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsOf:
+    """The limits of one rule, for each device."""
+
+    of: Callable[[str | None], Limits]
+    least: float
+    """The lowest close level of any device: nobody below it is worth a look."""
+
+    def __call__(self, mac: str | None) -> Limits:
+        """Return the limits for a MAC address; None: for no one in particular."""
+        return self.of(mac)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One subject at or near a rule's limit, with everything that speaks for it."""
+
+    subject: str
+    """Last part of the alert's key: a MAC as an id, ``victim-{mac}``, ``wire-{interface}``."""
+    value: float
+    threshold: float
+    text: str
+    """Who does what to whom: the beginning of the alert's sentence."""
+    unit: str = "frames/s"
+    baseline: float | None = None
+    sources: tuple[Peer, ...] = ()
+    victims: tuple[Peer, ...] = ()
+    spread: Spread | None = None
+    answered_ratio: float | None = None
+    spoofed: bool | None = None
+    beyond_router: bool | None = None
+    severity: Severity | None = None
+    """Fixed by the rule; None: by the excess over the threshold."""
+    cumulates: bool = False
+    """Judge the sum over time too (CUSUM), not only each window."""
+    decisive: bool = False
+    """One observation is enough; there is nothing to count."""
+    about: frozenset[str] = field(default_factory=frozenset)
+    """MACs and addresses this is about beside sources and victims, to link side effects."""
+
+
+ViewT = TypeVar("ViewT")
+Kind = Literal["flood", "effect", "notice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[ViewT]):
+    """A rule's name, its default limits and its one function."""
+
+    name: str
+    title: str
+    unit: str
+    defaults: Limits
+    judge: Callable[[ViewT, LimitsOf], Iterator[Finding]]
+    kind: Kind = "flood"
+    """A flood can cause other alerts, an effect can be caused by one, a notice is neither."""

@@ -1,0 +1,65 @@
+"""The rules: one file each, one signature, one map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_detector.rules import (
+    arp_spoof,
+    arp_storm,
+    broadcast_storm,
+    device_down,
+    dhcp_starvation,
+    high_delay,
+    high_jitter,
+    high_loss,
+    host_sweep,
+    icmp_flood,
+    igmp_storm,
+    mac_flood,
+    new_device,
+    port_scan,
+    rogue_dhcp,
+    surge,
+    syn_flood,
+)
+
+if TYPE_CHECKING:
+    from monitorpi_detector.rule import Rule
+    from monitorpi_detector.view import DeviceView, RoundView, WindowView
+
+WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
+    syn_flood.RULE,
+    icmp_flood.RULE,
+    broadcast_storm.RULE,
+    arp_storm.RULE,
+    dhcp_starvation.RULE,
+    igmp_storm.RULE,
+    mac_flood.RULE,
+    port_scan.RULE,
+    host_sweep.RULE,
+    *surge.RULES,
+)
+"""Rules that read what capture counted in a window. Floods first: they are the cause of others."""
+
+DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
+    new_device.RULE,
+    arp_spoof.RULE,
+    rogue_dhcp.RULE,
+)
+"""Rules that read what capture says of a device."""
+
+ROUND_RULES: Final[tuple[Rule[RoundView], ...]] = (
+    device_down.RULE,
+    high_loss.RULE,
+    high_delay.RULE,
+    high_jitter.RULE,
+)
+"""Rules that read a round of probes."""
+
+RULES: Final[dict[str, Rule[WindowView] | Rule[DeviceView] | Rule[RoundView]]] = {
+    **{rule.name: rule for rule in WINDOW_RULES},
+    **{rule.name: rule for rule in DEVICE_RULES},
+    **{rule.name: rule for rule in ROUND_RULES},
+}
+"""Every rule by its name."""

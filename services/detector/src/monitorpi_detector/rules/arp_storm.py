@@ -1,0 +1,41 @@
+"""ARP storm: one device asks (or answers) without end. A fast ARP sweep is one too.
+
+Benign captures stay below 26/s, sweeps reach 234-365/s. Our own discovery is subtracted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rules import storm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitorpi_common.messages import DeviceWindow
+    from monitorpi_detector.view import WindowView
+
+
+def _sent(view: WindowView, row: DeviceWindow) -> float:
+    """Return the ARP frames beyond our own and beyond answers to what was asked of it."""
+    asked = row.rx.get("arp", 0)
+    return max(0.0, row.tx.get("arp", 0) - asked - view.own_arp(row.mac))
+
+
+def _on_wire(view: WindowView) -> float:
+    own = sum(min(view.own_arp(row.mac), row.tx.get("arp", 0)) for row in view.traffic.devices)
+    return max(0.0, view.traffic.counts.get("arp", 0) - 2 * own)
+
+
+_STORM: Final = storm.Storm("arp", "ARP storm or sweep", "ARP/s", _sent, _on_wire, nobody=5.0)
+
+
+def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
+    """Find senders of many ARP frames."""
+    yield from storm.judge(view, limits, _STORM)
+
+
+RULE: Final = Rule(
+    name="arp-storm", title="ARP storm", unit="ARP/s", defaults=Limits(floor=100.0), judge=judge
+)

@@ -1,0 +1,66 @@
+"""Host sweep: one device looks for hosts, by SYNs to one port or by echo requests.
+
+The value is distinct destinations per second, only while most of them do not answer: monitoring
+and browsing reach many hosts too, and get answers. Echo sweeps in public captures reach 223/s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.topics import mac_id
+from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitorpi_common.messages import DeviceWindow
+    from monitorpi_detector.view import WindowView
+
+_HOSTS_PER_PORT: Final = 5
+_PER_HOST: Final = 5.0
+"""Frames per host and window above which it is no look but a conversation."""
+
+
+def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
+    """Find senders that try many hosts in vain."""
+    least = limits.least
+    senders = {row.mac: row for row, _ in view.senders("syn", least)}
+    senders |= {row.mac: row for row, _ in view.senders("icmp_echo", least)}
+    for row in senders.values():
+        own = limits(row.mac)
+        sent = row.tx.get("syn", 0) + row.tx.get("icmp_echo", 0)
+        hosts = row.spread.dst_ips
+        if view.forwards(row.mac) or hosts == 0 or sent > _PER_HOST * hosts:
+            continue
+        if hosts < _HOSTS_PER_PORT * row.spread.dst_ports:
+            continue
+        vain = _unanswered(view, row)
+        if vain < sent / 2:
+            continue
+        yield Finding(
+            subject=mac_id(row.mac),
+            value=min(view.rate(hosts), view.rate(vain)),
+            threshold=own.floor,
+            text=f"host sweep from {row.mac}",
+            unit="hosts/s",
+            sources=(view.source(row, sent),),
+            spread=row.spread,
+            severity="warning",
+        )
+
+
+def _unanswered(view: WindowView, row: DeviceWindow) -> float:
+    """Return the tries beyond our own probes that got neither connection nor echo reply."""
+    own = view.own_echo(row.mac)
+    # unreachables are ICMP too: only as many replies as the busiest answerers can have sent count
+    replies = max(0, row.rx.get("icmp", 0) - row.rx.get("icmp_echo", 0))
+    echo = max(0.0, row.tx.get("icmp_echo", 0) - own)
+    if view.traffic.sees_replies is False:
+        return view.opened_by(row).open
+    return view.opened_by(row).open + max(0.0, echo - replies)
+
+
+RULE: Final = Rule(
+    name="host-sweep", title="host sweep", unit="hosts/s", defaults=Limits(floor=50.0), judge=judge
+)

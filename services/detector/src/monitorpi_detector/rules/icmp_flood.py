@@ -1,0 +1,186 @@
+"""ICMP flood: echo requests to few destinations, or other ICMP that nobody asked for.
+
+Echo requests count whether answered or not. Echo requests to many hosts, a few each, are
+monitoring or a sweep and not a flood. Other ICMP (echo replies, unreachable, redirects ...) counts
+as far as nothing explains it: replies follow requests, errors follow other packets, and errors
+that come with the traffic they complain of are a small part of what their sender sends.
+Precedents of the floor: FireHOL 100/s, ntopng 250/s; the weakest floods in public captures have
+62/s, benign ones stay below 13/s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import DeviceWindow, Peer
+from monitorpi_common.topics import mac_id
+from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rules.words import to_whom
+from monitorpi_detector.view import WindowView, joined, per_destination, toward
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CLASS: Final = "icmp_echo"
+_ONE_DESTINATION: Final = 0.2
+"""Share of the floor one destination must get (10/s); monitoring sends one host 1 or 2 a second."""
+_MAINLY: Final = 0.5
+"""Share of a sender's frames that unexplained ICMP must be: errors only accompany a load."""
+_NOBODY: Final = 3.0
+_UNIT: Final = "ICMP/s"
+
+
+def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
+    """Find senders, victims of many senders, and last what nobody explains."""
+    explained = 0.0
+    grouped: set[str] = set()
+    for finding, members in _victims(view, limits):
+        explained += finding.value
+        grouped |= members
+        yield finding
+    passed_on: dict[str, float] = {}
+    senders = _senders(view, limits)
+    # hosts first: what they send through a router is counted once, at the host
+    for row in sorted(senders, key=lambda row: view.forwards(row.mac)):
+        if row.mac in grouped:
+            continue
+        echo, other = _echo(view, row, limits(row.mac)), unasked(view, row)
+        explained += view.rate(max(0.0, row.tx.get(_CLASS, 0)) + other)
+        forwards = view.forwards(row.mac)
+        count = max(0.0, echo + other - (passed_on.get(row.mac, 0.0) if forwards else 0.0))
+        peer = row.top_peer.get(_CLASS) if echo >= other else _reached(view)
+        if not forwards and peer is not None and peer.mac is not None:
+            passed_on[peer.mac] = passed_on.get(peer.mac, 0.0) + count
+        if count > 0:
+            yield _finding(view, row, limits(row.mac), count, peer)
+    yield from _wire(view, limits(None), explained)
+
+
+def _senders(view: WindowView, limits: LimitsOf) -> list[DeviceWindow]:
+    return [row for row, _ in view.senders("icmp", limits.least)]
+
+
+def _echo(view: WindowView, row: DeviceWindow, limits: Limits) -> float:
+    """Return the echo requests of this window beyond our own, if one destination gets many."""
+    count = max(0.0, row.tx.get(_CLASS, 0) - view.own_echo(row.mac))
+    one = view.rate(per_destination(row, _CLASS))
+    return count if one >= _ONE_DESTINATION * limits.floor else 0.0
+
+
+def unasked(view: WindowView, row: DeviceWindow) -> float:
+    """Return the ICMP beside echo requests that nothing the sender was sent explains."""
+    echo = row.tx.get(_CLASS, 0)
+    other = row.tx.get("icmp", 0) - echo - row.tx.get("igmp", 0)
+    asked = row.rx.get(_CLASS, 0) + row.rx.get("udp", 0) + row.rx.get("tcp", 0)
+    # a request to everybody is nobody's in particular, and all may answer it
+    addressed = sum(one.rx.get(_CLASS, 0) for one in view.rows.values())
+    asked += max(0, view.traffic.counts.get(_CLASS, 0) - addressed)
+    if view.traffic.sees_replies is False or other < _MAINLY * row.tx.get("packets", 0):
+        return 0.0
+    return max(0.0, float(other - asked))
+
+
+def _reached(view: WindowView) -> Peer | None:
+    """Return who got most ICMP."""
+    row = max(view.rows.values(), key=lambda row: row.rx.get("icmp", 0), default=None)
+    if row is None or not row.rx.get("icmp"):
+        return None
+    return Peer(mac=row.mac, ip=view.inventory.ip(row.mac), packets=row.rx["icmp"])
+
+
+def _threshold(view: WindowView, mac: str | None, limits: Limits) -> tuple[float, float | None]:
+    usual = view.usual(mac, _CLASS)
+    return max(limits.floor, limits.factor * (usual or 0.0)), usual
+
+
+def _finding(
+    view: WindowView, row: DeviceWindow, limits: Limits, count: float, peer: Peer | None
+) -> Finding:
+    threshold, usual = _threshold(view, row.mac, limits)
+    forwards = view.forwards(row.mac)
+    whence = f"beyond the router {row.mac}" if forwards else row.mac
+    return Finding(
+        subject=mac_id(row.mac),
+        value=view.rate(count),
+        threshold=threshold,
+        text=f"ICMP flood from {whence}{to_whom(peer)}",
+        unit=_UNIT,
+        baseline=usual,
+        sources=(view.source(row, row.tx.get("icmp", 0)),),
+        victims=() if peer is None else (peer,),
+        spread=row.spread,
+        spoofed=view.forged(row),
+        beyond_router=forwards,
+    )
+
+
+def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[str]]]:
+    """Many sources, one destination: the victim is the subject."""
+    for group in view.groups(_CLASS):
+        mac = group.victim.mac or ""
+        rows = group.sources
+        count = sum(max(0.0, toward(row, _CLASS) - view.own_echo(row.mac)) for row in rows)
+        threshold, usual = _threshold(view, None, limits(mac))
+        if view.rate(count) < threshold * limits(mac).close_ratio:
+            continue
+        yield (
+            Finding(
+                subject=f"victim-{mac_id(mac)}",
+                value=view.rate(count),
+                threshold=threshold,
+                text=f"ICMP flood from {len(rows)} sources{to_whom(group.victim)}",
+                unit=_UNIT,
+                baseline=usual,
+                sources=tuple(view.source(row, toward(row, _CLASS)) for row in rows[:32]),
+                victims=(group.victim,),
+                spread=joined([row.spread for row in rows]),
+                spoofed=any(view.forged(row) for row in rows),
+                beyond_router=False,
+            ),
+            {row.mac for row in rows},
+        )
+
+
+def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
+    """What no source explains: frames without MACs, or each from a MAC of its own."""
+    value = view.rate(view.traffic.counts.get(_CLASS, 0))
+    if not view.rows:
+        value = max(value, view.rate(_unasked_on_wire(view)))
+    if value < limits.floor * limits.close_ratio or explained >= value / 2:
+        return
+    threshold = max(
+        limits.floor * (_NOBODY if view.rows else 1.0),
+        limits.factor * (view.usual(None, _CLASS) or 0.0),
+    )
+    victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
+    taken = view.rate(victim.rx.get(_CLASS, 0)) if victim is not None else 0.0
+    if victim is not None:
+        if taken < value / 2 or not view.invented(value, limits.floor):
+            return
+        peer = Peer(
+            mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=victim.rx.get(_CLASS, 0)
+        )
+        macs = max(view.traffic.source_macs, 1)
+        yield Finding(
+            subject=f"victim-{mac_id(victim.mac)}", value=taken, threshold=threshold,
+            text=f"ICMP flood from {macs} MAC addresses{to_whom(peer)}",
+            unit=_UNIT, victims=(peer,), spoofed=True,
+        )  # fmt: skip
+    elif not view.rows:
+        yield Finding(
+            subject=view.wire_subject, value=value, threshold=threshold,
+            text=f"ICMP flood on {view.traffic.interface} that no single MAC address explains",
+            unit=_UNIT,
+        )  # fmt: skip
+
+
+def _unasked_on_wire(view: WindowView) -> float:
+    """Return other ICMP that is most of a wire without MACs."""
+    counts = view.traffic.counts
+    other = counts.get("icmp", 0) - counts.get("igmp", 0)
+    return float(other) if other >= _MAINLY * view.traffic.packets else 0.0
+
+
+RULE: Final = Rule(
+    name="icmp-flood", title="ICMP flood", unit=_UNIT, defaults=Limits(floor=50.0), judge=judge
+)

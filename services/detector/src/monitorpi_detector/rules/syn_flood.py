@@ -1,0 +1,258 @@
+"""SYN flood: connections asked for and never used, at one destination.
+
+The value is not the count of SYNs (a download opens hundreds of connections) but the SYNs beyond
+the connections that came to life: see :func:`monitorpi_detector.view.handshakes`. A scan, whose
+SYNs go to many ports or many hosts, is left to its own rule. Precedents of the floor: OpenWrt
+25/s, FireHOL and FortiWeb 100/s; benign captures stay below 40 SYN/s, web benchmarks apart.
+Sums over time as well (non-parametric CUSUM; Wang, Zhang, Shin, INFOCOM 2002), so that a flood
+that hides just below the threshold is found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import DeviceWindow, Peer
+from monitorpi_common.topics import mac_id
+from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rules.words import to_whom
+from monitorpi_detector.view import (
+    STRONG_SOURCE,
+    WindowView,
+    handshakes,
+    joined,
+    per_destination,
+    toward,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CLASS: Final = "syn"
+_ONE_DESTINATION: Final = 0.2
+"""Share of the floor that one destination must get: less is many small things, not a flood."""
+_SCANS_BELOW: Final = 5000.0
+"""SYN/s from which even a scan is a flood; scans in public captures reach 2,412/s."""
+_SCAN_SHARE: Final = 0.25
+"""Distinct ports or hosts per SYN from which it is a scan (a scanner tries each up to 3 times)."""
+_SCAN_LEAST: Final = 10
+_DECOYS: Final = 16
+"""A scanner may add decoy source addresses, but a handful: each costs it a share of its rate."""
+_NOBODY: Final = 3.0
+"""Times the floor that what no source explains must reach where sources can be seen."""
+_UNIT: Final = "SYN/s"
+
+
+def is_scan(row: DeviceWindow, span_s: float, floor: float) -> bool:
+    """Tell whether a sender's SYNs look for open ports or hosts rather than for one victim."""
+    sent = row.tx.get(_CLASS, 0)
+    if sent / span_s >= _SCANS_BELOW or row.spread.src_ips > _DECOYS:
+        return False
+    many = max(_SCAN_LEAST, _SCAN_SHARE * sent)
+    if row.spread.dst_ips >= many:
+        return per_destination(row, _CLASS) < _ONE_DESTINATION * floor * span_s
+    return row.spread.dst_ports >= many
+
+
+def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
+    """Find senders, victims of many senders, and last what nobody explains."""
+    explained = 0.0
+    grouped: set[str] = set()
+    for finding, members in _victims(view, limits):
+        explained += finding.value
+        grouped |= members
+        yield finding
+    through: dict[str, float] = {}
+    for row, _ in view.senders(_CLASS, limits.least / 2):
+        if row.mac in grouped or view.forwards(row.mac):
+            continue
+        scan = is_scan(row, view.span_s, limits(row.mac).floor)
+        opened = view.opened_by(row)
+        explained += view.rate(opened.open)
+        if scan or not _concentrated(view, row, limits(row.mac)):
+            continue
+        peer = row.top_peer.get(_CLASS)
+        if peer is not None and peer.mac is not None:
+            through[peer.mac] = through.get(peer.mac, 0.0) + opened.open
+        yield _finding(view, row, limits(row.mac), opened.open, opened.answered_ratio)
+    for finding in _routers(view, limits, through):
+        explained += finding.value
+        yield finding
+    yield from _wire(view, limits(None), explained)
+
+
+def _concentrated(view: WindowView, row: DeviceWindow, limits: Limits) -> bool:
+    return view.rate(per_destination(row, _CLASS)) >= _ONE_DESTINATION * limits.floor
+
+
+def _threshold(view: WindowView, mac: str | None, limits: Limits) -> tuple[float, float | None]:
+    """Return the threshold for a device and the baseline it rests on."""
+    usual = view.usual(mac, "half_open")
+    return max(limits.floor, limits.factor * (usual or 0.0)), usual
+
+
+def _finding(
+    view: WindowView, row: DeviceWindow, limits: Limits, half_open: float, answered: float | None
+) -> Finding:
+    threshold, usual = _threshold(view, row.mac, limits)
+    peer = row.top_peer.get(_CLASS)
+    forged = view.forged(row)
+    return Finding(
+        subject=mac_id(row.mac),
+        value=view.rate(half_open),
+        threshold=threshold,
+        text=f"SYN flood from {row.mac}{to_whom(peer)}",
+        unit=_UNIT,
+        baseline=usual,
+        sources=(view.source(row, row.tx.get(_CLASS, 0)),),
+        victims=() if peer is None else (peer,),
+        spread=row.spread,
+        answered_ratio=answered,
+        spoofed=forged,
+        beyond_router=False,
+        cumulates=True,
+    )
+
+
+def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[str]]]:
+    """Many sources, one destination: the victim is the subject."""
+    for group in view.groups(_CLASS):
+        mac = group.victim.mac or ""
+        rows = [
+            row for row in group.sources
+            if not is_scan(row, view.span_s, limits(row.mac).floor)
+        ]  # fmt: skip
+        half_open = 0.0
+        answered, syn = 0, 0
+        for row in rows:
+            opened = view.opened_by(row)
+            half_open += min(opened.open, float(toward(row, _CLASS)))
+            answered += opened.answered or 0
+            syn += opened.syn
+        threshold, usual = _threshold(view, None, limits(mac))
+        if view.rate(half_open) < threshold * limits(mac).close_ratio:
+            continue
+        yield (
+            Finding(
+                subject=f"victim-{mac_id(mac)}",
+                value=view.rate(half_open),
+                threshold=threshold,
+                text=f"SYN flood from {len(rows)} sources{to_whom(group.victim)}",
+                unit=_UNIT,
+                baseline=usual,
+                sources=tuple(view.source(row, toward(row, _CLASS)) for row in rows[:32]),
+                victims=(group.victim,),
+                spread=joined([row.spread for row in rows]),
+                answered_ratio=(
+                    min(1.0, answered / syn)
+                    if syn and view.traffic.sees_replies is not False
+                    else None
+                ),
+                spoofed=any(view.forged(row) for row in rows),
+                beyond_router=False,
+                cumulates=True,
+            ),
+            {row.mac for row in rows},
+        )
+
+
+def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> Iterator[Finding]:
+    """Senders that forward are judged by what their victims are left with."""
+    for row, _ in view.senders(_CLASS, limits.least / 2):
+        if not view.forwards(row.mac):
+            continue
+        # what a sender on this wire sends through the router was counted at the sender
+        passed_on = through.get(row.mac, 0.0)
+        victims: list[tuple[float, Peer, float | None]] = []
+        for target in view.rows.values():
+            asked = target.rx.get(_CLASS, 0)
+            if target.mac == row.mac or view.rate(asked) < limits.least / 2:
+                continue
+            share = _share(view, row, target, asked)
+            opened = view.asked_of(target)
+            half_open = min(opened.open, share) if asked else 0.0
+            peer = row.top_peer.get(_CLASS)
+            if peer is None or peer.mac != target.mac:
+                peer = Peer(mac=target.mac, ip=view.inventory.ip(target.mac), packets=asked)
+            victims.append((half_open, peer, opened.answered_ratio))
+        victims.sort(key=lambda one: -one[0])
+        half_open = max(0.0, sum(one[0] for one in victims) - passed_on)
+        if not victims or half_open <= 0:
+            continue
+        threshold, usual = _threshold(view, row.mac, limits(row.mac))
+        yield Finding(
+            subject=mac_id(row.mac),
+            value=view.rate(half_open),
+            threshold=threshold,
+            text=f"SYN flood from beyond the router {row.mac}{to_whom(victims[0][1])}",
+            unit=_UNIT,
+            baseline=usual,
+            sources=(view.source(row, row.tx.get(_CLASS, 0)),),
+            victims=tuple(peer for _, peer, _ in victims[:32]),
+            spread=row.spread,
+            answered_ratio=victims[0][2],
+            spoofed=None,
+            beyond_router=True,
+            cumulates=True,
+        )
+
+
+def _share(view: WindowView, router: DeviceWindow, target: DeviceWindow, asked: int) -> float:
+    """Return how many of a victim's SYNs came from the router: the rest have known senders."""
+    peer = router.top_peer.get(_CLASS)
+    others = sum(
+        toward(row, _CLASS)
+        for row, _ in view.senders(_CLASS, STRONG_SOURCE)
+        if row.mac != router.mac
+        and (other := row.top_peer.get(_CLASS)) is not None
+        and other.mac == target.mac
+    )
+    rest = max(0.0, float(asked - others))
+    if peer is not None and peer.mac == target.mac:
+        return max(rest, float(toward(router, _CLASS)))
+    return min(rest, float(router.tx.get(_CLASS, 0)))
+
+
+def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
+    """What no source explains: frames without MACs, or each from a MAC of its own."""
+    counts = view.traffic.counts
+    if view.rate(counts.get(_CLASS, 0)) < limits.floor * limits.close_ratio:
+        return
+    opened = handshakes(
+        counts, counts, span_s=view.span_s, sees_replies=view.traffic.sees_replies, usual_other=0.0
+    )
+    value = view.rate(opened.open)
+    if explained >= value / 2:
+        return
+    floor = limits.floor * (_NOBODY if view.rows else 1.0)
+    threshold = max(floor, limits.factor * (view.usual(None, "half_open") or 0.0))
+    victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
+    taken = view.asked_of(victim).open if victim is not None else 0.0
+    if victim is not None:
+        if view.rate(taken) < value / 2 or not view.invented(value, limits.floor):
+            return
+        peer = Peer(mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=int(taken))
+        yield Finding(
+            subject=f"victim-{mac_id(victim.mac)}", value=view.rate(taken), threshold=threshold,
+            text=f"SYN flood from {max(view.traffic.source_macs, 1)} MAC addresses{to_whom(peer)}",
+            unit=_UNIT, victims=(peer,), spoofed=True,
+            answered_ratio=view.asked_of(victim).answered_ratio,
+        )  # fmt: skip
+    elif not view.rows and not _is_refused(view):
+        yield Finding(
+            subject=view.wire_subject, value=value, threshold=threshold,
+            text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
+            unit=_UNIT, answered_ratio=opened.answered_ratio,
+        )  # fmt: skip
+
+
+def _is_refused(view: WindowView) -> bool:
+    """Tell whether most SYNs of a wire without MACs met closed ports: a scan, as it seems."""
+    counts = view.traffic.counts
+    syn = counts.get(_CLASS, 0)
+    return 2 * counts.get("rst", 0) >= syn and 10 * counts.get("syn_ack", 0) < syn
+
+
+RULE: Final = Rule(
+    name="syn-flood", title="SYN flood", unit=_UNIT, defaults=Limits(floor=100.0), judge=judge
+)

@@ -1,0 +1,289 @@
+"""What rules look at: one window of one interface, one device's notice, one round of probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import DeviceWindow, Peer, Spread
+from monitorpi_common.topics import slug
+from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitorpi_common.messages import Device, Probe, ProbeResult, Tally, Traffic
+    from monitorpi_detector.baseline import Baseline
+    from monitorpi_detector.inventory import Inventory
+    from monitorpi_detector.moves import Taken
+
+LEAST_SPAN_S: Final = 1.0
+"""A partial window's counts stand for a whole second: never an extrapolated rate."""
+
+STRONG_SOURCE: Final = 5.0
+"""Frames/s from which a MAC is one of an attack's sources; clients that retry send 1 or 2."""
+
+_LOOKS: Final = 3.0
+"""Frames to each of many destinations that are a look at it (nmap tries up to three times)."""
+
+_BEYOND_CLIENTS: Final = 20.0
+"""Times the floor that clients of one LAN do not reach together by trying again."""
+
+MIN_SOURCES: Final = 3
+"""So many sources that share one top peer are told as one attack on that peer."""
+
+CLOSES_FROM: Final = 1000.0
+"""SYN/s from which connections must also be seen to end: nobody can hold that many open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshakes:
+    """The connections one end opened in a window, and how many came to life."""
+
+    syn: int
+    answered: int | None
+    """SYN-ACKs that came back; None where the mirror port does not show them."""
+    completed: float
+
+    @property
+    def open(self) -> float:
+        """Connections that were asked for and never used."""
+        return max(0.0, self.syn - self.completed)
+
+    @property
+    def answered_ratio(self) -> float | None:
+        """SYN-ACKs over SYNs, at most 1."""
+        if self.answered is None or self.syn == 0:
+            return None
+        return min(1.0, self.answered / self.syn)
+
+
+def handshakes(
+    sent: Tally,
+    back: Tally,
+    *,
+    span_s: float,
+    sees_replies: bool | None,
+    usual_other: float,
+    forged: bool = False,
+) -> Handshakes:
+    """Estimate how many of the SYNs sent became connections that carried something.
+
+    A connection in use is answered by a SYN-ACK and then carries at least one frame more, so it
+    is bounded by the SYN-ACKs that came back (each sent again counts against it: the victim still
+    waits) and by the rise of other TCP frames over what was usual just before, or by the FINs.
+
+    Args:
+        sent: frames in the direction of the SYNs.
+        back: frames in the other direction.
+        span_s: length of the window, at least a second.
+        sees_replies: both directions are visible; None: not known.
+        usual_other: TCP frames/s beside SYN, SYN-ACK and RST in the direction of the SYNs.
+        forged: the source addresses are not the sender's own: no reply ever reached it.
+
+    """
+    syn = sent.get("syn", 0)
+    syn_ack = back.get("syn_ack", 0)
+    other, usual = other_tcp(sent), usual_other * span_s
+    # other traffic that stopped says nothing of what is usual now
+    carried = float(other if other < 0.8 * usual else other - usual)
+    ended = sent.get("fin", 0) + back.get("fin", 0)
+    if syn / span_s >= CLOSES_FROM:
+        carried = min(carried, 2.0 * ended)
+    used = max(carried, float(ended))
+    visible = sees_replies is True or syn_ack > 0
+    if visible:
+        # a reset from the opener means it never wanted the connection
+        unwanted = max(0, syn_ack - syn) + (sent.get("rst", 0) if used < syn else 0)
+        used = min(used, max(0.0, float(syn_ack - unwanted)))
+    else:
+        used /= 2.0
+    completed = 0.0 if forged else min(float(syn), max(0.0, used))
+    return Handshakes(syn, syn_ack if visible else None, completed)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several sources whose busiest destination is the same."""
+
+    victim: Peer
+    sources: tuple[DeviceWindow, ...]
+
+
+@dataclass(slots=True)
+class WindowView:
+    """One window with what is known beside it. Rates are per second over :attr:`span_s`."""
+
+    traffic: Traffic
+    inventory: Inventory
+    baseline: Baseline
+    now_s: float
+    first_seen_s: float = 0.0
+    """When the first window of this epoch ended."""
+    span_s: float = field(init=False)
+    interface_id: str = field(init=False)
+    rows: dict[str, DeviceWindow] = field(init=False)
+    _senders: dict[str, list[tuple[DeviceWindow, int]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.span_s = max(self.traffic.window_s, LEAST_SPAN_S)
+        self.interface_id = slug(self.traffic.interface)
+        self.rows = {row.mac: row for row in self.traffic.devices}
+        self._senders = {}
+        for row in self.traffic.devices:
+            for name, count in row.tx.items():
+                self._senders.setdefault(name, []).append((row, count))
+
+    @property
+    def wire_subject(self) -> str:
+        """The subject of what no device explains."""
+        return f"wire-{self.interface_id}"
+
+    def rate(self, count: float) -> float:
+        """Turn a count of this window into a rate per second."""
+        return count / self.span_s
+
+    def senders(self, name: str, least: float) -> list[tuple[DeviceWindow, float]]:
+        """Return who sends at least so many frames/s of a class, and how many."""
+        floor = least * self.span_s
+        return [
+            (row, count / self.span_s)
+            for row, count in self._senders.get(name, ())
+            if count >= floor
+        ]
+
+    def usual(self, mac: str | None, name: str) -> float | None:
+        """Return the baseline of a device (or of the LAN) for a class, per second."""
+        return self.baseline.of(mac, name, self.now_s)
+
+    def forwards(self, mac: str) -> bool:
+        """Tell whether a MAC passes on what others send."""
+        row = self.rows.get(mac)
+        return (row is not None and row.role == "router") or self.inventory.forwards(mac)
+
+    def forged(self, row: DeviceWindow) -> bool | None:
+        """Tell whether a MAC's source addresses are not its own; None: it forwards."""
+        if self.forwards(row.mac) or passes_connections(row):
+            return None
+        return row.spread.src_ips >= SPOOFS_FROM
+
+    def own_echo(self, mac: str) -> float:
+        """Return the echo requests in this window that a prober of ours announced."""
+        own = self.inventory.own(mac, self.now_s)
+        return 0.0 if own is None else own.echo_per_s * OWN_MARGIN * self.traffic.window_s
+
+    def own_arp(self, mac: str) -> float:
+        """Return the ARP frames in this window that a prober of ours announced."""
+        own = self.inventory.own(mac, self.now_s)
+        return 0.0 if own is None else own.arp_per_s * OWN_MARGIN * self.traffic.window_s
+
+    def opened_by(self, row: DeviceWindow) -> Handshakes:
+        """Return the connections a MAC asked for."""
+        known = self.inventory.get(row.mac)
+        # what nobody has had time to know as a router gets the benefit of completed connections
+        forged = bool(self.forged(row)) and self.inventory.is_host(row.mac, self.now_s)
+        return handshakes(
+            row.tx, row.rx, span_s=self.span_s, sees_replies=self.traffic.sees_replies,
+            usual_other=known.other_tx if known else 0.0, forged=forged,
+        )  # fmt: skip
+
+    def asked_of(self, row: DeviceWindow) -> Handshakes:
+        """Return the connections that were asked of a MAC."""
+        known = self.inventory.get(row.mac)
+        return handshakes(
+            row.rx, row.tx, span_s=self.span_s, sees_replies=self.traffic.sees_replies,
+            usual_other=known.other_rx if known else 0.0,
+        )  # fmt: skip
+
+    def invented(self, rate: float, floor: float) -> bool:
+        """Tell whether what no source explains comes from MACs made up for it.
+
+        Many known devices that each try a little (a server is gone, its clients try again) are
+        no attack.
+        """
+        return self.traffic.new_macs >= floor / 2 or rate >= _BEYOND_CLIENTS * floor
+
+    def source(self, row: DeviceWindow, packets: float) -> Peer:
+        """Describe a sender."""
+        return Peer(mac=row.mac, ip=self.inventory.ip(row.mac), packets=int(packets))
+
+    def groups(self, name: str) -> list[Group]:
+        """Return the destinations that three or more strong sources have as their busiest.
+
+        Sources that forward are left out: behind them is nobody in particular. A destination
+        behind a router is told apart by its address.
+        """
+        by_peer: dict[tuple[str, str | None], list[DeviceWindow]] = {}
+        for row, _ in self.senders(name, STRONG_SOURCE):
+            peer = row.top_peer.get(name)
+            if peer is not None and peer.mac is not None and not self.forwards(row.mac):
+                by_peer.setdefault((peer.mac, peer.ip), []).append(row)
+        found = []
+        for rows in by_peer.values():
+            counts = sorted((toward(row, name) for row in rows), reverse=True)
+            if len(rows) >= MIN_SOURCES and counts[0] < sum(counts) / 2:
+                ordered = sorted(rows, key=lambda row: (-toward(row, name), row.mac))
+                found.append(Group(ordered[0].top_peer[name], tuple(ordered)))
+        return found
+
+
+def toward(row: DeviceWindow, name: str) -> int:
+    """Return how many frames of a class went to the sender's busiest destination."""
+    peer = row.top_peer.get(name)
+    sent = row.tx.get(name, 0)
+    return sent if peer is None or peer.packets is None else min(sent, peer.packets)
+
+
+def per_destination(row: DeviceWindow, name: str) -> float:
+    """Return the frames the busiest destination address got, as far as vote and spread can tell.
+
+    The vote is over MACs, and behind a router's MAC are many addresses: with ``n`` addresses the
+    busiest has at least the mean, and all but what a few frames to each other one leave over.
+    """
+    sent, others = row.tx.get(name, 0), row.spread.dst_ips - 1
+    if others <= 0:
+        return float(toward(row, name))
+    least = max(sent / (others + 1), sent - _LOOKS * others)
+    return min(float(toward(row, name)), least)
+
+
+def joined(spreads: list[Spread]) -> Spread:
+    """Add up what several sources used; destinations they share count once at most."""
+    return Spread(
+        src_ips=sum(one.src_ips for one in spreads),
+        dst_ips=max((one.dst_ips for one in spreads), default=0),
+        dst_ports=max((one.dst_ports for one in spreads), default=0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """One notice of capture about one device, beside what was known before."""
+
+    device: Device
+    now_s: float
+    learned: bool
+    """The time in which everything is taken as known is over."""
+    is_new: bool
+    taken: tuple[Taken, ...] = ()
+    """Addresses that another present MAC holds too."""
+    dhcp_servers: frozenset[str] = frozenset()
+    """The DHCP servers known before, or configured."""
+    serves_dhcp: bool = False
+    router_ips: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """One round of one prober, beside what is usual for each target."""
+
+    probe: Probe
+    now_s: float
+    usual: Callable[[str, str], float | None]
+    """By target address and measure (``rtt_ms``, ``jitter_ms``)."""
+    was_up: frozenset[str]
+    """Targets that were up at some time: what never answered cannot go down."""
+
+    def results(self) -> list[ProbeResult]:
+        """Return the targets that were probed in this round."""
+        return [target for target in self.probe.targets if target.sent > 0]

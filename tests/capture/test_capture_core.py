@@ -1,0 +1,394 @@
+"""The capture core: what becomes of windows, epochs, commands."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import pytest
+
+from monitorpi_capture.core import CaptureCore, EngineReport, ListenerReport
+from monitorpi_capture.line import PacketLine
+from monitorpi_capture.listing import MAX_PAYLOAD
+from monitorpi_capture.pacing import PacedCore
+from monitorpi_capture.settings import CaptureSettings
+from monitorpi_capture.window import (
+    COLUMN,
+    WIDTH,
+    Instant,
+    MacCounts,
+    SpreadCounts,
+    TopPeer,
+    WindowCounts,
+)
+from monitorpi_common.messages import Packet, Publication, Reset, Traffic, Watch
+from monitorpi_common.service import CommandRefusedError, Order, Tick
+
+BOOT = 1000.0
+
+
+class Steered:
+    """Remembers what the core asked of the live source."""
+
+    def __init__(self) -> None:
+        self.watched: list[Watch] = []
+        self.seeded: list[bytes] = []
+
+    def watch(self, order: Watch) -> None:
+        """Remember the order."""
+        self.watched.append(order)
+
+    def seed(self, macs: Any) -> None:
+        """Remember the MACs."""
+        self.seeded = list(macs)
+
+
+def mac(number: int) -> bytes:
+    """Return a made-up unicast address."""
+    return b"\x02" + number.to_bytes(5, "big")
+
+
+def counts(**named: int) -> list[int]:
+    """Return counts in the order of the columns; a frame has 60 bytes."""
+    row = [0] * WIDTH
+    named.setdefault("bytes", named.get("packets", 0) * 60)
+    for name, count in named.items():
+        row[COLUMN[name]] = count
+    return row
+
+
+def window(
+    second: float, *rows: MacCounts, step: float = 0.0, live: bool = True, **more: Any
+) -> WindowCounts:
+    """Return the window that ends at this second; the wall clock is off by ``step``."""
+    fields: dict[str, Any] = {
+        "interface": "eth0", "engine": "socket", "length_s": 1.0,
+        "start": Instant(second - 1 + step, BOOT + second - 1 if live else None),
+        "end": Instant(second + step, BOOT + second if live else None),
+        "wire": [sum(column) for column in zip(*(row.tx for row in rows if row.tx), strict=True)]
+        or [0] * WIDTH,
+    }  # fmt: skip
+    return WindowCounts(rows=rows, **(fields | more))
+
+
+def core(**settings: Any) -> CaptureCore:
+    """Return a live core."""
+    return CaptureCore("e", CaptureSettings(**settings), steering=Steered())
+
+
+def traffic(said: Any) -> Traffic:
+    """Return the one traffic message among what was said, read back as a reader would."""
+    (one,) = [
+        one.message
+        for one in said
+        if isinstance(one, Publication) and isinstance(one.message, Traffic)
+    ]
+    return Traffic.model_validate_json(one.encode())
+
+
+SENDER = MacCounts(
+    mac(1),
+    counts(packets=30, syn=30),
+    (),
+    SpreadCounts(1, 2, 3),
+    TopPeer(mac(2), b"\xc0\0\2\2", 80, 30),
+)
+RECEIVER = MacCounts(mac(2), (), counts(packets=30, syn=30))
+
+
+def test_a_window_becomes_a_traffic_message() -> None:
+    """Everything an engine counted is in the message, under its name and as readers know it."""
+    said = list(
+        core().handle(
+            window(5, SENDER, RECEIVER, losses={"socket": 3, "softnet": 0}, link_bps=10**8)
+        )
+    )
+    message = traffic(said)
+
+    assert said[0].id == "eth0"
+    assert (message.epoch, message.seq, message.window_s) == ("e", 0, 1.0)
+    assert message.start == datetime.fromtimestamp(4, UTC)
+    assert message.end == datetime.fromtimestamp(5, UTC)
+    assert (message.packets, message.bytes, message.counts) == (30, 1800, {"syn": 30})
+    assert message.totals == {"packets": 30, "bytes": 1800, "syn": 30}
+    assert (message.kernel_drops, message.losses) == (3, {"socket": 3})
+    assert (message.link_bps, message.engine) == (10**8, "socket")
+    assert (message.source_macs, message.new_macs) == (1, 1)
+    sender, receiver = message.devices
+    assert sender.mac == "02:00:00:00:00:01"
+    assert sender.tx == {"packets": 30, "bytes": 1800, "syn": 30}
+    assert sender.spread.model_dump() == {"src_ips": 1, "dst_ips": 2, "dst_ports": 3}
+    assert sender.top_peer["syn"].model_dump() == {
+        "mac": "02:00:00:00:00:02", "ip": "192.0.2.2", "port": 80, "packets": 30,
+    }  # fmt: skip
+    assert receiver.rx == {"packets": 30, "bytes": 1800, "syn": 30}
+    assert message.omitted.model_dump() == {"devices": 0, "packets": 0, "bytes": 0, "classes": {}}
+
+
+def test_the_floor_of_the_list() -> None:
+    """First who floods, the most first; then the busiest; the rest is summed per class."""
+    rows = [
+        MacCounts(mac(1), counts(packets=1000), ()),
+        MacCounts(mac(2), counts(packets=11, arp=11), ()),
+        MacCounts(mac(3), counts(packets=50, syn=50), ()),
+        MacCounts(mac(4), counts(packets=10, broadcast=10), ()),
+        MacCounts(mac(5), (), counts(packets=500)),
+        MacCounts(mac(6), counts(packets=7, udp=7), ()),
+    ]
+
+    message = traffic(core(listed_devices=4).handle(window(1, *rows)))
+
+    assert [device.mac[-1] for device in message.devices] == ["3", "2", "1", "5"]
+    assert message.omitted.devices == 2
+    assert message.omitted.packets == 17
+    assert message.omitted.bytes == 17 * 60
+    assert message.omitted.classes == {"broadcast": 10, "udp": 7}
+
+
+def test_wire_is_listed_plus_omitted() -> None:
+    """What found no row in the engine is omitted too: no frame is missing from the message."""
+    overflow = counts(packets=100, syn=100)
+    one = window(1, SENDER, overflow_tx=overflow, source_macs=91, wire=counts(packets=130, syn=130))
+
+    message = traffic(core(listed_devices=1).handle(one))
+
+    assert message.packets == 130
+    assert message.devices[0].tx["packets"] + message.omitted.packets == 130
+    assert message.omitted.classes == {"syn": 100}
+    assert message.omitted.devices == 90
+    assert (message.source_macs, message.new_macs) == (91, 91)
+
+
+def test_totals_and_numbers_run_within_an_epoch() -> None:
+    """A lost message loses no count: the next one's totals hold it."""
+    one = core()
+
+    messages = [traffic(one.handle(window(second, SENDER))) for second in (1, 2, 3)]
+
+    assert [message.seq for message in messages] == [0, 1, 2]
+    assert [message.totals["syn"] for message in messages] == [30, 60, 90]
+    assert [message.new_macs for message in messages] == [1, 0, 0]
+
+
+def test_each_interface_has_its_own_numbers() -> None:
+    """Two interfaces count apart and have ids of the topics' alphabet."""
+    one = core()
+    one.handle(window(1, SENDER))
+
+    (said,) = one.handle(window(1, SENDER, interface="eth0.100"))
+
+    assert said.id == "eth0-100"
+    assert traffic([said]).seq == 0
+
+
+@pytest.mark.parametrize("step", [0.6, -0.6, 1e6, -3600.0])
+def test_a_step_of_the_wall_clock_begins_an_epoch(step: float) -> None:
+    """Totals never span a step; the windows themselves go on."""
+    one = core()
+    list(one.handle(window(1, SENDER)))
+
+    before = traffic(one.handle(window(2, SENDER, step=0.4)))
+    after = traffic(one.handle(window(3, SENDER, step=0.4 + step)))
+    later = traffic(one.handle(window(4, SENDER, step=0.4 + step)))
+
+    assert (before.epoch, before.seq) == ("e", 1)
+    assert (after.epoch, after.seq, after.totals["syn"]) == ("e-1", 0, 30)
+    assert (later.epoch, later.seq, later.totals["syn"]) == ("e-1", 1, 60)
+
+
+def test_two_interfaces_share_one_step() -> None:
+    """A step seen by several interfaces is one new epoch."""
+    one = core()
+    for name in ("eth0", "eth1"):
+        list(one.handle(window(1, SENDER, interface=name)))
+
+    found = [
+        traffic(one.handle(window(2, SENDER, interface=name, step=9))) for name in ("eth0", "eth1")
+    ]
+
+    assert [message.epoch for message in found] == ["e-1", "e-1"]
+
+
+def test_a_file_whose_times_go_back_begins_an_epoch_and_a_gap_does_not() -> None:
+    """Two captures in one file are told apart; hours of silence are not a step."""
+    one = CaptureCore("e", CaptureSettings())
+
+    found = [
+        traffic(one.handle(window(second, SENDER, live=False))).epoch
+        for second in (10, 11, 5000, 20, 21)
+    ]
+
+    assert found == ["e", "e", "e", "e-1", "e-1"]
+
+
+def test_reset_begins_an_epoch() -> None:
+    """A person may start the totals anew."""
+    one = core()
+    list(one.handle(window(1, SENDER)))
+
+    said = list(one.handle(Order("reset", Reset(), "1")))
+    message = traffic(one.handle(window(2, SENDER)))
+
+    assert said == []
+    assert (message.epoch, message.seq, message.totals["syn"], message.new_macs) == (
+        "e-1",
+        0,
+        30,
+        1,
+    )
+
+
+def test_the_clock_is_as_trusted_as_the_last_tick_says() -> None:
+    """``clock_synced`` stands in each message."""
+    one = core()
+
+    before = traffic(one.handle(window(1, SENDER)))
+    list(one.handle(Tick(datetime.fromtimestamp(1, UTC), BOOT, clock_synced=True)))
+    after = traffic(one.handle(window(2, SENDER)))
+
+    assert (before.clock_synced, after.clock_synced) == (False, True)
+
+
+def test_replies_are_seen_when_a_mac_is_answered() -> None:
+    """A MAC that sent SYNs and was sent SYN-ACKs shows both directions, and that stays known."""
+    answered = MacCounts(
+        mac(1), counts(packets=2, tcp=2, syn=1), counts(packets=1, tcp=1, syn_ack=1)
+    )
+    one = core()
+
+    found = [
+        traffic(one.handle(window(s, row))).sees_replies
+        for s, row in enumerate((SENDER, answered, SENDER))
+    ]
+
+    assert found == [None, True, True]
+
+
+def test_replies_are_not_seen_when_connections_are_one_sided() -> None:
+    """Ten windows of TCP data that nobody acknowledges: only one direction is mirrored."""
+    sided = MacCounts(mac(1), counts(packets=40, tcp=40), ())
+    one = core()
+
+    found = [traffic(one.handle(window(second, sided))).sees_replies for second in range(11)]
+
+    assert found == [None] * 9 + [False] * 2
+
+
+def test_a_flood_at_a_dead_host_is_no_evidence() -> None:
+    """SYNs that nobody answers say nothing about the mirror port."""
+    flood = MacCounts(mac(1), counts(packets=1000, tcp=1000, syn=1000), ())
+    one = core()
+
+    assert {traffic(one.handle(window(second, flood))).sees_replies for second in range(30)} == {
+        None
+    }
+
+
+def test_watch_reaches_the_source_and_lines_become_packets() -> None:
+    """Packet lines are numbered and valid; a class that does not exist is refused."""
+    steered = Steered()
+    one = CaptureCore("e", CaptureSettings(), steering=steered)
+    order = Watch(seconds=5)
+
+    list(one.handle(Order("watch", order, "1")))
+    (said,) = one.handle(
+        PacketLine("eth0", 1.0, "a > b", "02:00:00:00:00:01", "02:00:00:00:00:02", None, None, 60)
+    )
+
+    assert steered.watched == [order]
+    assert isinstance(said.message, Packet)
+    assert (said.id, said.message.seq, said.message.line) == ("eth0", 0, "a > b")
+    with pytest.raises(CommandRefusedError, match="there is no class 'sin'"):
+        one.handle(Order("watch", Watch.model_validate({"class": "sin"}), "1"))
+
+
+def test_nobody_watches_a_file() -> None:
+    """The command is refused with its reason."""
+    with pytest.raises(CommandRefusedError, match="a capture file is read"):
+        CaptureCore("e", CaptureSettings()).handle(Order("watch", Watch(), "1"))
+
+
+def test_health_tells_the_engine_and_why_not_a_better_one() -> None:
+    """The details name engine, refusals, interfaces that are away and what was dropped."""
+    one = PacedCore(core())
+    one.handle(
+        EngineReport("socket", {"ebpf": "CAP_BPF is missing"}, ["eth0"], {"eth0": "is down"})
+    )
+    one.handle(ListenerReport(7, 2))
+    one.handle(window(1, SENDER))
+
+    detail = one.detail()
+
+    assert detail["engine"] == "socket"
+    assert detail["engines_refused"] == {"ebpf": "CAP_BPF is missing"}
+    assert detail["interfaces_away"] == {"eth0": "is down"}
+    assert (detail["inventory_dropped_total"], detail["inventory_undissected_total"]) == (7, 2)
+    assert isinstance(detail["lag_ms"], float)
+
+
+def full_row(number: int) -> MacCounts:
+    """Return the largest row there is."""
+    most = [10**9 + number] * WIDTH
+    peer = TopPeer(mac(2), bytes(range(16)), 65535, 10**9)
+    return MacCounts(mac(number), most, most, SpreadCounts(10**6, 10**6, 65535), peer, peer)
+
+
+def test_the_payload_is_bounded() -> None:
+    """However large the numbers, a message stays below its limit and omits the rest."""
+    rows = [full_row(number) for number in range(4096)]
+    said = list(core(listed_devices=4096).handle(window(1, *rows)))
+    payload = said[0].message.encode()
+    message = traffic(said)
+
+    assert len(payload) <= MAX_PAYLOAD
+    assert 100 < len(message.devices) < 4096
+    assert message.omitted.devices == 4096 - len(message.devices)
+    assert (
+        message.omitted.packets + sum(one.tx["packets"] for one in message.devices)
+        == message.packets
+    )
+
+
+@pytest.mark.parametrize(("rows", "limit_ms"), [(256, 5), (4096, 50)])
+def test_a_window_is_told_in_time(rows: int, limit_ms: float) -> None:
+    """256 MACs take under 5 ms and 4,096 under 50 ms, all of them devices (median of nine)."""
+    one = core(listed_devices=4096)
+    sample = [
+        MacCounts(mac(n), counts(packets=n, syn=n % 7, tcp=n, ipv4=n), counts(packets=3, ipv4=3))
+        for n in range(1, rows + 1)
+    ]
+    for second in (1, 20):
+        list(one.handle(window(second, *sample)))
+    took = []
+    for second in range(21, 30):
+        now = window(second, *sample)
+        begun = time.perf_counter()
+        for said in one.handle(now):
+            said.message.encode()
+        took.append((time.perf_counter() - begun) * 1000)
+
+    assert median(took) < limit_ms
+
+
+def test_devices_are_seeded_so_that_they_keep_their_counters() -> None:
+    """Confirmed and pinned devices are handed to the engine with the next tick."""
+    steered = Steered()
+    one = CaptureCore("e", CaptureSettings(pinned_macs=("02:00:00:00:00:09",)), steering=steered)
+    for second in (1, 12):
+        list(one.handle(window(second, SENDER)))
+
+    list(one.handle(Tick(datetime.fromtimestamp(13, UTC), BOOT, clock_synced=True)))
+
+    assert steered.seeded == [mac(9), mac(1)]
+
+
+def test_json_of_a_message_has_no_empty_noise() -> None:
+    """Counts of zero and empty parts of a device are left out: 256 devices stay small."""
+    (said, *_) = core().handle(window(1, SENDER))
+    device = json.loads(said.message.encode())["devices"][0]
+
+    assert "rx" not in device
+    assert device["tx"] == {"packets": 30, "bytes": 1800, "syn": 30}

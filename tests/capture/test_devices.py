@@ -1,0 +1,376 @@
+"""The inventory: who becomes a device, what is known of it, when it is told, who leaves."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitorpi_capture.devices import Inventory, Sighting, clean_name
+from monitorpi_capture.window import (
+    BYTES,
+    PACKETS,
+    WIDTH,
+    Instant,
+    MacCounts,
+    TopPeer,
+    WindowCounts,
+)
+from monitorpi_common.messages import Device, Publication, Tombstone
+
+
+def mac(number: int) -> bytes:
+    """Return a made-up unicast address."""
+    return b"\x02" + number.to_bytes(5, "big")
+
+
+def inventory(**options: Any) -> Inventory:
+    """Return an inventory with the defaults of the settings."""
+    return Inventory(**({"max_devices": 4096, "absent_after_s": 300.0} | options))
+
+
+def window(
+    second: float,
+    *macs: bytes,
+    size: int = 1000,
+    peer: TopPeer | None = None,
+    link_bps: int | None = None,
+) -> WindowCounts:
+    """Return a window in which each of the MACs sent one frame of ``size`` bytes."""
+    sent = [0] * WIDTH
+    sent[PACKETS], sent[BYTES] = 1, size
+    return WindowCounts(
+        interface="eth0", engine="socket", start=Instant(second - 1, None),
+        end=Instant(second, None), length_s=1.0, wire=sent, link_bps=link_bps,
+        rows=[MacCounts(one, sent, (), None, peer) for one in macs],
+    )  # fmt: skip
+
+
+def told(one: Inventory, at_s: float, **options: Any) -> list[Device]:
+    """Return the device messages that are due."""
+    return [
+        said.message
+        for said in one.tell(at_s, **options)
+        if isinstance(said, Publication) and isinstance(said.message, Device)
+    ]
+
+
+def known(*macs: bytes, until: float = 11, **options: Any) -> Inventory:
+    """Return an inventory in which these are devices, already told."""
+    one = inventory(**options)
+    one.count(window(1, *macs))
+    one.count(window(until, *macs))
+    told(one, until, everything=True)
+    return one
+
+
+def test_a_mac_is_a_device_when_seen_twice_ten_seconds_apart() -> None:
+    """A MAC of one burst, however long within ten seconds, leaves no retained topic."""
+    one = inventory()
+    for second in range(1, 11):
+        one.count(window(second, mac(1)))
+    before = told(one, 10)
+    one.count(window(11, mac(1)))
+
+    (device,) = told(one, 11)
+
+    assert before == []
+    assert device.mac == "02:00:00:00:00:01"
+    assert device.first_seen == datetime.fromtimestamp(1, UTC)
+    assert device.last_seen == datetime.fromtimestamp(11, UTC)
+    assert device.randomised
+    assert device.present
+    assert device.totals.tx == {"packets": 11, "bytes": 11_000}
+
+
+def test_who_never_sends_is_no_device() -> None:
+    """Destinations may be made up by anybody; group and zero addresses are nobody."""
+    sent = [1] * WIDTH
+    one = inventory()
+    for second in (1, 20):
+        rows = [
+            MacCounts(mac(1), (), sent),
+            MacCounts(b"\xff" * 6, sent, ()),
+            MacCounts(bytes(6), sent, ()),
+        ]
+        one.count(
+            WindowCounts("eth0", "socket", Instant(0, 0), Instant(second, 0), 1.0, sent, rows)
+        )
+
+    assert told(one, 20) == []
+
+
+def test_a_flood_of_random_macs_leaves_nothing() -> None:
+    """A million made-up addresses are bounded and forgotten; who was known stays."""
+    one = known(mac(0))
+    for second in range(20, 60):
+        made_up = [mac(second * 10_000 + number) for number in range(2000)]
+        one.count(window(second, mac(0), *made_up))
+
+    assert len(one) == 1
+    assert one.candidates <= 8192
+
+
+def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
+    """Strangers that stay long enough to be devices, but find no room, are turned away at once."""
+    macs = [mac(number) for number in range(1, 4097)]
+    one = known(*macs)
+    strangers = [mac(10_000 + number) for number in range(4096)]
+    begun = time.perf_counter()
+    for second in range(20, 40):
+        one.count(window(second, *strangers))
+        list(one.tell(second))
+
+    assert len(one) == 4096
+    assert time.perf_counter() - begun < 4
+
+
+def test_addresses_come_from_sightings_only() -> None:
+    """ARP, NDP and DHCP give addresses, the newest sixteen are kept, in order."""
+    one = known(mac(1))
+    for number in range(20):
+        one.learn(Sighting(mac(1), 12 + number, "eth0", ips=(f"192.0.2.{number}",)))
+
+    (device,) = told(one, 40)
+
+    assert device.ips == [f"192.0.2.{number}" for number in range(4, 20)]
+    assert device.role == "host"
+
+
+def test_an_address_moves_when_its_old_owner_is_silent() -> None:
+    """Two claims at once are both shown (it may be an attack); an old one gives way."""
+    one = known(mac(1), mac(2))
+    one.learn(Sighting(mac(1), 12, "eth0", ips=("192.0.2.1", "192.0.2.7")))
+    one.learn(Sighting(mac(2), 20, "eth0", ips=("192.0.2.1",)))
+    both = {device.mac[-1]: device.ips for device in told(one, 20)}
+    one.learn(Sighting(mac(2), 400, "eth0", ips=("192.0.2.7",)))
+    after = {device.mac[-1]: device.ips for device in told(one, 400)}
+
+    assert both == {"1": ["192.0.2.1", "192.0.2.7"], "2": ["192.0.2.1"]}
+    assert after == {"1": ["192.0.2.1"], "2": ["192.0.2.1", "192.0.2.7"]}
+
+
+def test_a_router_by_advertisement_or_dhcp() -> None:
+    """A router advertisement, or an address the DHCP server names as router, makes the role."""
+    one = known(mac(1), mac(2), mac(3))
+    one.learn(Sighting(mac(1), 12, "eth0", is_router=True))
+    one.learn(Sighting(mac(2), 12, "eth0", ips=("192.0.2.1",)))
+    one.learn(Sighting(mac(3), 13, "eth0", ips=("192.0.2.9",), router_ips=("192.0.2.1",)))
+
+    roles = {device.mac[-1]: device.role for device in told(one, 20)}
+
+    assert roles == {"1": "router", "2": "router", "3": "host"}
+
+
+def test_who_answers_dhcp_is_a_server() -> None:
+    """The flag stands from the first answer on."""
+    one = known(mac(1))
+    one.learn(Sighting(mac(1), 12, "eth0", serves_dhcp=True))
+
+    assert told(one, 20)[0].dhcp_server
+
+
+def test_a_router_by_what_others_reach_through_it() -> None:
+    """Two devices that reach four public addresses through a MAC show a router."""
+    one = known(mac(1), mac(2), mac(3))
+    for number in range(4):
+        peer = TopPeer(mac(3), bytes([8, 8, 8, number]), 443, 5)
+        one.count(window(20 + number, mac(1 + number % 2), peer=peer))
+
+    assert one.role(mac(3)) == "router"
+    assert one.role(mac(1)) == "unknown"
+
+
+def test_nobody_becomes_a_router_by_forging_sources_or_alone() -> None:
+    """One device that floods many public addresses makes no router of itself or its victim."""
+    one = known(mac(1), mac(3))
+    for number in range(50):
+        peer = TopPeer(mac(3), bytes([8, 8, 8, number]), 443, 500)
+        one.count(window(20 + number, mac(1), peer=peer))
+
+    assert one.role(mac(1)) == "unknown"
+    assert one.role(mac(3)) == "unknown"
+
+
+def test_a_change_is_told_at_once_and_the_rest_once_a_minute() -> None:
+    """Counters alone do not make messages; a new address does, at most every five seconds."""
+    one = known(mac(1))
+    times = []
+    for second in range(12, 200):
+        one.count(window(second, mac(1)))
+        if second == 30:
+            one.learn(Sighting(mac(1), second, "eth0", ips=("192.0.2.1",)))
+        if second in (31, 32, 33):
+            one.learn(Sighting(mac(1), second, "eth0", hostname=f"name{second}"))
+        times += [second for _ in told(one, second)]
+
+    assert times == [30, 35, 95, 155]
+
+
+def test_absent_and_back() -> None:
+    """A silent device is told absent once, and present as soon as it sends."""
+    one = known(mac(1))
+
+    silent = [
+        (second, device.present) for second in range(300, 400) for device in told(one, second)
+    ]
+    one.count(window(400, mac(1)))
+    (back,) = told(one, 400)
+
+    assert silent == [(312, False)]
+    assert back.present
+    assert back.first_seen == datetime.fromtimestamp(1, UTC)
+
+
+def test_a_device_of_last_week_is_taken_back() -> None:
+    """After seven days of silence the retained message goes."""
+    one = known(mac(1))
+    list(one.tell(500))
+
+    gone = list(one.tell(12 + 7 * 86400))
+
+    assert gone == [Tombstone("020000000001", Device)]
+    assert len(one) == 0
+
+
+def test_when_full_the_newest_without_an_address_leaves() -> None:
+    """Who showed an address, is pinned or answers pings stays; a stranger does not enter."""
+    one = inventory(max_devices=4, pinned=[mac(3)])
+    for number in range(1, 5):
+        one.count(window(number, mac(number)))
+    for number in range(1, 5):
+        one.count(window(20 + number, mac(number)))
+    one.learn(Sighting(mac(1), 30, "eth0", ips=("192.0.2.1",)))
+    one.pin(mac(4))
+    list(one.tell(40))
+
+    for second in (50, 61):
+        one.count(window(second, mac(5)))
+    stranger = list(one.tell(61))
+    one.learn(Sighting(mac(6), 62, "eth0", ips=("192.0.2.6",)))
+    one.learn(Sighting(mac(6), 73, "eth0", ips=("192.0.2.6",)))
+    one.learn(Sighting(mac(6), 74, "eth0", ips=("192.0.2.6",)))
+    newcomer = list(one.tell(74))
+
+    assert [said for said in stranger if isinstance(said, Tombstone)] == []
+    assert Tombstone("020000000002", Device) in newcomer
+    assert {device.mac[-1] for device in told(one, 200, everything=True)} <= {"1", "3", "4", "6"}
+    assert len(one) == 4
+
+
+def test_a_restart_keeps_what_was_known() -> None:
+    """First time, addresses, name and role come back from our own retained message."""
+    before = known(mac(1))
+    before.learn(
+        Sighting(mac(1), 12, "eth0", ips=("192.0.2.1",), hostname="printer", is_router=True)
+    )
+    (device,) = told(before, 20)
+    after = inventory()
+
+    after.restore(Device.model_validate_json(device.encode()))
+    silent = told(after, 30)
+    after.count(window(100, mac(1)))
+    (again,) = told(after, 101)
+
+    assert silent == []
+    assert again.first_seen == device.first_seen
+    assert (again.ips, again.hostname, again.role) == (["192.0.2.1"], "printer", "router")
+    assert again.totals.tx["packets"] == 1
+
+
+def test_load_is_an_average_of_the_last_seconds() -> None:
+    """A steady 8,000 bit/s shows as such, and fades when the device falls silent."""
+    one = inventory()
+    for second in range(1, 61):
+        one.count(window(second, mac(1), size=1000, link_bps=1_000_000))
+    (busy,) = told(one, 60)
+    (still,) = told(one, 60 + 301)
+
+    assert busy.load.tx_bps == pytest.approx(8000, rel=0.01)
+    assert busy.load.utilisation_ratio == pytest.approx(0.008, rel=0.01)
+    assert still.load.tx_bps < 1
+
+
+def test_a_step_of_the_clock_moves_this_process_times() -> None:
+    """A Pi that booted in 1970 shows right times once the clock is right, and nobody is absent."""
+    one = known(mac(1))
+    one.shift(1_000_000)
+
+    one.count(window(1_000_012, mac(1)))
+    (device,) = told(one, 1_000_072)
+
+    assert device.first_seen == datetime.fromtimestamp(1_000_001, UTC)
+    assert device.present
+
+
+def test_many_devices_are_told_a_hundred_at_a_time() -> None:
+    """A start with many devices never bursts past what a broker queues."""
+    macs = [mac(number) for number in range(1, 351)]
+    one = inventory()
+    one.count(window(1, *macs))
+    one.count(window(11, *macs))
+
+    assert [len(told(one, 11 + second)) for second in range(5)] == [100, 100, 100, 50, 0]
+
+
+def test_the_vendor_is_looked_up() -> None:
+    """The registry is asked once, when a MAC becomes a device."""
+    one = inventory(vendor=lambda address: f"maker of {address.hex()}")
+    one.count(window(1, mac(1)))
+    one.count(window(11, mac(1)))
+
+    assert told(one, 11)[0].vendor == "maker of 020000000001"
+
+
+@given(st.text(max_size=300))
+def test_no_name_breaks_a_page_or_a_log(name: str) -> None:
+    """Host names are foreign: printable, bounded, without quotes and brackets."""
+    cleaned = clean_name(name)
+
+    if cleaned is not None:
+        assert cleaned.isprintable()
+        assert 0 < len(cleaned) <= 63
+        assert not set(cleaned) & set("<>&\"'\\")
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["count", "learn", "pin", "tell"]),
+        st.integers(1, 12),
+        st.integers(-20, 400),
+    ),
+    max_size=80,
+)
+
+
+@settings(deadline=None)
+@given(ACTIONS)
+def test_bounds_hold_whatever_happens(actions: list[tuple[str, int, int]]) -> None:
+    """At most so many devices, every message valid, and a tombstone for each that leaves."""
+    one = inventory(max_devices=5)
+    now = 1000.0
+    retained: set[str] = set()
+    for what, number, later in actions:
+        now += later
+        match what:
+            case "count":
+                one.count(window(now, mac(number)))
+            case "learn":
+                one.learn(Sighting(mac(number), now, "eth0", ips=(f"192.0.2.{number}",)))
+            case "pin":
+                one.pin(mac(number))
+            case _:
+                for said in one.tell(now):
+                    if isinstance(said, Tombstone):
+                        retained.discard(said.id)
+                    else:
+                        retained.add(said.id)
+                        Device.model_validate_json(said.message.encode())
+        assert len(one) <= 5
+    for said in one.tell(now):
+        retained.discard(said.id) if isinstance(said, Tombstone) else retained.add(said.id)
+    assert len(retained) <= 5

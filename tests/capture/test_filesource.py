@@ -1,0 +1,188 @@
+"""Windows of a capture file: the file's own time, gaps, steps, other link layers."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import pytest
+
+from monitorpi_capture.core import ListenerReport
+from monitorpi_capture.devices import Sighting
+from monitorpi_capture.dissect import Dissector
+from monitorpi_capture.filesource import FileSource
+from monitorpi_capture.listing import tally_of
+from monitorpi_capture.pacing import Gate
+from monitorpi_capture.window import WindowCounts
+from monitorpi_common.log import Log
+from monitorpi_common.service import ResourceError
+
+SENDER = bytes.fromhex("020000000001")
+TARGET = bytes.fromhex("020000000002")
+IP = bytes.fromhex("4500001c00000000400100000101010102020202") + b"\x08" + bytes(7)
+PING = TARGET + SENDER + b"\x08\0" + IP
+ARP = (
+    b"\xff" * 6
+    + SENDER
+    + bytes.fromhex("08060001080006040001")
+    + SENDER
+    + b"\xc0\0\2\1"
+    + bytes(10)
+)
+
+
+def windows(*frames: tuple[float, bytes], link: int = 1, **options: Any) -> list[WindowCounts]:
+    """Return the windows a file of these frames gives."""
+    return [item for item in items(*frames, link=link, **options) if isinstance(item, WindowCounts)]
+
+
+def items(*frames: tuple[float, bytes], link: int = 1, **options: Any) -> list[object]:
+    """Return everything the source of such a file emits."""
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link)
+    body = b"".join(
+        struct.pack("<IIII", int(at), round(at % 1 * 1e6), len(data), len(data)) + data
+        for at, data in frames
+    )
+    emitted: list[object] = []
+    stream = io.BytesIO(head + body)
+    FileSource(stream, "x", "file", Log("capture"), max_rows=4096, **options).run(emitted.append)
+    return emitted
+
+
+def shape(found: list[WindowCounts]) -> list[tuple[float, float, int]]:
+    """Return (start, length, frames) of each window."""
+    return [(one.start.wall_s, round(one.length_s, 6), one.wire[0]) for one in found]
+
+
+def test_windows_stand_on_whole_seconds_and_the_last_is_partial() -> None:
+    """The last window ends with the last frame and says how long it was."""
+    found = windows((10.7, PING), (10.9, PING), (11.0, PING), (12.25, PING))
+
+    assert shape(found) == [(10.0, 1.0, 2), (11.0, 1.0, 1), (12.0, 0.25, 1)]
+
+
+def test_a_single_frame_is_a_window_of_a_millisecond() -> None:
+    """A window is never without length."""
+    assert shape(windows((10.0, PING))) == [(10.0, 0.001, 1)]
+
+
+def test_a_long_gap_is_skipped_after_three_empty_windows() -> None:
+    """A year without frames gives three windows, so that rules that count windows can close."""
+    found = windows((10.5, PING), (10.5 + 31_536_000, PING))
+
+    assert shape(found) == [
+        (10.0, 1.0, 1),
+        (11.0, 1.0, 0),
+        (12.0, 1.0, 0),
+        (13.0, 1.0, 0),
+        (31_536_010.0, 0.5, 1),
+    ]
+
+
+def test_a_short_gap_is_filled() -> None:
+    """Every second of a gap of three has its empty window."""
+    assert [start for start, _, _ in shape(windows((10.5, PING), (13.5, PING)))] == [10, 11, 12, 13]
+
+
+def test_slightly_late_frames_count_in_the_current_window() -> None:
+    """Capture threads write a little out of order; no frame is lost by it."""
+    found = windows((10.9, PING), (11.1, PING), (10.95, PING), (11.2, PING))
+
+    assert shape(found) == [(10.0, 1.0, 1), (11.0, 0.2, 3)]
+
+
+def test_times_that_go_back_begin_new_windows() -> None:
+    """An older capture appended to a file has windows at its own time."""
+    found = windows((100.5, PING), (10.5, PING), (11.5, PING))
+
+    assert shape(found) == [(100.0, 1.0, 1), (10.0, 1.0, 1), (11.0, 0.5, 1)]
+
+
+def test_a_file_of_the_sixteen_bit_age_works() -> None:
+    """Times from 1970 on and at the end of the format are dates."""
+    assert shape(windows((0.0, PING), (4_294_967_295.5, PING)))[-1][0] == 4_294_967_295.0
+
+
+def cooked(kind: int, *, hardware: int = 1, mac: bytes = SENDER) -> bytes:
+    """Return a frame as ``tcpdump -i any`` writes it."""
+    return struct.pack(">HHH", kind, hardware, 6) + mac + bytes(2) + b"\x08\0" + IP
+
+
+def cooked2(kind: int) -> bytes:
+    """Return the same in the second version."""
+    return b"\x08\0" + bytes(6) + struct.pack(">HBB", 1, kind, 6) + SENDER + bytes(2) + IP
+
+
+@pytest.mark.parametrize(
+    ("link", "data"), [(101, IP), (228, IP), (0, b"\2\0\0\0" + IP), (108, b"\0\0\0\2" + IP)]
+)
+def test_frames_without_a_link_layer_count_for_the_wire_only(link: int, data: bytes) -> None:
+    """Raw IP has no MAC addresses, hence no rows, and nothing is omitted for them."""
+    (window,) = windows((1.0, data), link=link)
+
+    assert tally_of(window.wire) == {
+        "packets": 1, "bytes": len(data), "icmp": 1, "icmp_echo": 1, "ipv4": 1,
+    }  # fmt: skip
+    assert list(window.rows) == []
+    assert not any(window.overflow_tx)
+
+
+@pytest.mark.parametrize(("link", "make"), [(113, cooked), (276, cooked2)])
+def test_cooked_frames_count_for_their_sender(link: int, make: Any) -> None:
+    """Linux cooked captures name the sender, and how it was addressed."""
+    (window,) = windows((1.0, make(0)), (1.1, make(1)), (1.2, make(2)), link=link)
+
+    (row,) = window.rows
+    assert row.mac == SENDER
+    assert tally_of(row.tx) == {
+        "packets": 3, "bytes": 3 * len(make(0)), "broadcast": 1, "multicast": 1,
+        "icmp": 3, "icmp_echo": 3, "ipv4": 3,
+    }  # fmt: skip
+    assert not row.rx
+
+
+def test_cooked_frames_of_other_hardware_count_for_the_wire_only() -> None:
+    """Loopback and tunnels in a cooked capture have no MAC address."""
+    (window,) = windows((1.0, cooked(0, hardware=772, mac=bytes(6))), link=113)
+
+    assert not window.rows
+    assert tally_of(window.wire)["icmp"] == 1
+
+
+@pytest.mark.parametrize("link", [1, 0, 101, 108, 113, 228, 229, 276])
+def test_short_frames_of_every_link_layer(link: int) -> None:
+    """A frame of any length below its headers is counted and no error."""
+    found = windows(*((1.0, IP[:size]) for size in range(len(IP))), link=link)
+
+    assert found[0].wire[0] == len(IP)
+
+
+def test_what_frames_tell_about_devices_is_dissected_up_to_a_share_of_each_second() -> None:
+    """A flood of ARP costs a bounded number of dissections a second; the rest is counted."""
+    many = [(1.0 + number / 1000, ARP) for number in range(500)]
+
+    emitted = items(*many, (2.0, ARP), dissector=Dissector(), dissected_per_s=200)
+
+    sightings = [item for item in emitted if isinstance(item, Sighting)]
+    assert len(sightings) == 201
+    assert sightings[0].ips == ("192.0.2.1",)
+    assert ListenerReport(300, 0) in emitted
+
+
+def test_a_gate_bounds_the_windows_that_wait() -> None:
+    """The reader waits for the core, so that memory stays flat; stopping lets it through."""
+    gate = Gate(waiting=2)
+    gate.enter()
+    gate.enter()
+    gate.leave()
+    gate.enter()
+    gate.open()
+
+    gate.enter()
+
+
+def test_what_is_no_capture_is_a_missing_resource() -> None:
+    """The service ends with exit code 3 and one line."""
+    with pytest.raises(ResourceError, match="is no capture file"):
+        FileSource(io.BytesIO(b"garbage"), "x", "file", Log("capture"), max_rows=10)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitorpi_cli.ledger import Ledger
+from monitorpi_common.messages import Traffic
+
+START = 1_800_000_000
+
+
+def window(end: float, syns: int, total: int, **changes: Any) -> Traffic:
+    """Build the window of a second that counted so many SYNs, of so many since the epoch began."""
+    return Traffic.model_validate(
+        {
+            "epoch": "e1",
+            "seq": 1,
+            "start": datetime.fromtimestamp(START + end - 1, UTC),
+            "end": datetime.fromtimestamp(START + end, UTC),
+            "window_s": 1.0,
+            "clock_synced": True,
+            "interface": "mirror0",
+            "engine": "socket",
+            "packets": syns,
+            "bytes": 60 * syns,
+            "counts": {"syn": syns},
+            "totals": {"syn": total},
+            **changes,
+        }
+    )
+
+
+def row(syns: int) -> tuple[int, ...]:
+    """Build the row that counts so many SYNs."""
+    return (0, 0, 0, 0, 0, 0, syns, 0)
+
+
+def carried(counts: list[int]) -> Ledger:
+    """Return the ledger of windows that end half a second past each second."""
+    ledger = Ledger(5)
+    total = 0
+    for number, syns in enumerate(counts):
+        total += syns
+        ledger.add(window(number + 0.5, syns, total))
+    return ledger
+
+
+def test_rows_that_add_up_are_right() -> None:
+    """Each row is the sum of the windows that ended in its interval."""
+    ledger = carried([1] * 15)
+
+    stored = {START + 5: row(5), START + 10: row(5), START + 15: row(5)}
+
+    assert ledger.differences(stored, undisturbed=True) == []
+
+
+def test_a_row_that_is_wrong_is_named() -> None:
+    """One frame too many in one row is found."""
+    ledger = carried([1] * 15)
+
+    said = ledger.differences({START + 5: row(5), START + 10: row(6)}, undisturbed=True)
+
+    assert said == [f"the row of second {START + 10} says {row(6)}, the windows add up to {row(5)}"]
+
+
+def test_the_first_row_may_be_short() -> None:
+    """The bridge may have started in the middle of an interval."""
+    ledger = carried([1] * 15)
+
+    assert ledger.differences({START + 5: row(2), START + 10: row(5)}, undisturbed=True) == []
+
+
+def test_http_and_https_are_one_field() -> None:
+    """Ports 80 and 443 are counted together, as the mapping says."""
+    ledger = Ledger(5)
+    ledger.add(window(1, 0, 0))
+    ledger.add(window(6, 0, 0, counts={"http": 2, "https": 3}))
+
+    stored = {START + 5: row(0), START + 10: (0, 0, 0, 0, 0, 0, 0, 5)}
+
+    assert ledger.differences(stored, undisturbed=True) == []
+
+
+@given(st.lists(st.integers(0, 1000), min_size=20, max_size=60), st.integers(1, 9))
+def test_a_late_window_may_move_but_not_vanish(counts: list[int], late: int) -> None:
+    """When something was killed, counts may stand a row later, but the sum must be right."""
+    ledger = carried(counts)
+    stored = {
+        START + 5 * (i + 1): row(sum(counts[5 * i : 5 * i + 5])) for i in range(len(counts) // 5)
+    }
+    moved = min(late, stored[START + 10][6])
+    stored[START + 10] = row(stored[START + 10][6] - moved)
+    stored[START + 15] = row(stored[START + 15][6] + moved)
+
+    assert ledger.differences(stored, undisturbed=False) == []
+    assert bool(ledger.differences(stored, undisturbed=True)) is (moved > 0)
+    stored[START + 15] = row(stored[START + 15][6] + 1)
+    assert len(ledger.differences(stored, undisturbed=False)) == 1
+
+
+def test_a_new_epoch_goes_on_counting() -> None:
+    """Capture was killed: its totals begin at zero, the sum does not."""
+    ledger = Ledger(5)
+    ledger.add(window(1, 10, 10))
+    ledger.add(window(6, 10, 20))
+    ledger.add(window(8, 7, 7, epoch="e2"))
+
+    stored = {START + 5: row(10), START + 10: row(17)}
+
+    assert ledger.differences(stored, undisturbed=False) == []

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitorpi_cli import frames
+from monitorpi_cli.replay import Summary
+from monitorpi_cli.table import Terminal
+from monitorpi_common.messages import Alert, DeviceWindow, Evidence, Omitted, Peer, Traffic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitorpi_common.messages import Message
+
+BAD, GOOD = "00:00:5e:00:53:06", "00:00:5e:00:53:02"
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def window(number: int, **changes: Any) -> Traffic:
+    """Build the window that ends ``number`` seconds after the start, with one sender."""
+    sender = DeviceWindow(mac=BAD, role="host", tx={"packets": 300, "bytes": 18_000, "syn": 300})
+    return Traffic.model_validate(
+        {
+            "epoch": "e1",
+            "seq": number,
+            "start": START + timedelta(seconds=number - 1),
+            "end": START + timedelta(seconds=number),
+            "window_s": 1.0,
+            "clock_synced": True,
+            "interface": "eth0",
+            "engine": "file",
+            "packets": 300,
+            "bytes": 18_000,
+            "counts": {"syn": 300},
+            "totals": {},
+            "devices": [sender],
+            **changes,
+        }
+    )
+
+
+def alert(state: str, seconds: float) -> Alert:
+    """Build a SYN flood alert of the bad host as it is told so many seconds after the start."""
+    return Alert.model_validate(
+        {
+            "id": "0" * 36,
+            "key": "syn-flood-00005e005306",
+            "rule": "syn-flood",
+            "severity": "critical",
+            "state": state,
+            "subject": "00005e005306",
+            "opened_at": START + timedelta(seconds=1),
+            "at": START + timedelta(seconds=seconds),
+            "close_reason": "quiet" if state == "closed" else None,
+            "summary": "00:00:5e:00:53:06 sends 300 SYN/s.",
+            "evidence": Evidence(
+                value=300, threshold=100, window_s=1, peak=300, sources=[Peer(mac=BAD)]
+            ),
+        }
+    )
+
+
+def told(*messages: Message, width: int = 100) -> list[str]:
+    """Return the lines a person reads of these messages."""
+    return list(Summary(Terminal(width, colour=False)).lines(iter(messages)))
+
+
+def test_an_alert_is_told_once_when_it_opens_and_once_when_it_closes() -> None:
+    """Refreshes in between are not news; the time is the event's, and since the file's start."""
+    lines = told(
+        window(1), alert("open", 1), alert("open", 11), alert("closed", 20), alert("closed", 20)
+    )
+
+    assert lines[0] == (
+        "2026-01-02T03:04:06.000Z      +1.0 s  ALERT   syn-flood: "
+        "00:00:5e:00:53:06 sends 300 SYN/s."
+    )
+    assert lines[1] == (
+        "2026-01-02T03:04:25.000Z     +20.0 s  CLOSED  syn-flood of 00:00:5e:00:53:06 (quiet)"
+    )
+    assert "closed" not in "".join(lines[2:]).lower()
+
+
+def test_no_alert_is_said_too() -> None:
+    """A file without an alert says so before its counts."""
+    assert told(window(1))[0] == "No alert."
+
+
+def test_an_alert_that_outlasts_the_file_is_said_to_be_open() -> None:
+    """The end of a file closes no alert."""
+    assert "1 alert still open when the file ends." in told(window(1), alert("open", 1))
+
+
+def test_counts_are_summed_over_the_windows() -> None:
+    """The table has a line per MAC address, one for what was not listed, and one for the wire."""
+    omitted = Omitted(devices=3, packets=30, bytes=1800, classes={"arp": 30})
+    lines = told(window(1), window(2, omitted=omitted, counts={"syn": 300, "arp": 30}))
+
+    table = [line.split() for line in lines[2:]]
+    assert table[1] == ["MAC", "address", "role", "received", "sent", "bytes", "syn", "arp"]
+    assert table[2] == [BAD, "host", "0", "600", "36.0", "kB", "600", "-"]
+    assert table[3] == ["not", "listed", "30", "1.8", "kB", "-", "30"]
+    assert table[4] == ["the", "wire", "600", "36.0", "kB", "600", "30"]
+
+
+def test_a_file_of_many_devices_is_shown_by_its_busiest() -> None:
+    """Beyond 25 MAC addresses the rest is one line, and nothing is lost from the sums."""
+    devices = [
+        DeviceWindow(mac=f"02:00:00:00:00:{i:02x}", tx={"packets": i, "bytes": 60 * i})
+        for i in range(1, 31)
+    ]
+
+    lines = told(window(1, devices=devices))
+
+    assert sum(line.startswith("02:") for line in lines) == 25
+    assert any(line.split()[:3] == ["5", "more", "15"] for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 60, 100, 200])
+def test_the_counts_fit_the_terminal(width: int) -> None:
+    """No line of the table is wider than the terminal, however many classes there are."""
+    counts = dict.fromkeys(("syn", "arp", "dns", "http", "https", "igmp", "tcp", "udp"), 10**9)
+
+    lines = told(window(1, counts=counts), width=width)
+
+    assert all(len(line) <= max(width, 40) for line in lines[3:])
+
+
+# --- the real services as a pipe -----------------------------------------------------------------
+
+
+def capture_file(path: Path, sent: list[tuple[float, bytes]]) -> Path:
+    """Write frames with their times as a pcap file (microseconds, little endian, Ethernet)."""
+    content = io.BytesIO()
+    content.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+    for at, frame in sent:
+        seconds, rest = divmod(at, 1)
+        content.write(struct.pack("<IIII", int(seconds), int(rest * 1e6), len(frame), len(frame)))
+        content.write(frame)
+    path.write_bytes(content.getvalue())
+    return path
+
+
+def syn_flood(seconds: int, rate: int) -> list[tuple[float, bytes]]:
+    """Build a SYN flood by the bad host against the good one."""
+    start = START.timestamp()
+    return [
+        (
+            start + i / rate,
+            frames.tcp_syn((BAD, GOOD), (f"203.0.113.{i % 250}", "198.18.0.2"), (1024 + i, 80), i),
+        )
+        for i in range(seconds * rate)
+    ]
+
+
+def replay(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "monitorpi_cli.replay", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MONITORPI_SITE": "test", **environment},
+    )
+
+
+def test_a_flood_in_a_file_is_told_readably(tmp_path: Path) -> None:
+    """The alert names the attacker, the table counts every frame, and no colour is in a pipe."""
+    file = capture_file(tmp_path / "flood.pcap", syn_flood(5, 1000))
+
+    ended = replay(file)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "ALERT   syn-flood: " in ended.stdout
+    assert BAD in ended.stdout
+    assert "5,000 frames" in ended.stdout
+    assert "\x1b" not in ended.stdout
+
+
+def test_json_is_every_message_as_a_line(tmp_path: Path) -> None:
+    """Each line is an object of topic and payload, the windows of capture and the alerts."""
+    file = capture_file(tmp_path / "flood.pcap", syn_flood(5, 1000))
+
+    ended = replay(file, "--json")
+
+    records = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.returncode == 0
+    assert all({"topic", "payload"} == record.keys() for record in records)
+    assert (
+        sum(r["payload"]["packets"] for r in records if "/capture/traffic/" in r["topic"]) == 5000
+    )
+    assert {"monitorpi/v1/test/detector/alert/syn-flood-00005e005306"} == {
+        r["topic"] for r in records if "/alert/" in r["topic"]
+    }
+
+
+def test_the_same_file_gives_the_same_alerts(tmp_path: Path) -> None:
+    """Event time and ids that depend on nothing else: two replays agree on every alert."""
+    file = capture_file(tmp_path / "flood.pcap", syn_flood(3, 500))
+
+    first, second = (
+        [line for line in replay(file, "--json").stdout.splitlines() if "/alert/" in line]
+        for _ in range(2)
+    )
+
+    assert first == second != []
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(None, (2, 3)), (b"", (2, 3)), (b"This is no capture file.\n" * 10, (2, 3))],
+    ids=["missing", "empty", "text"],
+)
+def test_a_file_that_cannot_be_read_is_one_line(
+    tmp_path: Path, content: bytes | None, code: tuple[int, ...]
+) -> None:
+    """Missing, empty or of another kind: one line names the file, no traceback, exit 2 or 3."""
+    file = tmp_path / "broken.pcap"
+    if content is not None:
+        file.write_bytes(content)
+
+    for flags in ([], ["--json"]):
+        ended = replay(file, *flags)
+
+        assert ended.returncode in code
+        assert ended.stdout == ""
+        assert len(ended.stderr.splitlines()) == 1
+        assert "broken.pcap" in ended.stderr
+
+
+def test_a_wrong_setting_is_said_once_and_ends_with_2(tmp_path: Path) -> None:
+    """A configuration error of a service is the command's own."""
+    file = capture_file(tmp_path / "flood.pcap", syn_flood(1, 10))
+
+    ended = replay(file, MONITORPI_DETECTOR__NONSENSE="1")
+
+    assert ended.returncode == 2
+    assert "nonsense" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    """``replay FILE --json | head -1`` ends quietly."""
+    file = capture_file(tmp_path / "flood.pcap", syn_flood(20, 200))
+    program = f"{sys.executable} -m monitorpi_cli.replay {file} --json | head -1"
+
+    ended = subprocess.run(
+        ["sh", "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (len(ended.stdout.splitlines()), ended.stderr) == (1, "")

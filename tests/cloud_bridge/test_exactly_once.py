@@ -1,0 +1,252 @@
+"""The bridge as a process against the double: no row lost, none doubled, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.conftest import wait_for
+
+from monitorpi_common.messages import Traffic, timestamp
+from monitorpi_thingspeak_double import Double, Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import Broker, Subscriber
+
+    from monitorpi_thingspeak_double import Channel
+
+TOPIC = "monitorpi/v1/lab/capture/traffic/eth0"
+LABELS = ("broadcast", "dhcp", "dns", "arp", "icmp", "igmp", "syn", "http and https")
+
+
+class Wire:
+    """Publishes a window four times a second, as capture would, until stopped."""
+
+    def __init__(self, broker: Broker) -> None:
+        command = ["mosquitto_pub", "-V", "mqttv5", "-q", "1", "-p", str(broker.port)]
+        self._pub = subprocess.Popen(
+            [*command, "-t", TOPIC, "-l"], stdin=subprocess.PIPE, text=True
+        )
+        self.total = 0
+        self.running = threading.Event()
+        self.running.set()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        assert self._pub.stdin is not None
+        sequence = 0
+        while self.running.is_set():
+            time.sleep(0.25)
+            sequence += 1
+            self.total += sequence
+            end = datetime.now(UTC)
+            window: dict[str, Any] = {
+                "epoch": "e", "seq": sequence, "start": timestamp(end), "end": timestamp(end),
+                "window_s": 0.25, "clock_synced": True, "interface": "eth0", "engine": "socket",
+                "packets": sequence, "bytes": 1,
+                "counts": {"syn": sequence}, "totals": {"syn": self.total},
+            }  # fmt: skip
+            Traffic.model_validate(window)
+            self._pub.stdin.write(json.dumps(window) + "\n")
+            self._pub.stdin.flush()
+
+    def stop(self) -> None:
+        """End it and let everything be delivered."""
+        self.running.clear()
+        self._thread.join()
+        assert self._pub.stdin is not None
+        self._pub.stdin.close()
+        self._pub.wait()
+
+
+@pytest.fixture
+def wire(broker: Broker) -> Iterator[Wire]:
+    """Run a wire for one test."""
+    one = Wire(broker)
+    yield one
+    if one.running.is_set() and one._thread.is_alive():
+        one.stop()
+
+
+@pytest.fixture
+def bridge(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start bridges with one state directory; only the last one lives on."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(double: Double, channel: Channel, **more: str) -> subprocess.Popen[bytes]:
+        environment = {
+            "MONITORPI_STATE_DIR": str(tmp_path / "state"),
+            "MONITORPI_TRUST_CLOCK": "true",
+            "MONITORPI_CLOUD_BRIDGE__URL": double.url,
+            "MONITORPI_CLOUD_BRIDGE__CHANNEL": str(channel.id),
+            "MONITORPI_CLOUD_BRIDGE__WRITE_KEY": channel.write_key,
+            "MONITORPI_CLOUD_BRIDGE__INTERVAL_S": "1",
+            "MONITORPI_CLOUD_BRIDGE__PACING_S": "0.3",
+            **more,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "monitorpi_cloud_bridge"],
+            env=broker.environment(**environment),
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def total(channel: Channel) -> int:
+    """Return the SYNs of all rows stored in a channel."""
+    return sum(int(row["field7"]) for row in list(channel.rows))
+
+
+def assert_once(channel: Channel) -> None:
+    """Every second stands once and in order of arrival is in order of time."""
+    seconds = [row["created_at"] for row in channel.rows]
+    assert len(set(seconds)) == len(seconds)
+    assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("duplicates", ["drop_row", "reject_409", "lost_after_202"])
+def test_ten_kills_in_mid_flight_lose_and_double_nothing(
+    wire: Wire,
+    broker: Broker,
+    bridge: Callable[..., subprocess.Popen[bytes]],
+    subscribe: Callable[..., Subscriber],
+    tmp_path: Path,
+    duplicates: Any,
+) -> None:
+    """Kill -9 before the call, after the commit and after the answer: all counts arrive once."""
+    switches = Switches(dup_bulk=duplicates, bulk_interval_s=0.2, commit_delay_s=0.15)
+    with Double(switches) as double:
+        channel = double.cloud.add_channel("traffic", LABELS)
+        running: list[subprocess.Popen[bytes]] = []
+        moments = ["before", "committed", "answered"]
+        kills: list[str] = []
+        killed: list[int] = []
+
+        def maybe_kill(when: str, path: str) -> None:
+            wanted = moments[len(kills) % 3]
+            if len(kills) < 10 and when == wanted and "bulk" in path and running[-1].poll() is None:
+                killed.append(running[-1].pid)
+                os.kill(running[-1].pid, signal.SIGKILL)
+                kills.append(when)
+
+        double.on_request = maybe_kill
+        seen = subscribe(broker.port, "monitorpi/v1/lab/cloud-bridge/status/+")
+        running.append(bridge(double, channel))
+        wait_for(lambda: seen.of("status"), what="the bridge to listen")
+        wire.start()
+
+        def ten_kills() -> bool:
+            if running[-1].poll() is not None:
+                running.append(bridge(double, channel))
+            return len(kills) >= 10
+
+        wait_for(ten_kills, 90, "ten kills")
+        if killed[-1] == running[-1].pid:
+            running[-1].wait(10)
+            running.append(bridge(double, channel))
+        time.sleep(2)
+        wire.stop()
+
+        # what was said after the last row stands in the memory until one more window comes
+        wait_for(lambda: total(channel) > 0.9 * wire.total, 30, "most counts")
+        running[-1].terminate()
+        assert running[-1].wait(15) == 0
+        memory = sqlite3.connect(tmp_path / "state" / "outbox.sqlite")
+        assert memory.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        waiting = memory.execute("SELECT fields FROM row WHERE state IN (0, 1)").fetchall()
+        kept = json.loads(memory.execute("SELECT value FROM memory").fetchone()[0])
+        memory.close()
+        unsent = sum(int(json.loads(fields)["field7"]) for (fields,) in waiting)
+        unwritten = sum(values[6] for values in kept["counts"].values())
+
+        assert_once(channel)
+        assert total(channel) + unsent + unwritten == wire.total
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ("reset", "reset_after_commit", "500", "truncate"),
+        ("refuse", "503", "reset_after_commit", "502"),
+    ],
+)
+def test_faults_of_the_cloud_lose_and_double_nothing(
+    wire: Wire, bridge: Callable[..., subprocess.Popen[bytes]], faults: tuple[Any, ...]
+) -> None:
+    """Resets, errors and half answers are followed by a look, not by a guess."""
+    with Double(Switches(bulk_interval_s=0.2)) as double:
+        channel = double.cloud.add_channel("traffic", LABELS)
+        double.fail_next("bulk", *faults)
+        process = bridge(double, channel)
+        wire.start()
+
+        wait_for(lambda: not double.faults and len(channel.rows) >= 3, 40, "faults and rows")
+        time.sleep(1)
+        wire.stop()
+
+        wait_for(lambda: total(channel) > 0.8 * wire.total, 30, "most counts")
+        assert process.poll() is None
+        assert_once(channel)
+
+
+def test_no_key_is_ever_shown(
+    wire: Wire,
+    broker: Broker,
+    bridge: Callable[..., subprocess.Popen[bytes]],
+    subscribe: Callable[..., Subscriber],
+) -> None:
+    """The write key stands in no topic, no URL and no command line."""
+    seen = subscribe(broker.port)
+    with Double(Switches(bulk_interval_s=0.2)) as double:
+        channel = double.cloud.add_channel("traffic", LABELS)
+        process = bridge(double, channel)
+        wire.start()
+        wait_for(lambda: len(channel.rows) >= 2, 30, "rows")
+        wire.stop()
+
+        with open(f"/proc/{process.pid}/cmdline", encoding="utf-8") as file:  # noqa: PTH123 - proc(5)
+            assert channel.write_key not in file.read()
+        assert all(channel.write_key not in entry.path for entry in double.log)
+        assert all(channel.write_key not in text for _, text, _ in seen.poll())
+
+
+def test_a_wrong_key_stops_loudly_and_keeps_the_rows(
+    wire: Wire, bridge: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """A refused key is not tried again and again, and no row is thrown away."""
+    with Double(Switches(bulk_interval_s=0.2)) as double:
+        channel = double.cloud.add_channel("traffic", LABELS)
+        process = bridge(double, channel, MONITORPI_CLOUD_BRIDGE__WRITE_KEY="NOT-THE-KEY")
+        wire.start()
+
+        wait_for(lambda: any("bulk" in entry.path for entry in double.log), 20)
+        time.sleep(3)
+        wire.stop()
+        process.terminate()
+        process.wait(10)
+
+        assert sum("bulk" in entry.path for entry in double.log) == 1
+        db = sqlite3.connect(tmp_path / "state" / "outbox.sqlite")
+        assert db.execute("SELECT COUNT(*) FROM row WHERE state = 0").fetchone()[0] >= 2
+        db.close()

@@ -1,0 +1,126 @@
+"""The page's core: one bounded picture of whatever the bus says."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitorpi_common.examples import AT, EXAMPLES, example
+from monitorpi_common.messages import Alert, Device, Traffic
+from monitorpi_common.service import Gone, Presence, Received, Tick
+from monitorpi_common.topics import Topic, mac_id
+from monitorpi_dashboard import view as view_module
+from monitorpi_dashboard.view import ViewCore
+
+
+class Page:
+    """A core and the documents it handed out."""
+
+    def __init__(self) -> None:
+        self.documents: list[dict[str, Any]] = []
+        self.core = ViewCore("lab", lambda text: self.documents.append(json.loads(text)))
+
+    def show(self, *items: object, at: datetime = AT) -> dict[str, Any]:
+        """Hand in items, tick once, and return the picture."""
+        for item in (*items, Tick(at, 0.0, clock_synced=True)):
+            assert list(self.core.handle(item)) == []
+        return self.documents[-1]
+
+
+def every_example() -> list[Received]:
+    """Return all messages of the contract's examples, as received."""
+    return [Received(topic, message) for topic, message in EXAMPLES]
+
+
+def test_everything_the_bus_says_is_in_the_picture() -> None:
+    """Counts, devices, targets, alerts, services: each finds its place."""
+    picture = Page().show(
+        *every_example(), Presence(Topic("lab", "detector", "status", "main"), True)
+    )
+
+    assert [one["name"] for one in picture["interfaces"]] == ["eth0"]
+    assert picture["interfaces"][0]["classes"]["syn"]["rate"] == 1012
+    assert picture["devices"][0]["tx"]["syn"] == 1012
+    assert picture["targets"][0]["state"] == "up"
+    assert picture["alerts"][0]["rule"] == "syn-flood"
+    assert picture["services"][0]["online"] is True
+    assert picture["services"][0]["health"]["version"] == "0.1.0"
+
+
+def test_what_is_taken_back_is_gone() -> None:
+    """Tombstones remove devices, targets and alerts."""
+    gone = [Gone(topic) for topic, _ in EXAMPLES]
+
+    picture = Page().show(*every_example(), *gone)
+
+    assert (picture["devices"], picture["targets"], picture["alerts"]) == ([], [], [])
+
+
+def test_silence_is_told() -> None:
+    """Without windows the page says for how long there were none."""
+    page = Page()
+
+    assert page.show()["silent_s"] is None
+    assert page.show(*every_example(), at=AT + timedelta(seconds=12))["silent_s"] == 12.0
+
+
+def test_a_class_seen_late_was_zero_before() -> None:
+    """Histories of all classes have the length of the interface's, so that their times agree."""
+    traffic = example(Traffic)
+    assert isinstance(traffic, Traffic)
+    topic = Topic("lab", "capture", "traffic", "eth0")
+    calm = [Received(topic, traffic.model_copy(update={"seq": n, "counts": {}})) for n in range(3)]
+
+    picture = Page().show(*calm, Received(topic, traffic.model_copy(update={"seq": 3})))
+
+    assert picture["interfaces"][0]["classes"]["syn"]["history"] == [0, 0, 0, 1012]
+
+
+def test_a_gap_in_the_sequence_is_counted() -> None:
+    """Windows that never came are said, not hidden."""
+    traffic = example(Traffic)
+    assert isinstance(traffic, Traffic)
+    topic = Topic("lab", "capture", "traffic", "eth0")
+
+    picture = Page().show(
+        Received(topic, traffic), Received(topic, traffic.model_copy(update={"seq": 45}))
+    )
+
+    assert picture["interfaces"][0]["lost_windows"] == 2
+
+
+def test_memory_is_bounded() -> None:
+    """However many devices, alerts and services somebody invents, the picture stays bounded."""
+    device, alert = example(Device), example(Alert)
+    assert isinstance(device, Device)
+    assert isinstance(alert, Alert)
+    page = Page()
+    for number in range(view_module.MAX_DEVICES + 100):
+        mac = ":".join(f"{number:012x}"[i : i + 2] for i in range(0, 12, 2))
+        topic = Topic("lab", "capture", "device", mac_id(mac))
+        list(page.core.handle(Received(topic, device.model_copy(update={"mac": mac}))))
+    for number in range(view_module.MAX_ALERTS + 100):
+        list(page.core.handle(Received(Topic("lab", "detector", "alert", f"a{number}"), alert)))
+        status = Topic("lab", "detector", "status", f"s{number}")
+        list(page.core.handle(Presence(status, online=True)))
+
+    picture = page.show()
+
+    assert len(picture["devices"]) == view_module.MAX_DEVICES
+    assert len(picture["alerts"]) == view_module.MAX_ALERTS
+    assert len(picture["services"]) == view_module.MAX_SERVICES
+
+
+@given(st.lists(st.sampled_from([*EXAMPLES, None]), max_size=30))
+def test_any_order_of_messages_gives_a_picture(order: list[Any]) -> None:
+    """Messages come in any order, twice, and with ticks between."""
+    page = Page()
+    tick = Tick(datetime(2026, 1, 1, tzinfo=UTC), 0.0, clock_synced=False)
+
+    page.show(*(tick if one is None else Received(*one) for one in order))
+
+    assert page.documents

@@ -1,0 +1,536 @@
+"""What each rule calls by its name, and what it leaves alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.detector.windows import (
+    ATTACKER,
+    PI,
+    ROUTER,
+    VICTIM,
+    Detector,
+    at,
+    device,
+    echoes,
+    plain,
+    probe,
+    syns,
+    window,
+)
+
+from monitorpi_common.messages import DeviceWindow, Peer, ProbeResult, ProbeSource, Spread, Traffic
+from monitorpi_common.service import Presence
+from monitorpi_common.topics import Topic
+from monitorpi_detector.baseline import MATURE_S, Baseline
+from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.rules import RULES
+
+ID = "04000000000a"
+
+
+def rules_of(*windows: Traffic) -> list[str]:
+    """Return the keys that a few windows open."""
+    detector = Detector()
+    detector.take(*windows)
+    return sorted(detector.open())
+
+
+def repeated(count: int, *rows: DeviceWindow, **more: object) -> list[Traffic]:
+    """Build the same window several times."""
+    return [window(second, *rows, **more) for second in range(count)]  # type: ignore[arg-type]
+
+
+# --- SYNs: flood, scan, sweep, or work -----------------------------------------------------------
+
+
+def test_a_web_benchmark_is_no_flood() -> None:
+    """130 connections a second, all answered and used, are work."""
+    client = syns(130, tcp=650, fin=130, rx={"syn_ack": 130, "tcp": 520, "fin": 130})
+
+    assert rules_of(*repeated(10, client)) == []
+
+
+def test_half_answered_forged_syns_are_a_flood() -> None:
+    """111 SYNs a second from a thousand addresses behind one MAC are a flood, answered or not."""
+    client = syns(111, addresses=111, rx={"syn_ack": 98, "tcp": 98})
+
+    assert rules_of(*repeated(5, client)) == [f"syn-flood-{ID}"]
+
+
+def test_an_answered_flood_from_a_true_address_is_a_flood() -> None:
+    """SYN-ACKs alone are no connections: the sender's resets show that it wanted none."""
+    flooder = syns(300, tcp=600, rst=300, rx={"syn_ack": 300, "tcp": 300})
+
+    assert rules_of(*repeated(3, flooder)) == [f"syn-flood-{ID}"]
+
+
+def test_a_flood_over_a_download_is_a_flood() -> None:
+    """Frames of a download that went on before do not make connections of a flood's SYNs."""
+    detector = Detector()
+    for second in range(30):
+        calm = plain(ATTACKER, packets=1000, tcp=1000, bytes=60_000)
+        detector.take(window(second, calm))
+    for second in range(30, 34):
+        flooder = syns(200, tcp=1200, rx={"syn_ack": 200, "tcp": 2000})
+        detector.take(window(second, flooder))
+
+    assert f"syn-flood-{ID}" in detector.open()
+
+
+def test_one_direction_is_judged_by_what_it_shows_and_says_so() -> None:
+    """Where replies are not mirrored, a used connection shows by its later frames."""
+    client = syns(200, tcp=1400, fin=200)
+    assert rules_of(*repeated(5, client, sees_replies=False)) == []
+
+    detector = Detector()
+    detector.take(*repeated(2, syns(500), sees_replies=False))
+
+    alert = detector.open()[f"syn-flood-{ID}"]
+    assert alert.evidence.sees_replies is False
+    assert alert.evidence.answered_ratio is None
+    assert "one direction only" in alert.summary
+
+
+@pytest.mark.parametrize("rate", [100, 400, 2400])
+def test_a_port_scan_is_called_a_scan(rate: int) -> None:
+    """SYNs to many ports of one host are a port scan, not a flood, up to 2,400 a second."""
+    scanner = syns(rate, ports=rate // 2, rx={"rst": rate, "tcp": rate})
+
+    assert rules_of(*repeated(5, scanner)) == [f"port-scan-{ID}"]
+
+
+def test_a_flood_to_random_ports_from_forged_addresses_is_a_flood() -> None:
+    """Many ports alone do not make a scan: a scanner wants the answers and cannot forge much."""
+    flooder = syns(1000, ports=1000, addresses=1000)
+
+    assert rules_of(*repeated(2, flooder)) == [f"syn-flood-{ID}"]
+
+
+def test_a_sweep_is_called_a_sweep() -> None:
+    """One port of many hosts, or echo requests to many hosts, mostly in vain, are a host sweep."""
+    by_syn = syns(200, hosts=200, peer=ROUTER)
+    by_echo = echoes(220, hosts=110, peer=ROUTER)
+
+    assert rules_of(*repeated(5, by_syn)) == [f"host-sweep-{ID}"]
+    assert rules_of(*repeated(5, by_echo)) == [f"host-sweep-{ID}"]
+
+
+def test_file_sharing_is_left_alone() -> None:
+    """Peers of file sharing are many, each with a port of its own, and few of them answer."""
+    peer = syns(60, hosts=55, ports=55, peer=ROUTER, rx={"syn_ack": 5, "tcp": 50})
+
+    assert rules_of(*repeated(20, peer)) == []
+
+
+# --- through a router ----------------------------------------------------------------------------
+
+
+def served(count: int, **more: int) -> DeviceWindow:
+    """Build the row of a server that was sent SYNs."""
+    return DeviceWindow(
+        mac=VICTIM,
+        rx={"packets": count, "syn": count, "tcp": count} | more,
+        tx={"packets": count, "syn_ack": count, "tcp": count},
+    )
+
+
+def test_a_busy_published_server_is_no_flood() -> None:
+    """Hundreds of connections a second from everywhere through the router, all used, are work."""
+    router = syns(300, ROUTER, role="router", addresses=250, tcp=2400, fin=300, rx={"syn_ack": 300})
+
+    assert rules_of(*repeated(10, router, served(300, tcp=2400, fin=300))) == []
+
+
+def test_a_flood_from_beyond_the_router_is_seen_at_its_victim() -> None:
+    """A router's many addresses prove nothing; what its victim is left with does."""
+    router = syns(1000, ROUTER, role="router", addresses=900)
+    detector = Detector()
+
+    detector.take(*repeated(2, router, served(1000)))
+
+    alert = detector.open()["syn-flood-040000000001"]
+    assert alert.evidence.beyond_router is True
+    assert alert.evidence.spoofed is None
+    assert alert.evidence.victims[0].mac == VICTIM
+    assert "from beyond the router" in alert.summary
+
+
+def test_what_a_host_sends_through_the_router_is_told_once() -> None:
+    """A flood that passes a router twice on the same wire has one source: the host."""
+    host = syns(1000, peer=ROUTER)
+    router = syns(1000, ROUTER, role="router", rx={"syn": 1000, "tcp": 1000})
+
+    assert rules_of(*repeated(5, host, router, served(1000))) == [f"syn-flood-{ID}"]
+
+
+def test_clients_that_try_again_are_no_flood() -> None:
+    """A server that is gone leaves three hundred clients trying: nobody attacks."""
+    clients = [syns(2, f"04:00:00:00:05:{n:02x}") for n in range(250)]
+
+    assert rules_of(*repeated(5, *clients, served(500))) == []
+
+
+def test_a_syn_flood_from_invented_macs_has_its_victim_as_subject() -> None:
+    """When each SYN has a MAC of its own, no source can be named, but the victim can."""
+    rows = [syns(4, f"04:00:00:00:06:{n:02x}") for n in range(200)]
+    victim = DeviceWindow(mac=VICTIM, rx={"syn": 5000, "tcp": 5000})
+    total = {"syn": 5000, "tcp": 5000}
+    windows = repeated(2, *rows, victim, counts=total, new_macs=4000, source_macs=4000)
+
+    assert "syn-flood-victim-04000000000b" in rules_of(*windows)
+
+
+# --- ICMP ----------------------------------------------------------------------------------------
+
+
+def test_echo_replies_without_requests_are_a_flood() -> None:
+    """ICMP that nobody asked for is a flood as well as echo requests are."""
+    sender = plain(ATTACKER, packets=1000, icmp=1000)
+
+    assert rules_of(*repeated(2, sender)) == [f"icmp-flood-{ID}"]
+
+
+def test_replies_and_errors_are_explained_by_what_was_asked() -> None:
+    """Whoever is flooded answers: its replies and errors are no flood of its own."""
+    pinged = plain(VICTIM, rx={"icmp": 1000, "icmp_echo": 1000}, packets=1000, icmp=1000)
+    reflector = plain(VICTIM, rx={"udp": 4000}, packets=400, icmp=400)
+
+    assert rules_of(*repeated(5, pinged, counts={})) == []
+    assert rules_of(*repeated(5, reflector, counts={})) == []
+
+
+def test_answers_to_a_broadcast_ping_are_no_flood() -> None:
+    """An echo request to everybody is answered by everybody: the one who asked is the source."""
+    hosts = [plain(f"04:00:00:00:07:{n:02x}", packets=100, icmp=100) for n in range(20)]
+    asker = echoes(100, peer="ff:ff:ff:ff:ff:ff", ip="198.18.0.255")
+
+    assert rules_of(*repeated(5, asker, *hosts)) == [f"icmp-flood-{ID}"]
+
+
+def test_errors_beside_a_load_are_no_flood() -> None:
+    """Unreachables from a router that also brings thousands of other frames accompany them."""
+    router = plain(ROUTER, packets=4300, udp=4000, icmp=265)
+
+    assert rules_of(*repeated(5, router)) == []
+
+
+def test_our_own_probes_are_subtracted_and_a_spoofer_of_our_mac_is_seen() -> None:
+    """Up to the announced rate and 20 % echo requests of the Pi's MAC are ours; more are not."""
+    announced = ProbeSource(mac=PI, echo_per_s=200, arp_per_s=50)
+    ours, more = Detector(), Detector()
+    for detector in (ours, more):
+        detector.take(probe(0, source=announced))
+
+    ours.take(*repeated(10, echoes(230, PI)))
+    more.take(*repeated(10, echoes(400, PI)))
+
+    assert ours.open() == {}
+    assert list(more.open()) == ["icmp-flood-040000000003"]
+    assert more.open()["icmp-flood-040000000003"].evidence.value == 160
+
+
+def test_monitoring_of_many_hosts_is_no_flood() -> None:
+    """Two echo requests a second to each of a hundred hosts, answered, are monitoring."""
+    monitor = DeviceWindow(
+        mac=ATTACKER,
+        tx={"packets": 200, "icmp": 200, "icmp_echo": 200},
+        rx={"packets": 190, "icmp": 190},
+        spread=Spread(src_ips=1, dst_ips=100),
+        top_peer={"icmp_echo": Peer(mac=VICTIM, ip="198.18.0.11", packets=4)},
+    )
+
+    assert rules_of(*repeated(20, monitor)) == []
+
+
+# --- storms --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counts", "key"),
+    [
+        ({"arp": 400, "broadcast": 400}, f"arp-storm-{ID}"),
+        ({"broadcast": 900, "udp": 900}, f"broadcast-storm-{ID}"),
+        ({"igmp": 200, "multicast": 200}, f"igmp-storm-{ID}"),
+        ({"dhcp": 200, "broadcast": 200, "udp": 200}, f"dhcp-starvation-{ID}"),
+        ({"dns": 3000, "udp": 3000}, f"surge-dns-{ID}"),
+        ({"malformed": 1000}, f"surge-malformed-{ID}"),
+    ],
+)
+def test_a_storm_is_called_by_its_kind(counts: dict[str, int], key: str) -> None:
+    """Frames of one kind without end open the rule of that kind, and only that."""
+    sender = plain(ATTACKER, packets=max(counts.values()), **counts)
+
+    assert rules_of(*repeated(3, sender)) == [key]
+
+
+def test_a_dhcp_server_is_not_who_starves_it() -> None:
+    """The server answers as much as it is asked; only who asks without end is told of."""
+    asker = plain(ATTACKER, packets=400, dhcp=400, broadcast=400)
+    server = plain(VICTIM, packets=400, dhcp=400, rx={"dhcp": 0})
+    clients = [plain(f"04:00:00:00:08:{n:02x}", packets=4, dhcp=4) for n in range(100)]
+
+    assert rules_of(*repeated(3, asker, server)) == [f"dhcp-starvation-{ID}"]
+    assert rules_of(*repeated(3, server, *clients)) == []
+
+
+def test_macs_without_end_are_a_mac_flood() -> None:
+    """New source addresses by the hundred each second overflow a switch; a first look does not."""
+    first = window(0, new_macs=1000, source_macs=1000)
+    assert rules_of(first, window(1)) == []
+
+    later = [window(second, new_macs=900, source_macs=900) for second in range(20, 24)]
+
+    assert rules_of(first, *later) == ["mac-flood-wire-eth0"]
+
+
+def test_volume_is_no_attack_unless_a_floor_is_set() -> None:
+    """A speed test opens nothing; with a floor in the configuration the class is watched."""
+    loud = plain(ATTACKER, packets=8000, tcp=8000, https=8000)
+    assert rules_of(*repeated(10, loud)) == []
+
+    detector = Detector(rules={"surge-https": {"enabled": True, "floor": 1000}})
+    detector.take(*repeated(5, loud))
+
+    assert list(detector.open()) == [f"surge-https-{ID}"]
+
+
+def test_a_device_can_have_limits_of_its_own() -> None:
+    """What is configured for one device holds for it alone, lower or higher."""
+    detector = Detector(devices={ATTACKER: {"icmp-flood": {"floor": 5}}})
+
+    detector.take(*repeated(3, echoes(20), echoes(20, VICTIM, peer=ATTACKER)))
+
+    assert list(detector.open()) == [f"icmp-flood-{ID}"]
+
+
+def test_ignored_devices_are_never_told_of() -> None:
+    """A MAC on the ignore list opens nothing."""
+    detector = Detector(ignore=[ATTACKER])
+
+    detector.take(*repeated(3, syns(1000)))
+
+    assert detector.open() == {}
+
+
+# --- devices -------------------------------------------------------------------------------------
+
+DAY = 86400.0
+
+
+def test_a_new_device_is_told_of_after_the_first_day() -> None:
+    """In the learning time every device is known; later a new one is told of once."""
+    detector = Detector()
+    detector.take(device(ATTACKER, 0, "198.18.0.10"))
+
+    said = detector.take(
+        device(VICTIM, DAY + 1, "198.18.0.11", vendor="Acme", randomised=True),
+        device(VICTIM, DAY + 60, "198.18.0.11"),
+    )
+
+    assert [(one.key, one.severity) for one in said] == [("new-device-04000000000b", "info")]
+    assert "Acme, private address" in said[0].summary
+
+
+def test_the_routers_address_at_another_mac_is_spoofing() -> None:
+    """Who claims the address of a router that is here is told of at once, as critical."""
+    detector = Detector()
+    detector.take(device(ROUTER, 0, "198.18.0.1", role="router"))
+
+    said = detector.take(device(ATTACKER, 5, "198.18.0.10", "198.18.0.1"))
+
+    assert [(f"arp-spoof-{ID}", "critical")] == [(one.key, one.severity) for one in said]
+    assert said[0].evidence.victims[0].mac == ROUTER
+
+
+def test_a_lease_that_goes_to_another_device_is_no_spoofing() -> None:
+    """An address whose holder has left moves once, and nobody is told."""
+    detector = Detector()
+
+    said = detector.take(
+        device(VICTIM, 0, "198.18.0.50"),
+        device(ATTACKER, 1000, "198.18.0.50"),
+        device(VICTIM, 1001, "198.18.0.50", present=False),
+        device(ATTACKER, 1060, "198.18.0.50"),
+    )
+
+    assert said == []
+
+
+def test_an_address_that_two_present_devices_hold_on_to_is_spoofing() -> None:
+    """The old holder is still here a minute later and still claims it: one of them lies."""
+    detector = Detector()
+
+    said = detector.take(
+        device(VICTIM, 0, "198.18.0.50"),
+        device(ATTACKER, 10, "198.18.0.10", "198.18.0.50"),
+        device(VICTIM, 75, "198.18.0.50"),
+    )
+
+    assert [f"arp-spoof-{ID}"] == [one.key for one in said]
+
+
+def test_an_unknown_dhcp_server_is_rogue() -> None:
+    """Servers of the learning time, or the configured ones, are known; another one is told of."""
+    detector = Detector()
+    detector.take(device(ROUTER, 0, dhcp_server=True))
+
+    said = detector.take(device(ATTACKER, DAY + 1, dhcp_server=True))
+
+    assert f"rogue-dhcp-{ID}" in [one.key for one in said]
+    configured = Detector(dhcp_servers=[ROUTER])
+    assert [f"rogue-dhcp-{ID}"] == [
+        one.key for one in configured.take(device(ATTACKER, 1, dhcp_server=True))
+    ]
+
+
+# --- probes --------------------------------------------------------------------------------------
+
+
+def answer(**more: object) -> ProbeResult:
+    """Build a target's result."""
+    values = {"name": "printer", "address": "198.18.0.11", "mac": VICTIM, "state": "up",
+              "sent": 10, "received": 10, "loss_ratio": 0.0, "rtt_p50_ms": 0.5,
+              "jitter_ms": 0.1}  # fmt: skip
+    return ProbeResult.model_validate(values | more)
+
+
+def test_a_device_that_was_up_is_told_of_when_it_is_down() -> None:
+    """Down after up opens, up again closes; what never answered cannot go down."""
+    detector, never = Detector(), Detector()
+    down = answer(state="down", received=0, loss_ratio=1.0, rtt_p50_ms=None, jitter_ms=None)
+
+    never.take(probe(10, down), probe(20, down))
+    detector.take(probe(10, answer()), probe(20, down), probe(30, down))
+    assert list(detector.open()) == ["device-down-198-18-0-11"]
+    detector.take(*[probe(40 + 10 * n, answer()) for n in range(5)])
+
+    assert never.alerts == []
+    assert detector.open() == {}
+
+
+def test_a_device_that_a_flood_takes_down_is_linked_to_it() -> None:
+    """The victim of an open flood that goes down names the flood as the cause."""
+    detector = Detector()
+    detector.take(probe(1, answer()), *repeated(4, syns(1000)))
+
+    detector.take(probe(4, answer(state="down", received=0, loss_ratio=1.0)))
+
+    alert = detector.open()["device-down-198-18-0-11"]
+    assert (alert.caused_by, alert.severity) == (f"syn-flood-{ID}", "info")
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad"),
+    [
+        ("high-loss", {"received": 6, "loss_ratio": 0.4}),
+        ("high-delay", {"rtt_p50_ms": 180.0}),
+        ("high-jitter", {"jitter_ms": 60.0}),
+    ],
+)
+def test_a_bad_line_is_told_of_when_it_lasts(rule: str, bad: dict[str, float]) -> None:
+    """One bad round is nothing, several in a row open, good rounds close."""
+    detector = Detector()
+    detector.take(probe(10, answer()), probe(20, answer(**bad)), probe(30, answer()))
+    assert detector.open() == {}
+
+    detector.take(*[probe(40 + 10 * n, answer(**bad)) for n in range(4)])
+    assert list(detector.open()) == [f"{rule}-198-18-0-11"]
+    detector.take(*[probe(80 + 10 * n, answer()) for n in range(9)])
+
+    assert detector.open() == {}
+
+
+def test_a_lost_prober_closes_what_it_told() -> None:
+    """When the prober goes offline its alerts close as sensor-lost."""
+    detector = Detector()
+    detector.take(probe(10, answer()), probe(20, answer(state="down", received=0)))
+
+    said = detector.take(Presence(Topic("lab", "prober", "status", "main"), online=False))
+
+    assert [(one.state, one.close_reason) for one in said] == [("closed", "sensor-lost")]
+
+
+def test_a_victims_delay_stands_in_the_alert() -> None:
+    """Round-trip time, jitter and loss of the victim are part of a flood's evidence."""
+    detector = Detector()
+    detector.take(device(VICTIM, 0, "198.18.0.11"), probe(0, answer(rtt_avg_ms=87.5)))
+
+    alert = detector.take(window(1, syns(1000)))[0]
+
+    assert (alert.evidence.victim_rtt_ms, alert.evidence.victim_jitter_ms) == (87.5, 0.1)
+
+
+# --- baselines -----------------------------------------------------------------------------------
+
+
+def test_a_device_that_always_pings_has_a_higher_threshold() -> None:
+    """After some hours the threshold follows what is usual for a device, frozen while it floods."""
+    detector = Detector()
+    for second in range(3 * 3600):
+        detector.take(window(second, echoes(40)))
+    key = f"icmp-flood-{ID}"
+    assert detector.open() == {}
+
+    for second in range(3 * 3600, 3 * 3600 + 10):
+        detector.take(window(second, echoes(90)))
+    assert detector.open() == {}
+    for second in range(3 * 3600 + 10, 3 * 3600 + 200):
+        detector.take(window(second, echoes(1000)))
+
+    alert = detector.open()[key]
+    assert alert.evidence.baseline == pytest.approx(40, abs=5)
+    assert alert.evidence.threshold == pytest.approx(4 * 40, abs=20)
+
+
+def test_a_baseline_speaks_only_when_it_has_watched_long_enough() -> None:
+    """A new device uses the mean of the LAN's, and nothing where there is none."""
+    baseline = Baseline()
+    assert baseline.of("a", "syn", 0.0) is None
+
+    for step in range(1, int(MATURE_S) + 2):
+        baseline.learn("a", [("syn", 8.0)], 1.0, float(step))
+
+    now_s = MATURE_S + 100
+    assert baseline.of("a", "syn", now_s) == baseline.of("new", "syn", now_s)
+    again = Baseline()
+    again.restore(baseline.saved(), now_s)
+    assert again.of("a", "syn", now_s) == pytest.approx(baseline.of("a", "syn", now_s), abs=0.001)
+
+
+def test_a_bounded_table_keeps_what_is_known() -> None:
+    """Strangers find no room in a full table until somebody in it has been silent for long."""
+    table: Bounded[int] = Bounded(2, stale_s=10)
+    table.put("a", 1, 0.0)
+    table.put("b", 2, 5.0)
+
+    assert not table.put("c", 3, 9.0)
+    assert table.put("a", 4, 9.0)
+    assert table.put("c", 3, 15.0)
+
+    assert dict(table.items()) == {"a": 4, "c": 3}
+    assert table.refused == 1
+
+
+def test_every_rule_has_sane_limits_and_a_name_for_topics() -> None:
+    """Every rule can be raised, closed and named."""
+    for name, rule in RULES.items():
+        limits = rule.defaults
+        assert name == rule.name
+        assert limits.raise_m <= limits.raise_n
+        assert 0 < limits.close_ratio <= 1
+        assert limits.quiet_s > 0
+    assert len(RULES) >= 16 + 22
+
+
+def test_time_of_the_day_is_not_needed() -> None:
+    """Windows an hour apart are no gap that brings two weak windows together."""
+    detector = Detector()
+
+    for hour in range(10):
+        one = window(hour * 3600, syns(120))
+        detector.take(one.model_copy(update={"end": one.end + timedelta(milliseconds=1)}))
+
+    assert detector.alerts == []
+    assert at(0) < at(1)

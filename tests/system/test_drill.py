@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_cli.drill import INTERFACE, RULES
+from monitorpi_cli.judge import ALERT_WITHIN_S
+from monitorpi_cli.viewer import Heard, Viewer
+from monitorpi_common.messages import Device, Traffic
+from monitorpi_common.topics import pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+
+QUIET_S = 3
+QUICK = ("syn-flood",)
+DRILL = (sys.executable, "-m", "monitorpi_cli", "drill")
+
+
+def settings(state: Path) -> str:
+    """Write a configuration with a short quiet time for every rule that can be drilled."""
+    quiet = "".join(f"[detector.rules.{rule}]\nquiet_s = {QUIET_S}\n" for rule in RULES)
+    return f'site = "werk"\nstate_dir = "{state}"\n[capture]\ninterfaces = ["lo"]\n{quiet}'
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Path]:
+    """Run `up` on this machine's loopback until the test ends; returns its configuration file."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the drill makes network namespaces")
+    if shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        pytest.skip("needs Mosquitto (apt-get install mosquitto)")
+    config = tmp_path / "monitorpi.toml"
+    config.write_text(settings(tmp_path / "state"))
+    command = [sys.executable, "-m", "monitorpi_cli", "up", "--config", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "mosquitto_sub" in line:
+                break
+        yield config
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+
+
+def listen(config: Path) -> Viewer:
+    """Return a listener to everything the stack says."""
+    state = config.parent / "state"
+    written = (state / "broker" / "mosquitto.conf").read_text()
+    port = int(written.split("listener ", 1)[1].split()[0])
+    password = (state / "secrets" / "viewer" / "broker__password").read_text().strip()
+    return Viewer(port, "viewer", password, [pattern("+")])
+
+
+def collect(viewer: Viewer, seconds: float) -> list[Heard]:
+    """Return what comes, and has come, until nothing more comes for so long."""
+    heard = []
+    while (one := viewer.next(seconds)) is not None:
+        heard.append(one)
+    return heard
+
+
+@pytest.mark.parametrize(
+    "rule", [pytest.param(rule, marks=() if rule in QUICK else pytest.mark.soak) for rule in RULES]
+)
+def test_a_drill_goes_through_the_whole_pipeline(stack: Path, rule: str) -> None:
+    """The running detector raises the drilled rule on the drill's MAC within 3 s and closes it."""
+    with listen(stack) as viewer:
+        while not any(h.topic.service == "detector" for h in collect(viewer, 0.2)):
+            pass
+        ended = subprocess.run(
+            [*DRILL, "--config", str(stack), "--json", "--rule", rule],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        heard = collect(viewer, 1.0)
+
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["rule"] == rule
+    assert 0 < result["seconds_to_alert"] <= ALERT_WITHIN_S
+    assert 0 < result["seconds_to_close"] <= QUIET_S + 4
+    assert "drill0" in ended.stderr
+    check_traces(heard, result["attacker_mac"])
+
+
+def check_traces(heard: list[Heard], attacker: str) -> None:
+    """Nothing of the drill is on another interface, and nothing but its alert stays behind."""
+    windows = [m for m in map(Heard.message, heard) if isinstance(m, Traffic)]
+    told = {(w.interface, d.mac) for w in windows for d in w.devices}
+    assert (INTERFACE, attacker) in told
+    assert attacker not in {mac for interface, mac in told if interface != INTERFACE}
+    assert [m for m in map(Heard.message, heard) if isinstance(m, Device)] == []
+    last = {h.topic: h.payload for h in heard}
+    assert [payload for topic, payload in last.items() if topic.id == "drill" and payload] == []

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_cli import flood
+from monitorpi_cli.judge import QUIET_S, subject_mac
+from monitorpi_cli.lab import MAX_HOSTS
+from monitorpi_cli.stage import running_stage
+from monitorpi_common.messages import Alert, Probe, Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitorpi_cli.stage import Stage
+    from monitorpi_common.messages import Message
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+
+ECHOES_PER_S = 200.0
+
+
+class Ear:
+    """Listens on a stage and remembers every alert."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.alerts: list[Alert] = []
+
+    async def until(self, wanted: Callable[[Message], bool], seconds: float) -> Message | None:
+        """Listen until a message is the wanted one; None: none came in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            heard = self._stage.viewer.next()
+            if heard is None:
+                await asyncio.sleep(0.02)
+                continue
+            message = heard.message()
+            if isinstance(message, Alert):
+                self.alerts.append(message)
+            if message is not None and wanted(message):
+                return message
+        return None
+
+
+def test_the_prober_sets_off_no_alarm_but_a_forger_of_its_mac_does() -> None:
+    """250 targets pinged 200 times a second: silence. 300 more from elsewhere: an alert."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the lab makes network namespaces")
+
+    asyncio.run(scenario())
+
+
+async def scenario() -> None:
+    """Probe, look, forge, look again."""
+    addresses = [f"198.18.0.{number}" for number in range(1, MAX_HOSTS + 1)]
+    targets = ", ".join(f'{{ address = "{address}" }}' for address in addresses)
+    prober = f"interval_s = 5\nprobes = 4\nmax_rate = {ECHOES_PER_S}\ntargets = [{targets}]"
+    async with running_stage(lambda _: None, hosts=MAX_HOSTS, settings={"prober": prober}) as stage:
+        ear = Ear(stage)
+        sensor = stage.lab.sensor
+
+        round_ = await ear.until(
+            lambda m: isinstance(m, Probe) and sum(t.received > 0 for t in m.targets) == MAX_HOSTS,
+            60,
+        )
+        assert round_ is not None, "no round in which all 250 targets answer"
+        busy = await ear.until(
+            lambda m: isinstance(m, Traffic) and m.counts.get("icmp_echo", 0) > ECHOES_PER_S / 2, 20
+        )
+        assert busy is not None, "the sensor does not see the probes"
+        # what opened before the prober had announced anything has closed by then
+        await ear.until(lambda _: False, 2 * QUIET_S)
+        ear.alerts.clear()
+        await ear.until(lambda _: False, 15)
+        assert [alert.summary for alert in ear.alerts] == []
+
+        forged = flood.flood_between(
+            stage.attacker, stage.victim, "icmp_echo", 300, seconds=8, source_mac=sensor.mac
+        )
+        running = await asyncio.to_thread(flood.start, stage.attacker, forged)
+        found = await ear.until(lambda m: isinstance(m, Alert) and subject_mac(m) == sensor.mac, 12)
+
+        await asyncio.to_thread(running.stop)
+        assert found is not None, "a flood with the sensor's own MAC went unseen"
+        assert {alert.rule for alert in ear.alerts} == {"icmp-flood"}

@@ -1,0 +1,380 @@
+"""``./monitorpi up`` on real frames: floods told once, services and broker killed, bad settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.conftest import wait_for
+
+from monitorpi_cli import flood
+from monitorpi_cli.hosts import Household
+from monitorpi_cli.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+SITE = "lab"
+QUIET_S = 6
+CONFIG = f"""
+[detector.rules.syn-flood]
+quiet_s = {QUIET_S}
+[detector.rules.icmp-flood]
+quiet_s = {QUIET_S}
+[prober]
+interval_s = 5
+"""
+
+
+@pytest.fixture(autouse=True)
+def privileged() -> None:
+    """Skip, and say why, where no lab can be made."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the lab makes network namespaces")
+
+
+@dataclass
+class Up:
+    """A running ``up`` in the sensor's namespace, with all it printed and all it published."""
+
+    lab: Lab
+    process: subprocess.Popen[str]
+    state: Path
+    port: int = 1883
+    lines: list[str] = field(default_factory=list)
+    messages: list[tuple[float, str, str]] = field(default_factory=list)
+    """Time of arrival, topic and payload of everything the viewer was sent."""
+    readers: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.read(self._read)
+        wait_for(lambda: any("watches site" in line for line in self.lines), 30, "the greeting")
+        ports = [re.search(r"broker +127\.0\.0\.1:(\d+)", line) for line in self.lines]
+        wait_for(lambda: any("-v -t" in line for line in self.lines), 5, "the whole greeting")
+        self.port = next(int(found[1]) for found in ports if found)
+        self.viewer: subprocess.Popen[str] | None = None
+        self.watch()
+
+    def read(self, how: Callable[..., None], *what: Any) -> None:
+        """Read a program's output in the background."""
+        thread = threading.Thread(target=how, args=what, daemon=True)
+        self.readers.append(thread)
+        thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+    def password(self, user: str) -> str:
+        """Return a user's password, from where the greeting says it is."""
+        return (self.state / "secrets" / user / "broker__password").read_text().strip()
+
+    def watch(self) -> None:
+        """Subscribe to everything as the viewer, with the broker's own client."""
+        command = [
+            "mosquitto_sub", "-p", str(self.port), "-V", "mqttv5", "-q", "1", "-F", "%t %p",
+            "-u", "viewer", "-P", self.password("viewer"), "-t", "monitorpi/#",
+        ]  # fmt: skip
+        self.viewer = self.lab.sensor.popen(command, stdout=subprocess.PIPE, text=True)
+        self.read(self._collect, self.viewer)
+
+    def _collect(self, viewer: subprocess.Popen[str]) -> None:
+        assert viewer.stdout is not None
+        for line in viewer.stdout:
+            topic, _, payload = line.rstrip("\n").partition(" ")
+            self.messages.append((time.time(), topic, payload))
+
+    def publish(self, user: str, topic: str, payload: str) -> None:
+        """Publish as one of the users."""
+        command = ["mosquitto_pub", "-p", str(self.port), "-u", user, "-P", self.password(user)]
+        self.lab.sensor.run([*command, "-t", topic, "-s"], input=payload)
+
+    def of(self, part: str) -> list[tuple[float, str]]:
+        """Return time and payload of the messages on topics with the text."""
+        return [(at, payload) for at, topic, payload in self.messages if f"/{part}" in topic]
+
+    def alerts(self) -> list[tuple[float, dict[str, Any]]]:
+        """Return every alert message."""
+        return [(at, json.loads(payload)) for at, payload in self.of("detector/alert/")]
+
+    def online(self, service: str, times: int = 1) -> None:
+        """Wait until a service has said that it is there."""
+
+        def said() -> bool:
+            return [text for _, text in self.of(f"{service}/status/")].count("online") >= times
+
+        wait_for(said, 30, f"{service} to be online")
+
+    def children(self) -> dict[str, int]:
+        """Return the process ids of services and broker by their name."""
+        found = {}
+        for pid in Path("/proc").glob("[0-9]*"):
+            try:
+                stat = (pid / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()
+                command = (pid / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if int(stat[1]) == self.process.pid and stat[0] != "Z":
+                service = re.search(r"-m monitorpi_(\w+)", command)
+                name = service[1].replace("_", "-") if service else "broker"
+                found[name] = int(pid.name)
+        return found
+
+    def stop(self) -> int:
+        """Press Ctrl-C and return the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(30)
+        if self.viewer is not None:
+            self.viewer.kill()
+            self.viewer.wait()
+        for thread in self.readers:
+            thread.join(5)
+        for program in (self.process, self.viewer):
+            if program is not None and program.stdout is not None:
+                program.stdout.close()
+        return code
+
+
+Start = "Callable[..., Up]"
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """Run a lab of six hosts that live their lives."""
+    with Lab(6) as one, Household(one):
+        yield one
+
+
+@pytest.fixture
+def up(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Run ``up`` on the lab's sensor."""
+    started: list[Up] = []
+
+    def start(*options: str, **environment: str) -> Up:
+        config = tmp_path / "monitorpi.toml"
+        config.write_text(CONFIG)
+        state = tmp_path / "state"
+        command = [sys.executable, "-m", "monitorpi_cli", "up", "--config", str(config), *options]
+        process = lab.sensor.popen(
+            [*command, "--interface", lab.sensor.interface, "--site", SITE],
+            env=os.environ | {"MONITORPI_STATE_DIR": str(state), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        one = Up(lab, process, state)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.stop()
+        sys.stdout.write("\n".join([*one.lines, ""]))  # shown where a test fails
+
+
+def test_two_floods_are_two_alerts_on_the_attacker(
+    up: Start, lab: Lab, record_property: Callable[[str, object], None]
+) -> None:
+    """Each flood of 1,000/s opens one alert within 3 s, on its MAC, which closes; nothing else."""
+    one = up()
+    for service in ("capture", "detector", "prober"):
+        one.online(service)
+    wait_for(lambda: len(one.of("capture/traffic/")) >= 8, 30, "some calm windows")
+    assert one.alerts() == []
+    attacker, victim = lab.hosts[3], lab.hosts[1]
+
+    for kind, rule in (("syn", "syn-flood"), ("icmp_echo", "icmp-flood")):
+        running = flood.start(attacker, flood.flood_between(attacker, victim, kind, 1000))
+        first = running.first_frame_s()
+
+        def told(rule: str = rule, state: str = "open") -> list[tuple[float, dict[str, Any]]]:
+            return [(at, a) for at, a in one.alerts() if a["rule"] == rule and a["state"] == state]
+
+        opened_at, alert = wait_for(told, 10, f"{rule} to open")[0]
+        running.wait()
+        wait_for(lambda rule=rule: told(rule, "closed"), QUIET_S + 15, f"{rule} to close")
+
+        assert opened_at - first <= 3
+        assert alert["subject"] == attacker.mac.replace(":", "")
+        assert alert["evidence"]["victims"][0]["mac"] == victim.mac
+        assert len({a["id"] for _, a in one.alerts() if a["rule"] == rule}) == 1
+        record_property(f"{rule}_seconds_to_alert", round(opened_at - first, 2))
+    others = {a["key"] for _, a in one.alerts()} - {
+        f"{rule}-{attacker.mac.replace(':', '')}" for rule in ("syn-flood", "icmp-flood")
+    }
+    assert others == set()
+    shown = [line for line in one.lines if "syn-flood" in line or "icmp-flood" in line]
+    assert len(shown) == 4, shown
+    assert one.stop() == 0
+    assert one.children() == {}
+
+
+def test_killed_services_and_brokers_come_back(up: Start) -> None:
+    """Kill -9: ``offline`` at once and back in 5 s; a new broker learns all state anew."""
+    one = up()
+    names = [name for name in one.children() if name != "broker"]
+    assert {"capture", "detector", "prober", "dashboard"} <= set(names)
+    for name in names:
+        one.online(name)
+    wait_for(lambda: one.of("capture/device/"), 60, "a device")
+    devices = {topic for _, topic, _ in one.messages if "/capture/device/" in topic}
+
+    for name in names:
+        pid = wait_for(lambda name=name: one.children().get(name), 10)
+        killed = time.time()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(
+            lambda name=name: [t for t, text in one.of(f"{name}/status/") if text == "offline"],
+            2,
+            f"{name} to be offline",
+        )
+        one.online(name, 2)
+        back = [at for at, text in one.of(f"{name}/status/") if text == "online"][-1]
+        assert back - killed < 5, f"{name} took {back - killed:.1f} s"
+
+    before = one.children()
+    one.messages.clear()
+    os.kill(before["broker"], signal.SIGKILL)
+    for name in names:
+        one.online(name)
+    wait_for(
+        lambda: devices <= {topic for _, topic, _ in one.messages}, 30, "the devices' state again"
+    )
+    after = one.children()
+    assert {name: after[name] for name in names} == {name: before[name] for name in names}
+
+
+def test_garbage_on_any_topic_kills_nobody(up: Start) -> None:
+    """Each service publishes nonsense on its own topics: counted, and all live on."""
+    one = up()
+    for name in ("capture", "detector", "prober", "dashboard"):
+        one.online(name)
+    before = one.children()
+
+    for service, kinds in {
+        "capture": ("traffic", "device", "status", "health", "packet"),
+        "prober": ("probe", "target", "status"),
+        "detector": ("alert", "health", "result"),
+    }.items():
+        for kind in kinds:
+            for text in ("garbage", "{}", "[]", "\x00\x01", '{"mac": {}}', "9" * 5000):
+                one.publish(service, f"monitorpi/v1/{SITE}/{service}/{kind}/x", text)
+    seen = len(one.of("capture/traffic/"))
+    wait_for(lambda: len(one.of("capture/traffic/")) > seen + 2, 15, "windows go on")
+
+    assert one.children() == before
+
+
+def test_another_port_is_taken_when_1883_is(up: Start, lab: Lab) -> None:
+    """Somebody else's broker is left alone unless its port was asked for."""
+    listener = [sys.executable, "-c", (
+        "import socket, time\ns = socket.socket()\n"
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+        "s.bind(('127.0.0.1', 1883)); s.listen(); print('taken', flush=True); time.sleep(120)"
+    )]  # fmt: skip
+    other = lab.sensor.popen(listener, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "taken\n"
+    try:
+        one = up()
+        one.online("capture")
+
+        assert one.port != 1883
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+
+
+# --- wrong settings -----------------------------------------------------------------------------
+
+
+def complaint(arguments: Sequence[str], **environment: str) -> tuple[int, list[str]]:
+    """Run a program that must refuse and return its exit code and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout
+    return done.returncode, done.stdout.strip().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("service", "text", "words"),
+    [
+        ("capture", "[capture]\ninterfaecs = ['x']", ["interfaecs", "did you mean 'interfaces'"]),
+        ("detector", "[detector.rules.syn-flood]\nfloor = -1", ["floor", "greater than 0"]),
+        ("detector", "[detector]\nignore = ['b8-27-eb']", ["ignore", "pattern"]),
+        ("detector", "[detector.rules.sin-flood]\nfloor = 1", ["sin-flood"]),
+        ("prober", "[[prober.targets]]\nadress = '192.0.2.1'", ["adress", "unknown key"]),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(
+    tmp_path: Path, service: str, text: str, words: list[str]
+) -> None:
+    """Exit code 2, the file, the key, the reason, never a traceback."""
+    file = tmp_path / "monitorpi.toml"
+    file.write_text(text)
+
+    code, said = complaint([f"monitorpi_{service}", "--config", str(file)])
+
+    assert code == 2
+    assert any(all(word in line for word in [str(file), *words]) for line in said), said
+
+
+def test_a_missing_interface_names_those_there_are() -> None:
+    """Exit code 3 and the remedy."""
+    code, said = complaint(["monitorpi_capture"], MONITORPI_CAPTURE__INTERFACES='["nope0"]')
+
+    assert code == 3
+    assert len(said) == 1
+    assert "nope0" in said[0]
+
+
+def test_an_unreadable_secret_is_one_clear_line(tmp_path: Path) -> None:
+    """A secret that is no text is named, not skipped."""
+    (tmp_path / "broker__password").write_bytes(b"\xff\xfe\x00")
+
+    code, said = complaint(["monitorpi_detector"], MONITORPI_SECRETS_DIR=str(tmp_path))
+
+    assert code == 2
+    assert len(said) == 1
+    assert "broker__password: not UTF-8" in said[0]
+
+
+def test_a_configured_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
+    """``up`` does not move away from a port somebody asked for."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+
+        code, said = complaint(
+            ["monitorpi_cli", "up"],
+            MONITORPI_BROKER__PORT=port,
+            MONITORPI_STATE_DIR=str(tmp_path / "state"),
+        )
+
+    assert code == 3
+    remedy = "stop what listens there, or configure another (broker.port)"
+    assert said == [f"monitorpi: port {port} is taken: {remedy}"]
