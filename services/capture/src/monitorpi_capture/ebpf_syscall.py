@@ -22,7 +22,6 @@ _NUMBERS: Final = {
     "riscv64": 280,
 }
 """bpf(2) in the system call tables of Linux, by machine."""
-_ARM_EABI: Final = 386
 _MEMBARRIER: Final = {
     "x86_64": 324,
     "aarch64": 283,
@@ -46,6 +45,8 @@ _ATTRIBUTE_BYTES: Final = 128
 """More than any command used here takes; the kernel wants the rest to be zero."""
 
 CAP_NET_RAW: Final = 13
+CAP_SYS_ADMIN: Final = 21
+CAP_PERFMON: Final = 38
 CAP_BPF: Final = 39
 _CAPABILITY_VERSION: Final = 0x20080522
 

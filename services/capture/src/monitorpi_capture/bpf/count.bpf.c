@@ -22,7 +22,7 @@
  * the verifier walk every combination of classes apart.) Sketches are touched only by SYNs and
  * echo requests.
  *
- * The rules of classification are those of docs/counting.md; layout.py describes this memory.
+ * The rules of classification are those of docs/counting.md; ebpf_layout.py describes this memory.
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
@@ -652,7 +652,7 @@ int count(struct __sk_buff *skb)
 		return 0;
 	part = this_cpu();
 	if (part >= c->cpus)
-		part = c->cpus - 1; /* came up after us: shared with the last, see layout.py */
+		part = c->cpus - 1; /* came up after us: shared with the last, see ebpf_layout.py */
 	part += *(volatile __u32 *)&c->epoch * c->cpus;
 	share = map_lookup(&shares, &part);
 	if (!share)
