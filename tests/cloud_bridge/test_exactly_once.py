@@ -94,8 +94,8 @@ def bridge(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.
             "MONITORPI_STATE_DIR": str(tmp_path / "state"),
             "MONITORPI_TRUST_CLOCK": "true",
             "MONITORPI_CLOUD_BRIDGE__URL": double.url,
-            "MONITORPI_CLOUD_BRIDGE__CHANNEL": str(channel.id),
-            "MONITORPI_CLOUD_BRIDGE__WRITE_KEY": channel.write_key,
+            "MONITORPI_CLOUD_BRIDGE__CHANNELS__TRAFFIC": str(channel.id),
+            "MONITORPI_CLOUD_BRIDGE__WRITE_KEYS__TRAFFIC": channel.write_key,
             "MONITORPI_CLOUD_BRIDGE__INTERVAL_S": "1",
             "MONITORPI_CLOUD_BRIDGE__PACING_S": "0.3",
             **more,
@@ -175,10 +175,12 @@ def test_ten_kills_in_mid_flight_lose_and_double_nothing(
         memory = sqlite3.connect(tmp_path / "state" / "outbox.sqlite")
         assert memory.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         waiting = memory.execute("SELECT fields FROM row WHERE state IN (0, 1)").fetchall()
-        kept = json.loads(memory.execute("SELECT value FROM memory").fetchone()[0])
+        kept = json.loads(
+            memory.execute("SELECT value FROM memory WHERE name = 'rows'").fetchone()[0]
+        )
         memory.close()
         unsent = sum(int(json.loads(fields)["field7"]) for (fields,) in waiting)
-        unwritten = sum(values[6] for values in kept["counts"].values())
+        unwritten = sum(sample[1] for _, _, field, sample in kept["samples"] if field == 7)
 
         assert_once(channel)
         assert total(channel) + unsent + unwritten == wire.total
@@ -237,7 +239,7 @@ def test_a_wrong_key_stops_loudly_and_keeps_the_rows(
     """A refused key is not tried again and again, and no row is thrown away."""
     with Double(Switches(bulk_interval_s=0.2)) as double:
         channel = double.cloud.add_channel("traffic", LABELS)
-        process = bridge(double, channel, MONITORPI_CLOUD_BRIDGE__WRITE_KEY="NOT-THE-KEY")
+        process = bridge(double, channel, MONITORPI_CLOUD_BRIDGE__WRITE_KEYS__TRAFFIC="NOT-THE-KEY")
         wire.start()
 
         wait_for(lambda: any("bulk" in entry.path for entry in double.log), 20)

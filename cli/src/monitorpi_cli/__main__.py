@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("monitorpi_cli.demo:main", "watch it find two floods in a lab of its own"),
     "replay": ("monitorpi_cli.replay:main", "count and judge a capture file"),
     "drill": ("monitorpi_cli.drill:main", "a harmless flood beside the running stack"),
+    "lab": ("monitorpi_cli.lab:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "suggest-thresholds": (

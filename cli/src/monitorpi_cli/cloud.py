@@ -49,8 +49,8 @@ class LocalCloud:
         """The bridge's table in the configuration."""
         return (
             f'url = "{self._double.url}"\n'
-            f"channel = {self._channel.id}\n"
-            f'write_key = "{self._channel.write_key}"\n'
+            f"channels = {{ traffic = {self._channel.id} }}\n"
+            f'write_keys = {{ traffic = "{self._channel.write_key}" }}\n'
             f"interval_s = {INTERVAL_S}\n"
             f"pacing_s = {PACING_S}"
         )

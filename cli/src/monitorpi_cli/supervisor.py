@@ -26,6 +26,7 @@ STEADY_S: Final = 60.0
 STOP_S: Final = 10.0
 _LEFT_ALONE: Final = {0: "stopped", 2: "its configuration is wrong", 3: "it lacks something"}
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+_LIBC: Final = ctypes.CDLL(None)  # loaded here: between fork and exec only the system call is safe
 
 
 @dataclass(frozen=True)
@@ -144,4 +145,4 @@ class Supervisor:
 
 def _die_with_parent() -> None:
     """Ask the kernel to end this process when its parent dies (runs between fork and exec)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -388,6 +388,8 @@ class Probe(Message):
     clock_synced: bool
     noise_floor_ms: Quantity | None = None
     """What the prober measures on loopback: times below it mean nothing."""
+    rate_limited: bool = False
+    """The limit on the rate allows fewer requests per target than configured (see ``sent``)."""
     source: ProbeSource
     sources: Annotated[list[ProbeSource], Field(max_length=16)] = []
     """Every interface the prober sends from, ``source`` first, where there are several."""
@@ -408,6 +410,8 @@ class Target(Message):
     address: Short
     mac: Mac | None = None
     vendor: Short | None = None
+    randomised: bool = False
+    """The MAC address was made up by the device, as phones with private addresses do."""
     state: TargetState
     since: Timestamp
     at: Timestamp

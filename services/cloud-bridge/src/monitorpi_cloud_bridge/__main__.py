@@ -2,50 +2,188 @@
 
 from __future__ import annotations
 
-from monitorpi_cloud_bridge.bridge import BridgeCore, Courier, remember
-from monitorpi_cloud_bridge.fields import RowBuilder
-from monitorpi_cloud_bridge.outbox import Outbox
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_cloud_bridge.bridge import MEMORY, BridgeCore
+from monitorpi_cloud_bridge.courier import Courier, Lane
+from monitorpi_cloud_bridge.influx import Influx
+from monitorpi_cloud_bridge.mapping import FREE, PAID
+from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
+from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak
-from monitorpi_common.messages import Service, Traffic
-from monitorpi_common.service import Assembly, Context, ResourceError, run_service
+from monitorpi_cloud_bridge.talkback import TalkBack
+from monitorpi_cloud_bridge.thingspeak import ThingSpeak, client
+from monitorpi_common.messages import Alert, Health, Probe, Service, Traffic
+from monitorpi_common.service import Assembly, Context, ResourceError, Source, run_service
 from monitorpi_common.settings import ConfigurationError
 from monitorpi_common.topics import pattern
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pydantic import JsonValue, SecretStr
+
+    from monitorpi_common.log import Log
+
+_STANDBY_LOOK_S: Final = 1.0
+
+
+class GuardedOutbox:
+    """The outbox for the core: a full disk is an answer, not an exception."""
+
+    def __init__(self, outbox: Outbox, log: Log) -> None:
+        self._outbox = outbox
+        self._log = log
+
+    def add(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
+        """Write rows; False: not now."""
+        try:
+            self._outbox.add(rows, memory)
+        except sqlite3.Error as error:
+            self._log.error("the outbox cannot be written: rows are kept in memory", reason=error)
+            return False
+        return True
+
+    def add_urgent(self, row: OutboxRow) -> bool:
+        """Write a row that takes the next slot; False: not now."""
+        try:
+            self._outbox.add_urgent(row)
+        except sqlite3.Error as error:
+            self._log.error("an alert could not be written to the outbox", reason=error)
+            return False
+        return True
+
 
 def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
-    """Put core, outbox and courier together.
+    """Put core, outbox, courier and TalkBack together.
 
     Raises:
-        ConfigurationError: no channel is configured.
+        ConfigurationError: no cloud is configured.
         ResourceError: the outbox cannot be opened.
 
     """
     settings = context.settings
-    if settings.channel is None or settings.write_key is None:
+    if not settings.lanes():
         raise ConfigurationError(
-            ["cloud-bridge.channel: missing; give a channel number and its write_key"]
+            ["cloud-bridge.channels: missing; give a channel, such as { traffic = 1234567 }"]
         )
-    file = context.state_dir / "outbox.sqlite"
-    try:
-        context.state_dir.mkdir(parents=True, exist_ok=True)
-        outbox = Outbox(file)
-    except OSError as error:
-        raise ResourceError(f"cannot open the outbox {file}: {error}") from None
-    read_key = settings.read_key.get_secret_value().strip() if settings.read_key else None
-    cloud = ThingSpeak(
-        settings.url, settings.channel, settings.write_key.get_secret_value().strip(), read_key
+    outbox = _open_outbox(context.state_dir, context.log)
+    lanes = _thingspeak_lanes(settings) + _influx_lanes(settings, context.site)
+    licence = FREE if settings.licence == "free" else PAID
+    courier = Courier(outbox, lanes, licence.messages_per_year, context.log)
+    builder = RowBuilder(settings.entries(), settings.interval_s)
+    builder.remember(outbox.recall(MEMORY))
+    by_channel = {
+        name: tuple(lane.name for lane in lanes if lane.name.split("/")[1] == name)
+        for name in settings.lanes()
+    }
+    first = next((name for name in ("health", "traffic") if name in by_channel), None)
+    talkback = settings.talkback
+    sources: list[Source] = [courier]
+    if talkback is not None:
+        key = _open(talkback.key)
+        poll_s = talkback.poll_s
+        sources.append(TalkBack(settings.url, talkback.id, key, poll_s, context.log, client()))
+    core = BridgeCore(
+        builder,
+        GuardedOutbox(outbox, context.log),
+        by_channel,
+        by_channel.get(first, ()) if settings.alerts and first else (),
+        talkback.commands if talkback else {},
+        courier.hurry,
+        courier.state,
     )
-    courier = Courier(outbox, cloud, settings.channel, settings.pacing_s, context.log)
-    builder = RowBuilder(settings.interval_s)
-    remember(builder, outbox.recall("builder"))
-    core = BridgeCore(builder, settings.channel, outbox.add, state=courier.state)
+    closers = [lane.sink.close for lane in lanes]
     return Assembly(
         core=core,
-        sources=[courier],
-        subscriptions=[pattern(context.site, Service.CAPTURE.value, Traffic.KIND)],
-        on_close=[outbox.close, cloud.close],
+        sources=sources,
+        subscriptions=[
+            pattern(context.site, Service.CAPTURE.value, Traffic.KIND),
+            pattern(context.site, Service.PROBER.value, Probe.KIND),
+            pattern(context.site, Service.DETECTOR.value, Alert.KIND),
+            *(
+                pattern(context.site, service, Health.KIND)
+                for service in {
+                    e.topic.split("/")[0] for e in builder.entries if "/health/" in e.topic
+                }
+            ),
+        ],
+        on_close=[outbox.close, *closers],
     )
+
+
+def _watched_health(settings: CloudBridgeSettings) -> list[str]:
+    """Return the services whose health is relayed."""
+    levels = [entry.topic.split("/") for entry in settings.entries()]
+    return sorted({service for service, kind, _ in levels if kind == Health.KIND})
+
+
+def _open_outbox(folder: Path, log: Log) -> Outbox:
+    """Open the outbox; while another bridge holds it, wait: we are the standby."""
+    file = folder / "outbox.sqlite"
+    said = False
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return Outbox(file)
+        except BlockingIOError:
+            if not said:
+                log.info("standing by: another bridge holds the outbox", file=file)
+            said = True
+            time.sleep(_STANDBY_LOOK_S)
+        except (OSError, sqlite3.Error) as error:
+            raise ResourceError(
+                f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
+                "file away if it is damaged"
+            ) from None
+
+
+def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:
+    return [
+        Lane(
+            f"thingspeak/{name}",
+            ThingSpeak(
+                settings.url,
+                number,
+                _open(settings.write_keys[name]),
+                _open(settings.read_keys[name]) if name in settings.read_keys else None,
+                settings.pacing_s,
+            ),
+        )
+        for name, number in settings.channels.items()
+    ]
+
+
+def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
+    influx = settings.influx
+    if influx is None:
+        return []
+    target = {"db": influx.bucket}
+    if influx.version == "v2":
+        target = {"org": influx.org, "bucket": influx.bucket}
+    lanes = []
+    for name in settings.lanes():
+        labels = {
+            f"field{e.field}": e.label for e in settings.entries() if e.channel == name and e.label
+        }
+        sink = Influx(
+            influx.url,
+            influx.version,
+            target,
+            _open(influx.token) if influx.token else None,
+            {"site": site, "channel": name},
+            labels,
+            influx.pacing_s,
+        )
+        lanes.append(Lane(f"influx/{name}", sink, counts_for_quota=False))
+    return lanes
+
+
+def _open(secret: SecretStr) -> str:
+    return secret.get_secret_value().strip()
 
 
 def main() -> int:

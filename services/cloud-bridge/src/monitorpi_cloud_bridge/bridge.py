@@ -1,212 +1,179 @@
-"""The bridge's core and the thread that talks to the cloud.
-
-Theory of operation. The core turns windows into rows and hands them to the outbox together with
-the totals they were counted from, in one transaction: after a kill it goes on exactly where it
-stood. The courier sends what waits. Before anything new is sent, every row whose fate is unknown is
-looked up at the cloud: a 202 is a promise, and after a timeout nobody knows.
-"""
+"""The bridge's core: messages become rows, alerts become texts, TalkBack becomes commands."""
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from monitorpi_cloud_bridge.fields import FIELDS, Mark, RowBuilder
 from monitorpi_cloud_bridge.outbox import OutboxRow
-from monitorpi_cloud_bridge.thingspeak import BULK_ROWS, Sent, Verdict
-from monitorpi_common.messages import Traffic, UploadNow
+from monitorpi_cloud_bridge.talkback import Called
+from monitorpi_cloud_bridge.thinning import number
+from monitorpi_common.messages import (
+    Alert,
+    Command,
+    Health,
+    Probe,
+    Publication,
+    Service,
+    Traffic,
+    UploadNow,
+)
 from monitorpi_common.service import Order, Received, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic import JsonValue
 
-    from monitorpi_cloud_bridge.outbox import Outbox
-    from monitorpi_cloud_bridge.thingspeak import ThingSpeak
-    from monitorpi_common.log import Log
-    from monitorpi_common.messages import Publication
+    from monitorpi_cloud_bridge.rows import Row, RowBuilder
+    from monitorpi_cloud_bridge.settings import Order as Permitted
 
 LATE_S: Final = 2.0
-"""How long after an interval's end a window of it may still come."""
-BACK_OFF_MOST_S: Final = 300.0
-_MEMORY: Final = "builder"
+"""How long after an interval's end a message of it may still come."""
+MAX_STATUS_BYTES: Final = 255
+MAX_UNWRITTEN: Final = 1000
+"""Rows kept in memory while the disk is full."""
+MAX_ALERTS: Final = 512
+MEMORY: Final = "rows"
+
+
+class Store(Protocol):
+    """Where rows are written; False: it cannot be done now (the disk is full)."""
+
+    def add(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
+        """Write rows with what must be remembered, in one transaction."""
+        ...
+
+    def add_urgent(self, row: OutboxRow) -> bool:
+        """Write a row that takes the next slot."""
+        ...
 
 
 @dataclass(slots=True)
 class BridgeCore:
-    """From windows to rows in the outbox."""
+    """From messages to rows in the outbox."""
 
     builder: RowBuilder
-    channel: int
-    keep: Callable[[list[OutboxRow], dict[str, JsonValue]], object]
-    """Writes rows and memory in one transaction."""
+    store: Store
+    lanes: Mapping[str, tuple[str, ...]]
+    """The outbox lanes of each channel of the mapping."""
+    alert_lanes: tuple[str, ...] = ()
+    permitted: Mapping[str, Permitted] = field(default_factory=dict)
     hurry: Callable[[], None] = lambda: None
     state: Callable[[], dict[str, JsonValue]] = dict
-    _held: int = 0
+    _unwritten: list[OutboxRow] = field(default_factory=list)
+    _lost: int = 0
+    _told: dict[str, str] = field(default_factory=dict)
+    _unknown: int = 0
+    _called: int = 0
+    _at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    _synced: bool = False
+
+    # --- the service's interface ------------------------------------------------------------
 
     def handle(self, item: object) -> Iterable[Publication]:
         """Take one item."""
         match item:
-            case Received(_, Traffic() as window):
-                self.builder.add(window)
+            case Received(topic, Traffic() | Probe() | Health() as message):
+                place = f"{topic.service}/{topic.kind}/{topic.id}"
+                self.builder.add(place, _ended(message), message.model_dump())
+            case Received(_, Alert() as alert):
+                self._tell(alert)
             case Tick(at, _, synced):
+                self._at, self._synced = at, synced
                 if synced:
                     self._write(at.timestamp() - LATE_S)
-                self._held = 0 if synced else len(self.builder.pending())
+            case Called(text):
+                yield from self._obey(text)
             case Order(_, UploadNow()):
                 self.hurry()
             case _:
-                pass
-        return ()
-
-    def _write(self, until_s: float) -> None:
-        rows = self.builder.finished(until_s)
-        if rows:
-            self.keep(
-                [outbox_row(self.channel, row.second, row.values) for row in rows], self.memory()
-            )
-
-    def memory(self) -> dict[str, JsonValue]:
-        """Return what the builder must remember, as JSON."""
-        marks: dict[str, JsonValue] = {
-            name: {"epoch": mark.epoch, "totals": dict(mark.totals)}
-            for name, mark in self.builder.marks.items()
-        }
-        counts: dict[str, JsonValue] = {
-            str(second): list(values) for second, values in self.builder.pending().items()
-        }
-        return {_MEMORY: {"marks": marks, "counts": counts, "closed": self.builder.closed}}
+                return
 
     def close(self) -> Iterable[Publication]:
         """Remember what stands in unfinished intervals."""
-        self.keep([], self.memory())
+        self.store.add(self._unwritten, {MEMORY: self.builder.memory()})
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
-        """Tell of the outbox."""
-        return {"held_for_clock": self._held, **self.state()}
-
-
-def remember(builder: RowBuilder, memory: JsonValue) -> None:
-    """Let a builder go on where its memory ends; memory of another shape is forgotten."""
-    if not isinstance(memory, dict):
-        return
-    parts: Any = memory
-    try:
-        marks = {
-            str(name): Mark(str(mark["epoch"]), {k: int(v) for k, v in mark["totals"].items()})
-            for name, mark in parts["marks"].items()
-        }
-        counts = {int(s): [int(v) for v in values] for s, values in parts["counts"].items()}
-        closed = int(parts["closed"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return
-    builder.restore(marks, {s: v for s, v in counts.items() if len(v) == len(FIELDS)}, closed)
-
-
-def outbox_row(channel: int, second: int, values: Iterable[int]) -> OutboxRow:
-    """Build the row of one interval: ``field1`` to ``field8``."""
-    fields = {f"field{number}": str(value) for number, value in enumerate(values, start=1)}
-    return OutboxRow(channel, second, fields)
-
-
-@dataclass(slots=True)
-class Courier:
-    """The source thread that empties the outbox, one call at a time."""
-
-    outbox: Outbox
-    cloud: ThingSpeak
-    channel: int
-    pacing_s: float
-    log: Log
-    clock: Callable[[], float] = time.monotonic
-    last_answer: str = "none yet"
-    stored_total: int = 0
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _wake: threading.Event = field(default_factory=threading.Event)
-    _limit: int = BULK_ROWS
-    _pause_s: float = 0.0
-    _dead: bool = False
-
-    def run(self, emit: Callable[[object], None]) -> None:
-        """Send until stopped."""
-        del emit
-        if self.outbox.in_flight(self.channel):
-            # sent by the process before us: give the cloud the time it takes to store
-            self._rest(self.pacing_s)
-        while not self._stopped.is_set():
-            if not self._dead:
-                self._verify()
-            if not self._dead and not self._stopped.is_set():
-                self._send()
-            self._rest(max(self.pacing_s, self._pause_s))
-
-    def stop(self) -> None:
-        """Make ``run`` return soon."""
-        self._stopped.set()
-        self._wake.set()
-
-    def state(self) -> dict[str, JsonValue]:
-        """Return what health tells."""
+        """Tell of outbox, quota and TalkBack."""
         return {
-            "outbox": dict(self.outbox.counts(self.channel)),
-            "last_answer": self.last_answer,
-            "stored_total": self.stored_total,
+            "waiting_for_clock": not self._synced,
+            "unwritten": len(self._unwritten),
+            "lost_total": self._lost,
+            "talkback_obeyed_total": self._called,
+            "talkback_unknown_total": self._unknown,
+            **self.state(),
         }
 
-    def _rest(self, seconds: float) -> None:
-        self._stopped.wait(seconds)
+    # --- rows -------------------------------------------------------------------------------
 
-    def _verify(self) -> None:
-        """Find out what became of the rows in flight."""
-        unknown = self.outbox.in_flight(self.channel)
-        if not unknown:
+    def _write(self, until_s: float) -> None:
+        """Write what is finished; what a full disk refuses is kept and tried again."""
+        for row in self.builder.finished(until_s):
+            self._unwritten += self._rows(row)
+        if not self._unwritten:
             return
-        stored = self.cloud.stored(unknown[0], unknown[-1])
-        if stored is None:
-            self.last_answer = "reading back failed"
-            return
-        there = [second for second in unknown if second in stored]
-        self.outbox.settle(self.channel, there, [s for s in unknown if s not in stored])
-        self.stored_total += len(there)
+        if self.store.add(self._unwritten, {MEMORY: self.builder.memory()}):
+            self._unwritten = []
+        elif len(self._unwritten) > MAX_UNWRITTEN:
+            self._lost += len(self._unwritten) - MAX_UNWRITTEN
+            self._unwritten = self._unwritten[-MAX_UNWRITTEN:]
 
-    def _send(self) -> None:
-        """Send the oldest waiting rows, unless the fate of others is unknown."""
-        if self.outbox.in_flight(self.channel):
-            return
-        rows = self.outbox.take(self.channel, self._limit)
-        if not rows:
-            return
-        sent = self.cloud.send(rows)
-        self.last_answer = sent.text
-        self._judge(rows, sent)
+    def _rows(self, row: Row) -> list[OutboxRow]:
+        fields = {f"field{place}": number(value) for place, value in sorted(row.values.items())}
+        return [OutboxRow(lane, row.second, fields) for lane in self.lanes.get(row.channel, ())]
 
-    def _judge(self, rows: list[OutboxRow], sent: Sent) -> None:
-        """Decide what an answer means for the rows and for the next call."""
-        seconds = [row.second for row in rows]
-        match sent.verdict:
-            case Verdict.ACCEPTED:
-                self._pause_s, self._limit = 0.0, BULK_ROWS
-            case Verdict.UNKNOWN:
-                self.log.warning("the cloud did not answer", what=sent.text)
-            case Verdict.TOO_EARLY | Verdict.QUOTA:
-                self.outbox.settle(self.channel, [], seconds)
-                self._pause_s = min(max(2 * self._pause_s, self.pacing_s), BACK_OFF_MOST_S)
-                self.log.warning("the cloud asks for patience", what=sent.text)
-            case Verdict.FORBIDDEN:
-                self.outbox.settle(self.channel, [], seconds)
-                self._dead = True
-                self.log.error(
-                    "the channel refuses us; rows are kept, nothing is sent until a restart",
-                    channel=self.channel,
-                    what=sent.text,
-                )
-            case Verdict.TOO_MUCH if len(rows) == 1:
-                self.outbox.set_aside(self.channel, seconds[0])
-                self.log.error("the cloud refuses a row; it is set aside", second=seconds[0])
-            case Verdict.TOO_MUCH:
-                self.outbox.settle(self.channel, [], seconds)
-                self._limit = max(1, len(rows) // 2)
+    # --- alerts -----------------------------------------------------------------------------
+
+    def _tell(self, alert: Alert) -> None:
+        """Send a text when an alert opens or closes; once per change, also after a restart."""
+        change = f"{alert.id} {alert.state}"
+        if self._told.get(alert.key) == change:
+            return
+        known = alert.key in self._told
+        self._told[alert.key] = change
+        if len(self._told) > MAX_ALERTS:
+            del self._told[next(iter(self._told))]
+        if not known and alert.state == "closed":
+            return  # an old one, retained: it was told by whoever saw it
+        at = alert.closed_at or alert.opened_at
+        word = "OPEN" if alert.state == "open" else "CLOSED"
+        text = f"{word} {alert.summary}".encode()[:MAX_STATUS_BYTES].decode(errors="ignore")
+        for lane in self.alert_lanes:
+            self.store.add_urgent(OutboxRow(lane, int(at.timestamp()), {"status": text}))
+        self.hurry()
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def _obey(self, text: str) -> Iterable[Publication]:
+        """Turn a listed text into a command; anything else is counted."""
+        order = self.permitted.get(text)
+        if order is None:
+            self._unknown += 1
+            return
+        self._called += 1
+        command = Command(name=order.name, args=order.args, at=self._at)
+        yield Publication(f"talkback-{self._called}", command, to=Service(order.service))
+
+
+def _ended(message: Traffic | Probe | Health) -> float:
+    """Return when what a message tells of ended, in Unix time."""
+    match message:
+        case Traffic(end=at) | Probe(round_end=at):
+            return at.timestamp()
+        case Health(at=at):
+            return at.timestamp()
+
+
+def state_of(*parts: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """Join what several parts tell for health."""
+
+    def joined() -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        for part in parts:
+            told |= part()
+        return told
+
+    return joined

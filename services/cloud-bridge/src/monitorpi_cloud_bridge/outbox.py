@@ -1,39 +1,48 @@
-"""Rows on their way to the cloud, in SQLite: written once, sent until they are seen there.
+"""Rows on their way to the clouds, in SQLite: written once, sent until they are seen there.
 
-A row is frozen when it is written. It is marked in flight on disk before it is sent, and leaves
-that mark only when the cloud has shown it (stored) or has shown that it does not have it (waiting).
+A *lane* is one channel of one cloud. A row is frozen when it is written; it is marked in flight on
+disk before it is sent, and leaves that mark only when the cloud has shown it (stored) or has shown
+that it does not have it (waiting again).
 
-The database is in WAL mode with ``synchronous=NORMAL``: a killed process loses nothing, a power
-cut at most the last minutes, and the card is not forced to write with every row.
+The database is in WAL mode with ``synchronous=NORMAL``: a killed process loses nothing, a power cut
+at most what was written since the last checkpoint, and an SD card is not forced to write each row.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 import threading
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from monitorpi_cloud_bridge.thinning import Thinned, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from pydantic import JsonValue
 
 KEEP_STORED: Final = 1000
-"""Rows kept after they were stored, for whoever wants to look."""
+"""Stored rows kept per lane, for whoever wants to look."""
+MAX_ROWS: Final = 400_000
+"""Rows kept per lane: three months at 20 s; beyond that the oldest waiting ones go, counted."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS row (
-    channel INTEGER NOT NULL,
+    lane TEXT NOT NULL,
     second INTEGER NOT NULL,
     fields TEXT NOT NULL,
     state INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (channel, second)
+    tries INTEGER NOT NULL DEFAULT 0,
+    urgent INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (lane, second)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS row_state ON row (channel, state, second);
+CREATE INDEX IF NOT EXISTS row_state ON row (lane, state, second);
 CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -49,37 +58,119 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One row of one channel."""
+    """One row of one lane."""
 
-    channel: int
+    lane: str
     second: int
     fields: Mapping[str, str]
 
 
 class Outbox:
-    """The database. Safe to use from several threads."""
+    """The database. Safe to use from several threads of the one process that holds it.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError, sqlite3.Error: it cannot be opened.
+
+    """
 
     def __init__(self, file: Path) -> None:
+        self._guard = file.with_suffix(".lock").open("a")
+        try:
+            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._guard.close()
+            raise
         self._lock = threading.Lock()
         self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
 
-    def add(self, rows: Iterable[OutboxRow], memory: Mapping[str, JsonValue]) -> int:
-        """Write rows and the builder's memory in one transaction; returns how many were new."""
-        with self._lock, self._transaction():
-            added = 0
+    # --- writing ----------------------------------------------------------------------------
+
+    def add(self, rows: Iterable[OutboxRow], memory: Mapping[str, JsonValue]) -> None:
+        """Write rows and what must be remembered with them, in one transaction."""
+        with self._lock, _Transaction(self._db) as db:
             for row in rows:
-                added += self._db.execute(
-                    "INSERT OR IGNORE INTO row (channel, second, fields) VALUES (?, ?, ?)",
-                    (row.channel, row.second, json.dumps(dict(row.fields))),
-                ).rowcount
-            for name, value in memory.items():
-                self._db.execute(
-                    "INSERT OR REPLACE INTO memory VALUES (?, ?)", (name, json.dumps(value))
+                db.execute(
+                    "INSERT OR IGNORE INTO row (lane, second, fields) VALUES (?, ?, ?)",
+                    (row.lane, row.second, json.dumps(dict(row.fields))),
                 )
-        return added
+            _remember(db, memory)
+
+    def add_urgent(self, row: OutboxRow) -> None:
+        """Write a row that goes before the backlog, in the first free second from its own on."""
+        with self._lock, _Transaction(self._db) as db:
+            second = row.second
+            while db.execute(
+                "SELECT 1 FROM row WHERE lane = ? AND second = ?", (row.lane, second)
+            ).fetchone():
+                second += 1
+            db.execute(
+                "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
+                (row.lane, second, json.dumps(dict(row.fields))),
+            )
+
+    def take(self, lane: str, most: int) -> list[OutboxRow]:
+        """Mark rows in flight, on disk, and return them in order of time.
+
+        The newest waiting row is always among them, then the urgent ones, then the oldest: after
+        days offline a dashboard is live again with the first call.
+        """
+        with self._lock, _Transaction(self._db) as db:
+            newest = "(SELECT MAX(second) FROM row WHERE lane = :lane AND state = 0 AND urgent = 0)"
+            found = db.execute(
+                "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 "  # noqa: S608 - constant text
+                f"ORDER BY second = {newest} DESC, urgent DESC, second LIMIT :most",
+                {"lane": lane, "most": most},
+            ).fetchall()
+            db.executemany(
+                "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
+                [(lane, second) for second, _ in found],
+            )
+        return [OutboxRow(lane, second, json.loads(text)) for second, text in sorted(found)]
+
+    def settle(self, lane: str, stored: Iterable[int], missing: Iterable[int]) -> None:
+        """Record what the cloud showed: rows it has, and rows it does not have."""
+        with self._lock, _Transaction(self._db) as db:
+            _mark(db, lane, stored, State.STORED)
+            _mark(db, lane, missing, State.WAITING)
+            db.execute(
+                "DELETE FROM row WHERE lane = ? AND state = ? AND second < "
+                "(SELECT second FROM row WHERE lane = ? AND state = ? "
+                "ORDER BY second DESC LIMIT 1 OFFSET ?)",
+                (lane, State.STORED, lane, State.STORED, KEEP_STORED),
+            )
+
+    def set_aside(self, lane: str, second: int) -> None:
+        """Give up a row that the cloud will never take."""
+        with self._lock, _Transaction(self._db) as db:
+            _mark(db, lane, [second], State.SET_ASIDE)
+
+    def replace(self, lane: str, thinned: Sequence[Thinned]) -> int:
+        """Put means in the place of thinned rows; returns how many rows went."""
+        gone = 0
+        with self._lock, _Transaction(self._db) as db:
+            for one in thinned:
+                for second in one.removed:
+                    gone += db.execute(
+                        "DELETE FROM row WHERE lane = ? AND second = ? AND state = 0 AND tries = 0",
+                        (lane, second),
+                    ).rowcount
+                db.execute(
+                    "INSERT OR REPLACE INTO row (lane, second, fields) VALUES (?, ?, ?)",
+                    (lane, one.mean.second, json.dumps(dict(one.mean.fields))),
+                )
+                gone -= 1
+        return gone
+
+    def remember(self, memory: Mapping[str, JsonValue]) -> None:
+        """Keep values over restarts."""
+        with self._lock, _Transaction(self._db) as db:
+            _remember(db, memory)
+
+    # --- reading ----------------------------------------------------------------------------
 
     def recall(self, name: str) -> JsonValue:
         """Return what was remembered under a name; None: nothing."""
@@ -87,65 +178,71 @@ class Outbox:
             found = self._db.execute("SELECT value FROM memory WHERE name = ?", (name,)).fetchone()
         return json.loads(found[0]) if found else None
 
-    def take(self, channel: int, most: int) -> list[OutboxRow]:
-        """Mark the oldest waiting rows in flight, on disk, and return them."""
-        with self._lock, self._transaction():
-            found = self._db.execute(
-                "SELECT second, fields FROM row WHERE channel = ? AND state = ? "
-                "ORDER BY second LIMIT ?",
-                (channel, State.WAITING, most),
-            ).fetchall()
-            self._mark(channel, [second for second, _ in found], State.IN_FLIGHT)
-        return [OutboxRow(channel, second, json.loads(fields)) for second, fields in found]
-
-    def in_flight(self, channel: int) -> list[int]:
-        """Return the seconds of the rows whose fate is not known."""
+    def in_flight(self, lane: str) -> list[int]:
+        """Return the seconds of the rows whose fate is not known, in order."""
         with self._lock:
             found = self._db.execute(
-                "SELECT second FROM row WHERE channel = ? AND state = ? ORDER BY second",
-                (channel, State.IN_FLIGHT),
+                "SELECT second FROM row WHERE lane = ? AND state = ? ORDER BY second",
+                (lane, State.IN_FLIGHT),
             ).fetchall()
         return [second for (second,) in found]
 
-    def settle(self, channel: int, stored: Iterable[int], missing: Iterable[int]) -> None:
-        """Record what the cloud showed: rows it has, and rows it does not have."""
-        with self._lock, self._transaction():
-            self._mark(channel, stored, State.STORED)
-            self._mark(channel, missing, State.WAITING)
-            self._db.execute(
-                "DELETE FROM row WHERE channel = ? AND state = ? AND second < "
-                "(SELECT second FROM row WHERE channel = ? AND state = ? "
-                "ORDER BY second DESC LIMIT 1 OFFSET ?)",
-                (channel, State.STORED, channel, State.STORED, KEEP_STORED),
-            )
+    def untried(self, lane: str, before: int, after: int, most: int) -> list[Waiting]:
+        """Return rows that wait and were never sent, in order of time, from a stretch of time."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT second, fields FROM row WHERE lane = ? AND state = 0 AND tries = 0 "
+                "AND urgent = 0 AND second < ? AND second > ? ORDER BY second LIMIT ?",
+                (lane, before, after, most),
+            ).fetchall()
+        return [Waiting(second, json.loads(text)) for second, text in found]
 
-    def set_aside(self, channel: int, second: int) -> None:
-        """Give up a row that the cloud will never take."""
-        with self._lock, self._transaction():
-            self._mark(channel, [second], State.SET_ASIDE)
-
-    def counts(self, channel: int) -> dict[str, int]:
+    def counts(self, lane: str) -> dict[str, int]:
         """Return how many rows are in each state."""
         with self._lock:
             found = self._db.execute(
-                "SELECT state, COUNT(*) FROM row WHERE channel = ? GROUP BY state", (channel,)
+                "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (lane,)
             ).fetchall()
         numbers = dict(found)
         return {state.name.lower(): numbers.get(state.value, 0) for state in State}
 
+    def oldest_unsent(self, lane: str) -> int | None:
+        """Return the second of the oldest row that is not known to be stored."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2", (lane,)
+            ).fetchone()
+        return int(found[0]) if found[0] is not None else None
+
+    def drop_oldest(self, lane: str) -> int:
+        """Drop the oldest waiting rows beyond ``MAX_ROWS``; returns how many went."""
+        with self._lock, _Transaction(self._db) as db:
+            return db.execute(
+                "DELETE FROM row WHERE lane = ? AND state = 0 AND second < "
+                "(SELECT second FROM row WHERE lane = ? AND state = 0 "
+                "ORDER BY second DESC LIMIT 1 OFFSET ?)",
+                (lane, lane, MAX_ROWS),
+            ).rowcount
+
     def close(self) -> None:
-        """Close the database."""
+        """Close the database and let another process have it."""
         with self._lock:
             self._db.close()
+            self._guard.close()
 
-    def _mark(self, channel: int, seconds: Iterable[int], state: State) -> None:
-        self._db.executemany(
-            "UPDATE row SET state = ? WHERE channel = ? AND second = ?",
-            [(int(state), channel, second) for second in seconds],
-        )
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
+def _remember(db: sqlite3.Connection, memory: Mapping[str, Any]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO memory VALUES (?, ?)",
+        [(name, json.dumps(value)) for name, value in memory.items()],
+    )
+
+
+def _mark(db: sqlite3.Connection, lane: str, seconds: Iterable[int], state: State) -> None:
+    db.executemany(
+        "UPDATE row SET state = ? WHERE lane = ? AND second = ?",
+        [(int(state), lane, second) for second in seconds],
+    )
 
 
 class _Transaction:
@@ -154,8 +251,14 @@ class _Transaction:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> sqlite3.Connection:
         self._db.execute("BEGIN IMMEDIATE")
+        return self._db
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._db.execute("COMMIT")
+        elif self._db.in_transaction:  # a full disk may have rolled it back already
+            self._db.execute("ROLLBACK")

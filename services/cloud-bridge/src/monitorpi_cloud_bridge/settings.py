@@ -2,50 +2,161 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, JsonValue, SecretStr, model_validator
 
+from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, PlanError, check_plan
+from monitorpi_common.messages import COMMANDS, Service
 from monitorpi_common.settings import Section
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+PACING_S: Final = 16.0
+"""The service takes a bulk call each 15 s; one more for clocks that differ."""
+INTERVAL_S: Final = 20
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a service runs on this machine: a test or the demo."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def check_url(name: str, url: str, *, allow_http: bool) -> None:
+    """Refuse an address that is none, or that would show a key on its way.
+
+    Raises:
+        ValueError: says which and why.
+
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{name}: {url!r} is not an http or https address")
+    if parts.scheme == "http" and not (is_local(url) or allow_http):
+        raise ValueError(f"{name}: plain http would show the key; use https, or set allow_http")
+
+
+class Order(Section):
+    """What one TalkBack command makes MonitorPi do."""
+
+    service: Literal["capture", "prober", "detector", "cloud-bridge"]
+    """The service that is told."""
+    name: str
+    """The command's name, as in docs/topics.md."""
+    args: dict[str, JsonValue] = Field(default_factory=dict)
+    """Its arguments."""
+
+    @model_validator(mode="after")
+    def _is_a_command(self) -> Self:
+        commands = COMMANDS[Service(self.service)]
+        if self.name not in commands:
+            known = ", ".join(commands) or "none"
+            raise ValueError(f"{self.service} knows no command {self.name!r}; it knows: {known}")
+        commands[self.name].model_validate(self.args)
+        return self
+
+
+class TalkBackSettings(Section):
+    """Commands from ThingSpeak's TalkBack; only those listed here are obeyed."""
+
+    id: Annotated[int, Field(ge=1)]
+    """Number of the TalkBack."""
+    key: SecretStr
+    """Its key. Better as a secret: `cloud_bridge__talkback__key`."""
+    poll_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
+    """Seconds between two looks; below 15 only for a service on this machine."""
+    commands: dict[Annotated[str, Field(max_length=255)], Order] = Field(default_factory=dict)
+    """By the exact text of the command: what to do."""
+
+
+class InfluxSettings(Section):
+    """A second cloud: InfluxDB or anything that takes its line protocol."""
+
+    url: str
+    """Address of the server."""
+    version: Literal["v2", "v3"] = "v2"
+    """Which write endpoint; VictoriaMetrics takes `v2`."""
+    org: str = ""
+    """Organisation (version 2)."""
+    bucket: str = "monitorpi"
+    """Bucket (version 2) or database (version 3)."""
+    token: SecretStr | None = None
+    """Access token. Better as a secret: `cloud_bridge__influx__token`."""
+    pacing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Seconds between two writes."""
 
 
 class CloudBridgeSettings(Section):
-    """What is relayed to ThingSpeak; off until a channel and its write key are given."""
+    """What is relayed to which cloud; nothing until a channel or a server is given."""
 
     url: str = "https://api.thingspeak.com"
-    """Address of the service. Plain http is refused unless it is this machine."""
+    """Address of ThingSpeak. Plain http is refused unless it is this machine."""
     allow_http: bool = False
     """Allow plain http to another machine: the key travels readable."""
-    channel: Annotated[int, Field(ge=1)] | None = None
-    """Number of the channel that gets the traffic counts in its fields 1 to 8."""
-    write_key: SecretStr | None = None
-    """Write key of the channel. Better in the secrets directory: `cloud_bridge__write_key`."""
-    read_key: SecretStr | None = None
-    """Read key of the channel, where reading with the write key is refused."""
-    interval_s: Annotated[int, Field(ge=1, le=3600)] = 20
-    """Seconds of traffic per row."""
-    pacing_s: Annotated[float, Field(gt=0, le=3600)] = 16.0
-    """Least time between two calls; below 16 s only for a service on this machine."""
+    licence: Literal["free", "paid"] = "free"
+    """The licence whose limits hold."""
+    channels: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], int] = Field(
+        default_factory=dict
+    )
+    """Channel numbers by the name the mapping uses: `traffic` and `health` have a mapping."""
+    write_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    """Write keys by channel. Better as secrets: `cloud_bridge__write_keys__traffic`."""
+    read_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    """Read keys by channel, where reading with the write key is refused."""
+    interval_s: Annotated[int, Field(ge=1, le=3600)] = INTERVAL_S
+    """Seconds per row."""
+    pacing_s: Annotated[float, Field(gt=0, le=3600)] = PACING_S
+    """Seconds from an answer to the next call; below 16 only for a service on this machine."""
+    mapping: list[Entry] | None = None
+    """Which values go where; by default the channels `traffic` and `health` as in the docs."""
+    alerts: bool = True
+    """Send alerts as status texts, to the first configured channel of `health` and `traffic`."""
+    talkback: TalkBackSettings | None = None
+    """Commands from TalkBack."""
+    influx: InfluxSettings | None = None
+    """A second cloud for the same rows."""
 
-    @property
-    def is_local(self) -> bool:
-        """The service runs on this machine: a test or the demo."""
-        return urlsplit(self.url).hostname in LOOPBACK
+    def entries(self) -> list[Entry]:
+        """Return the mapping that holds: the configured one, or the defaults of known channels."""
+        if self.mapping is not None:
+            return list(self.mapping)
+        names = self.lanes()
+        return [entry for entry in DEFAULTS if entry.channel in names]
+
+    def lanes(self) -> list[str]:
+        """Return the names of the channels rows are made for."""
+        names = list(self.channels)
+        if self.influx is not None:
+            wanted = self.mapping if self.mapping is not None else DEFAULTS
+            names += [entry.channel for entry in wanted]
+        return list(dict.fromkeys(names))
 
     @model_validator(mode="after")
-    def _is_sensible(self) -> Self:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"url: {self.url!r} is not an http or https address")
-        if parts.scheme == "http" and not (self.is_local or self.allow_http):
-            raise ValueError("url: plain http would show the key; use https, or set allow_http")
-        if not self.is_local and self.pacing_s < 16:  # noqa: PLR2004 - the text says it
-            raise ValueError("pacing_s: the service takes a call each 15 s; use 16 or more")
-        if not self.is_local and self.interval_s < 15:  # noqa: PLR2004 - the text says it
-            raise ValueError("interval_s: below 15 s a free licence's yearly quota is spent early")
-        if self.channel is not None and self.write_key is None:
-            raise ValueError("write_key: missing; put it into the secrets directory as a file")
+    def _can_work(self) -> Self:
+        check_url("url", self.url, allow_http=self.allow_http)
+        if self.influx is not None:
+            check_url("influx.url", self.influx.url, allow_http=self.allow_http)
+        for name in self.channels:
+            if name not in self.write_keys:
+                raise ValueError(
+                    f"write_keys: the key of channel {name!r} is missing; put it into the secrets "
+                    f"directory as a file cloud_bridge__write_keys__{name}"
+                )
+        if not is_local(self.url):
+            self._keeps_limits()
+        licence = FREE if self.licence == "free" else PAID
+        try:
+            interval_s = self.interval_s if not is_local(self.url) else FREE.least_interval_s * 10
+            check_plan(self.entries(), self.lanes(), interval_s, licence)
+        except PlanError as error:
+            raise ValueError(f"mapping: {error}") from None
         return self
+
+    def _keeps_limits(self) -> None:
+        if self.pacing_s < PACING_S:
+            raise ValueError(f"pacing_s: the service takes a call each 15 s; use {PACING_S:g}")
+        least = FREE.least_interval_s if self.licence == "free" else PAID.least_interval_s
+        if self.interval_s < least:
+            raise ValueError(f"interval_s: a {self.licence} licence takes a row each {least} s")
+        if self.talkback is not None and self.talkback.poll_s < FREE.least_interval_s:
+            raise ValueError("talkback.poll_s: look every 15 s or more")

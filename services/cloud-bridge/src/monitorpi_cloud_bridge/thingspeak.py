@@ -1,13 +1,17 @@
-"""ThingSpeak over HTTP: send many rows, and see which of them are there."""
+"""ThingSpeak: bulk writes over HTTPS, and a look at what is there.
+
+Keys travel in a body or a header, never in a URL, and stand in no text that is logged.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from datetime import UTC, datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 import httpx
+
+from monitorpi_cloud_bridge.sink import Limits, Sent, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,73 +19,59 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.outbox import OutboxRow
 
 BULK_ROWS: Final = 960  # of one call on a free licence
-_TIMEOUT_S: Final = 20.0
-_KEY_HEADER: Final = "THINGSPEAKAPIKEY"
-_MAX_RESULTS: Final = 8000
+KEY_HEADER: Final = "THINGSPEAKAPIKEY"
+TIMEOUT_S: Final = 20.0
+MAX_RESULTS: Final = 8000
+_FIRST_SPREAD: Final = 1000  # different queries before one repeats; answers are cached for minutes
 
 
-class Verdict(Enum):
-    """What an answer means for what comes next."""
-
-    ACCEPTED = "accepted"
-    UNKNOWN = "unknown"
-    """Nobody knows whether the rows were taken."""
-    TOO_EARLY = "too early"
-    FORBIDDEN = "wrong key or channel"
-    QUOTA = "quota spent"
-    TOO_MUCH = "bad or too many rows"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The outcome of one call, with a text that never holds a key."""
-
-    verdict: Verdict
-    text: str
+def client() -> httpx.Client:
+    """Return an HTTP client: certificates checked, no redirects, no proxies by surprise."""
+    return httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
 
 
 class ThingSpeak:
     """One channel of the service."""
 
-    def __init__(self, url: str, channel: int, write_key: str, read_key: str | None) -> None:
-        self._url = url.rstrip("/")
-        self._channel = channel
+    def __init__(
+        self, url: str, channel: int, write_key: str, read_key: str | None, pacing_s: float
+    ) -> None:
+        self.limits = Limits(BULK_ROWS, pacing_s)
+        self._url = f"{url.rstrip('/')}/channels/{channel}"
         self._write_key = write_key
         self._read_key = read_key or write_key
-        self._client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self._client = client()
         self._asked = 0
 
-    def send(self, rows: Sequence[OutboxRow]) -> Sent:
-        """Send rows in one call."""
+    def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
+        """Return the bulk update of these rows."""
         updates = [{"created_at": stamp(row.second), **row.fields} for row in rows]
+        return json.dumps({"write_api_key": self._write_key, "updates": updates}).encode()
+
+    def send(self, body: bytes) -> Sent:
+        """Send a bulk update."""
+        headers = {"Content-Type": "application/json"}
         try:
-            answer = self._client.post(
-                f"{self._url}/channels/{self._channel}/bulk_update.json",
-                json={"write_api_key": self._write_key, "updates": updates},
-            )
+            url = f"{self._url}/bulk_update.json"
+            answer = self._client.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
             return Sent(Verdict.UNKNOWN, type(error).__name__)
         return Sent(_verdict(answer), f"HTTP {answer.status_code}")
 
-    def stored(self, first: int, last: int) -> set[int] | None:
-        """Return the seconds of the rows the channel has between two; None: it did not say."""
+    def verify(self, first: int, last: int) -> set[int] | None:
+        """Return the seconds of the rows the channel has between two."""
         self._asked += 1
         query = {
             "start": stamp(first),
             "end": stamp(last),
-            # answers are cached for minutes by their query: never ask the same twice
-            "results": str(_MAX_RESULTS - self._asked % 1000),
+            "results": str(MAX_RESULTS - self._asked % _FIRST_SPREAD),
         }
         try:
-            answer = self._client.get(
-                f"{self._url}/channels/{self._channel}/feeds.json",
-                params=query,
-                headers={_KEY_HEADER: self._read_key},
-            )
+            url = f"{self._url}/feeds.json"
+            answer = self._client.get(url, params=query, headers={KEY_HEADER: self._read_key})
             if answer.status_code != httpx.codes.OK:
                 return None
-            feeds = answer.json()["feeds"]
-            return {_second(feed["created_at"]) for feed in feeds}
+            return {_second(feed["created_at"]) for feed in answer.json()["feeds"]}
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return None
 

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+from typing import TYPE_CHECKING
+
 from monitorpi_common.messages import Device, Service, Target
-from monitorpi_common.service import Assembly, Context, run_service
+from monitorpi_common.service import Assembly, Context, Source, run_service
 from monitorpi_common.topics import pattern
+from monitorpi_prober.discovery import Discovery
+from monitorpi_prober.names import DeviceNames, HostNames
 from monitorpi_prober.pinger import Pinger
-from monitorpi_prober.rounds import ProberCore
+from monitorpi_prober.rounds import ProberCore, Wanted
 from monitorpi_prober.settings import ProberSettings
+from monitorpi_prober.vendors import vendor_of
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 
 def assemble(context: Context[ProberSettings]) -> Assembly:
-    """Put core and pinger together."""
-    pinger = Pinger(context.settings.source)
-    core = ProberCore(context.settings, context.epoch, context.instance, pinger.order, pinger.hurry)
+    """Put core, pinger and the finders of targets and names together."""
+    settings = context.settings
+    pinger = Pinger(settings.source)
+    host_names, device_names = HostNames(), DeviceNames(settings.source)
+    sources: list[Source] = [pinger, host_names]
+    if settings.look_up_names:
+        sources.append(device_names)
+    if settings.discover:
+        sources.append(Discovery(settings, context.log))
+
+    def look_up(wanted: Wanted) -> None:
+        host_names.want(wanted)
+        device_names.want(wanted)
+
+    def counters() -> dict[str, JsonValue]:
+        return {f"{name}_replies": n for name, n in dataclasses.asdict(pinger.tally).items()}
+
+    core = ProberCore(
+        settings,
+        context.epoch,
+        context.instance,
+        pinger.order,
+        pinger.hurry,
+        look_up,
+        vendor_of,
+        counters,
+        live=context.live,
+    )
+    gc.freeze()  # what was loaded stays for ever: no collection needs to look at it again
+    site = context.site
     return Assembly(
         core=core,
-        sources=[pinger],
+        sources=sources,
         subscriptions=[
-            pattern(context.site, Service.CAPTURE.value, Device.KIND),
-            pattern(context.site, Service.PROBER.value, Target.KIND),
+            pattern(site, Service.CAPTURE.value, Device.KIND),
+            pattern(site, Service.PROBER.value, Target.KIND),
+            pattern(site, Service.PROBER.value, "status"),
         ],
     )
 

@@ -1,278 +1,524 @@
 """Sends echo requests at an even pace and takes the times of the replies.
 
-One socket for all targets: an unprivileged ICMP socket where the system allows it, else a raw one.
-The time of a reply is taken by the kernel when it arrives (SO_TIMESTAMPNS), not by Python when it
-gets round to reading, so waiting in this process does not count as the network's delay.
+Theory of operation. One socket per address family serves all targets: an unprivileged ICMP socket
+where the system allows it, else a raw one. A single loop sends what is due, and between two
+requests takes what has come. A round trip is the difference of two stamps of the kernel: the one
+the driver took the request at (SO_TIMESTAMPING, read from the error queue), and the one the reply
+arrived at (SO_TIMESTAMPNS). Whatever this process waits for - the other threads, a garbage
+collection, a busy core, an ARP request still unanswered - is in neither, so it is not mistaken for
+the network's delay. Where a driver sets no stamp, the moment just before the request was handed
+over takes its place.
+
+Both stamps are of the wall clock, which may be stepped in between: a round trip cannot be longer
+than the monotonic time from handing over to reading, so then that time is taken.
 """
 
 from __future__ import annotations
 
 import errno
+import heapq
 import os
 import select
 import socket
 import struct
-import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from monitorpi_common.messages import ProbeSource
+from icmplib import (
+    ICMPSocketError,
+    ICMPv4Socket,
+    ICMPv6Socket,
+    SocketAddressError,
+    SocketPermissionError,
+)
+
 from monitorpi_common.service import ResourceError
-from monitorpi_prober.rounds import Echoes, Plan, RoundDone
+from monitorpi_prober import interfaces, packets
+from monitorpi_prober.packets import V4, V6, Family, Format
+from monitorpi_prober.rounds import Echoes, PlanTaken, RoundDone
+from monitorpi_prober.schedule import Lane, Pace, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python 3.11 has no name for it
-_ICMP_FILTER: Final = 1  # linux/icmp.h
-_SOL_RAW: Final = 255
-_ECHO_REQUEST, _ECHO_REPLY = 8, 0
-_HEADER: Final = struct.Struct("!BBHHH")
-_TIMESPEC: Final = struct.Struct("@qq")
-_TOKEN_BYTES: Final = 8
-_PAYLOAD_BYTES: Final = 56  # what ping(8) sends
+_ICMP_FILTER: Final = (255, 1)  # SOL_RAW, ICMP_FILTER (linux/icmp.h)
+_ICMP6_FILTER: Final = (socket.IPPROTO_ICMPV6, 1)  # linux/icmpv6.h
+_RECEIVE_BUFFER: Final = 1 << 20  # a second of replies at the highest rate
+_BURST: Final = 4  # requests in one go, when late
+_IDLE_S: Final = 1.0
+_NOISE_PROBES: Final = 10
+_SLACK_NS: Final = 1_000_000  # between monotonic and wall clock: what slewing cannot reach
+_REMEMBERED: Final = 4096  # requests whose late or second replies are told from foreign ones
+_SOURCES_S: Final = 60.0
+_PAST_DEAD: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED})
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came back without counting."""
+
+    late: int = 0
+    duplicate: int = 0
+    foreign: int = 0
+    """Not an answer to anything we sent, or with a wrong sequence number."""
+    impostor: int = 0
+    """From another address than the one asked."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """A round of one lane, on its way."""
+
+    plan: Plan
+    lane: Lane
+    start: datetime
+    pace: Pace
+    ends_at: float
+    times: list[list[float | None]]
+    errors: list[str | None]
+    noise: list[float | None]
+    total: int
+    sent: int = 0
+    under_way: int = 0
 
 
 @dataclass(slots=True)
 class _Sent:
     """An echo request that is under way."""
 
-    key: str
-    index: int
-    address: str
-    at_ns: int
+    round: _Round
+    target: int
+    """Index in the lane; -1: loopback, for the noise floor."""
+    probe: int
+    ip: str
+    before_ns: int
+    """Monotonic, just before it was handed over."""
+    wall_ns: int
+    """The same moment by the wall clock, until the driver's own stamp replaces it."""
+    stamped: bool = False
+
+
+@dataclass(slots=True)
+class _Link:
+    """One ICMP socket with the format of its packets."""
+
+    sock: socket.socket
+    format: Format
+    stamps: bool = True
+    """The kernel takes the moment of sending."""
 
 
 @dataclass(slots=True)
 class Pinger:
-    """A source of finished rounds."""
+    """A source of finished rounds.
 
-    source: str | None
-    _plan: Plan | None = None
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _now: threading.Event = field(default_factory=threading.Event)
-    _sequence: int = 0
-    _token: bytes = field(default_factory=lambda: os.urandom(_TOKEN_BYTES))
-    _identifier: int = field(default_factory=lambda: int.from_bytes(os.urandom(2), "big"))
-    _raw: bool = False
+    ``source`` is an address or an interface of this machine to send from; None: as routed.
+    """
+
+    source: str | None = None
+    tally: Tally = field(default_factory=Tally)
+    _plan: Plan = field(default_factory=Plan)
+    _ordered: deque[Plan] = field(default_factory=lambda: deque(maxlen=1))
+    _extra: deque[Lane | None] = field(default_factory=lambda: deque(maxlen=64))
+    _stopped: bool = False
+    _wake: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK))
+    _token: bytes = field(default_factory=lambda: os.urandom(packets.TOKEN_BYTES))
+    _number: int = field(default_factory=lambda: int.from_bytes(os.urandom(4), "big"))
+    _links: dict[int, _Link] = field(default_factory=dict)
+    _noise: _Link | None = None
+    _by_number: dict[int, _Link] = field(default_factory=dict)
+    _watched: list[int] = field(default_factory=list)
+    _flights: dict[int, _Sent] = field(default_factory=dict)
+    _expiry: deque[tuple[float, int]] = field(default_factory=deque)
+    _done: dict[int, str] = field(default_factory=dict)
+    _rounds: list[_Round] = field(default_factory=list)
+    _due: list[tuple[float, int, _Round]] = field(default_factory=list)
+    _starts: dict[float, float] = field(default_factory=dict)
+    _order: int = 0
+    _sources_at: float = 0.0
+
+    # --- called from other threads ----------------------------------------------------------
 
     def order(self, plan: Plan) -> None:
-        """Take the plan for the next round; called from another thread."""
-        self._plan = plan
+        """Take another plan: rounds under way end as they began."""
+        self._ordered.append(plan)
+        os.eventfd_write(self._wake, 1)
 
-    def hurry(self) -> None:
-        """Start the next round at once."""
-        self._now.set()
+    def hurry(self, lane: Lane | None) -> None:
+        """Probe the targets of a lane once, besides the rounds; None: begin all rounds anew."""
+        self._extra.append(lane)
+        os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
         """Make ``run`` return soon."""
-        self._stopped.set()
+        self._stopped = True
+        os.eventfd_write(self._wake, 1)
+
+    # --- the loop ---------------------------------------------------------------------------
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Measure round after round.
 
         Raises:
-            ResourceError: no ICMP socket may be opened.
+            ResourceError: no ICMP socket may be opened, or not from ``source``.
 
         """
-        with self._open() as sock:
-            while not self._stopped.is_set():
-                plan = self._plan
-                started = time.monotonic()
-                if plan is not None and plan.aims:
-                    done = self._round(sock, plan)
-                    if self._stopped.is_set():
-                        return  # half a round would look like loss
-                    emit(done)
-                interval = plan.interval_s if plan is not None else 1.0
-                self._now.clear()
-                self._rest(started + interval)
-
-    def _rest(self, until: float) -> None:
-        """Wait for the next round, a hurry or the end."""
-        while (left := until - time.monotonic()) > 0 and not self._stopped.is_set():
-            if self._now.wait(min(left, 0.2)):
-                return
-            if self._plan is not None and self._plan.aims and left > self._plan.interval_s:
-                return
-
-    def _open(self) -> socket.socket:
         try:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
-        except PermissionError:
-            sock = self._open_raw()
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        if self.source is not None:
-            try:
-                sock.bind((self.source, 0))
-            except OSError as error:
-                raise ResourceError(
-                    f"cannot send from {self.source} ({error.strerror}): prober.source must be an "
-                    "address of this machine"
-                ) from None
-        sock.setblocking(False)
-        return sock
+            self._open()
+            while not self._stopped:
+                self._take_orders(emit)
+                now = time.monotonic()
+                self._begin_rounds(now)
+                self._send_due(now)
+                self._expire(now)
+                self._finish(emit)
+                self._listen(self._pause_s())
+        finally:
+            for link in self._by_number.values():
+                link.sock.close()
+            self._by_number.clear()
 
-    def _open_raw(self) -> socket.socket:
-        try:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        except PermissionError:
-            raise ResourceError(
-                "no ICMP socket may be opened: run as root, give CAP_NET_RAW, or allow everybody "
-                "with sysctl net.ipv4.ping_group_range='0 2147483647'"
-            ) from None
-        sock.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~(1 << _ECHO_REPLY) & 0xFFFFFFFF))
-        self._raw = True
-        return sock
+    def _take_orders(self, emit: Callable[[object], None]) -> None:
+        now = time.monotonic()
+        ordered = bool(self._ordered)
+        if ordered:
+            self._plan = self._ordered.popleft()
+            wanted = {lane.wanted_s for lane in self._plan.lanes}
+            old = self._starts
+            self._starts = {lane: old.get(lane, now) for lane in wanted}
+        if ordered or (self._plan.lanes and now - self._sources_at > _SOURCES_S):
+            self._sources_at = now
+            emit(
+                PlanTaken(
+                    datetime.now(UTC), self._plan, interfaces.sources(self._plan, self.source)
+                )
+            )
+        while self._extra:
+            lane = self._extra.popleft()
+            if lane is not None:
+                self._begin(lane, now)
+                continue
+            self._starts = dict.fromkeys(self._starts, now)
+            for running in self._rounds:
+                running.total = running.sent
 
-    # --- one round --------------------------------------------------------------------------
+    def _begin_rounds(self, now: float) -> None:
+        for lane in self._plan.lanes:
+            if now >= self._starts.get(lane.wanted_s, now):
+                self._begin(lane, now)
+                self._starts[lane.wanted_s] = max(
+                    self._starts.get(lane.wanted_s, now) + lane.interval_s, now
+                )
 
-    def _round(self, sock: socket.socket, plan: Plan) -> RoundDone:
-        """Send the round's requests evenly spaced, interleaved over the targets, and listen."""
-        start = datetime.now(UTC)
-        times: dict[str, list[float | None]] = {aim.key: [None] * plan.probes for aim in plan.aims}
-        errors: dict[str, str] = {}
-        under_way: dict[int, _Sent] = {}
-        total = plan.probes * len(plan.aims)
-        span = max(plan.interval_s - plan.timeout_s - 0.2, plan.interval_s / 2)
-        begin = time.monotonic()
-        for number in range(total):
-            if self._stopped.is_set():
-                break
-            aim = plan.aims[number % len(plan.aims)]
-            self._listen(sock, begin + number * span / total, under_way, times)
-            index = number // len(plan.aims)
-            error = self._send(sock, aim.key, aim.address, index, under_way)
-            if error is not None:
-                errors[aim.key] = error
-        self._listen(sock, time.monotonic() + plan.timeout_s, under_way, times, until_empty=True)
-        echoes = tuple(
-            Echoes(aim.key, tuple(times[aim.key]), errors.get(aim.key)) for aim in plan.aims
+    def _begin(self, lane: Lane, now: float) -> None:
+        aims = lane.aims
+        total = lane.probes * len(aims)
+        if total == 0:
+            return
+        one = _Round(
+            self._plan,
+            lane,
+            datetime.now(UTC),
+            Pace(now, lane.interval_s / total),
+            now + lane.interval_s,
+            [[] for _ in aims],
+            [aim.error for aim in aims],
+            [],
+            total,
         )
-        source = own_source(self.source, plan.aims[0].address)
-        return RoundDone(start, datetime.now(UTC), plan, echoes, source, None)
+        self._rounds.append(one)
+        self._push(one)
 
-    def _send(
-        self, sock: socket.socket, key: str, address: str, index: int, under_way: dict[int, _Sent]
-    ) -> str | None:
+    def _push(self, one: _Round) -> None:
+        self._order += 1
+        heapq.heappush(self._due, (one.pace.next_at, self._order, one))
+
+    def _pause_s(self) -> float:
+        """Return how long nothing is due."""
+        moments = [*self._starts.values()]
+        if self._due:
+            moments.append(self._due[0][0])
+        if self._expiry:
+            moments.append(self._expiry[0][0])
+        return max(0.0, min(min(moments, default=_IDLE_S) - time.monotonic(), _IDLE_S))
+
+    # --- sending ----------------------------------------------------------------------------
+
+    def _send_due(self, now: float) -> None:
+        for _ in range(_BURST):
+            if not self._due or self._due[0][0] > now:
+                return
+            one = heapq.heappop(self._due)[2]
+            if one.sent >= one.total:
+                continue
+            self._send_next(one)
+            one.pace.take(now)
+            if one.sent < one.total:
+                self._push(one)
+
+    def _send_next(self, one: _Round) -> None:
+        """Send the next request of a round, and now and then one over loopback."""
+        index, probe = one.sent % len(one.lane.aims), one.sent // len(one.lane.aims)
+        if one.sent * _NOISE_PROBES // one.total >= len(one.noise) and self._noise is not None:
+            one.noise.append(None)
+            self._send(self._noise, one, -1, len(one.noise) - 1, "127.0.0.1")
+        one.sent += 1
+        aim = one.lane.aims[index]
+        if aim.ip is None:
+            return
+        one.times[index].append(None)
+        link = self._links.get(6 if ":" in aim.ip else 4)
+        if link is None:
+            one.errors[index] = f"this machine has no IPv{6 if ':' in aim.ip else 4}"
+            return
+        error = self._send(link, one, index, probe, aim.ip)
+        if error is not None:
+            one.errors[index] = error
+
+    def _send(self, link: _Link, one: _Round, target: int, probe: int, ip: str) -> str | None:
         """Send one request; returns what went wrong, if anything did."""
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        packet = echo_request(self._identifier, self._sequence, self._token)
-        under_way[self._sequence] = _Sent(key, index, address, time.time_ns())
+        self._number += 1
+        number = self._number
+        packet = link.format.request(number)
+        before_ns = time.monotonic_ns()
+        sent = _Sent(one, target, probe, ip, before_ns, time.time_ns())
+        self._flights[number] = sent
+        one.under_way += 1
+        self._expiry.append((before_ns / 1e9 + one.plan.timeout_s, number))
         try:
-            sock.sendto(packet, (address, 0))
+            try:
+                link.sock.sendto(packet, (ip, 0))
+            except OSError as error:
+                if error.errno not in _PAST_DEAD:
+                    raise
+                # may be an ICMP error about another target that waited on the socket
+                self._drain_errors(link)
+                sent.wall_ns = time.time_ns()
+                link.sock.sendto(packet, (ip, 0))
         except BlockingIOError:
-            return "the send buffer is full"
-        except (OSError, UnicodeError) as error:
-            return getattr(error, "strerror", None) or str(error)
+            return "the send buffer is full: the link is too slow for prober.max_rate"
+        except OSError as error:
+            return packets.explain(error.errno, None) if error.errno else str(error)
+        if link.stamps:
+            self._drain_errors(link, at_most=1)
         return None
 
-    def _listen(
-        self,
-        sock: socket.socket,
-        until: float,
-        under_way: dict[int, _Sent],
-        times: dict[str, list[float | None]],
-        *,
-        until_empty: bool = False,
-    ) -> None:
-        """Take replies until a moment, or until none is missing."""
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        while not self._stopped.is_set():
-            left = until - time.monotonic()
-            if left <= 0 or (until_empty and not under_way):
-                return
-            if not poll.poll(min(left, 0.2) * 1000):
-                continue
+    # --- receiving --------------------------------------------------------------------------
+
+    def _listen(self, seconds: float) -> None:
+        """Wait for something to come, at most that long, and take one packet of each socket."""
+        ready, _, _ = select.select(self._watched, [], [], seconds)
+        for number in ready:
+            if number == self._wake:
+                os.eventfd_read(self._wake)
+            else:
+                self._receive(self._by_number[number])
+
+    def _receive(self, link: _Link) -> None:
+        try:
+            data, extra, _, sender = link.sock.recvmsg(512, 256)
+        except OSError:
+            # nothing but a stamp or an ICMP error: they wait on the error queue
+            self._drain_errors(link)
+            return
+        read_ns = time.monotonic_ns()
+        number = link.format.number_of(data)
+        if number is None:
+            self.tally.foreign += 1
+            return
+        sent = self._flights.get(number)
+        if sent is None:
+            self._too_late(number)
+            return
+        if link.stamps and not sent.stamped:
+            self._drain_errors(link)
+        if _plain(sender[0]) != _plain(sent.ip):
+            self.tally.impostor += 1
+            if sent.target >= 0:
+                sent.round.errors[sent.target] = f"answered by {_plain(sender[0])}"
+            return
+        self._credit(number, sent, packets.arrival_ns(extra), read_ns)
+
+    def _credit(self, number: int, sent: _Sent, arrived_ns: int | None, read_ns: int) -> None:
+        longest_ns = read_ns - sent.before_ns
+        took_ns = longest_ns if arrived_ns is None else arrived_ns - sent.wall_ns
+        if not -_SLACK_NS <= took_ns <= longest_ns + _SLACK_NS:
+            took_ns = longest_ns  # the wall clock was stepped in between
+        self._land(number, sent)
+        took_ms = max(took_ns, 0) / 1e6
+        if took_ms > sent.round.plan.timeout_s * 1000:
+            self.tally.late += 1
+            return
+        self._remember(number, "duplicate")
+        row = sent.round.noise if sent.target < 0 else sent.round.times[sent.target]
+        row[sent.probe] = took_ms
+
+    def _too_late(self, number: int) -> None:
+        match self._done.get(number):
+            case "duplicate":
+                self.tally.duplicate += 1
+            case "late":
+                self.tally.late += 1
+            case _:
+                self.tally.foreign += 1
+
+    def _remember(self, number: int, meaning: str) -> None:
+        """Keep what another reply to this request would be."""
+        self._done[number] = meaning
+        if len(self._done) > _REMEMBERED:
+            del self._done[next(iter(self._done))]
+
+    def _land(self, number: int, sent: _Sent) -> None:
+        del self._flights[number]
+        sent.round.under_way -= 1
+
+    def _drain_errors(self, link: _Link, at_most: int = 256) -> None:
+        """Read stamps of sending and ICMP errors."""
+        for _ in range(at_most):
             try:
-                data, extra, _, sender = sock.recvmsg(2048, 128)
-            except OSError as error:
-                if error.errno in (errno.EAGAIN, errno.EINTR):
-                    continue
-                continue  # an ICMP error for one target is no reason to lose the others
-            at_ns = _arrival_ns(extra)
-            self._match(data, sender[0], at_ns, under_way, times)
-
-    def _match(
-        self,
-        data: bytes,
-        sender: str,
-        at_ns: int,
-        under_way: dict[int, _Sent],
-        times: dict[str, list[float | None]],
-    ) -> None:
-        """Credit a reply to its request; what is not ours, late or double is dropped."""
-        body = data[(data[0] & 0x0F) * 4 :] if self._raw else data
-        if len(body) < _HEADER.size + _TOKEN_BYTES:
-            return
-        kind, _, _, identifier, sequence = _HEADER.unpack_from(body)
-        if kind != _ECHO_REPLY or (self._raw and identifier != self._identifier):
-            return
-        if body[_HEADER.size : _HEADER.size + _TOKEN_BYTES] != self._token:
-            return
-        sent = under_way.get(sequence)
-        if sent is None or sent.address != sender:
-            return
-        del under_way[sequence]
-        times[sent.key][sent.index] = max(at_ns - sent.at_ns, 0) / 1e6
-
-
-def echo_request(identifier: int, sequence: int, token: bytes) -> bytes:
-    """Build an ICMP echo request (RFC 792) whose payload begins with the token."""
-    payload = token + bytes(_PAYLOAD_BYTES - len(token))
-    blank = _HEADER.pack(_ECHO_REQUEST, 0, 0, identifier, sequence) + payload
-    checksum = internet_checksum(blank)
-    return _HEADER.pack(_ECHO_REQUEST, 0, checksum, identifier, sequence) + payload
-
-
-def internet_checksum(data: bytes) -> int:
-    """Return the ones' complement checksum of RFC 1071."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def _arrival_ns(extra: list[tuple[int, int, bytes]]) -> int:
-    """Return when the kernel received a packet (Unix time, ns); now, where it does not say."""
-    for level, kind, data in extra:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            return int(seconds * 1_000_000_000 + nanoseconds)
-    return time.time_ns()
-
-
-def own_source(configured: str | None, towards: str) -> ProbeSource:
-    """Find the address and MAC that requests to a target leave from."""
-    address = configured
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            if configured:
-                sock.bind((configured, 0))
-            sock.connect((towards, 9))
-            address = sock.getsockname()[0]
-    except OSError:
-        return ProbeSource()
-    return ProbeSource(mac=_mac_of(address), ip=address)
-
-
-def _mac_of(address: str) -> str | None:
-    """Return the MAC of the interface that has an address."""
-    import fcntl  # noqa: PLC0415 - only where a round was measured
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for _, name in socket.if_nameindex():
-            request = struct.pack("256s", name.encode()[:15])
-            try:
-                found = fcntl.ioctl(sock, 0x8915, request)[20:24]  # SIOCGIFADDR
-                if socket.inet_ntoa(found) != address:
-                    continue
-                mac = fcntl.ioctl(sock, 0x8927, request)[18:24]  # SIOCGIFHWADDR
+                data, extra, _, to = link.sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
             except OSError:
+                return
+            stamp = packets.departure_ns(extra)
+            if stamp is not None:
+                sent = self._flights.get(link.format.number_sent(data) or 0)
+                if sent is not None:
+                    sent.wall_ns, sent.stamped = stamp, True
                 continue
-            return mac.hex(":") if any(mac) else None
-    return None
+            error = packets.icmp_error(extra, link.format.family)
+            if error is not None:
+                self._note_error(data, to, packets.explain(*error))
+
+    def _note_error(self, quoted: bytes, to: Any, text: str) -> None:
+        sequence = packets.sequence_of(quoted)
+        if sequence is None or not to:
+            return
+        sent = self._flights.get(packets.latest_with(sequence, self._number))
+        if sent is not None and sent.target >= 0 and _plain(sent.ip) == _plain(to[0]):
+            sent.round.errors[sent.target] = text
+
+    # --- the end of a round -----------------------------------------------------------------
+
+    def _expire(self, now: float) -> None:
+        while self._expiry and self._expiry[0][0] <= now:
+            number = self._expiry.popleft()[1]
+            sent = self._flights.get(number)
+            if sent is not None:
+                self._land(number, sent)
+                self._remember(number, "late")
+
+    def _finish(self, emit: Callable[[object], None]) -> None:
+        for one in [r for r in self._rounds if r.sent >= r.total and r.under_way == 0]:
+            self._rounds.remove(one)
+            echoes = tuple(
+                Echoes(aim.key, tuple(times), error)
+                for aim, times, error in zip(one.lane.aims, one.times, one.errors, strict=True)
+            )
+            noise = tuple(time for time in one.noise if time is not None)
+            emit(RoundDone(one.start, datetime.now(UTC), one.plan, one.lane, echoes, noise))
+
+    # --- sockets ----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        place = interfaces.place(self.source)
+        self._links[4] = _open_link(V4, self._token, place.ip(4), place.interface)
+        try:
+            self._links[6] = _open_link(V6, self._token, place.ip(6), place.interface)
+        except (ResourceError, OSError):
+            self._links.pop(6, None)  # a machine without IPv6: told with each such target
+        self._noise = self._links[4]
+        if place.interface is not None:
+            self._noise = _open_link(V4, self._token, None, None)
+        self._by_number = {link.sock.fileno(): link for link in self._links.values()}
+        self._by_number[self._noise.sock.fileno()] = self._noise
+        self._watched = [self._wake, *self._by_number]
+
+
+def _open_link(family: Family, token: bytes, address: str | None, interface: str | None) -> _Link:
+    """Open an ICMP socket, unprivileged where that is allowed, with the kernel's time stamps."""
+    kind = ICMPv4Socket if family is V4 else ICMPv6Socket
+    privileged = False
+    try:
+        try:
+            owner = kind(address, privileged=False)
+        except SocketPermissionError:
+            owner, privileged = kind(address, privileged=True), True
+    except SocketPermissionError:
+        raise ResourceError(
+            "no ICMP socket may be opened: run as root, give CAP_NET_RAW, or allow everybody "
+            "with sysctl net.ipv4.ping_group_range='0 2147483647'"
+        ) from None
+    except SocketAddressError:
+        raise ResourceError(
+            f"cannot send from {address}: prober.source must be an address or an interface of "
+            "this machine"
+        ) from None
+    except ICMPSocketError as error:
+        raise ResourceError(f"no ICMP socket for IPv{family.version}: {error}") from None
+    sock: socket.socket = socket.socket(fileno=os.dup(owner.sock.fileno()))
+    owner.close()
+    _prepare(sock, family, interface, privileged=privileged)
+    identifier = int.from_bytes(os.urandom(2), "big") if privileged else None
+    stamps = True
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, packets.SO_TIMESTAMPING, packets.TX_STAMPS)
+    except OSError:
+        stamps = False
+    return _Link(sock, Format(family, identifier, token), stamps)
+
+
+def _prepare(
+    sock: socket.socket, family: Family, interface: str | None, *, privileged: bool
+) -> None:
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, packets.SO_TIMESTAMPNS, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    sock.setsockopt(family.level, family.recverr, 1)
+    if interface is not None:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+        except OSError as error:
+            raise ResourceError(
+                f"cannot send from interface {interface} ({error.strerror}): prober.source must "
+                "be an address or an interface of this machine"
+            ) from None
+    if privileged and family is V4:
+        only_replies = ~(1 << V4.reply) & 0xFFFFFFFF
+        sock.setsockopt(*_ICMP_FILTER, struct.pack("=I", only_replies))
+    elif privileged:
+        blocked = bytearray(b"\xff" * 32)
+        blocked[V6.reply // 32 * 4 : V6.reply // 32 * 4 + 4] = struct.pack(
+            "=I", ~(1 << V6.reply % 32) & 0xFFFFFFFF
+        )
+        sock.setsockopt(*_ICMP6_FILTER, bytes(blocked))
+
+
+def _plain(ip: str) -> str:
+    """Return an address without its zone."""
+    return ip.split("%", maxsplit=1)[0]
+
+
+def one_round(
+    pinger: Pinger, lane: Lane, timeout_s: float, emit: Callable[[object], None] = lambda _: None
+) -> RoundDone:
+    """Measure one round and return it; for programs that are not services.
+
+    Raises:
+        ResourceError: no ICMP socket may be opened.
+
+    """
+    done: list[RoundDone] = []
+
+    def take(item: object) -> None:
+        emit(item)
+        if isinstance(item, RoundDone):
+            done.append(item)
+            pinger.stop()
+
+    pinger.order(Plan((), timeout_s))
+    pinger.hurry(lane)
+    pinger.run(take)
+    return done[0]

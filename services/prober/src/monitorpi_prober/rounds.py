@@ -1,15 +1,17 @@
 """The prober's core: who is probed, what the answers mean, who is up.
 
-Theory of operation. The core keeps the list of targets: the configured ones and the devices that
-capture announces. The pinger asks for a :class:`Plan` before each round and reports a
-:class:`RoundDone` after it; the core turns the times into statistics, follows each target's state
-with hysteresis, and publishes the round and the states that changed.
+Theory of operation. The core keeps the tables of targets (:mod:`.targets`) and turns them into a
+:class:`Plan` for the pinger, at most once a second while they change. The pinger says what it sends
+from where when it takes a plan up (:class:`PlanTaken`), which is announced before the first request
+is counted by anybody, and reports each :class:`RoundDone`; the core turns the times into statistics
+(:mod:`.statistics`), follows each target's state (:mod:`.reachability`) and publishes the round and
+the states that changed. The states of all targets, also of those another replica probes, are kept
+as they stand in the retained messages, so that a restart or a take-over changes none of them.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -20,13 +22,17 @@ from monitorpi_common.messages import (
     ProbeResult,
     ProbeSource,
     Publication,
+    Service,
     Target,
     TargetState,
     Tombstone,
 )
-from monitorpi_common.service import CommandRefusedError, Gone, Order, Received, Tick
-from monitorpi_common.topics import address_id, slug
+from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Received, Tick
+from monitorpi_common.topics import mac_from_id
 from monitorpi_prober import statistics
+from monitorpi_prober.reachability import Limits, Reachability
+from monitorpi_prober.schedule import Aim, Lane, Plan, make_plan
+from monitorpi_prober.targets import Resolution, Sighting, Targets, is_randomised, owner, target_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,33 +43,16 @@ if TYPE_CHECKING:
 
 REFRESH: Final = timedelta(seconds=60)
 """A target's state is published on change and at most this often otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """One target as the pinger needs it."""
-
-    key: str
-    """Its id in topics."""
-    name: str
-    address: str
-    mac: str | None = None
-    vendor: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the pinger shall do in the next round."""
-
-    aims: tuple[Aim, ...]
-    probes: int
-    interval_s: float
-    timeout_s: float
-
-    @property
-    def rate(self) -> float:
-        """Echo requests per second."""
-        return len(self.aims) * self.probes / self.interval_s
+UNCLAIMED: Final = timedelta(minutes=15)
+"""A retained target that nobody probes that long after the start is taken back: capture and two
+sweeps have had their time to announce it."""
+EXTRA_S: Final = 2.0
+"""Length of the round that a command asks for: at most 10 requests, 5 per second."""
+EXTRA_PROBES: Final = 10
+ANNOUNCE_FROM: Final = 1.1
+"""A rate is announced anew when it grew by more than a tenth; readers allow for a fifth."""
+MAX_REPLICAS: Final = 64
+MAX_LATCHED: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +65,56 @@ class Echoes:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanTaken:
+    """The pinger goes by this plan from now on, sending from these addresses."""
+
+    at: datetime
+    plan: Plan
+    sources: tuple[ProbeSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RoundDone:
-    """A round, measured."""
+    """A round of one lane, measured."""
 
     start: datetime
     end: datetime
     plan: Plan
+    lane: Lane
     echoes: tuple[Echoes, ...]
-    source: ProbeSource
-    noise_floor_ms: float | None
+    noise_ms: tuple[float, ...] = ()
+    """Round trips over loopback in the same round."""
 
 
-@dataclass(slots=True)
-class _State:
-    state: TargetState = "unknown"
-    since: datetime | None = None
-    lost_rounds: int = 0
-    published: datetime | None = None
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Devices that a sweep has found."""
+
+    sightings: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """A sweep sends this many ARP requests per second from now on; 0: it has ended."""
+
+    at: datetime
+    arp_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """DNS or mDNS has a name for an address."""
+
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the name service shall look up, in order of urgency."""
+
+    hostnames: tuple[str, ...]
+    addresses: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -104,23 +126,41 @@ class ProberCore:
     instance: str
     order: Callable[[Plan], None]
     """Hands the pinger its next plan."""
-    probe_now: Callable[[], None] = lambda: None
-    """Asks the pinger not to wait for the round."""
-    _configured: dict[str, Aim] = field(init=False)
-    _announced: dict[str, Aim] = field(default_factory=dict)
-    _by_device: dict[str, list[str]] = field(default_factory=dict)
-    _states: dict[str, _State] = field(default_factory=dict)
+    hurry: Callable[[Lane | None], None] = lambda _: None
+    """Asks the pinger for an extra round of a lane; None: for all rounds anew."""
+    look_up: Callable[[Wanted], None] = lambda _: None
+    """Hands the name service what to look up."""
+    vendor_of: Callable[[str], str | None] = lambda _: None
+    counters: Callable[[], dict[str, JsonValue]] = dict
+    """What the pinger counted."""
+    live: bool = True
+    """Ticks come once a second; without them each change is planned at once."""
+    targets: Targets = field(init=False)
+    _limits: Limits = field(init=False)
+    _states: dict[str, Reachability] = field(default_factory=dict)
+    _published: dict[str, datetime] = field(default_factory=dict)
+    _latched: dict[str, Target] = field(default_factory=dict)
+    """States on the bus of targets that are not ours, or not yet."""
+    _replicas: set[str] = field(default_factory=set)
+    _mine: dict[str, Aim] = field(default_factory=dict)
+    _plan: Plan = field(default_factory=Plan)
+    _sources: tuple[ProbeSource, ...] = ()
+    _announced: tuple[ProbeSource, ...] = ()
+    _arp_per_s: float = 0.0
     _seq: int = 0
     _clock_synced: bool = False
     _rounds: int = 0
+    _changed: bool = False
+    _since: datetime | None = None
 
     def __post_init__(self) -> None:
-        aims = [
-            Aim(target_id(target.address), target.name or target.address, target.address)
-            for target in self.settings.targets
-        ]
-        self._configured = {aim.key: aim for aim in aims}
-        self.order(self.plan())
+        settings = self.settings
+        self.targets = Targets(settings, self.vendor_of)
+        self._limits = Limits(
+            settings.down_after, settings.up_after, settings.flap_changes, settings.flap_rounds
+        )
+        self._replicas = {self.instance}
+        self._replan()
 
     # --- the service's interface ------------------------------------------------------------
 
@@ -129,18 +169,23 @@ class ProberCore:
         match item:
             case RoundDone():
                 yield from self._round_done(item)
+            case PlanTaken():
+                yield from self._taken(item)
             case Received(_, Device() as device):
-                self._announce(device)
-            case Received(_, Target() as target) if item.retained:
-                self._remember(target)
+                self.targets.announce(device)
+                self._change()
+            case Received(topic, Target() as target):
+                yield from self._remember(topic.id, target, retained=item.retained)
             case Gone(topic) if topic.kind == Device.KIND:
                 yield from self._forget(topic.id)
-            case Tick(_, _, synced):
-                self._clock_synced = synced
+            case Presence(topic, online) if topic.service == Service.PROBER.value:
+                self._presence(topic.id, online=online)
+            case Tick():
+                yield from self._tick(item)
             case Order(_, ProbeNow(address=address)):
                 self._probe_now(address)
             case _:
-                return
+                yield from self._learn(item)
 
     def close(self) -> Iterable[Publication | Tombstone]:
         """Targets stay as they are: retained, and read again at the next start."""
@@ -148,131 +193,233 @@ class ProberCore:
 
     def detail(self) -> dict[str, JsonValue]:
         """Tell how much is probed."""
-        plan = self.plan()
         return {
-            "targets": len(plan.aims),
-            "probes_per_round": plan.probes,
-            "echo_per_s": round(plan.rate, 3),
+            "targets": len(self._mine),
+            "omitted": self.targets.omitted,
+            "replicas": len(self._replicas),
+            "echo_per_s": round(self._plan.rate, 3),
+            "rate_limited": self._plan.limited,
             "rounds": self._rounds,
+            **self.counters(),
         }
 
     # --- targets ----------------------------------------------------------------------------
 
-    def plan(self) -> Plan:
-        """Return what the next round shall do."""
-        settings = self.settings
-        newest_first = reversed(self._announced.values())
-        merged = self._configured | {
-            aim.key: aim for aim in newest_first if aim.key not in self._configured
-        }
-        aims = tuple(merged.values())[: settings.max_targets]
-        fits = int(settings.max_rate * settings.interval_s / len(aims)) if aims else settings.probes
-        return Plan(
-            aims, max(1, min(settings.probes, fits)), settings.interval_s, settings.timeout_s
-        )
+    def _learn(self, item: object) -> Iterable[Publication]:
+        """Take what discovery and the name service have found."""
+        match item:
+            case Found(sightings):
+                self.targets.discover(sightings)
+            case Resolution():
+                self.targets.resolve(item)
+            case Named(address, name):
+                self.targets.call(address, name)
+            case Sweeping(at, arp_per_s):
+                self._arp_per_s = arp_per_s
+                yield from self._announce(at)
+                return
+            case _:
+                return
+        self._change()
 
-    def _announce(self, device: Device) -> None:
-        """Take the addresses of a device that capture has seen."""
-        if not self.settings.announced:
+    def _change(self) -> None:
+        self._changed = True
+        if not self.live:
+            self._replan()
+
+    def _replan(self) -> None:
+        """Make the plan for our share of the targets and hand it to the pinger."""
+        self._changed = False
+        settings = self.settings
+        aims = self.targets.aims()
+        mine = {aim.key: aim for aim in aims if owner(aim.key, self._replicas) == self.instance}
+        self.look_up(Wanted(self.targets.hostnames, tuple(self.targets.nameless())))
+        for key in self._mine.keys() - mine.keys():
+            self._published.pop(key, None)
+        for key in self._states.keys() - mine.keys():
+            del self._states[key]
+        if mine == self._mine and self._plan.lanes:
             return
-        keys = []
-        for address in device.ips:
-            if not _is_probeable(address):
-                continue
-            key = target_id(address, device.interface)
-            name = device.hostname or address
-            aim = Aim(key, name, address, device.mac, device.vendor)
-            known = self._configured.get(key)
-            if known is not None:
-                self._configured[key] = replace(known, mac=device.mac, vendor=device.vendor)
-                continue
-            self._announced.pop(key, None)
-            self._announced[key] = aim
-            keys.append(key)
-        for key in set(self._by_device.get(device.mac, [])) - set(keys):
-            self._announced.pop(key, None)
-        self._by_device[device.mac] = keys
-        self.order(self.plan())
+        self._mine = mine
+        plan = make_plan(
+            mine.values(),
+            interval_s=settings.interval_s,
+            probes=settings.probes,
+            max_rate=settings.max_rate / len(self._replicas),
+            timeout_s=settings.timeout_s,
+        )
+        if plan != self._plan:
+            self._plan = plan
+            self.order(plan)
 
     def _forget(self, device_id: str) -> Iterable[Tombstone]:
         """Drop the addresses of a device that capture has taken back."""
-        mac = ":".join(device_id[i : i + 2] for i in range(0, len(device_id), 2))
-        for key in self._by_device.pop(mac, []):
-            self._announced.pop(key, None)
-            if self._states.pop(key, None) is not None:
+        configured = {target_id(target.address) for target in self.settings.targets}
+        for key in self.targets.forget(mac_from_id(device_id)):
+            if key in self._mine and key not in configured:
                 yield Tombstone(key, Target)
-        self.order(self.plan())
+        self._change()
 
-    def _remember(self, target: Target) -> None:
-        """Take up the state of a target as it was before a restart."""
-        key = target_id(target.address)
-        if key not in self._states:
-            self._states[key] = _State(target.state, target.since)
+    def _remember(self, key: str, target: Target, *, retained: bool) -> Iterable[Tombstone]:
+        """Take up the state of a target as it stands on the bus: from before, or of a replica."""
+        if retained and self.targets.ignores(target.address, target.mac):
+            yield Tombstone(key, Target)
+            return
+        known = self._states.get(key)
+        if known is None:
+            self._latched[key] = target
+            if len(self._latched) > MAX_LATCHED:
+                del self._latched[next(iter(self._latched))]
+        elif retained and known.state == "unknown":
+            self._states[key] = Reachability.latched(target.state, target.since, self._limits)
+        elif retained and known.state == target.state and known.since is not None:
+            known.since = min(known.since, target.since)
+
+    def _adopt(self, key: str) -> Reachability:
+        """Return the state of a target of ours, taken from the bus where it was known there."""
+        known = self._states.get(key)
+        if known is None:
+            old = self._latched.pop(key, None)
+            known = (
+                Reachability()
+                if old is None
+                else Reachability.latched(old.state, old.since, self._limits)
+            )
+            self._states[key] = known
+        return known
+
+    def _presence(self, instance: str, *, online: bool) -> None:
+        before = set(self._replicas)
+        if online and len(self._replicas) < MAX_REPLICAS:
+            self._replicas.add(instance)
+        elif not online and instance != self.instance:
+            self._replicas.discard(instance)
+        if before != self._replicas:
+            self._change()
+
+    def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
+        self._clock_synced = tick.clock_synced
+        self._since = self._since or tick.at
+        if self._changed:
+            self._replan()
+        if self._latched and tick.at - self._since >= UNCLAIMED:
+            everybody = {aim.key for aim in self.targets.aims()}
+            leader = owner("unclaimed", self._replicas) == self.instance
+            for key in self._latched.keys() - everybody:
+                del self._latched[key]
+                if leader:
+                    yield Tombstone(key, Target)
 
     def _probe_now(self, address: str | None) -> None:
-        if address is not None and target_id(address) not in {a.key for a in self.plan().aims}:
-            raise CommandRefusedError(f"{address} is not a target")
-        self.probe_now()
+        if address is None:
+            self.hurry(None)
+            return
+        aim = self._mine.get(target_id(address))
+        if aim is None:
+            raise CommandRefusedError(f"{address} is not a target of this prober")
+        probes = min(self.settings.probes, EXTRA_PROBES)
+        self.hurry(Lane(EXTRA_S, probes, (aim,), EXTRA_S))
+
+    # --- what we send -----------------------------------------------------------------------
+
+    def _taken(self, taken: PlanTaken) -> Iterable[Publication]:
+        """Tell what goes out from now on before anybody can count it."""
+        self._sources = taken.sources
+        yield from self._announce(taken.at)
+
+    def _announce(self, at: datetime) -> Iterable[Publication]:
+        now = self._sending()
+        known = {(one.mac, one.ip): one for one in self._announced}
+        if all(_is_covered(one, known.get((one.mac, one.ip))) for one in now):
+            return
+        yield self._probe(at, at, [], None)
+
+    def _sending(self) -> tuple[ProbeSource, ...]:
+        """Return our sources with the ARP requests they may send.
+
+        The kernel asks once a second for each silent neighbour (mcast_solicit in arp(7)), and it
+        may be any of them.
+        """
+        silent = sum(
+            aim.ip is not None and self._states.get(key, Reachability()).state != "up"
+            for key, aim in self._mine.items()
+        )
+        arp = round(self._arp_per_s + silent, 3)
+        if not self._sources:
+            return ()
+        first = self._sources[0].model_copy(update={"arp_per_s": arp})
+        return (first, *self._sources[1:])
+
+    def _probe(
+        self, start: datetime, end: datetime, results: list[ProbeResult], noise: float | None
+    ) -> Publication:
+        self._announced = self._sending()
+        self._seq += 1
+        return Publication(
+            self.instance,
+            Probe(
+                epoch=self.epoch,
+                seq=self._seq,
+                round_start=start,
+                round_end=end,
+                clock_synced=self._clock_synced,
+                noise_floor_ms=_rounded(noise),
+                rate_limited=self._plan.limited,
+                source=self._announced[0] if self._announced else ProbeSource(),
+                sources=list(self._announced) if len(self._announced) > 1 else [],
+                targets=results,
+            ),
+        )
 
     # --- results ----------------------------------------------------------------------------
 
     def _round_done(self, done: RoundDone) -> Iterable[Publication]:
         """Publish a round, and the targets whose state changed or was not told for a while."""
-        aims = {aim.key: aim for aim in done.plan.aims}
+        aims = {aim.key: aim for aim in done.lane.aims}
         results = []
         for echoes in done.echoes:
-            aim = aims[echoes.key]
-            state = self._states.setdefault(echoes.key, _State())
-            before = state.state
-            self._follow(state, echoes, done.end)
+            aim = self._mine.get(echoes.key)
+            if aim is None:
+                continue  # no longer ours
+            probed = aims[echoes.key].ip is not None and len(echoes.times_ms) > 0
+            state = self._adopt(aim.key)
+            changed = self._follow(state, echoes, done.end) if probed else False
             result = summarise(aim, echoes, state.state)
             results.append(result)
-            due = state.published is None or done.end - state.published >= REFRESH
-            if due or state.state != before:
-                state.published = done.end
-                yield Publication(aim.key, self._target(aim, state, result, done.end))
-        for key in self._states.keys() - aims.keys() - self._announced.keys():
-            if self._states[key].published is not None:
-                del self._states[key]
+            told = self._published.get(aim.key)
+            if changed or told is None or done.end - told >= REFRESH:
+                self._published[aim.key] = done.end
+                yield Publication(aim.key, _target(aim, state, result, done.end))
         self._rounds += 1
-        self._seq += 1
-        yield Publication(
-            self.instance,
-            Probe(
-                epoch=self.epoch,
-                seq=self._seq,
-                round_start=done.start,
-                round_end=done.end,
-                clock_synced=self._clock_synced,
-                noise_floor_ms=done.noise_floor_ms,
-                source=done.source.model_copy(update={"echo_per_s": round(done.plan.rate, 3)}),
-                targets=results,
-            ),
-        )
+        yield self._probe(done.start, done.end, results, _percentile(done.noise_ms, 0.95))
 
-    def _follow(self, state: _State, echoes: Echoes, at: datetime) -> None:
-        """Move the state of one target: up after one reply, down after several silent rounds."""
+    def _follow(self, state: Reachability, echoes: Echoes, at: datetime) -> bool:
         answered = any(time is not None for time in echoes.times_ms)
-        state.lost_rounds = 0 if answered else state.lost_rounds + 1
-        wanted = state.state
-        if answered:
-            wanted = "up"
-        elif state.lost_rounds >= self.settings.down_after:
-            wanted = "down"
-        if wanted != state.state or state.since is None:
-            state.state, state.since = wanted, at
+        return state.follow(answered=answered, at=at, limits=self._limits)
 
-    def _target(self, aim: Aim, state: _State, result: ProbeResult, at: datetime) -> Target:
-        return Target(
-            name=aim.name,
-            address=aim.address,
-            mac=aim.mac,
-            vendor=aim.vendor,
-            state=state.state,
-            since=state.since or at,
-            at=at,
-            last=result,
-        )
+
+def _is_covered(now: ProbeSource, told: ProbeSource | None) -> bool:
+    """Tell whether readers already allow for what a source sends."""
+    if told is None:
+        return False
+    return (
+        now.echo_per_s <= told.echo_per_s * ANNOUNCE_FROM
+        and now.arp_per_s <= told.arp_per_s * ANNOUNCE_FROM
+    )
+
+
+def _target(aim: Aim, state: Reachability, result: ProbeResult, at: datetime) -> Target:
+    return Target(
+        name=aim.name,
+        address=aim.address,
+        mac=aim.mac,
+        vendor=aim.vendor,
+        randomised=aim.mac is not None and is_randomised(aim.mac),
+        state=state.state,
+        since=state.since or at,
+        at=at,
+        last=result,
+    )
 
 
 def summarise(aim: Aim, echoes: Echoes, state: TargetState) -> ProbeResult:
@@ -305,22 +452,6 @@ def summarise(aim: Aim, echoes: Echoes, state: TargetState) -> ProbeResult:
         mos=_rounded(score, 2),
         error=echoes.error,
     )
-
-
-def target_id(address: str, interface: str | None = None) -> str:
-    """Return the id of a target: of its IP address, or of its host name."""
-    try:
-        return address_id(address, interface)
-    except ValueError:
-        return slug(address)
-
-
-def _is_probeable(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return ip.version == 4 and not (ip.is_multicast or ip.is_unspecified or ip.is_loopback)  # noqa: PLR2004
 
 
 def _percentile(times: Sequence[float], q: float) -> float | None:

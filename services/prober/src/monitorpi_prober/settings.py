@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from monitorpi_common.messages import Mac
 from monitorpi_common.settings import Section
 
 
@@ -16,15 +17,35 @@ class TargetSettings(Section):
     """IP address or host name."""
     name: Annotated[str, Field(max_length=255)] | None = None
     """What to call it; by default the address."""
+    mac: Mac | None = None
+    """Its MAC address, where capture cannot see it."""
+    interval_s: Annotated[float, Field(ge=1, le=3600)] | None = None
+    """Length of its own rounds; by default those of all."""
 
 
 class ProberSettings(Section):
     """What is probed, how often and how hard."""
 
-    targets: list[TargetSettings] = Field(default_factory=list)
+    targets: Annotated[list[TargetSettings], Field(max_length=4096)] = Field(default_factory=list)
     """Addresses to probe besides the devices that capture announces."""
     announced: bool = True
     """Probe the devices that capture announces."""
+    discover: bool = False
+    """Look for devices with ARP requests to every address of the attached subnets."""
+    discover_every_min: Annotated[float, Field(ge=1, le=10_080)] = 30.0
+    """Minutes from one such sweep to the next; the first is at the start."""
+    discover_max_addresses: Annotated[int, Field(ge=1, le=65_536)] = 1024
+    """A larger subnet is not swept."""
+    discover_rate: Annotated[float, Field(gt=0, le=1000)] = 20.0
+    """ARP requests per second of a sweep."""
+    listen_only: list[str] = Field(default_factory=list)
+    """Interfaces that are never sent from: mirror ports."""
+    ignore: list[str] = Field(default_factory=list)
+    """Addresses and MAC addresses that are left alone, though they were seen."""
+    pin: list[str] = Field(default_factory=list)
+    """Addresses and MAC addresses that stay targets though capture forgets them."""
+    look_up_names: bool = True
+    """Ask DNS and mDNS for the names of devices."""
     interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0
     """Length of a round."""
     probes: Annotated[int, Field(ge=1, le=100)] = 10
@@ -34,8 +55,14 @@ class ProberSettings(Section):
     timeout_s: Annotated[float, Field(gt=0, le=10)] = 1.0
     """How long a reply may take."""
     down_after: Annotated[int, Field(ge=1, le=100)] = 3
-    """Rounds without any reply after which a target is down."""
+    """Rounds in a row without any reply after which a target is down."""
+    up_after: Annotated[int, Field(ge=1, le=100)] = 1
+    """Rounds in a row with a reply after which a target is up again."""
+    flap_changes: Annotated[int, Field(ge=2, le=64)] = 4
+    """Changes between up and down within `flap_rounds` that make a target flapping."""
+    flap_rounds: Annotated[int, Field(ge=2, le=10_000)] = 60
+    """Rounds over which changes are counted."""
     max_targets: Annotated[int, Field(ge=1, le=4096)] = 1024
     """Targets at most; configured ones first, then the devices seen most recently."""
     source: str | None = None
-    """Own address to send from, for a machine whose wired port only listens."""
+    """Own address or interface to send from, for a machine whose wired port only listens."""

@@ -1,0 +1,67 @@
+"""What a cloud must offer to stand behind the outbox: one file per cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitorpi_cloud_bridge.outbox import OutboxRow
+
+
+class Verdict(Enum):
+    """What an answer means for what comes next."""
+
+    STORED = "stored"
+    """The answer itself proves that the rows are there."""
+    ACCEPTED = "accepted"
+    """A promise: whether they are there must be looked up."""
+    UNKNOWN = "unknown"
+    """Nobody knows whether the rows were taken: look before sending again."""
+    TOO_EARLY = "too early"
+    """Not taken; the same again later."""
+    FORBIDDEN = "wrong key or channel"
+    QUOTA = "quota spent"
+    TOO_MUCH = "bad or too many rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The outcome of one call, with a text that never holds a key."""
+
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a cloud takes at once, and how often."""
+
+    rows: int
+    pacing_s: float
+    """Seconds from an answer to the next call."""
+
+
+class Sink(Protocol):
+    """One channel of one cloud."""
+
+    limits: Limits
+
+    def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
+        """Return the body of a call for these rows."""
+        ...
+
+    def send(self, body: bytes) -> Sent:
+        """Make one call."""
+        ...
+
+    def verify(self, first: int, last: int) -> set[int] | None:
+        """Return the seconds of the rows that are there; None: it could not be told."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...

@@ -1,0 +1,124 @@
+"""Looks for devices on the attached subnets at start and every so often."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_prober import interfaces
+from monitorpi_prober.rounds import Found, Sweeping
+from monitorpi_prober.targets import Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from monitorpi_common.log import Log
+    from monitorpi_prober.interfaces import Interface
+    from monitorpi_prober.settings import ProberSettings
+
+_MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_PATIENCE_S: Final = 30.0  # beyond the time the rate needs
+_HEAD_START_S: Final = 1.0  # so that the announcement is known before the first request
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An interface that is not swept, and why."""
+
+    interface: str
+    reason: str
+
+
+def sweepable(near: Iterable[Interface], settings: ProberSettings) -> Iterator[Interface | Refusal]:
+    """Choose the interfaces to sweep; an administrator wants to know why one is not.
+
+    An interface without an address only listens, and so does one in ``listen_only``.
+    """
+    for one in near:
+        if one.loopback or not one.up or not one.has_arp or one.network is None or one.mac is None:
+            continue
+        if one.name in settings.listen_only:
+            continue
+        if settings.source is not None and settings.source not in (one.name, one.ip):
+            continue
+        addresses = max(one.network.num_addresses - 2, 1)
+        if addresses > settings.discover_max_addresses:
+            yield Refusal(
+                one.name,
+                f"{one.network} has {addresses} addresses: raise prober.discover_max_addresses "
+                f"({settings.discover_max_addresses}) to sweep it",
+            )
+            continue
+        yield one
+
+
+@dataclass(slots=True)
+class Discovery:
+    """A source of devices that answer ARP."""
+
+    settings: ProberSettings
+    log: Log
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Make ``run`` return soon."""
+        self._stopped.set()
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Sweep, wait, sweep again."""
+        while not self._stopped.is_set():
+            emit(Sweeping(datetime.now(UTC), self.settings.discover_rate))
+            self._stopped.wait(_HEAD_START_S)
+            for one in sweepable(interfaces.attached(), self.settings):
+                if isinstance(one, Refusal):
+                    self.log.warning("not swept", interface=one.interface, reason=one.reason)
+                elif not self._stopped.is_set():
+                    emit(Found(tuple(self._sweep(one))))
+            emit(Sweeping(datetime.now(UTC), 0.0))
+            self._stopped.wait(self.settings.discover_every_min * 60)
+
+    def _sweep(self, one: Interface) -> list[Sighting]:
+        """Run the sweep as a process of its own and read what it found."""
+        assert one.network is not None  # noqa: S101 - chosen by sweepable
+        command = [
+            *(sys.executable, "-m", "monitorpi_prober.sweep"),
+            *(one.name, str(one.network), str(one.mac), str(one.ip)),
+            str(self.settings.discover_rate),
+        ]
+        limit_s = one.network.num_addresses / self.settings.discover_rate + _PATIENCE_S
+        with subprocess.Popen(  # noqa: S603 - our own module, arguments of our own
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as program:
+            waited = 0.0
+            while waited < limit_s and not self._stopped.is_set():
+                try:
+                    out, problem = program.communicate(timeout=0.25)
+                    break
+                except subprocess.TimeoutExpired:
+                    waited += 0.25
+            else:
+                program.kill()
+                return []
+        if program.returncode != 0:
+            reason = problem.strip().rsplit("\n", maxsplit=1)[-1]
+            self.log.warning("no sweep", interface=one.name, reason=reason)
+            return []
+        return list(read_answers(out, one))
+
+
+def read_answers(text: str, one: Interface) -> Iterator[Sighting]:
+    """Read the lines of a sweep."""
+    for line in text.splitlines():
+        address, _, mac = line.partition(" ")
+        try:
+            ipaddress.IPv4Address(address)
+        except ValueError:
+            continue
+        if _MAC.fullmatch(mac):
+            yield Sighting(address, mac, interface=one.name)

@@ -1,0 +1,190 @@
+"""This machine's own interfaces: which MAC and address requests leave from, which nets are near."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import ProbeSource
+from monitorpi_common.service import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitorpi_prober.schedule import Plan
+
+_SIOCGIFADDR: Final = 0x8915  # linux/sockios.h
+_SIOCGIFNETMASK: Final = 0x891B
+_SIOCGIFHWADDR: Final = 0x8927
+_SIOCGIFFLAGS: Final = 0x8913
+_IFF_UP, _IFF_LOOPBACK, _IFF_NOARP = 0x1, 0x8, 0x80  # linux/if.h
+_DISCARD: Final = 9  # a port; connecting a datagram socket sends nothing
+_MAX_SOURCES: Final = 16  # of the message
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface with its first IPv4 address."""
+
+    name: str
+    mac: str | None
+    ip: str | None
+    prefix: int | None
+    up: bool
+    loopback: bool
+    has_arp: bool
+
+    @property
+    def network(self) -> ipaddress.IPv4Network | None:
+        """The attached subnet; None without an address."""
+        if self.ip is None or self.prefix is None:
+            return None
+        return ipaddress.IPv4Network(f"{self.ip}/{self.prefix}", strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where requests shall leave from."""
+
+    address: str | None = None
+    interface: str | None = None
+
+    def ip(self, version: int) -> str | None:
+        """Return the address to send from, where it is of this version."""
+        if self.address is None or ipaddress.ip_address(self.address).version != version:
+            return None
+        return self.address
+
+
+def place(source: str | None) -> Place:
+    """Read the setting ``source``: an address, or the name of an interface.
+
+    Raises:
+        ResourceError: this machine has no such interface.
+
+    """
+    if source is None:
+        return Place()
+    try:
+        ipaddress.ip_address(source)
+    except ValueError:
+        names = [name for _, name in socket.if_nameindex()]
+        if source in names:
+            return Place(interface=source)
+        raise ResourceError(
+            f"there is no interface {source!r}: prober.source must be an address of this machine "
+            f"or one of {', '.join(names)}"
+        ) from None
+    return Place(address=source)
+
+
+def attached() -> Iterator[Interface]:
+    """Go through the interfaces of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            flags_raw = _ask(sock, name, _SIOCGIFFLAGS)
+            if flags_raw is None:
+                continue
+            (flags,) = struct.unpack_from("=H", flags_raw, 16)
+            hardware = _ask(sock, name, _SIOCGIFHWADDR)
+            address = _ask(sock, name, _SIOCGIFADDR)
+            mask = _ask(sock, name, _SIOCGIFNETMASK)
+            mac = hardware[18:24] if hardware else b""
+            yield Interface(
+                name=name,
+                mac=mac.hex(":") if any(mac) else None,
+                ip=socket.inet_ntoa(address[20:24]) if address else None,
+                prefix=int.from_bytes(mask[20:24], "big").bit_count() if mask else None,
+                up=bool(flags & _IFF_UP),
+                loopback=bool(flags & _IFF_LOOPBACK),
+                has_arp=not flags & _IFF_NOARP,
+            )
+
+
+def _ask(sock: socket.socket, name: str, request: int) -> bytes | None:
+    try:
+        return fcntl.ioctl(sock, request, struct.pack("256s", name.encode()[:15]))
+    except OSError:
+        return None
+
+
+def sources(plan: Plan, source: str | None) -> tuple[ProbeSource, ...]:
+    """Tell per own address how many echo requests per second a plan sends; the busiest first."""
+    rates: dict[str, float] = {}
+    pinned = place(source)
+    near = list(attached())
+    for lane in plan.lanes:
+        for aim in lane.aims:
+            own = leaves_from(aim.ip, pinned) if aim.ip is not None else None
+            if own is not None:
+                rates[own] = rates.get(own, 0.0) + lane.probes / lane.interval_s
+    found = [
+        ProbeSource(mac=_mac_of(ip, near), ip=ip, echo_per_s=round(rate, 3))
+        for ip, rate in sorted(rates.items(), key=lambda item: -item[1])
+    ]
+    on_wires = [one for one in _by_mac(found) if one.mac is not None]
+    return tuple(on_wires or found)[:_MAX_SOURCES]
+
+
+def _by_mac(found: list[ProbeSource]) -> list[ProbeSource]:
+    """Add up what one interface sends from several addresses: the detector looks at MACs."""
+    merged: dict[str, ProbeSource] = {}
+    for one in found:
+        key = one.mac or one.ip or ""
+        known = merged.get(key)
+        merged[key] = (
+            one
+            if known is None
+            else known.model_copy(update={"echo_per_s": known.echo_per_s + one.echo_per_s})
+        )
+    return list(merged.values())
+
+
+def leaves_from(ip: str, pinned: Place) -> str | None:
+    """Ask the routing table for the own address that a packet to ``ip`` would carry.
+
+    A socket for each question: one that was connected before keeps its first address.
+    """
+    version = 6 if ":" in ip else 4
+    try:
+        with socket.socket(
+            socket.AF_INET6 if version == 6 else socket.AF_INET,  # noqa: PLR2004 - IP versions
+            socket.SOCK_DGRAM,
+        ) as sock:
+            address = pinned.ip(version)
+            if address is not None:
+                sock.bind((address, 0))
+            if pinned.interface is not None:
+                name = pinned.interface.encode() + b"\0"
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
+            sock.connect((ip, _DISCARD))
+            return str(sock.getsockname()[0]).split("%", maxsplit=1)[0]
+    except OSError:
+        return None
+
+
+def _mac_of(ip: str, near: list[Interface]) -> str | None:
+    """Return the MAC of the interface that has an address."""
+    if ":" not in ip:
+        return next((one.mac for one in near if one.ip == ip), None)
+    name = _v6_interfaces().get(ip)
+    return next((one.mac for one in near if one.name == name), None)
+
+
+def _v6_interfaces() -> dict[str, str]:
+    """Read the machine's IPv6 addresses (proc(5): /proc/net/if_inet6)."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    words = [line.split() for line in lines]
+    return {
+        str(ipaddress.IPv6Address(int(word[0], 16))): word[5]
+        for word in words
+        if len(word) > 5  # noqa: PLR2004 - its six columns
+    }

@@ -1,0 +1,252 @@
+"""Who is probed: configuration, announced devices and discovery, merged by address. Pure.
+
+Theory of operation. Each source of targets keeps its own table here; :meth:`Targets.aims` merges
+them, the configuration first, then pinned ones, then what was seen most recently, and cuts at the
+limit. Replicas of the prober share the result by rendezvous hashing: each computes the same owner
+of each address from the names of the live ones, without asking anybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.topics import address_id, slug
+from monitorpi_prober.schedule import Aim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from monitorpi_common.messages import Device
+    from monitorpi_prober.settings import ProberSettings
+
+_LOCALLY_ADMINISTERED: Final = 0x02  # IEEE 802, second lowest bit of the first octet
+MAX_KNOWN: Final = 8192
+"""Addresses kept from announcements and discovery: two for each device the bus may carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An address with what is known of who has it."""
+
+    address: str
+    mac: str | None = None
+    hostname: str | None = None
+    vendor: str | None = None
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a host name of the configuration resolves to; no address: ``error`` tells why."""
+
+    hostname: str
+    ip: str | None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Targets:
+    """The tables of targets and their merger."""
+
+    settings: ProberSettings
+    vendor_of: Callable[[str], str | None] = lambda _: None
+    _announced: dict[str, Sighting] = field(default_factory=dict)
+    _discovered: dict[str, Sighting] = field(default_factory=dict)
+    _by_device: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _resolved: dict[str, Resolution] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+    omitted: int = 0
+    """Targets beyond the limit."""
+
+    # --- what is learned --------------------------------------------------------------------
+
+    def announce(self, device: Device) -> None:
+        """Take the addresses of a device that capture has seen."""
+        keys = []
+        for address in device.ips:
+            if not is_probeable(address):
+                continue
+            key = target_id(address, device.interface)
+            self._announced.pop(key, None)
+            self._announced[key] = Sighting(
+                address, device.mac, device.hostname, device.vendor, device.interface
+            )
+            keys.append(key)
+        for key in set(self._by_device.pop(device.mac, ())) - set(keys):
+            self._announced.pop(key, None)
+        self._by_device[device.mac] = tuple(keys)
+        while len(self._announced) > MAX_KNOWN:
+            del self._announced[next(iter(self._announced))]
+        while len(self._by_device) > MAX_KNOWN:
+            del self._by_device[next(iter(self._by_device))]
+
+    def forget(self, mac: str) -> list[str]:
+        """Drop a device that capture has taken back; returns the ids that go with it."""
+        keys = [
+            key
+            for key in self._by_device.pop(mac, ())
+            if (seen := self._announced.get(key)) is not None and not self._pinned(seen)
+        ]
+        for key in keys:
+            del self._announced[key]
+        return [key for key in keys if key not in self._discovered]
+
+    def discover(self, found: Iterable[Sighting]) -> None:
+        """Take what a sweep has found."""
+        for one in found:
+            if is_probeable(one.address):
+                key = target_id(one.address)
+                self._discovered.pop(key, None)
+                self._discovered[key] = one
+        while len(self._discovered) > MAX_KNOWN:
+            del self._discovered[next(iter(self._discovered))]
+
+    def resolve(self, result: Resolution) -> None:
+        """Take the address of a host name of the configuration; a lost one keeps its last."""
+        known = self._resolved.get(result.hostname)
+        if result.ip is None and known is not None and known.ip is not None:
+            return
+        self._resolved[result.hostname] = result
+
+    def call(self, address: str, name: str) -> None:
+        """Take the name that DNS or mDNS has for an address."""
+        self._names[address] = name
+        while len(self._names) > MAX_KNOWN:
+            del self._names[next(iter(self._names))]
+
+    # --- what follows -----------------------------------------------------------------------
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """The host names of the configuration: they have to be resolved."""
+        return tuple({t.address: None for t in self.settings.targets if not is_address(t.address)})
+
+    def nameless(self) -> list[str]:
+        """Return the addresses that only DNS or mDNS could have a name for."""
+        configured = {t.address for t in self.settings.targets if t.name}
+        seen = (self._announced | self._discovered).values()
+        return [
+            one.address
+            for one in seen
+            if one.hostname is None
+            and one.address not in self._names
+            and one.address not in configured
+            and not self._ignored(one)
+        ]
+
+    def aims(self) -> tuple[Aim, ...]:
+        """Merge the tables, strongest claim first, cut at ``max_targets``."""
+        merged: dict[str, Aim] = {}
+        for aim in (*self._configured(), *self._seen()):
+            merged.setdefault(aim.key, aim)
+        limit = self.settings.max_targets
+        self.omitted = max(0, len(merged) - limit)
+        return tuple(merged.values())[:limit]
+
+    def ignores(self, address: str, mac: str | None) -> bool:
+        """Tell whether the configuration wants a target left alone."""
+        return self._ignored(Sighting(address, mac))
+
+    def _configured(self) -> Iterator[Aim]:
+        """Go through the configured targets; a second one of an address only says so."""
+        taken: dict[str, str] = {}
+        for number, target in enumerate(self.settings.targets):
+            ip, error = self._lookup(target.address)
+            name = target.name or target.address
+            key = target_id(ip or target.address)
+            if key in taken:
+                error = f"not probed twice: it is the same target as {taken[key]}"
+                yield Aim(slug(f"{key}-{number}"), name, target.address, None, error=error)
+                continue
+            taken[key] = name
+            seen = self._announced.get(key) or self._discovered.get(key) or Sighting(ip or "")
+            mac = target.mac or seen.mac
+            vendor = seen.vendor or (self.vendor_of(mac) if mac else None)
+            yield Aim(key, name, target.address, ip, mac, vendor, target.interval_s, error)
+
+    def _lookup(self, address: str) -> tuple[str | None, str | None]:
+        if is_address(address):
+            return address, None
+        found = self._resolved.get(address)
+        if found is None:
+            return None, "the host name is being resolved"
+        return found.ip, found.error
+
+    def _seen(self) -> Iterator[Aim]:
+        """Go through what was seen, pinned first, then the newest first."""
+        announced = self._announced if self.settings.announced else {}
+        seen = self._discovered | announced
+        newest_first = list(reversed(seen.items()))
+        for key, one in sorted(newest_first, key=lambda item: not self._pinned(item[1])):
+            if not self._ignored(one):
+                yield self._aim(key, one)
+
+    def _aim(self, key: str, one: Sighting) -> Aim:
+        vendor = one.vendor or (self.vendor_of(one.mac) if one.mac else None)
+        name = one.hostname or self._names.get(one.address) or _descriptive(one, vendor)
+        ip = one.address
+        if one.interface and "%" not in ip and ipaddress.ip_address(ip).is_link_local and ":" in ip:
+            ip = f"{ip}%{one.interface}"
+        return Aim(key, name[:255], one.address, ip, one.mac, vendor)
+
+    def _pinned(self, one: Sighting) -> bool:
+        return one.address in self.settings.pin or one.mac in self.settings.pin
+
+    def _ignored(self, one: Sighting) -> bool:
+        return one.address in self.settings.ignore or one.mac in self.settings.ignore
+
+
+def _descriptive(one: Sighting, vendor: str | None) -> str:
+    """Name a device by vendor and the last three bytes of its MAC, as routers' pages do."""
+    if one.mac is None:
+        return one.address
+    tail = one.mac[-8:].upper()
+    if is_randomised(one.mac):
+        return f"private address {tail}"
+    return f"{vendor} {tail}" if vendor else one.address
+
+
+def is_randomised(mac: str) -> bool:
+    """Tell whether a MAC was made up by the device instead of assigned by a vendor."""
+    return bool(int(mac[:2], 16) & _LOCALLY_ADMINISTERED)
+
+
+def owner(key: str, replicas: Iterable[str]) -> str:
+    """Return the replica that probes a target: the highest hash of both names wins.
+
+    Rendezvous hashing (Thaler & Ravishankar, 1998): when a replica goes, only its own targets move.
+    """
+    return max(
+        replicas, key=lambda name: hashlib.blake2b(f"{name} {key}".encode(), digest_size=8).digest()
+    )
+
+
+def target_id(address: str, interface: str | None = None) -> str:
+    """Return the id of a target: of its IP address, or of its host name."""
+    try:
+        return address_id(address, interface)
+    except ValueError:
+        return slug(address)
+
+
+def is_address(text: str) -> bool:
+    """Tell an IP address from a host name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_probeable(address: str) -> bool:
+    """Tell whether one host answers at an address."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (
+        ip.is_multicast or ip.is_unspecified or ip.is_loopback or address == "255.255.255.255"
+    )
