@@ -294,7 +294,7 @@ class EbpfEngine:
             try:
                 maps = table.descriptors | {"control": self._control.fd}
                 code = compiled.linked(self._section, maps)
-                program = system.load_socket_filter(code, "mp_count", compiled.licence)
+                program = system.load_program(code, "mp_count", compiled.licence)
             except BaseException:
                 table.close()
                 raise

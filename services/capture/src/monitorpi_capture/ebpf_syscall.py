@@ -35,10 +35,11 @@ _MEMBARRIER_GLOBAL: Final = 1
 _MAP_CREATE: Final = 0
 _MAP_UPDATE: Final = 2
 _PROG_LOAD: Final = 5
-_PROG_TEST_RUN: Final = 10
+PROG_TEST_RUN: Final = 10
 _MAP_TYPE_ARRAY: Final = 2
 _MAP_TYPE_ARRAY_OF_MAPS: Final = 12
-_SOCKET_FILTER: Final = 1
+SOCKET_FILTER: Final = 1
+XDP: Final = 6
 _F_MMAPABLE: Final = 1 << 10
 _LOG_STATISTICS: Final = 4
 _ATTRIBUTE_BYTES: Final = 128
@@ -200,20 +201,20 @@ class GracePeriod:
         os.close(self._inner)
 
 
-def load_socket_filter(code: bytes, name: str, licence: bytes) -> int:
-    """Load a socket filter and return its file descriptor.
+def load_program(code: bytes, name: str, licence: bytes, kind: int = SOCKET_FILTER) -> int:
+    """Load a program and return its file descriptor.
 
     Raises:
         OSError: the kernel refused; for a program its verifier refuses, with the log's last lines.
 
     """
     try:
-        return _load(code, name, licence, 0)[0]
+        return _load(code, name, licence, 0, kind)[0]
     except PermissionError:
         raise
     except OSError as error:
         try:
-            return _load(code, name, licence, 1)[0]
+            return _load(code, name, licence, 1, kind)[0]
         except OSError as again:
             log = getattr(again, "log", "")
             raise OSError(error.errno, f"{error.strerror} {log}".strip()) from None
@@ -226,18 +227,18 @@ def verifier_statistics(code: bytes, licence: bytes) -> str:
         OSError: the kernel refused.
 
     """
-    fd, log = _load(code, "count", licence, _LOG_STATISTICS)
+    fd, log = _load(code, "count", licence, _LOG_STATISTICS, SOCKET_FILTER)
     os.close(fd)
     return log
 
 
-def _load(code: bytes, name: str, licence: bytes, level: int) -> tuple[int, str]:
+def _load(code: bytes, name: str, licence: bytes, level: int, kind: int) -> tuple[int, str]:
     program = ctypes.create_string_buffer(code, len(code))
     text = ctypes.create_string_buffer(licence)
     log = ctypes.create_string_buffer(1 << 16 if level == _LOG_STATISTICS else 1 << 24)
     attributes = struct.pack(
         "=IIQQIIQII16s",
-        _SOCKET_FILTER,
+        kind,
         len(code) // 8,
         ctypes.addressof(program),
         ctypes.addressof(text),
@@ -263,6 +264,8 @@ class TestRun:
     """
 
     _FRONT: Final = bytes(12) + b"\x88\xb5"
+    MAX_FRAME: Final = 3600
+    """One page, less what the kernel keeps around the frame."""
     _CONTEXT_BYTES: Final = 192
     _GSO_SEGMENTS: Final = 164
     """Offset in struct __sk_buff of linux/bpf.h."""
@@ -276,12 +279,15 @@ class TestRun:
         """Average duration of the last run."""
 
     def run(self, frame: bytes, *, repeat: int = 1, gso_segments: int = 0) -> int:
-        """Return what the program returned for a frame of at most 3,600 bytes.
+        """Return what the program returned for a frame of at most :attr:`MAX_FRAME` bytes.
 
         Raises:
             OSError: the kernel refused the frame.
+            ValueError: it is too long.
 
         """
+        if len(frame) > self.MAX_FRAME:
+            raise ValueError(f"a frame of {len(frame)} bytes: at most {self.MAX_FRAME} can be run")
         ctypes.memmove(self._address + len(self._FRONT), frame, len(frame))
         struct.pack_into("=I", self._context, self._GSO_SEGMENTS, gso_segments)
         size = self._CONTEXT_BYTES if gso_segments else 0
@@ -305,7 +311,7 @@ class TestRun:
         )
         number = _number(_NUMBERS)
         address = ctypes.addressof(attributes)
-        _checked(_libc.syscall(number, _PROG_TEST_RUN, address, _ATTRIBUTE_BYTES))
+        _checked(_libc.syscall(number, PROG_TEST_RUN, address, _ATTRIBUTE_BYTES))
         result, self.nanoseconds = (
             struct.unpack_from("=I", attributes, at)[0] for at in (4, 36)
         )
