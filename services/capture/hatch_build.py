@@ -1,4 +1,5 @@
-"""Compiles the kernel's part of capture when a wheel is built, so that its users need no compiler."""
+# ruff: noqa: INP001 - a build hook is a file beside pyproject.toml, in no package
+"""Compiles the kernel's part of capture when a wheel is built: its users need no compiler."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _checked(result: int) -> int:
 
 
 def bpf(command: int, attributes: bytes) -> int:
-    """Run one command of bpf(2).
+    """Give the kernel one command (bpf(2)).
 
     Raises:
         OSError: the kernel refused.
@@ -312,9 +312,7 @@ class TestRun:
         number = _number(_NUMBERS)
         address = ctypes.addressof(attributes)
         _checked(_libc.syscall(number, PROG_TEST_RUN, address, _ATTRIBUTE_BYTES))
-        result, self.nanoseconds = (
-            struct.unpack_from("=I", attributes, at)[0] for at in (4, 36)
-        )
+        result, self.nanoseconds = (struct.unpack_from("=I", attributes, at)[0] for at in (4, 36))
         return int(result)
 
 
