@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture import interfaces
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.dissect import Dissector
+from monitorpi_capture.ebpf_engine import relinquish
 from monitorpi_capture.engines import open_engine
 from monitorpi_capture.filesource import FileSource
 from monitorpi_capture.listener import Listener, Watcher
@@ -58,6 +59,7 @@ def _live(context: Context[CaptureSettings]) -> Assembly:
     if not settings.interfaces:
         log.info("no interface is configured: counting on the wired one", interface=names[0])
     engine, refused = open_engine(names, settings)
+    relinquish()
     for name, reason in refused.items():
         log.warning("engine refused", engine=name, reason=reason)
     log.info("counting", engine=engine.name, interfaces=",".join(names))

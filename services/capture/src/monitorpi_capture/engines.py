@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitorpi_capture.ebpf_engine import EbpfEngine
 from monitorpi_capture.socket_engine import SocketEngine
 from monitorpi_capture.window import Engine, EngineRefusedError
 from monitorpi_common.service import ResourceError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from monitorpi_capture.settings import CaptureSettings
 
 BEST_FIRST: dict[str, Callable[[Sequence[str], int], Engine]] = {
+    "ebpf": EbpfEngine,
     "socket": SocketEngine,
 }
 """Every engine by name, made of interfaces and rows per window."""

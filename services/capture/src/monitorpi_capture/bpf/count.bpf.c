@@ -1,0 +1,717 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Counts the frames of one interface per MAC address and class, in the kernel.
+ *
+ * Theory of operation. A socket filter on a packet socket: it counts and returns 0, so no frame is
+ * ever copied. It uses the context every kernel since 5.5 gives (struct __sk_buff) and three plain
+ * helpers: no kernel types, no headers at run time, no kernel BTF.
+ *
+ * All memory is in array maps, laid out as [epoch 0..1][CPU][...], which user space maps into its
+ * own memory. A CPU writes only its own part of the live epoch, so there are no atomics and no
+ * locks: a filter runs to its end on one CPU. User space flips the epoch, waits until no program
+ * still runs with the old one (an RCU grace period), and has a part nobody writes to.
+ *
+ * A MAC is found in a bucket of eight cells, one cache line; a cell is MAC << 16 | row number. The
+ * bucket comes from a multiply-shift hash with a secret random factor, so nobody outside can aim
+ * at one bucket; if it is full, its neighbour is asked. When neither has room, or all rows are
+ * taken, the frame counts in the CPU's overflow. A full table costs no more than an empty one: the
+ * kernel's own hash maps take locks and walk free lists of every CPU just then.
+ *
+ * The classes of a frame are a 64-bit mask, bit w or 32 + w for word w of a side. A side keeps two
+ * 32-bit counters per word, so one add counts two classes, without a branch. (Branches would make
+ * the verifier walk every combination of classes apart.) Sketches are touched only by SYNs and
+ * echo requests.
+ *
+ * The rules of classification are those of docs/counting.md; ebpf_layout.py describes this memory.
+ */
+#include <linux/types.h>
+#include <linux/bpf.h>
+
+#define SEC(name) __attribute__((section(name), used))
+#define INLINE static inline __attribute__((always_inline))
+/* The compiler must not see through this value: it would turn arithmetic into branches. */
+#define OPAQUE(x) asm volatile("" : "+r"(x))
+
+/*
+ * The verifier must forget what it knows of this value, or it walks all that follows once for each
+ * value it may have. It does not see that taking the same noise in and out changes nothing.
+ */
+#define FORGET(x, noise) \
+	do { \
+		(x) ^= (noise); \
+		OPAQUE(x); \
+		(x) ^= (noise); \
+	} while (0)
+
+static void *(*const map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static __u32 (*const this_cpu)(void) = (void *)BPF_FUNC_get_smp_processor_id;
+static long (*const load_bytes)(const void *skb, __u32 offset, void *to,
+				__u32 length) = (void *)BPF_FUNC_skb_load_bytes;
+
+/* --- classes ----------------------------------------------------------------------------------- */
+
+#define LOW(word) (1ULL << (word))
+#define HIGH(word) (1ULL << (32 + (word)))
+
+/* The words that almost every frame counts in come first ... */
+#define C_PACKETS LOW(0)
+#define C_IPV4 HIGH(0)
+#define C_IPV6 LOW(1)
+#define C_TCP HIGH(1)
+#define C_UDP LOW(2)
+#define C_SYN HIGH(2)
+#define C_HTTPS LOW(3)
+#define C_HTTP HIGH(3)
+#define C_ICMP LOW(4)
+#define C_ICMP_ECHO HIGH(4)
+#define COMMON_WORDS 5
+/* ... the others are touched only by frames that count in one of them. */
+#define C_BROADCAST LOW(5)
+#define C_MULTICAST HIGH(5)
+#define C_ARP LOW(6)
+#define C_IGMP HIGH(6)
+#define C_DHCP LOW(7)
+#define C_DNS HIGH(7)
+#define C_MDNS LOW(8)
+#define C_SYN_ACK HIGH(8)
+#define C_RST LOW(9)
+#define C_FIN HIGH(9)
+#define C_VLAN LOW(10)
+#define C_FRAGMENT HIGH(10)
+#define C_MALFORMED LOW(11)
+#define WORDS 12
+#define BOTH_HALVES 0x0000000100000001ULL
+#define COMMON (((1ULL << COMMON_WORDS) - 1) * BOTH_HALVES)
+
+/* --- memory ------------------------------------------------------------------------------------ */
+
+#define CELLS 8
+#define SKETCH_WORDS 64 /* 1,024 registers of 4 bits: standard error 3.3 % */
+
+struct control {
+	__u32 epoch;
+	__u32 cpus;
+	__u32 rows;	/* per CPU and epoch, at most 65,535 */
+	__u32 buckets;	/* per CPU and epoch, a power of two */
+	__u32 floods;	/* per CPU and epoch */
+	__u32 strangers; /* of these, for MACs that are not seeded */
+	__u32 shift;	/* 64 - log2(buckets) */
+	__u32 unused;
+	__u64 factor;	/* secret, odd */
+	__u64 salt;	/* secret */
+};
+
+struct side {
+	__u64 bytes;
+	__u64 words[WORDS];
+};
+
+struct row {
+	__u8 mac[6];
+	__u16 seeded;
+	__u32 flood; /* number of the flood block + 1, 0: none */
+	__u32 unused;
+	struct side tx; /* with the head: two cache lines */
+	__u64 gap;
+	struct side rx;
+	__u64 tail[3];
+};
+
+struct bucket {
+	__u64 cells[CELLS];
+};
+
+struct sketch {
+	__u64 registers[SKETCH_WORDS];
+	__u32 filled; /* registers that are not 0 */
+	__u32 gone;   /* sum over the registers of 2^15 - 2^(15 - register) */
+};
+
+struct vote {
+	__u64 who; /* MAC | IP version << 48; 0: nobody */
+	__u64 ip[2];
+	__u32 score;
+	__u32 hits;
+	__u32 port;
+	__u32 port_score;
+};
+
+struct flood {
+	struct vote syn;
+	struct vote echo;
+	__u64 last_source[2];
+	struct sketch src_ips;
+	struct sketch dst_ips;
+	struct sketch dst_ports;
+};
+
+/* What a CPU keeps beside its rows. */
+struct share {
+	__u32 rows; /* taken so far */
+	__u32 floods;
+	__u32 strange_floods;
+	__u32 unused;
+	struct side overflow_tx;
+	struct side overflow_rx;
+	struct side unlinked;
+	struct sketch overflown; /* sources that found no row */
+};
+
+_Static_assert(sizeof(struct row) == 256, "four cache lines");
+
+/* Types and sizes are given when the maps are made (layout.py). */
+#define MAP(name) \
+	struct { \
+		int unused; \
+	} name SEC("maps")
+MAP(control);
+MAP(buckets);
+MAP(rows);
+MAP(floods);
+MAP(shares);
+
+/* --- arithmetic without branches ---------------------------------------------------------------- */
+
+/* 1 if a value of at most 63 bits is below the limit, else 0. */
+INLINE __u64 below(__u64 value, __u64 limit)
+{
+	OPAQUE(value);
+	return (value - limit) >> 63;
+}
+
+INLINE __u64 equal(__u64 a, __u64 b)
+{
+	return below(a ^ b, 1);
+}
+
+/* The class where the condition (0 or 1) holds. */
+INLINE __u64 when(__u64 condition, __u64 class)
+{
+	OPAQUE(condition);
+	return -condition & class;
+}
+
+/* --- classification ------------------------------------------------------------------------------ */
+
+/*
+ * The first bytes of the frame lie two bytes into the buffer, so that everything behind the
+ * Ethernet header is aligned: the verifier takes no unaligned reads from the stack.
+ */
+#define AT_DST_MAC 2
+#define AT_SRC_MAC 8
+#define AT_TYPE 14
+#define AT_NETWORK 16
+#define AT_BEHIND_IPV4 36 /* the transport header if the IPv4 header has no options */
+#define AT_TRANSPORT 56	  /* behind an IPv6 header */
+#define BUFFER 80
+
+#define U8(at) (*(__u8 *)(b + (at)))
+#define U16(at) __builtin_bswap16(*(__u16 *)(b + (at)))
+#define RAW32(at) (*(__u32 *)(b + (at)))
+#define RAW64(at) (*(__u64 *)(b + (at)))
+
+struct frame {
+	__u64 mask;
+	__u64 src; /* MACs, first byte lowest */
+	__u64 dst;
+	__u32 headers; /* bytes in front of the payload, 0: not known */
+	__u32 port;    /* destination port of a SYN */
+};
+
+/* Read as much as there is; the room behind `to` holds `bits`, all ones, as the verifier wants. */
+INLINE long load(struct __sk_buff *skb, __u32 offset, __u8 *to, __u32 most, __u32 bits,
+		 __u32 length)
+{
+	__u32 size = length - offset;
+
+	if (size > most)
+		size = most;
+	OPAQUE(size);
+	size &= bits;
+	if (size == 0)
+		return -1;
+	return load_bytes(skb, offset, to, size);
+}
+
+INLINE int is_tag(__u16 type)
+{
+	return type == 0x8100 || type == 0x88a8 || type == 0x9100;
+}
+
+/* Classes of a fragment that has no transport header. */
+INLINE __u64 later_fragment(__u32 protocol, __u32 icmp, int version)
+{
+	__u64 mask = when(equal(protocol, 6), C_TCP) | when(equal(protocol, 17), C_UDP) |
+		     when(equal(protocol, icmp), C_ICMP);
+
+	return version == 4 ? mask | when(equal(protocol, 2), C_IGMP) : mask;
+}
+
+INLINE __u64 either(__u64 a, __u64 b, __u64 port, __u64 class)
+{
+	return when(equal(a, port) | equal(b, port), class);
+}
+
+INLINE __u64 tcp_flags(__u64 flags)
+{
+	__u64 syn = flags >> 1 & 1, ack = flags >> 4 & 1;
+
+	OPAQUE(flags);
+	return when(syn & (ack ^ 1), C_SYN) | when(syn & ack, C_SYN_ACK) |
+	       when(flags >> 2 & 1, C_RST) | when(flags & 1, C_FIN);
+}
+
+INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f)
+{
+	__u64 mask = f->mask;
+	__u32 off = 14, start, stop, protocol, place, size, i, at, ports, length, flags;
+	__u32 src_port, dst_port;
+	__u64 version4, noise = RAW64(AT_NETWORK);
+	__u16 type = U16(AT_TYPE);
+
+	OPAQUE(noise);
+
+	if (is_tag(type)) {
+		mask |= C_VLAN;
+		if (off + 4 > end)
+			return mask | C_MALFORMED;
+		if (load_bytes(skb, off, b + AT_TRANSPORT, 4))
+			return mask;
+		type = U16(AT_TRANSPORT + 2);
+		off += 4;
+		if (is_tag(type)) {
+			if (off + 4 > end)
+				return mask | C_MALFORMED;
+			if (load_bytes(skb, off, b + AT_TRANSPORT, 4))
+				return mask;
+			type = U16(AT_TRANSPORT + 2);
+			off += 4;
+		}
+		FORGET(mask, noise);
+		FORGET(off, noise);
+		if (off < end && load(skb, off, b + AT_NETWORK, 40, 63, end))
+			return mask;
+	}
+
+	if (type == 0x0800) {
+		if (off + 20 > end)
+			return mask | C_MALFORMED;
+		size = (U8(AT_NETWORK) & 15) * 4;
+		if (U8(AT_NETWORK) >> 4 != 4 || size < 20)
+			return mask | C_MALFORMED;
+		mask |= C_IPV4;
+		version4 = 1;
+		stop = U16(AT_NETWORK + 2);
+		stop = stop ? off + stop : end;
+		start = off + size;
+		if (start > stop || stop > end)
+			return mask | C_MALFORMED;
+		place = U16(AT_NETWORK + 6) & 0x3fff; /* more fragments, and the offset */
+		protocol = U8(AT_NETWORK + 9);
+		if (place) {
+			mask |= C_FRAGMENT;
+			if (place & 0x1fff)
+				return mask | later_fragment(protocol, 1, 4);
+		}
+		if (protocol == 2) {
+			mask |= C_IGMP;
+			return start + 8 > stop ? mask | C_MALFORMED : mask;
+		}
+		at = size == 20 ? AT_BEHIND_IPV4 : AT_TRANSPORT;
+	} else if (type == 0x86dd) {
+		if (off + 40 > end)
+			return mask | C_MALFORMED;
+		if (U8(AT_NETWORK) >> 4 != 6)
+			return mask | C_MALFORMED;
+		mask |= C_IPV6;
+		version4 = 0;
+		stop = U16(AT_NETWORK + 4);
+		start = off + 40;
+		stop = stop ? start + stop : end;
+		if (stop > end)
+			return mask | C_MALFORMED;
+		protocol = U8(AT_NETWORK + 6);
+#pragma unroll
+		for (i = 0; i < 8; i++) {
+			if (protocol != 0 && protocol != 43 && protocol != 44 && protocol != 51 &&
+			    protocol != 60 && protocol != 135 && protocol != 139 && protocol != 140)
+				break;
+			if (start + 8 > stop)
+				return mask | C_MALFORMED;
+			if (load_bytes(skb, start, b + AT_TRANSPORT, 4))
+				return mask;
+			size = U8(AT_TRANSPORT + 1);
+			if (protocol == 44) {
+				mask |= C_FRAGMENT;
+				protocol = U8(AT_TRANSPORT);
+				if (U16(AT_TRANSPORT + 2) & 0xfff8)
+					return mask | later_fragment(protocol, 58, 6);
+				size = 8;
+			} else {
+				size = protocol == 51 ? (size + 2) * 4 : (size + 1) * 8;
+				protocol = U8(AT_TRANSPORT);
+			}
+			start += size;
+			OPAQUE(start);
+			if (start > stop)
+				return mask | C_MALFORMED;
+		}
+		at = AT_TRANSPORT;
+	} else if (type == 0x0806) {
+		return mask | C_ARP | (off + 8 > end ? C_MALFORMED : 0);
+	} else {
+		return mask;
+	}
+	FORGET(version4, noise);
+	FORGET(mask, noise);
+	FORGET(start, noise);
+	FORGET(stop, noise);
+
+	if (protocol == 6)
+		size = 20;
+	else if (protocol == 17)
+		size = 8;
+	else if (version4 ? protocol == 1 : protocol == 58)
+		size = version4 ? 8 : 4;
+	else
+		return mask;
+	mask |= protocol == 6 ? C_TCP : protocol == 17 ? C_UDP : C_ICMP;
+	if (start + size > stop)
+		return mask | C_MALFORMED;
+	if (at == AT_TRANSPORT) {
+		if (load(skb, start, b + AT_TRANSPORT, 14, 15, end))
+			return mask;
+		ports = RAW32(AT_TRANSPORT);
+		length = U16(AT_TRANSPORT + 4);
+		flags = U16(AT_TRANSPORT + 12);
+	} else {
+		ports = RAW32(AT_BEHIND_IPV4);
+		length = U16(AT_BEHIND_IPV4 + 4);
+		flags = U16(AT_BEHIND_IPV4 + 12);
+	}
+	OPAQUE(ports);
+	src_port = __builtin_bswap16((__u16)ports);
+	dst_port = __builtin_bswap16((__u16)(ports >> 16));
+
+	if (protocol == 6) {
+		mask |= tcp_flags(flags) | either(src_port, dst_port, 53, C_DNS) |
+			either(src_port, dst_port, 80, C_HTTP) |
+			either(src_port, dst_port, 443, C_HTTPS);
+		size = flags >> 10 & 0x3c;
+		f->headers = start + size;
+		f->port = dst_port;
+		return size < 20 || start + size > stop ? mask | C_MALFORMED : mask;
+	}
+	if (protocol == 17) {
+		__u32 dhcp = version4 ? 67 : 546;
+
+		OPAQUE(dhcp);
+		mask |= either(src_port, dst_port, 53, C_DNS) |
+			either(src_port, dst_port, 5353, C_MDNS) |
+			either(src_port, dst_port, 443, C_HTTPS) |
+			either(src_port, dst_port, dhcp, C_DHCP) |
+			either(src_port, dst_port, dhcp + 1, C_DHCP);
+		f->headers = start + 8;
+		if (length && (length < 8 || (start + length > stop && !(mask & C_FRAGMENT))))
+			mask |= C_MALFORMED;
+		return mask;
+	}
+	type = ports & 0xff;
+	if (version4)
+		return mask | when(equal(type, 8), C_ICMP_ECHO);
+	return mask | when(equal(type, 128), C_ICMP_ECHO) |
+	       when(equal(type, 130) | equal(type, 131) | equal(type, 132) | equal(type, 143), C_IGMP);
+}
+
+/* --- sketches and votes --------------------------------------------------------------------------- */
+
+INLINE __u64 mixed(__u64 item, __u64 salt)
+{
+	item ^= salt;
+	item ^= item >> 33;
+	item *= 0xff51afd7ed558ccdULL;
+	item ^= item >> 33;
+	item *= 0xc4ceb9fe1a85ec53ULL;
+	return item ^ item >> 33;
+}
+
+/* Add an item to a HyperLogLog of 1,024 registers (Flajolet et al. 2007). */
+INLINE void sketch(struct sketch *s, __u64 hash)
+{
+	__u32 slot = hash >> 54, at = (slot & 15) * 4, rank = 1;
+	__u64 word = s->registers[slot >> 4], old = word >> at & 15, bits = hash | 1 << 14;
+
+	if (hash & ((1ULL << old) - 1))
+		return; /* the register stands as high already */
+	if (old == 15)
+		return;
+	if (!(bits & 0xff)) {
+		rank += 8;
+		bits >>= 8;
+	}
+	if (!(bits & 0xf)) {
+		rank += 4;
+		bits >>= 4;
+	}
+	if (!(bits & 3)) {
+		rank += 2;
+		bits >>= 2;
+	}
+	if (!(bits & 1))
+		rank += 1;
+	s->registers[slot >> 4] = (word & ~(15ULL << at)) | (__u64)rank << at;
+	s->filled += below(old, 1);
+	s->gone += (1 << (15 - old)) - (1 << (15 - rank));
+}
+
+/* Majority vote (Boyer and Moore 1981). Tells whether the peer was the candidate already. */
+INLINE int vote(struct vote *v, __u64 who, __u64 ip0, __u64 ip1, __u32 port)
+{
+	if (v->who == who && v->ip[0] == ip0 && v->ip[1] == ip1) {
+		v->score++;
+		v->hits++;
+		if (v->port == port) {
+			v->port_score++;
+			return 1;
+		}
+		if (v->port_score) {
+			v->port_score--;
+		} else {
+			v->port = port;
+			v->port_score = 1;
+		}
+	} else if (v->score) {
+		v->score--;
+	} else {
+		v->who = who;
+		v->ip[0] = ip0;
+		v->ip[1] = ip1;
+		v->port = port;
+		v->score = v->hits = v->port_score = 1;
+	}
+	return 0;
+}
+
+INLINE void aim(struct control *c, struct share *share, struct row *row, __u32 part, __u8 *b,
+		struct frame *f)
+{
+	__u64 src0 = 0, src1, dst0 = 0, dst1, who = f->dst, salt = c->salt;
+	struct flood *flood;
+	__u32 index = row->flood;
+
+	if (!index) {
+		if (share->floods >= c->floods)
+			return;
+		if (!row->seeded) {
+			if (share->strange_floods >= c->strangers)
+				return;
+			share->strange_floods++;
+		}
+		index = ++share->floods;
+		row->flood = index;
+	}
+	index += part * c->floods - 1;
+	flood = map_lookup(&floods, &index);
+	if (!flood)
+		return;
+
+	if (f->mask & C_IPV4) {
+		src1 = RAW32(AT_NETWORK + 12);
+		dst1 = RAW32(AT_NETWORK + 16);
+		who |= 4ULL << 48;
+	} else {
+		src0 = RAW64(AT_NETWORK + 8);
+		src1 = RAW64(AT_NETWORK + 16);
+		dst0 = RAW64(AT_NETWORK + 24);
+		dst1 = RAW64(AT_NETWORK + 32);
+		who |= 6ULL << 48;
+	}
+	/* most floods have one source, or one target, or both: those are in the sketches already */
+	if (flood->last_source[0] != src0 || flood->last_source[1] != src1) {
+		flood->last_source[0] = src0;
+		flood->last_source[1] = src1;
+		sketch(&flood->src_ips, mixed(mixed(src0, salt) + src1, salt));
+	} else if (!flood->src_ips.filled) {
+		sketch(&flood->src_ips, mixed(mixed(src0, salt) + src1, salt));
+	}
+	if (f->mask & C_SYN) {
+		if (vote(&flood->syn, who, dst0, dst1, f->port))
+			return;
+		sketch(&flood->dst_ports, mixed(f->port, salt));
+	} else if (vote(&flood->echo, who, dst0, dst1, 0)) {
+		return;
+	}
+	sketch(&flood->dst_ips, mixed(mixed(dst0, salt) + dst1, salt));
+}
+
+/* --- rows ------------------------------------------------------------------------------------------- */
+
+INLINE void add(struct side *side, __u64 mask, __u64 frames, __u64 bytes)
+{
+	int i;
+
+	side->bytes += bytes;
+#pragma unroll
+	for (i = 0; i < COMMON_WORDS; i++)
+		side->words[i] += frames * (mask >> i & BOTH_HALVES);
+	if (mask & ~COMMON) {
+#pragma unroll
+		for (i = COMMON_WORDS; i < WORDS; i++)
+			side->words[i] += frames * (mask >> i & BOTH_HALVES);
+	}
+}
+
+/* The row number + 1 of a MAC; 0 if there is no room for it. */
+INLINE __u32 find(struct control *c, struct share *share, __u32 part, __u64 mac)
+{
+	__u32 home = (mac * c->factor) >> (c->shift & 63), number, i, side;
+	struct bucket *bucket;
+	struct row *row;
+	__u64 cell;
+
+#pragma unroll
+	for (side = 0; side < 2; side++) {
+		__u32 index = part * c->buckets + (home ^ side);
+
+		bucket = map_lookup(&buckets, &index);
+		if (!bucket)
+			return 0;
+#pragma unroll
+		for (i = 0; i < CELLS; i++) {
+			cell = bucket->cells[i];
+			if (cell >> 16 == mac && cell)
+				return cell & 0xffff;
+			if (!cell) {
+				if (share->rows >= c->rows)
+					return 0;
+				number = share->rows++;
+				index = part * c->rows + number;
+				row = map_lookup(&rows, &index);
+				if (!row)
+					return 0;
+				*(__u64 *)row = mac;
+				number++;
+				bucket->cells[i] = mac << 16 | (number & 0xffff);
+				return number & 0xffff;
+			}
+		}
+	}
+	return 0;
+}
+
+INLINE struct row *row_of(struct control *c, __u32 part, __u32 number)
+{
+	__u32 index = part * c->rows + number - 1;
+
+	return number ? map_lookup(&rows, &index) : 0;
+}
+
+/* --- programs ----------------------------------------------------------------------------------------- */
+
+INLINE int examine(struct __sk_buff *skb, __u8 *b, struct frame *f)
+{
+	__u32 length = skb->len;
+	__u64 noise;
+
+	f->headers = f->port = 0;
+	f->mask = C_PACKETS;
+	f->src = f->dst = 0;
+	if (length < 14 || load(skb, 0, b + AT_DST_MAC, 54, 63, length)) {
+		f->mask |= C_MALFORMED;
+		return -1;
+	}
+	f->dst = *(__u16 *)(b + AT_DST_MAC) | (__u64)RAW32(AT_DST_MAC + 2) << 16;
+	f->src = RAW32(AT_SRC_MAC) | (__u64) * (__u16 *)(b + AT_SRC_MAC + 4) << 32;
+	if (skb->vlan_present)
+		f->mask |= C_VLAN;
+	f->mask |= when(equal(f->dst, 0xffffffffffffULL), C_BROADCAST) |
+		   when((f->dst & 1) & (equal(f->dst, 0xffffffffffffULL) ^ 1), C_MULTICAST);
+	f->mask = classify(skb, b, length, f);
+	noise = RAW64(AT_NETWORK);
+	OPAQUE(noise);
+	FORGET(f->mask, noise);
+	FORGET(f->headers, noise);
+	FORGET(f->port, noise);
+	return 0;
+}
+
+SEC("socket/count")
+int count(struct __sk_buff *skb)
+{
+	__u8 buffer[BUFFER] __attribute__((aligned(8))) = {}, *b = buffer;
+	struct control *c;
+	struct share *share;
+	struct row *row;
+	struct frame f;
+	__u32 zero = 0, part, from, to = 0;
+	__u64 frames, bytes;
+	int known;
+
+	c = map_lookup(&control, &zero);
+	if (!c)
+		return 0;
+	part = this_cpu();
+	if (part >= c->cpus)
+		part = c->cpus - 1; /* came up after us: shared with the last, see ebpf_layout.py */
+	part += *(volatile __u32 *)&c->epoch * c->cpus;
+	share = map_lookup(&shares, &part);
+	if (!share)
+		return 0;
+	known = examine(skb, b, &f);
+
+	/* As on the wire: each merged segment had headers of its own, a tag taken out is not in len. */
+	frames = skb->gso_segs;
+	bytes = skb->len;
+	if (frames > 1) {
+		bytes += (frames - 1) * f.headers;
+	} else {
+		frames = 1;
+	}
+	if (skb->vlan_present)
+		bytes += 4 * frames;
+	OPAQUE(bytes);
+	if (known < 0) {
+		add(&share->unlinked, f.mask, frames, bytes);
+		return 0;
+	}
+
+	from = find(c, share, part, f.src);
+	row = row_of(c, part, from);
+	if (row) {
+		add(&row->tx, f.mask, frames, bytes);
+		if (f.mask & (C_SYN | C_ICMP_ECHO))
+			aim(c, share, row, part, b, &f);
+	} else {
+		add(&share->overflow_tx, f.mask, frames, bytes);
+		sketch(&share->overflown, mixed(f.src, c->salt));
+	}
+	if (f.dst & 1)
+		return 0;
+	to = find(c, share, part, f.dst);
+	row = row_of(c, part, to);
+	if (row)
+		add(&row->rx, f.mask, frames, bytes);
+	else
+		add(&share->overflow_rx, f.mask, frames, bytes);
+	return 0;
+}
+
+/* For the tests: the classes of one frame as the return value. */
+SEC("socket/classify")
+int classes(struct __sk_buff *skb)
+{
+	__u8 buffer[BUFFER] __attribute__((aligned(8))) = {};
+	struct frame f;
+
+	examine(skb, buffer, &f);
+	return (__u32)f.mask | (__u32)(f.mask >> 32) << WORDS;
+}
+
+/* For the benchmark: what any filter costs. */
+SEC("socket/empty")
+int empty(struct __sk_buff *skb __attribute__((unused)))
+{
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

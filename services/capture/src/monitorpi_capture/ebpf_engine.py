@@ -1,0 +1,416 @@
+"""The engine that counts in the kernel.
+
+Theory of operation. Each interface has a packet socket whose filter is the program of
+``bpf/count.bpf.c``: the filter counts every frame and takes none, so nothing is copied and nothing
+can be lost at the tap. All counters live in array maps that are mapped into this process too: no
+system call reads them. A cut flips the epoch for all interfaces at once, waits until no program
+still runs with the old one (one RCU grace period, typically 8-20 ms, without the interpreter lock),
+reads what is quiet now and clears it. Everything vanishes with the process.
+
+``open`` needs CAP_NET_RAW and CAP_BPF; what follows needs CAP_NET_RAW alone, and only to bring back
+an interface that had vanished.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+import select
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture import ebpf_build, ebpf_layout, interfaces
+from monitorpi_capture import ebpf_syscall as system
+from monitorpi_capture.ebpf_object import BpfObject, ObjectFormatError, parse
+from monitorpi_capture.packetsocket import (
+    ETH_P_ALL,
+    PACKET_ADD_MEMBERSHIP,
+    PACKET_IGNORE_OUTGOING,
+    SOL_PACKET,
+)
+from monitorpi_capture.window import EngineRefusedError, Instant, WindowCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PROGRAM: Final = "socket/count"
+_SO_ATTACH_BPF: Final = 50
+_SO_LOCK_FILTER: Final = 44
+_PACKET_MR_PROMISC: Final = 1
+_ROWS_PER_FLOOD: Final = 8
+"""An eighth of the MACs of a window may have sent SYNs or echo requests and get their spread told;
+1.7 KB each. Known devices come first: strangers get half of these at most."""
+_FEWEST_FLOODS: Final = 64
+_EPOCHS: Final = 2
+
+
+def now() -> Instant:
+    """Return this moment on both clocks."""
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+def load_object() -> BpfObject:
+    """Return the compiled program.
+
+    Raises:
+        EngineRefusedError: it is missing; the text says how to make it.
+
+    """
+    try:
+        return parse(ebpf_build.OBJECT.read_bytes())
+    except FileNotFoundError:
+        raise EngineRefusedError(
+            "the kernel program is not compiled: install clang and run "
+            "python -m monitorpi_capture.ebpf_build"
+        ) from None
+    except (OSError, ObjectFormatError) as error:
+        raise EngineRefusedError(
+            f"the kernel program {ebpf_build.OBJECT} cannot be read ({error}): install again"
+        ) from None
+
+
+def parts() -> int:
+    """Return how many CPUs get memory of their own."""
+    for name in ("possible", "online"):
+        try:
+            text = Path("/sys/devices/system/cpu", name).read_text(encoding="ascii")
+        except OSError:
+            continue
+        count = int(text.strip().replace("-", ",").split(",")[-1]) + 1
+        if count <= ebpf_layout.MAX_PARTS:
+            return count
+    return max(os.cpu_count() or 1, 1)
+
+
+def relinquish() -> None:
+    """Give up what only ``open`` needs: CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN; for good."""
+    for capability in (system.CAP_BPF, system.CAP_PERFMON, system.CAP_SYS_ADMIN):
+        system.drop_capability(capability)
+
+
+class Table:
+    """The maps of one interface."""
+
+    def __init__(self, geometry: ebpf_layout.Geometry) -> None:
+        self._geometry = geometry
+        self._seeds = ebpf_layout.seeds(geometry, ())
+        self._stale = {0, 1}
+        self._used = dict.fromkeys(range(_EPOCHS * geometry.parts), (0, 0))
+        self._maps: dict[str, system.Memory] = {}
+        count = _EPOCHS * geometry.parts
+        try:
+            for name, size, entries in (
+                ("buckets", ebpf_layout.BUCKET_BYTES, count * geometry.buckets),
+                ("rows", ebpf_layout.ROW_BYTES, count * geometry.rows),
+                ("floods", ebpf_layout.FLOOD_BYTES, count * geometry.floods),
+                ("shares", ebpf_layout.SHARE_BYTES, count),
+            ):
+                self._maps[name] = system.create_array(name, size, entries)
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def descriptors(self) -> dict[str, int]:
+        """The file descriptors of the maps by name."""
+        return {name: memory.fd for name, memory in self._maps.items()}
+
+    def seed(self, macs: Sequence[bytes]) -> None:
+        """Take the known MACs; they have rows from the next window on."""
+        self._seeds = ebpf_layout.seeds(self._geometry, macs)
+        self._stale = {0, 1}
+
+    def prepare(self, epoch: int) -> None:
+        """Make an epoch ready that is not the live one."""
+        if epoch in self._stale:
+            for part in self._parts(epoch):
+                self._clear(part)
+            self._stale.discard(epoch)
+
+    def _parts(self, epoch: int) -> range:
+        return range(epoch * self._geometry.parts, (epoch + 1) * self._geometry.parts)
+
+    def take(self, epoch: int) -> ebpf_layout.Reading:
+        """Return what a quiet epoch counted, and clear it."""
+        found = [self._read(part) for part in self._parts(epoch)]
+        # the rows of this epoch may stem from older seeds: those of now say who stays on surplus
+        result = ebpf_layout.reading(found, self._geometry.rows, self._seeds.macs)
+        for part in self._parts(epoch):
+            self._clear(part)
+        self._stale.discard(epoch)
+        return result
+
+    def _read(self, part: int) -> ebpf_layout.Part:
+        geometry, maps = self._geometry, self._maps
+        share = ebpf_layout.share_of(
+            maps["shares"].read(part * ebpf_layout.SHARE_BYTES, ebpf_layout.SHARE_BYTES)
+        )
+        rows, floods = min(share.rows, geometry.rows), min(share.floods, geometry.floods)
+        self._used[part] = (rows, floods)
+        return ebpf_layout.Part(
+            share,
+            maps["rows"].read(
+                part * geometry.rows * ebpf_layout.ROW_BYTES, rows * ebpf_layout.ROW_BYTES
+            ),
+            maps["floods"].read(
+                part * geometry.floods * ebpf_layout.FLOOD_BYTES, floods * ebpf_layout.FLOOD_BYTES
+            ),
+        )
+
+    def _clear(self, part: int) -> None:
+        geometry, maps, seeds = self._geometry, self._maps, self._seeds
+        rows, floods = self._used[part]
+        at = part * geometry.rows * ebpf_layout.ROW_BYTES
+        maps["rows"].clear(at, rows * ebpf_layout.ROW_BYTES)
+        maps["rows"].write(seeds.rows, at)
+        at = part * geometry.floods * ebpf_layout.FLOOD_BYTES
+        maps["floods"].clear(at, floods * ebpf_layout.FLOOD_BYTES)
+        maps["buckets"].write(seeds.buckets, part * len(seeds.buckets))
+        maps["shares"].write(seeds.share, part * len(seeds.share))
+        self._used[part] = (len(seeds.macs), 0)
+
+    def close(self) -> None:
+        """Give the maps back."""
+        for memory in self._maps.values():
+            memory.close()
+        self._maps.clear()
+
+
+class _Port:
+    """One interface: its table, its program, and its socket while it is there."""
+
+    def __init__(self, name: str, table: Table, program: int) -> None:
+        self.name = name
+        self.table = table
+        self.program = program
+        self.index: int | None = None
+        self.sock: socket.socket | None = None
+        self.away: str | None = None
+        self.start = now()
+
+    def attach(self) -> None:
+        """Open the socket; protocol 0 until it is bound, so no frame comes before the filter."""
+        self.index = socket.if_nametoindex(self.name)
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, self.program)
+            sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
+            membership = struct.pack("iHH8s", self.index, _PACKET_MR_PROMISC, 0, b"")
+            sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+            self.start = now()
+            sock.bind((self.name, ETH_P_ALL))
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+    def detach(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+
+    def look(self) -> str | None:
+        """Return why the interface cannot be counted on now; None: it can."""
+        index = interfaces.index_of(self.name)
+        if index is None:
+            return "the interface is gone"
+        if index != self.index or self.sock is None:
+            return "the interface was made anew"
+        return None if interfaces.is_up(self.name) else "the interface is down"
+
+    def close(self) -> None:
+        self.detach()
+        os.close(self.program)
+        self.table.close()
+
+
+class EbpfEngine:
+    """Counts in the kernel; see the module."""
+
+    name: Final = "ebpf"
+
+    def __init__(self, names: Sequence[str], max_rows: int, program: str = PROGRAM) -> None:
+        """Take the interfaces and the MACs per interface and window.
+
+        The program is another one than that which counts in benchmarks only.
+        """
+        self._names = tuple(names)
+        rows = min(max_rows, ebpf_layout.MAX_ROWS)
+        self._geometry = ebpf_layout.Geometry(
+            parts=parts(),
+            rows=rows,
+            floods=min(max(rows // _ROWS_PER_FLOOD, _FEWEST_FLOODS), rows),
+            factor=secrets.randbits(64) | 1,
+            salt=secrets.randbits(64),
+        )
+        self._section = program
+        self._ports: list[_Port] = []
+        self._control: system.Memory | None = None
+        self._grace: system.GracePeriod | None = None
+        self._epoch = 0
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._stopped = False
+
+    @property
+    def away(self) -> Mapping[str, str]:
+        """The interfaces that cannot be counted now, each with the reason."""
+        return {port.name: port.away for port in self._ports if port.away is not None}
+
+    @property
+    def programs(self) -> dict[str, int]:
+        """The file descriptors of the loaded programs by interface."""
+        return {port.name: port.program for port in self._ports}
+
+    def open(self) -> None:
+        """Start counting.
+
+        Raises:
+            EngineRefusedError: the kernel does not let us; the text names what is missing.
+
+        """
+        interfaces.require(self._names)
+        try:
+            self._open()
+        except EngineRefusedError:
+            self._release()
+            raise
+        except OSError as error:
+            self._release()
+            raise EngineRefusedError(_refusal(error)) from None
+
+    def _open(self) -> None:
+        compiled = load_object()
+        self._grace = system.GracePeriod()
+        self._control = system.create_array("control", ebpf_layout.CONTROL.size, 1)
+        self._control.write(self._geometry.control())
+        for name in self._names:
+            table = Table(self._geometry)
+            try:
+                maps = table.descriptors | {"control": self._control.fd}
+                code = compiled.linked(self._section, maps)
+                program = system.load_program(code, "mp_count", compiled.licence)
+            except BaseException:
+                table.close()
+                raise
+            port = _Port(name, table, program)
+            self._ports.append(port)
+            table.prepare(0)
+            table.prepare(1)
+        for port in self._ports:
+            port.attach()
+            port.away = port.look()
+
+    def count_until(self, boot_s: float) -> None:
+        """Sleep while the kernel counts, until the boot-time clock shows this."""
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        while not self._stopped:
+            left = boot_s - time.clock_gettime(time.CLOCK_BOOTTIME)
+            if left <= 0:
+                return
+            poll.poll(left * 1000)
+
+    def cut(self) -> list[WindowCounts]:
+        """End the windows of all interfaces at one moment."""
+        if self._control is None or self._grace is None:
+            return []
+        retired, self._epoch = self._epoch, 1 - self._epoch
+        for port in self._ports:
+            port.table.prepare(self._epoch)
+        # one aligned store: a program sees either epoch, never half of one
+        ctypes.c_uint32.from_address(self._control.address).value = self._epoch
+        end = now()
+        self._grace.wait()
+        windows = []
+        for port in self._ports:
+            windows += self._window(port, retired, end)
+        return windows
+
+    def _window(self, port: _Port, retired: int, end: Instant) -> list[WindowCounts]:
+        before, port.away = port.away, port.look()
+        start, port.start = port.start, end
+        counted = port.table.take(retired)
+        if port.away is not None:
+            self._recover(port)
+        if before is not None and port.away is not None and not counted.wire[0]:
+            return []
+        length = max((end.boot_s or 0.0) - (start.boot_s or 0.0), 1e-6)
+        return [
+            WindowCounts(
+                interface=port.name,
+                engine=self.name,
+                start=start,
+                end=end,
+                length_s=length,
+                wire=counted.wire,
+                rows=counted.rows,
+                overflow_tx=counted.overflow_tx,
+                overflow_rx=counted.overflow_rx,
+                source_macs=counted.source_macs,
+            )
+        ]
+
+    @staticmethod
+    def _recover(port: _Port) -> None:
+        """Bring back an interface that is there again."""
+        index = interfaces.index_of(port.name)
+        if index is None:
+            port.detach()
+        elif index != port.index or port.sock is None:
+            port.detach()
+            try:
+                port.attach()
+            except OSError as error:
+                port.away = f"cannot be opened again ({error.strerror})"
+                return
+            port.away = port.look()
+
+    def seed(self, macs: Sequence[bytes]) -> None:
+        """Keep rows for these MACs, from the next window on."""
+        for port in self._ports:
+            port.table.seed(macs)
+
+    def stop(self) -> None:
+        """Make :meth:`count_until` return."""
+        self._stopped = True
+        os.write(self._wake_write, b"x")
+
+    def close(self) -> None:
+        """Give everything back to the kernel."""
+        self._release()
+
+    def _release(self) -> None:
+        for port in self._ports:
+            port.close()
+        self._ports.clear()
+        if self._control is not None:
+            self._control.close()
+        if self._grace is not None:
+            self._grace.close()
+        self._control = self._grace = None
+
+
+def _refusal(error: OSError) -> str:
+    """Return what a user can do about an error of the kernel."""
+    held = system.effective_capabilities()
+    missing = [
+        name
+        for name, bit in (("CAP_NET_RAW", system.CAP_NET_RAW), ("CAP_BPF", system.CAP_BPF))
+        if not held >> bit & 1 and not (name == "CAP_BPF" and held >> system.CAP_SYS_ADMIN & 1)
+    ]
+    if error.errno in {errno.EPERM, errno.EACCES}:
+        if missing:
+            return f"counting in the kernel needs {' and '.join(missing)}: run as root or give it"
+        return (
+            "the kernel forbids the bpf system call though the capabilities are there: "
+            "allow it in the container's seccomp profile or the kernel's lockdown"
+        )
+    if error.errno == errno.ENOSYS:
+        return "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
+    return f"the kernel refused the program ({error.strerror}): Linux 5.5 or newer is needed"

@@ -1,0 +1,330 @@
+"""The memory of ``bpf/count.bpf.c`` seen from Python: where what lies, and what it means. Pure.
+
+All maps are arrays of parts, ``[epoch 0..1][CPU]``. A part is written by one CPU alone while its
+epoch is the live one, and by nobody else than us while it is not. Only systems with more than
+:data:`MAX_PARTS` possible CPUs get fewer parts than CPUs: those that come up later share the last.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.window import COLUMNS, PACKETS, MacCounts, SpreadCounts, TopPeer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MAX_PARTS: Final = 16
+MAX_ROWS: Final = 65_535
+"""A cell of a bucket keeps the row number in 16 bits."""
+
+WORDS: Final = 12
+_PLACES: Final = {
+    "packets": (0, 0), "ipv4": (0, 1), "ipv6": (1, 0), "tcp": (1, 1), "udp": (2, 0),
+    "syn": (2, 1), "https": (3, 0), "http": (3, 1), "icmp": (4, 0), "icmp_echo": (4, 1),
+    "broadcast": (5, 0), "multicast": (5, 1), "arp": (6, 0), "igmp": (6, 1), "dhcp": (7, 0),
+    "dns": (7, 1), "mdns": (8, 0), "syn_ack": (8, 1), "rst": (9, 0), "fin": (9, 1),
+    "vlan": (10, 0), "fragment": (10, 1), "malformed": (11, 0),
+}  # fmt: skip
+"""Word of a side and half of the word (0 the lower one) of each counter, as in the C source."""
+
+CELLS: Final = 8
+_SIDE: Final = f"Q{2 * WORDS}I"
+SIDE_BYTES: Final = struct.calcsize("<" + _SIDE)
+_ROW: Final = struct.Struct(f"<6sHII{_SIDE}8x{_SIDE}24x")
+ROW_BYTES: Final = _ROW.size
+BUCKET_BYTES: Final = 8 * CELLS
+SKETCH_REGISTERS: Final = 1024
+_SKETCH: Final = struct.Struct(f"<{SKETCH_REGISTERS // 2}sII")
+_VOTE: Final = struct.Struct("<6sH16sIIII")
+_FLOOD_SKETCHES: Final = 2 * _VOTE.size + 16
+FLOOD_BYTES: Final = _FLOOD_SKETCHES + 3 * _SKETCH.size
+_SHARE_HEAD: Final = struct.Struct("<IIII")
+_SHARE_SIDES: Final = struct.Struct("<" + 3 * _SIDE)
+SHARE_BYTES: Final = _SHARE_HEAD.size + 3 * SIDE_BYTES + _SKETCH.size
+CONTROL: Final = struct.Struct("<8IQQ")
+
+_NUMBERS: Final = 1 + 2 * WORDS
+_WORD_BITS: Final = (1 << 64) - 1
+_ALPHA: Final = 0.7213 / (1 + 1.079 / SKETCH_REGISTERS)
+"""Flajolet et al. 2007, figure 3."""
+_REGISTER_TOP: Final = 15
+
+
+def _positions(start: int) -> tuple[int, ...]:
+    """Return where the columns of a side stand in its unpacked numbers, which begin at start."""
+    places = {name: start + 1 + 2 * word + half for name, (word, half) in _PLACES.items()}
+    return tuple(start if name == "bytes" else places[name] for name in COLUMNS)
+
+
+_TX: Final = operator.itemgetter(*_positions(4))
+_RX: Final = operator.itemgetter(*_positions(4 + _NUMBERS))
+_SIDES: Final = tuple(operator.itemgetter(*_positions(i * _NUMBERS)) for i in range(3))
+
+
+def class_names(returned: int) -> list[str]:
+    """Return the classes the program ``socket/classify`` told with its return value."""
+    found = {
+        name
+        for name, (word, half) in _PLACES.items()
+        if returned >> (word + WORDS * half) & 1 and name != "packets"
+    }
+    return [name for name in COLUMNS if name in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How large everything is."""
+
+    parts: int
+    rows: int
+    """Per part: MACs of one interface and window."""
+    floods: int
+    """Per part: MACs whose spread and top peers are kept."""
+    factor: int
+    salt: int
+
+    @property
+    def buckets(self) -> int:
+        """Per part; a power of two, so that full tables have a quarter of their cells taken."""
+        return 1 << max((self.rows // 2 - 1).bit_length(), 1)
+
+    @property
+    def _shift(self) -> int:
+        return 65 - self.buckets.bit_length()
+
+    def control(self) -> bytes:
+        """Return the control block; epoch 0 is live."""
+        return CONTROL.pack(
+            0,
+            self.parts,
+            self.rows,
+            self.buckets,
+            self.floods,
+            self.floods // 2,
+            self._shift,
+            0,
+            self.factor,
+            self.salt,
+        )
+
+    def home(self, mac: bytes) -> int:
+        """Return the bucket of a MAC."""
+        return (int.from_bytes(mac, "little") * self.factor & _WORD_BITS) >> self._shift
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """What a part looks like before its window begins: rows of known MACs and their cells."""
+
+    buckets: bytes
+    rows: bytes
+    share: bytes
+    macs: frozenset[bytes]
+
+
+def seeds(geometry: Geometry, macs: Iterable[bytes]) -> Seeds:
+    """Place MACs in an empty part, best first, as many as there is room for."""
+    cells: dict[int, list[int]] = {}
+    rows: list[bytes] = []
+    for mac in dict.fromkeys(macs):
+        if len(rows) >= geometry.rows:
+            break
+        home = geometry.home(mac)
+        for index in (home, home ^ 1):
+            bucket = cells.setdefault(index, [])
+            if len(bucket) < CELLS:
+                rows.append(mac)
+                bucket.append(int.from_bytes(mac, "little") << 16 | len(rows))
+                break
+    image = bytearray(geometry.buckets * BUCKET_BYTES)
+    for index, bucket in cells.items():
+        struct.pack_into(f"<{len(bucket)}Q", image, index * BUCKET_BYTES, *bucket)
+    heads = b"".join((mac + b"\x01\x00").ljust(ROW_BYTES, b"\0") for mac in rows)
+    share = _SHARE_HEAD.pack(len(rows), 0, 0, 0).ljust(SHARE_BYTES, b"\0")
+    return Seeds(bytes(image), heads, share, frozenset(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a CPU keeps beside its rows."""
+
+    rows: int
+    floods: int
+    overflow_tx: tuple[int, ...]
+    overflow_rx: tuple[int, ...]
+    unlinked: tuple[int, ...]
+    overflown: bytes
+    """The sketch of the sources that found no row."""
+
+
+def share_of(data: bytes) -> Share:
+    """Decode a share."""
+    rows, floods, _, _ = _SHARE_HEAD.unpack_from(data)
+    numbers = _SHARE_SIDES.unpack_from(data, _SHARE_HEAD.size)
+    tx, rx, unlinked = (side(numbers) for side in _SIDES)
+    return Share(rows, floods, tx, rx, unlinked, data[-_SKETCH.size :])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one CPU counted in one window."""
+
+    share: Share
+    rows: bytes
+    floods: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What all CPUs together counted on one interface in one window."""
+
+    rows: list[MacCounts]
+    wire: Sequence[int]
+    overflow_tx: Sequence[int]
+    overflow_rx: Sequence[int]
+    source_macs: int
+
+
+def _added(*rows: Sequence[int]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*rows, strict=True)))
+
+
+def reading(parts: Sequence[Part], max_rows: int, seeded: frozenset[bytes]) -> Reading:
+    """Put the parts of one window together."""
+    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[bytes, ...]]] = {}
+    for part in parts:
+        floods = part.floods
+        for number in _ROW.iter_unpack(part.rows):
+            tx, rx = _TX(number), _RX(number)
+            sent = tx[PACKETS]
+            if not sent and not rx[PACKETS]:
+                continue
+            at = number[2]
+            flood = (floods[(at - 1) * FLOOD_BYTES : at * FLOOD_BYTES],) if at else ()
+            mac = number[0]
+            if mac in rows:
+                old = rows[mac]
+                rows[mac] = (
+                    _added(old[0], tx) if old[0] and sent else (tx if sent else old[0]),
+                    _added(old[1], rx) if old[1] and rx[PACKETS] else (old[1] or rx),
+                    old[2] + flood,
+                )
+            else:
+                rows[mac] = (tx if sent else (), rx if rx[PACKETS] else (), flood)
+    return _bounded(parts, rows, max_rows, seeded)
+
+
+def _bounded(
+    parts: Sequence[Part],
+    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[bytes, ...]]],
+    max_rows: int,
+    seeded: frozenset[bytes],
+) -> Reading:
+    """Keep as many rows as one window may have; the CPUs together may have found more."""
+    overflow_tx = [part.share.overflow_tx for part in parts]
+    overflow_rx = [part.share.overflow_rx for part in parts]
+    overflown = _merged([part.share.overflown for part in parts])
+    sources = sum(1 for row in rows.values() if row[0])
+    surplus = len(rows) - max_rows
+    if surplus > 0:
+        strangers = [mac for mac in rows if mac not in seeded]
+        for mac in strangers[len(strangers) - surplus :]:
+            tx, rx, _ = rows.pop(mac)
+            overflow_tx.append(tuple(tx) or (0,) * len(COLUMNS))
+            overflow_rx.append(tuple(rx) or (0,) * len(COLUMNS))
+    lost_tx = _added(*overflow_tx)
+    sent = [row[0] for row in rows.values() if row[0]]
+    return Reading(
+        rows=[_counts(mac, *row) for mac, row in rows.items()],
+        wire=_added(lost_tx, *(part.share.unlinked for part in parts), *sent),
+        overflow_tx=lost_tx,
+        overflow_rx=_added(*overflow_rx),
+        source_macs=sources + overflown,
+    )
+
+
+def _counts(
+    mac: bytes, tx: Sequence[int], rx: Sequence[int], floods: tuple[bytes, ...]
+) -> MacCounts:
+    if not floods:
+        return MacCounts(mac, tx, rx)
+    sketches = [
+        _merged([flood[start : start + _SKETCH.size] for flood in floods])
+        for start in range(_FLOOD_SKETCHES, FLOOD_BYTES, _SKETCH.size)
+    ]
+    return MacCounts(
+        mac,
+        tx,
+        rx,
+        SpreadCounts(*sketches),
+        _winner([flood[: _VOTE.size] for flood in floods], with_port=True),
+        _winner([flood[_VOTE.size : 2 * _VOTE.size] for flood in floods], with_port=False),
+    )
+
+
+def estimate(filled: int, gone: int) -> int:
+    """Return how many distinct items a sketch saw.
+
+    HyperLogLog (Flajolet et al. 2007) with linear counting while registers are empty.
+
+    Args:
+        filled: registers that are not 0.
+        gone: sum over the registers of ``2^15 - 2^(15 - register)``.
+
+    """
+    empty = SKETCH_REGISTERS - filled
+    if empty:
+        linear = SKETCH_REGISTERS * math.log(SKETCH_REGISTERS / empty)
+        if linear < 2.5 * SKETCH_REGISTERS:
+            return round(linear)
+    total = SKETCH_REGISTERS - gone / (1 << _REGISTER_TOP)
+    return round(_ALPHA * SKETCH_REGISTERS * SKETCH_REGISTERS / total)
+
+
+def _merged(sketches: Sequence[bytes]) -> int:
+    """Return the estimate of several CPUs' sketches together."""
+    seen = [sketch for sketch in map(_SKETCH.unpack, sketches) if sketch[1]]
+    if len(seen) <= 1:
+        return estimate(*seen[0][1:]) if seen else 0
+    if all(one[0] == seen[0][0] for one in seen):
+        return estimate(*seen[0][1:])
+    low = map(max, *((byte & 15 for byte in one[0]) for one in seen))
+    high = map(max, *((byte >> 4 for byte in one[0]) for one in seen))
+    registers = [*low, *high]
+    filled = sum(1 for register in registers if register)
+    gone = sum((1 << _REGISTER_TOP) - (1 << _REGISTER_TOP - register) for register in registers)
+    return estimate(filled, gone)
+
+
+def _winner(votes: Sequence[bytes], *, with_port: bool) -> TopPeer | None:
+    """Return the candidate that is left when the CPUs' candidates are set against each other."""
+    standing: dict[tuple[bytes, int, bytes], tuple[int, int, int, int]] = {}
+    for data in votes:
+        mac, version, address, score, hits, port, port_score = _VOTE.unpack(data)
+        if not score:
+            continue
+        who = (mac, version, address)
+        if who in standing:
+            old = standing[who]
+            if old[2] == port:
+                ports = (port, old[3] + port_score)
+            else:
+                ports = max((old[2:], (port, port_score)), key=operator.itemgetter(1))
+                ports = (ports[0], abs(old[3] - port_score))
+            standing[who] = (old[0] + score, old[1] + hits, *ports)
+        else:
+            standing[who] = (score, hits, port, port_score)
+    if not standing:
+        return None
+    best = max(standing, key=lambda who: standing[who][0])
+    score, hits, port, port_score = standing[best]
+    if 2 * score <= sum(entry[0] for entry in standing.values()):
+        return None
+    mac, version, address = best
+    ip = address[8:12] if version == 4 else address  # noqa: PLR2004 - the IP version
+    return TopPeer(mac, ip, port if with_port and port_score else None, hits)

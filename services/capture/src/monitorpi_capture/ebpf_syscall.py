@@ -1,0 +1,341 @@
+"""The bpf(2) system call and its relatives through ctypes: nothing but libc is needed. I/O."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NUMBERS: Final = {
+    "x86_64": 321,
+    "aarch64": 280,
+    "armv7l": 386,
+    "armv6l": 386,
+    "i686": 357,
+    "riscv64": 280,
+}
+"""bpf(2) in the system call tables of Linux, by machine."""
+_MEMBARRIER: Final = {
+    "x86_64": 324,
+    "aarch64": 283,
+    "armv7l": 389,
+    "armv6l": 389,
+    "i686": 375,
+    "riscv64": 283,
+}
+_MEMBARRIER_GLOBAL: Final = 1
+
+_MAP_CREATE: Final = 0
+_MAP_UPDATE: Final = 2
+_PROG_LOAD: Final = 5
+PROG_TEST_RUN: Final = 10
+_MAP_TYPE_ARRAY: Final = 2
+_MAP_TYPE_ARRAY_OF_MAPS: Final = 12
+SOCKET_FILTER: Final = 1
+XDP: Final = 6
+_F_MMAPABLE: Final = 1 << 10
+_LOG_STATISTICS: Final = 4
+_ATTRIBUTE_BYTES: Final = 128
+"""More than any command used here takes; the kernel wants the rest to be zero."""
+
+CAP_NET_RAW: Final = 13
+CAP_SYS_ADMIN: Final = 21
+CAP_PERFMON: Final = 38
+CAP_BPF: Final = 39
+_CAPABILITY_VERSION: Final = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc.syscall.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_long)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+)
+_libc.munmap.restype = ctypes.c_int
+_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+
+
+def _number(table: dict[str, int]) -> int:
+    machine = os.uname().machine
+    if machine == "aarch64" and ctypes.sizeof(ctypes.c_void_p) == 4:  # noqa: PLR2004 - 32 bits
+        machine = "armv7l"  # a 32-bit user space on a 64-bit kernel, as on some Raspberry Pi OS
+    return table.get(machine, -1)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    """Give the kernel one command (bpf(2)).
+
+    Raises:
+        OSError: the kernel refused.
+
+    """
+    memory = ctypes.create_string_buffer(attributes, _ATTRIBUTE_BYTES)
+    number = _number(_NUMBERS)
+    return _checked(_libc.syscall(number, command, ctypes.addressof(memory), len(memory)))
+
+
+def membarrier() -> None:
+    """Wait until every CPU has passed a quiescent state (membarrier(2), the global command).
+
+    Raises:
+        OSError: not known here, or a CPU runs without ticks.
+
+    """
+    _checked(_libc.syscall(_number(_MEMBARRIER), _MEMBARRIER_GLOBAL, None, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """An array map: its file descriptor, and its values in this process's memory."""
+
+    fd: int
+    address: int
+    size: int
+
+    def write(self, data: bytes, offset: int = 0) -> None:
+        """Copy bytes into the map."""
+        self._require(offset, len(data))
+        ctypes.memmove(self.address + offset, data, len(data))
+
+    def clear(self, offset: int, size: int) -> None:
+        """Set a part to zero."""
+        self._require(offset, size)
+        ctypes.memset(self.address + offset, 0, size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Copy a part out of the map."""
+        self._require(offset, size)
+        return ctypes.string_at(self.address + offset, size)
+
+    def _require(self, offset: int, size: int) -> None:
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise ValueError(f"{size} bytes at {offset} of a map of {self.size}")
+
+    def close(self) -> None:
+        """Give it back; the kernel frees it when no program uses it either."""
+        _libc.munmap(self.address, self.size)
+        os.close(self.fd)
+
+
+def create_array(name: str, value_size: int, entries: int) -> Memory:
+    """Make an array map and map it into memory.
+
+    Raises:
+        OSError: the kernel refused.
+
+    """
+    attributes = struct.pack(
+        "=IIIIIII16s", _MAP_TYPE_ARRAY, 4, value_size, entries, _F_MMAPABLE, 0, 0, name.encode()
+    )
+    fd = bpf(_MAP_CREATE, attributes)
+    size = -(-value_size * entries // mmap.PAGESIZE) * mmap.PAGESIZE
+    address = _libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
+    if address == ctypes.c_void_p(-1).value:
+        error = ctypes.get_errno()
+        os.close(fd)
+        raise OSError(error, os.strerror(error))
+    return Memory(fd, address, size)
+
+
+class GracePeriod:
+    """Waits until no program that began before still runs.
+
+    Replacing an entry of an array of maps waits for an RCU grace period before it returns, so
+    that nobody uses the map that was there (kernel/bpf/syscall.c, maybe_wait_bpf_programs).
+    Kernels before 5.19 refuse that without CAP_BPF; membarrier(2) waits for the same there.
+    """
+
+    def __init__(self) -> None:
+        inner = struct.pack("=IIIII", _MAP_TYPE_ARRAY, 4, 8, 1, 0)
+        self._inner = bpf(_MAP_CREATE, inner)
+        outer = struct.pack("=IIIIII", _MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1, 0, self._inner)
+        try:
+            self._outer = bpf(_MAP_CREATE, outer)
+        except OSError:
+            os.close(self._inner)
+            raise
+        self._wait: Callable[[], None] = self._update
+
+    def _update(self) -> None:
+        key, value = ctypes.c_uint32(0), ctypes.c_uint32(self._inner)
+        attributes = struct.pack(
+            "=IIQQQ", self._outer, 0, ctypes.addressof(key), ctypes.addressof(value), 0
+        )
+        bpf(_MAP_UPDATE, attributes)
+
+    def wait(self) -> None:
+        """Return when every program run that began before has ended.
+
+        Raises:
+            OSError: the kernel allows neither way.
+
+        """
+        try:
+            self._wait()
+        except PermissionError:
+            self._wait = membarrier
+            membarrier()
+
+    def close(self) -> None:
+        """Give the maps back."""
+        os.close(self._outer)
+        os.close(self._inner)
+
+
+def load_program(code: bytes, name: str, licence: bytes, kind: int = SOCKET_FILTER) -> int:
+    """Load a program and return its file descriptor.
+
+    Raises:
+        OSError: the kernel refused; for a program its verifier refuses, with the log's last lines.
+
+    """
+    try:
+        return _load(code, name, licence, 0, kind)[0]
+    except PermissionError:
+        raise
+    except OSError as error:
+        try:
+            return _load(code, name, licence, 1, kind)[0]
+        except OSError as again:
+            log = getattr(again, "log", "")
+            raise OSError(error.errno, f"{error.strerror} {log}".strip()) from None
+
+
+def verifier_statistics(code: bytes, licence: bytes) -> str:
+    """Return what the verifier says of a program it accepts: instructions processed and so on.
+
+    Raises:
+        OSError: the kernel refused.
+
+    """
+    fd, log = _load(code, "count", licence, _LOG_STATISTICS, SOCKET_FILTER)
+    os.close(fd)
+    return log
+
+
+def _load(code: bytes, name: str, licence: bytes, level: int, kind: int) -> tuple[int, str]:
+    program = ctypes.create_string_buffer(code, len(code))
+    text = ctypes.create_string_buffer(licence)
+    log = ctypes.create_string_buffer(1 << 16 if level == _LOG_STATISTICS else 1 << 24)
+    attributes = struct.pack(
+        "=IIQQIIQII16s",
+        kind,
+        len(code) // 8,
+        ctypes.addressof(program),
+        ctypes.addressof(text),
+        level,
+        len(log) if level else 0,
+        ctypes.addressof(log) if level else 0,
+        0,
+        0,
+        name.encode()[:15],
+    )
+    try:
+        return bpf(_PROG_LOAD, attributes), log.value.decode(errors="replace")
+    except OSError as error:
+        error.log = log.value.decode(errors="replace")[-400:]  # type: ignore[attr-defined]  # for the caller
+        raise
+
+
+class TestRun:
+    """Runs a socket filter over frames at hand (BPF_PROG_TEST_RUN).
+
+    The kernel takes the first 14 bytes as the Ethernet header away before the program sees the
+    frame, so one of no meaning is put in front.
+    """
+
+    _FRONT: Final = bytes(12) + b"\x88\xb5"
+    MAX_FRAME: Final = 3600
+    """One page, less what the kernel keeps around the frame."""
+    _CONTEXT_BYTES: Final = 192
+    _GSO_SEGMENTS: Final = 164
+    """Offset in struct __sk_buff of linux/bpf.h."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._frame = ctypes.create_string_buffer(self._FRONT, 4096)
+        self._context = ctypes.create_string_buffer(self._CONTEXT_BYTES)
+        self._address = ctypes.addressof(self._frame)
+        self.nanoseconds = 0
+        """Average duration of the last run."""
+
+    def run(self, frame: bytes, *, repeat: int = 1, gso_segments: int = 0) -> int:
+        """Return what the program returned for a frame of at most :attr:`MAX_FRAME` bytes.
+
+        Raises:
+            OSError: the kernel refused the frame.
+            ValueError: it is too long.
+
+        """
+        if len(frame) > self.MAX_FRAME:
+            raise ValueError(f"a frame of {len(frame)} bytes: at most {self.MAX_FRAME} can be run")
+        ctypes.memmove(self._address + len(self._FRONT), frame, len(frame))
+        struct.pack_into("=I", self._context, self._GSO_SEGMENTS, gso_segments)
+        size = self._CONTEXT_BYTES if gso_segments else 0
+        attributes = ctypes.create_string_buffer(
+            struct.pack(
+                "=IIIIQQIIIIQQ",
+                self._fd,
+                0,
+                len(self._FRONT) + len(frame),
+                0,
+                self._address,
+                0,
+                repeat,
+                0,
+                size,
+                0,
+                ctypes.addressof(self._context) if size else 0,
+                0,
+            ),
+            _ATTRIBUTE_BYTES,
+        )
+        number = _number(_NUMBERS)
+        address = ctypes.addressof(attributes)
+        _checked(_libc.syscall(number, PROG_TEST_RUN, address, _ATTRIBUTE_BYTES))
+        result, self.nanoseconds = (struct.unpack_from("=I", attributes, at)[0] for at in (4, 36))
+        return int(result)
+
+
+def effective_capabilities() -> int:
+    """Return the effective capabilities of this process as a bit mask."""
+    for line in Path("/proc/thread-self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def drop_capability(capability: int) -> None:
+    """Give up one capability for this thread and those it starts, for good.
+
+    Raises:
+        OSError: the kernel refused.
+
+    """
+    header = ctypes.create_string_buffer(struct.pack("=II", _CAPABILITY_VERSION, 0), 8)
+    data = ctypes.create_string_buffer(24)
+    _checked(_libc.capget(header, data))
+    words = list(struct.unpack("=6I", data.raw))
+    for kind in range(3):  # effective, permitted, inheritable
+        words[capability // 32 * 3 + kind] &= ~(1 << capability % 32)
+    data.raw = struct.pack("=6I", *words)
+    _checked(_libc.capset(header, data))
