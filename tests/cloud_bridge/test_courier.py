@@ -215,7 +215,7 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
     one = world(rows_per_call=10)
     for n in range(500):
         one.add(START + 20 * n)
-    one.outbox.add_urgent(OutboxRow(LANE, START + 4001, {"status": "OPEN syn-flood"}))
+    one.outbox.add_urgent(OutboxRow(LANE, START + 4001, {"status": "OPEN syn-flood"}), 20)
     one.step()
     one.step()
 
@@ -223,6 +223,16 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
     assert one.courier.lanes[0].stored_total == 10
     assert max(stored) in stored[:10]
     assert any("status" in row for row in one.channel.rows[:10])
+
+
+def test_a_text_never_takes_the_place_of_counts(world: Callable[..., World]) -> None:
+    """An alert at the very second an interval ends leaves that second to the row of counts."""
+    one = world()
+    one.outbox.add_urgent(OutboxRow(LANE, START, {"status": "OPEN syn-flood"}), 20)
+    one.add(START, field1="7")
+    one.run_until_stored()
+
+    assert [row.get("field1") for row in one.channel.rows] == ["7", None]
 
 
 def test_three_days_offline(world: Callable[..., World]) -> None:
@@ -417,8 +427,8 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(second=st.integers(0, 200))
     def add_urgent(self, second: int) -> None:
         """Write a text; it finds a second of its own."""
-        self.box.add_urgent(OutboxRow(LANE, second, {"status": "x"}))
-        while second in self.rows:
+        self.box.add_urgent(OutboxRow(LANE, second, {"status": "x"}), 20)
+        while second in self.rows or second % 20 == 0:
             second += 1
         self.rows[second] = "waiting"
 

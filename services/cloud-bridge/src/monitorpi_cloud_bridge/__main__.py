@@ -34,8 +34,9 @@ _STANDBY_LOOK_S: Final = 1.0
 class GuardedOutbox:
     """The outbox for the core: a full disk is an answer, not an exception."""
 
-    def __init__(self, outbox: Outbox, log: Log) -> None:
+    def __init__(self, outbox: Outbox, interval_s: int, log: Log) -> None:
         self._outbox = outbox
+        self._interval_s = interval_s
         self._log = log
 
     def add(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
@@ -50,7 +51,7 @@ class GuardedOutbox:
     def add_urgent(self, row: OutboxRow) -> bool:
         """Write a row that takes the next slot; False: not now."""
         try:
-            self._outbox.add_urgent(row)
+            self._outbox.add_urgent(row, self._interval_s)
         except sqlite3.Error as error:
             self._log.error("an alert could not be written to the outbox", reason=error)
             return False
@@ -89,9 +90,9 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
         sources.append(TalkBack(settings.url, talkback.id, key, poll_s, context.log, client()))
     core = BridgeCore(
         builder,
-        GuardedOutbox(outbox, context.log),
+        GuardedOutbox(outbox, settings.interval_s, context.log),
         by_channel,
-        by_channel.get(first, ()) if settings.alerts and first else (),
+        by_channel.get(first, ()) if settings.tells_alerts and first else (),
         talkback.commands if talkback else {},
         courier.hurry,
         courier.state,

@@ -99,13 +99,19 @@ class Outbox:
                 )
             _remember(db, memory)
 
-    def add_urgent(self, row: OutboxRow) -> None:
-        """Write a row that goes before the backlog, in the first free second from its own on."""
+    def add_urgent(self, row: OutboxRow, interval_s: int) -> None:
+        """Write a row that goes before the backlog, in the first free second from its own on.
+
+        The seconds at which intervals end belong to the rows of counts that come later.
+        """
         with self._lock, _Transaction(self._db) as db:
             second = row.second
-            while db.execute(
-                "SELECT 1 FROM row WHERE lane = ? AND second = ?", (row.lane, second)
-            ).fetchone():
+            while (
+                second % interval_s == 0
+                or db.execute(
+                    "SELECT 1 FROM row WHERE lane = ? AND second = ?", (row.lane, second)
+                ).fetchone()
+            ):
                 second += 1
             db.execute(
                 "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",

@@ -116,6 +116,11 @@ class CloudBridgeSettings(Section):
     influx: InfluxSettings | None = None
     """A second cloud for the same rows."""
 
+    @property
+    def tells_alerts(self) -> bool:
+        """Texts are sent: they need a second between two rows of counts."""
+        return self.alerts and self.interval_s > 1
+
     def entries(self) -> list[Entry]:
         """Return the mapping that holds: the configured one, or the defaults of known channels."""
         if self.mapping is not None:
