@@ -158,6 +158,7 @@ class DetectorCore:
                 for name, one in self._interfaces.items()
             },
             "open": dict(book.open_by_rule()),
+            "open_alerts": sum(book.open_by_rule().values()),
             "opened_total": book.opened_total,
             "beyond_limit_total": book.overflow_total,
             "silences": {key: until.isoformat() for key, until in book.silences.items()},
