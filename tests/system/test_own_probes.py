@@ -80,6 +80,7 @@ async def scenario() -> None:
             stage.attacker, stage.victim, "icmp_echo", 300, seconds=8, source_mac=sensor.mac
         )
         running = await asyncio.to_thread(flood.start, stage.attacker, forged)
+        await asyncio.to_thread(running.first_frame_s)
         found = await ear.until(lambda m: isinstance(m, Alert) and subject_mac(m) == sensor.mac, 12)
 
         await asyncio.to_thread(running.stop)
