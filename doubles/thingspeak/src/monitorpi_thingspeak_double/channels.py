@@ -33,6 +33,8 @@ class Switches:
     update_interval_s: float = UPDATE_INTERVAL_S
     commit_delay_s: float = 0.0
     """A 202 is a promise: rows are visible this much later."""
+    quota_spent: bool = False
+    """Answer every write with 402."""
     update_429: bool = False
     """Answer a too early update with 429 instead of 200 and ``0``."""
     too_many: Literal[400, 413, 429] = 413
@@ -56,6 +58,29 @@ class Channel:
     last_bulk_s: float = float("-inf")
     last_update_s: float = float("-inf")
     waiting: list[tuple[float, list[dict[str, Any]]]] = field(default_factory=list)
+    tags: tuple[str, ...] = ()
+
+    def shown(self) -> dict[str, Any]:
+        """Return the channel as its owner sees it, keys included."""
+        keys = [(self.write_key, True), (self.read_key, False)]
+        return {
+            "id": self.id,
+            "name": self.name,
+            "tags": [{"id": number, "name": tag} for number, tag in enumerate(self.tags, 1)],
+            "api_keys": [{"api_key": key, "write_flag": write} for key, write in keys],
+            **self.labels,
+        }
+
+
+@dataclass(slots=True)
+class TalkBack:
+    """A queue of commands."""
+
+    id: int
+    key: str = field(default_factory=_new_key)
+    queue: list[dict[str, Any]] = field(default_factory=list)
+    last: dict[str, Any] | None = None
+    made: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +97,8 @@ class Cloud:
     def __init__(self, clock: Callable[[], float], switches: Switches | None = None) -> None:
         self.switches = switches or Switches()
         self.channels: dict[int, Channel] = {}
+        self.talkbacks: dict[int, TalkBack] = {}
+        self.user_key = _new_key()
         self._clock = clock
         self._lock = threading.RLock()
 
@@ -89,6 +116,8 @@ class Cloud:
             channel = self._writable(number, key)
             if isinstance(channel, Answer):
                 return channel
+            if self.switches.quota_spent:
+                return error(402, "error_payment_required", "Payment required")
             now = self._clock()
             if now - channel.last_bulk_s < self.switches.bulk_interval_s:
                 return error(429, "error_too_many_requests", "Too many requests, slow down")
@@ -162,6 +191,79 @@ class Cloud:
                 200,
                 {"channel": {**head, "last_entry_id": channel.last_entry_id}, "feeds": labelled},
             )
+
+    # --- the owner's calls ------------------------------------------------------------------
+
+    def list_channels(self, key: str | None) -> Answer:
+        """Return all channels with their keys, for the user key."""
+        with self._lock:
+            if key != self.user_key:
+                return error(401, "error_auth_required", "Authorization Required")
+            return Answer(200, [channel.shown() for channel in self.channels.values()])
+
+    def make_channel(self, key: str | None, values: dict[str, str]) -> Answer:
+        """Make a channel."""
+        with self._lock:
+            if key != self.user_key:
+                return error(401, "error_auth_required", "Authorization Required")
+            channel = self.add_channel(values.get("name", "Channel"))
+            channel.labels = {name: values[name] for name in FIELDS if name in values}
+            channel.tags = tuple(tag for tag in values.get("tags", "").split(",") if tag)
+            return Answer(200, channel.shown())
+
+    def change_channel(self, key: str | None, number: int, values: dict[str, str]) -> Answer:
+        """Change name and labels of a channel."""
+        with self._lock:
+            if key != self.user_key:
+                return error(401, "error_auth_required", "Authorization Required")
+            channel = self.channels.get(number)
+            if channel is None:
+                return error(404, "error_resource_not_found", "Resource not found")
+            channel.name = values.get("name", channel.name)
+            channel.labels |= {name: values[name] for name in FIELDS if name in values}
+            return Answer(200, channel.shown())
+
+    # --- TalkBack ---------------------------------------------------------------------------
+
+    def add_talkback(self) -> TalkBack:
+        """Make a queue of commands."""
+        with self._lock:
+            number = 501 + len(self.talkbacks)
+            self.talkbacks[number] = TalkBack(number)
+            return self.talkbacks[number]
+
+    def add_command(self, number: int, text: str) -> dict[str, Any]:
+        """Put a command at the end of a queue."""
+        with self._lock:
+            talkback = self.talkbacks[number]
+            talkback.made += 1
+            command = {
+                "id": 9000 + talkback.made,
+                "command_string": text.encode()[:MAX_FIELD_BYTES].decode(errors="ignore"),
+                "position": len(talkback.queue) + 1,
+                "executed_at": None,
+                "created_at": self._now(),
+            }
+            talkback.queue.append(command)
+            return command
+
+    def talkback(self, number: int, key: str | None, what: str) -> Answer:
+        """Answer ``execute``, which takes the first command off the queue, or ``last``."""
+        with self._lock:
+            talkback = self.talkbacks.get(number)
+            if talkback is None or key != talkback.key:
+                return error(401, "error_auth_required", "Authorization Required")
+            if what == "last":
+                found = talkback.last
+                missing = error(404, "error_resource_not_found", "Resource not found")
+                return Answer(200, found) if found else missing
+            if not talkback.queue:
+                return Answer(200, {})
+            talkback.last = {**talkback.queue.pop(0), "position": None, "executed_at": self._now()}
+            return Answer(200, talkback.last)
+
+    def _now(self) -> str:
+        return _stamp(datetime.fromtimestamp(self._clock(), UTC))
 
     def _writable(self, number: int, key: str | None) -> Channel | Answer:
         channel = self.channels.get(number)

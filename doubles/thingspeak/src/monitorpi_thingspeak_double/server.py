@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from monitorpi_thingspeak_double.channels import Answer, Cloud, Switches, error
+from monitorpi_thingspeak_double.page import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve("POST")
 
+    def do_PUT(self) -> None:
+        self._serve("PUT")
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's signature
         """Keep no log here: the double has its own, without keys."""
 
@@ -146,8 +150,17 @@ class _Handler(BaseHTTPRequestHandler):
         if path in ("/update", "/update.json"):
             values = query | _form(body, self.headers.get("Content-Type", ""))
             return cloud.update(self._key(values.get("api_key")), values)
+        if path == "/channels.json":
+            values = query | _form(body, self.headers.get("Content-Type", ""))
+            key = self._key(values.get("api_key"))
+            return cloud.make_channel(key, values) if method == "POST" else cloud.list_channels(key)
+        if (found := re.fullmatch(r"/channels/(\d+)\.json", path)) and method == "PUT":
+            values = query | _form(body, self.headers.get("Content-Type", ""))
+            return cloud.change_channel(self._key(values.get("api_key")), int(found[1]), values)
+        if found := re.fullmatch(r"/talkbacks/(\d+)/commands/(execute|last)(\.json)?", path):
+            return cloud.talkback(int(found[1]), self._key(query.get("api_key")), found[2])
         if path == "/":
-            return Answer(200, _page(cloud))
+            return Answer(200, page(cloud))
         return error(404, "error_resource_not_found", "Resource not found")
 
     def _key(self, given: str | None) -> str | None:
@@ -200,12 +213,3 @@ def _form(body: bytes, kind: str) -> dict[str, str]:
             return {}
         return {k: str(v) for k, v in record.items()} if isinstance(record, dict) else {}
     return dict(parse_qsl(text))
-
-
-def _page(cloud: Cloud) -> str:
-    """Show what is stored, plainly."""
-    rows = "".join(
-        f"<h2>Channel {channel.id}</h2><p>{len(channel.rows)} rows</p>"
-        for channel in cloud.channels.values()
-    )
-    return f"<!doctype html><title>ThingSpeak double</title><h1>ThingSpeak double</h1>{rows}"

@@ -1,0 +1,211 @@
+"""The double answers as the service is documented to, and hides keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitorpi_cloud_bridge.talkback import Called, TalkBack
+from monitorpi_cloud_bridge.thingspeak import client
+from monitorpi_common.log import Log
+from monitorpi_thingspeak_double import Double, Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock."""
+    return Clock()
+
+
+@pytest.fixture
+def double(clock: Clock) -> Iterator[Double]:
+    """Run a double on that clock."""
+    with Double(clock=clock) as one:
+        yield one
+
+
+def ask(
+    double: Double, path: str, body: Any = None, method: str = "", **headers: str
+) -> tuple[int, Any]:
+    """Make one call and return status and JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(  # noqa: S310 - an address of ours
+        double.url + path,
+        data=data,
+        headers={"Content-Type": "application/json", **named},
+        method=method or ("GET" if body is None else "POST"),
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - an address of ours
+            return answer.status, json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"null")
+
+
+def bulk(key: str, *seconds: int) -> dict[str, Any]:
+    """Build a bulk update."""
+    rows = [{"created_at": f"2027-01-15T08:00:{s:02d}Z", "field1": str(s)} for s in seconds]
+    return {"write_api_key": key, "updates": rows}
+
+
+def test_bulk_update_and_feeds(double: Double) -> None:
+    """Rows written in one call come back in order, labelled fields only, values as strings."""
+    channel = double.cloud.add_channel("x", ["one"])
+
+    status, said = ask(
+        double, f"/channels/{channel.id}/bulk_update.json", bulk(channel.write_key, 2, 1)
+    )
+    _, feeds = ask(double, f"/channels/{channel.id}/feeds.json", THINGSPEAKAPIKEY=channel.read_key)
+
+    assert (status, said) == (202, {"success": True})
+    assert [row["field1"] for row in feeds["feeds"]] == ["1", "2"]
+    assert feeds["channel"]["last_entry_id"] == 2
+
+
+def test_limits_and_keys(double: Double, clock: Clock) -> None:
+    """Too early is 429 and does not move the limiter; wrong keys and channels are refused."""
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}/bulk_update.json"
+    assert ask(double, path, bulk(channel.write_key, 1))[0] == 202
+    clock.now += 10
+    assert ask(double, path, bulk(channel.write_key, 2))[0] == 429
+    clock.now += 5
+    assert ask(double, path, bulk(channel.write_key, 2))[0] == 202
+    clock.now += 20
+
+    assert ask(double, path, bulk("WRONG", 3))[0] == 401
+    assert ask(double, "/channels/7/bulk_update.json", bulk(channel.write_key, 3))[0] == 404
+    assert (
+        ask(double, path, bulk(channel.write_key, *range(60)) | {"updates": [{}] * 961})[0] == 413
+    )
+    double.switches.quota_spent = True
+    assert ask(double, path, bulk(channel.write_key, 4))[0] == 402
+
+
+def test_update_answers_zero_when_it_is_too_early(double: Double, clock: Clock) -> None:
+    """The single call: entry id, then 0 with status 200, 400 for a wrong key."""
+    channel = double.cloud.add_channel("x", ["one"])
+
+    assert ask(double, "/update.json", {"api_key": channel.write_key, "field1": "5"}) == (200, 1)
+    assert ask(double, "/update.json", {"api_key": channel.write_key, "field1": "6"}) == (200, 0)
+    clock.now += 15
+    assert ask(double, "/update.json", {"api_key": channel.write_key, "field1": "7"}) == (200, 2)
+    assert ask(double, "/update.json", {"api_key": "WRONG", "field1": "7"}) == (400, 0)
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "rows"),
+    [("drop_row", 202, 3), ("reject_409", 409, 2), ("lost_after_202", 202, 2), ("insert", 202, 4)],
+)
+def test_duplicates(clock: Clock, how: Any, status: int, rows: int) -> None:
+    """What becomes of a batch with a row that exists is a switch: the service does not say."""
+    with Double(Switches(dup_bulk=how, bulk_interval_s=0), clock=clock) as double:
+        channel = double.cloud.add_channel("x", ["one"])
+        path = f"/channels/{channel.id}/bulk_update.json"
+        ask(double, path, bulk(channel.write_key, 1, 2))
+
+        assert ask(double, path, bulk(channel.write_key, 2, 3))[0] == status
+        assert len(channel.rows) == rows
+
+
+def test_a_202_is_a_promise(double: Double, clock: Clock) -> None:
+    """Accepted rows are visible only after the commit delay."""
+    double.switches.commit_delay_s = 3
+    channel = double.cloud.add_channel("x", ["one"])
+    ask(double, f"/channels/{channel.id}/bulk_update.json", bulk(channel.write_key, 1))
+    feeds = f"/channels/{channel.id}/feeds.json?api_key={channel.read_key}"
+
+    assert ask(double, feeds)[1]["feeds"] == []
+    clock.now += 3
+    assert len(ask(double, feeds)[1]["feeds"]) == 1
+
+
+def test_the_log_and_the_page_hold_no_key(double: Double) -> None:
+    """What the double remembers of requests is method, path and status; the page escapes text."""
+    channel = double.cloud.add_channel("<b>x", ["<i>one"])
+    ask(double, f"/channels/{channel.id}/bulk_update.json", bulk(channel.write_key, 1))
+    ask(double, f"/channels/{channel.id}/feeds.json?api_key={channel.read_key}")
+    with urllib.request.urlopen(double.url + "/", timeout=5) as answer:  # noqa: S310 - ours
+        page = answer.read().decode()
+
+    assert "&lt;b&gt;x" in page
+    assert "<b>x" not in page
+    for text in (page, *(entry.path for entry in double.log)):
+        assert channel.write_key not in text
+        assert channel.read_key not in text
+
+
+def test_talkback_hands_out_each_command_once(double: Double, clock: Clock) -> None:
+    """New commands are taken in order, old ones dropped, a lost answer is looked up."""
+    queue = double.cloud.add_talkback()
+    taken: list[object] = []
+    asking = TalkBack(double.url, queue.id, queue.key, 20, Log("test-talkback"), client(), clock)
+    double.cloud.add_command(queue.id, "FIRST")
+    double.cloud.add_command(queue.id, "SECOND")
+    double.cloud.add_command(queue.id, "LOST")
+
+    asking.poll(taken.append)
+    asking.poll(taken.append)
+    double.fail_next("execute", "reset_after_commit")
+    asking.poll(taken.append)
+    asking.poll(taken.append)
+    double.cloud.add_command(queue.id, "OLD")
+    clock.now += 121
+    asking.poll(taken.append)
+
+    assert taken == [Called("FIRST"), Called("SECOND"), Called("LOST")]
+    assert asking.old_total == 1
+    asking.client.close()
+
+
+def test_setup_makes_channels_once_and_keeps_their_keys(double: Double, tmp_path: Path) -> None:
+    """The first call makes and labels the channel, the second finds it; keys are private files."""
+    command = [sys.executable, "-m", "monitorpi_cli", "thingspeak", "setup"]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "MONITORPI_CLOUD_BRIDGE__URL": double.url,
+        "MONITORPI_STATE_DIR": str(tmp_path),
+    }
+    said = [
+        subprocess.run(
+            command, input=double.cloud.user_key + "\n", env=environment, text=True,
+            capture_output=True, check=True,
+        ).stdout
+        for _ in range(2)
+    ]  # fmt: skip
+
+    (channel,) = double.cloud.channels.values()
+    file = tmp_path / "secrets" / "cloud-bridge" / "cloud_bridge__write_keys__traffic"
+    assert file.read_text().strip() == channel.write_key
+    assert file.stat().st_mode & 0o077 == 0
+    assert channel.labels["field8"] == "HTTP and HTTPS"
+    assert f"channels = {{ traffic = {channel.id} }}" in said[0]
+    for text in said:
+        assert channel.write_key not in text
+        assert double.cloud.user_key not in text
+    refused = subprocess.run(
+        command, input="WRONG\n", env=environment, text=True, capture_output=True, check=False
+    )
+    assert (refused.returncode, refused.stderr) == (3, "monitorpi thingspeak: refused (401)\n")
