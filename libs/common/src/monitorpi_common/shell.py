@@ -281,7 +281,7 @@ class Shell:
         message = kind.model_validate_json(raw.payload)
         if topic == self._health_topic and isinstance(message, Health):
             self._watch_for_a_rival(message)
-            return None
+            return Received(topic, message, raw.retained)
         if raw.retained and topic.service == self._service.value and message.DELIVERY.retain:
             self._bus.adopt(raw, message.DELIVERY)
         return Received(topic, message, raw.retained)
