@@ -100,10 +100,12 @@ def bridge(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.
             "MONITORPI_CLOUD_BRIDGE__PACING_S": "0.3",
             **more,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "monitorpi_cloud_bridge"],
-            env=broker.environment(**environment),
-        )
+        with (tmp_path / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "monitorpi_cloud_bridge"],
+                env=broker.environment(**environment),
+                stderr=log,
+            )
         started.append(process)
         return process
 
@@ -234,20 +236,30 @@ def test_no_key_is_ever_shown(
     broker: Broker,
     bridge: Callable[..., subprocess.Popen[bytes]],
     subscribe: Callable[..., Subscriber],
+    tmp_path: Path,
 ) -> None:
-    """The write key stands in no topic, no URL and no command line."""
+    """Keys stand in no topic, health, URL, command line, log or traceback, whatever goes wrong."""
     seen = subscribe(broker.port)
     with Double(Switches(bulk_interval_s=0.2)) as double:
         channel = double.cloud.add_channel("traffic", LABELS)
-        process = bridge(double, channel)
+        double.fail_next("bulk", "reset", "500", "truncate", "refuse", "reset_after_commit")
+        process = bridge(double, channel, MONITORPI_LOG_LEVEL="debug")
         wire.start()
-        wait_for(lambda: len(channel.rows) >= 2, 30, "rows")
+        wait_for(lambda: not double.faults and len(channel.rows) >= 2, 40, "faults and rows")
         wire.stop()
-
         with open(f"/proc/{process.pid}/cmdline", encoding="utf-8") as file:  # noqa: PTH123 - proc(5)
-            assert channel.write_key not in file.read()
-        assert all(channel.write_key not in entry.path for entry in double.log)
-        assert all(channel.write_key not in text for _, text, _ in seen.poll())
+            command_line = file.read()
+        process.terminate()
+        process.wait(15)
+        wrong = bridge(double, channel, MONITORPI_CLOUD_BRIDGE__CHANNELS__TRAFFIC="nonsense")
+        assert wrong.wait(15) == 2
+
+        places = [command_line, (tmp_path / "log").read_text()]
+        places += [entry.path for entry in double.log]
+        places += [text for _, text, _ in seen.poll()]
+        for key in (channel.write_key, channel.read_key):
+            assert not [place for place in places if key in place]
+        assert "did not answer" in places[1]
 
 
 def test_a_wrong_key_stops_loudly_and_keeps_the_rows(

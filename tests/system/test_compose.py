@@ -17,11 +17,19 @@ from monitorpi_cli.lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 PROJECT = "monitorpi-test"
 SERVICES = ("capture", "prober", "detector", "dashboard")
+QUIET = """
+services:
+  prober:
+    environment:
+      # the lab's addresses are not this machine's: nothing may be sent to them
+      MONITORPI_PROBER__ANNOUNCED: "false"
+"""
 
 
 def docker(*arguments: str, check: bool = True, **environment: str) -> str:
@@ -41,7 +49,9 @@ def docker(*arguments: str, check: bool = True, **environment: str) -> str:
 
 def compose(*arguments: str, **environment: str) -> str:
     """Run a compose command of the test's own project."""
-    return docker("compose", "-p", PROJECT, *arguments, **environment)
+    more = environment.pop("more", "")
+    files = ["-f", "compose.yaml", *(["-f", more] if more else [])]
+    return docker("compose", "-p", PROJECT, *files, *arguments, **environment)
 
 
 @pytest.fixture
@@ -66,7 +76,7 @@ def health() -> dict[str, str]:
     return {one["Service"]: one["Health"] or one["State"] for one in map(json.loads, lines)}
 
 
-def test_a_fresh_clone_runs_in_containers(lab: Lab) -> None:
+def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
     """``docker compose up`` with nothing to write: healthy, an alert on the attacker, clean end."""
     port, page = free_port(), free_port()
     environment = {
@@ -75,8 +85,10 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab) -> None:
         "MONITORPI_PAGE_PORT": str(page),
         "MONITORPI_SITE": "box",
     }
+    quiet = tmp_path / "quiet.yaml"
+    quiet.write_text(QUIET)
     try:
-        compose("up", "--build", "--detach", **environment)
+        compose("up", "--build", "--detach", more=str(quiet), **environment)
         wait_for(
             lambda: all(health().get(name) == "healthy" for name in (*SERVICES, "broker")),
             120,
