@@ -35,6 +35,7 @@ from monitorpi_common.settings import (
     load,
 )
 from monitorpi_common.topics import Topic, TopicError, pattern
+from monitorpi_dashboard.settings import DashboardSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -307,17 +308,31 @@ def _greeting(stack: Stack) -> str:
     """Say where to look."""
     plan = stack.plan
     viewer = stack.secrets / "viewer" / "broker__password"
+    page = _page(plan)
     lines = [
         f"MonitorPi watches site {plan.site!r}. Ctrl-C stops it.",
         f"  broker    {plan.broker_host}:{plan.port}, users: "
         + ", ".join(user.name for user in broker.USERS if user.name in ("viewer", "operator")),
         f"  passwords {stack.secrets}/USER/broker__password",
         f"  services  {', '.join(service.value for service in plan.services)}",
+        *([f"  page      {page}"] if page else []),
         f"  look      mosquitto_sub -h {plan.broker_host} -p {plan.port} -u viewer \\",
         f'              -P "$(cat {viewer})" \\',
         f"              -v -t 'monitorpi/v1/{plan.site}/#'",
     ]
     return "\n".join(lines)
+
+
+def _page(plan: StackPlan) -> str | None:
+    """Return the page's address, where it is served and can be told before it is up."""
+    if Service.DASHBOARD not in plan.services:
+        return None
+    try:
+        settings = load(Service.DASHBOARD, DashboardSettings, file=plan.config).section
+    except ConfigurationError:
+        return None  # the service says what is wrong with it
+    host = "127.0.0.1" if settings.listen in ("0.0.0.0", "::") else settings.listen  # noqa: S104 - compared
+    return f"http://{host}:{settings.port}/" if settings.port else None
 
 
 def _say_event(event: ChildEvent) -> None:
