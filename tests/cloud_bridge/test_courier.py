@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import sqlite3
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,6 +63,9 @@ class World:
         if hasattr(self, "outbox"):
             self.outbox.close()
             self.courier.lanes[0].sink.close()
+            check = sqlite3.connect(self.folder / "outbox.sqlite")
+            assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            check.close()
         self.outbox = Outbox(self.folder / "outbox.sqlite")
         sink = Mortal(self)
         sink.limits = Limits(self.rows_per_call, 16.0)
@@ -179,9 +184,6 @@ def test_two_thousand_rows_arrive_exactly_once(
     stored = one.stored()
     assert deaths >= 50
     assert len(stored) == len(set(stored)) == 2000
-    check = sqlite3.connect(one.folder / "outbox.sqlite")
-    assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    check.close()
 
 
 def test_rows_arrive_in_order_of_time_when_nothing_fails(world: Callable[..., World]) -> None:
@@ -399,6 +401,55 @@ def test_influx_gets_lines_and_needs_no_second_look() -> None:
     ]
     assert sink.verify(0, 1) == set()
     sink.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "target", "path", "scheme"),
+    [
+        ("v2", {"org": "o", "bucket": "b"}, "/api/v2/write?org=o&bucket=b&precision=s", "Token"),
+        ("v3", {"db": "b"}, "/api/v3/write_lp?db=b&precision=second", "Bearer"),
+    ],
+)
+def test_influx_over_http(
+    tmp_path: Path, version: Any, target: dict[str, str], path: str, scheme: str
+) -> None:
+    """Rows reach both write endpoints; a refusal waits, an answer of success settles them."""
+    seen: list[tuple[str, str, bytes]] = []
+    answers = [503, 204, 204]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append((self.path, self.headers["Authorization"], body))
+            self.send_response(answers[len(seen) - 1])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    now = float(START)
+    sink = Influx(
+        f"http://127.0.0.1:{server.server_address[1]}", version, target, "t", {}, {}, 10.0
+    )
+    box = Outbox(tmp_path / "outbox.sqlite")
+    lane = Lane("influx/traffic", sink, counts_for_quota=False)
+    courier = Courier(box, [lane], 0, Log("test-cloud", "error"), lambda: now, lambda: now)
+    box.add([OutboxRow("influx/traffic", START, {"field1": "5"})], {})
+
+    courier.step()
+    assert box.counts("influx/traffic")["waiting"] == 1
+    now += 20
+    courier.step()
+
+    assert seen[1] == (path, f"{scheme} t", f"monitorpi field1=5.0 {START}".encode())
+    assert box.counts("influx/traffic")["stored"] == 1
+    server.shutdown()
+    server.server_close()
+    sink.close()
+    box.close()
 
 
 # --- the outbox as a state machine --------------------------------------------------------------
