@@ -136,6 +136,43 @@ def test_a_child_that_will_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -
         os.kill(pids[0], 0)
 
 
+def test_a_child_that_was_being_started_is_stopped_too() -> None:
+    """Stopping in the middle of a start leaves no process behind."""
+    events: list[ChildEvent] = []
+
+    async def session() -> None:
+        supervisor = Supervisor([child("one", "import time; time.sleep(60)")], events.append)
+        supervisor.start_all()
+        await asyncio.sleep(0)  # the start has begun; its process is not known yet
+        await supervisor.stop()
+
+    asyncio.run(session())
+
+    for event in events:
+        if event.pid is not None:
+            with pytest.raises(ProcessLookupError):
+                os.kill(event.pid, 0)
+
+
+def test_a_bug_in_watching_is_not_silent() -> None:
+    """Where watching a child fails, whoever runs the supervisor learns it."""
+
+    def notify(event: ChildEvent) -> None:
+        if event.what == "died":
+            raise RuntimeError("a bug")
+
+    async def session() -> None:
+        supervisor = Supervisor([child("one", "raise SystemExit(1)")], notify)
+        supervisor.start_all()
+        try:
+            await asyncio.wait_for(supervisor.failed(), 10)
+        finally:
+            await supervisor.stop()
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        asyncio.run(session())
+
+
 def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
     """Kill -9 of the supervisor itself leaves nobody behind."""
     pid_file = tmp_path / "pid"

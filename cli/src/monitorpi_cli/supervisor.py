@@ -13,6 +13,7 @@ import ctypes
 import os
 import signal
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Supervisor:
         self._notify = notify
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
         self._stopping = False
 
     def pid(self, name: str) -> int | None:
@@ -73,12 +76,30 @@ class Supervisor:
     def start(self, name: str) -> None:
         """Begin to keep one child running."""
         child = next(child for child in self._children if child.name == name)
-        self._tasks[name] = asyncio.create_task(self._keep(child), name=name)
+        self._tasks[name] = task = asyncio.create_task(self._keep(child), name=name)
+        task.add_done_callback(self._ended)
 
     def start_all(self) -> None:
         """Begin to keep every child running."""
         for child in self._children:
             self.start(child.name)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Notice a bug of ours: a child that nobody watches any more must not go unseen."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = self._failure or error
+            self._failed.set()
+
+    async def failed(self) -> None:
+        """Wait until watching a child has failed, and raise what it failed with.
+
+        Raises:
+            BaseException: whatever was raised, by ``notify`` too.
+
+        """
+        await self._failed.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def _keep(self, child: Child) -> None:
         pause = FIRST_PAUSE_S
@@ -108,7 +129,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(_die_with_parent, os.getpid()),
                 start_new_session=True,
             )
         except OSError as error:
@@ -118,6 +139,8 @@ class Supervisor:
             if output is not None:
                 output.close()
         self._processes[child.name] = process
+        if self._stopping:  # it was being started when all were told to stop
+            process.terminate()
         self._notify(ChildEvent(child.name, "started", process.pid))
         return await process.wait()
 
@@ -130,6 +153,7 @@ class Supervisor:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*(self._stop_one(name) for name in self._processes))
 
     async def _stop_one(self, name: str) -> None:
         process = self._processes.get(name)
@@ -143,6 +167,8 @@ class Supervisor:
             await process.wait()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Ask the kernel to end this process when its parent dies (runs between fork and exec)."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before the kernel was asked
+        os._exit(1)
