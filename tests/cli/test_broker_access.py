@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +19,6 @@ from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.conftest import Subscriber
 
@@ -106,6 +108,33 @@ def test_an_account_reads_only_what_it_may(
 
     wait_for(lambda: {topic for topic, _, _ in seen.poll()} >= allowed)
     assert {topic for topic, _, _ in seen.poll()} == allowed
+
+
+def resident_bytes(pid: int) -> int:
+    """Return what a process holds of the memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_stalled_subscriber_holds_little_of_the_brokers_memory(
+    guarded: tuple[Broker, dict[str, str]], subscribe: Callable[..., Subscriber]
+) -> None:
+    """64 MB for a client that does not read: the broker drops what passes its limit in bytes."""
+    broker, passwords = guarded
+    assert broker.process is not None
+    topic = "monitorpi/v1/lab/capture/traffic/x"
+    stalled = subscribe(broker.port, topic, "-c", "-i", "stalled", *login("viewer", passwords))
+    stalled.process.send_signal(signal.SIGSTOP)
+    before = resident_bytes(broker.process.pid)
+
+    command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-q", "1", "-t", topic]
+    subprocess.run(
+        [*command, "-l", *login("capture", passwords)],
+        input=(b"x" * 400_000 + b"\n") * 160,
+        check=True,
+    )
+
+    assert resident_bytes(broker.process.pid) - before < 32_000_000
 
 
 def test_nobody_gets_in_without_a_password(guarded: tuple[Broker, dict[str, str]]) -> None:

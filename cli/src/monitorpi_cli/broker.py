@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_PORT: Final = 1883
+_NEXT_PORTS: Final = 10
+"""Tried in order where the default is taken, so that a machine keeps its port over restarts."""
 _ROOT: Final = "monitorpi/v1/+"
 _SYSTEM_USER: Final = "mosquitto"
 _PASSWORD_BYTES: Final = 24
+_QUEUE_BYTES: Final = 16 * 1024 * 1024  # 32 of the largest messages, minutes of usual windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ def configuration(listeners: list[str], folder: str, user: str) -> str:
         f"max_packet_size {MAX_PACKET_BYTES}",
         "# Mosquitto's own default, said aloud: what bursts past it is dropped silently",
         "max_queued_messages 1000",
+        "# what a client that has stalled may hold of a small machine's memory",
+        f"max_queued_bytes {_QUEUE_BYTES}",
         "log_dest stderr",
         "log_type error",
         "log_type warning",
@@ -134,12 +139,13 @@ def choose_port(configured: int | None) -> int:
                 "(broker.port)"
             )
         return configured
-    if port_is_free(DEFAULT_PORT):
-        return DEFAULT_PORT
+    for port in range(DEFAULT_PORT, DEFAULT_PORT + 1 + _NEXT_PORTS):
+        if port_is_free(port):
+            return port
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+        free: int = sock.getsockname()[1]
+        return free
 
 
 def program() -> str:
