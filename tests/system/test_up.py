@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,8 +137,9 @@ class Up:
         return found
 
     def stop(self) -> int:
-        """Press Ctrl-C and return the exit code."""
-        self.process.send_signal(signal.SIGINT)
+        """Press Ctrl-C, unless it has ended, and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
         code = self.process.wait(30)
         if self.viewer is not None:
             self.viewer.kill()
@@ -182,8 +185,7 @@ def up(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., Up]]:
 
     yield start
     for one in started:
-        if one.process.poll() is None:
-            one.stop()
+        one.stop()
         sys.stdout.write("\n".join([*one.lines, ""]))  # shown where a test fails
 
 
@@ -294,11 +296,154 @@ def test_another_port_is_taken_when_1883_is(up: Start, lab: Lab) -> None:
         one = up()
         one.online("capture")
 
-        assert one.port != 1883
+        assert one.port == 1884
     finally:
         other.kill()
         other.wait()
         other.stdout.close()
+
+
+def gone(pid: int) -> bool:
+    """Tell whether a process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_killed_up_leaves_nobody_and_starts_again(up: Start) -> None:
+    """Kill -9 of ``up`` ends services and broker; the next one keeps the passwords."""
+    one = up()
+    one.online("capture")
+    left = one.children()
+    assert {"broker", "capture", "detector", "prober", "dashboard"} <= set(left)
+    password = one.password("viewer")
+
+    one.process.kill()
+    one.process.wait()
+
+    wait_for(lambda: all(gone(pid) for pid in left.values()), 10, f"{left} to end")
+    again = up()
+    again.online("capture")
+    assert again.password("viewer") == password
+
+
+def test_one_stack_has_a_state_directory(up: Start, lab: Lab) -> None:
+    """A second ``up`` with the same one says so and leaves the first alone."""
+    one = up()
+    one.online("capture")
+    before = one.children()
+
+    second = lab.sensor.popen(
+        [sys.executable, "-m", "monitorpi_cli", "up"],
+        env=os.environ | {"MONITORPI_STATE_DIR": str(one.state)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said, _ = second.communicate(timeout=30)
+
+    assert second.returncode == 3
+    assert said.strip() == (
+        f"monitorpi: another MonitorPi runs with the state directory {one.state}: stop it, or set "
+        "another one (MONITORPI_STATE_DIR)"
+    )
+    assert one.children() == before
+
+
+def test_a_service_that_lacks_something_stays_down_and_the_rest_runs(up: Start) -> None:
+    """An interface that is not there: said once with its remedy, and not tried again."""
+    one = up("--interface", "nope0")
+
+    wait_for(lambda: any("the rest runs on" in line for line in one.lines), 15, "the complaint")
+    one.online("detector")
+
+    assert any("nope0" in line for line in one.lines)
+    assert "monitorpi: capture ended: it lacks something; the rest runs on" in one.lines
+    assert "capture" not in one.children()
+    assert one.stop() == 0
+
+
+def test_what_is_configured_about_the_broker_does_not_lock_the_services_out(up: Start) -> None:
+    """The own broker's accounts count, whatever user and password stand in the settings."""
+    one = up(MONITORPI_BROKER__USERNAME="somebody", MONITORPI_BROKER__PASSWORD="else")
+
+    for service in ("capture", "detector", "prober", "dashboard"):
+        one.online(service)
+
+
+@contextlib.contextmanager
+def lines_of(program: subprocess.Popen[str]) -> Iterator[list[str]]:
+    """Collect what a program prints until the block ends, and the program with it."""
+    lines: list[str] = []
+    assert program.stdout is not None
+    reader = threading.Thread(
+        target=lambda: lines.extend(line.rstrip() for line in program.stdout or ()), daemon=True
+    )
+    reader.start()
+    try:
+        yield lines
+    finally:
+        program.kill()
+        program.wait()
+        reader.join(5)
+        program.stdout.close()
+        sys.stdout.write("\n".join([*lines, ""]))  # shown where a test fails
+
+
+def test_a_broker_elsewhere_is_used_as_configured(lab: Lab, tmp_path: Path) -> None:
+    """With another machine's broker there is no own one, and alerts are still told here."""
+    there = lab.hosts[1]
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text(f"listener 1999 {there.ip}\nallow_anonymous true\nuser root\n")
+    broker = there.popen(["mosquitto", "-c", str(conf)], stderr=subprocess.DEVNULL)
+    environment = os.environ | {
+        "MONITORPI_STATE_DIR": str(tmp_path / "state"),
+        "MONITORPI_BROKER__HOST": there.ip,
+        "MONITORPI_BROKER__PORT": "1999",
+    }
+    command = [sys.executable, "-m", "monitorpi_cli", "up", "--site", SITE]
+    process = lab.sensor.popen(
+        [*command, "--interface", lab.sensor.interface],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with lines_of(process) as lines:
+        wait_for(lambda: any("(as configured)" in line for line in lines), 30, "the greeting")
+        wait_for(lambda: sum("connected" in line for line in lines) >= 4, 30, "all to be connected")
+        flood.start(lab.hosts[3], flood.flood_between(lab.hosts[3], there, "syn", 500)).wait()
+        wait_for(lambda: any(" syn-flood: " in line for line in lines), 15, "the alert")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(30) == 0
+    broker.terminate()
+    broker.wait()
+    assert f"  broker    {there.ip}:1999 (as configured)" in lines
+    assert not (tmp_path / "state" / "broker").exists()
+
+
+def test_up_ends_when_nobody_reads_it(lab: Lab, tmp_path: Path) -> None:
+    """The reader of its output goes: the stack stops in order instead of running unseen."""
+    process = lab.sensor.popen(
+        [sys.executable, "-m", "monitorpi_cli", "up", "--interface", lab.sensor.interface],
+        env=os.environ | {"MONITORPI_STATE_DIR": str(tmp_path / "state")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "-v -t" in line:
+            break
+    children = Up.children(SimpleNamespace(process=process))  # type: ignore[arg-type] # all it reads
+    process.stdout.close()
+
+    os.kill(children["detector"], signal.SIGKILL)
+
+    assert process.wait(30) == 0
+    wait_for(lambda: all(gone(pid) for pid in children.values()), 5, "all to end")
 
 
 # --- wrong settings -----------------------------------------------------------------------------
@@ -378,3 +523,16 @@ def test_a_configured_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> No
     assert code == 3
     remedy = "stop what listens there, or configure another (broker.port)"
     assert said == [f"monitorpi: port {port} is taken: {remedy}"]
+
+
+def test_a_state_directory_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    """Exit code 3, the folder, the reason and the variable that names another."""
+    (tmp_path / "file").write_text("")
+    state = tmp_path / "file" / "state"
+
+    code, said = complaint(["monitorpi_cli", "up"], MONITORPI_STATE_DIR=str(state))
+
+    assert code == 3
+    remedy = "run as its owner, or set another one (MONITORPI_STATE_DIR)"
+    what = f"the state directory {state} cannot be written (Not a directory)"
+    assert said == [f"monitorpi: {what}: {remedy}"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import fcntl
 import importlib.util
 import json
 import os
 import signal
 import sys
-import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -21,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 
 from monitorpi_cli import broker
 from monitorpi_cli.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.bus import MqttBus, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
@@ -55,8 +54,9 @@ class StackPlan:
     state_dir: Path
     services: tuple[Service, ...]
     port: int
-    own_broker: bool = True
-    broker_host: str = "127.0.0.1"
+    """Port of the own broker on loopback."""
+    other_broker: BrokerSettings | None = None
+    """A broker that is there already, as configured: then there is no own one."""
     listeners: tuple[str, ...] = ()
     """More listeners of the own broker, as ``PORT ADDRESS``."""
     config: Path | None = None
@@ -73,32 +73,21 @@ class Stack:
 
     def __init__(self, plan: StackPlan, notify: Callable[[ChildEvent], None]) -> None:
         self.plan = plan
-        plan.state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(plan.state_dir)
         self.secrets = plan.state_dir / "secrets"
         self.passwords = broker.ensure_passwords(self.secrets)
-        self._config = broker.write_files(
-            plan.state_dir / "broker",
-            [f"{plan.port} 127.0.0.1", *plan.listeners],
-            self.passwords,
-        )
-        self.supervisor = Supervisor(self._children(), notify)
+        children = [self._service(service) for service in plan.services]
+        if plan.other_broker is None:
+            children.append(self._broker())
+        self.supervisor = Supervisor(children, notify)
 
-    def _children(self) -> list[Child]:
-        children = [self._service(service) for service in self.plan.services]
-        if self.plan.own_broker:
-            children.insert(
-                0,
-                Child(
-                    BROKER,
-                    broker.command(self._config),
-                    dict(os.environ),
-                    log=self._log(BROKER),
-                    rank=0,
-                    restart_always=True,
-                ),
-            )
-        return children
+    def _broker(self) -> Child:
+        plan = self.plan
+        listeners = [f"{plan.port} {LOOPBACK[0]}", *plan.listeners]
+        config = broker.write_files(plan.state_dir / "broker", listeners, self.passwords)
+        return Child(
+            BROKER, broker.command(config), log=self._log(BROKER), rank=0, restart_always=True
+        )
 
     def _log(self, name: str) -> Path | None:
         return self.plan.logs / f"{name}.log" if self.plan.logs else None
@@ -109,12 +98,12 @@ class Stack:
         state.mkdir(exist_ok=True, mode=0o700)
         environment = os.environ | {
             f"{ENV_PREFIX}SITE": plan.site,
-            f"{ENV_PREFIX}BROKER__HOST": plan.broker_host,
-            f"{ENV_PREFIX}BROKER__PORT": str(plan.port),
-            f"{ENV_PREFIX}SECRETS_DIR": str(self.secrets / service.value),
             f"{ENV_PREFIX}STATE_DIR": str(state),
             f"{ENV_PREFIX}HEARTBEAT": str(state / "heartbeat"),
         }
+        if plan.other_broker is None:
+            environment |= self._account(service)
+            environment.pop(f"{ENV_PREFIX}BROKER__PASSWORD", None)  # the one in the file counts
         if plan.config is not None:
             environment[f"{ENV_PREFIX}CONFIG"] = str(plan.config)
         module = f"monitorpi_{service.value.replace('-', '_')}"
@@ -123,6 +112,22 @@ class Stack:
             [*plan.prefix.get(service, ()), sys.executable, "-m", module],
             {**environment, **plan.environment.get(service, {})},
             log=self._log(service.value),
+        )
+
+    def _account(self, service: Service) -> dict[str, str]:
+        """Return where the own broker is and who the service is there, whatever is configured."""
+        return {
+            f"{ENV_PREFIX}BROKER__HOST": LOOPBACK[0],
+            f"{ENV_PREFIX}BROKER__PORT": str(self.plan.port),
+            f"{ENV_PREFIX}BROKER__USERNAME": service.value,
+            f"{ENV_PREFIX}SECRETS_DIR": str(self.secrets / service.value),
+        }
+
+    def viewer(self) -> BrokerSettings:
+        """Return how to read the bus."""
+        password = SecretStr(self.passwords["viewer"])
+        return self.plan.other_broker or BrokerSettings(
+            port=self.plan.port, username="viewer", password=password
         )
 
     def start(self) -> None:
@@ -136,13 +141,20 @@ class Stack:
 
 
 def _lock(folder: Path) -> TextIOWrapper:
-    """Take the state directory for this process.
+    """Make the state directory, and take it for this process.
 
     Raises:
-        ResourceError: another one has it.
+        ResourceError: it cannot be written, or another process has it.
 
     """
-    stream = (folder / "lock").open("a+", encoding="ascii")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / "lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise ResourceError(
+            f"the state directory {folder} cannot be written ({error.strerror}): run as its owner, "
+            f"or set another one ({ENV_PREFIX}STATE_DIR)"
+        ) from None
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -157,10 +169,9 @@ def _lock(folder: Path) -> TextIOWrapper:
 class Listener:
     """Reads the bus as one of its users and hands on what arrives."""
 
-    def __init__(self, port: int, user: str, password: str, filters: Sequence[str]) -> None:
+    def __init__(self, settings: BrokerSettings, filters: Sequence[str]) -> None:
         self._inbox = Inbox()
-        settings = BrokerSettings(port=port, username=user, password=SecretStr(password))
-        self._bus = MqttBus(settings, f"monitorpi-{user}-{os.getpid()}", None, Log("up"))
+        self._bus = MqttBus(settings, f"monitorpi-up-{os.getpid()}", None, Log("up"))
         self._filters = filters
 
     async def run(self, handle: Callable[[Raw], None]) -> None:
@@ -218,7 +229,8 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     overrides = {"site": options.site} if options.site else {}
     loaded = load(None, NoSection, file=options.config, overrides=overrides)
     common = loaded.common
-    own = common.broker.host in LOOPBACK
+    # one that wants TLS, or is on another machine, is somebody else's
+    own = common.broker.host in LOOPBACK and common.broker.tls_ca is None
     configured = common.broker.port if "port" in common.broker.model_fields_set else None
     port = broker.choose_port(configured) if own else common.broker.port
     environment: dict[Service, dict[str, str]] = {}
@@ -230,8 +242,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         state_dir=state_dir(common),
         services=_services(options.config),
         port=port,
-        own_broker=own,
-        broker_host=common.broker.host,
+        other_broker=None if own else common.broker,
         config=options.config.resolve() if options.config else None,
         environment=environment,
     )
@@ -258,45 +269,54 @@ def _services(config: Path | None) -> tuple[Service, ...]:
 
 
 def _cloud_is_configured(config: Path | None) -> bool:
-    if any(name.startswith(f"{ENV_PREFIX}CLOUD_BRIDGE__") for name in os.environ):
-        return True
-    named = config or os.environ.get(f"{ENV_PREFIX}CONFIG")
-    if named is None:
-        return False
-    return "cloud-bridge" in tomllib.loads(Path(named).read_text(encoding="utf-8"))
+    try:
+        loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config)
+    except ConfigurationError:
+        return True  # somebody tried: the service says what is wrong
+    return bool(loaded.section.model_fields_set)
 
 
 async def _run(plan: StackPlan) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
+            loop.add_signal_handler(number, stopped.set)
     stack = Stack(plan, _say_event)
     stack.start()
-    await _until_the_broker_answers(plan, stopped)
-    print(_greeting(stack), flush=True)
-    alerts = Listener(
-        plan.port, "viewer", stack.passwords["viewer"], [pattern(plan.site, "detector", "alert")]
-    )
-    shown: dict[str, tuple[str, str]] = {}
-    listening = asyncio.create_task(alerts.run(lambda raw: _say_alert(raw, shown)))
-    await stopped.wait()
-    print("monitorpi: stopping", flush=True)
-    listening.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await listening
-    await stack.stop()
-    print("monitorpi: stopped", flush=True)
+    tasks = [asyncio.create_task(stopped.wait()), asyncio.create_task(stack.supervisor.failed())]
+    try:
+        await _until_the_broker_answers(stack, stopped)
+        _say(_greeting(stack))
+        tasks.append(asyncio.create_task(_tell_alerts(stack)))
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        _say("monitorpi: stopping")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await stack.stop()
+    _say("monitorpi: stopped")
     return 0
 
 
-async def _until_the_broker_answers(plan: StackPlan, stopped: asyncio.Event) -> None:
+async def _tell_alerts(stack: Stack) -> None:
+    """Print a line for each alert until cancelled."""
+    shown: dict[str, tuple[str, str]] = {}
+    listener = Listener(stack.viewer(), [pattern(stack.plan.site, "detector", "alert")])
+    await listener.run(lambda raw: _say_alert(raw, shown))
+
+
+async def _until_the_broker_answers(stack: Stack, stopped: asyncio.Event) -> None:
     """Wait for the broker's port, for a while: what we print should work when it is read."""
+    settings = stack.viewer()
     for _ in range(100):
         if stopped.is_set():
             return
         try:
-            _, writer = await asyncio.open_connection(plan.broker_host, plan.port)
+            _, writer = await asyncio.open_connection(settings.host, settings.port)
         except OSError:
             await asyncio.sleep(_POLL_S)
         else:
@@ -307,20 +327,27 @@ async def _until_the_broker_answers(plan: StackPlan, stopped: asyncio.Event) -> 
 def _greeting(stack: Stack) -> str:
     """Say where to look."""
     plan = stack.plan
-    viewer = stack.secrets / "viewer" / "broker__password"
+    settings = stack.viewer()
+    address = f"{settings.host}:{settings.port}"
     page = _page(plan)
-    lines = [
-        f"MonitorPi watches site {plan.site!r}. Ctrl-C stops it.",
-        f"  broker    {plan.broker_host}:{plan.port}, users: "
-        + ", ".join(user.name for user in broker.USERS if user.name in ("viewer", "operator")),
-        f"  passwords {stack.secrets}/USER/broker__password",
+    services = [
         f"  services  {', '.join(service.value for service in plan.services)}",
         *([f"  page      {page}"] if page else []),
-        f"  look      mosquitto_sub -h {plan.broker_host} -p {plan.port} -u viewer \\",
-        f'              -P "$(cat {viewer})" \\',
-        f"              -v -t 'monitorpi/v1/{plan.site}/#'",
     ]
-    return "\n".join(lines)
+    head = f"MonitorPi watches site {plan.site!r}. Ctrl-C stops it."
+    if plan.other_broker is not None:
+        return "\n".join([head, f"  broker    {address} (as configured)", *services])
+    return "\n".join(
+        [
+            head,
+            f"  broker    {address}, users: viewer, operator",
+            f"  passwords {stack.secrets}/USER/broker__password",
+            *services,
+            f"  look      mosquitto_sub -h {settings.host} -p {settings.port} -u viewer \\",
+            f'              -P "$(cat {stack.secrets}/viewer/broker__password)" \\',
+            f"              -v -t 'monitorpi/v1/{plan.site}/#'",
+        ]
+    )
 
 
 def _page(plan: StackPlan) -> str | None:
@@ -335,11 +362,20 @@ def _page(plan: StackPlan) -> str | None:
     return f"http://{host}:{settings.port}/" if settings.port else None
 
 
+def _say(text: str) -> None:
+    """Print at once. Where nobody reads any more, the stack stops as by Ctrl-C."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGTERM)
+
+
 def _say_event(event: ChildEvent) -> None:
     if event.what == "left":
-        print(f"monitorpi: {event.name} ended: {event.text}; the rest runs on", flush=True)
+        _say(f"monitorpi: {event.name} ended: {event.text}; the rest runs on")
     elif event.what == "died":
-        print(f"monitorpi: {event.name} {event.text}", flush=True)
+        _say(f"monitorpi: {event.name} {event.text}")
 
 
 def _say_alert(raw: Raw, shown: dict[str, tuple[str, str]]) -> None:
@@ -353,13 +389,13 @@ def _say_alert(raw: Raw, shown: dict[str, tuple[str, str]]) -> None:
     if shown.get(topic.id) == state or (raw.retained and alert.state == "closed"):
         return
     shown[topic.id] = state
-    print(alert_line(alert), flush=True)
+    _say(alert_line(alert))
 
 
 def alert_line(alert: Alert, *, colour: bool | None = None) -> str:
     """Return one readable line about an alert."""
     if colour is None:
-        colour = sys.stdout.isatty()
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # no-color.org
     at = (alert.closed_at or alert.at).astimezone(UTC).strftime("%H:%M:%S")
     word = alert.severity.upper() if alert.state == "open" else "closed"
     kind = alert.severity if alert.state == "open" else "closed"

@@ -1,0 +1,82 @@
+"""What ``up`` makes of command line and configuration, without running it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_cli.up import StackPlan, make_plan
+from monitorpi_common import settings
+from monitorpi_common.messages import Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep what is configured on this machine out of the tests."""
+    monkeypatch.setattr(settings, "DEFAULT_FILE", tmp_path / "default.toml")
+    monkeypatch.setattr(settings, "DEFAULT_SECRETS", tmp_path / "no-secrets")
+    monkeypatch.setenv("MONITORPI_STATE_DIR", str(tmp_path / "state"))
+
+
+def plan(config: Path | None = None, site: str | None = None) -> StackPlan:
+    """Plan as for a command line with these options."""
+    return make_plan(argparse.Namespace(config=config, site=site, interface=None))
+
+
+def test_without_a_cloud_its_bridge_is_not_run() -> None:
+    """No configuration: every service but the one that would have nothing to do."""
+    assert set(plan().services) == set(Service) - {Service.CLOUD_BRIDGE}
+
+
+@pytest.mark.parametrize("table", ["cloud-bridge", "cloud_bridge"])
+@pytest.mark.parametrize("rest", ["channels = { traffic = 1 }", "interval_s = 'often'"])
+def test_a_configured_cloud_is_run(tmp_path: Path, table: str, rest: str) -> None:
+    """Either spelling, and also where something is wrong with it: the service then says what."""
+    file = tmp_path / "own.toml"
+    file.write_text(f"[{table}]\n{rest}\n")
+
+    assert Service.CLOUD_BRIDGE in plan(file).services
+
+
+def test_the_default_file_counts_too(tmp_path: Path) -> None:
+    """A cloud configured in the machine's own file needs no option."""
+    (tmp_path / "default.toml").write_text("[cloud-bridge]\nchannels = { traffic = 1 }\n")
+
+    assert Service.CLOUD_BRIDGE in plan().services
+
+
+def test_a_cloud_configured_by_environment_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables count as much as a file."""
+    monkeypatch.setenv("MONITORPI_CLOUD_BRIDGE__INFLUX__URL", "http://127.0.0.1:8086")
+
+    assert Service.CLOUD_BRIDGE in plan().services
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.1"])
+def test_a_broker_on_loopback_is_our_own(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """However loopback is spelled, ``up`` runs the broker there."""
+    monkeypatch.setenv("MONITORPI_BROKER__HOST", host)
+
+    assert plan().other_broker is None
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HOST": "192.0.2.1"},
+        {"TLS_CA": "/etc/ssl/ca.pem"},
+    ],
+)
+def test_a_broker_elsewhere_or_with_tls_is_somebody_elses(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Such a broker is used as configured."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"MONITORPI_BROKER__{name}", value)
+
+    assert plan().other_broker is not None
