@@ -70,6 +70,12 @@ def lab() -> Iterator[Lab]:
         yield one
 
 
+def password_of(*arguments: str) -> str | None:
+    """Return what a command in a container printed; None: it was refused."""
+    said = docker("compose", "-p", PROJECT, *arguments, check=False).strip()
+    return said or None
+
+
 def health() -> dict[str, str]:
     """Return the health of each running container by its service."""
     lines = compose("ps", "-a", "--format", "json").splitlines()
@@ -109,6 +115,10 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
 
         alert = json.loads(subscriber.communicate(timeout=70)[0])
 
+        for name in SERVICES:
+            read = ("exec", name, "cat")
+            assert password_of(*read, f"/secrets/{name}/broker__password")
+            assert password_of(*read, "/secrets/operator/broker__password") is None
         assert (alert["rule"], alert["state"]) == ("syn-flood", "open")
         assert alert["subject"] == attacker.mac.replace(":", "")
     finally:
