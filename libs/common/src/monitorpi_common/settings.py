@@ -111,6 +111,7 @@ def load(
     *,
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
+    secrets: Path | None = None,
 ) -> Loaded[SectionT]:
     """Read and validate the settings of one service.
 
@@ -120,6 +121,7 @@ def load(
         file: the TOML file; by default ``MONITORPI_CONFIG`` or /etc/monitorpi/monitorpi.toml,
             where a missing default file is no error.
         overrides: nested values of the command line; they win over everything.
+        secrets: the secrets directory; by default ``MONITORPI_SECRETS_DIR`` or /run/secrets.
 
     Raises:
         ConfigurationError: with one line per problem.
@@ -127,7 +129,7 @@ def load(
     """
     name = service.value.replace("-", "_") if service else "none"
     path, table = _read_file(file, name)
-    secrets = Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", DEFAULT_SECRETS))
+    secrets = secrets or Path(os.environ.get(f"{ENV_PREFIX}SECRETS_DIR", DEFAULT_SECRETS))
     _check_secrets(secrets)
     model = _model(name, section, table, secrets)
     try:
