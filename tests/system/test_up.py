@@ -364,6 +364,18 @@ def test_a_service_that_lacks_something_stays_down_and_the_rest_runs(up: Start) 
     assert one.stop() == 0
 
 
+def test_a_page_with_a_password_is_told_too(up: Start, tmp_path: Path) -> None:
+    """Its password is in the service's own secrets, and the greeting still names the page."""
+    secrets = tmp_path / "state" / "secrets" / "dashboard"
+    secrets.mkdir(parents=True)
+    (secrets / "dashboard__password").write_text("for-a-test")
+
+    one = up(MONITORPI_DASHBOARD__LISTEN="0.0.0.0", MONITORPI_DASHBOARD__PORT="18081")
+
+    one.online("dashboard")
+    assert "  page      http://127.0.0.1:18081/" in one.lines
+
+
 def test_what_is_configured_about_the_broker_does_not_lock_the_services_out(up: Start) -> None:
     """The own broker's accounts count, whatever user and password stand in the settings."""
     one = up(MONITORPI_BROKER__USERNAME="somebody", MONITORPI_BROKER__PASSWORD="else")

@@ -329,7 +329,7 @@ def _greeting(stack: Stack) -> str:
     plan = stack.plan
     settings = stack.viewer()
     address = f"{settings.host}:{settings.port}"
-    page = _page(plan)
+    page = _page(stack)
     services = [
         f"  services  {', '.join(service.value for service in plan.services)}",
         *([f"  page      {page}"] if page else []),
@@ -350,14 +350,17 @@ def _greeting(stack: Stack) -> str:
     )
 
 
-def _page(plan: StackPlan) -> str | None:
+def _page(stack: Stack) -> str | None:
     """Return the page's address, where it is served and can be told before it is up."""
-    if Service.DASHBOARD not in plan.services:
+    plan, service = stack.plan, Service.DASHBOARD
+    if service not in plan.services:
         return None
+    secrets = stack.secrets / service.value if plan.other_broker is None else None
     try:
-        settings = load(Service.DASHBOARD, DashboardSettings, file=plan.config).section
+        loaded = load(service, DashboardSettings, file=plan.config, secrets=secrets)
     except ConfigurationError:
         return None  # the service says what is wrong with it
+    settings = loaded.section
     host = "127.0.0.1" if settings.listen in ("0.0.0.0", "::") else settings.listen  # noqa: S104 - compared
     return f"http://{host}:{settings.port}/" if settings.port else None
 
