@@ -291,7 +291,7 @@ def _own_mark() -> str:
 
 def _pid_namespace() -> str:
     """Return the number of the namespace our process ids are of."""
-    return "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+    return "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
 
 
 def _start_time(pid: int) -> str | None:
