@@ -380,3 +380,10 @@ def test_a_flood_is_refused_outside_the_lab() -> None:
     for _, interface in socket.if_nameindex():
         with pytest.raises(LabError, match="in the lab only"):
             flood.require_lab(interface)
+
+
+def test_a_lab_of_a_container_is_not_ours_to_judge() -> None:
+    """Process ids of another PID namespace say nothing here: such a lab is left alone."""
+    assert namespace._is_running("1-1-1")
+    assert not namespace._is_running(f"1-1-{namespace._pid_namespace()}")
+    assert namespace._is_running(namespace._own_mark())

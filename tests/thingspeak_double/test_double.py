@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitorpi_cloud_bridge.outbox import OutboxRow
+from monitorpi_cloud_bridge.sink import Sent, Verdict
 from monitorpi_cloud_bridge.talkback import Called, TalkBack
-from monitorpi_cloud_bridge.thingspeak import client
+from monitorpi_cloud_bridge.thingspeak import ThingSpeak, client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 
@@ -178,6 +180,49 @@ def test_talkback_hands_out_each_command_once(double: Double, clock: Clock) -> N
     assert taken == [Called("FIRST"), Called("SECOND"), Called("LOST")]
     assert asking.old_total == 1
     asking.client.close()
+
+
+def test_talkback_commands_can_be_listed_changed_and_deleted(double: Double) -> None:
+    """The owner's calls on a queue, for its key only."""
+    queue = double.cloud.add_talkback()
+    path = f"/talkbacks/{queue.id}/commands"
+    key = {"THINGSPEAKAPIKEY": queue.key}
+
+    _, made = ask(double, f"{path}.json", {"command_string": "GO"}, **key)
+    one = f"{path}/{made['id']}.json"
+    _, changed = ask(double, one, {"command_string": "STOP"}, "PUT", **key)
+
+    assert changed["command_string"] == "STOP"
+    assert ask(double, f"{path}.json", **key)[1] == [changed]
+    assert ask(double, f"{path}.json", THINGSPEAKAPIKEY="WRONG")[0] == 401
+    assert ask(double, one, None, "DELETE", **key)[0] == 200
+    assert ask(double, one, **key)[0] == 404
+    assert ask(double, f"{path}/execute.json", {}, **key) == (200, {})
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(clock: Clock, tmp_path: Path) -> None:
+    """The bridge sends nothing, not even a key, to a server it cannot trust."""
+    cert, private = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+            "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", private, "-out", cert,
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    with Double(clock=clock, certificate=(str(cert), str(private))) as double:
+        channel = double.cloud.add_channel("x", ["one"])
+        sink = ThingSpeak(double.url, channel.id, channel.write_key, None, 16.0)
+
+        sent = sink.send(sink.prepare([OutboxRow("x", int(clock.now), {"field1": "1"})]))
+
+        assert sent == Sent(Verdict.UNKNOWN, "ConnectError")
+        assert sink.verify(0, 1) is None
+        assert list(double.log) == []
+        assert channel.rows == []
+        sink.close()
 
 
 def test_setup_makes_channels_once_and_keeps_their_keys(double: Double, tmp_path: Path) -> None:

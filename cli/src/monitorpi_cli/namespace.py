@@ -286,7 +286,12 @@ def _await_end(program: subprocess.Popen[Any]) -> None:
 
 def _own_mark() -> str:
     pid = os.getpid()
-    return f"{pid}-{_start_time(pid)}"
+    return f"{pid}-{_start_time(pid)}-{_pid_namespace()}"
+
+
+def _pid_namespace() -> str:
+    """Return the number of the namespace our process ids are of."""
+    return "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
 
 
 def _start_time(pid: int) -> str | None:
@@ -300,7 +305,10 @@ def _start_time(pid: int) -> str | None:
 
 
 def _is_running(mark: str) -> bool:
-    pid, _, started = mark.partition("-")
+    """Tell whether an owner runs; one whose process id is of a container is not ours to judge."""
+    pid, started, namespace = (*mark.split("-"), "", "", "")[:3]
+    if namespace != _pid_namespace():
+        return True
     return pid.isdigit() and _start_time(int(pid)) == started
 
 

@@ -262,6 +262,33 @@ class Cloud:
             talkback.last = {**talkback.queue.pop(0), "position": None, "executed_at": self._now()}
             return Answer(200, talkback.last)
 
+    def commands(self, number: int, key: str | None) -> Answer | TalkBack:
+        """Return a queue whose key was given, to be read or changed; else the refusal."""
+        talkback = self.talkbacks.get(number)
+        if talkback is None or key != talkback.key:
+            return error(401, "error_auth_required", "Authorization Required")
+        return talkback
+
+    def change_command(
+        self, number: int, key: str | None, command: int | None, method: str, text: str
+    ) -> Answer:
+        """List, add, show, change or delete commands of a queue."""
+        with self._lock:
+            queue = self.commands(number, key)
+            if isinstance(queue, Answer):
+                return queue
+            if command is None:
+                found = self.add_command(number, text) if method == "POST" else queue.queue
+                return Answer(200, found)
+            one = next((waiting for waiting in queue.queue if waiting["id"] == command), None)
+            if one is None:
+                return error(404, "error_resource_not_found", "Resource not found")
+            if method == "PUT":
+                one["command_string"] = text
+            if method == "DELETE":
+                queue.queue.remove(one)
+            return Answer(200, one)
+
     def _now(self) -> str:
         return _stamp(datetime.fromtimestamp(self._clock(), UTC))
 

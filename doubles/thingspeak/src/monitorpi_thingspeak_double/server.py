@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -44,6 +45,8 @@ class Double:
     switches: Switches = field(default_factory=Switches)
     clock: Callable[[], float] = time.time
     port: int = 0
+    certificate: tuple[str, str] | None = None
+    """Files of a certificate and its key: the double then speaks TLS."""
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.clock, self.switches)
@@ -67,6 +70,11 @@ class Double:
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        if self.certificate is not None:
+            self.url = f"https://127.0.0.1:{self.port}"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def __enter__(self) -> Self:
@@ -106,6 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         self._serve("PUT")
+
+    def do_DELETE(self) -> None:
+        self._serve("DELETE")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's signature
         """Keep no log here: the double has its own, without keys."""
@@ -150,17 +161,25 @@ class _Handler(BaseHTTPRequestHandler):
         if path in ("/update", "/update.json"):
             values = query | _form(body, self.headers.get("Content-Type", ""))
             return cloud.update(self._key(values.get("api_key")), values)
-        if path == "/channels.json":
-            values = query | _form(body, self.headers.get("Content-Type", ""))
-            key = self._key(values.get("api_key"))
-            return cloud.make_channel(key, values) if method == "POST" else cloud.list_channels(key)
-        if (found := re.fullmatch(r"/channels/(\d+)\.json", path)) and method == "PUT":
-            values = query | _form(body, self.headers.get("Content-Type", ""))
-            return cloud.change_channel(self._key(values.get("api_key")), int(found[1]), values)
-        if found := re.fullmatch(r"/talkbacks/(\d+)/commands/(execute|last)(\.json)?", path):
-            return cloud.talkback(int(found[1]), self._key(query.get("api_key")), found[2])
         if path == "/":
             return Answer(200, page(cloud))
+        values = query | _form(body, self.headers.get("Content-Type", ""))
+        return self._route_owner(method, path, values)
+
+    def _route_owner(self, method: str, path: str, values: dict[str, str]) -> Answer:
+        """Answer the calls of a channel's or a queue's owner."""
+        cloud = self.owner.cloud
+        key = self._key(values.get("api_key"))
+        if path == "/channels.json":
+            return cloud.make_channel(key, values) if method == "POST" else cloud.list_channels(key)
+        if (found := re.fullmatch(r"/channels/(\d+)\.json", path)) and method == "PUT":
+            return cloud.change_channel(key, int(found[1]), values)
+        if found := re.fullmatch(r"/talkbacks/(\d+)/commands/(execute|last)(\.json)?", path):
+            return cloud.talkback(int(found[1]), key, found[2])
+        if found := re.fullmatch(r"/talkbacks/(\d+)/commands(?:/(\d+))?\.json", path):
+            text = values.get("command_string", "")
+            number = int(found[2]) if found[2] else None
+            return cloud.change_command(int(found[1]), key, number, method, text)
         return error(404, "error_resource_not_found", "Resource not found")
 
     def _key(self, given: str | None) -> str | None:

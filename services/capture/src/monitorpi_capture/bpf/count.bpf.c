@@ -238,6 +238,17 @@ INLINE int is_tag(__u16 type)
 	return type == 0x8100 || type == 0x88a8 || type == 0x9100;
 }
 
+/* IPv6 headers with a next header: 0, 43, 44, 51, 60, 135, 139, 140. */
+INLINE __u64 is_extension(__u64 protocol)
+{
+	__u64 low = 1ULL << 0 | 1ULL << 43 | 1ULL << 44 | 1ULL << 51 | 1ULL << 60;
+	__u64 found = (low >> (protocol & 63) & below(protocol, 64)) | equal(protocol, 135) |
+		      equal(protocol, 139) | equal(protocol, 140);
+
+	OPAQUE(found);
+	return found;
+}
+
 /* Classes of a fragment that has no transport header. */
 INLINE __u64 later_fragment(__u32 protocol, __u32 icmp, int version)
 {
@@ -266,7 +277,7 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 	__u64 mask = f->mask;
 	__u32 off = 14, start, stop, protocol, place, size, i, at, ports, length, flags;
 	__u32 src_port, dst_port;
-	__u64 version4, noise = RAW64(AT_NETWORK);
+	__u64 version4, later, noise = RAW64(AT_NETWORK);
 	__u16 type = U16(AT_TYPE);
 
 	OPAQUE(noise);
@@ -308,11 +319,9 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 			return mask | C_MALFORMED;
 		place = U16(AT_NETWORK + 6) & 0x3fff; /* more fragments, and the offset */
 		protocol = U8(AT_NETWORK + 9);
-		if (place) {
-			mask |= C_FRAGMENT;
-			if (place & 0x1fff)
-				return mask | later_fragment(protocol, 1, 4);
-		}
+		mask |= when(equal(place, 0) ^ 1, C_FRAGMENT);
+		if (place & 0x1fff)
+			return mask | later_fragment(protocol, 1, 4);
 		if (protocol == 2) {
 			mask |= C_IGMP;
 			return start + 8 > stop ? mask | C_MALFORMED : mask;
@@ -333,24 +342,22 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 		protocol = U8(AT_NETWORK + 6);
 #pragma unroll
 		for (i = 0; i < 8; i++) {
-			if (protocol != 0 && protocol != 43 && protocol != 44 && protocol != 51 &&
-			    protocol != 60 && protocol != 135 && protocol != 139 && protocol != 140)
+			if (!is_extension(protocol))
 				break;
 			if (start + 8 > stop)
 				return mask | C_MALFORMED;
 			if (load_bytes(skb, start, b + AT_TRANSPORT, 4))
 				return mask;
+			/* of a fragment, of an authentication header, of any other */
+			later = equal(protocol, 44);
+			mask |= when(later, C_FRAGMENT);
+			place = -later & U16(AT_TRANSPORT + 2) & 0xfff8;
 			size = U8(AT_TRANSPORT + 1);
-			if (protocol == 44) {
-				mask |= C_FRAGMENT;
-				protocol = U8(AT_TRANSPORT);
-				if (U16(AT_TRANSPORT + 2) & 0xfff8)
-					return mask | later_fragment(protocol, 58, 6);
-				size = 8;
-			} else {
-				size = protocol == 51 ? (size + 2) * 4 : (size + 1) * 8;
-				protocol = U8(AT_TRANSPORT);
-			}
+			size = (-later & 8) | (-equal(protocol, 51) & (size + 2) * 4) |
+			       ((later | equal(protocol, 51)) - 1 & (size + 1) * 8);
+			protocol = U8(AT_TRANSPORT);
+			if (place)
+				return mask | later_fragment(protocol, 58, 6);
 			start += size;
 			OPAQUE(start);
 			if (start > stop)
@@ -384,10 +391,16 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 		ports = RAW32(AT_TRANSPORT);
 		length = U16(AT_TRANSPORT + 4);
 		flags = U16(AT_TRANSPORT + 12);
+		/*
+		 * Keeps the compiler from reading both places through one computed pointer,
+		 * which the verifier forbids those without CAP_PERFMON.
+		 */
+		asm volatile("# elsewhere" : "+r"(ports), "+r"(length), "+r"(flags));
 	} else {
 		ports = RAW32(AT_BEHIND_IPV4);
 		length = U16(AT_BEHIND_IPV4 + 4);
 		flags = U16(AT_BEHIND_IPV4 + 12);
+		asm volatile("# at once" : "+r"(ports), "+r"(length), "+r"(flags));
 	}
 	OPAQUE(ports);
 	src_port = __builtin_bswap16((__u16)ports);
@@ -439,12 +452,14 @@ INLINE __u64 mixed(__u64 item, __u64 salt)
 INLINE void sketch(struct sketch *s, __u64 hash)
 {
 	__u32 slot = hash >> 54, at = (slot & 15) * 4, rank = 1;
-	__u64 word = s->registers[slot >> 4], old = word >> at & 15, bits = hash | 1 << 14;
+	__u64 *place = s->registers + (slot >> 4), word, old, bits = hash | 1 << 14;
 
-	if (hash & ((1ULL << old) - 1))
+	OPAQUE(place); /* one computed pointer: each one costs the verifier a path */
+	word = *place;
+	old = word >> at & 15;
+
+	if (old == 15 || hash & ((1ULL << old) - 1))
 		return; /* the register stands as high already */
-	if (old == 15)
-		return;
 	if (!(bits & 0xff)) {
 		rank += 8;
 		bits >>= 8;
@@ -459,7 +474,7 @@ INLINE void sketch(struct sketch *s, __u64 hash)
 	}
 	if (!(bits & 1))
 		rank += 1;
-	s->registers[slot >> 4] = (word & ~(15ULL << at)) | (__u64)rank << at;
+	*place = (word & ~(15ULL << at)) | (__u64)rank << at;
 	s->filled += below(old, 1);
 	s->gone += (1 << (15 - old)) - (1 << (15 - rank));
 }
@@ -564,39 +579,40 @@ INLINE void add(struct side *side, __u64 mask, __u64 frames, __u64 bytes)
 /* The row number + 1 of a MAC; 0 if there is no room for it. */
 INLINE __u32 find(struct control *c, struct share *share, __u32 part, __u64 mac)
 {
-	__u32 home = (mac * c->factor) >> (c->shift & 63), number, i, side;
+	__u32 home = (mac * c->factor) >> (c->shift & 63), index, number, i, side;
 	struct bucket *bucket;
 	struct row *row;
-	__u64 cell;
+	__u64 cell, *hole;
 
 #pragma unroll
 	for (side = 0; side < 2; side++) {
-		__u32 index = part * c->buckets + (home ^ side);
-
+		index = part * c->buckets + (home ^ side);
 		bucket = map_lookup(&buckets, &index);
 		if (!bucket)
 			return 0;
 #pragma unroll
 		for (i = 0; i < CELLS; i++) {
-			cell = bucket->cells[i];
-			if (cell >> 16 == mac && cell)
+			hole = &bucket->cells[i];
+			cell = *hole;
+			if (!cell)
+				goto insert;
+			if (cell >> 16 == mac)
 				return cell & 0xffff;
-			if (!cell) {
-				if (share->rows >= c->rows)
-					return 0;
-				number = share->rows++;
-				index = part * c->rows + number;
-				row = map_lookup(&rows, &index);
-				if (!row)
-					return 0;
-				*(__u64 *)row = mac;
-				number++;
-				bucket->cells[i] = mac << 16 | (number & 0xffff);
-				return number & 0xffff;
-			}
 		}
 	}
 	return 0;
+insert:
+	if (share->rows >= c->rows)
+		return 0;
+	number = share->rows++;
+	index = part * c->rows + number;
+	row = map_lookup(&rows, &index);
+	if (!row)
+		return 0;
+	*(__u64 *)row = mac;
+	number = (number + 1) & 0xffff;
+	*hole = mac << 16 | number;
+	return number;
 }
 
 INLINE struct row *row_of(struct control *c, __u32 part, __u32 number)

@@ -1,0 +1,235 @@
+"""The kernel's program against the pure classifier, frame by frame, inside the kernel."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6MLReport, IPv6, IPv6ExtHdrHopByHop
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+
+from monitorpi_capture import ebpf_build, ebpf_layout
+from monitorpi_capture import ebpf_syscall as system
+from monitorpi_capture.capfile import LINK_ETHERNET, CaptureFile
+from monitorpi_capture.classify import class_names, classify
+from monitorpi_capture.ebpf_engine import PROGRAM, load_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from hypothesis.strategies import DrawFn
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="loading BPF programs needs root"),
+    pytest.mark.skipif(
+        not ebpf_build.OBJECT.exists(),
+        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
+    ),
+]
+
+INSTRUCTIONS_NOW: Final = 19_000
+"""What the verifier walked when this was written (Linux 6.18); the limit is 1,000,000."""
+MARGIN: Final = 2.5
+
+PORTS: Final = st.sampled_from([0, 52, 53, 54, 66, 67, 68, 69, 80, 443, 545, 546, 547, 5353, 9999])
+EXTENSIONS: Final = (0, 43, 44, 51, 60, 135, 139, 140)
+
+
+@pytest.fixture(scope="module")
+def in_kernel() -> Iterator[Callable[[bytes], list[str]]]:
+    """Return a function that asks the kernel for the classes of a frame."""
+    compiled = load_object()
+    fd = system.load_program(compiled.linked("socket/classify", {}), "mp_test", compiled.licence)
+    run = system.TestRun(fd)
+
+    yield lambda data: ebpf_layout.class_names(run.run(data))
+
+    os.close(fd)
+
+
+def in_python(data: bytes) -> list[str]:
+    """Return what the reference says."""
+    return class_names(classify(data, len(data))[0])
+
+
+@st.composite
+def transports(draw: DrawFn) -> tuple[int, bytes]:
+    """Return a protocol number and a header, sometimes a wrong one."""
+    protocol = draw(st.sampled_from([1, 2, 6, 6, 17, 17, 58, 99]))
+    ports = struct.pack("!HH", draw(PORTS), draw(PORTS))
+    match protocol:
+        case 6:
+            words = draw(st.sampled_from([5, 5, 5, 4, 8, 15]))
+            flags = draw(st.integers(0, 255))
+            return protocol, ports + bytes(8) + bytes([words << 4, flags]) + bytes(6)
+        case 17:
+            return protocol, ports + struct.pack("!HH", draw(st.sampled_from([0, 7, 8, 12])), 0)
+        case _:
+            kind = draw(st.sampled_from([0, 8, 128, 129, 130, 131, 132, 133, 143]))
+            return protocol, bytes([kind]) + bytes(draw(st.sampled_from([0, 3, 7, 20])))
+
+
+@st.composite
+def packets4(draw: DrawFn) -> bytes:
+    """Return an IPv4 packet with its EtherType."""
+    protocol, body = draw(transports())
+    words = draw(st.sampled_from([5, 5, 5, 6, 15, 4]))
+    options = bytes(max(words - 5, 0) * 4)
+    total = 20 + len(options) + len(body) + draw(st.sampled_from([0, 0, 0, -1, 1, -30]))
+    head = struct.pack(
+        "!HBBHHHBB10x",
+        0x0800,
+        draw(st.sampled_from([0x40, 0x40, 0x40, 0x50])) | words,
+        0,
+        draw(st.sampled_from([max(total, 0), max(total, 0), 0])),
+        0,
+        draw(st.sampled_from([0, 0, 0x4000, 0x2000, 0x0010, 0x2010, 0x8000])),
+        64,
+        protocol,
+    )
+    return head + options + body
+
+
+@st.composite
+def packets6(draw: DrawFn) -> bytes:
+    """Return an IPv6 packet with its EtherType and up to ten extension headers."""
+    following, body = draw(transports())
+    for kind in draw(st.lists(st.sampled_from(EXTENSIONS), max_size=10)):
+        if kind == 44:
+            place = draw(st.sampled_from([0, 1, 8, 0xFFF8]))
+            body = struct.pack("!BBH4x", following, 0, place) + body
+        else:
+            units = draw(st.sampled_from([0, 0, 1, 3]))
+            size = (units + 2) * 4 if kind == 51 else (units + 1) * 8
+            body = bytes([following, units]) + bytes(size - 2) + body
+        following = kind
+    length = draw(st.sampled_from([len(body), len(body), 0, max(len(body) - 1, 0), len(body) + 1]))
+    first = draw(st.sampled_from([0x60, 0x60, 0x60, 0x40]))
+    return struct.pack("!HB3xHBB32x", 0x86DD, first, length, following, 64) + body
+
+
+@st.composite
+def frames(draw: DrawFn) -> bytes:
+    """Return a frame with up to three tags."""
+    target = draw(
+        st.sampled_from(
+            [b"\xff" * 6, b"\x01\x00\x5e\x00\x00\x01", b"\x02" + bytes(5), b"\xff" * 5 + b"\xfe"]
+        )
+    )
+    tags = draw(st.lists(st.sampled_from([b"\x81\x00", b"\x88\xa8", b"\x91\x00"]), max_size=3))
+    rest = draw(
+        st.one_of(
+            packets4(),
+            packets6(),
+            st.sampled_from([0, 7, 8, 28]).map(lambda size: b"\x08\x06" + bytes(size)),
+            st.binary(min_size=2, max_size=60),
+        )
+    )
+    data = target + b"\x02" + bytes(5) + b"".join(tag + b"\x00\x05" for tag in tags) + rest
+    return data.ljust(60, b"\0") if draw(st.booleans()) else data
+
+
+SOURCES: Final = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@SOURCES
+@given(data=frames())
+def test_valid_and_odd_frames(in_kernel: Callable[[bytes], list[str]], data: bytes) -> None:
+    """The kernel gives a frame the classes the reference gives it."""
+    assert in_python(data) == in_kernel(data)
+
+
+@settings(SOURCES, max_examples=60)
+@given(data=frames())
+def test_every_length(in_kernel: Callable[[bytes], list[str]], data: bytes) -> None:
+    """Both agree on a frame that ends early, wherever it ends."""
+    for length in range(1, len(data)):
+        assert in_python(data[:length]) == in_kernel(data[:length])
+
+
+@SOURCES
+@given(data=frames(), changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255))))
+def test_changed_bytes(
+    in_kernel: Callable[[bytes], list[str]], data: bytes, changes: list[tuple[int, int]]
+) -> None:
+    """Both agree on a frame some bytes of which were overwritten."""
+    changed = bytearray(data)
+    for place, value in changes:
+        changed[place % len(changed)] = value
+
+    assert in_python(bytes(changed)) == in_kernel(bytes(changed))
+
+
+def test_public_captures(in_kernel: Callable[[bytes], list[str]], captures: Path) -> None:
+    """Both agree on every whole frame of the public captures."""
+    seen = 0
+    different: list[str] = []
+    for file in sorted(captures.glob("*.pcap*")):
+        with file.open("rb") as stream:
+            for _, link, data, wire_length in CaptureFile(stream, file.name):
+                whole = 0 < len(data) == wire_length <= system.TestRun.MAX_FRAME
+                if link != LINK_ETHERNET or not whole:
+                    continue
+                seen += 1
+                if in_python(data) != in_kernel(data):
+                    different.append(f"{file.name}: {data.hex()}")
+
+    assert seen > 10_000
+    assert different == []
+
+
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (IP() / TCP(dport=80, flags="SEC"), {"ipv4", "tcp", "syn", "http"}),
+        (IP() / TCP(dport=443, flags="SA"), {"ipv4", "tcp", "syn_ack", "https"}),
+        (IP() / UDP(sport=53), {"ipv4", "udp", "dns"}),
+        (IP() / ICMP(), {"ipv4", "icmp", "icmp_echo"}),
+        (IPv6() / ICMPv6EchoRequest(), {"ipv6", "icmp", "icmp_echo"}),
+        (IPv6() / IPv6ExtHdrHopByHop() / ICMPv6MLReport(), {"ipv6", "icmp", "igmp"}),
+        (Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP() / TCP(flags="R"), {"ipv4", "tcp", "rst", "vlan"}),
+        (ARP(), {"arp"}),
+    ],
+)
+def test_scapy_frames(
+    in_kernel: Callable[[bytes], list[str]],
+    packet: Ether,
+    expected: set[str],
+) -> None:
+    """Frames that scapy builds have in the kernel the classes that scapy meant."""
+    data = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / packet)
+
+    # scapy's default ports are 20, 80 and 53; only those asked for may show
+    got = set(in_kernel(data)) - ({"http"} if "http" not in expected else set())
+    got -= {"dns"} if "dns" not in expected else set()
+
+    assert expected == got
+
+
+def test_verifier_effort() -> None:
+    """The verifier walks the program in a small part of what it allows."""
+    compiled = load_object()
+    sizes = {
+        "control": (ebpf_layout.CONTROL.size, 1),
+        "buckets": (ebpf_layout.BUCKET_BYTES, 16),
+        "rows": (ebpf_layout.ROW_BYTES, 16),
+        "floods": (ebpf_layout.FLOOD_BYTES, 16),
+        "shares": (ebpf_layout.SHARE_BYTES, 4),
+    }
+    maps = {name: system.create_array(name, *size) for name, size in sizes.items()}
+    code = compiled.linked(PROGRAM, {name: memory.fd for name, memory in maps.items()})
+
+    said = system.verifier_statistics(code, compiled.licence)
+
+    for memory in maps.values():
+        memory.close()
+    assert int(said.split("processed ")[1].split()[0]) < INSTRUCTIONS_NOW * MARGIN
+    assert int(said.split("stack depth ")[1].split()[0].split("+")[0]) <= 512

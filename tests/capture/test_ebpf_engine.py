@@ -1,0 +1,501 @@
+"""The kernel engine at work: exact counts at every rate, bounded rows, windows without a gap."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_capture import ebpf_build, ebpf_layout
+from monitorpi_capture import ebpf_syscall as system
+from monitorpi_capture.classify import classify
+from monitorpi_capture.ebpf_engine import EbpfEngine, parts
+from monitorpi_capture.engines import open_engine
+from monitorpi_capture.settings import CaptureSettings
+from monitorpi_capture.window import BYTES, COLUMN, PACKETS, MacCounts
+from monitorpi_cli.namespace import LabError, Namespace
+from monitorpi_cli.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from monitorpi_capture.window import WindowCounts
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and BPF need root"),
+    pytest.mark.skipif(not shutil.which("ip"), reason="ip (iproute2) is not installed"),
+    pytest.mark.skipif(
+        not ebpf_build.OBJECT.exists(),
+        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
+    ),
+]
+
+TAG = b"\x81\x00\x00\x05"
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    """Return a network namespace with its loopback up and quiet."""
+    made = Namespace("ebpf-test")
+    made.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"])
+    made.run(["ip", "link", "set", INTERFACE, "up"])
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def sender() -> Iterator[Sender]:
+    """Return the in-kernel sender."""
+    try:
+        made = Sender()
+    except LabError as error:
+        pytest.skip(str(error))
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def counting(
+    namespace: Namespace, *names: str, max_rows: int = 4096, seeds: Sequence[bytes] = ()
+) -> Iterator[EbpfEngine]:
+    """Return an engine that counts in a namespace."""
+    engine = EbpfEngine(names or (INTERFACE,), max_rows)
+    namespace.call(engine.open)
+    if seeds:
+        engine.seed(seeds)
+        namespace.call(engine.cut)
+    try:
+        yield engine
+    finally:
+        namespace.call(engine.close)
+
+
+def rows(window: WindowCounts) -> dict[bytes, MacCounts]:
+    """Return a window's rows by MAC."""
+    return {row.mac: row for row in window.rows}
+
+
+def flood_frame(number: int, *, tags: bytes = b"", kind: int = 0x02) -> bytes:
+    """Return a TCP frame of 74 bytes without tags."""
+    network = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 60, 0, 0, 64, 6, 0, bytes(4), bytes(4))
+    segment = struct.pack("!HHIIBBHHH", 1024, 80, 0, 0, 0x50, kind, 0, 0, 0)
+    return DESTINATION + source(number) + tags + b"\x08\x00" + network + segment + bytes(20)
+
+
+@pytest.mark.parametrize("per_second", [1_000, 148_800, 1_488_000])
+def test_counts_are_what_was_sent(namespace: Namespace, sender: Sender, per_second: int) -> None:
+    """At every rate each MAC has exactly the frames of each class that it sent."""
+    macs, rounds = 50, max(per_second // 200, 8)
+    frames = macs * rounds
+
+    with counting(namespace) as engine:
+        namespace.call(sender.send, frames, per_second=per_second, macs=macs, kinds=4)
+        (window,) = namespace.call(engine.cut)
+
+    kinds = Counter(number % 4 for number in range(rounds))
+    found = rows(window)
+    assert frames == window.wire[PACKETS] == found[DESTINATION].rx[PACKETS]
+    assert frames * FRAME_BYTES == window.wire[BYTES]
+    for number in range(macs):
+        tx = found[source(number)].tx
+        assert rounds == tx[PACKETS] == tx[COLUMN["ipv4"]]
+        assert kinds[0] == tx[COLUMN["syn"]]
+        assert kinds[1] == tx[COLUMN["icmp_echo"]] == tx[COLUMN["icmp"]]
+        assert kinds[2] == tx[COLUMN["dns"]] == tx[COLUMN["udp"]]
+        assert kinds[0] + kinds[3] == tx[COLUMN["tcp"]]
+
+
+def test_no_frame_between_windows(namespace: Namespace, sender: Sender) -> None:
+    """Frames sent at full speed across many cuts are in exactly one window each."""
+    frames = 2_000_000
+    windows: list[WindowCounts] = []
+
+    with counting(namespace) as engine:
+        sending = threading.Thread(
+            target=lambda: namespace.call(sender.send, frames, macs=50), daemon=True
+        )
+        sending.start()
+        while sending.is_alive():
+            windows += engine.cut()
+        windows += engine.cut()
+
+    assert len(windows) > 5
+    assert frames == sum(window.wire[PACKETS] for window in windows)
+    sent = Counter[bytes]()
+    for window in windows:
+        sent.update({row.mac: row.tx[PACKETS] for row in window.rows if row.tx})
+    assert {source(number): frames // 50 for number in range(50)} == dict(sent)
+
+
+def test_known_devices_stay_exact_in_a_flood_of_addresses(
+    namespace: Namespace, sender: Sender
+) -> None:
+    """A million random source addresses fill the table; seeded devices keep rows of their own."""
+    known = [source(number) for number in range(200)]
+
+    with counting(namespace, seeds=[*known, DESTINATION]) as engine:
+        namespace.call(sender.send, 500_000, macs=0)
+        namespace.call(sender.send, 20_000, macs=200)
+        namespace.call(sender.send, 500_000, macs=0)
+        (window,) = namespace.call(engine.cut)
+
+    found = rows(window)
+    assert len(found) <= 4096
+    assert [found[mac].tx[PACKETS] for mac in known] == [100] * 200
+    assert found[DESTINATION].rx[PACKETS] == 1_020_000 == window.wire[PACKETS]
+    listed = sum(row.tx[PACKETS] for row in window.rows if row.tx)
+    assert listed + window.overflow_tx[PACKETS] == 1_020_000
+    assert window.source_macs == pytest.approx(1_000_200, rel=0.1)
+
+
+def test_rows_are_bounded_and_the_rest_is_summed(namespace: Namespace, sender: Sender) -> None:
+    """More MACs than rows: the frames of those without one are in the overflow."""
+    with counting(namespace, max_rows=64) as engine:
+        namespace.call(sender.send, 1000, macs=100, cpu=0)
+        (window,) = namespace.call(engine.cut)
+        namespace.call(sender.send, 100, macs=10)
+        (later,) = namespace.call(engine.cut)
+
+    assert len(window.rows) == 64
+    assert sum(row.tx[PACKETS] for row in window.rows if row.tx) == 63 * 10
+    assert window.overflow_tx[PACKETS] == 37 * 10
+    assert pytest.approx(window.source_macs, abs=4) == 100
+    assert later.overflow_tx[PACKETS] == 0
+    assert len(later.rows) == 11
+
+
+def test_a_mac_on_several_cpus_has_one_row(namespace: Namespace, sender: Sender) -> None:
+    """What the CPUs counted of one MAC is put together, sketches and votes as well."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        pytest.skip("this machine has one CPU")
+
+    with counting(namespace) as engine:
+        for cpu in cpus[:2]:
+            namespace.call(sender.send, 10_000, macs=1, spread=10_000, cpu=cpu)
+        (window,) = namespace.call(engine.cut)
+
+    row = rows(window)[source(0)]
+    assert 20_000 == row.tx[PACKETS] == row.tx[COLUMN["syn"]]
+    assert row.spread is not None
+    assert row.spread.src_ips == pytest.approx(10_000, rel=0.1)
+    assert row.syn_peer is not None
+    assert row.syn_peer.packets == 20_000
+
+
+def test_spread_and_top_peer(namespace: Namespace, sender: Sender) -> None:
+    """A flood's spread is estimated and its target named, for SYNs and echo requests apart."""
+    with counting(namespace) as engine:
+        namespace.call(sender.send, 100_000, macs=2, kinds=2, spread=50_000)
+        (window,) = namespace.call(engine.cut)
+
+    row = rows(window)[source(0)]
+    assert row.spread is not None
+    assert row.spread.src_ips == pytest.approx(25_000, rel=0.1)
+    assert (row.spread.dst_ips, row.spread.dst_ports) == (1, 1)
+    assert row.syn_peer == (DESTINATION, bytes((198, 19, 0, 1)), 99, 25_000)
+    assert row.echo_peer == (DESTINATION, bytes((198, 19, 0, 1)), None, 25_000)
+
+
+def test_merged_segments_count_as_on_the_wire(namespace: Namespace) -> None:
+    """A frame merged of 3 has 3 frames' bytes: each had headers of its own."""
+    headers = 14 + 20 + 20
+    data = flood_frame(1, kind=0x10)
+
+    with counting(namespace) as engine:
+        run = system.TestRun(engine.programs[INTERFACE])
+        namespace.call(run.run, data, gso_segments=3)
+        namespace.call(run.run, data)
+        (window,) = namespace.call(engine.cut)
+
+    tx = rows(window)[source(1)].tx
+    assert 4 == tx[PACKETS] == tx[COLUMN["http"]]
+    assert len(data) + 2 * headers + len(data) == tx[BYTES]
+
+
+@pytest.mark.parametrize("data_tags", [0, 1, 2])
+def test_tags_on_a_cable(namespace: Namespace, data_tags: int) -> None:
+    """The stack takes the outer tag out: the frame still has its bytes and the class vlan."""
+    namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
+    for name in ("va", "vb"):
+        namespace.run(["ip", "link", "set", name, "up"])
+    data = flood_frame(1, tags=TAG * data_tags)
+
+    with counting(namespace, "vb") as engine:
+        with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            sock.bind(("va", 0))
+            for _ in range(5):
+                sock.send(data)
+        (window,) = namespace.call(engine.cut)
+
+    tx = rows(window)[source(1)].tx
+    assert 5 * len(data) == tx[BYTES]
+    assert (5 if data_tags else 0) == tx[COLUMN["vlan"]]
+    assert tx[COLUMN["syn"]] == 5
+
+
+def test_a_card_goes_and_comes_back(namespace: Namespace) -> None:
+    """An interface that vanishes is named as away; when it is back it is counted again."""
+
+    def plug() -> None:
+        namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
+        for name in ("va", "vb"):
+            namespace.run(["ip", "link", "set", name, "up"])
+
+    def send() -> None:
+        with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            sock.bind(("va", 0))
+            sock.send(flood_frame(1))
+
+    plug()
+    with counting(namespace, "vb", INTERFACE) as engine:
+        send()
+        before = {window.interface: window for window in namespace.call(engine.cut)}
+        send()
+        namespace.run(["ip", "link", "del", "va"])
+        at_loss = {window.interface: window for window in namespace.call(engine.cut)}
+        away = dict(engine.away)
+        gone = {window.interface for window in namespace.call(engine.cut)}
+        plug()
+        namespace.call(engine.cut)
+        back = dict(engine.away)
+        send()
+        after = {window.interface: window for window in namespace.call(engine.cut)}
+
+    assert rows(before["vb"])[source(1)].tx[PACKETS] == 1
+    assert rows(at_loss["vb"])[source(1)].tx[PACKETS] == 1
+    assert away == {"vb": "the interface is gone"}
+    assert {INTERFACE} == gone
+    assert back == {}
+    assert rows(after["vb"])[source(1)].tx[PACKETS] == 1
+
+
+def test_own_frames_are_not_counted(namespace: Namespace) -> None:
+    """What this machine sends on the counted interface is left out."""
+    namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
+    for name in ("va", "vb"):
+        namespace.run(["ip", "link", "set", name, "up"])
+
+    with counting(namespace, "va") as engine:
+        with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            sock.bind(("va", 0))
+            sock.send(flood_frame(1))
+        (window,) = namespace.call(engine.cut)
+
+    assert source(1) not in rows(window)
+
+
+def test_a_row_found_is_the_row_seeded(namespace: Namespace, sender: Sender) -> None:
+    """The kernel finds the cells that were written for seeds, whatever their order and number."""
+    seeds = [source(number) for number in range(4095)]
+
+    with counting(namespace, seeds=seeds) as engine:
+        namespace.call(sender.send, 3 * 4095, macs=4095)
+        (window,) = namespace.call(engine.cut)
+
+    found = rows(window)
+    assert window.overflow_tx[PACKETS] == 0
+    assert [found[mac].tx[PACKETS] for mac in seeds] == [3] * 4095
+
+
+def test_a_full_window_is_read_in_time(namespace: Namespace, sender: Sender) -> None:
+    """A window of 4,096 MACs is read in well under 50 ms, one of 256 in under 5 (quiet machine)."""
+    best: dict[int, float] = {}
+
+    with counting(namespace) as engine:
+        for macs in (4095, 255):
+            taken = []
+            for _ in range(5):
+                namespace.call(sender.send, 3 * macs, macs=macs)
+                engine._grace = _NoWait()  # type: ignore[assignment]  # nothing runs any more
+                start = time.perf_counter()
+                (window,) = namespace.call(engine.cut)
+                taken.append(time.perf_counter() - start)
+                assert macs + 1 == len(window.rows)
+            best[macs] = min(taken)
+
+    assert best[4095] < 0.05
+    assert best[255] < 0.005
+
+
+class _NoWait:
+    """Stands for a grace period that is over."""
+
+    def wait(self) -> None:
+        """Return at once."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+# --- privileges -----------------------------------------------------------------------------------
+
+TRY = """
+import sys, time
+from monitorpi_capture import ebpf_syscall
+from monitorpi_capture.ebpf_engine import EbpfEngine, load_object, relinquish
+from monitorpi_capture.window import EngineRefusedError
+engine = EbpfEngine(["lo"], 256)
+try:
+    engine.open()
+except EngineRefusedError as error:
+    print("refused:", error)
+    sys.exit()
+engine.seed([bytes(6)])
+relinquish()
+held = ebpf_syscall.effective_capabilities()
+windows = [engine.cut() for _ in range(3)]
+try:
+    ebpf_syscall.load_program(load_object().linked("socket/empty", {}), "x", b"MIT")
+    again = "loaded"
+except PermissionError:
+    again = "refused"
+engine._ports[0].detach()
+engine._ports[0].attach()
+print("counted", len(windows), hex(held), again)
+"""
+
+
+def as_nobody(namespace: Namespace, *capabilities: str) -> str:
+    """Return what an unprivileged user with some capabilities gets to see."""
+    wanted = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    command += ["--no-new-privs", "--inh-caps", wanted, "--ambient-caps", wanted]
+    command += ["--bounding-set", wanted, sys.executable, "-c", textwrap.dedent(TRY)]
+    run = namespace.run(command, check=False)
+    if "No module named" in run.stderr or "Permission denied" in run.stderr:
+        pytest.skip("this checkout cannot be read by an unprivileged user")
+    assert not run.stderr
+    return run.stdout.strip()
+
+
+def test_two_capabilities_are_enough_and_one_is_given_up(namespace: Namespace) -> None:
+    """CAP_NET_RAW and CAP_BPF do; afterwards CAP_NET_RAW alone is left and everything works."""
+    assert f"counted 3 {1 << system.CAP_NET_RAW:#x} refused" == as_nobody(
+        namespace, "net_raw", "bpf"
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "missing"),
+    [((), "CAP_NET_RAW and CAP_BPF"), (("net_raw",), "CAP_BPF"), (("bpf",), "CAP_NET_RAW")],
+)
+def test_a_refusal_names_the_capability(
+    namespace: Namespace, held: tuple[str, ...], missing: str
+) -> None:
+    """Each refusal names exactly what is missing."""
+    expected = f"refused: counting in the kernel needs {missing}: run as root or give it"
+    assert expected == as_nobody(namespace, *held)
+
+
+def test_without_the_object_the_socket_counts(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Auto falls back to the plain socket and says what to do for the better engine."""
+    monkeypatch.setattr(ebpf_build, "OBJECT", tmp_path / "missing.o")
+
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert engine.name == "socket"
+    assert "install clang and run python -m monitorpi_capture.ebpf_build" in refused["ebpf"]
+
+
+def test_a_broken_object_is_refused_in_one_line(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A damaged object never ends the service."""
+    broken = tmp_path / "count.bpf.o"
+    broken.write_bytes(ebpf_build.OBJECT.read_bytes()[:5000])
+    monkeypatch.setattr(ebpf_build, "OBJECT", broken)
+
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert "install again" in refused["ebpf"]
+
+
+def test_auto_takes_the_kernel(namespace: Namespace) -> None:
+    """Where the kernel lets us, auto counts in the kernel."""
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert (engine.name, refused) == ("ebpf", {})
+
+
+def test_nothing_is_left_behind(namespace: Namespace) -> None:
+    """An engine that was closed leaves no descriptor and no memory behind."""
+    before = list(Path("/proc/self/fd").iterdir())
+
+    for _ in range(3):
+        with counting(namespace):
+            pass
+
+    # each engine keeps its wake-up pipe until it is collected
+    assert len(before) + 6 >= len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_reference_agrees_with_the_engine(namespace: Namespace) -> None:
+    """A frame run through the counting program lands in the columns the reference names."""
+    data = flood_frame(7, tags=TAG)
+    mask = classify(data, len(data))[0]
+
+    with counting(namespace) as engine:
+        namespace.call(system.TestRun(engine.programs[INTERFACE]).run, data)
+        (window,) = namespace.call(engine.cut)
+
+    tx = rows(window)[source(7)].tx
+    assert [mask >> bit & 1 for bit in range(len(tx) - 2)] == list(tx[2:])
+
+
+def test_compiling_needs_clang(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without clang the compiler step fails with one line that names the package."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(ebpf_build, "OBJECT", tmp_path / "count.bpf.o")
+
+    assert ebpf_build.main() == 1
+    remedy = "install it (Debian: apt-get install clang libc6-dev)"
+    assert capsys.readouterr().err.strip() == f"monitorpi-capture: clang is missing: {remedy}"
+
+
+def test_sharing_memory_among_many_cpus() -> None:
+    """The parts are as many as CPUs, and never more than are allowed."""
+    assert 1 <= parts() <= max(ebpf_layout.MAX_PARTS, os.cpu_count() or 1)
+
+
+def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
+    """A wheel is built with the compiled program in it: its users need no compiler."""
+    root = Path(__file__).resolve().parents[2]
+    build = [sys.executable, "-m", "uv", "build", "--wheel", "--offline", "-q"]
+    run = subprocess.run(
+        [*build, "--package", "monitorpi-capture", "-o", str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        pytest.skip("building a wheel needs hatchling from the network or uv's cache")
+    listing = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-l", str(next(tmp_path.glob("*.whl")))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "monitorpi_capture/bpf/count.bpf.o" in listing.stdout
