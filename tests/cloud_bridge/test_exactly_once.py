@@ -131,9 +131,9 @@ def assert_once(channel: Channel) -> None:
 @pytest.mark.parametrize(
     ("duplicates", "wanted_kills"),
     [
-        ("drop_row", 12),
-        ("reject_409", 12),
-        ("lost_after_202", 12),
+        pytest.param("drop_row", 12, marks=pytest.mark.soak),
+        pytest.param("reject_409", 12, marks=pytest.mark.soak),
+        pytest.param("lost_after_202", 12, marks=pytest.mark.soak),
         pytest.param("drop_row", 50, marks=pytest.mark.soak),
         pytest.param("lost_after_202", 50, marks=pytest.mark.soak),
     ],

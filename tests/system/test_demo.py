@@ -185,6 +185,7 @@ def watch_the_messages(demo: Demo) -> None:
     assert all(one.startswith("monitorpi/v1/demo/") for one in seen.splitlines())
 
 
+@pytest.mark.soak
 def test_every_part_can_be_killed_during_the_demo(start: Callable[[float], Demo]) -> None:
     """Kill -9 of each service and of the broker: each comes back, and the demo still ends well."""
     demo = start(SHORT_S + 5)

@@ -220,8 +220,12 @@ def test_two_floods_are_two_alerts_on_the_attacker(
         f"{rule}-{attacker.mac.replace(':', '')}" for rule in ("syn-flood", "icmp-flood")
     }
     assert others == set()
-    shown = [line for line in one.lines if "syn-flood" in line or "icmp-flood" in line]
-    assert len(shown) == 4, shown
+
+    def shown() -> list[str]:
+        return [line for line in one.lines if "syn-flood" in line or "icmp-flood" in line]
+
+    wait_for(lambda: len(shown()) >= 4, 5, "the lines people read")
+    assert len(shown()) == 4, shown()
     assert one.stop() == 0
     assert one.children() == {}
 
