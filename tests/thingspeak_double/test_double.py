@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitorpi_cloud_bridge.outbox import OutboxRow
+from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.sink import Sent, Verdict
 from monitorpi_cloud_bridge.talkback import Called, TalkBack
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak, client
+from monitorpi_cloud_bridge.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 
@@ -110,10 +111,16 @@ def test_update_answers_zero_when_it_is_too_early(double: Double, clock: Clock) 
     """The single call: entry id, then 0 with status 200, 400 for a wrong key."""
     channel = double.cloud.add_channel("x", ["one"])
 
-    assert ask(double, "/update.json", {"api_key": channel.write_key, "field1": "5"}) == (200, 1)
+    five = {"api_key": channel.write_key, "field1": 5, "lat": 1.5}
+    status, stored = ask(double, "/update.json", five)
+    assert (status, stored["entry_id"], stored["field1"]) == (200, 1, "5")
+    assert (stored["latitude"], stored["field2"]) == ("1.5", None)
     assert ask(double, "/update.json", {"api_key": channel.write_key, "field1": "6"}) == (200, 0)
     clock.now += 15
-    assert ask(double, "/update.json", {"api_key": channel.write_key, "field1": "7"}) == (200, 2)
+    assert ask(double, f"/update?api_key={channel.write_key}&field1=7") == (200, 2)
+    clock.now += 1
+    double.switches.update_429 = True
+    assert ask(double, "/update.json", five)[0] == 429
     assert ask(double, "/update.json", {"api_key": "WRONG", "field1": "7"}) == (400, 0)
 
 
@@ -157,6 +164,116 @@ def test_the_log_and_the_page_hold_no_key(double: Double) -> None:
     for text in (page, *(entry.path for entry in double.log)):
         assert channel.write_key not in text
         assert channel.read_key not in text
+
+
+def test_feeds_show_labelled_fields_with_null_for_what_is_missing(double: Double) -> None:
+    """A field without a label never comes back; texts come on request."""
+    channel = double.cloud.add_channel("x", ["one", "two"])
+    row = {"created_at": "2027-01-15T08:00:01Z", "field1": 1, "field3": 3, "status": "s"}
+    path = f"/channels/{channel.id}"
+    ask(double, f"{path}/bulk_update.json", {"write_api_key": channel.write_key, "updates": [row]})
+    plain = {
+        "created_at": "2027-01-15T08:00:01Z", "entry_id": 1, "field1": "1", "field2": None,
+    }  # fmt: skip
+
+    feeds = f"{path}/feeds.json?api_key={channel.read_key}"
+    assert ask(double, feeds)[1]["feeds"] == [plain]
+    assert ask(double, f"{feeds}&status=true")[1]["feeds"] == [plain | {"status": "s"}]
+    assert ask(double, f"{feeds}&results=0")[1]["feeds"] == []
+    double.switches.read_key_only = True
+    assert ask(double, f"{path}/feeds.json", THINGSPEAKAPIKEY=channel.write_key)[0] == 400
+    assert ask(double, feeds)[0] == 200
+
+
+def test_long_answers_are_cached_per_query(double: Double, clock: Clock) -> None:
+    """More than 100 rows are repeated for minutes to the same query, whatever was stored since."""
+    double.switches.cache_s = 300
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}"
+    rows = [{"delta_t": 20, "field1": str(n)} for n in range(120)]
+    ask(double, f"{path}/bulk_update.json", {"write_api_key": channel.write_key, "updates": rows})
+    feeds = f"{path}/feeds.json?api_key={channel.read_key}&results="
+    assert len(ask(double, feeds + "8000")[1]["feeds"]) == 120
+    clock.now += 60
+    ask(double, f"{path}/bulk_update.json", bulk(channel.write_key, 1))
+
+    assert len(ask(double, feeds + "8000")[1]["feeds"]) == 120
+    assert len(ask(double, feeds + "7999")[1]["feeds"]) == 121
+    clock.now += 300
+    assert len(ask(double, feeds + "8000")[1]["feeds"]) == 121
+
+
+def test_rows_may_be_dated_by_their_distance(double: Double, clock: Clock) -> None:
+    """With delta_t the last row is now and each other so many seconds before the next."""
+    channel = double.cloud.add_channel("x", ["one"])
+    rows = [{"delta_t": 0, "field1": "a"}, {"delta_t": 5, "field1": "b"}]
+
+    body = {"write_api_key": channel.write_key, "updates": rows}
+    ask(double, f"/channels/{channel.id}/bulk_update.json", body)
+
+    times = [row["created_at"] for row in channel.rows]
+    assert times == ["2027-01-15T07:59:55Z", "2027-01-15T08:00:00Z"]
+    assert clock.now == 1_800_000_000
+
+
+def test_commands_are_listed_added_changed_and_taken_back(double: Double) -> None:
+    """The queue can be edited, positions are numbered anew."""
+    queue = double.cloud.add_talkback()
+    path = f"/talkbacks/{queue.id}/commands"
+    key = {"api_key": queue.key}
+    first = ask(double, f"{path}.json", key | {"command_string": "A"})[1]["id"]
+    ask(double, f"{path}.json", key | {"command_string": "B"})
+    ask(double, f"{path}.json", key | {"command_string": "C", "position": 1})
+
+    listed = ask(double, f"{path}.json?api_key={queue.key}")[1]
+    assert [(one["command_string"], one["position"]) for one in listed] == [
+        ("C", 1),
+        ("A", 2),
+        ("B", 3),
+    ]
+    ask(double, f"{path}/{first}.json", key | {"command_string": "A2", "position": 1}, "PUT")
+    assert ask(double, f"{path}/{first}.json?api_key={queue.key}")[1]["command_string"] == "A2"
+    ask(double, f"{path}/{first}.json?api_key={queue.key}", method="DELETE")
+    assert ask(double, f"{path}/{first}.json?api_key={queue.key}")[0] == 404
+    assert ask(double, f"{path}.json?api_key=WRONG")[0] == 401
+    assert [one["command_string"] for one in queue.queue] == ["C", "B"]
+
+
+def test_talkback_obeys_whatever_order_people_made(double: Double, clock: Clock) -> None:
+    """A newer command put before older ones does not make the older ones look executed."""
+    queue = double.cloud.add_talkback()
+    taken: list[object] = []
+    asking = TalkBack(double.url, queue.id, queue.key, 20, Log("test-talkback"), client(), clock)
+    double.cloud.add_command(queue.id, "SECOND")
+    double.cloud.add_command(queue.id, "THIRD")
+    double.cloud.add_command(queue.id, "FIRST", position=1)
+
+    for _ in range(4):
+        asking.poll(taken.append)
+
+    assert taken == [Called("FIRST"), Called("SECOND"), Called("THIRD")]
+    asking.client.close()
+
+
+@pytest.mark.parametrize("fault", ["reset_after_commit", "truncate"])
+@pytest.mark.parametrize("looking", [(), ("502",), ("reset", "503")])
+def test_talkback_takes_nothing_new_while_an_answer_is_in_doubt(
+    double: Double, clock: Clock, fault: Any, looking: Any
+) -> None:
+    """However often looking it up fails, the command whose answer was lost is obeyed, once."""
+    queue = double.cloud.add_talkback()
+    taken: list[object] = []
+    asking = TalkBack(double.url, queue.id, queue.key, 20, Log("test-talkback"), client(), clock)
+    double.cloud.add_command(queue.id, "LOST")
+    double.cloud.add_command(queue.id, "NEXT")
+    double.fail_next("execute", fault)
+    double.fail_next("last", *looking)
+
+    for _ in range(5):
+        asking.poll(taken.append)
+
+    assert taken == [Called("LOST"), Called("NEXT")]
+    asking.client.close()
 
 
 def test_talkback_hands_out_each_command_once(double: Double, clock: Clock) -> None:
@@ -245,12 +362,84 @@ def test_setup_makes_channels_once_and_keeps_their_keys(double: Double, tmp_path
     file = tmp_path / "secrets" / "cloud-bridge" / "cloud_bridge__write_keys__traffic"
     assert file.read_text().strip() == channel.write_key
     assert file.stat().st_mode & 0o077 == 0
+    reading = tmp_path / "secrets" / "cloud-bridge" / "cloud_bridge__read_keys__traffic"
+    assert reading.read_text().strip() == channel.read_key
+    assert reading.stat().st_mode & 0o077 == 0
     assert channel.labels["field8"] == "HTTP and HTTPS"
     assert f"channels = {{ traffic = {channel.id} }}" in said[0]
     for text in said:
         assert channel.write_key not in text
+        assert channel.read_key not in text
         assert double.cloud.user_key not in text
     refused = subprocess.run(
         command, input="WRONG\n", env=environment, text=True, capture_output=True, check=False
     )
     assert (refused.returncode, refused.stderr) == (3, "monitorpi thingspeak: refused (401)\n")
+
+
+def thingspeak(double: Double, folder: Path, *words: str, key: str = "") -> tuple[int, str, str]:
+    """Run ``./monitorpi thingspeak`` and return exit code, output and errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "monitorpi_cli", "thingspeak", *words],
+        input=(key or double.cloud.user_key) + "\n",
+        env={
+            "PATH": "/usr/bin:/bin",
+            "MONITORPI_CLOUD_BRIDGE__URL": double.url,
+            "MONITORPI_STATE_DIR": str(folder),
+        },
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_setup_names_the_interval_that_fits_the_quota(double: Double, tmp_path: Path) -> None:
+    """Two channels at 20 s would break the quota of a free year: what to write is told whole."""
+    words = ("setup", "--channel", "traffic", "--channel", "health")
+
+    code, dry, _ = thingspeak(double, tmp_path, *words, "--dry-run")
+    assert (code, double.cloud.channels) == (0, {})
+    assert not (tmp_path / "secrets").exists()
+    code, said, _ = thingspeak(double, tmp_path, *words)
+
+    assert "would make a channel for 'traffic'" in dry
+    assert code == 0
+    assert "channels = { traffic = 1001, health = 1002 }\ninterval_s = 22" in said
+    assert double.cloud.channels[1002].labels["field8"] == "open alerts"
+
+
+def test_setup_refuses_in_sentences(double: Double, tmp_path: Path) -> None:
+    """A channel without a mapping and a server that is no ThingSpeak get a sentence each."""
+    code, _, told = thingspeak(double, tmp_path, "setup", "--channel", "nonsense")
+    assert (code, told) == (
+        2,
+        "monitorpi thingspeak: no mapping has a channel 'nonsense'; there are: health, traffic\n",
+    )
+
+    double.fail_next("channels.json", "truncate", "503")
+    for _ in range(2):
+        code, _, told = thingspeak(double, tmp_path, "setup")
+        assert (code, len(told.splitlines())) == (3, 1)
+
+
+def test_status_tells_outbox_quota_and_last_answers(double: Double, tmp_path: Path) -> None:
+    """What waits and since when, what is stored, the last answer, what is left of the year."""
+    assert "nothing was relayed yet" in thingspeak(double, tmp_path, "status")[1]
+    (tmp_path / "cloud-bridge").mkdir()
+    outbox = Outbox(tmp_path / "cloud-bridge" / "outbox.sqlite")
+    lane = "thingspeak/traffic"
+    outbox.add([OutboxRow(lane, second, {"field1": "1"}) for second in range(100, 110)], {})
+    outbox.take(lane, 4)
+    outbox.settle(lane, [100, 101, 102], [])
+    outbox.remember({"quota": {"year": 2027, "used": 3}, f"answer {lane}": "HTTP 202"})
+
+    code, said, _ = thingspeak(double, tmp_path, "status")
+    outbox.close()
+
+    head, line, quota = said.splitlines()
+    assert code == 0
+    assert head.split()[-2:] == ["last", "answer"]
+    assert line.split()[:5] == [lane, "6", "1", "3", "0"]
+    assert line.endswith(" s ago  HTTP 202")
+    assert quota == "rows sent in 2027: 3 of 3,000,000; 2,999,997 left"

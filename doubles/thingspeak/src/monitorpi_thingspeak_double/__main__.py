@@ -34,6 +34,7 @@ def main() -> int:
             "channel": channel.id,
             "write_key": channel.write_key,
             "read_key": channel.read_key,
+            "user_key": double.cloud.user_key,
         }
         print(json.dumps(line), flush=True)  # noqa: T201 - whoever started it reads this
         ended.wait()

@@ -19,6 +19,12 @@ BULK_INTERVAL_S: Final = 15.0
 UPDATE_INTERVAL_S: Final = 15.0
 """Seconds between single updates of one channel on a free licence."""
 MAX_FIELD_BYTES: Final = 255
+MAX_RESULTS: Final = 8000
+_RESULTS: Final = 100
+_CACHED_ROWS: Final = 100
+_EXTRAS: Final = ("status", "latitude", "longitude", "elevation")
+_UPDATE_NAMES: Final = {"lat": "latitude", "long": "longitude"}
+"""The single update call has names of its own."""
 _KEY_LENGTH: Final = 16
 
 DuplicateRows = Literal["drop_row", "reject_409", "lost_after_202", "insert"]
@@ -33,6 +39,10 @@ class Switches:
     update_interval_s: float = UPDATE_INTERVAL_S
     commit_delay_s: float = 0.0
     """A 202 is a promise: rows are visible this much later."""
+    cache_s: float = 0.0
+    """Answers of more than 100 rows are repeated this long to the same query (the service: 300)."""
+    read_key_only: bool = False
+    """Let a channel be read with its read key alone, not with its write key too."""
     quota_spent: bool = False
     """Answer every write with 402."""
     update_429: bool = False
@@ -59,6 +69,7 @@ class Channel:
     last_update_s: float = float("-inf")
     waiting: list[tuple[float, list[dict[str, Any]]]] = field(default_factory=list)
     tags: tuple[str, ...] = ()
+    cached: dict[tuple[tuple[str, str], ...], tuple[float, Answer]] = field(default_factory=dict)
 
     def shown(self) -> dict[str, Any]:
         """Return the channel as its owner sees it, keys included."""
@@ -81,6 +92,11 @@ class TalkBack:
     queue: list[dict[str, Any]] = field(default_factory=list)
     last: dict[str, Any] | None = None
     made: int = 0
+
+    def number(self) -> None:
+        """Number the positions anew."""
+        for position, command in enumerate(self.queue, 1):
+            command["position"] = position
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +141,7 @@ class Cloud:
                 return error(400, "error_bad_request", "updates must be a list of rows")
             if len(updates) > BULK_ROWS:
                 return error(self.switches.too_many, "error_too_large", "Too many rows")
-            rows = [row for update in updates if (row := _row(update)) is not None]
+            rows = [row for update in _dated(updates, now) if (row := _row(update)) is not None]
             if len(rows) < len(updates):
                 return error(400, "error_bad_request", "a row has no usable created_at")
             return self._accept(channel, rows, now)
@@ -134,7 +150,8 @@ class Cloud:
         self._settle(channel)
         known = {row["created_at"] for row in channel.rows}
         known |= {row["created_at"] for _, batch in channel.waiting for row in batch}
-        doubled = any(row["created_at"] in known for row in rows)
+        fresh = {row["created_at"]: row for row in rows if row["created_at"] not in known}
+        doubled = len(fresh) < len(rows)
         channel.last_bulk_s = now
         match self.switches.dup_bulk:
             case "reject_409" if doubled:
@@ -144,13 +161,13 @@ class Cloud:
             case "insert":
                 pass
             case _:
-                rows = [row for row in rows if row["created_at"] not in known]
+                rows = list(fresh.values())
         channel.waiting.append((now + self.switches.commit_delay_s, rows))
         self._settle(channel)
         return Answer(202, {"success": True})
 
     def update(self, key: str | None, values: dict[str, str]) -> Answer:
-        """Take one row by the single update call; the body is the entry id, or 0."""
+        """Take one row by the single update call; the body is the stored row, or 0."""
         with self._lock:
             channel = next((c for c in self.channels.values() if c.write_key == key), None)
             if channel is None:
@@ -161,13 +178,15 @@ class Cloud:
                     return error(429, "error_too_many_requests", "Too many requests")
                 return Answer(200, 0)
             channel.last_update_s = now
-            at = values.get("created_at") or _stamp(datetime.fromtimestamp(now, UTC))
-            row = _row({**values, "created_at": at})
+            named: dict[str, str] = {_UPDATE_NAMES.get(name, name): v for name, v in values.items()}
+            at = named.get("created_at") or self._now()
+            row = _row({**named, "created_at": at})
             if row is None:  # the real service replaces what it cannot read by now
-                row = _row({**values, "created_at": _stamp(datetime.fromtimestamp(now, UTC))})
+                row = _row({**named, "created_at": self._now()})
             assert row is not None  # noqa: S101 - the stamp is ours
             self._store(channel, [row])
-            return Answer(200, channel.last_entry_id)
+            blank = dict.fromkeys((*FIELDS, *_EXTRAS))
+            return Answer(200, {"channel_id": channel.id, **blank, **channel.rows[-1]})
 
     def feeds(self, number: int, key: str | None, query: dict[str, str]) -> Answer:
         """Return the rows of a channel in order of time, at most 8,000."""
@@ -175,22 +194,38 @@ class Cloud:
             channel = self.channels.get(number)
             if channel is None:
                 return error(404, "error_resource_not_found", "Resource not found")
-            if key not in (channel.read_key, channel.write_key):
+            opening = [channel.read_key]
+            opening += [] if self.switches.read_key_only else [channel.write_key]
+            if key not in opening:
                 return error(400, "error_auth_required", "Authorization Required")
             self._settle(channel)
-            rows = sorted(channel.rows, key=lambda row: row["created_at"])
-            start, end = _instant(query.get("start")), _instant(query.get("end"))
-            if start is not None:
-                rows = [row for row in rows if row["created_at"] >= _stamp(start)]
-            if end is not None:
-                rows = [row for row in rows if row["created_at"] <= _stamp(end)]
-            rows = rows[-min(int(query.get("results", "100") or 0), 8000) :]
-            labelled = [{k: v for k, v in row.items() if _is_shown(channel, k)} for row in rows]
-            head = {"id": channel.id, "name": channel.name, **channel.labels}
-            return Answer(
-                200,
-                {"channel": {**head, "last_entry_id": channel.last_entry_id}, "feeds": labelled},
-            )
+            asked = tuple(sorted(item for item in query.items() if "key" not in item[0]))
+            until, known = channel.cached.get(asked, (0.0, None))
+            if known is not None and self._clock() < until:
+                return known
+            answer = self._feeds(channel, query)
+            if len(answer.body["feeds"]) > _CACHED_ROWS and self.switches.cache_s:
+                channel.cached[asked] = (self._clock() + self.switches.cache_s, answer)
+            return answer
+
+    def _feeds(self, channel: Channel, query: dict[str, str]) -> Answer:
+        rows = sorted(channel.rows, key=lambda row: str(row["created_at"]))
+        start, end = _instant(query.get("start")), _instant(query.get("end"))
+        if start is not None:
+            rows = [row for row in rows if row["created_at"] >= _stamp(start)]
+        if end is not None:
+            rows = [row for row in rows if row["created_at"] <= _stamp(end)]
+        wanted = query.get("results", "")
+        most = min(int(wanted), MAX_RESULTS) if wanted.isdecimal() else _RESULTS
+        names = ["created_at", "entry_id", *channel.labels]
+        names += ["status"] if query.get("status") == "true" else []
+        names += _EXTRAS[1:] if query.get("location") == "true" else []
+        head = {"id": channel.id, "name": channel.name, **channel.labels}
+        shown = rows[max(len(rows) - most, 0) :]
+        feeds = [{name: row.get(name) for name in names} for row in shown]
+        return Answer(
+            200, {"channel": {**head, "last_entry_id": channel.last_entry_id}, "feeds": feeds}
+        )
 
     # --- the owner's calls ------------------------------------------------------------------
 
@@ -232,8 +267,8 @@ class Cloud:
             self.talkbacks[number] = TalkBack(number)
             return self.talkbacks[number]
 
-    def add_command(self, number: int, text: str) -> dict[str, Any]:
-        """Put a command at the end of a queue."""
+    def add_command(self, number: int, text: str, position: int | None = None) -> dict[str, Any]:
+        """Put a command at a position of a queue, or at its end."""
         with self._lock:
             talkback = self.talkbacks[number]
             talkback.made += 1
@@ -244,8 +279,36 @@ class Cloud:
                 "executed_at": None,
                 "created_at": self._now(),
             }
-            talkback.queue.append(command)
+            place = len(talkback.queue) if position is None else max(position - 1, 0)
+            talkback.queue.insert(place, command)
+            talkback.number()
             return command
+
+    def commands(
+        self, number: int, key: str | None, method: str, command: int | None, values: dict[str, str]
+    ) -> Answer:
+        """Answer the calls that list, add, show, change and take back commands."""
+        with self._lock:
+            talkback = self.talkbacks.get(number)
+            if talkback is None or key != talkback.key:
+                return error(401, "error_auth_required", "Authorization Required")
+            at = values.get("position", "")
+            position = int(at) if at.isdecimal() else None
+            if command is None:
+                if method == "GET":
+                    return Answer(200, list(talkback.queue))
+                return Answer(200, self.add_command(number, values["command_string"], position))
+            found = next((one for one in talkback.queue if one["id"] == command), None)
+            if found is None:
+                return error(404, "error_resource_not_found", "Resource not found")
+            if method == "GET":
+                return Answer(200, dict(found))
+            talkback.queue.remove(found)
+            if method == "PUT":
+                found["command_string"] = values.get("command_string", found["command_string"])
+                talkback.queue.insert((position or int(found["position"])) - 1, found)
+            talkback.number()
+            return Answer(200, found)
 
     def talkback(self, number: int, key: str | None, what: str) -> Answer:
         """Answer ``execute``, which takes the first command off the queue, or ``last``."""
@@ -260,34 +323,8 @@ class Cloud:
             if not talkback.queue:
                 return Answer(200, {})
             talkback.last = {**talkback.queue.pop(0), "position": None, "executed_at": self._now()}
+            talkback.number()
             return Answer(200, talkback.last)
-
-    def commands(self, number: int, key: str | None) -> Answer | TalkBack:
-        """Return a queue whose key was given, to be read or changed; else the refusal."""
-        talkback = self.talkbacks.get(number)
-        if talkback is None or key != talkback.key:
-            return error(401, "error_auth_required", "Authorization Required")
-        return talkback
-
-    def change_command(
-        self, number: int, key: str | None, command: int | None, method: str, text: str
-    ) -> Answer:
-        """List, add, show, change or delete commands of a queue."""
-        with self._lock:
-            queue = self.commands(number, key)
-            if isinstance(queue, Answer):
-                return queue
-            if command is None:
-                found = self.add_command(number, text) if method == "POST" else queue.queue
-                return Answer(200, found)
-            one = next((waiting for waiting in queue.queue if waiting["id"] == command), None)
-            if one is None:
-                return error(404, "error_resource_not_found", "Resource not found")
-            if method == "PUT":
-                one["command_string"] = text
-            if method == "DELETE":
-                queue.queue.remove(one)
-            return Answer(200, one)
 
     def _now(self) -> str:
         return _stamp(datetime.fromtimestamp(self._clock(), UTC))
@@ -342,11 +379,19 @@ def _row(update: Any) -> dict[str, Any] | None:
     if at is None:
         return None
     row: dict[str, Any] = {"created_at": _stamp(at)}
-    for name in (*FIELDS, "status", "latitude", "longitude", "elevation"):
+    for name in (*FIELDS, *_EXTRAS):
         if update.get(name) is not None:
             row[name] = str(update[name]).encode()[:MAX_FIELD_BYTES].decode(errors="ignore")
     return row
 
 
-def _is_shown(channel: Channel, name: str) -> bool:
-    return name in channel.labels or name in ("created_at", "entry_id", "status")
+def _dated(updates: list[Any], now: float) -> list[Any]:
+    """Turn ``delta_t`` into times: seconds since the row before, the last row being now."""
+    if not all(isinstance(one, dict) and "delta_t" in one for one in updates):
+        return updates
+    dated: list[Any] = []
+    at = now
+    for one in reversed(updates):
+        dated.append({**one, "created_at": _stamp(datetime.fromtimestamp(at, UTC))})
+        at -= float(one["delta_t"])
+    return dated[::-1]

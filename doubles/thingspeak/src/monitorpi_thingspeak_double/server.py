@@ -46,7 +46,7 @@ class Double:
     clock: Callable[[], float] = time.time
     port: int = 0
     certificate: tuple[str, str] | None = None
-    """Files of a certificate and its key: the double then speaks TLS."""
+    """Files with a certificate and its key: then the double speaks TLS."""
 
     def __post_init__(self) -> None:
         self.cloud = Cloud(self.clock, self.switches)
@@ -71,10 +71,7 @@ class Double:
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         if self.certificate is not None:
-            self.url = f"https://127.0.0.1:{self.port}"
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*self.certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self._speak_tls(*self.certificate)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def __enter__(self) -> Self:
@@ -86,6 +83,14 @@ class Double:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def _speak_tls(self, certificate: str, key: str) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.url = f"https://127.0.0.1:{self.port}"
 
     def fail_next(self, path: str, *faults: Fault) -> None:
         """Let the next requests whose path contains the text meet these faults, in order."""
@@ -102,9 +107,40 @@ class Double:
         self._released.wait(_STALL_S)
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call, taken apart."""
+
+    method: str
+    path: str
+    parts: tuple[str | None, ...]
+    """What the route's pattern found in the path."""
+    values: dict[str, str]
+    """Of query and body."""
+    body: bytes
+
+    def number(self, part: int) -> int:
+        """Return a number of the path."""
+        return int(self.parts[part] or 0)
+
+
+_ROUTES: Final = (
+    (r"/channels/(\d+)/bulk_update\.json", "_bulk"),
+    (r"/channels/(\d+)/feeds\.json", "_feeds"),
+    (r"/update(?:\.json)?", "_update"),
+    (r"/channels\.json", "_channels"),
+    (r"/channels/(\d+)\.json", "_channel"),
+    (r"/talkbacks/(\d+)/commands/(execute|last)(?:\.json)?", "_talkback"),
+    (r"/talkbacks/(\d+)/commands(?:/(\d+))?\.json", "_commands"),
+    (r"/", "_page"),
+)
+_NOT_ALLOWED: Final = error(405, "error_method_not_allowed", "Method not allowed")
+
+
 class _Handler(BaseHTTPRequestHandler):
     owner: Double
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: each answer would wait 40 ms
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -146,41 +182,55 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _route(self, method: str, path: str, query: dict[str, str], body: bytes) -> Answer:
-        cloud = self.owner.cloud
-        if found := re.fullmatch(r"/channels/(\d+)/bulk_update\.json", path):
-            if method != "POST":
-                return error(405, "error_method_not_allowed", "Method not allowed")
-            try:
-                record = json.loads(body)
-                updates, key = record["updates"], record.get("write_api_key")
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return error(400, "error_bad_request", "not a bulk update")
-            return cloud.bulk_update(int(found[1]), self._key(key), updates)
-        if found := re.fullmatch(r"/channels/(\d+)/feeds\.json", path):
-            return cloud.feeds(int(found[1]), self._key(query.get("api_key")), query)
-        if path in ("/update", "/update.json"):
-            values = query | _form(body, self.headers.get("Content-Type", ""))
-            return cloud.update(self._key(values.get("api_key")), values)
-        if path == "/":
-            return Answer(200, page(cloud))
-        values = query | _form(body, self.headers.get("Content-Type", ""))
-        return self._route_owner(method, path, values)
-
-    def _route_owner(self, method: str, path: str, values: dict[str, str]) -> Answer:
-        """Answer the calls of a channel's or a queue's owner."""
-        cloud = self.owner.cloud
-        key = self._key(values.get("api_key"))
-        if path == "/channels.json":
-            return cloud.make_channel(key, values) if method == "POST" else cloud.list_channels(key)
-        if (found := re.fullmatch(r"/channels/(\d+)\.json", path)) and method == "PUT":
-            return cloud.change_channel(key, int(found[1]), values)
-        if found := re.fullmatch(r"/talkbacks/(\d+)/commands/(execute|last)(\.json)?", path):
-            return cloud.talkback(int(found[1]), key, found[2])
-        if found := re.fullmatch(r"/talkbacks/(\d+)/commands(?:/(\d+))?\.json", path):
-            text = values.get("command_string", "")
-            number = int(found[2]) if found[2] else None
-            return cloud.change_command(int(found[1]), key, number, method, text)
+        for pattern, name in _ROUTES:
+            if found := re.fullmatch(pattern, path):
+                values = query | _form(body, self.headers.get("Content-Type", ""))
+                call = _Call(method, path, found.groups(), values, body)
+                answer: Answer = getattr(self, name)(call, self._key(values.get("api_key")))
+                return answer
         return error(404, "error_resource_not_found", "Resource not found")
+
+    def _bulk(self, call: _Call, _: str | None) -> Answer:
+        if call.method != "POST":
+            return _NOT_ALLOWED
+        try:
+            record = json.loads(call.body)
+            updates, key = record["updates"], record.get("write_api_key")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return error(400, "error_bad_request", "not a bulk update")
+        return self.owner.cloud.bulk_update(call.number(0), self._key(key), updates)
+
+    def _feeds(self, call: _Call, key: str | None) -> Answer:
+        return self.owner.cloud.feeds(call.number(0), key, call.values)
+
+    def _update(self, call: _Call, key: str | None) -> Answer:
+        answer = self.owner.cloud.update(key, call.values)
+        if call.path == "/update" and isinstance(answer.body, dict) and "entry_id" in answer.body:
+            return Answer(200, answer.body["entry_id"])
+        return answer
+
+    def _channels(self, call: _Call, key: str | None) -> Answer:
+        cloud = self.owner.cloud
+        if call.method == "POST":
+            return cloud.make_channel(key, call.values)
+        return cloud.list_channels(key)
+
+    def _channel(self, call: _Call, key: str | None) -> Answer:
+        if call.method != "PUT":
+            return _NOT_ALLOWED
+        return self.owner.cloud.change_channel(key, call.number(0), call.values)
+
+    def _talkback(self, call: _Call, key: str | None) -> Answer:
+        return self.owner.cloud.talkback(call.number(0), key, str(call.parts[1]))
+
+    def _commands(self, call: _Call, key: str | None) -> Answer:
+        one = int(call.parts[1]) if call.parts[1] else None
+        if call.method == "POST" and not (call.values.get("command_string") and one is None):
+            return error(400, "error_bad_request", "command_string is missing")
+        return self.owner.cloud.commands(call.number(0), key, call.method, one, call.values)
+
+    def _page(self, _: _Call, __: str | None) -> Answer:
+        return Answer(200, page(self.owner.cloud))
 
     def _key(self, given: str | None) -> str | None:
         """Find the key: any header whose name contains THINGSPEAKAPIKEY wins."""
