@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from monitorpi_cloud_bridge import courier as courier_module
+from monitorpi_cloud_bridge import outbox as outbox_module
 from monitorpi_cloud_bridge.courier import Courier, Lane
 from monitorpi_cloud_bridge.influx import Influx
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
@@ -158,7 +159,9 @@ def test_two_thousand_rows_arrive_exactly_once(
     """Under seeded faults and fifty deaths every row is stored once, none lost, none doubled."""
     monkeypatch.setattr(courier_module, "THIN_ABOVE", 10_000)  # every single row is looked for
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
-    one = world(switches=Switches(dup_bulk=duplicates, commit_delay_s=3.0), rows_per_call=24)
+    one = world(
+        switches=Switches(dup_bulk=duplicates, commit_delay_s=3.0, cache_s=300), rows_per_call=24
+    )
     faults = ["reset", "reset_after_commit", "500", "502", "503", "refuse", "truncate"]
     seconds = [START + 20 * n for n in range(2000)]
     deaths = 0
@@ -184,6 +187,68 @@ def test_two_thousand_rows_arrive_exactly_once(
     stored = one.stored()
     assert deaths >= 50
     assert len(stored) == len(set(stored)) == 2000
+
+
+def test_a_stale_copy_of_a_long_answer_misleads_nobody(world: Callable[..., World]) -> None:
+    """The service repeats long answers for minutes: each look asks in other words."""
+    one = world(switches=Switches(commit_delay_s=40.0, cache_s=300))
+    for n in range(300):
+        one.add(START + n)
+    one.step()
+    one.step()
+    one.add(START + 400)
+    one.run_until_stored(20)
+
+    assert len(one.stored()) == len(set(one.stored())) == 301
+
+
+def test_what_a_lost_answer_stored_is_paid_for(world: Callable[..., World]) -> None:
+    """Rows whose answer was lost count for the quota of the year; refused ones do not."""
+    one = world()
+    one.boot(quota=1000)
+    for n in range(10):
+        one.add(START + n)
+    one.die_at = "after"
+    one.step()
+    one.boot(quota=1000)
+    one.double.fail_next("bulk", "refuse")
+    one.add(START + 20)
+    one.run_until_stored()
+
+    assert one.outbox.recall("quota") == {"year": 2027, "used": 11}
+
+
+def test_a_channel_that_may_not_be_read_stops_loudly(
+    world: Callable[..., World], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a key that reads, nothing can be proven stored: the lane stops and says why."""
+    one = world(switches=Switches(read_key_only=True))
+    one.add(START)
+    for _ in range(5):
+        one.step()
+
+    lane = one.courier.lanes[0]
+    assert lane.dead
+    assert lane.last_answer == "reading back refused: HTTP 400"
+    assert "is its read key configured?" in caplog.text
+    assert sum("feeds" in entry.path for entry in one.double.log) == 1
+    assert one.outbox.counts(LANE)["in_flight"] == 1
+
+
+def test_a_stopped_channel_does_not_fill_the_disk(
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing is ever sent, the oldest rows go beyond a number; they are counted."""
+    monkeypatch.setattr(outbox_module, "MAX_ROWS", 100)
+    one = world()
+    one.courier.lanes[0].dead = True
+    for n in range(250):
+        one.add(START + n)
+    one.step(3601)
+
+    assert one.outbox.counts(LANE)["waiting"] == 100
+    assert one.outbox.oldest_unsent(LANE) == START + 150
+    assert one.courier.lanes[0].dropped_total == 150
 
 
 def test_rows_arrive_in_order_of_time_when_nothing_fails(world: Callable[..., World]) -> None:
@@ -217,7 +282,7 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
     one = world(rows_per_call=10)
     for n in range(500):
         one.add(START + 20 * n)
-    one.outbox.add_urgent(OutboxRow(LANE, START + 4001, {"status": "OPEN syn-flood"}), 20)
+    one.outbox.add_urgent([OutboxRow(LANE, START + 4001, {"status": "OPEN syn-flood"})], 20, {})
     one.step()
     one.step()
 
@@ -230,7 +295,7 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
 def test_a_text_never_takes_the_place_of_counts(world: Callable[..., World]) -> None:
     """An alert at the very second an interval ends leaves that second to the row of counts."""
     one = world()
-    one.outbox.add_urgent(OutboxRow(LANE, START, {"status": "OPEN syn-flood"}), 20)
+    one.outbox.add_urgent([OutboxRow(LANE, START, {"status": "OPEN syn-flood"})], 20, {})
     one.add(START, field1="7")
     one.run_until_stored()
 
@@ -478,7 +543,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(second=st.integers(0, 200))
     def add_urgent(self, second: int) -> None:
         """Write a text; it finds a second of its own."""
-        self.box.add_urgent(OutboxRow(LANE, second, {"status": "x"}), 20)
+        self.box.add_urgent([OutboxRow(LANE, second, {"status": "x"})], 20, {})
         while second in self.rows or second % 20 == 0:
             second += 1
         self.rows[second] = "waiting"

@@ -235,37 +235,6 @@ def test_faults_of_the_cloud_lose_and_double_nothing(
         assert_once(channel)
 
 
-def test_no_key_is_ever_shown(
-    wire: Wire,
-    broker: Broker,
-    bridge: Callable[..., subprocess.Popen[bytes]],
-    subscribe: Callable[..., Subscriber],
-    tmp_path: Path,
-) -> None:
-    """Keys stand in no topic, health, URL, command line, log or traceback, whatever goes wrong."""
-    seen = subscribe(broker.port)
-    with Double(Switches(bulk_interval_s=0.2)) as double:
-        channel = double.cloud.add_channel("traffic", LABELS)
-        double.fail_next("bulk", "reset", "500", "truncate", "refuse", "reset_after_commit")
-        process = bridge(double, channel, MONITORPI_LOG_LEVEL="debug")
-        wire.start()
-        wait_for(lambda: not double.faults and len(channel.rows) >= 2, 40, "faults and rows")
-        wire.stop()
-        with open(f"/proc/{process.pid}/cmdline", encoding="utf-8") as file:  # noqa: PTH123 - proc(5)
-            command_line = file.read()
-        process.terminate()
-        process.wait(15)
-        wrong = bridge(double, channel, MONITORPI_CLOUD_BRIDGE__CHANNELS__TRAFFIC="nonsense")
-        assert wrong.wait(15) == 2
-
-        places = [command_line, (tmp_path / "log").read_text()]
-        places += [entry.path for entry in double.log]
-        places += [text for _, text, _ in seen.poll()]
-        for key in (channel.write_key, channel.read_key):
-            assert not [place for place in places if key in place]
-        assert "did not answer" in places[1]
-
-
 def test_a_wrong_key_stops_loudly_and_keeps_the_rows(
     wire: Wire, bridge: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:

@@ -16,8 +16,8 @@ from monitorpi_cloud_bridge.mapping import (
     PAID,
     Entry,
     PlanError,
-    check_path,
-    check_plan,
+    check_mapping,
+    check_quota,
     values,
 )
 from monitorpi_cloud_bridge.rows import RowBuilder
@@ -196,33 +196,44 @@ def test_paths(path: str, expected: list[float]) -> None:
 
 def test_the_default_mapping_is_sound() -> None:
     """Every default path exists in the contract and one free channel fits the quota."""
-    for one in DEFAULTS:
-        check_path(one)
-    traffic = [one for one in DEFAULTS if one.channel == "traffic"]
+    check_mapping(DEFAULTS, ["traffic", "health"])
 
-    check_plan(traffic, ["traffic"], 20, FREE)
-    check_plan(DEFAULTS, ["traffic", "health"], 22, FREE)
-    check_plan(DEFAULTS, ["traffic", "health"], 2, PAID)
+    check_quota(1, 20, FREE)
+    check_quota(2, 22, FREE)
+    check_quota(2, 2, PAID)
 
 
 @pytest.mark.parametrize(
-    ("entries", "channels", "interval", "words"),
+    ("entries", "words"),
     [
-        ([entry(), entry()], ["traffic"], 20, "field 7 of channel 'traffic' is mapped twice"),
-        ([entry(channel="other")], ["traffic"], 20, "channel 'other' is not configured"),
-        ([entry(path="nonsense.syn")], ["traffic"], 20, "has no 'nonsense'; it has epoch, seq"),
-        ([entry(topic="capture/nothing/+")], ["traffic"], 20, "no message is published"),
-        ([], ["a", "b", "c", "d", "e"], 3600, "5 channels are configured, a free licence has 4"),
-        ([], ["a", "b"], 20, "2 channels x 86400 s / 20 s x 365 days = 3,153,600 rows a year"),
-        ([], ["a", "b"], 20, "a free licence takes 3,000,000: set interval_s to 22 or more"),
+        ([entry(), entry()], "field 7 of channel 'traffic' is mapped twice"),
+        ([entry(channel="other")], "channel 'other' is not configured; there are: traffic"),
+        ([entry(path="nonsense.syn")], "has no 'nonsense'; it has epoch, seq"),
+        ([entry(topic="capture/nothing/+")], "no message is published"),
     ],
 )
-def test_a_plan_that_cannot_work_is_refused_with_the_arithmetic(
-    entries: list[Entry], channels: list[str], interval: int, words: str
+def test_a_mapping_that_cannot_work_is_refused(entries: list[Entry], words: str) -> None:
+    """What is wrong, and what there is, stand in the message."""
+    with pytest.raises(PlanError) as refused:
+        check_mapping(entries, ["traffic"])
+
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("channels", "interval", "words"),
+    [
+        (5, 3600, "5 channels are configured, a free licence has 4"),
+        (2, 20, "2 channels x 86400 s / 20 s x 365 days = 3,153,600 rows a year"),
+        (2, 20, "a free licence takes 3,000,000: set interval_s to 22 or more"),
+    ],
+)
+def test_a_plan_over_the_quota_is_refused_with_the_arithmetic(
+    channels: int, interval: int, words: str
 ) -> None:
     """What is wrong, and what would be right, stand in the message."""
     with pytest.raises(PlanError) as refused:
-        check_plan(entries, channels, interval, FREE)
+        check_quota(channels, interval, FREE)
 
     assert words in str(refused.value)
 

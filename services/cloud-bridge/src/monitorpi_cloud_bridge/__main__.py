@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from monitorpi_cloud_bridge.bridge import MEMORY, BridgeCore
+from monitorpi_cloud_bridge.bridge import MEMORY, TOLD, BridgeCore
 from monitorpi_cloud_bridge.courier import Courier, Lane
 from monitorpi_cloud_bridge.influx import Influx
 from monitorpi_cloud_bridge.mapping import FREE, PAID
@@ -14,7 +16,8 @@ from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.talkback import TalkBack
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak, client
+from monitorpi_cloud_bridge.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common.messages import Alert, Health, Probe, Service, Traffic
 from monitorpi_common.service import Assembly, Context, ResourceError, Source, run_service
 from monitorpi_common.settings import ConfigurationError
@@ -48,10 +51,10 @@ class GuardedOutbox:
             return False
         return True
 
-    def add_urgent(self, row: OutboxRow) -> bool:
-        """Write a row that takes the next slot; False: not now."""
+    def add_urgent(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
+        """Write rows that take the next slot; False: not now."""
         try:
-            self._outbox.add_urgent(row, self._interval_s)
+            self._outbox.add_urgent(rows, self._interval_s, memory)
         except sqlite3.Error as error:
             self._log.error("an alert could not be written to the outbox", reason=error)
             return False
@@ -97,6 +100,7 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
         courier.hurry,
         courier.state,
     )
+    core.recall(outbox.recall(TOLD))
     closers = [lane.sink.close for lane in lanes]
     return Assembly(
         core=core,
@@ -105,12 +109,7 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
             pattern(context.site, Service.CAPTURE.value, Traffic.KIND),
             pattern(context.site, Service.PROBER.value, Probe.KIND),
             pattern(context.site, Service.DETECTOR.value, Alert.KIND),
-            *(
-                pattern(context.site, service, Health.KIND)
-                for service in {
-                    e.topic.split("/")[0] for e in builder.entries if "/health/" in e.topic
-                }
-            ),
+            *(pattern(context.site, service, Health.KIND) for service in _watched_health(settings)),
         ],
         on_close=[outbox.close, *closers],
     )
@@ -125,21 +124,35 @@ def _watched_health(settings: CloudBridgeSettings) -> list[str]:
 def _open_outbox(folder: Path, log: Log) -> Outbox:
     """Open the outbox; while another bridge holds it, wait: we are the standby."""
     file = folder / "outbox.sqlite"
-    said = False
-    while True:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             return Outbox(file)
         except BlockingIOError:
-            if not said:
-                log.info("standing by: another bridge holds the outbox", file=file)
-            said = True
+            log.info("standing by: another bridge holds the outbox", file=file)
+            return _stand_by(file)
+    except (OSError, sqlite3.Error) as error:
+        raise ResourceError(
+            f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
+            "file away if it is damaged"
+        ) from None
+
+
+def _stand_by(file: Path) -> Outbox:
+    """Wait until the outbox is free; a signal ends the process, there is nothing to close yet."""
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        while True:
             time.sleep(_STANDBY_LOOK_S)
-        except (OSError, sqlite3.Error) as error:
-            raise ResourceError(
-                f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
-                "file away if it is damaged"
-            ) from None
+            with suppress(BlockingIOError):
+                return Outbox(file)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(*_: object) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:

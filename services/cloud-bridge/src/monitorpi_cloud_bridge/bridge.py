@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from monitorpi_cloud_bridge.outbox import OutboxRow
 from monitorpi_cloud_bridge.talkback import Called
@@ -36,6 +36,10 @@ MAX_UNWRITTEN: Final = 1000
 """Rows kept in memory while the disk is full."""
 MAX_ALERTS: Final = 512
 MEMORY: Final = "rows"
+TOLD: Final = "told"
+"""Under which name it is remembered which changes of alerts were told."""
+STEP_S: Final = 0.5
+"""Wall and boot clock drifting apart by more within a second is a step of the wall clock."""
 
 
 class Store(Protocol):
@@ -45,8 +49,8 @@ class Store(Protocol):
         """Write rows with what must be remembered, in one transaction."""
         ...
 
-    def add_urgent(self, row: OutboxRow) -> bool:
-        """Write a row that takes the next slot."""
+    def add_urgent(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
+        """Write rows that take the next slot, with what must be remembered with them."""
         ...
 
 
@@ -65,6 +69,10 @@ class BridgeCore:
     _unwritten: list[OutboxRow] = field(default_factory=list)
     _lost: int = 0
     _told: dict[str, str] = field(default_factory=dict)
+    _untold: dict[str, Alert] = field(default_factory=dict)
+    """Alerts whose text a full disk refused, by key."""
+    _offset_s: float | None = None
+    """Wall clock minus boot clock, as of the last tick with a clock that was not set."""
     _unknown: int = 0
     _called: int = 0
     _at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,13 +85,12 @@ class BridgeCore:
         match item:
             case Received(topic, Traffic() | Probe() | Health() as message):
                 place = f"{topic.service}/{topic.kind}/{topic.id}"
-                self.builder.add(place, _ended(message), message.model_dump())
+                synced = message.clock_synced
+                self.builder.add(place, _ended(message), message.model_dump(), synced=synced)
             case Received(_, Alert() as alert):
                 self._tell(alert)
-            case Tick(at, _, synced):
-                self._at, self._synced = at, synced
-                if synced:
-                    self._write(at.timestamp() - LATE_S)
+            case Tick() as tick:
+                self._pass(tick)
             case Called(text):
                 yield from self._obey(text)
             case Order(_, UploadNow()):
@@ -92,8 +99,12 @@ class BridgeCore:
                 return
 
     def close(self) -> Iterable[Publication]:
-        """Remember what stands in unfinished intervals."""
-        self.store.add(self._unwritten, {MEMORY: self.builder.memory()})
+        """Remember what stands in unfinished intervals.
+
+        With a clock that was never set nothing is remembered: the totals carry it on.
+        """
+        memory = {} if self.builder.holds else {MEMORY: self.builder.memory()}
+        self.store.add(self._unwritten, memory)
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
@@ -107,7 +118,28 @@ class BridgeCore:
             **self.state(),
         }
 
+    def recall(self, told: JsonValue) -> None:
+        """Go on where an earlier process stood with alerts."""
+        if isinstance(told, dict):
+            self._told = {key: str(change) for key, change in told.items()}
+
     # --- rows -------------------------------------------------------------------------------
+
+    def _pass(self, tick: Tick) -> None:
+        """Let time pass; while the clock is not set nothing is written."""
+        self._at, self._synced = tick.at, tick.clock_synced
+        offset_s = tick.at.timestamp() - tick.boot_s
+        step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
+        if not tick.clock_synced:
+            self._offset_s = offset_s
+            if abs(step_s) > STEP_S:
+                self.builder.shift(step_s)
+            return
+        self._offset_s = None
+        self.builder.release(step_s if abs(step_s) > STEP_S else 0.0)
+        self._write(tick.at.timestamp() - LATE_S)
+        for alert in list(self._untold.values()):
+            self._tell(alert)
 
     def _write(self, until_s: float) -> None:
         """Write what is finished; what a full disk refuses is kept and tried again."""
@@ -132,17 +164,23 @@ class BridgeCore:
         change = f"{alert.id} {alert.state}"
         if self._told.get(alert.key) == change:
             return
-        known = alert.key in self._told
-        self._told[alert.key] = change
-        if len(self._told) > MAX_ALERTS:
-            del self._told[next(iter(self._told))]
-        if not known and alert.state == "closed":
+        told = {**self._told, alert.key: change}
+        if len(told) > MAX_ALERTS:
+            del told[next(iter(told))]
+        if alert.key not in self._told and alert.state == "closed":
+            self._told = told
             return  # an old one, retained: it was told by whoever saw it
         at = alert.closed_at or alert.opened_at
         word = "OPEN" if alert.state == "open" else "CLOSED"
         text = f"{word} {alert.summary}".encode()[:MAX_STATUS_BYTES].decode(errors="ignore")
-        for lane in self.alert_lanes:
-            self.store.add_urgent(OutboxRow(lane, int(at.timestamp()), {"status": text}))
+        row = {"status": text}
+        rows = [OutboxRow(lane, int(at.timestamp()), row) for lane in self.alert_lanes]
+        if rows and not self.store.add_urgent(rows, {TOLD: dict(told)}):
+            if len(self._untold) < MAX_ALERTS:
+                self._untold[alert.key] = alert
+            return
+        self._told = told
+        self._untold.pop(alert.key, None)
         self.hurry()
 
     # --- commands ---------------------------------------------------------------------------
@@ -165,15 +203,3 @@ def _ended(message: Traffic | Probe | Health) -> float:
             return at.timestamp()
         case Health(at=at):
             return at.timestamp()
-
-
-def state_of(*parts: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """Join what several parts tell for health."""
-
-    def joined() -> dict[str, Any]:
-        told: dict[str, Any] = {}
-        for part in parts:
-            told |= part()
-        return told
-
-    return joined

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cloud_bridge.sink import Sent, Verdict
+from monitorpi_cloud_bridge.sink import RefusedError, Sent, Verdict
 from monitorpi_cloud_bridge.thinning import FRESH_S, OLD_BUCKET_S, thin
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ THIN_ABOVE: Final = 960
 """Rows waiting above which a backlog is thinned: what one call takes needs none."""
 _THIN_ROWS: Final = 2000
 QUOTA_PAUSE_S: Final = 3600.0
+TRIM_S: Final = 3600.0
+"""How often the outbox is held to its size, also where nothing can be sent."""
+_NOT_TAKEN: Final = (Verdict.TOO_EARLY, Verdict.FORBIDDEN, Verdict.QUOTA, Verdict.TOO_MUCH)
+"""Answers that prove that the rows were not taken: they cost nothing of the year."""
 
 
 @dataclass(slots=True)
@@ -68,6 +72,7 @@ class Courier:
     wall: Callable[[], float] = time.time
     used: int = 0
     year: int = 0
+    _next_trim_s: float = 0.0
     _stopped: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
 
@@ -76,6 +81,7 @@ class Courier:
         if isinstance(remembered, dict):
             self.year = int(str(remembered.get("year", 0)))
             self.used = int(str(remembered.get("used", 0)))
+        self._next_trim_s = self.clock() + TRIM_S
         now = self.clock()
         for lane in self.lanes:
             if self.outbox.in_flight(lane.name):
@@ -103,6 +109,7 @@ class Courier:
 
     def step(self) -> float:
         """Serve every lane that is due; returns the seconds until the next one is."""
+        self._trim()
         for lane in self.lanes:
             if lane.dead or self.clock() < lane.next_call_s or self._stopped.is_set():
                 continue
@@ -124,16 +131,26 @@ class Courier:
         self._thin(lane)
         most = min(lane.limit, self._quota_left(lane))
         if most <= 0:
-            lane.last_answer = "the yearly quota is spent"
+            self._note(lane, "the yearly quota is spent")
             self.log.error("the yearly quota is spent: rows are kept", used=self.used)
             self._wait(lane, QUOTA_PAUSE_S)
             return
         rows = self.outbox.take(lane.name, most)
         if not rows:
             return
+        self._charge(lane, len(rows))  # before the call: a kill must not send for free
         sent = lane.sink.send(lane.sink.prepare(rows))
-        lane.last_answer = sent.text
+        self._note(lane, sent.text)
+        if sent.verdict in _NOT_TAKEN:
+            self._charge(lane, -len(rows))
         self._judge(lane, rows, sent)
+
+    def _note(self, lane: Lane, answer: str) -> None:
+        """Remember the last answer, also for whoever looks into the outbox; written on change."""
+        if lane.last_answer == answer:
+            return
+        lane.last_answer = answer
+        self.outbox.remember({f"answer {lane.name}": answer})
 
     def _wait(self, lane: Lane, seconds: float) -> None:
         lane.next_call_s = self.clock() + seconds
@@ -143,14 +160,29 @@ class Courier:
         unknown = self.outbox.in_flight(lane.name)
         if not unknown:
             return True
-        stored = lane.sink.verify(unknown[0], unknown[-1])
+        try:
+            stored = lane.sink.verify(unknown[0], unknown[-1])
+        except RefusedError as error:
+            self._stop_reading(lane, str(error))
+            return False
         if stored is None:
-            lane.last_answer = "reading back failed"
+            self._note(lane, "reading back failed")
+            self.log.warning("the cloud could not be read", lane=lane.name)
             return False
         there = [second for second in unknown if second in stored]
         self.outbox.settle(lane.name, there, [s for s in unknown if s not in stored])
         lane.stored_total += len(there)
         return True
+
+    def _stop_reading(self, lane: Lane, answer: str) -> None:
+        lane.dead = True
+        self._note(lane, f"reading back refused: {answer}")
+        self.log.error(
+            "the channel may not be read: rows are kept, nothing is sent until a restart; "
+            "is its read key configured?",
+            lane=lane.name,
+            what=answer,
+        )
 
     def _thin(self, lane: Lane) -> None:
         """Shorten a long backlog, a stretch of it per call."""
@@ -170,7 +202,17 @@ class Courier:
             if whole or not rows:
                 break
             after = rows[-1].second
-        lane.dropped_total += self.outbox.drop_oldest(lane.name)
+
+    def _trim(self) -> None:
+        """Hold every lane to its size: a channel that refuses us must not fill the disk."""
+        if self.clock() < self._next_trim_s:
+            return
+        self._next_trim_s = self.clock() + TRIM_S
+        try:
+            for lane in self.lanes:
+                lane.dropped_total += self.outbox.drop_oldest(lane.name)
+        except sqlite3.Error as error:
+            self.log.warning("the outbox cannot be trimmed", reason=error)
 
     def _judge(self, lane: Lane, rows: list[OutboxRow], sent: Sent) -> None:
         """Decide what an answer means for the rows and for the next call."""
@@ -179,7 +221,6 @@ class Courier:
         match sent.verdict:
             case Verdict.STORED | Verdict.ACCEPTED:
                 lane.pause_s, lane.limit = 0.0, lane.sink.limits.rows
-                self._charge(lane, len(rows))
                 if sent.verdict is Verdict.STORED:
                     self.outbox.settle(lane.name, seconds, [])
                     lane.stored_total += len(rows)
@@ -224,7 +265,7 @@ class Courier:
 
     def _charge(self, lane: Lane, rows: int) -> None:
         if lane.counts_for_quota:
-            self.used += rows
+            self.used = max(self.used + rows, 0)
             self.outbox.remember({"quota": {"year": self.year, "used": self.used}})
 
     # --- telling ----------------------------------------------------------------------------

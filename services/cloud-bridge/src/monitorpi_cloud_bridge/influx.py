@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-import httpx
-
 from monitorpi_cloud_bridge.sink import Limits, Sent, Verdict
-from monitorpi_cloud_bridge.thingspeak import client
+from monitorpi_cloud_bridge.web import NoAnswerError, ask, client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +66,13 @@ class Influx:
     def send(self, body: bytes) -> Sent:
         """Write lines."""
         try:
-            answer = self._client.post(
-                self._url, params=self._query, content=body, headers=self._headers
-            )
-        except httpx.HTTPError as error:
-            return Sent(Verdict.TOO_EARLY, type(error).__name__)
-        return Sent(_verdict(answer.status_code), f"HTTP {answer.status_code}")
+            answer = ask(
+                self._client, "POST", self._url,
+                params=self._query, content=body, headers=self._headers,
+            )  # fmt: skip
+        except NoAnswerError as error:
+            return Sent(Verdict.TOO_EARLY, str(error))
+        return Sent(_verdict(answer.status), f"HTTP {answer.status}")
 
     def verify(self, first: int, last: int) -> set[int] | None:
         """Nothing is ever in doubt: rows in flight are simply sent again."""

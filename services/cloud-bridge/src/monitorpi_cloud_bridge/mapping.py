@@ -25,6 +25,9 @@ COUNTER: Final = "totals."
 _SEGMENT: Final = re.compile(r"(?P<name>\w+|#)(\[(?P<filter>(\w+=[\w.-]+)?)\])?")
 _MAX_VALUES: Final = 4096  # of one path in one message: no list of the contract is longer
 
+MOST_VALUE: Final = 1e18
+"""Beyond this, infinity included, a value is left out: no count is so high."""
+
 DAY_S: Final = 86_400
 YEAR_DAYS: Final = 365
 
@@ -124,14 +127,11 @@ PAID: Final = Licence("paid", 250, 33_000_000, 1)
 """Standard licence, one unit."""
 
 
-def check_plan(
-    entries: Sequence[Entry], channels: Iterable[str], interval_s: int, licence: Licence
-) -> None:
-    """Refuse what cannot work.
+def check_mapping(entries: Sequence[Entry], channels: Iterable[str]) -> None:
+    """Refuse a mapping that cannot work.
 
     Raises:
-        PlanError: a field has two values, a path is unknown, a channel is not configured, or the
-            rows of a year are more than the licence allows.
+        PlanError: a field has two values, a path is unknown, or a channel is not configured.
 
     """
     names = list(channels)
@@ -145,18 +145,33 @@ def check_plan(
             raise PlanError(f"field {entry.field} of channel {entry.channel!r} is mapped twice")
         seen[place] = entry
         check_path(entry)
-    if len(names) > licence.channels:
+
+
+def check_quota(channels: int, interval_s: int, licence: Licence) -> None:
+    """Refuse more than a licence of ThingSpeak allows.
+
+    Raises:
+        PlanError: too many channels, or too many rows a year; the text shows the arithmetic.
+
+    """
+    if channels > licence.channels:
         raise PlanError(
-            f"{len(names)} channels are configured, a {licence.name} licence has {licence.channels}"
+            f"{channels} channels are configured, a {licence.name} licence has {licence.channels}"
         )
-    per_year = len(names) * DAY_S // interval_s * YEAR_DAYS
+    per_year = channels * DAY_S // interval_s * YEAR_DAYS
     if per_year > licence.messages_per_year:
-        fits = -(-len(names) * DAY_S * YEAR_DAYS // licence.messages_per_year)
+        fits = least_interval_s(channels, licence)
         raise PlanError(
-            f"{len(names)} channels x {DAY_S} s / {interval_s} s x {YEAR_DAYS} days = "
+            f"{channels} channels x {DAY_S} s / {interval_s} s x {YEAR_DAYS} days = "
             f"{per_year:,} rows a year; a {licence.name} licence takes "
             f"{licence.messages_per_year:,}: set interval_s to {fits} or more"
         )
+
+
+def least_interval_s(channels: int, licence: Licence) -> int:
+    """Return the shortest whole interval whose rows fit into the licence's year."""
+    fits = -(-channels * DAY_S * YEAR_DAYS // licence.messages_per_year)
+    return max(fits, licence.least_interval_s)
 
 
 def check_path(entry: Entry) -> None:
@@ -192,7 +207,7 @@ def values(payload: Any, path: str) -> list[float]:
         if segment["filter"] is not None:
             found = [item for one in found if isinstance(one, list) for item in one]
             found = [item for item in found if _passes(item, segment["filter"])][:_MAX_VALUES]
-    return [float(one) for one in found if isinstance(one, int | float)]
+    return [float(one) for one in found if isinstance(one, int | float) and abs(one) <= MOST_VALUE]
 
 
 def _has(value: Any, name: str) -> bool:

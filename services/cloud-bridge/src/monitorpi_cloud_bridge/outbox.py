@@ -99,24 +99,21 @@ class Outbox:
                 )
             _remember(db, memory)
 
-    def add_urgent(self, row: OutboxRow, interval_s: int) -> None:
-        """Write a row that goes before the backlog, in the first free second from its own on.
+    def add_urgent(
+        self, rows: Iterable[OutboxRow], interval_s: int, memory: Mapping[str, JsonValue]
+    ) -> None:
+        """Write rows that go before the backlog, with what must be remembered with them.
 
-        The seconds at which intervals end belong to the rows of counts that come later.
+        Each stands in the first free second from its own on. The seconds at which intervals end
+        belong to the rows of counts that come later.
         """
         with self._lock, _Transaction(self._db) as db:
-            second = row.second
-            while (
-                second % interval_s == 0
-                or db.execute(
-                    "SELECT 1 FROM row WHERE lane = ? AND second = ?", (row.lane, second)
-                ).fetchone()
-            ):
-                second += 1
-            db.execute(
-                "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
-                (row.lane, second, json.dumps(dict(row.fields))),
-            )
+            for row in rows:
+                db.execute(
+                    "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
+                    (row.lane, _free(db, row, interval_s), json.dumps(dict(row.fields))),
+                )
+            _remember(db, memory)
 
     def take(self, lane: str, most: int) -> list[OutboxRow]:
         """Mark rows in flight, on disk, and return them in order of time.
@@ -142,12 +139,7 @@ class Outbox:
         with self._lock, _Transaction(self._db) as db:
             _mark(db, lane, stored, State.STORED)
             _mark(db, lane, missing, State.WAITING)
-            db.execute(
-                "DELETE FROM row WHERE lane = ? AND state = ? AND second < "
-                "(SELECT second FROM row WHERE lane = ? AND state = ? "
-                "ORDER BY second DESC LIMIT 1 OFFSET ?)",
-                (lane, State.STORED, lane, State.STORED, KEEP_STORED),
-            )
+            _keep_newest(db, lane, State.STORED, KEEP_STORED)
 
     def set_aside(self, lane: str, second: int) -> None:
         """Give up a row that the cloud will never take."""
@@ -221,20 +213,28 @@ class Outbox:
         return int(found[0]) if found[0] is not None else None
 
     def drop_oldest(self, lane: str) -> int:
-        """Drop the oldest waiting rows beyond ``MAX_ROWS``; returns how many went."""
+        """Drop the oldest rows that wait or were set aside, beyond what is kept of each.
+
+        Returns how many waiting ones went.
+        """
         with self._lock, _Transaction(self._db) as db:
-            return db.execute(
-                "DELETE FROM row WHERE lane = ? AND state = 0 AND second < "
-                "(SELECT second FROM row WHERE lane = ? AND state = 0 "
-                "ORDER BY second DESC LIMIT 1 OFFSET ?)",
-                (lane, lane, MAX_ROWS),
-            ).rowcount
+            _keep_newest(db, lane, State.SET_ASIDE, KEEP_STORED)
+            return _keep_newest(db, lane, State.WAITING, MAX_ROWS)
 
     def close(self) -> None:
         """Close the database and let another process have it."""
         with self._lock:
             self._db.close()
             self._guard.close()
+
+
+def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
+    """Return the first second from a row's own on that is free for a text."""
+    second = row.second
+    taken = "SELECT 1 FROM row WHERE lane = ? AND second = ?"
+    while second % interval_s == 0 or db.execute(taken, (row.lane, second)).fetchone():
+        second += 1
+    return second
 
 
 def _remember(db: sqlite3.Connection, memory: Mapping[str, Any]) -> None:
@@ -249,6 +249,16 @@ def _mark(db: sqlite3.Connection, lane: str, seconds: Iterable[int], state: Stat
         "UPDATE row SET state = ? WHERE lane = ? AND second = ?",
         [(int(state), lane, second) for second in seconds],
     )
+
+
+def _keep_newest(db: sqlite3.Connection, lane: str, state: State, most: int) -> int:
+    """Delete the oldest rows of a state beyond a number; returns how many."""
+    return db.execute(
+        "DELETE FROM row WHERE lane = :lane AND state = :state AND second <= "
+        "(SELECT second FROM row WHERE lane = :lane AND state = :state "
+        "ORDER BY second DESC LIMIT 1 OFFSET :most)",
+        {"lane": lane, "state": int(state), "most": most},
+    ).rowcount
 
 
 class _Transaction:

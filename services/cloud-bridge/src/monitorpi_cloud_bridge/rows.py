@@ -5,6 +5,9 @@ time). The row of second T covers what ended in (T - interval, T]. A counter's v
 difference between the totals of the last message of this interval and those of the last one before
 it, so a message that was lost on the way loses no count; totals begin anew with a new epoch. A
 message that comes after its row was finished counts for the next one: a row is never changed.
+
+What was said while the clock could not be trusted is held apart, on the clock it was said on. When
+the clock is set, the step is added to its seconds and it joins the rows.
 """
 
 from __future__ import annotations
@@ -26,6 +29,10 @@ DRILL: Final = "drill0"
 """The interface of ``./monitorpi drill``."""
 _MAX_SOURCES: Final = 256
 """Topics with counters whose totals are remembered."""
+MAX_OPEN: Final = 4320
+"""Intervals that can be open at once: a day at 20 s. More come of a broken clock only."""
+FUTURE_S: Final = 3600
+"""An interval further ahead than this comes of a clock that was wrong; it is counted now."""
 
 
 class Sample(NamedTuple):
@@ -47,6 +54,20 @@ class Sample(NamedTuple):
             value,
         )
 
+    def joined(self, later: Sample) -> Sample:
+        """Fold in another interval's."""
+        return Sample(
+            self.number + later.number,
+            self.total + later.total,
+            min(self.least, later.least),
+            max(self.most, later.most),
+            later.last,
+        )
+
+
+Samples = dict[tuple[str, int], Sample]
+"""The samples of one interval, by channel and field."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -67,18 +88,24 @@ class RowBuilder:
     """The second of the newest finished row."""
     _marks: dict[str, tuple[str, dict[str, int]]] = field(default_factory=dict)
     """Epoch and totals up to which everything stands in rows, by topic."""
-    _samples: dict[int, dict[tuple[str, int], Sample]] = field(default_factory=dict)
+    _samples: dict[int, Samples] = field(default_factory=dict)
+    _held: dict[int, Samples] = field(default_factory=dict)
+    """By second of a clock that was not yet set."""
 
-    def add(self, topic: str, at_s: float, payload: Mapping[str, Any]) -> None:
-        """Take one message: its topic below the site, when it ended, and what it says."""
+    def add(
+        self, topic: str, at_s: float, payload: Mapping[str, Any], *, synced: bool = True
+    ) -> None:
+        """Take one message: its topic below the site, when it ended, and what it says.
+
+        ``synced`` tells whether the clock it was stamped with could be trusted.
+        """
         if topic.endswith(f"/{DRILL}"):
             return  # a rehearsal is no traffic
         wanted = [entry for entry in self.entries if _covers(entry.topic, topic)]
         if not wanted:
             return
-        second = max(self._second_of(at_s), self.closed + self.interval_s)
         base = self._base(topic, payload) if any(entry.counts for entry in wanted) else {}
-        samples = self._samples.setdefault(second, {})
+        samples = self._open(at_s) if synced else _interval(self._held, self._second_of(at_s))
         for entry in wanted:
             for value in self._values(entry, payload, base):
                 place = (entry.channel, entry.field)
@@ -86,6 +113,28 @@ class RowBuilder:
                 known = samples.get(place)
                 first = Sample(1, scaled, scaled, scaled, scaled)
                 samples[place] = known.plus(scaled) if known else first
+
+    @property
+    def holds(self) -> bool:
+        """Something waits for the clock to be set."""
+        return bool(self._held)
+
+    def release(self, step_s: float) -> None:
+        """Let what was held join the rows: the clock was set, by this step."""
+        held, self._held = self._held, {}
+        for second in sorted(held):
+            _join(self._open(second + step_s), held[second])
+
+    def shift(self, step_s: float) -> None:
+        """Move what is held: the clock was set, but is not to be trusted yet."""
+        held, self._held = self._held, {}
+        for second in sorted(held):
+            _join(_interval(self._held, self._second_of(second + step_s)), held[second])
+
+    def _open(self, at_s: float) -> Samples:
+        """Return the samples of the interval a moment belongs to; a finished one is over."""
+        second = max(self._second_of(at_s), self.closed + self.interval_s)
+        return _interval(self._samples, second)
 
     def _second_of(self, at_s: float) -> int:
         return math.ceil(at_s / self.interval_s) * self.interval_s
@@ -117,6 +166,7 @@ class RowBuilder:
 
     def finished(self, now_s: float) -> list[Row]:
         """Return and forget the rows whose interval ended at or before a moment."""
+        self._come_back(now_s)
         rows = []
         for second in sorted(second for second in self._samples if second <= now_s):
             self.closed = max(self.closed, second)
@@ -129,6 +179,13 @@ class RowBuilder:
                 }
                 rows.append(Row(channel, second, fields))
         return rows
+
+    def _come_back(self, now_s: float) -> None:
+        """Leave a future that a wrong clock made."""
+        if self.closed > now_s + FUTURE_S:
+            self.closed = self._second_of(now_s) - self.interval_s
+        for second in sorted(second for second in self._samples if second > now_s + FUTURE_S):
+            _join(self._open(now_s), self._samples.pop(second))
 
     def _fold(self, entry: Entry, sample: Sample) -> float:
         match entry.aggregate:
@@ -166,14 +223,27 @@ class RowBuilder:
                 str(topic): (str(epoch), {str(k): int(v) for k, v in totals.items()})
                 for topic, (epoch, totals) in memory["marks"].items()
             }
-            samples: dict[int, dict[tuple[str, int], Sample]] = {}
+            samples: dict[int, Samples] = {}
             for second, channel, number, sample in memory["samples"]:
                 place = (str(channel), int(number))
                 samples.setdefault(int(second), {})[place] = Sample(*map(float, sample))  # type: ignore[arg-type] # the number of values is whole in JSON too
             closed = int(memory["closed"])
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return
         self._marks, self._samples, self.closed = marks, samples, closed
+
+
+def _interval(open_: dict[int, Samples], second: int) -> Samples:
+    """Return an interval's samples; where too many are open, the newest one takes them."""
+    if second not in open_ and len(open_) >= MAX_OPEN:
+        second = max(open_)
+    return open_.setdefault(second, {})
+
+
+def _join(into: Samples, more: Samples) -> None:
+    for place, sample in more.items():
+        known = into.get(place)
+        into[place] = known.joined(sample) if known else sample
 
 
 def _covers(filter_: str, topic: str) -> bool:

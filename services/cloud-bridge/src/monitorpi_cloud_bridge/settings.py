@@ -7,7 +7,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, SecretStr, model_validator
 
-from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, PlanError, check_plan
+from monitorpi_cloud_bridge.mapping import (
+    DEFAULTS,
+    FREE,
+    PAID,
+    Entry,
+    PlanError,
+    check_mapping,
+    check_quota,
+)
 from monitorpi_common.messages import COMMANDS, Service
 from monitorpi_common.settings import Section
 
@@ -147,12 +155,16 @@ class CloudBridgeSettings(Section):
                     f"write_keys: the key of channel {name!r} is missing; put it into the secrets "
                     f"directory as a file cloud_bridge__write_keys__{name}"
                 )
-        if not is_local(self.url):
-            self._keeps_limits()
-        licence = FREE if self.licence == "free" else PAID
+        if len(set(self.channels.values())) < len(self.channels):
+            raise ValueError(
+                "channels: two names have one number; their rows would take each other's seconds"
+            )
         try:
-            interval_s = self.interval_s if not is_local(self.url) else FREE.least_interval_s * 10
-            check_plan(self.entries(), self.lanes(), interval_s, licence)
+            check_mapping(self.entries(), self.lanes())
+            if not is_local(self.url):
+                self._keeps_limits()
+                licence = FREE if self.licence == "free" else PAID
+                check_quota(len(self.channels), self.interval_s, licence)
         except PlanError as error:
             raise ValueError(f"mapping: {error}") from None
         return self

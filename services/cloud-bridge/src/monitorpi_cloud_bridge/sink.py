@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.outbox import OutboxRow
 
 
+class RefusedError(Exception):
+    """A cloud does not let us look; the text is its answer, without a key."""
+
+
 class Verdict(Enum):
     """What an answer means for what comes next."""
 
@@ -59,7 +63,12 @@ class Sink(Protocol):
         ...
 
     def verify(self, first: int, last: int) -> set[int] | None:
-        """Return the seconds of the rows that are there; None: it could not be told."""
+        """Return the seconds of the rows that are there; None: it could not be told.
+
+        Raises:
+            RefusedError: the cloud does not let us look, and will not later.
+
+        """
         ...
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """TalkBack: a queue of commands at ThingSpeak, asked for every few seconds.
 
 ``execute`` takes the first command off the queue, so a lost answer is a lost command: after a
-failed call the last executed one is looked up and obeyed if it is new. Only commands whose exact
-text the configuration lists do anything; what is older than two minutes is dropped.
+failed call the last executed one is looked up, before anything else is taken, and obeyed if it is
+new. Only commands whose exact text the configuration lists do anything; what is older than two
+minutes is dropped.
 """
 
 from __future__ import annotations
@@ -13,14 +14,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
+from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import httpx
+
     from monitorpi_common.log import Log
 
 OLDEST_S: Final = 120.0
+MOST_TEXT: Final = 255
+"""Bytes of a command at the service."""
+_NOT_FOUND: Final = 404
+_BROKEN: Final = 500
+"""From here on nobody knows whether the call was served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,8 @@ class TalkBack:
     wall: Callable[[], float] = time.time
     answers_total: int = 0
     old_total: int = 0
-    _newest: int = 0
+    _last: int | None = None
+    """The command handed on last. Positions can be changed by people, so numbers need not rise."""
     _in_doubt: bool = False
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -60,46 +69,79 @@ class TalkBack:
     def poll(self, emit: Callable[[object], None]) -> None:
         """Ask once."""
         if self._in_doubt:
-            self._take(self._ask("GET", "last.json"), emit)
-        self._take(self._ask("POST", "execute.json"), emit)
+            self._look_up(emit)
+        if not self._in_doubt:
+            self._execute(emit)
 
-    def _ask(self, method: str, what: str) -> dict[str, Any] | None:
-        """Make one call; None: nothing came of it."""
-        url = f"{self.url.rstrip('/')}/talkbacks/{self.number}/commands/{what}"
-        headers = {"THINGSPEAKAPIKEY": self.key}
+    def _execute(self, emit: Callable[[object], None]) -> None:
+        """Take the first command off the queue."""
         try:
-            answer = self.client.request(method, url, headers=headers)
-            answer.raise_for_status()
-            record = answer.json() if answer.content.strip() else {}
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == httpx.codes.NOT_FOUND and what == "last.json":
-                self._in_doubt = False
-                return None
-            self.log.warning("TalkBack refused", status=error.response.status_code)
-            return None
-        except (httpx.HTTPError, ValueError) as error:
+            answer = self._ask("POST", "execute.json")
+            record = self._read(answer)
+        except NoAnswerError as error:
             self._in_doubt = True
-            self.log.warning("TalkBack did not answer", what=type(error).__name__)
-            return None
-        self._in_doubt = False
-        self.answers_total += 1
-        return record if isinstance(record, dict) else None
+            self.log.warning("TalkBack did not answer", what=error)
+            return
+        self._take(record, emit)
 
-    def _take(self, record: dict[str, Any] | None, emit: Callable[[object], None]) -> None:
-        """Hand on a command that is new and young."""
-        if not record:
-            return
+    def _look_up(self, emit: Callable[[object], None]) -> None:
+        """Find out which command an answer was lost of; stays in doubt where that fails too."""
         try:
-            number, text = int(record["id"]), str(record["command_string"])
-            at = datetime.fromisoformat(str(record.get("executed_at") or record["created_at"]))
-            made = datetime.fromisoformat(str(record["created_at"]))
-        except (KeyError, TypeError, ValueError):
+            answer = self._ask("GET", "last.json")
+            record = {} if answer.status == _NOT_FOUND else self._read(answer)
+        except NoAnswerError as error:
+            self.log.warning("TalkBack did not answer", what=error)
             return
-        if number <= self._newest:
+        self._in_doubt = False
+        if _number(record) != self._last:
+            self._take(record, emit)
+
+    def _ask(self, method: str, what: str) -> Answer:
+        url = f"{self.url.rstrip('/')}/talkbacks/{self.number}/commands/{what}"
+        answer = ask(self.client, method, url, headers={"THINGSPEAKAPIKEY": self.key})
+        if answer.status >= _BROKEN:
+            raise NoAnswerError(f"HTTP {answer.status}")
+        return answer
+
+    def _read(self, answer: Answer) -> dict[str, Any]:
+        """Return the command of an answer; nothing where there is none, or where we are refused.
+
+        Raises:
+            NoAnswerError: it cannot be read.
+
+        """
+        if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+            self.log.warning("TalkBack refused", status=answer.status)
+            return {}
+        try:
+            record = answer.json() if answer.body.strip() else {}
+        except ValueError:
+            raise NoAnswerError("not JSON") from None
+        self.answers_total += 1
+        return record if isinstance(record, dict) else {}
+
+    def _take(self, record: dict[str, Any], emit: Callable[[object], None]) -> None:
+        """Hand on a command that is young."""
+        number, made = _number(record), _made_s(record)
+        if number is None or made is None:
             return
-        self._newest = number
-        if self.wall() - min(at, made).astimezone(UTC).timestamp() > OLDEST_S:
+        self._last = number
+        if self.wall() - made > OLDEST_S:
             self.old_total += 1
             self.log.warning("dropped an old command", age_over_s=OLDEST_S)
             return
-        emit(Called(text))
+        emit(Called(str(record.get("command_string"))[:MOST_TEXT]))
+
+
+def _number(record: dict[str, Any]) -> int | None:
+    number = record.get("id")
+    return number if isinstance(number, int) else None
+
+
+def _made_s(record: dict[str, Any]) -> float | None:
+    """Return when a command was made, in Unix time; None: it does not say."""
+    try:
+        at = datetime.fromisoformat(record["created_at"])
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None

@@ -9,9 +9,8 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-import httpx
-
-from monitorpi_cloud_bridge.sink import Limits, Sent, Verdict
+from monitorpi_cloud_bridge.sink import Limits, RefusedError, Sent, Verdict
+from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask, client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,14 +19,9 @@ if TYPE_CHECKING:
 
 BULK_ROWS: Final = 960  # of one call on a free licence
 KEY_HEADER: Final = "THINGSPEAKAPIKEY"
-TIMEOUT_S: Final = 20.0
 MAX_RESULTS: Final = 8000
 _FIRST_SPREAD: Final = 1000  # different queries before one repeats; answers are cached for minutes
-
-
-def client() -> httpx.Client:
-    """Return an HTTP client: certificates checked, no redirects, no proxies by surprise."""
-    return httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+_OK: Final = 200
 
 
 class ThingSpeak:
@@ -53,26 +47,35 @@ class ThingSpeak:
         headers = {"Content-Type": "application/json"}
         try:
             url = f"{self._url}/bulk_update.json"
-            answer = self._client.post(url, content=body, headers=headers)
-        except httpx.HTTPError as error:
-            return Sent(Verdict.UNKNOWN, type(error).__name__)
-        return Sent(_verdict(answer), f"HTTP {answer.status_code}")
+            answer = ask(self._client, "POST", url, content=body, headers=headers)
+        except NoAnswerError as error:
+            return Sent(Verdict.UNKNOWN, str(error))
+        return Sent(_verdict(answer), f"HTTP {answer.status}")
 
     def verify(self, first: int, last: int) -> set[int] | None:
-        """Return the seconds of the rows the channel has between two."""
+        """Return the seconds of the rows the channel has between two.
+
+        Raises:
+            RefusedError: the key does not open this channel.
+
+        """
         self._asked += 1
         query = {
             "start": stamp(first),
             "end": stamp(last),
             "results": str(MAX_RESULTS - self._asked % _FIRST_SPREAD),
         }
+        headers = {KEY_HEADER: self._read_key}
         try:
-            url = f"{self._url}/feeds.json"
-            answer = self._client.get(url, params=query, headers={KEY_HEADER: self._read_key})
-            if answer.status_code != httpx.codes.OK:
+            answer = ask(
+                self._client, "GET", f"{self._url}/feeds.json", params=query, headers=headers
+            )
+            if answer.status in (400, 401, 403, 404):
+                raise RefusedError(f"HTTP {answer.status}")
+            if answer.status != _OK:
                 return None
             return {_second(feed["created_at"]) for feed in answer.json()["feeds"]}
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        except (NoAnswerError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def close(self) -> None:
@@ -89,12 +92,15 @@ def _second(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
-def _verdict(answer: httpx.Response) -> Verdict:
-    """Read the outcome of a bulk call."""
-    match answer.status_code:
+def _verdict(answer: Answer) -> Verdict:
+    """Read the outcome of a bulk call; a body of ``0`` is how single updates are refused."""
+    zero = answer.body.strip() == b"0"
+    match answer.status:
         case 202 | 200:
-            return Verdict.TOO_EARLY if answer.text.strip() == "0" else Verdict.ACCEPTED
+            return Verdict.TOO_EARLY if zero else Verdict.ACCEPTED
         case 401 | 403 | 404:
+            return Verdict.FORBIDDEN
+        case 400 if zero:
             return Verdict.FORBIDDEN
         case 402:
             return Verdict.QUOTA

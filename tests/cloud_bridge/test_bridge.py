@@ -1,0 +1,381 @@
+"""The core: the clock it waits for, the alerts it tells once, the commands it obeys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitorpi_cloud_bridge.__main__ import GuardedOutbox
+from monitorpi_cloud_bridge.bridge import MEMORY, TOLD, BridgeCore
+from monitorpi_cloud_bridge.mapping import DEFAULTS
+from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
+from monitorpi_cloud_bridge.rows import MAX_OPEN, RowBuilder
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings, Order
+from monitorpi_cloud_bridge.talkback import Called
+from monitorpi_common.log import Log
+from monitorpi_common.messages import Alert, Evidence, Health, Traffic
+from monitorpi_common.service import Received, Tick
+from monitorpi_common.topics import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from pydantic import JsonValue
+
+START = 1_800_000_000
+LANE = "thingspeak/traffic"
+ENTRIES = [entry for entry in DEFAULTS if entry.channel == "traffic"]
+WRONG_S = 86_400.0
+"""How far behind a clock without a battery wakes up."""
+
+
+class Bridge:
+    """A core on a real outbox, and the clocks it is shown."""
+
+    def __init__(self, file: Path, **settings: Any) -> None:
+        self.outbox = Outbox(file)
+        builder = RowBuilder(ENTRIES, 20)
+        builder.remember(self.outbox.recall(MEMORY))
+        store = GuardedOutbox(self.outbox, 20, Log("test-bridge", "error"))
+        self.core = BridgeCore(builder, store, {"traffic": (LANE,)}, (LANE,), **settings)
+        self.core.recall(self.outbox.recall(TOLD))
+
+    def tick(self, at_s: float, boot_s: float, *, synced: bool = True) -> None:
+        """Let a second pass."""
+        list(self.core.handle(Tick(datetime.fromtimestamp(at_s, UTC), boot_s, synced)))
+
+    def window(self, at_s: float, count: int, total: int, **more: Any) -> None:
+        """Deliver a window of SYNs."""
+        at = datetime.fromtimestamp(at_s, UTC)
+        message = Traffic.model_validate(
+            {
+                "epoch": "e", "seq": 0, "start": at, "end": at, "window_s": 1,
+                "clock_synced": True, "interface": "eth0", "engine": "socket", "packets": count,
+                "bytes": 0, "counts": {"syn": count}, "totals": {"syn": total}, **more,
+            }
+        )  # fmt: skip
+        list(self.core.handle(Received(Topic("lab", "capture", "traffic", "eth0"), message)))
+
+    def alert(self, state: str, key: str = "syn-flood-x", number: int = 0) -> None:
+        """Deliver an alert, as it stands retained."""
+        at = datetime.fromtimestamp(START + 3, UTC)
+        message = Alert.model_validate(
+            {
+                "id": f"00000000-0000-0000-0000-{number:012d}", "key": key, "rule": "syn-flood",
+                "severity": "critical", "state": state, "subject": "x", "opened_at": at, "at": at,
+                "summary": "SYN flood from x",
+                "evidence": Evidence(value=1, threshold=1, window_s=1, peak=1),
+            }
+        )  # fmt: skip
+        list(self.core.handle(Received(Topic("lab", "detector", "alert", key), message)))
+
+    def rows(self) -> dict[int, Mapping[str, str]]:
+        """Return what stands in the outbox."""
+        rows = self.outbox.take(LANE, 10_000)
+        self.outbox.settle(LANE, [], [row.second for row in rows])
+        return {row.second: row.fields for row in rows}
+
+    def syns(self) -> dict[int, int]:
+        """Return the SYNs of each row."""
+        return {second: int(row["field7"]) for second, row in self.rows().items()}
+
+    def texts(self) -> list[str]:
+        """Return the status texts."""
+        return [row["status"] for row in self.rows().values() if "status" in row]
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[Callable[..., Bridge]]:
+    """Make bridges one after the other on one outbox; the one before dies as by kill -9."""
+    made: list[Bridge] = []
+
+    def make(**settings: Any) -> Bridge:
+        if made:
+            made[-1].outbox.close()
+        made.append(Bridge(tmp_path / "outbox.sqlite", **settings))
+        return made[-1]
+
+    yield make
+    made[-1].outbox.close()
+
+
+# --- the clock ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_written_before_the_clock_is_set(bridge: Callable[..., Bridge]) -> None:
+    """While the clock cannot be trusted rows are held; health says so."""
+    one = bridge()
+    for n in range(60):
+        one.window(START + n, 1, n + 1, clock_synced=False)
+        one.tick(START + n, 100 + n, synced=False)
+
+    assert one.rows() == {}
+    assert one.core.detail()["waiting_for_clock"] is True
+
+
+def test_held_counts_stand_at_their_true_time_once_the_clock_is_set(
+    bridge: Callable[..., Bridge],
+) -> None:
+    """The step of the clock is added to what was said before it: nothing lost, nothing misdated."""
+    one = bridge()
+    for n in range(1, 41):
+        one.window(START - WRONG_S + n, 1, n, clock_synced=False)
+        one.tick(START - WRONG_S + n, n, synced=False)
+    for n in range(41, 65):
+        one.window(START + n, 1, n - 40, epoch="after-the-step")
+        one.tick(START + n, n)
+
+    assert one.syns() == {START + 20: 20, START + 40: 20, START + 60: 20}
+
+
+def test_two_steps_before_the_clock_is_trusted_are_both_added(
+    bridge: Callable[..., Bridge],
+) -> None:
+    """First the saved time of a shutdown, then the network's: held counts follow both."""
+    one = bridge()
+    for n in range(1, 11):
+        one.window(n, 1, n, clock_synced=False)
+        one.tick(n, n, synced=False)
+    for n in range(11, 21):
+        one.window(START - WRONG_S + n, 1, n, clock_synced=False)
+        one.tick(START - WRONG_S + n, n, synced=False)
+    one.tick(START + 21, 21)
+    one.tick(START + 43, 43)
+
+    assert one.syns() == {START + 20: 20}
+
+
+def test_a_stop_before_the_clock_is_set_leaves_the_counting_to_the_totals(
+    bridge: Callable[..., Bridge],
+) -> None:
+    """What was held when the bridge was stopped comes with the next window of the same epoch."""
+    one = bridge()
+    one.window(START + 1, 5, 5)
+    one.tick(START + 23, 100)
+    one.window(START + 24, 7, 12, clock_synced=False)
+    list(one.core.close())
+    two = bridge()
+    two.window(START + 30, 1, 13)
+    two.tick(START + 43, 120)
+
+    assert two.syns() == {START + 20: 5, START + 40: 8}
+
+
+def test_a_clock_that_was_ahead_does_not_hold_up_the_rows(bridge: Callable[..., Bridge]) -> None:
+    """After a trusted clock was a year wrong, rows go on at the true time."""
+    one = bridge()
+    ahead = START + 365 * 86_400
+    one.window(ahead, 1, 1)
+    one.tick(ahead + 30, 100)
+    one.window(ahead + 40, 2, 3)
+    one.tick(START + 5, 110)
+    one.window(START + 6, 4, 7)
+    one.tick(START + 23, 130)
+
+    assert one.syns()[START + 20] == 6
+
+
+@given(st.lists(st.tuples(st.integers(-(10**9), 10**9), st.booleans()), max_size=40))
+def test_wild_times_lose_no_count_and_open_few_intervals(times: list[tuple[int, bool]]) -> None:
+    """Whatever the stamps say, every frame stands in one row, and memory is bounded."""
+    builder = RowBuilder(ENTRIES, 20)
+    rows = []
+    for number, (offset, synced) in enumerate(times, start=1):
+        window: dict[str, Any] = {
+            "epoch": "e", "counts": {"syn": 1}, "totals": {"syn": number},
+        }  # fmt: skip
+        builder.add("capture/traffic/eth0", START + offset, window, synced=synced)
+        if number % 5 == 0:
+            builder.release(float(offset))
+            rows += builder.finished(START)
+    builder.release(0)
+    rows += builder.finished(START)
+    rows += builder.finished(START + 10_000)
+
+    assert sum(row.values[7] for row in rows) == len(times)
+
+
+def test_open_intervals_are_bounded() -> None:
+    """A forger of times cannot fill the memory."""
+    builder = RowBuilder(ENTRIES, 20)
+    for number in range(MAX_OPEN + 100):
+        for synced in (True, False):
+            builder.add(
+                "capture/traffic/eth0", START + 20.0 * number,
+                {"epoch": "e", "totals": {"syn": 1}}, synced=synced,
+            )  # fmt: skip
+
+    assert len(builder._samples) == len(builder._held) == MAX_OPEN
+
+
+# --- alerts -------------------------------------------------------------------------------------
+
+
+def test_an_alert_is_told_once_also_after_a_kill(bridge: Callable[..., Bridge]) -> None:
+    """Opening and closing are a text each; a retained copy after a restart is none."""
+    one = bridge()
+    one.alert("open")
+    one.alert("open")
+    two = bridge()
+    two.alert("open")
+    assert two.texts() == ["OPEN SYN flood from x"]
+
+    three = bridge()
+    three.alert("closed")
+    four = bridge()
+    four.alert("closed")
+
+    assert sorted(four.texts()) == ["CLOSED SYN flood from x", "OPEN SYN flood from x"]
+
+
+def test_an_alert_that_was_over_before_we_came_is_not_told(bridge: Callable[..., Bridge]) -> None:
+    """What is found closed and was never told open is history."""
+    one = bridge()
+    one.alert("closed")
+
+    assert one.texts() == []
+
+
+def test_many_alerts_of_one_second_each_find_a_place(bridge: Callable[..., Bridge]) -> None:
+    """Texts take seconds of their own, never that of a row of counts."""
+    one = bridge()
+    for number in range(64):
+        one.alert("open", f"syn-flood-{number}", number)
+
+    assert len(one.texts()) == 64
+    assert all(second % 20 for second in one.rows())
+
+
+class Full:
+    """An outbox whose disk is full until it is not; it keeps what a real one was given."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.rows: list[OutboxRow] = []
+
+    def add(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
+        """Take rows, or not."""
+        del memory
+        self.rows += [] if self.full else rows
+        return not self.full
+
+    def add_urgent(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
+        """Take texts, or not."""
+        return self.add(rows, memory)
+
+
+def test_a_full_disk_keeps_rows_and_alerts_for_later(bridge: Callable[..., Bridge]) -> None:
+    """What cannot be written waits in memory and is written once there is room."""
+    one = bridge()
+    store = Full()
+    one.core.store = store
+    one.window(START + 1, 5, 5)
+    one.alert("open")
+    one.tick(START + 23, 100)
+    assert store.rows == []
+    assert one.core.detail()["unwritten"] == 1
+
+    store.full = False
+    one.tick(START + 24, 101)
+
+    assert [dict(row.fields).get("status", "counts") for row in store.rows] == [
+        "counts",
+        "OPEN SYN flood from x",
+    ]
+    one.tick(START + 25, 102)
+    assert len(store.rows) == 2
+
+
+# --- commands and foreign values ----------------------------------------------------------------
+
+
+def test_only_listed_texts_are_obeyed(bridge: Callable[..., Bridge]) -> None:
+    """An exact match becomes a command of the contract; anything else is counted."""
+    watch = Order(service="capture", name="watch", args={"seconds": 60})
+    one = bridge(permitted={"WATCH": watch})
+    one.tick(START, 100)
+
+    (said,) = one.core.handle(Called("WATCH"))
+    for text in ("watch", "WATCH ", "", "*", "RM -RF"):
+        assert list(one.core.handle(Called(text))) == []
+
+    assert (said.to, said.message.name, said.message.args) == (  # type: ignore[attr-defined] # a command, as asserted
+        "capture",
+        "watch",
+        {"seconds": 60},
+    )
+    assert one.core.detail()["talkback_unknown_total"] == 5
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 10**400, -(10**400)])
+def test_numbers_no_cloud_can_take_are_left_out(value: float) -> None:
+    """Infinity, what is no number and what is beyond any count make no row and no crash."""
+    builder = RowBuilder([entry for entry in DEFAULTS if entry.channel == "health"], 20)
+    at = datetime.fromtimestamp(START + 1, UTC)
+    health = Health.model_validate(
+        {
+            "at": at, "version": "1", "started_at": at, "uptime_s": 1, "published_total": 0,
+            "received_total": 0, "rejected_total": 0, "refused_total": 0, "queue_depth": 0,
+            "queue_dropped_total": 0, "rss_bytes": 0, "clock_synced": True,
+            "detail": {"open_alerts": value},
+        }
+    )  # fmt: skip
+
+    builder.add("detector/health/main", START + 1, health.model_dump())
+
+    assert builder.finished(START + 40) == []
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+def settings(**values: Any) -> CloudBridgeSettings:
+    """Build settings."""
+    return CloudBridgeSettings.model_validate(values)
+
+
+def test_another_cloud_alone_needs_no_licence_of_thingspeak() -> None:
+    """Rows that never go to ThingSpeak do not count for its quota."""
+    assert settings(influx={"url": "https://influx.example:8086"}).lanes() == ["traffic", "health"]
+
+
+def test_two_names_for_one_channel_are_refused() -> None:
+    """One writer per channel: two would take each other's seconds."""
+    with pytest.raises(ValueError, match="two names have one number"):
+        settings(
+            channels={"traffic": 1, "health": 1},
+            write_keys={"traffic": "a", "health": "b"},
+            interval_s=30,
+        )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"url": "http://api.thingspeak.com"}, "plain http would show the key"),
+        ({"url": "http://127.0.0.1.example.com"}, "plain http would show the key"),
+        ({"url": "ftp://x"}, "is not an http or https address"),
+        ({"influx": {"url": "http://influx.example"}}, "plain http would show the key"),
+        ({"channels": {"traffic": 1}}, "cloud_bridge__write_keys__traffic"),
+        ({"pacing_s": 15}, "the service takes a call each 15 s"),
+        ({"interval_s": 10}, "a free licence takes a row each 15 s"),
+        ({"talkback": {"id": 1, "key": "k", "poll_s": 5}}, "look every 15 s or more"),
+    ],
+)
+def test_what_would_show_a_key_or_break_a_limit_is_refused(
+    values: dict[str, Any], words: str
+) -> None:
+    """The message says what is wrong."""
+    with pytest.raises(ValueError, match=words):
+        settings(**values)
+
+
+def test_plain_http_is_possible_on_request_and_on_this_machine() -> None:
+    """Loopback needs no permission, another machine an explicit one."""
+    settings(url="http://127.0.0.1:1", interval_s=1, pacing_s=0.1)
+    settings(url="http://cloud.lan", allow_http=True)
