@@ -439,7 +439,7 @@ def test_a_steady_hour_hardly_writes_the_card(world: Callable[..., World]) -> No
     checkpoint = database.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
     database.close()
     log = (one.folder / "outbox.sqlite-wal").stat().st_size
-    pages = log // 4096
+    pages = log // outbox_module.PAGE_BYTES
 
     assert mode == "wal"
     assert one.outbox._db.execute("PRAGMA synchronous").fetchone()[0] == 1
