@@ -22,6 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = Path(os.environ.get("MONITORPI_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs a container engine last: it takes the longest to fail."""
+    items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
+
+
 def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
     """Poll until the condition is true and return its value; fail after the given time."""
     deadline = time.monotonic() + seconds

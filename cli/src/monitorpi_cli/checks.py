@@ -38,20 +38,13 @@ def check(argv: list[str]) -> int:
 
 
 def test(argv: list[str]) -> int:
-    """Run the tests; arguments go to pytest. Those that need a container engine run last."""
-    if argv:
-        return _pytest(*argv)
-    main = _pytest("-m", "not soak and not engine", "--durations=10")
-    engine = _pytest("-m", "engine and not soak")
-    return main or (0 if engine == _NO_TESTS else engine)
+    """Run the tests; arguments go to pytest."""
+    return _pytest(*(argv or ["-m", "not soak", "--durations=10"]))
 
 
 def soak(argv: list[str]) -> int:
     """Run the long tests only."""
     return _pytest("-m", "soak", "--timeout=3600", *argv)
-
-
-_NO_TESTS: Final = 5  # pytest's exit code when it collected none
 
 
 def _pytest(*arguments: str) -> int:
