@@ -231,6 +231,56 @@ def test_our_own_probes_are_subtracted_and_a_spoofer_of_our_mac_is_seen() -> Non
     assert more.open()["icmp-flood-040000000003"].evidence.value == 160
 
 
+def busy_prober(flood: int) -> DeviceWindow:
+    """Build the row of a MAC that pings 150 hosts once and one of them ``flood`` times more."""
+    sent = 150 + flood
+    return DeviceWindow(
+        mac=PI,
+        role="host",
+        tx={"packets": sent, "icmp": sent, "icmp_echo": sent},
+        rx={"packets": 150, "icmp": 150},
+        spread=Spread(src_ips=2, dst_ips=152),
+        top_peer={"icmp_echo": Peer(mac=VICTIM, ip="198.18.0.11", packets=flood)},
+    )
+
+
+def test_a_flood_under_our_mac_is_seen_beside_probes_of_many_hosts() -> None:
+    """What our probes explain explains their destinations too: the rest went to one."""
+    targets = [answer(address=f"198.18.1.{number}") for number in range(1, 151)]
+    announced = ProbeSource(mac=PI, echo_per_s=150, arp_per_s=0)
+    ours, more = Detector(), Detector()
+    for detector in (ours, more):
+        detector.take(probe(0, *targets, source=announced))
+
+    ours.take(*repeated(10, busy_prober(0)))
+    more.take(*repeated(2, busy_prober(300)))
+
+    assert ours.open() == {}
+    assert list(more.open()) == ["icmp-flood-040000000003"]
+
+
+def test_a_flood_of_a_known_host_is_seen_beside_pings_of_many() -> None:
+    """A monitoring server that also floods one host is told of once that host is known."""
+    start = repeated(61, plain(VICTIM, packets=5))
+    flood = [window(second, busy_prober(300)) for second in range(61, 64)]
+
+    assert rules_of(*start, *flood) == ["icmp-flood-040000000003"]
+
+
+def test_monitoring_through_a_router_beside_our_probes_is_no_flood() -> None:
+    """A hundred hosts beyond a router pinged from the Pi by something else are no flood."""
+    announced = ProbeSource(mac=PI, echo_per_s=150, arp_per_s=0)
+    detector = Detector()
+    detector.take(probe(0, answer(), source=announced))
+    row = busy_prober(100).model_copy(
+        update={"top_peer": {"icmp_echo": Peer(mac=ROUTER, ip="203.0.113.9", packets=100)}}
+    )
+
+    detector.take(*repeated(10, row))
+
+    assert detector.open() == {}
+
+
 def test_monitoring_of_many_hosts_is_no_flood() -> None:
     """Two echo requests a second to each of a hundred hosts, answered, are monitoring."""
     monitor = DeviceWindow(

@@ -49,6 +49,7 @@ class Own:
     echo_per_s: float
     arp_per_s: float
     until_s: float
+    targets: int = 0
 
 
 class Inventory:
@@ -106,10 +107,11 @@ class Inventory:
 
     def see_probe(self, probe: Probe, now_s: float) -> None:
         """Take a round of probes: what it sent, and how each device answered."""
+        targets = sum(target.sent > 0 for target in probe.targets)
         for source in probe.sources or [probe.source]:
             if source.mac is not None and (source.mac in self._own or len(self._own) < _MAX_OWN):
                 self._own[source.mac] = Own(
-                    source.echo_per_s, source.arp_per_s, now_s + PROBE_VALID_S
+                    source.echo_per_s, source.arp_per_s, now_s + PROBE_VALID_S, targets
                 )
         self._own = {mac: own for mac, own in self._own.items() if now_s < own.until_s}
         for target in probe.targets:

@@ -225,6 +225,26 @@ class WindowView:
         """Describe a sender."""
         return Peer(mac=row.mac, ip=self.inventory.ip(row.mac), packets=int(packets))
 
+    def per_destination(self, row: DeviceWindow, name: str) -> float:
+        """Return the frames the busiest destination address got, as far as vote and spread tell.
+
+        The vote is over MACs, and behind a router's MAC are many addresses: with ``n`` addresses
+        the busiest has at least the mean, and all but what a few frames to each other one leave
+        over. Behind a host's MAC is that host. Our own probes and their targets are left out.
+        """
+        most = float(toward(row, name))
+        peer = row.top_peer.get(name)
+        if peer is not None and peer.mac is not None and self._is_host(peer.mac):
+            return most
+        own = self.own_echo(row.mac) if name == "icmp_echo" else 0.0
+        ours = self.inventory.own(row.mac, self.now_s) if own else None
+        sent = max(0.0, row.tx.get(name, 0) - own)
+        others = max(0.0, row.spread.dst_ips - min(own, ours.targets if ours else 0) - 1)
+        return min(most, max(sent / (others + 1), sent - _LOOKS * others))
+
+    def _is_host(self, mac: str) -> bool:
+        return not self.forwards(mac) and self.inventory.is_host(mac, self.now_s)
+
     def groups(self, name: str) -> list[Group]:
         """Return the destinations that three or more strong sources have as their busiest.
 
@@ -250,19 +270,6 @@ def toward(row: DeviceWindow, name: str) -> int:
     peer = row.top_peer.get(name)
     sent = row.tx.get(name, 0)
     return sent if peer is None or peer.packets is None else min(sent, peer.packets)
-
-
-def per_destination(row: DeviceWindow, name: str) -> float:
-    """Return the frames the busiest destination address got, as far as vote and spread can tell.
-
-    The vote is over MACs, and behind a router's MAC are many addresses: with ``n`` addresses the
-    busiest has at least the mean, and all but what a few frames to each other one leave over.
-    """
-    sent, others = row.tx.get(name, 0), row.spread.dst_ips - 1
-    if others <= 0:
-        return float(toward(row, name))
-    least = max(sent / (others + 1), sent - _LOOKS * others)
-    return min(float(toward(row, name)), least)
 
 
 def joined(spreads: list[Spread]) -> Spread:

@@ -35,8 +35,10 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
             continue
         if hosts < _HOSTS_PER_PORT * row.spread.dst_ports:
             continue
-        vain = _unanswered(view, row)
-        if vain < sent / 2:
+        # what one destination got is a conversation or a flood, answered or not
+        one = sum(view.per_destination(row, name) for name in ("syn", "icmp_echo"))
+        vain = _unanswered(view, row) - one
+        if vain < (sent - one) / 2:
             continue
         yield Finding(
             subject=mac_id(row.mac),

@@ -16,7 +16,7 @@ from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
-from monitorpi_detector.view import WindowView, joined, per_destination, toward
+from monitorpi_detector.view import WindowView, joined, toward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def _senders(view: WindowView, limits: LimitsOf) -> list[DeviceWindow]:
 def _echo(view: WindowView, row: DeviceWindow, limits: Limits) -> float:
     """Return the echo requests of this window beyond our own, if one destination gets many."""
     count = max(0.0, row.tx.get(_CLASS, 0) - view.own_echo(row.mac))
-    one = view.rate(per_destination(row, _CLASS))
+    one = view.rate(view.per_destination(row, _CLASS))
     return count if one >= _ONE_DESTINATION * limits.floor else 0.0
 
 

@@ -31,7 +31,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         if view.forwards(row.mac) or ports < _PORTS_PER_HOST * max(1, hosts):
             continue
         opened = view.opened_by(row)
-        if opened.open < opened.syn / 2 or not is_scan(row, view.span_s, own.floor):
+        if opened.open < opened.syn / 2 or not is_scan(view, row, own.floor):
             continue
         yield Finding(
             subject=mac_id(row.mac),

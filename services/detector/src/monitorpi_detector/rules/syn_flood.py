@@ -21,7 +21,6 @@ from monitorpi_detector.view import (
     WindowView,
     handshakes,
     joined,
-    per_destination,
     toward,
 )
 
@@ -43,14 +42,14 @@ _NOBODY: Final = 3.0
 _UNIT: Final = "SYN/s"
 
 
-def is_scan(row: DeviceWindow, span_s: float, floor: float) -> bool:
+def is_scan(view: WindowView, row: DeviceWindow, floor: float) -> bool:
     """Tell whether a sender's SYNs look for open ports or hosts rather than for one victim."""
     sent = row.tx.get(_CLASS, 0)
-    if sent / span_s >= _SCANS_BELOW or row.spread.src_ips > _DECOYS:
+    if view.rate(sent) >= _SCANS_BELOW or row.spread.src_ips > _DECOYS:
         return False
     many = max(_SCAN_LEAST, _SCAN_SHARE * sent)
     if row.spread.dst_ips >= many:
-        return per_destination(row, _CLASS) < _ONE_DESTINATION * floor * span_s
+        return view.rate(view.per_destination(row, _CLASS)) < _ONE_DESTINATION * floor
     return row.spread.dst_ports >= many
 
 
@@ -66,7 +65,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     for row, _ in view.senders(_CLASS, limits.least / 2):
         if row.mac in grouped or view.forwards(row.mac):
             continue
-        scan = is_scan(row, view.span_s, limits(row.mac).floor)
+        scan = is_scan(view, row, limits(row.mac).floor)
         opened = view.opened_by(row)
         explained += view.rate(opened.open)
         if scan or not _concentrated(view, row, limits(row.mac)):
@@ -82,7 +81,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
 
 
 def _concentrated(view: WindowView, row: DeviceWindow, limits: Limits) -> bool:
-    return view.rate(per_destination(row, _CLASS)) >= _ONE_DESTINATION * limits.floor
+    return view.rate(view.per_destination(row, _CLASS)) >= _ONE_DESTINATION * limits.floor
 
 
 def _threshold(view: WindowView, mac: str | None, limits: Limits) -> tuple[float, float | None]:
@@ -120,7 +119,7 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
         mac = group.victim.mac or ""
         rows = [
             row for row in group.sources
-            if not is_scan(row, view.span_s, limits(row.mac).floor)
+            if not is_scan(view, row, limits(row.mac).floor)
         ]  # fmt: skip
         half_open = 0.0
         answered, syn = 0, 0
