@@ -115,7 +115,7 @@ class Sender:
         Args:
             frames: how many.
             per_second: pace, at least 1,000; 0: as fast as it goes.
-            macs: source addresses in turn; 0: random ones.
+            macs: source addresses in turn; 0: random ones, none of them a `source(n)`.
             kinds: how many of :data:`KINDS` in turn.
             spread: source IP addresses in turn; 0: one.
             cpu: where to run; None: anywhere.

@@ -5,8 +5,8 @@
  * come, and passes it to the stack as if it had been received.
  *
  * Which frame comes when is fixed, so that the receiver's counts can be predicted: frame number n
- * comes from MAC 02:00:00:00 + n % macs (random where macs is 0) and is of kind n / macs % kinds:
- * SYN, ICMP echo request, DNS query, ACK.
+ * comes from MAC 02:00:00:00:00:00 + n % macs (where macs is 0 a random one that no such number
+ * reaches) and is of kind n / macs % kinds: SYN, ICMP echo request, DNS query, ACK.
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
@@ -19,6 +19,7 @@ static __u32 (*const random32)(void) = (void *)BPF_FUNC_get_prandom_u32;
 
 #define SPINS 8000 /* of four clock readings, 25 ns or more each: about a millisecond; the verifier
 		       walks at most 8,192 jumps */
+#define RANDOM 0x80000000U /* set in every random address: none is that of a numbered sender */
 #define STALLED 20000000ULL /* ns behind time after which frames are not caught up */
 
 struct state {
@@ -50,7 +51,7 @@ int send(struct xdp_md *context)
 		mac = number % s->macs;
 		kind = s->kinds ? number / s->macs % s->kinds : 0;
 	} else {
-		mac = random32();
+		mac = random32() | RANDOM;
 	}
 	if (s->interval) {
 		now = ktime();
