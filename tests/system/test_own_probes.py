@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from monitorpi_cli.stage import Stage
     from monitorpi_common.messages import Message
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(180)]
 
 ECHOES_PER_S = 200.0
 

@@ -133,7 +133,8 @@ class Show:
 
     def complaints(self) -> list[str]:
         """Return what did not go as it must; empty: all well."""
-        return [*self.judge.complaints(self._cues), *self._wrong_rows]
+        undisturbed = not self._disturbed
+        return [*self.judge.complaints(self._cues, undisturbed=undisturbed), *self._wrong_rows]
 
     def _clock(self) -> float:
         """Return seconds since the first window; 0 before it."""
@@ -253,11 +254,11 @@ class Show:
     def _turn(self, turn: Turn) -> None:
         alert = turn.alert
         after = "" if turn.after_s is None else f" after {turn.after_s:.1f} s"
-        if turn.what == "opened":
+        if turn.what in _OPENED:
             self._open.add(alert.key)
             self._tell("ALERT", f"{alert.rule}{after}: {alert.summary}", "red")
-            if not turn.expected:
-                self._tell("", "nobody has caused this one.", "red")
+            if _OPENED[turn.what]:
+                self._tell("", _OPENED[turn.what], "red")
         elif turn.what == "followed":
             self._tell("with", f"{alert.rule}, a side effect of it: {alert.summary}", "yellow")
         else:
@@ -274,6 +275,11 @@ class Show:
 
 
 _WORDS: Final = {"syn": "SYNs", "icmp_echo": "echo requests"}
+_OPENED: Final = {
+    "opened": "",
+    "anew": "the same flood, told once more.",
+    "unexplained": "nobody has caused this one.",
+}
 _LINES: Final = 3
 
 

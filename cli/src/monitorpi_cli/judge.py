@@ -76,6 +76,7 @@ class _Flood:
     alert_key: str | None = None
     opened_s: float | None = None
     closed_s: float | None = None
+    openings: int = 0
 
     def matches(self, alert: Alert) -> bool:
         """Tell whether an alert is this flood's: its rule, on its attacker."""
@@ -97,9 +98,9 @@ class Turn:
     """An alert opened or closed; ``after_s`` is since the flood's first or last frame."""
 
     alert: Alert
-    what: Literal["opened", "closed", "followed"]
-    """``followed``: it opened as a side effect of a flood's alert, and says so itself."""
-    expected: bool
+    what: Literal["opened", "anew", "closed", "followed", "unexplained"]
+    """``anew``: for one flood once more. ``followed``: it opened as a side effect of a flood's
+    alert, and says so itself. ``unexplained``: no flood of ours has caused it."""
     after_s: float | None
 
 
@@ -134,22 +135,23 @@ class Judge:
             return self._unexpected(alert)
         if alert.state == "closed":
             flood.closed_s = at_s
-            return Turn(alert, "closed", expected=True, after_s=_since(flood.last_s, at_s))
-        reopened, flood.closed_s = flood.opened_s is not None, None
-        if not reopened:
+            return Turn(alert, "closed", after_s=_since(flood.last_s, at_s))
+        flood.openings, flood.closed_s = flood.openings + 1, None
+        if flood.opened_s is None:
             flood.opened_s = at_s
             flood.alert_mac, flood.alert_key = subject_mac(alert), alert.key
-        return Turn(alert, "opened", expected=not reopened, after_s=_since(flood.first_s, at_s))
+        what: Literal["opened", "anew"] = "opened" if flood.openings == 1 else "anew"
+        return Turn(alert, what, after_s=_since(flood.first_s, at_s))
 
     def _unexpected(self, alert: Alert) -> Turn | None:
         if alert.state == "closed":
             return None
         if alert.caused_by in {flood.alert_key for flood in self.floods if flood.alert_key}:
-            return Turn(alert, "followed", expected=True, after_s=None)
+            return Turn(alert, "followed", after_s=None)
         self.others[alert.id] = f"{alert.key}: {alert.summary}"
         if not self.floods:
             self.before += 1
-        return Turn(alert, "opened", expected=False, after_s=None)
+        return Turn(alert, "unexplained", after_s=None)
 
     def result(self, cloud_rows: int) -> dict[str, Any]:
         """Return the demo's result, as printed with ``--json``."""
@@ -161,8 +163,15 @@ class Judge:
             "messages": dict(sorted(self.messages.items())),
         }
 
-    def complaints(self, expected: Sequence[Cue]) -> list[str]:
-        """Return what did not go as it must, a sentence each; empty: all well."""
+    def complaints(self, expected: Sequence[Cue], *, undisturbed: bool = True) -> list[str]:
+        """Return what did not go as it must, a sentence each; empty: all well.
+
+        Args:
+            expected: the floods of the demo.
+            undisturbed: nothing was killed: one flood is one alert. With the detector and the
+                broker's memory gone it may be told once more.
+
+        """
         told = [f"an alert nobody caused: {summary}" for summary in self.others.values()]
         by_rule = {flood.rule: flood for flood in self.floods}
         for cue in expected:
@@ -173,6 +182,8 @@ class Judge:
                 told.append(f"no {cue.rule} alert opened on {flood.mac}")
             elif flood.closed_s is None:
                 told.append(f"the {cue.rule} alert on {flood.mac} did not close")
+            elif undisturbed and flood.openings > 1:
+                told.append(f"the {cue.rule} alert opened {flood.openings} times for one flood")
         return told
 
 

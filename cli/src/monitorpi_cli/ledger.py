@@ -41,9 +41,13 @@ class Ledger:
     def add(self, window: Traffic) -> None:
         """Count a window; windows come in order of time."""
         end_s = window.end.timestamp()
+        if not self._totals:
+            before = Counter(window.totals)
+            before.subtract(window.counts)
+            self._totals.append((window.start.timestamp(), before))
         row = math.ceil(end_s / self._interval_s) * self._interval_s
         self._by_row.setdefault(row, Counter()).update(window.counts)
-        if window.epoch != self._epoch and self._totals:
+        if self._epoch and window.epoch != self._epoch:
             self._before = self._totals[-1][1]
         self._epoch = window.epoch
         self._totals.append((end_s, self._before + Counter(window.totals)))
@@ -56,7 +60,8 @@ class Ledger:
         Args:
             stored: the rows by their second.
             undisturbed: nothing was killed: each row must be the sum of its own windows. Else a
-                window may come late and count for the next row, so only the sum of all must agree.
+                window may come late and count for the next row, so only the sum of all must agree
+                with that of windows in a row without a gap.
 
         """
         seconds = sorted(stored)
@@ -73,17 +78,39 @@ class Ledger:
         ]
 
     def _sum_differs(self, stored: Mapping[int, Row], seconds: list[int]) -> list[str]:
-        carried = self._row(self._until(seconds[-1])), self._row(self._until(seconds[0]))
-        expected = tuple(end - start for end, start in zip(*carried, strict=True))
-        found = tuple(sum(column) for column in zip(*(stored[s] for s in seconds[1:]), strict=True))
-        if found == expected:
+        """Hold the rows after the first one whose base was heard against the windows between.
+
+        The newest windows of a row may have come too late for it: those of the first one then
+        stand in the rows looked at, those of the last one in none yet.
+        """
+        heard_from_s = self._totals[0][0] if self._totals else math.inf
+        seconds = [second for second in seconds if second >= heard_from_s]
+        if len(seconds) < 2:  # noqa: PLR2004 - the base, and one to look at
             return []
+        found = tuple(sum(column) for column in zip(*(stored[s] for s in seconds[1:]), strict=True))
+        starts, ends = self._until(seconds[0]), self._until(seconds[-1])
+        for start in starts:
+            for end in ends:
+                if found == _minus(end, start):
+                    return []
+        expected = _minus(ends[-1], starts[-1])
         return [f"the rows add up to {found}, the windows to {expected}"]
 
-    def _until(self, second: int) -> Counter[str]:
-        """Return the totals of all epochs at the last window that ended by a second."""
-        return next((t for end_s, t in reversed(self._totals) if end_s <= second), Counter())
+    def _until(self, second: int) -> list[Row]:
+        """Return the totals of all epochs at each end of a window of the row of a second.
+
+        Oldest first; the end of the row before it is among them.
+        """
+        newest = max(i for i, (end_s, _) in enumerate(self._totals) if end_s <= second)
+        oldest = newest
+        while oldest and self._totals[oldest][0] > second - self._interval_s:
+            oldest -= 1
+        return [self._row(totals) for _, totals in self._totals[oldest : newest + 1]]
 
     @staticmethod
     def _row(counts: Mapping[str, int]) -> Row:
         return tuple(sum(counts.get(name, 0) for name in classes) for classes in FIELDS)
+
+
+def _minus(row: Row, other: Row) -> Row:
+    return tuple(a - b for a, b in zip(row, other, strict=True))
