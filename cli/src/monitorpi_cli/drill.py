@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
-import re
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
 
@@ -27,16 +24,17 @@ from monitorpi_cli.lab import Lab, LabError
 from monitorpi_cli.namespace import scratch
 from monitorpi_cli.narrator import Narrator
 from monitorpi_cli.relay import Relay
-from monitorpi_cli.up import BROKER, LOOPBACK, state_dir
+from monitorpi_cli.running import NoStackError, find_running
 from monitorpi_cli.viewer import Viewer, forget
 from monitorpi_common.messages import Alert, Device, Message, Service, Traffic
-from monitorpi_common.settings import ENV_PREFIX, ConfigurationError, NoSection, load
+from monitorpi_common.settings import ENV_PREFIX, ConfigurationError
 from monitorpi_common.topics import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitorpi_cli.flood import Kind
+    from monitorpi_cli.running import Running
     from monitorpi_cli.table import Colour
     from monitorpi_cli.viewer import Heard
     from monitorpi_common.topics import Topic
@@ -83,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
         for line in error.lines:
             print(f"monitorpi drill: configuration: {line}", file=sys.stderr)
         return _USAGE
-    except LabError as error:
+    except (LabError, NoStackError) as error:
         print(f"monitorpi drill: {error}", file=sys.stderr)
         return _RESOURCE
     if options.json:
@@ -112,54 +110,6 @@ def _rate(text: str) -> float:
     if not 0 < rate <= _MAX_RATE:
         raise argparse.ArgumentTypeError(f"give more than 0 and at most {_MAX_RATE} frames/s")
     return rate
-
-
-@dataclass(frozen=True)
-class Running:
-    """A stack that runs on this machine."""
-
-    port: int
-    secrets: Path
-
-    def password(self, user: str) -> str:
-        """Return the password of one of the broker's users."""
-        return (self.secrets / user / "broker__password").read_text(encoding="ascii").strip()
-
-
-def find_running(config: Path | None) -> Running:
-    """Find the stack that ``up`` runs here with these settings.
-
-    Raises:
-        LabError: there is none.
-        ConfigurationError: the settings are wrong.
-
-    """
-    common = load(None, NoSection, file=config).common
-    folder = state_dir(common)
-    if not _is_locked(folder / "lock"):
-        raise LabError(
-            f"no stack runs with the state directory {folder}: start ./monitorpi up first"
-        )
-    try:
-        written = (folder / BROKER / "mosquitto.conf").read_text(encoding="utf-8")
-    except OSError as error:
-        raise LabError(f"{error.filename}: {error.strerror}: run it with sudo") from None
-    port = re.findall(r"^listener (\d+) 127\.0\.0\.1$", written, re.MULTILINE)
-    if not port or common.broker.host not in LOOPBACK:
-        raise LabError("the stack's broker is not on this machine: run the drill where it is")
-    return Running(int(port[0]), folder / "secrets")
-
-
-def _is_locked(file: Path) -> bool:
-    """Tell whether a running stack holds the lock of its state directory."""
-    try:
-        with file.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 class Drill:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from monitorpi_cli.replay import Pipe
+from monitorpi_cli.running import NoStackError, find_running
 from monitorpi_cli.viewer import Viewer
 from monitorpi_common.messages import Probe, Traffic
 from monitorpi_common.settings import ConfigurationError, NoSection, load
@@ -43,7 +43,7 @@ LEAST_SHARE: Final = 0.5
 OWN_LINE: Final = 2.0
 """Times what the general floor needs from which a device gets a floor of its own."""
 _MEASURE: Final = Limits(floor=1.0, factor=1.0)
-_OK, _NOTHING, _USAGE = 0, 1, 2
+_OK, _NOTHING, _USAGE, _RESOURCE = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _rounded(value: float) -> float:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command: 0 proposed, 1 nothing was seen, 2 wrong arguments."""
+    """Run the command: 0 proposed, 1 nothing was seen, 2 wrong arguments, 3 no stack runs here."""
     options = _parse(argv)
     measurement = Measurement()
     try:
@@ -142,8 +142,11 @@ def main(argv: Sequence[str]) -> int:
         for line in error.lines:
             print(f"monitorpi suggest-thresholds: configuration: {line}", file=sys.stderr)
         return _USAGE
+    except NoStackError as error:
+        print(f"monitorpi suggest-thresholds: {error}", file=sys.stderr)
+        return _RESOURCE
     if not measurement.windows:
-        print("monitorpi suggest-thresholds: no window was seen: is the stack up?", file=sys.stderr)
+        print("monitorpi suggest-thresholds: no window was seen: is capture up?", file=sys.stderr)
         return _NOTHING
     for line in written(measurement):
         print(line)
@@ -173,14 +176,21 @@ def _read(files: Iterable[Path], config: Path | None) -> Iterator[Message]:
 
 
 def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
-    """Listen as the viewer of the broker that the settings name."""
+    """Listen to the stack that runs here, or as the user whom the settings name at a broker.
+
+    Raises:
+        NoStackError: neither.
+
+    """
     common = load(None, NoSection, file=options.config).common
-    broker = common.broker
-    user = broker.username or os.environ.get("MONITORPI_VIEWER")
-    password = broker.password.get_secret_value() if broker.password else None
     topics = [pattern(common.site, "capture", "traffic"), pattern(common.site, "prober", "probe")]
+    if common.broker.username:
+        listening = Viewer.of(common.broker, topics)
+    else:
+        running = find_running(options.config)
+        listening = Viewer(running.port, "viewer", running.password("viewer"), topics)
     ends = time.monotonic() + options.seconds
-    with Viewer(broker.port, user, password, topics) as viewer:
+    with listening as viewer:
         while (left := ends - time.monotonic()) > 0:
             heard = viewer.next(min(left, 1.0))
             if heard is None:

@@ -57,12 +57,18 @@ class Viewer:
         self, port: int, user: str | None, password: str | None, filters: Sequence[str]
     ) -> None:
         secret = SecretStr(password) if password else None
-        settings = BrokerSettings(port=port, username=user, password=secret)
-        self._settings = settings
+        self._settings = BrokerSettings(port=port, username=user, password=secret)
         self._filters = filters
         self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="viewer", daemon=True)
+
+    @classmethod
+    def of(cls, broker: BrokerSettings, filters: Sequence[str]) -> Self:
+        """Return a listener to a broker anywhere, as configured."""
+        viewer = cls(broker.port, None, None, filters)
+        viewer._settings = broker
+        return viewer
 
     def __enter__(self) -> Self:
         self._thread.start()
