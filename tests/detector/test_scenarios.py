@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.detector.windows import Detector, at, echoes, plain, syns, window
 
 from monitorpi_cli import scenarios
-from monitorpi_cli.evaluate import FLOODS, run_scenario, summarise
+from monitorpi_cli.evaluate import FLOODS, Row, run_scenario, summarise
 from monitorpi_cli.suggest_thresholds import Measurement, propose, written
 from monitorpi_detector.settings import DetectorSettings
 
@@ -79,6 +81,22 @@ def test_the_sum_says_found_and_missed() -> None:
 
     assert (total["found"], total["missed"], total["false_alarms"]) == (1, 0, 0)
     assert total["worst_seconds_to_alert"] == 1.0
+    assert benign.devices >= 20
+    assert total["benign_device_days"] == pytest.approx(benign.devices / 1440, rel=0.05)
+    assert total["alerts_per_device_day"] == 0.0
+
+
+def test_alerts_of_every_rule_count_per_device_and_day() -> None:
+    """Two alerts of ten devices in half a day are 0.4 per device and day."""
+    row = Row("office", "benign", "none", hours=12.0, devices=10, openings=2)
+
+    assert summarise([row])["alerts_per_device_day"] == 0.4
+
+
+@given(st.integers(0, 200_000))
+def test_shares_lose_no_frame(frames: int) -> None:
+    """However a flood's frames are shared out between addresses, all of them are sent."""
+    assert sum(scenarios.shares(frames)) == frames
 
 
 # --- thresholds that fit a network ----------------------------------------------------------------

@@ -53,7 +53,12 @@ class Row:
     subject: str | None = None
     seconds_to_alert: float | None = None
     hours: float = 0.0
+    devices: int = 0
+    """Different MAC addresses that sent."""
     alerts: list[str] = field(default_factory=list)
+    """Their keys."""
+    openings: int = 0
+    """Alerts counted each time they open."""
     peaks: dict[str, float] = field(default_factory=dict)
     """The busiest source MAC's frames/s by class; the wire's where frames have no MACs."""
 
@@ -73,6 +78,8 @@ class Observer:
         self._first: float | None = None
         self._last = 0.0
         self._opened: dict[str, Alert] = {}
+        self._ids: set[str] = set()
+        self._macs: set[str] = set()
 
     def take(self, message: Message) -> None:
         """Take one message."""
@@ -81,6 +88,7 @@ class Observer:
                 self._window(message)
             case Alert(state="open"):
                 self._opened.setdefault(message.key, message)
+                self._ids.add(message.id)
             case _:
                 pass
 
@@ -90,6 +98,7 @@ class Observer:
         name = _CLASS_OF.get(self._row.expected)
         if self._begins is None and name and window.counts.get(name, 0) >= _BEGINS:
             self._begins = window.start.timestamp()
+        self._macs.update(row.mac for row in window.devices if row.tx.get("packets"))
         span_s = max(window.window_s, 1.0)
         for one in _PEAKS:
             counts = [row.tx.get(one, 0) for row in window.devices] or [window.counts.get(one, 0)]
@@ -101,7 +110,8 @@ class Observer:
         """Return the row with its verdict."""
         row = self._row
         row.hours = round((self._last - (self._first or self._last)) / 3600, 4)
-        row.alerts = list(self._opened)
+        row.devices = len(self._macs)
+        row.alerts, row.openings = list(self._opened), len(self._ids)
         if row.expected in FLOODS:
             self._judge_flood(frozenset(subjects))
         elif any(alert.rule in FLOODS for alert in self._opened.values()):
@@ -257,11 +267,13 @@ def summarise(rows: Sequence[Row]) -> dict[str, float | int | str | None]:
     delays = sorted(row.seconds_to_alert for row in floods if row.seconds_to_alert is not None)
     hours = sum(row.hours for row in others)
     false = sum(row.verdict == "false-alarm" for row in others)
+    benign = [row for row in others if row.kind.startswith("benign")]
+    device_days = sum(row.devices * row.hours / 24 for row in benign)
+    alerts = sum(row.openings for row in benign)
     peaks: dict[str, float] = {}
-    for row in others:
-        if row.kind.startswith("benign"):
-            for name, peak in row.peaks.items():
-                peaks[name] = max(peaks.get(name, 0.0), peak)
+    for row in benign:
+        for name, peak in row.peaks.items():
+            peaks[name] = max(peaks.get(name, 0.0), peak)
     return {
         "judged": len(rows),
         "floods": len(floods),
@@ -271,6 +283,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, float | int | str | None]:
         "worst_seconds_to_alert": delays[-1] if delays else None,
         "false_alarms": false,
         "hours_without_floods": round(hours, 2),
+        "benign_device_days": round(device_days, 3),
+        "alerts_per_device_day": round(alerts / device_days, 4) if device_days else None,
         "benign_peaks_per_s": ", ".join(f"{name} {peak:g}" for name, peak in peaks.items()),
         "failed": sum(row.verdict == "failed" for row in rows),
     }

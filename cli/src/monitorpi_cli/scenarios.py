@@ -34,6 +34,7 @@ REPORTING: Final = 10
 _FLOODY: Final = ("syn", "icmp_echo", "arp", "dhcp", "igmp", "broadcast")
 _SMALL, _LARGE = 60, 1200
 SYN_FLOOR: Final = 100.0
+_MOST_DRAWS: Final = 2000
 ICMP_FLOOR: Final = 50.0
 
 
@@ -85,21 +86,35 @@ class Second:
             self._of(target).rx.update(names)
 
     def aimed(
-        self, name: str, source: Host, target: Host, via: str | None, port: int | None
+        self,
+        name: str,
+        source: Host,
+        target: Host,
+        via: str | None,
+        port: int | None,
+        count: int = 1,
     ) -> None:
-        """Note one SYN or echo request for spread and top peer."""
+        """Note SYNs or echo requests for spread and top peer."""
         sent = self._of(source.mac)
         sent.src_ips.add(source.ip)
         sent.dst_ips.add(target.ip)
         if port is not None:
             sent.dst_ports.add(port)
         key = (via or target.mac, target.ip, port)
-        sent.peers.setdefault(name, Counter())[key] += 1
+        sent.peers.setdefault(name, Counter())[key] += count
 
-    def syn(self, source: Host, target: Host, *, via: str | None = None, port: int = 443) -> None:
-        """Add one SYN; ``via`` is the MAC it goes to where that is not the target's."""
-        self.frames(source.mac, via or target.mac, 1, _SMALL, "ipv4", "tcp", "syn")
-        self.aimed("syn", source, target, via, port)
+    def syn(
+        self,
+        source: Host,
+        target: Host,
+        *,
+        via: str | None = None,
+        port: int = 443,
+        count: int = 1,
+    ) -> None:
+        """Add SYNs; ``via`` is the MAC they go to where that is not the target's."""
+        self.frames(source.mac, via or target.mac, count, _SMALL, "ipv4", "tcp", "syn")
+        self.aimed("syn", source, target, via, port, count)
 
     def connection(
         self,
@@ -125,13 +140,19 @@ class Second:
             self.frames(there, here, 1, _SMALL, "ipv4", "tcp", "fin")
 
     def echo(
-        self, source: Host, target: Host, *, via: str | None = None, answered: bool = True
+        self,
+        source: Host,
+        target: Host,
+        *,
+        via: str | None = None,
+        answered: bool = True,
+        count: int = 1,
     ) -> None:
-        """Add one echo request and its reply."""
-        self.frames(source.mac, via or target.mac, 1, 98, "ipv4", "icmp", "icmp_echo")
-        self.aimed("icmp_echo", source, target, via, None)
+        """Add echo requests and their replies."""
+        self.frames(source.mac, via or target.mac, count, 98, "ipv4", "icmp", "icmp_echo")
+        self.aimed("icmp_echo", source, target, via, None, count)
         if answered:
-            self.frames(via or target.mac, source.mac, 1, 98, "ipv4", "icmp")
+            self.frames(via or target.mac, source.mac, count, 98, "ipv4", "icmp")
 
     def arp(self, source: Host, target: Host | None) -> None:
         """Add an ARP request and, where somebody has the address, the reply."""
@@ -463,19 +484,27 @@ def flood(how: Flood, since: int) -> Activity:
         attackers = [lan.router] if how.through_router else lan.clients[: how.sources]
         rate = how.times * how.floor * share / len(attackers)
         for attacker in attackers:
-            for _ in range(per_second(second, rate)):
+            for count in shares(per_second(second, rate)):
                 own = lan.outside().ip if how.through_router else attacker.ip
                 source = Host(attacker.mac, lan.forged() if how.spoofed else own)
+                answered = chance(pick, how.answered)
                 if how.rule == "syn-flood":
-                    second.syn(source, lan.server, port=80)
-                    if chance(pick, how.answered):
+                    second.syn(source, lan.server, port=80, count=count)
+                    if answered:
                         second.frames(
-                            lan.server.mac, attacker.mac, 1, _SMALL, "ipv4", "tcp", "syn_ack"
+                            lan.server.mac, attacker.mac, count, _SMALL, "ipv4", "tcp", "syn_ack"
                         )
                 else:
-                    second.echo(source, lan.server, answered=chance(pick, how.answered))
+                    second.echo(source, lan.server, answered=answered, count=count)
 
     return during(act, since, 10**9)
+
+
+def shares(frames: int) -> Iterator[int]:
+    """Share frames out between at most so many draws of an address as any judgement looks at."""
+    draws = min(frames, _MOST_DRAWS)
+    for draw in range(draws):
+        yield frames * (draw + 1) // draws - frames * draw // draws
 
 
 def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int = 60) -> Scenario:
@@ -500,7 +529,7 @@ def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int
 
 FLOODS: Final[tuple[tuple[Flood, bool], ...]] = (
     *((Flood(rule, times), False) for rule in ("syn-flood", "icmp-flood")
-      for times in (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)),
+      for times in (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)),
     *((Flood(rule, 10.0, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
       for shape in ("ramp", "pulse")),
     *((Flood(rule, times, sources=50), False) for rule in ("syn-flood", "icmp-flood")
