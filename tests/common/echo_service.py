@@ -16,9 +16,9 @@ from monitorpi_common.service import (
     Received,
     ResourceError,
     Tick,
-    run_service,
 )
 from monitorpi_common.settings import Section
+from monitorpi_common.shell import run_service
 from monitorpi_common.topics import mac_id, pattern
 
 if TYPE_CHECKING:

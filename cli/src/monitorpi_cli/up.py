@@ -20,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from monitorpi_cli import broker
 from monitorpi_cli.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_common.bus import MqttBus, Raw
+from monitorpi_common.bus import BusEvent, MqttBus, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Service
@@ -182,7 +182,7 @@ class Listener:
                 while (item := self._inbox.take(0)) is not None:
                     if isinstance(item, Raw):
                         handle(item)
-                    else:
+                    elif isinstance(item, BusEvent):
                         self._bus.event(item)
                 await asyncio.sleep(_POLL_S)
         finally:

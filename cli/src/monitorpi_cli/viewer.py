@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
 
-from monitorpi_common.bus import MqttBus, Raw
+from monitorpi_common.bus import BusEvent, MqttBus, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Delivery, message_type
@@ -94,7 +94,7 @@ class Viewer:
             item = inbox.take(_LOOK_S)
             if isinstance(item, Raw):
                 self._hear(item)
-            elif item is not None:
+            elif isinstance(item, BusEvent):
                 bus.event(item)
         bus.close()
 
@@ -118,6 +118,6 @@ def forget(port: int, user: str, password: str, retained: Iterable[Topic]) -> No
     deadline = time.monotonic() + _FORGET_S
     while bus.depth and time.monotonic() < deadline:
         item = inbox.take(_LOOK_S)
-        if item is not None:
+        if isinstance(item, BusEvent):
             bus.event(item)
     bus.close()

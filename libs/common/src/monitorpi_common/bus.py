@@ -120,6 +120,12 @@ class NetworkDied:
     error: BaseException
 
 
+BusEvent = (
+    Connected | ConnectionRefused | Disconnected | Acknowledged | SubscriptionRefused | NetworkDied
+)
+"""What a bus leaves in the inbox for itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputEnded:
     """A pipe's input is at its end."""
@@ -136,7 +142,7 @@ class Bus(Protocol):
         """Start; from now on items arrive in the inbox."""
         ...
 
-    def event(self, item: object) -> str | None:
+    def event(self, item: BusEvent) -> str | None:
         """Take one of the bus's own items from the inbox; the text is worth a log line."""
         ...
 
@@ -324,7 +330,7 @@ class MqttBus:
         """Messages waiting here or unacknowledged."""
         return len(self._unsent) + len(self._stream) + len(self._inflight)
 
-    def event(self, item: object) -> str | None:
+    def event(self, item: BusEvent) -> str | None:
         """Take one of the bus's items from the inbox; the text is worth a log line.
 
         Raises:
@@ -345,8 +351,6 @@ class MqttBus:
                 self._acknowledged(item)
             case NetworkDied(error):
                 raise error
-            case _:
-                pass
         return None
 
     def _connected(self, item: Connected) -> None:

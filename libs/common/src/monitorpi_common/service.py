@@ -1,6 +1,6 @@
 """What a service is made of: a pure core, its sources, and the items that pass between them.
 
-Services import from here only; the shell that runs them is in :mod:`monitorpi_common.shell`.
+The shell that runs them, :mod:`monitorpi_common.shell`, is for a service's ``__main__`` alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_common.log import Log
-    from monitorpi_common.messages import Args, Message, Publication, Service, Tombstone
+    from monitorpi_common.messages import Args, Message, Publication, Tombstone
     from monitorpi_common.topics import Topic
 
 # --- what a core is handed ----------------------------------------------------------------------
@@ -152,26 +152,3 @@ class Assembly:
     own source, such as a capture file."""
     on_close: Sequence[Callable[[], None]] = field(default_factory=tuple)
     """What must be released at the end, after the core's last words."""
-
-
-def run_service(
-    service: Service,
-    section: type[SectionT],
-    assemble: Callable[[Context[SectionT]], Assembly],
-    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
-) -> int:
-    """Run a service until it is stopped and return its exit code.
-
-    Args:
-        service: its name in topics and settings.
-        section: the model of its table in the configuration.
-        assemble: puts core and sources together; may raise ``ResourceError``.
-        arguments: adds command line arguments of the service's own.
-
-    Returns:
-        0 stopped, 1 a bug, 2 configuration, 3 a resource is missing.
-
-    """
-    from monitorpi_common.shell import run  # noqa: PLC0415 - paho and signals only where a process runs
-
-    return run(service, section, assemble, arguments)

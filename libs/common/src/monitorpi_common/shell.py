@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from pydantic import ValidationError
 
 from monitorpi_common import __version__, clock
-from monitorpi_common.bus import InputEnded, MqttBus, Raw
+from monitorpi_common.bus import BusEvent, InputEnded, MqttBus, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
@@ -85,13 +85,24 @@ class _SourceEnded:
     error: BaseException | None
 
 
-def run(
+def run_service(
     service: Service,
     section: type[SectionT],
     assemble: Callable[[Context[SectionT]], Assembly],
-    arguments: Callable[[argparse.ArgumentParser], None] | None,
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> int:
-    """Run a service from its command line to its exit code; see ``run_service``."""
+    """Run a service from its command line until it is stopped, and return its exit code.
+
+    Args:
+        service: its name in topics and settings.
+        section: the model of its table in the configuration.
+        assemble: puts core and sources together; may raise ``ResourceError``.
+        arguments: adds command line arguments of the service's own.
+
+    Returns:
+        0 stopped, 1 a bug, 2 configuration, 3 a resource is missing.
+
+    """
     parser = argparse.ArgumentParser(prog=f"monitorpi-{service.value}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     parser.add_argument(
@@ -236,7 +247,7 @@ class Shell:
             case Line():
                 if isinstance(self._bus, StdioBus) and (raw := self._bus.accept(item)) is not None:
                     self._receive(raw)
-            case _ if type(item).__module__ == "monitorpi_common.bus":
+            case _ if isinstance(item, BusEvent):
                 text = self._bus.event(item)
                 if text is not None:
                     self._log.info("bus", what=text)

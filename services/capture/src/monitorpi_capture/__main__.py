@@ -19,7 +19,8 @@ from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.stream import Stream
 from monitorpi_capture.vendors import Vendors
 from monitorpi_common.messages import Device, Service, Target
-from monitorpi_common.service import Assembly, Context, run_service
+from monitorpi_common.service import Assembly, Context
+from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from monitorpi_cloud_bridge.talkback import TalkBack
 from monitorpi_cloud_bridge.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common.messages import Alert, Health, Probe, Service, Traffic
-from monitorpi_common.service import Assembly, Context, ResourceError, Source, run_service
+from monitorpi_common.service import Assembly, Context, ResourceError, Source
 from monitorpi_common.settings import ConfigurationError
+from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from monitorpi_common.messages import Alert, Device, Health, Probe, Service, Target, Traffic
-from monitorpi_common.service import Assembly, Context, run_service
+from monitorpi_common.service import Assembly, Context
+from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_dashboard.view import ViewCore

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from monitorpi_common.messages import Service
-from monitorpi_common.service import Assembly, Context, run_service
+from monitorpi_common.service import Assembly, Context
 from monitorpi_common.settings import ConfigurationError
+from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.settings import DetectorSettings, LimitsError

@@ -7,7 +7,8 @@ import gc
 from typing import TYPE_CHECKING
 
 from monitorpi_common.messages import Device, Service, Target
-from monitorpi_common.service import Assembly, Context, Source, run_service
+from monitorpi_common.service import Assembly, Context, Source
+from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_prober.discovery import Discovery
 from monitorpi_prober.names import DeviceNames, HostNames
