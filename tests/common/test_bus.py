@@ -89,6 +89,18 @@ def test_a_service_is_online_answers_and_says_goodbye(
     assert seen.of("alert/last")
 
 
+def test_health_comes_again_soon_after_the_start(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
+) -> None:
+    """Who restarts a service need not wait a minute for counters that say something."""
+    subscriber = subscribe(broker.port)
+
+    echo()
+
+    second = wait_for(lambda: subscriber.of("/health/")[1:2], 15, "a second health message")
+    assert json.loads(second[0])["published_total"] > 0
+
+
 def test_the_will_speaks_at_once_after_a_kill(
     broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
 ) -> None:

@@ -80,6 +80,22 @@ def test_a_class_seen_late_was_zero_before() -> None:
     assert picture["interfaces"][0]["classes"]["syn"]["history"] == [0, 0, 0, 1012]
 
 
+def test_rates_of_a_device_are_those_of_all_interfaces() -> None:
+    """The window of one interface does not hide what another one counted."""
+    traffic = example(Traffic)
+    assert isinstance(traffic, Traffic)
+    quiet = traffic.model_copy(update={"interface": "eth1", "devices": ()})
+    both = traffic.model_copy(update={"interface": "eth2"})
+    windows = [
+        Received(Topic("lab", "capture", "traffic", one.interface), one)
+        for one in (traffic, both, quiet)
+    ]
+
+    picture = Page().show(*every_example(), *windows)
+
+    assert picture["devices"][0]["tx"]["syn"] == 2 * 1012
+
+
 def test_a_gap_in_the_sequence_is_counted() -> None:
     """Windows that never came are said, not hidden."""
     traffic = example(Traffic)

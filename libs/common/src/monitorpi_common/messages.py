@@ -483,7 +483,7 @@ class Alert(Message):
 
 
 class Health(Message):
-    """What a service says of itself once a minute."""
+    """What a service says of itself once a minute, and more often soon after its start."""
 
     SERVICE = None
     KIND = "health"

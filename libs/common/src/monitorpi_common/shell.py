@@ -67,6 +67,9 @@ EXIT_RESOURCE: Final = 3
 
 TICK_S: Final = 1.0
 HEALTH_S: Final = 60.0
+FIRST_HEALTH_S: Final = 5.0
+"""After the first health message; each later pause is twice as long, up to :data:`HEALTH_S`: who
+restarts a service looks at it at once."""
 MAX_PAYLOAD: Final = 512 * 1024
 _SOURCE_STOP_S: Final = 5.0
 _CLOCK_CHECK_S: Final = 10.0
@@ -197,6 +200,7 @@ class Shell:
         self._started_s = clock.boot_s()
         self._next_tick = time.monotonic()
         self._next_health = self._next_tick
+        self._health_pause_s = FIRST_HEALTH_S
         self._next_clock_check = self._next_tick
         self._clock_synced = common.trust_clock
 
@@ -365,7 +369,8 @@ class Shell:
         at = clock.wall()
         self._publish(self._core.handle(Tick(at, clock.boot_s(), self._clock_synced)))
         if now >= self._next_health:
-            self._next_health = now + HEALTH_S
+            self._next_health = now + self._health_pause_s
+            self._health_pause_s = min(2 * self._health_pause_s, HEALTH_S)
             self._publish([Publication(self._common.instance, self._health(at))])
         if self._common.heartbeat is not None and self._bus.alive:
             self._beat(self._common.heartbeat)

@@ -39,6 +39,7 @@ MAX_TARGETS: Final = 4096
 MAX_ALERTS: Final = 512
 MAX_SERVICES: Final = 64
 MAX_INTERFACES: Final = 32
+MAX_STRANGERS: Final = 64
 HISTORY: Final = 120
 """Windows of history: two minutes."""
 
@@ -81,7 +82,7 @@ class ViewCore:
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
-        self._rows: dict[str, tuple[float, DeviceWindow]] = {}
+        self._rows: dict[str, dict[str, tuple[float, DeviceWindow]]] = {}
         self._targets: OrderedDict[str, Target] = OrderedDict()
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
         self._round: Probe | None = None
@@ -149,7 +150,7 @@ class ViewCore:
             self._interfaces[name] = _Interface(window)
         self._interfaces[name].add(window)
         self._last_window_s = window.end.timestamp()
-        self._rows = {row.mac: (window.window_s, row) for row in window.devices}
+        self._rows[name] = {row.mac: (window.window_s, row) for row in window.devices}
 
     # --- telling ----------------------------------------------------------------------------
 
@@ -177,14 +178,17 @@ class ViewCore:
     def _strangers(self) -> list[dict[str, Any]]:
         """Return senders of the last window that are not devices yet."""
         known = {device.mac for device in self._devices.values()}
-        return [{"mac": mac, **self._rates(mac)} for mac in self._rows if mac not in known][:64]
+        senders = dict.fromkeys(mac for rows in self._rows.values() for mac in rows)
+        strangers = [mac for mac in senders if mac not in known][:MAX_STRANGERS]
+        return [{"mac": mac, **self._rates(mac)} for mac in strangers]
 
     def _rates(self, mac: str) -> dict[str, Any]:
-        """Return what a MAC sent and was sent per second in the last window."""
-        if mac not in self._rows:
-            return {"tx": {}, "rx": {}}
-        window_s, row = self._rows[mac]
-        return {"tx": _per_second(row.tx, window_s), "rx": _per_second(row.rx, window_s)}
+        """Return what a MAC sent and was sent per second in the last windows of all interfaces."""
+        found = [rows[mac] for rows in self._rows.values() if mac in rows]
+        return {
+            "tx": _per_second((row.tx, window_s) for window_s, row in found),
+            "rx": _per_second((row.rx, window_s) for window_s, row in found),
+        }
 
     def _probing(self) -> dict[str, Any] | None:
         if self._round is None:
@@ -204,8 +208,13 @@ def _keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> None:
         shelf.popitem(last=False)
 
 
-def _per_second(counts: Mapping[str, int], window_s: float) -> dict[str, float]:
-    return {name: round(count / window_s, 1) for name, count in counts.items()}
+def _per_second(counted: Iterable[tuple[Mapping[str, int], float]]) -> dict[str, float]:
+    """Add up counts, each divided by the seconds of its window."""
+    rates: dict[str, float] = {}
+    for counts, window_s in counted:
+        for name, count in counts.items():
+            rates[name] = round(rates.get(name, 0.0) + count / window_s, 1)
+    return rates
 
 
 def _interface(name: str, one: _Interface) -> dict[str, Any]:

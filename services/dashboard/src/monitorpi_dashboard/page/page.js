@@ -133,7 +133,7 @@ function deviceRows() {
   return [...state.devices, ...state.strangers.map((s) => ({ ...s, ips: [], stranger: true }))]
     .map((d) => {
       const target = targets.get(d.mac) ?? d.ips.map((ip) => targets.get(ip)).find(Boolean);
-      return { ...d, target, name: d.hostname ?? d.vendor ?? (d.stranger ? "not known yet" : "-"), ip: d.ips.join(", "),
+      return { ...d, target, name: d.hostname ?? target?.name ?? d.vendor ?? (d.stranger ? "not known yet" : "-"), ip: d.ips.join(", "),
         txBits: rx8(d.tx), rxBits: rx8(d.rx), rtt: target?.last.rtt_avg_ms ?? null, seen: d.last_seen ?? "" };
     })
     .filter((d) => !wanted || [d.name, d.mac, d.ip, d.vendor ?? ""].some((x) => x.toLowerCase().includes(wanted)))
