@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 PROJECT = "monitorpi-test"
 SERVICES = ("capture", "prober", "detector", "dashboard")
+LIMITS = "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}"
 QUIET = """
 services:
   prober:
@@ -115,6 +116,10 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
 
         alert = json.loads(subscriber.communicate(timeout=70)[0])
 
+        for name in (*SERVICES, "broker"):
+            container = compose("ps", "-q", name).strip()
+            limits = docker("inspect", "-f", LIMITS, container).split()
+            assert all(int(limit) > 0 for limit in limits), f"{name} has no limit: {limits}"
         for name in SERVICES:
             read = ("exec", name, "cat")
             assert password_of(*read, f"/secrets/{name}/broker__password")
