@@ -286,6 +286,26 @@ def test_garbage_on_any_topic_kills_nobody(up: Start) -> None:
     assert one.children() == before
 
 
+def test_a_running_stack_leaves_the_card_alone(up: Start) -> None:
+    """While nothing happens no file is written: an SD card bears only so many writes."""
+    one = up()
+    for name in ("capture", "detector", "prober", "dashboard"):
+        one.online(name)
+    windows = len(one.of("capture/traffic/"))
+    wait_for(lambda: len(one.of("capture/traffic/")) > windows + 3, 15, "the start to be over")
+
+    before = changes(one.state)
+    windows = len(one.of("capture/traffic/"))
+    wait_for(lambda: len(one.of("capture/traffic/")) > windows + 10, 20, "some more windows")
+
+    assert changes(one.state) == before
+
+
+def changes(folder: Path) -> dict[str, int]:
+    """Return when each file and folder was last changed, in any way."""
+    return {str(path.relative_to(folder)): path.stat().st_ctime_ns for path in folder.rglob("*")}
+
+
 def test_another_port_is_taken_when_1883_is(up: Start, lab: Lab) -> None:
     """Somebody else's broker is left alone unless its port was asked for."""
     listener = [sys.executable, "-c", (

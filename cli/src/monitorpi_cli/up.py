@@ -99,7 +99,6 @@ class Stack:
         environment = os.environ | {
             f"{ENV_PREFIX}SITE": plan.site,
             f"{ENV_PREFIX}STATE_DIR": str(state),
-            f"{ENV_PREFIX}HEARTBEAT": str(state / "heartbeat"),
         }
         if plan.other_broker is None:
             environment |= self._account(service)
