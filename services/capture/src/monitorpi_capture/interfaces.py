@@ -69,6 +69,12 @@ def has_ethernet_header(name: str) -> bool:
     return answer is not None and struct.unpack_from("H", answer)[0] in kinds
 
 
+def mac_of(name: str) -> str | None:
+    """Return the interface's own MAC address as 12 hex digits, None where it has none."""
+    answer = _ask(name, _SIOCGIFHWADDR)
+    return None if answer is None or not _is_ethernet(name) else answer[2:8].hex()
+
+
 def _is_ethernet(name: str) -> bool:
     answer = _ask(name, _SIOCGIFHWADDR)
     return answer is not None and struct.unpack_from("H", answer)[0] == _ARPHRD_ETHERNET
