@@ -6,6 +6,7 @@ source, and what stands in the repository never drifts from them.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import json
@@ -66,7 +67,10 @@ def files() -> dict[str, str]:
 
 
 def generate(argv: list[str]) -> int:
-    """Write the generated files; with ``--check`` only tell which have drifted."""
+    """Write the generated files, or only tell which have drifted."""
+    parser = argparse.ArgumentParser(prog="monitorpi generate", description=generate.__doc__)
+    parser.add_argument("--check", action="store_true", help="only tell; exit 1 if any has")
+    only_tell = parser.parse_args(argv).check
     drifted = []
     wanted = files()
     for name, text in wanted.items():
@@ -74,7 +78,7 @@ def generate(argv: list[str]) -> int:
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         drifted.append(name)
-        if "--check" not in argv:
+        if not only_tell:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     stale = [
@@ -83,10 +87,10 @@ def generate(argv: list[str]) -> int:
         if str(path.relative_to(root())) not in wanted
     ]
     for name in drifted:
-        print(f"{name}: {'drifted' if '--check' in argv else 'written'}")
+        print(f"{name}: {'drifted' if only_tell else 'written'}")
     for name in stale:
         print(f"{name}: nothing generates it any more; remove it")
-    failed = bool(stale) or (bool(drifted) and "--check" in argv)
+    failed = bool(stale) or (bool(drifted) and only_tell)
     if failed:
         print("generated files have drifted: run ./monitorpi generate and commit the result")
     return 1 if failed else 0

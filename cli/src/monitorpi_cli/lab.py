@@ -14,6 +14,7 @@ Addresses are of 198.18.0.0/15 (RFC 2544, for benchmarks), MAC addresses of 00:0
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ipaddress
 import os
@@ -247,7 +248,14 @@ def _ip(number: int) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Open a shell on the lab's sensor (or run a command there) until it ends."""
-    command = list(argv) or [os.environ.get("SHELL", "/bin/sh")]
+    parser = argparse.ArgumentParser(
+        prog="monitorpi lab",
+        description="Open a shell on the sensor of a LAN in namespaces; it ends with the shell.",
+    )
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, help="what to run there instead of a shell"
+    )
+    command = parser.parse_args(argv).command or [os.environ.get("SHELL", "/bin/sh")]
     try:
         with Lab() as lab:
             print(_map(lab), file=sys.stderr)
