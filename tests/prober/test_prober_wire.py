@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import subprocess
@@ -19,13 +20,12 @@ from monitorpi_common.log import Log
 from monitorpi_prober import interfaces, sweep
 from monitorpi_prober.discovery import Discovery, Refusal, sweepable
 from monitorpi_prober.pinger import Pinger, Tally, one_round
+from monitorpi_prober.rounds import RoundDone
 from monitorpi_prober.schedule import Aim, Lane, Plan
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from monitorpi_prober.rounds import RoundDone
 
 pytestmark = pytest.mark.lab
 
@@ -48,10 +48,9 @@ def lane(*ips: str, probes: int = 20, seconds: float = 1.0) -> Lane:
     return Lane(seconds, probes, tuple(Aim(ip, ip, ip, ip) for ip in ips), seconds)
 
 
-def measure(
-    bench: Bench, *ips: str, probes: int = 20, seconds: float = 1.0, **behaviour: Any
-) -> tuple[RoundDone, dict[str, list[float | None]], Tally]:
-    """Let the responder behave in some way for one round; returns it, the truth and the tally."""
+@contextlib.contextmanager
+def responding(bench: Bench, **behaviour: Any) -> Iterator[dict[str, list[float | None]]]:
+    """Let the responder behave in some way; its truth is there afterwards."""
     told = json.dumps(CALM | behaviour)
     responder = bench.far.popen(
         [sys.executable, "-m", "monitorpi_cli.responder", "far0", "--behaviour", told],
@@ -60,13 +59,22 @@ def measure(
     )
     assert responder.stdout is not None
     responder.stdout.readline()
-    pinger = Pinger()
+    truth: dict[str, list[float | None]] = {}
     try:
-        done = bench.near.call(one_round, pinger, lane(*ips, probes=probes, seconds=seconds), 0.3)
+        yield truth
     finally:
         responder.terminate()
-        text = responder.communicate(timeout=10)[0]
-    return done, json.loads(text), pinger.tally
+        truth |= json.loads(responder.communicate(timeout=10)[0])
+
+
+def measure(
+    bench: Bench, *ips: str, probes: int = 20, seconds: float = 1.0, **behaviour: Any
+) -> tuple[RoundDone, dict[str, list[float | None]], Tally]:
+    """Let the responder behave in some way for one round; returns it, the truth and the tally."""
+    pinger = Pinger()
+    with responding(bench, **behaviour) as truth:
+        done = bench.near.call(one_round, pinger, lane(*ips, probes=probes, seconds=seconds), 0.3)
+    return done, truth, pinger.tally
 
 
 def answered(done: RoundDone) -> list[list[bool]]:
@@ -113,6 +121,28 @@ def test_late_replies_do_not_count(bench: Bench) -> None:
     expected = [[not fate(program, ip, n).late for n in range(20)] for ip in addresses(10)]
     assert answered(done) == expected
     assert tally.late > 20
+
+
+def test_a_standstill_loses_no_reply(bench: Bench) -> None:
+    """Replies that came in time count, though the process stood still beyond the time limit."""
+    timeout_s, pinger, done = 0.2, Pinger(), []
+
+    def take(item: object) -> None:
+        if not isinstance(item, RoundDone):
+            return
+        done.append(item)
+        if len(done) == 1:
+            time.sleep(3 * timeout_s)  # the standstill, while requests of the other are under way
+        else:
+            pinger.stop()
+
+    pinger.order(Plan((), timeout_s))
+    pinger.hurry(lane("198.18.0.1", probes=1, seconds=0.01))
+    pinger.hurry(lane(*addresses(20), probes=5, seconds=0.5))
+    with responding(bench, delay_ms=50.0):
+        bench.near.call(pinger.run, take)
+
+    assert all(map(all, answered(done[1])))
 
 
 def test_who_answers_for_another_is_noticed(bench: Bench) -> None:

@@ -4,7 +4,8 @@ Theory of operation. One socket per address family serves all targets: an unpriv
 where the system allows it, else a raw one. A single loop sends what is due, and between two
 requests takes what has come. A round trip is the difference of two stamps of the kernel: the one
 the driver took the request at (SO_TIMESTAMPING, read from the error queue), and the one the reply
-arrived at (SO_TIMESTAMPNS). Whatever this process waits for - the other threads, a garbage
+arrived at (SO_TIMESTAMPNS). So nobody has to be awake for a reply, and an awakening costs more than
+all else: while requests follow each other closely, replies are read some at a time. Whatever this process waits for - the other threads, a garbage
 collection, a busy core, an ARP request still unanswered - is in neither, so it is not mistaken for
 the network's delay. Where a driver sets no stamp, the moment just before the request was handed
 over takes its place.
@@ -49,8 +50,10 @@ _ICMP6_FILTER: Final = (socket.IPPROTO_ICMPV6, 1)  # linux/icmpv6.h
 _RECEIVE_BUFFER: Final = 1 << 20  # a second of replies at the highest rate
 _BURST: Final = 4  # requests in one go, when late
 _IDLE_S: Final = 1.0
-_NEAR_S: Final = 0.003  # until the next request: worth waiting for
-_AT_ONCE: Final = 256  # packets taken before something is sent again
+_NEAR_S: Final = 0.02  # until the next request: replies wait for it
+_READ_S: Final = 0.01  # between two readings while requests follow each other closely
+_EXPIRY_S: Final = 0.02  # how late a missing reply may be found out: its time limit is exact
+_AT_ONCE: Final = 1024  # packets taken before something is sent again: all a buffer holds
 _PACKET, _ANCILLARY = 512, 256  # bytes: a reply of ours has 84; stamps and errors together 128
 _NOISE_PROBES: Final = 10
 _SLACK_NS: Final = 1_000_000  # between monotonic and wall clock: what slewing cannot reach
@@ -86,6 +89,11 @@ class _Round:
     total: int
     sent: int = 0
     under_way: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """All is sent, and nothing is waited for."""
+        return self.under_way == 0 and self.sent >= self.total
 
 
 @dataclass(slots=True)
@@ -140,10 +148,12 @@ class Pinger:
     _expiry: deque[tuple[float, int]] = field(default_factory=deque)
     _done: dict[int, str] = field(default_factory=dict)
     _rounds: list[_Round] = field(default_factory=list)
+    _some_are_over: bool = False
     _due: list[tuple[float, int, _Round]] = field(default_factory=list)
     _starts: dict[float, float] = field(default_factory=dict)
     _order: int = 0
     _sources_at: float = 0.0
+    _read_at: float = 0.0
 
     # --- called from other threads ----------------------------------------------------------
 
@@ -180,7 +190,7 @@ class Pinger:
                 self._send_due(now)
                 self._expire(now)
                 self._finish(emit)
-                self._listen(self._pause_s())
+                self._listen()
         finally:
             for link in self._by_number.values():
                 link.sock.close()
@@ -209,6 +219,7 @@ class Pinger:
             self._starts = dict.fromkeys(self._starts, now)
             for running in self._rounds:
                 running.total = running.sent
+            self._some_are_over = True
 
     def _begin_rounds(self, now: float) -> None:
         for lane in self._plan.lanes:
@@ -241,17 +252,16 @@ class Pinger:
         self._order += 1
         heapq.heappush(self._due, (one.pace.next_at, self._order, one))
 
-    def _pause_s(self) -> float:
-        """Return how long nothing is due."""
-        now = time.monotonic()
+    def _next_at(self, now: float) -> float:
+        """Return when something is due next."""
         soonest = now + _IDLE_S
         if self._due and self._due[0][0] < soonest:
             soonest = self._due[0][0]
-        if self._expiry and self._expiry[0][0] < soonest:
-            soonest = self._expiry[0][0]
+        if self._expiry and self._expiry[0][0] + _EXPIRY_S < soonest:
+            soonest = self._expiry[0][0] + _EXPIRY_S
         for start in self._starts.values():
             soonest = min(soonest, start)
-        return soonest - now if soonest > now else 0.0
+        return soonest
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -266,6 +276,8 @@ class Pinger:
             one.pace.take(now)
             if one.sent < one.total:
                 self._push(one)
+            else:
+                self._some_are_over = True
 
     def _send_next(self, one: _Round) -> None:
         """Send the next request of a round, and now and then one over loopback."""
@@ -317,27 +329,30 @@ class Pinger:
 
     # --- receiving --------------------------------------------------------------------------
 
-    def _listen(self, seconds: float) -> None:
-        """Wait for something to come, at most that long, and take it.
-
-        Replies carry the kernel's stamp, so none has to be fetched at once: where the next request
-        is near, one awakening serves both, which halves what a round costs.
-        """
-        if seconds < _NEAR_S:
-            if seconds > 0:
-                time.sleep(seconds)
-            for link in self._by_number.values():
-                if link.is_used:
-                    self._receive_all(link)
+    def _listen(self) -> None:
+        """Wait until something is due or has come, and take what has come."""
+        now = time.monotonic()
+        seconds = self._next_at(now) - now
+        if seconds >= _NEAR_S:
+            ready, _, _ = select.select(self._watched, [], [], seconds)
+            for number in ready:
+                if number == self._wake:
+                    os.eventfd_read(self._wake)
+                else:
+                    self._receive(self._by_number[number])
             return
-        ready, _, _ = select.select(self._watched, [], [], seconds)
-        for number in ready:
-            if number == self._wake:
-                os.eventfd_read(self._wake)
-            else:
-                self._receive(self._by_number[number])
+        if seconds > 0:
+            time.sleep(seconds)
+        if now + seconds >= self._read_at:
+            self._receive_all(now + seconds)
 
-    def _receive_all(self, link: _Link) -> None:
+    def _receive_all(self, now: float) -> None:
+        self._read_at = now + _READ_S
+        for link in self._by_number.values():
+            if link.is_used:
+                self._receive_from(link)
+
+    def _receive_from(self, link: _Link) -> None:
         for _ in range(_AT_ONCE):
             try:
                 data, extra, _, sender = link.sock.recvmsg(_PACKET, _ANCILLARY)
@@ -409,6 +424,8 @@ class Pinger:
     def _land(self, number: int, sent: _Sent) -> None:
         del self._flights[number]
         sent.round.under_way -= 1
+        if sent.round.is_over:
+            self._some_are_over = True
 
     def _drain_errors(self, link: _Link, at_most: int = 256) -> None:
         """Read stamps of sending and ICMP errors."""
@@ -438,17 +455,25 @@ class Pinger:
     # --- the end of a round -----------------------------------------------------------------
 
     def _expire(self, now: float) -> None:
-        while self._expiry and self._expiry[0][0] <= now:
-            number = self._expiry.popleft()[1]
-            sent = self._flights.get(number)
+        """Give up on replies that are due, after a look whether they have come."""
+        expiry, flights = self._expiry, self._flights
+        while expiry and expiry[0][1] not in flights:
+            expiry.popleft()
+        if not expiry or expiry[0][0] + _EXPIRY_S > now:
+            return
+        self._receive_all(now)
+        while expiry and expiry[0][0] <= now:
+            number = expiry.popleft()[1]
+            sent = flights.get(number)
             if sent is not None:
                 self._land(number, sent)
                 self._remember(number, "late")
 
     def _finish(self, emit: Callable[[object], None]) -> None:
-        if not any(r.under_way == 0 and r.sent >= r.total for r in self._rounds):
+        if not self._some_are_over:
             return
-        for one in [r for r in self._rounds if r.sent >= r.total and r.under_way == 0]:
+        self._some_are_over = False
+        for one in [r for r in self._rounds if r.is_over]:
             self._rounds.remove(one)
             echoes = tuple(
                 Echoes(aim.key, tuple(times), error)
