@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-CALM = {"loss": 0, "duplicate": 0, "wrong_sequence": 0, "spread_ms": 0, "jitter_ms": 0}
+CALM = {
+    "loss": 0,
+    "duplicate": 0,
+    "wrong_sequence": 0,
+    "reorder": 0,
+    "spread_ms": 0,
+    "jitter_ms": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +118,19 @@ def test_loss_duplicates_and_wrong_sequence_numbers(bench: Bench) -> None:
     assert [[held is not None for held in truth[ip]] for ip in ips] == expected
     assert tally.duplicate > 50
     assert tally.foreign > 50
+
+
+def test_overtaken_replies_are_credited_to_their_own_requests(bench: Bench) -> None:
+    """A reply that comes after those to later requests has its own time, in its own place."""
+    ips = addresses(10)
+
+    done, truth, tally = measure(bench, *ips, reorder=0.3, reorder_ms=120.0)
+
+    program = Behaviour(**(CALM | {"reorder": 0.3}))
+    assert sum(fate(program, ip, n).overtaken for ip in ips for n in range(20)) > 30
+    for echoes in done.echoes:
+        assert echoes.times_ms == pytest.approx(truth[echoes.key], abs=10)
+    assert tally == Tally()
 
 
 def test_late_replies_do_not_count(bench: Bench) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _IGNORE_OUTGOING: Final = (263, 23)  # SOL_PACKET, PACKET_IGNORE_OUTGOING
 _TIMESTAMPNS: Final = 35
 _TIMESTAMPING: Final = 37
+_RCVBUFFORCE: Final = 33  # asm-generic/socket.h
+_RECEIVE_BUFFER: Final = 1 << 24  # requests of ten seconds: none is lost while a core is away
 _TX_SOFTWARE: Final = (1 << 1) | (1 << 4)
 _TIMESPEC: Final = struct.Struct("@qq")
 _LEAST: Final = 14 + 20 + 8
@@ -48,6 +50,9 @@ class Behaviour:
     duplicate: float = 0.02
     wrong_sequence: float = 0.02
     """A reply whose sequence number was never asked goes out before the right one."""
+    reorder: float = 0.02
+    """Held ``reorder_ms`` longer, so that the answers to later requests overtake it."""
+    reorder_ms: float = 120.0
     late: float = 0.0
     """Answered ``late_ms`` later than it should."""
     late_ms: float = 2000.0
@@ -63,6 +68,7 @@ class Fate:
     lost: bool
     duplicate: bool
     wrong_sequence: bool
+    overtaken: bool
     late: bool
     impostor: bool
 
@@ -70,18 +76,22 @@ class Fate:
 def fate(behaviour: Behaviour, address: str, number: int) -> Fate:
     """Return what becomes of the n-th request to an address: the same for the same seed."""
     own = _chances(f"{behaviour.seed}/{address}")[0]
-    jitter, lost, duplicate, wrong, late, impostor, *_ = _chances(
+    jitter, lost, duplicate, wrong, late, impostor, overtaken, _ = _chances(
         f"{behaviour.seed}/{address}/{number}"
     )
-    is_late = late < behaviour.late
     delay = behaviour.delay_ms + own * behaviour.spread_ms + jitter * behaviour.jitter_ms
+    if is_late := late < behaviour.late:
+        delay += behaviour.late_ms
+    if is_overtaken := overtaken < behaviour.reorder:
+        delay += behaviour.reorder_ms
     return Fate(
-        delay + (behaviour.late_ms if is_late else 0.0),
-        lost < behaviour.loss,
-        duplicate < behaviour.duplicate,
-        wrong < behaviour.wrong_sequence,
-        is_late,
-        impostor < behaviour.impostor,
+        delay_ms=delay,
+        lost=lost < behaviour.loss,
+        duplicate=duplicate < behaviour.duplicate,
+        wrong_sequence=wrong < behaviour.wrong_sequence,
+        overtaken=is_overtaken,
+        late=is_late,
+        impostor=impostor < behaviour.impostor,
     )
 
 
@@ -218,7 +228,7 @@ def open_socket(interface: str) -> socket.socket:
     sock.setsockopt(*_IGNORE_OUTGOING, 1)
     sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
     sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPING, _TX_SOFTWARE)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _RECEIVE_BUFFER)
     sock.setblocking(False)
     return sock
 
