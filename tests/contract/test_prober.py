@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PROGRAM = os.environ.get("MONITORPI_PROBER", str(Path(sys.executable).parent / "monitorpi-prober"))
 TARGETS = '[{"address": "127.0.0.1", "name": "me"}, {"address": "::1"}, {"address": "no.invalid"}]'
 
+HERE = {"MONITORPI_PROBER__DISCOVER": "false"}
+"""This machine's own network is nobody's to sweep in a test."""
+
 
 @pytest.fixture
 def start(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
@@ -32,7 +35,10 @@ def start(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def run(**more: str) -> subprocess.Popen[bytes]:
         environment = broker.environment(
-            MONITORPI_PROBER__TARGETS=TARGETS, MONITORPI_PROBER__INTERVAL_S="1", **more
+            MONITORPI_PROBER__TARGETS=TARGETS,
+            MONITORPI_PROBER__INTERVAL_S="1",
+            **HERE,
+            **more,
         )
         started.append(subprocess.Popen([PROGRAM], env=environment, stderr=subprocess.DEVNULL))
         return started[-1]
@@ -135,7 +141,7 @@ def test_two_replicas_share(
     addresses = [f"127.0.1.{n}" for n in range(1, 31)]
     targets = json.dumps([{"address": address} for address in addresses])
     more = {"MONITORPI_PROBER__TARGETS": targets, "MONITORPI_PROBER__INTERVAL_S": "1"}
-    env = broker.environment(**more)
+    env = broker.environment(**more, **HERE)
     pair = [
         subprocess.Popen([PROGRAM], env=env | {"MONITORPI_INSTANCE": name}) for name in ("a", "b")
     ]

@@ -20,6 +20,7 @@ from tests.detector.windows import (
     window,
 )
 
+from monitorpi_common.fake import received
 from monitorpi_common.messages import DeviceWindow, Peer, ProbeResult, ProbeSource, Spread, Traffic
 from monitorpi_common.service import Presence
 from monitorpi_common.topics import Topic
@@ -229,6 +230,30 @@ def test_our_own_probes_are_subtracted_and_a_spoofer_of_our_mac_is_seen() -> Non
     assert ours.open() == {}
     assert list(more.open()) == ["icmp-flood-040000000003"]
     assert more.open()["icmp-flood-040000000003"].evidence.value == 160
+
+
+def test_probers_that_share_a_mac_are_subtracted_together() -> None:
+    """Two replicas on one machine send from one MAC: what both announced is ours."""
+    detector = Detector()
+    announced = ProbeSource(mac=PI, echo_per_s=100, arp_per_s=0)
+    for name in ("a", "b"):
+        detector.take(received(probe(0, source=announced), name))
+
+    detector.take(*repeated(10, echoes(230, PI)))
+
+    assert detector.open() == {}
+
+
+def test_an_announcement_forgets_no_targets() -> None:
+    """A message that only announces leaves the destinations of the last round explained."""
+    targets = [answer(address=f"198.18.1.{number}") for number in range(1, 151)]
+    announced = ProbeSource(mac=PI, echo_per_s=150, arp_per_s=0)
+    detector = Detector()
+    detector.take(probe(0, *targets, source=announced), probe(1, source=announced))
+
+    detector.take(*repeated(2, busy_prober(300)))
+
+    assert list(detector.open()) == ["icmp-flood-040000000003"]
 
 
 def busy_prober(flood: int) -> DeviceWindow:

@@ -21,8 +21,9 @@ from monitorpi_common.messages import (
 )
 from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Tick
 from monitorpi_common.topics import Topic
+from monitorpi_prober.announcement import Exit
 from monitorpi_prober.reachability import Limits, Reachability
-from monitorpi_prober.rounds import Echoes, Found, PlanTaken, ProberCore, RoundDone
+from monitorpi_prober.rounds import Echoes, Found, PlanTaken, ProberCore, RoundDone, Sweeping
 from monitorpi_prober.schedule import Aim, Lane, Pace, Plan, make_plan
 from monitorpi_prober.settings import ProberSettings
 from monitorpi_prober.targets import Resolution, Sighting, owner, target_id
@@ -31,6 +32,7 @@ T0 = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 ADDRESS = "192.0.2.1"
 OTHER = "192.0.2.2"
 MAC = "b8:27:eb:00:00:07"
+OWN = Exit("192.0.2.99", "b8:27:eb:00:00:63")
 
 
 class Prober:
@@ -213,7 +215,7 @@ def test_pinned_devices_stay() -> None:
 def test_made_up_addresses_are_marked() -> None:
     """A randomised MAC has no vendor, and the target says so."""
     prober = Prober()
-    drive(prober.core, [Found((Sighting(ADDRESS, "02:11:22:33:44:55"),))])
+    drive(prober.core, [Found("eth0", (Sighting(ADDRESS, "02:11:22:33:44:55"),))])
 
     target = next(m for m in messages(prober.round(1.0)) if isinstance(m, Target))
 
@@ -327,26 +329,87 @@ def test_what_was_missed_is_not_sent_in_one_burst() -> None:
 def test_our_own_requests_are_announced_before_the_first_round() -> None:
     """Taking up a plan tells the source and the rate at once, and again only when it grows."""
     prober = Prober(ADDRESS)
-    taken = PlanTaken(T0, prober.plan, (ProbeSource(mac=MAC, ip=OTHER, echo_per_s=1.0),))
+    taken = PlanTaken(T0, prober.plan, {"192-0-2-1": OWN})
 
     first, second = drive(prober.core, [taken]), drive(prober.core, [taken])
 
     [probe] = messages(first)
     assert isinstance(probe, Probe)
-    assert (probe.source.mac, probe.source.echo_per_s, probe.targets) == (MAC, 1.0, [])
+    assert (probe.source.mac, probe.source.echo_per_s, probe.targets) == (OWN.mac, 1.0, [])
     assert second == []
 
 
 def test_silent_neighbours_are_allowed_for() -> None:
-    """Each target that is not up may cost one ARP request per second."""
+    """Each target that is not up may cost one ARP request per second, where it is asked for."""
     prober = Prober(ADDRESS, OTHER)
-    drive(prober.core, [PlanTaken(T0, prober.plan, (ProbeSource(mac=MAC),))])
+    exits = {"192-0-2-1": OWN, "192-0-2-2": Exit("198.51.100.3", "b8:27:eb:00:00:99")}
+    drive(prober.core, [PlanTaken(T0, prober.plan, exits)])
 
     silent = next(m for m in messages(prober.round(None)) if isinstance(m, Probe))
     prober.round(1.0)
     quiet = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
 
-    assert (silent.source.arp_per_s, quiet.source.arp_per_s) == (2, 0)
+    assert [one.arp_per_s for one in silent.sources] == [1, 1]
+    assert [one.arp_per_s for one in quiet.sources] == [0, 0]
+
+
+def test_a_sweep_is_announced_before_any_target_is_known() -> None:
+    """Its ARP requests are told for its own interface at once, again each minute, then no more."""
+    prober = Prober()
+    begin, end = Sweeping(T0, OWN, 20.0), Sweeping(T0 + timedelta(seconds=90), OWN, 0.0)
+
+    [told] = messages(drive(prober.core, [begin]))
+    ticks = [Tick(T0 + timedelta(seconds=n), float(n), clock_synced=True) for n in (1, 59, 60, 61)]
+    again = messages(drive(prober.core, ticks))
+    drive(prober.core, [end, Found("eth0", (Sighting(ADDRESS, MAC),))])
+    after = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
+
+    assert isinstance(told, Probe)
+    assert told.source == ProbeSource(mac=OWN.mac, ip=OWN.ip, arp_per_s=20.0)
+    assert [m.source.arp_per_s for m in again if isinstance(m, Probe)] == [20.0]
+    assert after.source.arp_per_s == 0
+
+
+# --- discovery ------------------------------------------------------------------------------
+
+
+def sweeps(prober: Prober, count: int, *found: Sighting) -> list[Any]:
+    """Let so many sweeps of an interface find the same; returns what was said."""
+    return drive(prober.core, [Found("eth0", found)] * count)
+
+
+def test_a_discovered_device_that_moved_leaves_its_old_address() -> None:
+    """A lease ended: two sweeps find the MAC elsewhere, and the old address is no target."""
+    prober = Prober()
+    sweeps(prober, 1, Sighting(ADDRESS, MAC, interface="eth0"))
+
+    said = sweeps(prober, 2, Sighting(OTHER, MAC, interface="eth0"))
+
+    assert [aim.address for aim in prober.plan.aims] == [OTHER]
+    assert said == [Tombstone("192-0-2-1", Target)]
+
+
+def test_a_discovered_device_that_is_silent_stays_for_a_day() -> None:
+    """A missed sweep changes nothing; one of another interface says nothing; a day of them does."""
+    prober = Prober()
+    sweeps(prober, 1, Sighting(ADDRESS, MAC, interface="eth0"))
+
+    drive(prober.core, [Found("wlan0", ())] * 100)
+    sweeps(prober, 47)
+    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
+
+    sweeps(prober, 1)
+    assert prober.plan.aims == ()
+
+
+def test_a_pinned_device_that_is_silent_stays_for_ever() -> None:
+    """A pinned address is kept whatever sweeps find."""
+    prober = Prober(pin=[ADDRESS])
+    sweeps(prober, 1, Sighting(ADDRESS, MAC, interface="eth0"))
+
+    sweeps(prober, 100)
+
+    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
 
 
 def test_targets_are_told_on_change_and_once_a_minute() -> None:

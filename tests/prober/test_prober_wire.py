@@ -18,6 +18,7 @@ from monitorpi_cli.namespace import LabError, Namespace
 from monitorpi_cli.responder import Behaviour, fate
 from monitorpi_common.log import Log
 from monitorpi_prober import interfaces, sweep
+from monitorpi_prober.announcement import Exit
 from monitorpi_prober.discovery import Discovery, Refusal, sweepable
 from monitorpi_prober.pinger import Pinger, Tally, one_round
 from monitorpi_prober.rounds import RoundDone
@@ -222,9 +223,9 @@ def test_source_is_announced(bench: Bench) -> None:
     plan = Plan((lane(*addresses(20), probes=10, seconds=10.0),))
     mac = bench.near.call(lambda: Path("/sys/class/net/eth0/address").read_text()).strip()
 
-    [source] = bench.near.call(interfaces.sources, plan, None)
+    exits = bench.near.call(interfaces.exits, plan, None)
 
-    assert (source.mac, source.ip, source.echo_per_s) == (mac, "198.19.0.2", 20.0)
+    assert exits == dict.fromkeys(addresses(20), Exit("198.19.0.2", mac))
 
 
 def test_source_interface(bench: Bench) -> None:

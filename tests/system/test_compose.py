@@ -30,6 +30,8 @@ services:
     environment:
       # the lab's addresses are not this machine's: nothing may be sent to them
       MONITORPI_PROBER__ANNOUNCED: "false"
+      # nor is this machine's own network to be swept
+      MONITORPI_PROBER__DISCOVER: "false"
 """
 
 

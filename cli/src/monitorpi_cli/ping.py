@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import Probe, Publication
 from monitorpi_common.service import ResourceError
 from monitorpi_prober import interfaces
-from monitorpi_prober.names import look_up
+from monitorpi_prober.names import look_up_all
 from monitorpi_prober.pinger import Pinger, one_round
 from monitorpi_prober.rounds import PlanTaken, ProberCore
 from monitorpi_prober.schedule import make_plan
 from monitorpi_prober.settings import ProberSettings, TargetSettings
-from monitorpi_prober.targets import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +48,8 @@ def measure(addresses: Sequence[str], count: int, timeout_s: float, source: str 
         probes=count,
     )
     core = ProberCore(settings, "ping", "ping", lambda _: None)
-    for address in addresses:
-        if not is_address(address):
-            core.targets.resolve(look_up(address))
+    for found in look_up_all(core.targets.hostnames):
+        core.targets.resolve(found)
     interval_s = max(count * _SPACING_S, 1.0)
     aims = core.targets.aims()
     plan = make_plan(
@@ -59,7 +57,7 @@ def measure(addresses: Sequence[str], count: int, timeout_s: float, source: str 
     )
     core.replan()
     done = one_round(Pinger(source), plan.lanes[0], timeout_s)
-    list(core.handle(PlanTaken(done.start, plan, interfaces.sources(plan, source))))
+    list(core.handle(PlanTaken(done.start, plan, interfaces.exits(plan, source))))
     said = [one.message for one in core.handle(done) if isinstance(one, Publication)]
     return next(message for message in said if isinstance(message, Probe))
 

@@ -44,7 +44,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What a prober of ours said it sends from one MAC."""
+    """What probers of ours said they send from one MAC."""
 
     echo_per_s: float
     arp_per_s: float
@@ -57,7 +57,8 @@ class Inventory:
 
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
-        self._own: dict[str, Own] = {}
+        self._own: dict[tuple[str, str], Own] = {}
+        """By MAC and prober: replicas on one machine send from the same MAC."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -91,9 +92,17 @@ class Inventory:
         return known.ips[0] if known is not None and known.ips else None
 
     def own(self, mac: str, now_s: float) -> Own | None:
-        """Return what a prober of ours announced for this MAC, while it holds."""
-        own = self._own.get(mac)
-        return own if own is not None and now_s < own.until_s else None
+        """Return what our probers announced for this MAC, as long as each holds."""
+        told = [own for (own_mac, _), own in self._own.items() if own_mac == mac]
+        valid = [own for own in told if now_s < own.until_s]
+        if not valid:
+            return None
+        return Own(
+            sum(own.echo_per_s for own in valid),
+            sum(own.arp_per_s for own in valid),
+            max(own.until_s for own in valid),
+            sum(own.targets for own in valid),
+        )
 
     # --- learning ---------------------------------------------------------------------------
 
@@ -105,18 +114,29 @@ class Inventory:
             known.serves_dhcp = device.dhcp_server
             known.ips = tuple(device.ips)
 
-    def see_probe(self, probe: Probe, now_s: float) -> None:
-        """Take a round of probes: what it sent, and how each device answered."""
+    def see_probe(self, prober: str, probe: Probe, now_s: float) -> None:
+        """Take a round of a prober: what it sends, and how each device answered.
+
+        A round may be of some targets only, or of none: then it announces.
+        """
         targets = sum(target.sent > 0 for target in probe.targets)
         for source in probe.sources or [probe.source]:
-            if source.mac is not None and (source.mac in self._own or len(self._own) < _MAX_OWN):
-                self._own[source.mac] = Own(
-                    source.echo_per_s, source.arp_per_s, now_s + PROBE_VALID_S, targets
-                )
-        self._own = {mac: own for mac, own in self._own.items() if now_s < own.until_s}
+            if source.mac is None:
+                continue
+            key = (source.mac, prober)
+            known = self._own.get(key)
+            if known is None and len(self._own) >= _MAX_OWN:
+                continue
+            self._own[key] = Own(
+                source.echo_per_s,
+                source.arp_per_s,
+                now_s + PROBE_VALID_S,
+                max(targets, known.targets if known else 0),
+            )
+        self._own = {key: own for key, own in self._own.items() if now_s < own.until_s}
         for target in probe.targets:
-            if target.mac is not None and (known := self._known.get(target.mac)) is not None:
-                known.probe = target
+            if target.mac is not None and (device := self._known.get(target.mac)) is not None:
+                device.probe = target
 
     def see_window(self, traffic: Traffic, now_s: float, busy: float) -> None:
         """Learn who forwards and how much TCP is usual beside connections.

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_prober import interfaces
+from monitorpi_prober.announcement import Exit
 from monitorpi_prober.rounds import Found, Sweeping
 from monitorpi_prober.targets import Sighting
 
@@ -38,12 +39,13 @@ class Refusal:
 def sweepable(near: Iterable[Interface], settings: ProberSettings) -> Iterator[Interface | Refusal]:
     """Choose the interfaces to sweep; an administrator wants to know why one is not.
 
-    An interface without an address only listens, and so does one in ``listen_only``.
+    An interface without an address only listens, and so does one in ``listen_only``, or one that
+    found no DHCP server and gave itself an address (RFC 3927).
     """
     for one in near:
         if one.loopback or not one.up or not one.has_arp or one.network is None or one.mac is None:
             continue
-        if one.name in settings.listen_only:
+        if one.name in settings.listen_only or one.network.is_link_local:
             continue
         if settings.source is not None and settings.source not in (one.name, one.ip):
             continue
@@ -65,6 +67,7 @@ class Discovery:
     settings: ProberSettings
     log: Log
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _told: set[Refusal] = field(default_factory=set)
 
     def stop(self) -> None:
         """Make ``run`` return soon."""
@@ -73,18 +76,31 @@ class Discovery:
     def run(self, emit: Callable[[object], None]) -> None:
         """Sweep, wait, sweep again."""
         while not self._stopped.is_set():
-            emit(Sweeping(datetime.now(UTC), self.settings.discover_rate))
-            self._stopped.wait(_HEAD_START_S)
             for one in sweepable(interfaces.attached(), self.settings):
                 if isinstance(one, Refusal):
-                    self.log.warning("not swept", interface=one.interface, reason=one.reason)
+                    self._tell(one)
                 elif not self._stopped.is_set():
-                    emit(Found(tuple(self._sweep(one))))
-            emit(Sweeping(datetime.now(UTC), 0.0))
+                    self._announced_sweep(one, emit)
             self._stopped.wait(self.settings.discover_every_min * 60)
 
-    def _sweep(self, one: Interface) -> list[Sighting]:
-        """Run the sweep as a process of its own and read what it found."""
+    def _tell(self, refusal: Refusal) -> None:
+        """Say once why an interface is not swept."""
+        if refusal not in self._told:
+            self._told.add(refusal)
+            self.log.warning("not swept", interface=refusal.interface, reason=refusal.reason)
+
+    def _announced_sweep(self, one: Interface, emit: Callable[[object], None]) -> None:
+        """Sweep one subnet, and say so before."""
+        leaving = Exit(str(one.ip), one.mac)
+        emit(Sweeping(datetime.now(UTC), leaving, self.settings.discover_rate))
+        self._stopped.wait(_HEAD_START_S)
+        found = self._sweep(one)
+        if found is not None:
+            emit(Found(one.name, tuple(found)))
+        emit(Sweeping(datetime.now(UTC), leaving, 0.0))
+
+    def _sweep(self, one: Interface) -> list[Sighting] | None:
+        """Run the sweep as a process of its own and read what it found; None: it was not done."""
         assert one.network is not None  # noqa: S101 - chosen by sweepable
         command = [
             *(sys.executable, "-m", "monitorpi_prober.sweep"),
@@ -104,11 +120,11 @@ class Discovery:
                     waited += 0.25
             else:
                 program.kill()
-                return []
+                return None
         if program.returncode != 0:
             reason = problem.strip().rsplit("\n", maxsplit=1)[-1]
             self.log.warning("no sweep", interface=one.name, reason=reason)
-            return []
+            return None
         return list(read_answers(out, one))
 
 

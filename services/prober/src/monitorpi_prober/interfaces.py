@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import ProbeSource
 from monitorpi_common.service import ResourceError
+from monitorpi_prober.announcement import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,8 @@ _SIOCGIFADDR: Final = 0x8915  # linux/sockios.h
 _SIOCGIFNETMASK: Final = 0x891B
 _SIOCGIFHWADDR: Final = 0x8927
 _SIOCGIFFLAGS: Final = 0x8913
-_IFF_UP, _IFF_LOOPBACK, _IFF_NOARP = 0x1, 0x8, 0x80  # linux/if.h
+_IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING, _IFF_NOARP = 0x1, 0x8, 0x40, 0x80  # linux/if.h
 _DISCARD: Final = 9  # a port; connecting a datagram socket sends nothing
-_MAX_SOURCES: Final = 16  # of the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class Interface:
     ip: str | None
     prefix: int | None
     up: bool
+    """It is switched on, and has a carrier."""
     loopback: bool
     has_arp: bool
 
@@ -62,7 +62,7 @@ class Place:
 
 
 def place(source: str | None) -> Place:
-    """Read the setting ``source``: an address, or the name of an interface.
+    """Read the setting ``source``: an address (then its interface too), or an interface's name.
 
     Raises:
         ResourceError: this machine has no such interface.
@@ -80,7 +80,9 @@ def place(source: str | None) -> Place:
             f"there is no interface {source!r}: prober.source must be an address of this machine "
             f"or one of {', '.join(names)}"
         ) from None
-    return Place(address=source)
+    # by the routing table alone packets with this address may leave through another interface
+    own = (one for one in attached() if one.ip == source and not one.loopback)
+    return Place(source, next((one.name for one in own), None))
 
 
 def attached() -> Iterator[Interface]:
@@ -100,7 +102,7 @@ def attached() -> Iterator[Interface]:
                 mac=mac.hex(":") if any(mac) else None,
                 ip=socket.inet_ntoa(address[20:24]) if address else None,
                 prefix=int.from_bytes(mask[20:24], "big").bit_count() if mask else None,
-                up=bool(flags & _IFF_UP),
+                up=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
                 loopback=bool(flags & _IFF_LOOPBACK),
                 has_arp=not flags & _IFF_NOARP,
             )
@@ -113,36 +115,19 @@ def _ask(sock: socket.socket, name: str, request: int) -> bytes | None:
         return None
 
 
-def sources(plan: Plan, source: str | None) -> tuple[ProbeSource, ...]:
-    """Tell per own address how many echo requests per second a plan sends; the busiest first."""
-    rates: dict[str, float] = {}
-    pinned = place(source)
-    near = list(attached())
-    for lane in plan.lanes:
-        for aim in lane.aims:
-            own = leaves_from(aim.ip, pinned) if aim.ip is not None else None
-            if own is not None:
-                rates[own] = rates.get(own, 0.0) + lane.probes / lane.interval_s
-    found = [
-        ProbeSource(mac=_mac_of(ip, near), ip=ip, echo_per_s=round(rate, 3))
-        for ip, rate in sorted(rates.items(), key=lambda item: -item[1])
-    ]
-    on_wires = [one for one in _by_mac(found) if one.mac is not None]
-    return tuple(on_wires or found)[:_MAX_SOURCES]
-
-
-def _by_mac(found: list[ProbeSource]) -> list[ProbeSource]:
-    """Add up what one interface sends from several addresses: the detector looks at MACs."""
-    merged: dict[str, ProbeSource] = {}
-    for one in found:
-        key = one.mac or one.ip or ""
-        known = merged.get(key)
-        merged[key] = (
-            one
-            if known is None
-            else known.model_copy(update={"echo_per_s": known.echo_per_s + one.echo_per_s})
-        )
-    return list(merged.values())
+def exits(plan: Plan, source: str | None) -> dict[str, Exit]:
+    """Tell where the requests to each target of a plan leave, by the target's key."""
+    pinned, near = place(source), list(attached())
+    by_ip: dict[str, Exit] = {}
+    found: dict[str, Exit] = {}
+    for aim in plan.aims:
+        own = leaves_from(aim.ip, pinned) if aim.ip is not None else None
+        if own is None:
+            continue
+        if own not in by_ip:
+            by_ip[own] = Exit(own, _mac_of(own, near))
+        found[aim.key] = by_ip[own]
+    return found
 
 
 def leaves_from(ip: str, pinned: Place) -> str | None:

@@ -4,11 +4,11 @@ Theory of operation. One socket per address family serves all targets: an unpriv
 where the system allows it, else a raw one. A single loop sends what is due, and between two
 requests takes what has come. A round trip is the difference of two stamps of the kernel: the one
 the driver took the request at (SO_TIMESTAMPING, read from the error queue), and the one the reply
-arrived at (SO_TIMESTAMPNS). So nobody has to be awake for a reply, and an awakening costs more than
-all else: while requests follow each other closely, replies are read some at a time. Whatever this process waits for - the other threads, a garbage
+arrived at (SO_TIMESTAMPNS). Whatever this process waits for - the other threads, a garbage
 collection, a busy core, an ARP request still unanswered - is in neither, so it is not mistaken for
 the network's delay. Where a driver sets no stamp, the moment just before the request was handed
-over takes its place.
+over takes its place. So nobody has to be awake for a reply, and an awakening costs more than all
+else: while requests follow each other closely, replies are read some at a time.
 
 Both stamps are of the wall clock, which may be stepped in between: a round trip cannot be longer
 than the monotonic time from handing over to reading, so then that time is taken.
@@ -206,11 +206,8 @@ class Pinger:
             self._starts = {lane: old.get(lane, now) for lane in wanted}
         if ordered or (self._plan.lanes and now - self._sources_at > _SOURCES_S):
             self._sources_at = now
-            emit(
-                PlanTaken(
-                    datetime.now(UTC), self._plan, interfaces.sources(self._plan, self.source)
-                )
-            )
+            exits = interfaces.exits(self._plan, self.source)
+            emit(PlanTaken(datetime.now(UTC), self._plan, exits))
         while self._extra:
             lane = self._extra.popleft()
             if lane is not None:

@@ -29,16 +29,17 @@ from monitorpi_common.messages import (
 )
 from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Received, Tick
 from monitorpi_common.topics import mac_from_id
-from monitorpi_prober import statistics
+from monitorpi_prober import announcement, statistics
 from monitorpi_prober.reachability import Limits, Reachability
 from monitorpi_prober.schedule import Aim, Lane, Plan, make_plan
 from monitorpi_prober.targets import Resolution, Sighting, Targets, is_randomised, owner, target_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
+    from monitorpi_prober.announcement import Exit
     from monitorpi_prober.settings import ProberSettings
 
 REFRESH: Final = timedelta(seconds=60)
@@ -49,8 +50,6 @@ sweeps have had their time to announce it."""
 EXTRA_S: Final = 2.0
 """Length of the round that a command asks for: at most 10 requests, 5 per second."""
 EXTRA_PROBES: Final = 10
-ANNOUNCE_FROM: Final = 1.1
-"""A rate is announced anew when it grew by more than a tenth; readers allow for a fifth."""
 MAX_REPLICAS: Final = 64
 MAX_LATCHED: Final = 8192
 
@@ -66,11 +65,12 @@ class Echoes:
 
 @dataclass(frozen=True, slots=True)
 class PlanTaken:
-    """The pinger goes by this plan from now on, sending from these addresses."""
+    """The pinger goes by this plan from now on."""
 
     at: datetime
     plan: Plan
-    sources: tuple[ProbeSource, ...]
+    exits: Mapping[str, Exit]
+    """Where the requests to each target leave this machine, by the target's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ class RoundDone:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Devices that a sweep has found."""
+    """All devices that a sweep of one interface has found."""
 
+    interface: str
     sightings: tuple[Sighting, ...]
 
 
@@ -98,6 +99,7 @@ class Sweeping:
     """A sweep sends this many ARP requests per second from now on; 0: it has ended."""
 
     at: datetime
+    leaving: Exit
     arp_per_s: float
 
 
@@ -144,9 +146,10 @@ class ProberCore:
     _replicas: set[str] = field(default_factory=set)
     _mine: dict[str, Aim] = field(default_factory=dict)
     _plan: Plan = field(default_factory=Plan)
-    _sources: tuple[ProbeSource, ...] = ()
+    _exits: Mapping[str, Exit] = field(default_factory=dict)
+    _sweeps: dict[Exit, float] = field(default_factory=dict)
     _announced: tuple[ProbeSource, ...] = ()
-    _arp_per_s: float = 0.0
+    _announced_at: datetime | None = None
     _seq: int = 0
     _clock_synced: bool = False
     _rounds: int = 0
@@ -205,17 +208,19 @@ class ProberCore:
 
     # --- targets ----------------------------------------------------------------------------
 
-    def _learn(self, item: object) -> Iterable[Publication]:
+    def _learn(self, item: object) -> Iterable[Publication | Tombstone]:
         """Take what discovery and the name service have found."""
         match item:
-            case Found(sightings):
-                self.targets.discover(sightings)
+            case Found(interface, sightings):
+                yield from self._drop(self.targets.discover(interface, sightings))
             case Resolution():
                 self.targets.resolve(item)
             case Named(address, name):
                 self.targets.call(address, name)
-            case Sweeping(at, arp_per_s):
-                self._arp_per_s = arp_per_s
+            case Sweeping(at, leaving, arp_per_s):
+                self._sweeps.pop(leaving, None)
+                if arp_per_s > 0:
+                    self._sweeps[leaving] = arp_per_s
                 yield from self._announce(at)
                 return
             case _:
@@ -254,11 +259,15 @@ class ProberCore:
 
     def _forget(self, device_id: str) -> Iterable[Tombstone]:
         """Drop the addresses of a device that capture has taken back."""
+        yield from self._drop(self.targets.forget(mac_from_id(device_id)))
+        self._change()
+
+    def _drop(self, keys: Iterable[str]) -> Iterable[Tombstone]:
+        """Take back what was said of targets that are none any more."""
         configured = {target_id(target.address) for target in self.settings.targets}
-        for key in self.targets.forget(mac_from_id(device_id)):
+        for key in keys:
             if key in self._mine and key not in configured:
                 yield Tombstone(key, Target)
-        self._change()
 
     def _remember(self, key: str, target: Target, *, retained: bool) -> Iterable[Tombstone]:
         """Take up the state of a target as it stands on the bus: from before, or of a replica."""
@@ -302,6 +311,8 @@ class ProberCore:
         self._since = self._since or tick.at
         if self._changed:
             self.replan()
+        if self._sweeps and self._announced_at and tick.at - self._announced_at >= REFRESH:
+            yield self._probe(tick.at, tick.at, [], None)  # an announcement holds for two minutes
         if self._latched and tick.at - self._since >= UNCLAIMED:
             everybody = {aim.key for aim in self.targets.aims()}
             leader = owner("unclaimed", self._replicas) == self.instance
@@ -324,36 +335,21 @@ class ProberCore:
 
     def _taken(self, taken: PlanTaken) -> Iterable[Publication]:
         """Tell what goes out from now on before anybody can count it."""
-        self._sources = taken.sources
+        self._exits = taken.exits
         yield from self._announce(taken.at)
 
     def _announce(self, at: datetime) -> Iterable[Publication]:
-        now = self._sending()
-        known = {(one.mac, one.ip): one for one in self._announced}
-        if all(_is_covered(one, known.get((one.mac, one.ip))) for one in now):
-            return
-        yield self._probe(at, at, [], None)
+        if not announcement.covers(self._announced, self._sending()):
+            yield self._probe(at, at, [], None)
 
     def _sending(self) -> tuple[ProbeSource, ...]:
-        """Return our sources with the ARP requests they may send.
-
-        The kernel asks once a second for each silent neighbour (mcast_solicit in arp(7)), and it
-        may be any of them.
-        """
-        silent = sum(
-            aim.ip is not None and self._states.get(key, Reachability()).state != "up"
-            for key, aim in self._mine.items()
-        )
-        arp = round(self._arp_per_s + silent, 3)
-        if not self._sources:
-            return ()
-        first = self._sources[0].model_copy(update={"arp_per_s": arp})
-        return (first, *self._sources[1:])
+        up = {key for key, state in self._states.items() if state.state == "up"}
+        return announcement.sources(self._plan, self._exits, up, self._sweeps)
 
     def _probe(
         self, start: datetime, end: datetime, results: list[ProbeResult], noise: float | None
     ) -> Publication:
-        self._announced = self._sending()
+        self._announced, self._announced_at = self._sending(), end
         self._seq += 1
         return Publication(
             self.instance,
@@ -396,16 +392,6 @@ class ProberCore:
     def _follow(self, state: Reachability, echoes: Echoes, at: datetime) -> bool:
         answered = any(time is not None for time in echoes.times_ms)
         return state.follow(answered=answered, at=at, limits=self._limits)
-
-
-def _is_covered(now: ProbeSource, told: ProbeSource | None) -> bool:
-    """Tell whether readers already allow for what a source sends."""
-    if told is None:
-        return False
-    return (
-        now.echo_per_s <= told.echo_per_s * ANNOUNCE_FROM
-        and now.arp_per_s <= told.arp_per_s * ANNOUNCE_FROM
-    )
 
 
 def _target(aim: Aim, state: Reachability, result: ProbeResult, at: datetime) -> Target:

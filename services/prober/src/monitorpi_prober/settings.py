@@ -30,7 +30,7 @@ class ProberSettings(Section):
     """Addresses to probe besides the devices that capture announces."""
     announced: bool = True
     """Probe the devices that capture announces."""
-    discover: bool = False
+    discover: bool = True
     """Look for devices with ARP requests to every address of the attached subnets."""
     discover_every_min: Annotated[float, Field(ge=1, le=10_080)] = 30.0
     """Minutes from one such sweep to the next; the first is at the start."""

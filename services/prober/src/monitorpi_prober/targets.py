@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from monitorpi_prober.settings import ProberSettings
 
 _LOCALLY_ADMINISTERED: Final = 0x02  # IEEE 802, second lowest bit of the first octet
+FORGET_AFTER: Final = 48
+"""Sweeps in a row without an answer after which a discovered address is none any more: a day."""
+MOVED_AFTER: Final = 2
+"""The same where its device answers at another address: a lease of DHCP ended."""
 MAX_KNOWN: Final = 8192
 """Addresses kept from announcements and discovery: two for each device the bus may carry."""
 
@@ -55,6 +59,8 @@ class Targets:
     vendor_of: Callable[[str], str | None] = lambda _: None
     _announced: dict[str, Sighting] = field(default_factory=dict)
     _discovered: dict[str, Sighting] = field(default_factory=dict)
+    _missed: dict[str, int] = field(default_factory=dict)
+    """Sweeps in a row that did not find a discovered address."""
     _by_device: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _resolved: dict[str, Resolution] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
@@ -94,15 +100,27 @@ class Targets:
             del self._announced[key]
         return [key for key in keys if key not in self._discovered]
 
-    def discover(self, found: Iterable[Sighting]) -> None:
-        """Take what a sweep has found."""
-        for one in found:
-            if is_probeable(one.address):
-                key = target_id(one.address)
-                self._discovered.pop(key, None)
-                self._discovered[key] = one
+    def discover(self, interface: str, found: Iterable[Sighting]) -> list[str]:
+        """Take all that a sweep of an interface has found; returns the ids that are gone."""
+        seen = {target_id(one.address): one for one in found if is_probeable(one.address)}
+        macs = {one.mac for one in seen.values()}
+        gone = []
+        for key, one in list(self._discovered.items()):
+            if key in seen or one.interface != interface or self._pinned(one):
+                continue
+            missed = self._missed[key] = self._missed.get(key, 0) + 1
+            if missed >= (MOVED_AFTER if one.mac in macs else FORGET_AFTER):
+                del self._discovered[key], self._missed[key]
+                gone.append(key)
+        for key, one in seen.items():
+            self._discovered.pop(key, None)
+            self._missed.pop(key, None)
+            self._discovered[key] = one
         while len(self._discovered) > MAX_KNOWN:
-            del self._discovered[next(iter(self._discovered))]
+            oldest = next(iter(self._discovered))
+            del self._discovered[oldest]
+            self._missed.pop(oldest, None)
+        return [key for key in gone if key not in self._announced]
 
     def resolve(self, result: Resolution) -> None:
         """Take the address of a host name of the configuration; a lost one keeps its last."""
