@@ -283,7 +283,7 @@ def test_a_restart_keeps_what_was_known() -> None:
 
 
 def test_load_is_an_average_of_the_last_seconds() -> None:
-    """A steady 8,000 bit/s shows as such, and fades when the device falls silent."""
+    """A steady frame of 8,000 bits a second shows as such, and fades when the device is silent."""
     one = inventory()
     for second in range(1, 61):
         one.count(window(second, mac(1), size=1000, link_bps=1_000_000))
@@ -291,6 +291,7 @@ def test_load_is_an_average_of_the_last_seconds() -> None:
     (still,) = told(one, 60 + 301)
 
     assert busy.load.tx_bps == pytest.approx(8000, rel=0.01)
+    assert (busy.load.tx_frames_per_s, busy.load.rx_frames_per_s) == (1, 0)
     assert busy.load.utilisation_ratio == pytest.approx(0.008, rel=0.01)
     assert still.load.tx_bps < 1
 

@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import ROOT, free_port, wait_for
 
+from monitorpi_common.bus import BusEvent, MqttBus
 from monitorpi_common.examples import EXAMPLES
-from monitorpi_common.messages import Device
+from monitorpi_common.inbox import Inbox
+from monitorpi_common.log import Log
+from monitorpi_common.messages import Device, Service, Target
+from monitorpi_common.settings import BrokerSettings
+from monitorpi_common.topics import Topic, address_id, mac_id
 from monitorpi_dashboard import web
 
 if TYPE_CHECKING:
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 
     from selenium.webdriver import Chrome
     from tests.conftest import Broker
+
+    from monitorpi_common.messages import Message
 
 EVIL = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
@@ -125,6 +132,62 @@ def test_the_page_shows_everything_live(page: Callable[..., Page], browser: Chro
         assert word.lower() in shown.lower() or word == "syn ack"
     severe = [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]  # type: ignore[no-untyped-call] # selenium leaves it so
     assert severe == []
+
+
+def publish_lan(broker: Broker, count: int) -> None:
+    """Put that many devices on the broker, each with a target; every tenth is down."""
+    by_type = {type(message): message for _, message in EXAMPLES}
+    device, target = by_type[Device], by_type[Target]
+    inbox = Inbox()
+    bus = MqttBus(BrokerSettings(port=broker.port), "lan", None, Log("lan"))
+    bus.open(inbox, [])
+
+    def publish(service: Service, id_: str, message: Message) -> None:
+        topic = Topic("lab", service.value, message.KIND, id_)
+        bus.publish(topic, message.encode(), message.DELIVERY, None)
+
+    def sent(most_left: int) -> bool:
+        item = inbox.take(0.0)
+        if isinstance(item, BusEvent):
+            bus.event(item)
+        return bus.depth <= most_left
+
+    for n in range(count):
+        mac, ip, name = (
+            f"b8:27:eb:00:{n >> 8:02x}:{n & 255:02x}",
+            f"10.0.{n >> 8}.{n & 255}",
+            f"host{n}",
+        )
+        known = {"mac": mac, "hostname": name, "ips": [ip]}
+        probed = {"mac": mac, "name": name, "address": ip, "state": "up" if n % 10 else "down"}
+        publish(Service.CAPTURE, mac_id(mac), device.model_copy(update=known))
+        publish(Service.PROBER, address_id(ip), target.model_copy(update=probed))
+        wait_for(lambda: sent(200), 20, "the broker")
+    wait_for(lambda: sent(0), 20, "the broker")
+    bus.close()
+
+
+def test_a_thousand_devices_stay_usable(page: Callable[..., Page], browser: Chrome) -> None:
+    """With 1,000 devices and targets the page draws in half a second, sorted and filterable."""
+    one = page()
+    publish_lan(one.broker, 1000)
+    browser.get(f"http://127.0.0.1:{one.port}/")
+
+    def rows(table: str) -> int:
+        script = "return document.querySelectorAll(`#${arguments[0]} tbody tr`).length"
+        return int(browser.execute_script(script, table))  # type: ignore[no-untyped-call] # selenium leaves it so
+
+    wait_for(lambda: rows("targets") == 1000, 60, "all targets")
+    first = "return document.querySelector('#targets tbody tr').innerText"
+    clock = "const a = performance.now(); drawAll(); return performance.now() - a"
+    took_ms = min(browser.execute_script(clock) for _ in range(5))  # type: ignore[no-untyped-call] # selenium leaves it so
+
+    assert took_ms < 500
+    assert rows("devices") == 1000
+    assert "down" in browser.execute_script(first)  # type: ignore[no-untyped-call] # selenium leaves it so
+    browser.find_element("id", "filter-targets").send_keys("host777")
+    wait_for(lambda: rows("targets") == 1, 10, "the filter")
+    assert "10.0.3.9" in browser.execute_script(first)  # type: ignore[no-untyped-call] # selenium leaves it so
 
 
 def test_a_hostile_host_name_stays_text(page: Callable[..., Page], browser: Chrome) -> None:

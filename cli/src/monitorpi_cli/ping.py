@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import Probe, Publication
+from monitorpi_cli.running import NoStackError, find_running
+from monitorpi_cli.viewer import Viewer
+from monitorpi_common.messages import Device, Probe, Publication, Service
 from monitorpi_common.service import ResourceError
+from monitorpi_common.settings import ConfigurationError
 from monitorpi_prober import interfaces
 from monitorpi_prober.names import look_up_all
 from monitorpi_prober.pinger import Pinger, one_round
 from monitorpi_prober.rounds import PlanTaken, ProberCore
 from monitorpi_prober.schedule import make_plan
 from monitorpi_prober.settings import ProberSettings, TargetSettings
+from monitorpi_prober.vendors import vendor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from monitorpi_common.messages import ProbeResult
+    from monitorpi_common.messages import Load, ProbeResult
 
 _SPACING_S: Final = 0.2
 """Between two requests to one target: what ping(8) allows everybody."""
 _MAX_RATE: Final = 250.0
 _MAX_PROBES: Final = 1000
 _MAX_ADDRESSES: Final = 1024
+_MAX_DEVICES: Final = 4096
+_FIRST_S, _NEXT_S = 1.0, 0.2
+"""How long the first retained message may take, and each after it."""
+_LOAD_HEAD: Final = f"{'sends':>13}{'fr/s':>7}{'receives':>13}{'fr/s':>7}{'use':>6}"
 _COLUMNS: Final = (
     ("avg", "rtt_avg_ms"),
     ("p95", "rtt_p95_ms"),
@@ -35,8 +44,16 @@ _COLUMNS: Final = (
 )
 
 
-def measure(addresses: Sequence[str], count: int, timeout_s: float, source: str | None) -> Probe:
+def measure(
+    addresses: Sequence[str],
+    count: int,
+    timeout_s: float,
+    source: str | None,
+    devices: Iterable[Device] = (),
+) -> Probe:
     """Probe some addresses or host names once and return the round as the prober publishes it.
+
+    ``devices`` are those capture knows: they tell the MAC addresses.
 
     Raises:
         ResourceError: no ICMP socket may be opened, or not from ``source``.
@@ -47,7 +64,9 @@ def measure(addresses: Sequence[str], count: int, timeout_s: float, source: str 
         announced=False,
         probes=count,
     )
-    core = ProberCore(settings, "ping", "ping", lambda _: None)
+    core = ProberCore(settings, "ping", "ping", lambda _: None, vendor_of=vendor_of)
+    for device in devices:
+        core.targets.announce(device)
     for found in look_up_all(core.targets.hostnames):
         core.targets.resolve(found)
     interval_s = max(count * _SPACING_S, 1.0)
@@ -62,18 +81,59 @@ def measure(addresses: Sequence[str], count: int, timeout_s: float, source: str 
     return next(message for message in said if isinstance(message, Probe))
 
 
-def table(probe: Probe) -> str:
-    """Write a round as a table."""
+def known_devices() -> list[Device]:
+    """Return the devices that the stack running here knows; none where none runs, or not for us."""
+    try:
+        running = find_running(None)
+        password = running.password("viewer")
+    except (NoStackError, ConfigurationError, OSError):
+        return []
+    found: dict[str, Device] = {}
+    topics = [f"monitorpi/v1/+/{Service.CAPTURE.value}/{Device.KIND}/+"]
+    with Viewer(running.port, "viewer", password, topics) as viewer:
+        wait_s = _FIRST_S
+        while (heard := viewer.next(wait_s)) is not None:
+            wait_s = _NEXT_S
+            with contextlib.suppress(ValueError):
+                if isinstance(device := heard.message(), Device):
+                    found[device.mac] = device
+            if len(found) >= _MAX_DEVICES:
+                break
+    return list(found.values())
+
+
+def table(probe: Probe, devices: Iterable[Device] = ()) -> str:
+    """Write a round as a table, with the load of the devices that are known."""
+    loads = {device.mac: device.load for device in devices}
+    shows_load = any(target.mac in loads for target in probe.targets)
     width = max(len("target"), *(len(_label(target)) for target in probe.targets))
     lines = [f"{'target':<{width}}  sent  lost" + "".join(f"{n:>9}" for n, _ in _COLUMNS)]
+    lines[0] += _LOAD_HEAD if shows_load else ""
     for target in probe.targets:
         lost = target.sent - target.received
         cells = "".join(f"{_cell(getattr(target, field)):>9}" for _, field in _COLUMNS)
+        cells += _load(loads.get(target.mac or "")) if shows_load else ""
         note = f"  {target.error}" if target.error else ""
         lines.append(f"{_label(target):<{width}}{target.sent:>6}{lost:>6}{cells}{note}")
     floor = "" if probe.noise_floor_ms is None else f"{probe.noise_floor_ms:.3f}"
     lines.append(f"times in ms, round trip; differences below {floor} ms are this machine's own")
     return "\n".join(lines)
+
+
+def _load(load: Load | None) -> str:
+    if load is None:
+        return f"{'-':>13}{'-':>7}{'-':>13}{'-':>7}{'-':>6}"
+    use = "-" if load.utilisation_ratio is None else f"{load.utilisation_ratio:.0%}"
+    sent = f"{_bits(load.tx_bps):>13}{load.tx_frames_per_s:>7.0f}"
+    return f"{sent}{_bits(load.rx_bps):>13}{load.rx_frames_per_s:>7.0f}{use:>6}"
+
+
+def _bits(bps: float) -> str:
+    for unit in ("bit/s", "kbit/s", "Mbit/s"):
+        if bps < 1000:  # noqa: PLR2004 - SI
+            return f"{bps:.4g} {unit}"
+        bps /= 1000
+    return f"{bps:.4g} Gbit/s"
 
 
 def _label(target: ProbeResult) -> str:
@@ -103,14 +163,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(options.addresses) > _MAX_ADDRESSES or not 0 < options.timeout <= 10:  # noqa: PLR2004 - as in the settings
         parser.error(f"at most {_MAX_ADDRESSES} addresses, and a timeout of at most 10 s")
     try:
-        probe = measure(options.addresses, options.count, options.timeout, options.source)
+        devices = known_devices()
+        probe = measure(options.addresses, options.count, options.timeout, options.source, devices)
     except ResourceError as error:
         print(f"monitorpi ping: {error}", file=sys.stderr)
         return 3
     if options.json:
         print(json.dumps(json.loads(probe.encode())))
     else:
-        print(table(probe))
+        print(table(probe, devices))
     return 0 if all(target.received for target in probe.targets) else 1
 
 

@@ -73,7 +73,7 @@ class Measurement:
     def take(self, message: Message | None) -> None:
         """Take one message; windows are measured, probes are known as our own."""
         if isinstance(message, Probe):
-            self._inventory.see_probe(message, message.round_end.timestamp())
+            self._inventory.see_probe(message.epoch, message, message.round_end.timestamp())
         if not isinstance(message, Traffic):
             return
         self.windows += 1

@@ -107,7 +107,13 @@ EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
             last_seen=AT,
             present=True,
             totals=DeviceTotals(tx={"packets": 2012, "bytes": 164_768}, rx={"packets": 918}),
-            load=Load(tx_bps=518_144.0, rx_bps=8640.0, utilisation_ratio=0.005),
+            load=Load(
+                tx_bps=518_144.0,
+                rx_bps=8640.0,
+                tx_frames_per_s=340.0,
+                rx_frames_per_s=12.5,
+                utilisation_ratio=0.005,
+            ),
         ),
     ),
     (

@@ -297,6 +297,8 @@ class Load(Part):
 
     tx_bps: Quantity = 0
     rx_bps: Quantity = 0
+    tx_frames_per_s: Quantity = 0
+    rx_frames_per_s: Quantity = 0
     utilisation_ratio: Quantity | None = None
     """The busier direction over the link's speed; None where the speed is not known."""
 

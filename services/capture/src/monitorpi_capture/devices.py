@@ -27,7 +27,7 @@ from operator import add
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.listing import mac_text, tally_of
-from monitorpi_capture.window import BYTES, WIDTH
+from monitorpi_capture.window import BYTES, PACKETS, WIDTH
 from monitorpi_common.messages import Device, DeviceTotals, Load, Publication, Tombstone
 from monitorpi_common.topics import mac_id
 
@@ -99,6 +99,8 @@ class _Entry:
     rx: Sequence[int] = _ZEROS
     tx_bps: float = 0.0
     rx_bps: float = 0.0
+    tx_fps: float = 0.0
+    rx_fps: float = 0.0
     load_s: float = 0.0
     link_bps: int | None = None
     published_s: float = -math.inf
@@ -406,8 +408,9 @@ class Inventory:
         return since >= REFRESH_S and entry.last_s > entry.published_s
 
     def _message(self, entry: _Entry, at_s: float) -> Device:
-        tx_bps, rx_bps = (
-            round(_decayed(bps, at_s - entry.load_s), 1) for bps in (entry.tx_bps, entry.rx_bps)
+        averages = (entry.tx_bps, entry.rx_bps, entry.tx_fps, entry.rx_fps)
+        tx_bps, rx_bps, tx_fps, rx_fps = (
+            round(_decayed(average, at_s - entry.load_s), 1) for average in averages
         )
         link = entry.link_bps
         return Device(
@@ -426,6 +429,8 @@ class Inventory:
             load=Load(
                 tx_bps=tx_bps,
                 rx_bps=rx_bps,
+                tx_frames_per_s=tx_fps,
+                rx_frames_per_s=rx_fps,
                 utilisation_ratio=round(max(tx_bps, rx_bps) / link, 6) if link else None,
             ),
         )
@@ -436,8 +441,8 @@ def _address_order(address: str) -> tuple[int, int]:
     return ip.version, int(ip)
 
 
-def _decayed(bps: float, age_s: float) -> float:
-    return bps * math.exp(-max(age_s, 0.0) / _LOAD_S)
+def _decayed(average: float, age_s: float) -> float:
+    return average * math.exp(-max(age_s, 0.0) / _LOAD_S)
 
 
 class _Averaging:
@@ -445,7 +450,7 @@ class _Averaging:
 
     def __init__(self, at_s: float, length_s: float) -> None:
         self._at_s = at_s
-        self._bps_per_byte = 8.0 / length_s * (1.0 - math.exp(-length_s / _LOAD_S))
+        self._weight = (1.0 - math.exp(-length_s / _LOAD_S)) / length_s
         self._kept: dict[float, float] = {0.0: 0.0}
         """What is left of an older average, by its time: most devices share one."""
 
@@ -459,11 +464,15 @@ class _Averaging:
         tx, rx = row.tx, row.rx
         if tx:
             entry.tx = list(map(add, entry.tx, tx))
-            entry.tx_bps = entry.tx_bps * kept + tx[BYTES] * self._bps_per_byte
+            entry.tx_bps = entry.tx_bps * kept + tx[BYTES] * 8.0 * self._weight
+            entry.tx_fps = entry.tx_fps * kept + tx[PACKETS] * self._weight
         else:
             entry.tx_bps *= kept
+            entry.tx_fps *= kept
         if rx:
             entry.rx = list(map(add, entry.rx, rx))
-            entry.rx_bps = entry.rx_bps * kept + rx[BYTES] * self._bps_per_byte
+            entry.rx_bps = entry.rx_bps * kept + rx[BYTES] * 8.0 * self._weight
+            entry.rx_fps = entry.rx_fps * kept + rx[PACKETS] * self._weight
         else:
             entry.rx_bps *= kept
+            entry.rx_fps *= kept

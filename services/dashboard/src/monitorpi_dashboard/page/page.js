@@ -3,6 +3,7 @@
 "use strict";
 
 const STALE_MS = 5000;
+const SHOWN = 1024; // rows of a table: a phone still draws them within a second
 const HISTORY = 120; // windows the server keeps: the width of every small picture
 const $ = (id) => document.getElementById(id);
 let state = null, heardAt = 0, sortBy = "tx", descending = true;
@@ -122,6 +123,12 @@ function drawClasses() {
     make("th", { scope: "row" }, name.replace("_", " ")), cell(rate(Math.round(c.rate * 10) / 10), "num"),
     cell(spark(sum(c.lists))), cell(count(c.total), "num"))));
 }
+const shortened = (list) => list.length > SHOWN ? `The first ${SHOWN} of ${list.length}: filter to see others.` : "";
+function flow(side) { return make("span", {}, bits(rx8(side)), make("small", {}, ` ${rate(side.packets ?? 0)} fr/s`)); }
+function use(d) {
+  const link = state.interfaces.find((i) => i.name === d.interface)?.link_bps;
+  return link ? Math.max(rx8(d.tx), rx8(d.rx)) / link : null;
+}
 const rx8 = (side) => (side.bytes ?? 0) * 8;
 function mostly(tx) {
   return Object.entries(tx).filter(([n]) => !["packets", "bytes", "ipv4", "ipv6", "tcp", "udp"].includes(n))
@@ -134,7 +141,7 @@ function deviceRows() {
     .map((d) => {
       const target = targets.get(d.mac) ?? d.ips.map((ip) => targets.get(ip)).find(Boolean);
       return { ...d, target, name: d.hostname ?? target?.name ?? d.vendor ?? (d.stranger ? "not known yet" : "-"), ip: d.ips.join(", "),
-        txBits: rx8(d.tx), rxBits: rx8(d.rx), rtt: target?.last.rtt_avg_ms ?? null, seen: d.last_seen ?? "" };
+        txBits: rx8(d.tx), rxBits: rx8(d.rx), use: use(d), rtt: target?.last.rtt_avg_ms ?? null, seen: d.last_seen ?? "" };
     })
     .filter((d) => !wanted || [d.name, d.mac, d.ip, d.vendor ?? ""].some((x) => x.toLowerCase().includes(wanted)))
     .sort((a, b) => {
@@ -145,23 +152,26 @@ function deviceRows() {
 }
 function drawDevices() {
   const list = deviceRows();
-  text("devices-empty", list.length ? "" : "No device yet: one counts as known when it was seen in several windows.");
-  rows("devices", list.slice(0, 512).map((d) => make("tr", d.present === false ? { class: "dim" } : {},
+  text("devices-empty", list.length ? shortened(list) : "No device yet: one counts as known when it was seen in several windows.");
+  rows("devices", list.slice(0, SHOWN).map((d) => make("tr", d.present === false ? { class: "dim" } : {},
     cell(make("span", {}, d.name, d.role === "router" ? " (router)" : "", d.randomised ? " (private MAC)" : ""), "wrap"),
-    cell(d.mac, "mono"), cell(d.ip, "wrap mono"), cell(bits(d.txBits), "num"), cell(bits(d.rxBits), "num"),
+    cell(d.mac, "mono"), cell(d.ip, "wrap mono"), cell(flow(d.tx), "num"), cell(flow(d.rx), "num"), cell(percent(d.use), "num"),
     cell(mostly(d.tx), "wrap"), cell(ms(d.rtt), "num"), cell(d.last_seen ? ago(d.last_seen) : "now"))));
   for (const head of document.querySelectorAll("th[data-sort]"))
     head.setAttribute("aria-sort", head.dataset.sort === sortBy ? (descending ? "descending" : "ascending") : "none");
 }
 function drawTargets() {
-  text("targets-empty", state.targets.length ? "" : "Nothing is probed yet: devices are, once their addresses are known.");
+  const loads = new Map(state.devices.map((d) => [d.mac, d]));
   const order = { down: 0, flapping: 1, unknown: 2, up: 3 };
-  const list = [...state.targets].sort((a, b) => order[a.state] - order[b.state] || a.address.localeCompare(b.address, "en", { numeric: true }));
-  rows("targets", list.slice(0, 1024).map((t) => make("tr", {},
+  const wanted = $("filter-targets").value.trim().toLowerCase();
+  const list = state.targets.filter((t) => !wanted || [t.state, t.name, t.address, t.mac ?? "", t.vendor ?? ""].some((x) => x.toLowerCase().includes(wanted))).sort((a, b) => order[a.state] - order[b.state] || a.address.localeCompare(b.address, "en", { numeric: true }));
+  text("targets-empty", state.targets.length ? shortened(list) : "Nothing is probed yet: devices are, once their addresses are known.");
+  rows("targets", list.slice(0, SHOWN).map((t) => { const d = loads.get(t.mac); return make("tr", {},
     cell(make("span", { class: `tag ${t.state}` }, t.state)), cell(t.name, "wrap"), cell(t.address, "mono"),
     cell(percent(t.last.loss_ratio), "num"), cell(ms(t.last.rtt_avg_ms), "num"), cell(ms(t.last.rtt_p95_ms), "num"),
     cell(ms(t.last.jitter_ms), "num"), cell(t.last.mos?.toFixed(1) ?? "-", "num"),
-    cell(t.last.error ? t.last.error : since(t.since), "wrap"))));
+    cell(d ? flow(d.tx) : "-", "num"), cell(d ? flow(d.rx) : "-", "num"), cell(percent(d ? use(d) : null), "num"),
+    cell(t.last.error ? t.last.error : since(t.since), "wrap")); }));
 }
 function drawServices() {
   rows("services", state.services.map((s) => {
@@ -197,7 +207,7 @@ document.addEventListener("DOMContentLoaded", () => {
     head.addEventListener("click", choose);
     head.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); } });
   }
-  $("filter").addEventListener("input", drawAll);
+  for (const id of ["filter", "filter-targets"]) $(id).addEventListener("input", drawAll);
   setInterval(watch, 1000);
   connect();
 });
