@@ -162,7 +162,7 @@ def test_two_thousand_rows_arrive_exactly_once(
     one = world(
         switches=Switches(dup_bulk=duplicates, commit_delay_s=3.0, cache_s=300), rows_per_call=24
     )
-    faults = ["reset", "reset_after_commit", "500", "502", "503", "refuse", "truncate"]
+    faults = ["reset", "reset_after_commit", "500", "502", "503", "429", "truncate"]
     seconds = [START + 20 * n for n in range(2000)]
     deaths = 0
     written = 0
@@ -211,7 +211,7 @@ def test_what_a_lost_answer_stored_is_paid_for(world: Callable[..., World]) -> N
     one.die_at = "after"
     one.step()
     one.boot(quota=1000)
-    one.double.fail_next("bulk", "refuse")
+    one.double.fail_next("bulk", "429")
     one.add(START + 20)
     one.run_until_stored()
 

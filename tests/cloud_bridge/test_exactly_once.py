@@ -213,7 +213,7 @@ def test_kills_in_mid_flight_lose_and_double_nothing(
     "faults",
     [
         ("reset", "reset_after_commit", "500", "truncate"),
-        ("refuse", "503", "reset_after_commit", "502"),
+        ("429", "503", "reset_after_commit", "502"),
     ],
 )
 def test_faults_of_the_cloud_lose_and_double_nothing(

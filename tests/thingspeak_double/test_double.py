@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
@@ -214,6 +215,189 @@ def test_rows_may_be_dated_by_their_distance(double: Double, clock: Clock) -> No
     times = [row["created_at"] for row in channel.rows]
     assert times == ["2027-01-15T07:59:55Z", "2027-01-15T08:00:00Z"]
     assert clock.now == 1_800_000_000
+
+
+@pytest.mark.parametrize("status", [413, 400, 429])
+def test_too_many_rows_are_refused_in_one_of_three_ways(double: Double, status: Any) -> None:
+    """How the service words it is a switch; nothing is stored and the limiter does not move."""
+    double.switches.too_many = status
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}/bulk_update.json"
+    body = {"write_api_key": channel.write_key, "updates": [{"delta_t": 1}] * 961}
+
+    assert ask(double, path, body)[0] == status
+    assert ask(double, path, bulk(channel.write_key, 1))[0] == 202
+    assert len(channel.rows) == 1
+
+
+@pytest.mark.parametrize("how", ["wrong key", "too many", "no row", "no time", "conflict"])
+def test_a_refused_call_does_not_move_the_limiter(double: Double, clock: Clock, how: str) -> None:
+    """Only what is accepted counts for the 15 s, per channel."""
+    double.switches.dup_bulk = "reject_409"
+    channel = double.cloud.add_channel("x", ["one"])
+    other = double.cloud.add_channel("y", ["one"])
+    path = f"/channels/{channel.id}/bulk_update.json"
+    ask(double, path, bulk(channel.write_key, 1))
+    clock.now += 15
+    refused = {
+        "wrong key": bulk("WRONG", 2),
+        "too many": bulk(channel.write_key) | {"updates": [{}] * 961},
+        "no row": bulk(channel.write_key),
+        "no time": bulk(channel.write_key) | {"updates": [{"field1": 1}]},
+        "conflict": bulk(channel.write_key, 1),
+    }[how]
+
+    assert ask(double, path, refused)[0] >= 400
+    assert ask(double, path, bulk(channel.write_key, 2))[0] == 202
+    assert ask(double, f"/channels/{other.id}/bulk_update.json", bulk(other.write_key, 2))[0] == 202
+
+
+def test_long_values_are_cut_and_long_messages_refused(double: Double, clock: Clock) -> None:
+    """255 bytes of UTF-8 a field or status, 3,000 bytes a message."""
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}/bulk_update.json"
+    row = {"created_at": "2027-01-15T08:00:01Z", "field1": "\u00e4" * 200, "status": "s" * 300}
+
+    def send(**more: Any) -> int:
+        clock.now += 15
+        return ask(
+            double, path, {"write_api_key": channel.write_key, "updates": [row | more]}
+        )[0]
+
+    assert send() == 202
+    assert channel.rows[0]["field1"] == "\u00e4" * 127
+    assert channel.rows[0]["status"] == "s" * 255
+    assert send(nonsense="x" * 3000) == 413
+    long = {"api_key": channel.write_key, "field1": "x" * 3000}
+    assert ask(double, "/update.json", long)[0] == 413
+
+
+def test_at_most_eight_thousand_rows_come_back_the_newest_of_them(
+    double: Double, clock: Clock
+) -> None:
+    """More must be asked for in stretches of time."""
+    double.switches.bulk_interval_s = 0
+    channel = double.cloud.add_channel("x", ["one"])
+    for _ in range(9):
+        clock.now += 1000
+        double.cloud.bulk_update(channel.id, channel.write_key, [{"delta_t": 1}] * 960)
+
+    feeds = f"/channels/{channel.id}/feeds.json?api_key={channel.read_key}"
+    found = ask(double, f"{feeds}&results=9000")[1]["feeds"]
+
+    assert len(found) == 8000
+    assert found[-1]["created_at"] == "2027-01-15T10:30:00Z"
+    assert len(ask(double, feeds)[1]["feeds"]) == 100
+    assert len(ask(double, f"{feeds}&minutes=10&results=8000")[1]["feeds"]) == 601
+    assert len(ask(double, f"{feeds}&days=1&results=10")[1]["feeds"]) == 10
+
+
+def test_the_last_row_is_the_one_stored_last_not_the_newest(double: Double, clock: Clock) -> None:
+    """A backlog sent after a live row makes old values look current."""
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}"
+    last = f"{path}/feeds/last.json?api_key={channel.read_key}"
+    assert ask(double, last) == (200, -1)
+    ask(double, f"{path}/bulk_update.json", bulk(channel.write_key, 9))
+    clock.now += 15
+    ask(double, f"{path}/bulk_update.json", bulk(channel.write_key, 1))
+
+    assert ask(double, last)[1]["field1"] == "1"
+    assert ask(double, f"{path}/feeds/last.json")[0] == 400
+
+
+def test_a_single_row_has_the_time_it_names(double: Double, clock: Clock) -> None:
+    """In its own zone, once per second; a time that is none is now; a spent quota is told."""
+    channel = double.cloud.add_channel("x", ["one"])
+
+    def send(**values: str) -> tuple[int, Any]:
+        clock.now += 15
+        return ask(double, "/update.json", {"api_key": channel.write_key, **values})
+
+    dated = {"created_at": "2027-01-15 09:00:00", "timezone": "Europe/Berlin"}
+    assert send(field1="1", **dated)[1]["created_at"] == "2027-01-15T08:00:00Z"
+    assert send(field1="2", **dated) == (200, 0)
+    assert send(field1="3", created_at="yesterday")[1]["created_at"] == "2027-01-15T08:00:45Z"
+    assert send(nonsense="4")[1]["field1"] is None
+    double.switches.quota_spent = True
+    assert send(field1="5")[0] == 402
+
+
+def test_a_talkback_key_beside_a_row_takes_a_command_even_where_the_row_is_refused(
+    double: Double,
+) -> None:
+    """Why the bridge never uses it: the command is gone, and nobody got it."""
+    channel = double.cloud.add_channel("x", ["one"])
+    queue = double.cloud.add_talkback()
+    path = f"/talkbacks/{queue.id}/commands/execute"
+    for text in ("LOST", "GIVEN", "PLAIN"):
+        double.cloud.add_command(queue.id, text)
+    row = {"talkback_key": queue.key, "field1": "1"}
+
+    assert ask(double, "/update.json", {**row, "api_key": "WRONG"}) == (400, 0)
+    double.cloud.update(channel.write_key, row)
+    assert [one["command_string"] for one in queue.queue] == ["PLAIN"]
+    for said in (b"PLAIN", b""):
+        with urllib.request.urlopen(f"{double.url}{path}?api_key={queue.key}", timeout=5) as answer:  # noqa: S310 - ours
+            assert answer.read() == said
+
+
+@pytest.mark.parametrize(
+    ("fault", "said", "rows"),
+    [
+        ("reset", "", 0), ("reset_after_commit", "", 1), ("stall", "", 0), ("truncate", "", 1),
+        ("429", "429 application/json; charset=utf-8", 0), ("500", "500 text/html", 0),
+        ("502", "502 text/html", 0), ("503", "503 text/html", 0),
+    ],
+)  # fmt: skip
+def test_faults_on_demand(double: Double, fault: Any, said: str, rows: int) -> None:
+    """Each fault meets one call: the next one whose path matches."""
+    channel = double.cloud.add_channel("x", ["one"])
+    double.fail_next("bulk", fault)
+
+    with httpx.Client(timeout=0.3) as web:
+        web.get(double.url).raise_for_status()
+        try:
+            answer = web.post(
+                f"{double.url}/channels/{channel.id}/bulk_update.json",
+                json=bulk(channel.write_key, 1),
+            )
+            told = f"{answer.status_code} {answer.headers['Content-Type']}"
+        except httpx.TransportError:
+            told = ""
+        web.get(double.url).raise_for_status()
+
+    assert (told, len(channel.rows)) == (said, rows)
+
+
+def test_a_double_that_is_away_refuses_connections_and_forgets_nothing(double: Double) -> None:
+    """Nothing listens meanwhile; open connections break; its rows and its port stay."""
+    channel = double.cloud.add_channel("x", ["one"])
+    feeds = f"{double.url}/channels/{channel.id}/feeds.json?api_key={channel.read_key}"
+    ask(double, f"/channels/{channel.id}/bulk_update.json", bulk(channel.write_key, 1))
+
+    with httpx.Client() as web:
+        assert web.get(feeds).status_code == 200
+        with double.away():
+            for _ in range(2):
+                with pytest.raises(httpx.TransportError):
+                    web.get(feeds)
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(feeds)
+        assert len(web.get(feeds).json()["feeds"]) == 1
+
+
+def test_the_log_knows_times_and_no_key_even_in_a_path(double: Double, clock: Clock) -> None:
+    """Whatever a client puts where, what is remembered of it holds no key."""
+    channel = double.cloud.add_channel("x")
+    queue = double.cloud.add_talkback()
+    keys = [channel.write_key, channel.read_key, queue.key, double.cloud.user_key]
+
+    for key in keys:
+        assert ask(double, f"/channels/{key}/feeds.json?api_key={key}")[0] == 404
+
+    assert {entry.path for entry in double.log} == {"/channels/KEY/feeds.json"}
+    assert {entry.at_s for entry in double.log} == {clock.now}
 
 
 def test_commands_are_listed_added_changed_and_taken_back(double: Double) -> None:
