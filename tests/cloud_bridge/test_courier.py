@@ -27,7 +27,7 @@ from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from monitorpi_cloud_bridge.sink import Sent
@@ -129,9 +129,9 @@ class Mortal(ThingSpeak):
             raise KilledError
         return sent
 
-    def verify(self, first: int, last: int) -> set[int] | None:
+    def verify(self, seconds: Sequence[int]) -> set[int] | None:
         """Read back, and die with the answer in hand."""
-        found = super().verify(first, last)
+        found = super().verify(seconds)
         if self._world.die_at == "reading":
             raise KilledError
         return found
@@ -200,6 +200,23 @@ def test_a_stale_copy_of_a_long_answer_misleads_nobody(world: Callable[..., Worl
     one.run_until_stored(20)
 
     assert len(one.stored()) == len(set(one.stored())) == 301
+
+
+def test_an_old_row_is_found_behind_more_rows_than_one_answer_shows(
+    world: Callable[..., World],
+) -> None:
+    """An alert from days ago beside a live row: the look is divided until nothing hides."""
+    one = world(switches=Switches(dup_bulk="reject_409", bulk_interval_s=0))
+    cloud, channel = one.double.cloud, one.channel
+    for _ in range(10):
+        one.now += 2000
+        cloud.bulk_update(channel.id, channel.write_key, [{"delta_t": 2, "field1": "1"}] * 960)
+    one.outbox.add_urgent([OutboxRow(LANE, START - 9999, {"status": "OPEN old"})], 20, {})
+    one.add(int(one.now) + 1)
+    one.run_until_stored(10)
+
+    assert sum("bulk" in entry.path for entry in one.double.log) == 1
+    assert len(one.stored()) == len(set(one.stored())) == 9602
 
 
 def test_what_a_lost_answer_stored_is_paid_for(world: Callable[..., World]) -> None:
@@ -464,7 +481,7 @@ def test_influx_gets_lines_and_needs_no_second_look() -> None:
         f"monitorpi,channel=traffic,site=my\\ home SYN=12.0,field1=0.5 {START}",
         f'monitorpi,channel=traffic,site=my\\ home status="OPEN \\"x\\"" {START + 1}',
     ]
-    assert sink.verify(0, 1) == set()
+    assert sink.verify([0, 1]) == set()
     sink.close()
 
 

@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from monitorpi_cloud_bridge.mapping import (
-    DEFAULTS,
-    FREE,
-    PAID,
-    Entry,
-    PlanError,
-    check_mapping,
-    check_quota,
-    values,
-)
+from monitorpi_cloud_bridge.mapping import Entry
+from monitorpi_cloud_bridge.paths import values
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.thinning import FRESH_S, WEEK_S, Waiting, number, thin
 
@@ -192,56 +183,6 @@ def test_paths(path: str, expected: list[float]) -> None:
     }  # fmt: skip
 
     assert values(payload, path) == expected
-
-
-def test_the_default_mapping_is_sound() -> None:
-    """Every default path exists in the contract and one free channel fits the quota."""
-    check_mapping(DEFAULTS, ["traffic", "health"])
-
-    check_quota(1, 20, FREE)
-    check_quota(2, 22, FREE)
-    check_quota(2, 2, PAID)
-
-
-@pytest.mark.parametrize(
-    ("entries", "words"),
-    [
-        ([entry(), entry()], "field 7 of channel 'traffic' is mapped twice"),
-        ([entry(channel="other")], "channel 'other' is not configured; there are: traffic"),
-        ([entry(path="nonsense.syn")], "has no 'nonsense'; it has epoch, seq"),
-        ([entry(topic="capture/nothing/+")], "no message is published"),
-    ],
-)
-def test_a_mapping_that_cannot_work_is_refused(entries: list[Entry], words: str) -> None:
-    """What is wrong, and what there is, stand in the message."""
-    with pytest.raises(PlanError) as refused:
-        check_mapping(entries, ["traffic"])
-
-    assert words in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("channels", "interval", "words"),
-    [
-        (5, 3600, "5 channels are configured, a free licence has 4"),
-        (2, 20, "2 channels x 86400 s / 20 s x 365 days = 3,153,600 rows a year"),
-        (2, 20, "a free licence takes 3,000,000: set interval_s to 22 or more"),
-    ],
-)
-def test_a_plan_over_the_quota_is_refused_with_the_arithmetic(
-    channels: int, interval: int, words: str
-) -> None:
-    """What is wrong, and what would be right, stand in the message."""
-    with pytest.raises(PlanError) as refused:
-        check_quota(channels, interval, FREE)
-
-    assert words in str(refused.value)
-
-
-def test_a_step_that_is_none_is_refused() -> None:
-    """A path that cannot be read is refused at start."""
-    with pytest.raises(ValidationError, match="is no step of a path"):
-        entry(path="targets[.rtt")
 
 
 # --- thinning -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.talkback import TalkBack
 from monitorpi_cloud_bridge.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.web import client
-from monitorpi_common.messages import Alert, Health, Probe, Service, Traffic
+from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
 from monitorpi_common.settings import ConfigurationError
 from monitorpi_common.shell import run_service
@@ -106,20 +106,17 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
     return Assembly(
         core=core,
         sources=sources,
-        subscriptions=[
-            pattern(context.site, Service.CAPTURE.value, Traffic.KIND),
-            pattern(context.site, Service.PROBER.value, Probe.KIND),
-            pattern(context.site, Service.DETECTOR.value, Alert.KIND),
-            *(pattern(context.site, service, Health.KIND) for service in _watched_health(settings)),
-        ],
+        subscriptions=_subscriptions(settings, context.site),
         on_close=[outbox.close, *closers],
     )
 
 
-def _watched_health(settings: CloudBridgeSettings) -> list[str]:
-    """Return the services whose health is relayed."""
-    levels = [entry.topic.split("/") for entry in settings.entries()]
-    return sorted({service for service, kind, _ in levels if kind == Health.KIND})
+def _subscriptions(settings: CloudBridgeSettings, site: str) -> list[str]:
+    """Return what the mapping and the texts of alerts need, each once."""
+    wanted = {tuple(entry.topic.split("/")[:2]) for entry in settings.entries()}
+    if settings.tells_alerts:
+        wanted.add((Service.DETECTOR.value, Alert.KIND))
+    return [pattern(site, service, kind) for service, kind in sorted(wanted)]
 
 
 def _open_outbox(folder: Path, log: Log) -> Outbox:

@@ -161,7 +161,7 @@ class Courier:
         if not unknown:
             return True
         try:
-            stored = lane.sink.verify(unknown[0], unknown[-1])
+            stored = lane.sink.verify(unknown)
         except RefusedError as error:
             self._stop_reading(lane, str(error))
             return False

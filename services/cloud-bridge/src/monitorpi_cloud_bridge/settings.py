@@ -40,6 +40,8 @@ def check_url(name: str, url: str, *, allow_http: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{name}: {url!r} is not an http or https address")
+    if parts.username or parts.password or parts.query:
+        raise ValueError(f"{name}: no user, password or query in an address: keys are secrets")
     if parts.scheme == "http" and not (is_local(url) or allow_http):
         raise ValueError(f"{name}: plain http would show the key; use https, or set allow_http")
 

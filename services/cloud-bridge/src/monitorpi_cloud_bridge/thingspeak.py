@@ -6,6 +6,7 @@ Keys travel in a body or a header, never in a URL, and stand in no text that is 
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 BULK_ROWS: Final = 960  # of one call on a free licence
 KEY_HEADER: Final = "THINGSPEAKAPIKEY"
 MAX_RESULTS: Final = 8000
-_FIRST_SPREAD: Final = 1000  # different queries before one repeats; answers are cached for minutes
+_QUERIES: Final = 1000
+"""Different queries before one repeats: the service repeats its answers for minutes."""
+LEAST_RESULTS: Final = MAX_RESULTS - _QUERIES + 1
+"""So many rows in an answer can hide others."""
 _OK: Final = 200
 
 
@@ -35,7 +39,7 @@ class ThingSpeak:
         self._write_key = write_key
         self._read_key = read_key or write_key
         self._client = client()
-        self._asked = 0
+        self._asked = secrets.randbelow(_QUERIES)  # not where the process before us began
 
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the bulk update of these rows."""
@@ -52,18 +56,35 @@ class ThingSpeak:
             return Sent(Verdict.UNKNOWN, str(error))
         return Sent(_verdict(answer), f"HTTP {answer.status}")
 
-    def verify(self, first: int, last: int) -> set[int] | None:
-        """Return the seconds of the rows the channel has between two.
+    def verify(self, seconds: Sequence[int]) -> set[int] | None:
+        """Return the seconds of the rows the channel has.
+
+        A stretch with more rows than one answer shows is asked for in two halves.
 
         Raises:
             RefusedError: the key does not open this channel.
 
         """
+        there: set[int] = set()
+        stretches = [seconds]
+        while stretches:
+            stretch = stretches.pop()
+            seen = self._look(stretch[0], stretch[-1])
+            if seen is None:
+                return None
+            there |= seen
+            if len(seen) >= LEAST_RESULTS and len(stretch) > 1:
+                middle = len(stretch) // 2
+                stretches += [stretch[:middle], stretch[middle:]]
+        return there
+
+    def _look(self, first: int, last: int) -> set[int] | None:
+        """Return the seconds of the newest rows between two; None: it could not be told."""
         self._asked += 1
         query = {
             "start": stamp(first),
             "end": stamp(last),
-            "results": str(MAX_RESULTS - self._asked % _FIRST_SPREAD),
+            "results": str(MAX_RESULTS - self._asked % _QUERIES),
         }
         headers = {KEY_HEADER: self._read_key}
         try:
