@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,19 +24,19 @@ from monitorpi_cloud_bridge.courier import Courier, Lane
 from monitorpi_cloud_bridge.influx import Influx
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.sink import Limits
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.thingspeak import ThingSpeak, stamp
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from monitorpi_cloud_bridge.sink import Sent
 
 LANE = "thingspeak/traffic"
 START = 1_800_000_000
-LABELS = ("one", "two")
+LABELS = tuple(f"value {n}" for n in range(1, 9))
 
 
 class KilledError(BaseException):
@@ -49,9 +51,10 @@ class World:
     switches: Switches = field(default_factory=Switches)
     now: float = float(START)
     rows_per_call: int = 960
+    certificate: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        self.double = Double(self.switches, clock=lambda: self.now)
+        self.double = Double(self.switches, clock=lambda: self.now, certificate=self.certificate)
         self.double.__enter__()
         self.channel = self.double.cloud.add_channel("traffic", LABELS)
         self.outbox: Outbox
@@ -117,7 +120,11 @@ class Mortal(ThingSpeak):
     """The real client, in a process that dies when told."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.double.url, world.channel.id, world.channel.write_key, None, 16.0)
+        trusted = Path(world.certificate[0]) if world.certificate else None
+        super().__init__(
+            world.double.url, world.channel.id, world.channel.write_key, None, 16.0,
+            client(trusted, timeout_s=0.3),
+        )  # fmt: skip
         self._world = world
 
     def send(self, body: bytes) -> Sent:
@@ -151,42 +158,83 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
         one.close()
 
 
-@pytest.mark.parametrize("duplicates", ["drop_row", "reject_409", "lost_after_202"])
+FAULTS = (
+    "reset", "reset_after_commit", "stall", "429", "500", "502", "503", "truncate", "away", "tls",
+    "quota",
+)  # fmt: skip
+"""Every fault of the double, and those that are no answer to a call."""
+
+
+def strike(world: World, fault: str, dice: random.Random) -> None:
+    """Let the next steps meet a fault."""
+    match fault:
+        case "away":
+            with world.double.away():
+                world.step()
+                world.step()
+        case "tls":
+            world.double.failing_handshakes = dice.randrange(1, 4)
+        case "quota":
+            world.switches.quota_spent = True
+            world.step()
+            world.step()
+            world.switches.quota_spent = False
+            world.now += 3600
+        case _:
+            world.double.fail_next(dice.choice(["bulk", "feeds"]), fault)  # type: ignore[arg-type] # from the list
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("duplicates", "too_many"), [("drop_row", 413), ("reject_409", 400), ("lost_after_202", 429)]
+)
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_two_thousand_rows_arrive_exactly_once(
-    world: Callable[..., World], duplicates: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+    world: Callable[..., World],
+    certificate: tuple[str, str],
+    duplicates: Any,
+    too_many: Any,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Under seeded faults and fifty deaths every row is stored once, none lost, none doubled."""
+    """Under every switch, every fault and fifty deaths each row is stored once, none is lost."""
     monkeypatch.setattr(courier_module, "THIN_ABOVE", 10_000)  # every single row is looked for
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
-    one = world(
-        switches=Switches(dup_bulk=duplicates, commit_delay_s=3.0, cache_s=300), rows_per_call=24
+    switches = Switches(
+        dup_bulk=duplicates, too_many=too_many, bulk_rows=20, commit_delay_s=3.0, cache_s=300
     )
-    faults = ["reset", "reset_after_commit", "500", "502", "503", "429", "truncate"]
+    one = world(switches=switches, rows_per_call=24, certificate=certificate)
     seconds = [START + 20 * n for n in range(2000)]
-    deaths = 0
+    struck = Counter[str]()
+    died = Counter[str]()
     written = 0
     while written < len(seconds):
-        for second in seconds[written : written + dice.randrange(16)]:
+        for second in seconds[written : written + dice.randrange(9)]:
             one.add(second)
             written += 1
         if dice.random() < 0.3:
-            part = dice.choice(["bulk", "feeds"])
-            one.double.fail_next(part, dice.choice(faults))  # type: ignore[arg-type] # from the list
-        if dice.random() < 0.35:
-            one.die_at = ["before", "after", "reading"][deaths % 3]
-            before = one.courier
+            fault = FAULTS[struck.total() % len(FAULTS)]
+            strike(one, fault, dice)
+            struck[fault] += 1
+        if dice.random() < 0.4:
+            one.die_at = ["before", "after", "reading"][died.total() % 3]
+            moment, before = one.die_at, one.courier
             one.step()
-            deaths += one.courier is not before
-        one.step(dice.choice([16, 16, 17, 40]))
+            died[moment] += one.courier is not before
+        one.step(dice.choice([16, 17, 40, 300]))
         if dice.random() < 0.2:
             one.double.faults.clear()
     one.double.faults.clear()
     one.run_until_stored()
 
     stored = one.stored()
-    assert deaths >= 50
+    assert died.total() >= 50
+    assert min(died[moment] for moment in ("before", "after", "reading")) >= 10
+    assert min(struck[fault] for fault in FAULTS) >= 5
     assert len(stored) == len(set(stored)) == 2000
+    feeds = one.double.cloud.feeds(one.channel.id, one.channel.read_key, {"results": "8000"}).body
+    assert [row["created_at"] for row in feeds["feeds"]] == [stamp(second) for second in seconds]
+    assert [row["field1"] for row in feeds["feeds"]] == [str(second % 97) for second in seconds]
 
 
 def test_a_stale_copy_of_a_long_answer_misleads_nobody(world: Callable[..., World]) -> None:
@@ -319,30 +367,56 @@ def test_a_text_never_takes_the_place_of_counts(world: Callable[..., World]) -> 
     assert [row.get("field1") for row in one.channel.rows] == ["7", None]
 
 
-def test_three_days_offline(world: Callable[..., World]) -> None:
-    """The backlog is thinned, extremes stay, the quota holds, the last row is live."""
-    one = world()
-    one.boot(quota=3_000_000)
-    seconds = range(START, START + 3 * 86_400, 20)
-    spike = seconds[len(seconds) // 3]
-    one.outbox.add(
-        [
-            OutboxRow(LANE, second, {"field1": "9999" if second == spike else str(second % 7)})
-            for second in seconds
-        ],
-        {},
-    )
-    one.now = float(seconds[-1] + 20)
-    one.add(int(one.now))
+@pytest.mark.timeout(600)
+def test_three_days_without_a_network(world: Callable[..., World]) -> None:
+    """The backlog is thinned, extremes stay where they were, the quota holds, the end is live.
+
+    For three days nothing listens; then the cloud is back, with faults, while rows go on.
+    """
+    dice = random.Random(3)  # noqa: S311 - repeatable on purpose
+    one = world(switches=Switches(commit_delay_s=3.0, cache_s=300))
+    one.boot(quota=4000)
+    spike = START + 86_400 + 40
+    values: dict[int, dict[str, str]] = {}
+
+    def live(until: float) -> None:
+        while (second := START + 20 * len(values)) <= until:
+            values[second] = {f"field{n}": str(dice.randrange(10, 1000)) for n in range(1, 9)}
+            if second == spike:
+                values[second] |= {"field7": "99999", "field8": "88888"}
+            one.add(second, **values[second])
+
+    with one.double.away():
+        while one.now < START + 3 * 86_400:
+            live(one.now)
+            one.step(60)
+    one.outbox.add_urgent([OutboxRow(LANE, spike + 1, {"status": "OPEN syn-flood"})], 20, {})
+    back = one.now
+    firsts: list[list[str]] = []
+    one.double.fail_next("bulk", "reset_after_commit", "503", "truncate")
+    while one.outbox.counts(LANE)["waiting"] > 1 or one.now < back + 600:
+        known = len(one.stored())
+        live(one.now)
+        one.step()
+        if new := one.stored()[known:]:
+            firsts.append(new)
+    live(one.now)
     one.run_until_stored()
 
-    lane = one.courier.lanes[0]
-    assert lane.thinned_total > 9000
-    assert lane.dropped_total == 0
-    assert any(row["field1"] == "9999" for row in one.channel.rows)
-    assert one.courier.used == len(one.channel.rows) < 4000
-    first_call = [row["created_at"] for row in one.channel.rows[:960]]
-    assert max(one.stored()) in first_call
+    rows = {row["created_at"]: row for row in one.channel.rows}
+    stored = one.stored()
+    assert len(stored) == len(set(stored)) < 4000
+    assert one.courier.used >= len(stored)  # a lost answer is paid for
+    assert one.courier.used <= 4000
+    assert max(firsts[0]) >= stamp(int(back) - 20)  # live with the first call
+    assert any(rows[second].get("status") for second in firsts[0])  # then alerts
+    assert rows[stamp(spike)]["field7"] == "99999"  # the extreme at its time
+    last = one.double.cloud.last_feed(one.channel.id, one.channel.read_key, {}).body
+    assert last["created_at"] == max(stored) == stamp(max(values))  # the last row is live
+    for name in ("field1", "field7"):
+        numbers = [int(row[name]) for row in values.values()]
+        kept = [float(row[name]) for row in rows.values() if row.get(name)]
+        assert (min(kept), max(kept)) == (min(numbers), max(numbers))
 
 
 def test_thirty_days_drain_in_flat_memory(world: Callable[..., World]) -> None:
@@ -468,7 +542,7 @@ def test_influx_gets_lines_and_needs_no_second_look() -> None:
     """The second cloud behind the same outbox: labels, tags, escapes, seconds."""
     sink = Influx(
         "http://127.0.0.1:9", "v2", {"org": "o", "bucket": "b"}, "t",
-        {"site": "my home", "channel": "traffic"}, {"field7": "SYN"}, 10.0,
+        {"site": "my home", "channel": "traffic"}, {"field7": "SYN"}, 10.0, client(),
     )  # fmt: skip
     rows = [
         OutboxRow("influx/traffic", START, {"field7": "12", "field1": "0.5"}),
@@ -514,7 +588,7 @@ def test_influx_over_http(
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     now = float(START)
     sink = Influx(
-        f"http://127.0.0.1:{server.server_address[1]}", version, target, "t", {}, {}, 10.0
+        f"http://127.0.0.1:{server.server_address[1]}", version, target, "t", {}, {}, 10.0, client()
     )
     box = Outbox(tmp_path / "outbox.sqlite")
     lane = Lane("influx/traffic", sink, counts_for_quota=False)

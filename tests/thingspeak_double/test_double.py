@@ -260,9 +260,7 @@ def test_long_values_are_cut_and_long_messages_refused(double: Double, clock: Cl
 
     def send(**more: Any) -> int:
         clock.now += 15
-        return ask(
-            double, path, {"write_api_key": channel.write_key, "updates": [row | more]}
-        )[0]
+        return ask(double, path, {"write_api_key": channel.write_key, "updates": [row | more]})[0]
 
     assert send() == 202
     assert channel.rows[0]["field1"] == "\u00e4" * 127
@@ -501,21 +499,13 @@ def test_talkback_commands_can_be_listed_changed_and_deleted(double: Double) -> 
     assert ask(double, f"{path}/execute.json", {}, **key) == (200, {})
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(clock: Clock, tmp_path: Path) -> None:
+def test_a_certificate_nobody_vouches_for_is_refused(
+    clock: Clock, certificate: tuple[str, str]
+) -> None:
     """The bridge sends nothing, not even a key, to a server it cannot trust."""
-    cert, private = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-            "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-            "-keyout", private, "-out", cert,
-        ],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    with Double(clock=clock, certificate=(str(cert), str(private))) as double:
+    with Double(clock=clock, certificate=certificate) as double:
         channel = double.cloud.add_channel("x", ["one"])
-        sink = ThingSpeak(double.url, channel.id, channel.write_key, None, 16.0)
+        sink = ThingSpeak(double.url, channel.id, channel.write_key, None, 16.0, client())
 
         sent = sink.send(sink.prepare([OutboxRow("x", int(clock.now), {"field1": "1"})]))
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import httpx
     from pydantic import JsonValue, SecretStr
 
     from monitorpi_common.log import Log
@@ -91,7 +92,8 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
     if talkback is not None:
         key = _open(talkback.key)
         poll_s = talkback.poll_s
-        sources.append(TalkBack(settings.url, talkback.id, key, poll_s, context.log, client()))
+        web = _web(settings)
+        sources.append(TalkBack(settings.url, talkback.id, key, poll_s, context.log, web))
     core = BridgeCore(
         builder,
         GuardedOutbox(outbox, settings.interval_s, context.log),
@@ -163,6 +165,7 @@ def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:
                 _open(settings.write_keys[name]),
                 _open(settings.read_keys[name]) if name in settings.read_keys else None,
                 settings.pacing_s,
+                _web(settings),
             ),
         )
         for name, number in settings.channels.items()
@@ -189,9 +192,19 @@ def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
             {"site": site, "channel": name},
             labels,
             influx.pacing_s,
+            _web(settings),
         )
         lanes.append(Lane(f"influx/{name}", sink, counts_for_quota=False))
     return lanes
+
+
+def _web(settings: CloudBridgeSettings) -> httpx.Client:
+    try:
+        return client(settings.ca_file)
+    except OSError as error:
+        raise ConfigurationError(
+            [f"cloud-bridge.ca_file: {settings.ca_file} cannot be used ({error})"]
+        ) from None
 
 
 def _open(secret: SecretStr) -> str:

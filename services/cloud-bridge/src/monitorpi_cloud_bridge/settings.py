@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - pydantic reads it at run time
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -103,6 +104,8 @@ class CloudBridgeSettings(Section):
     """Address of ThingSpeak. Plain http is refused unless it is this machine."""
     allow_http: bool = False
     """Allow plain http to another machine: the key travels readable."""
+    ca_file: Path | None = None
+    """File with certificates to trust besides the public ones: a server of your own."""
     licence: Literal["free", "paid"] = "free"
     """The licence whose limits hold."""
     channels: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], int] = Field(

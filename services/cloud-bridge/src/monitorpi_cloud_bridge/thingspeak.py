@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.sink import Limits, RefusedError, Sent, Verdict
-from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask, client
+from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import httpx
 
     from monitorpi_cloud_bridge.outbox import OutboxRow
 
@@ -32,13 +34,19 @@ class ThingSpeak:
     """One channel of the service."""
 
     def __init__(
-        self, url: str, channel: int, write_key: str, read_key: str | None, pacing_s: float
+        self,
+        url: str,
+        channel: int,
+        write_key: str,
+        read_key: str | None,
+        pacing_s: float,
+        web: httpx.Client,
     ) -> None:
         self.limits = Limits(BULK_ROWS, pacing_s)
         self._url = f"{url.rstrip('/')}/channels/{channel}"
         self._write_key = write_key
         self._read_key = read_key or write_key
-        self._client = client()
+        self._web = web
         self._asked = secrets.randbelow(_QUERIES)  # not where the process before us began
 
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
@@ -51,7 +59,7 @@ class ThingSpeak:
         headers = {"Content-Type": "application/json"}
         try:
             url = f"{self._url}/bulk_update.json"
-            answer = ask(self._client, "POST", url, content=body, headers=headers)
+            answer = ask(self._web, "POST", url, content=body, headers=headers)
         except NoAnswerError as error:
             return Sent(Verdict.UNKNOWN, str(error))
         return Sent(_verdict(answer), f"HTTP {answer.status}")
@@ -88,9 +96,7 @@ class ThingSpeak:
         }
         headers = {KEY_HEADER: self._read_key}
         try:
-            answer = ask(
-                self._client, "GET", f"{self._url}/feeds.json", params=query, headers=headers
-            )
+            answer = ask(self._web, "GET", f"{self._url}/feeds.json", params=query, headers=headers)
             if answer.status in (400, 401, 403, 404):
                 raise RefusedError(f"HTTP {answer.status}")
             if answer.status != _OK:
@@ -101,7 +107,7 @@ class ThingSpeak:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._web.close()
 
 
 def stamp(second: int) -> str:
