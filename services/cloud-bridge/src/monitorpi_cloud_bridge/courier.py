@@ -72,6 +72,7 @@ class Courier:
     log: Log
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    thin_above: int = THIN_ABOVE
     used: int = 0
     year: int = 0
     _next_trim_s: float = 0.0
@@ -188,7 +189,7 @@ class Courier:
 
     def _thin(self, lane: Lane) -> None:
         """Shorten a long backlog, stretch by stretch, each once."""
-        if self.outbox.counts(lane.name)["waiting"] <= THIN_ABOVE:
+        if self.outbox.counts(lane.name)["waiting"] <= self.thin_above:
             return
         now = self.wall()
         while rows := self.outbox.untried(
