@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from monitorpi_cloud_bridge import outbox as outbox_module
 from monitorpi_cloud_bridge.courier import THIN_ABOVE, Courier, Lane
@@ -592,92 +589,6 @@ def test_influx_over_http(
     server.server_close()
     sink.close()
     box.close()
-
-
-# --- the outbox as a state machine --------------------------------------------------------------
-
-
-class OutboxMachine(RuleBasedStateMachine):
-    """Rows are written, taken, settled, set aside, and the process dies at any moment."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        import tempfile  # noqa: PLC0415 - one folder per example
-        from pathlib import Path  # noqa: PLC0415 - used nowhere else at run time
-
-        self._folder = tempfile.TemporaryDirectory()
-        self._file = Path(self._folder.name) / "outbox.sqlite"
-        self.box = Outbox(self._file)
-        self.rows: dict[int, str] = {}
-        self.flying: set[int] = set()
-
-    @rule(second=st.integers(0, 200))
-    def add(self, second: int) -> None:
-        """Write a row; a second one of the same second changes nothing."""
-        self.box.add([OutboxRow(LANE, second, {"field1": str(second)})], {"n": len(self.rows)})
-        self.rows.setdefault(second, "waiting")
-
-    @rule(second=st.integers(0, 200))
-    def add_urgent(self, second: int) -> None:
-        """Write a text; it finds a second of its own."""
-        self.box.add_urgent([OutboxRow(LANE, second, {"status": "x"})], 20, {})
-        while second in self.rows or second % 20 == 0:
-            second += 1
-        self.rows[second] = "waiting"
-
-    @rule(most=st.integers(1, 50))
-    def take(self, most: int) -> None:
-        """Take rows: in order, waiting ones only, the newest among them."""
-        taken = [row.second for row in self.box.take(LANE, most)]
-        waiting = {second for second, state in self.rows.items() if state == "waiting"}
-        assert taken == sorted(taken)
-        assert set(taken) <= waiting
-        assert len(taken) == min(most, len(waiting))
-        for second in taken:
-            self.rows[second] = "in_flight"
-        self.flying |= set(taken)
-
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
-        """Learn what became of rows in flight."""
-        there = data.draw(st.sets(st.sampled_from(sorted(self.flying))))
-        self.box.settle(LANE, there, self.flying - there)
-        for second in self.flying:
-            self.rows[second] = "stored" if second in there else "waiting"
-        self.flying = set()
-
-    @precondition(lambda self: self.flying)
-    @rule()
-    def set_aside(self) -> None:
-        """Give one up."""
-        second = min(self.flying)
-        self.box.set_aside(LANE, second)
-        self.rows[second] = "set_aside"
-        self.flying.discard(second)
-
-    @rule()
-    def die_and_come_back(self) -> None:
-        """Kill the process: everything stands as it stood."""
-        self.box.close()
-        self.box = Outbox(self._file)
-
-    @invariant()
-    def every_row_is_in_one_state(self) -> None:
-        """Nothing is lost and nothing doubled."""
-        counts = self.box.counts(LANE)
-        for state in ("waiting", "in_flight", "stored", "set_aside"):
-            assert counts[state] == sum(value == state for value in self.rows.values())
-        assert self.box.in_flight(LANE) == sorted(self.flying)
-
-    def teardown(self) -> None:
-        """Close the database."""
-        self.box.close()
-        self._folder.cleanup()
-
-
-TestOutbox = OutboxMachine.TestCase
-TestOutbox.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
 def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
