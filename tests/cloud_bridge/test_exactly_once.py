@@ -16,7 +16,6 @@ from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +26,7 @@ from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.conftest import Broker, Subscriber
 
@@ -364,7 +364,7 @@ def test_two_thousand_rows_survive_kills_faults_and_a_full_disk(
             double, channel, broker,
             lambda: bridge(double, channel, MONITORPI_CLOUD_BRIDGE__CA_FILE=certificate[0]),
             subscribe(broker.port, "monitorpi/v1/lab/cloud-bridge/status/+"),
-            small_disk, random.Random(seed),
+            small_disk, random.Random(seed),  # noqa: S311 - repeatable on purpose
         )  # fmt: skip
         command = ["mosquitto_pub", "-V", "mqttv5", "-q", "1", "-p", str(broker.port), "-l", "-t"]
         publisher = subprocess.Popen([*command, TOPIC], stdin=subprocess.PIPE, text=True)

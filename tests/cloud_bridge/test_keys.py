@@ -70,7 +70,7 @@ def environment(double: Double, channel: Channel, folder: Path) -> dict[str, str
 
 def keys_of(double: Double) -> list[str]:
     """Return every key of the test."""
-    return [*double.cloud.keys(), "INFLUX-TOKEN-OF-A-TEST"]
+    return [*double.cloud.all_keys(), "INFLUX-TOKEN-OF-A-TEST"]
 
 
 def shown_by_processes(keys: list[str]) -> list[str]:
@@ -148,7 +148,7 @@ def test_set_up_keeps_no_user_key(double: Double, tmp_path: Path) -> None:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     during: list[str] = []
-    double.on_request = lambda *_: during.extend(shown_by_processes(double.cloud.keys()))
+    double.on_request = lambda *_: during.extend(shown_by_processes(double.cloud.all_keys()))
 
     said, _ = asked.communicate(double.cloud.user_key + "\n", timeout=60)
 

@@ -71,19 +71,19 @@ FIELD = "mapping: field 7 of channel 'traffic': "
         ),
         (
             [entry(topic="capture/packet/+", path="length")],
-            f"{FIELD}topic 'capture/packet/+': nothing is relayed from it; there are: "
+            (f"{FIELD}topic 'capture/packet/+': nothing is relayed from it; there are: "
             "capture/traffic, capture/device, prober/probe, prober/target, detector/alert, "
-            "capture/health, prober/health, detector/health",
+            "capture/health, prober/health, detector/health"),
         ),
         (
             [entry(path="totals.sny")],
-            f"{FIELD}path 'totals.sny' of capture/traffic: there is no 'sny'; there are: "
-            f"{CLASS_NAMES}",
+            (f"{FIELD}path 'totals.sny' of capture/traffic: there is no 'sny'; there are: "
+            f"{CLASS_NAMES}"),
         ),
         (
             [entry(path=["totals.syn", "totals.htpps"])],
-            f"{FIELD}path 'totals.htpps' of capture/traffic: there is no 'htpps'; there are: "
-            f"{CLASS_NAMES}",
+            (f"{FIELD}path 'totals.htpps' of capture/traffic: there is no 'htpps'; there are: "
+            f"{CLASS_NAMES}"),
         ),
         (
             [entry(path=["totals.syn", "packets"])],
@@ -91,8 +91,8 @@ FIELD = "mapping: field 7 of channel 'traffic': "
         ),
         (
             [entry(topic="prober/probe/+", path="targets.rtt_avg_ms")],
-            f"{FIELD}path 'targets.rtt_avg_ms' of prober/probe: 'targets' is a list: "
-            "write targets[]",
+            (f"{FIELD}path 'targets.rtt_avg_ms' of prober/probe: 'targets' is a list: "
+            "write targets[]"),
         ),
         (
             [entry(topic="prober/probe/+", path="source[].echo_per_s")],
@@ -100,8 +100,8 @@ FIELD = "mapping: field 7 of channel 'traffic': "
         ),
         (
             [entry(topic="prober/probe/+", path="targets[state=upp].#")],
-            f"{FIELD}path 'targets[state=upp].#' of prober/probe: there is no 'upp'; there are: "
-            "up, down, flapping, unknown",
+            (f"{FIELD}path 'targets[state=upp].#' of prober/probe: there is no 'upp'; there are: "
+            "up, down, flapping, unknown"),
         ),
         (
             [entry(topic="capture/device/+", path="vendor")],
@@ -116,7 +116,10 @@ FIELD = "mapping: field 7 of channel 'traffic': "
             f"{FIELD}path 'packets.syn' of capture/traffic: there is nothing inside 'packets'",
         ),
         ([entry(path="targets[.rtt")], "'targets[' in 'targets[.rtt' is no step of a path"),
-        ([entry(aggregate="median")], "Input should be 'last', 'sum', 'mean', 'min', 'max' or 'rate'"),
+        (
+            [entry(aggregate="median")],
+            "Input should be 'last', 'sum', 'mean', 'min', 'max' or 'rate'",
+        ),
         ([entry(field=0)], "Input should be greater than or equal to 1"),
         ([entry(field=9)], "Input should be less than or equal to 8"),
         (
@@ -141,14 +144,14 @@ def test_each_way_to_be_wrong_has_its_sentence(mapping: list[dict[str, Any]], sa
         (
             {"channels": {"traffic": 1, "health": 2},
              "write_keys": {"traffic": "K", "health": "K"}},
-            "mapping: 2 channels x 86400 s / 20 s x 365 days = 3,153,600 rows a year; a free "
-            "licence takes 3,000,000: set interval_s to 22 or more",
+            ("mapping: 2 channels x 86400 s / 20 s x 365 days = 3,153,600 rows a year; a free "
+            "licence takes 3,000,000: set interval_s to 22 or more"),
         ),
         (
             {"channels": {n: i for i, n in enumerate("abcd", 1)},
              "write_keys": dict.fromkeys("abcd", "K"), "interval_s": 15},
-            "mapping: 4 channels x 86400 s / 15 s x 365 days = 8,409,600 rows a year; a free "
-            "licence takes 3,000,000: set interval_s to 43 or more",
+            ("mapping: 4 channels x 86400 s / 15 s x 365 days = 8,409,600 rows a year; a free "
+            "licence takes 3,000,000: set interval_s to 43 or more"),
         ),
         (
             {"channels": {"traffic": 1, "health": 1},
@@ -157,8 +160,8 @@ def test_each_way_to_be_wrong_has_its_sentence(mapping: list[dict[str, Any]], sa
         ),
         (
             {"channels": {"traffic": 1}, "write_keys": {}},
-            "write_keys: the key of channel 'traffic' is missing; put it into the secrets "
-            "directory as a file cloud_bridge__write_keys__traffic",
+            ("write_keys: the key of channel 'traffic' is missing; put it into the secrets "
+            "directory as a file cloud_bridge__write_keys__traffic"),
         ),
         ({"pacing_s": 15}, "pacing_s: the service takes a call each 15 s; use 16"),
         ({"interval_s": 14}, "interval_s: a free licence takes a row each 15 s"),

@@ -243,7 +243,8 @@ def test_a_redirect_leads_nowhere(cloud: Foreign, status: int) -> None:
             env={"PATH": "/usr/bin:/bin", "MONITORPI_CLOUD_BRIDGE__URL": cloud.url},
         )  # fmt: skip
 
-        assert (done.returncode, done.stderr) == (3, f"monitorpi thingspeak: refused ({status})\n")
+        said = f"monitorpi thingspeak: refused ({status}): GET /channels.json\n"
+        assert (done.returncode, done.stderr) == (3, said)
         assert thief.asked == []
         for one in (sink, influx, asking.client):
             one.close()

@@ -167,6 +167,32 @@ def test_the_log_and_the_page_hold_no_key(double: Double) -> None:
         assert channel.read_key not in text
 
 
+def test_the_page_plots_every_field_over_time(double: Double) -> None:
+    """Values over the time they stand at, texts as marks and newest first; nothing breaks it."""
+    channel = double.cloud.add_channel("x", ["one", "two", "three"])
+    rows = [
+        {"created_at": "2027-01-15T08:00:00Z", "field1": "0", "field2": "-1", "field3": "?"},
+        {"created_at": "2027-01-15T08:00:10Z", "status": "OPEN <flood>"},
+        {"created_at": "2027-01-15T08:00:30Z", "field1": "0", "field2": "1"},
+        {"created_at": "2027-01-15T08:00:40Z", "field1": "1234567", "field2": "3", "field3": "nan"},
+        {"created_at": "2027-01-15T08:00:40Z", "status": "CLOSED"},
+    ]
+    body = {"write_api_key": channel.write_key, "updates": rows}
+    double.switches.dup_bulk = "insert"
+    ask(double, f"/channels/{channel.id}/bulk_update.json", body)
+
+    with urllib.request.urlopen(double.url + "/", timeout=5) as answer:  # noqa: S310 - ours
+        page = answer.read().decode()
+
+    assert page.count("<figure>") == 3
+    assert "<b>1,234,567</b>" in page
+    assert '<polyline class="line" points="0.0,80.0 225.0,80.0 300.0,0.0"/>' in page
+    assert '<polyline class="line" points="0.0,80.0 225.0,40.0 300.0,0.0"/>' in page
+    assert '<path class="mark" d="M75.0 0V80"/>' in page
+    assert page.index("CLOSED") < page.index("OPEN &lt;flood&gt;")
+    assert "highest 0<" in page
+
+
 def test_feeds_show_labelled_fields_with_null_for_what_is_missing(double: Double) -> None:
     """A field without a label never comes back; texts come on request."""
     channel = double.cloud.add_channel("x", ["one", "two"])
@@ -458,6 +484,37 @@ def test_talkback_takes_nothing_new_while_an_answer_is_in_doubt(
     asking.client.close()
 
 
+def test_a_command_that_was_on_its_way_to_a_killed_bridge_is_obeyed_by_the_next(
+    double: Double, clock: Clock
+) -> None:
+    """The number of the last one survives: what is newer is obeyed, once; what is known is not."""
+    queue = double.cloud.add_talkback()
+    taken: list[object] = []
+    kept: list[int] = []
+
+    def bridge() -> TalkBack:
+        return TalkBack(
+            double.url, queue.id, queue.key, 20, Log("test-talkback"), client(), clock,
+            last=kept[-1] if kept else None, remember=kept.append,
+        )  # fmt: skip
+
+    for text in ("FIRST", "LOST", "NEXT"):
+        double.cloud.add_command(queue.id, text)
+    one = bridge()
+    one.poll(taken.append)
+    double.fail_next("execute", "reset_after_commit")
+    one.poll(taken.append)
+    two = bridge()
+    two.poll(taken.append)
+    two.poll(taken.append)
+    three = bridge()
+    three.poll(taken.append)
+
+    assert taken == [Called("FIRST"), Called("LOST"), Called("NEXT")]
+    for each in (one, two, three):
+        each.client.close()
+
+
 def test_talkback_hands_out_each_command_once(double: Double, clock: Clock) -> None:
     """New commands are taken in order, old ones dropped, a lost answer is looked up."""
     queue = double.cloud.add_talkback()
@@ -548,7 +605,10 @@ def test_setup_makes_channels_once_and_keeps_their_keys(double: Double, tmp_path
     refused = subprocess.run(
         command, input="WRONG\n", env=environment, text=True, capture_output=True, check=False
     )
-    assert (refused.returncode, refused.stderr) == (3, "monitorpi thingspeak: refused (401)\n")
+    assert (refused.returncode, refused.stderr) == (
+        3,
+        "monitorpi thingspeak: refused (401): is it the User API Key of Account > My Profile?\n",
+    )
 
 
 def thingspeak(double: Double, folder: Path, *words: str, key: str = "") -> tuple[int, str, str]:
@@ -577,7 +637,7 @@ def test_setup_names_the_interval_that_fits_the_quota(double: Double, tmp_path: 
     assert not (tmp_path / "secrets").exists()
     code, said, _ = thingspeak(double, tmp_path, *words)
 
-    assert "would make a channel for 'traffic'" in dry
+    assert "would make a private channel for 'traffic', with the fields broadcast, DHCP," in dry
     assert code == 0
     assert "channels = { traffic = 1001, health = 1002 }\ninterval_s = 22" in said
     assert double.cloud.channels[1002].labels["field8"] == "open alerts"

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import monitorpi_cloud_bridge.__main__  # all the service loads, for its memory
+import monitorpi_cloud_bridge.__main__  # noqa: F401 - all the service loads, for its memory
 from monitorpi_cloud_bridge.courier import THIN_ABOVE, Courier, Lane
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.settings import PACING_S
@@ -153,6 +153,6 @@ def _sentence(drained: Drained, *, thins: bool) -> str:
     return (
         f"{'thinned' if thins else 'whole  '}  {drained.waiting:,} rows waiting, "
         f"{drained.stored:,} stored: {drained.calls} calls, {drained.service_s / 60:.1f} min of "
-        f"the service's time, {drained.cpu_s:.1f} s CPU, memory {drained.rss_before_bytes / mb:.1f} "
-        f"-> {drained.rss_peak_bytes / mb:.1f} MB at most"
+        f"the service's time, {drained.cpu_s:.1f} s CPU, memory "
+        f"{drained.rss_before_bytes / mb:.1f} -> {drained.rss_peak_bytes / mb:.1f} MB at most"
     )

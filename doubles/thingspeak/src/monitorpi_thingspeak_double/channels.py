@@ -399,7 +399,7 @@ class Cloud:
         self._settle(channel)
         return channel
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         """Return every key there is, for whoever must hide them."""
         with self._lock:
             of_channels = [(one.write_key, one.read_key) for one in self.channels.values()]

@@ -302,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(path, answer.status, text, "application/json; charset=utf-8")
 
     def _reply(self, path: str, status: int, body: bytes, kind: str) -> None:
-        for key in self.owner.cloud.keys():
+        for key in self.owner.cloud.all_keys():
             path = path.replace(key, "KEY")
         self.owner.log.append(Request(self.owner.clock(), self.command, path, status))
         self.send_response(HTTPStatus(status))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from monitorpi_common.log import Log
 
 _STANDBY_LOOK_S: Final = 1.0
+LAST_COMMAND: Final = "talkback"
+"""Under which name the number of TalkBack's last command is remembered."""
 
 
 class GuardedOutbox:
@@ -62,6 +64,17 @@ class GuardedOutbox:
             return False
         return True
 
+    def remember(self, memory: Mapping[str, JsonValue]) -> None:
+        """Keep values over restarts, if there is room."""
+        try:
+            self._outbox.remember(memory)
+        except sqlite3.Error as error:
+            self._log.error("the outbox cannot be written", reason=error)
+
+
+def _whole(value: JsonValue) -> int | None:
+    return value if isinstance(value, int) else None
+
 
 def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
     """Put core, outbox, courier and TalkBack together.
@@ -87,16 +100,22 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
         for name in settings.lanes()
     }
     first = next((name for name in ("health", "traffic") if name in by_channel), None)
+    store = GuardedOutbox(outbox, settings.interval_s, context.log)
     talkback = settings.talkback
     sources: list[Source] = [courier]
     if talkback is not None:
         key = _open(talkback.key)
         poll_s = talkback.poll_s
-        web = _web(settings)
-        sources.append(TalkBack(settings.url, talkback.id, key, poll_s, context.log, web))
+        sources.append(
+            TalkBack(
+                settings.url, talkback.id, key, poll_s, context.log, _web(settings),
+                last=_whole(outbox.recall(LAST_COMMAND)),
+                remember=lambda number: store.remember({LAST_COMMAND: number}),
+            )
+        )  # fmt: skip
     core = BridgeCore(
         builder,
-        GuardedOutbox(outbox, settings.interval_s, context.log),
+        store,
         by_channel,
         by_channel.get(first, ()) if settings.tells_alerts and first else (),
         talkback.commands if talkback else {},

@@ -7,7 +7,7 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import httpx
 
@@ -78,7 +78,7 @@ class _Deadline:
     _connection: socket.socket | None = None
     _timer: threading.Timer = field(init=False)
 
-    def __enter__(self) -> _Deadline:
+    def __enter__(self) -> Self:
         self._timer = threading.Timer(self.seconds, self._cut)
         self._timer.daemon = True
         self._timer.start()
