@@ -193,6 +193,28 @@ def test_the_page_plots_every_field_over_time(double: Double) -> None:
     assert "highest 0<" in page
 
 
+def test_the_double_runs_alone_with_every_switch() -> None:
+    """As a process it prints where it is and its keys, behaves as chosen, and ends when told."""
+    words = ["--bulk-interval", "0", "--dup-bulk", "reject_409", "--too-many", "400"]
+    words += ["--update-429", "--commit-delay", "0", "--cache", "300"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "monitorpi_thingspeak_double", *words], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        path = f"{told['url']}/channels/{told['channel']}/bulk_update.json"
+        row = {"created_at": "2027-01-15T08:00:00Z", "field1": "1"}
+        body = {"write_api_key": told["write_key"], "updates": [row]}
+        with httpx.Client() as web:
+            answers = [web.post(path, json=body).status_code for _ in range(2)]
+            many = web.post(path, json=body | {"updates": [row] * 961}).status_code
+            update = {"api_key": told["write_key"], "field1": "1"}
+            early = [web.post(f"{told['url']}/update", data=update).status_code for _ in range(2)]
+        process.terminate()
+
+    assert (answers, many, early, process.returncode) == ([202, 409], 400, [200, 429], 0)
+
+
 def test_feeds_show_labelled_fields_with_null_for_what_is_missing(double: Double) -> None:
     """A field without a label never comes back; texts come on request."""
     channel = double.cloud.add_channel("x", ["one", "two"])
