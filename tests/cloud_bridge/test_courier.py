@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -339,6 +340,50 @@ def test_the_service_is_never_called_too_early(world: Callable[..., World]) -> N
     answers = [entry.status for entry in one.double.log if "bulk" in entry.path]
     assert set(answers) == {202}
     assert len(answers) <= 2000 * 0.1 / 16 + 1
+
+
+def answers(world: World, status: int) -> list[float]:
+    """Return when bulk calls were answered like this."""
+    log = [entry for entry in world.double.log if "bulk" in entry.path]
+    return [entry.at_s for entry in log if entry.status == status]
+
+
+def gaps(moments: list[float]) -> list[int]:
+    """Return the seconds between moments."""
+    return [round(after - before) for before, after in pairwise(moments)]
+
+
+def test_the_pause_is_counted_from_the_answer(world: Callable[..., World]) -> None:
+    """A call that takes ten seconds is followed by sixteen seconds of silence all the same."""
+    one = world()
+
+    def take_time(when: str, path: str) -> None:
+        one.now += 10 * (when == "committed" and "bulk" in path)
+
+    one.double.on_request = take_time
+    for n in range(200):
+        one.add(START + n)
+        one.step(1)
+
+    assert set(gaps(answers(one, 202))) == {26}
+
+
+def test_asked_for_patience_the_pauses_double_to_five_minutes(world: Callable[..., World]) -> None:
+    """And begin anew after a success; every row is still there."""
+    one = world()
+    for n in range(8):
+        one.add(START + n)
+    one.double.fail_next("bulk", *["429"] * 8)
+    for _ in range(2400):
+        one.step(1)
+    one.add(START + 9000)
+    one.double.fail_next("bulk", "429", "429")
+    for _ in range(60):
+        one.step(1)
+
+    assert gaps(answers(one, 429)[:8]) == [16, 32, 64, 128, 256, 300, 300]
+    assert gaps(answers(one, 429)[8:]) == [16]
+    assert len(one.stored()) == 9
 
 
 def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) -> None:

@@ -128,6 +128,7 @@ def test_other_processes_and_the_disk_see_none(
     wait_for(lambda: channel.rows, 20, "a row")
 
     assert shown_by_processes(keys_of(double)) == []
+    assert [entry.path for entry in double.log if "KEY" in entry.path] == []
     own = Path(f"/proc/{process.pid}/environ").read_text()
     process.terminate()
     assert process.wait(15) == 0
@@ -154,6 +155,7 @@ def test_set_up_keeps_no_user_key(double: Double, tmp_path: Path) -> None:
 
     assert asked.returncode == 0
     assert len(double.log) >= 2
+    assert [entry.path for entry in double.log if "KEY" in entry.path] == []
     assert during == []
     files = [file.read_text() for file in tmp_path.rglob("*") if file.is_file()]
     assert [text for text in [said, *files] if double.cloud.user_key in text] == []

@@ -272,6 +272,7 @@ def test_no_key_is_shown_anywhere(
         "outbox": outbox.decode(errors="replace"),
     }
     assert all(shown.values())
+    assert [entry.path for entry in double.log if "KEY" in entry.path] == []
     assert [(place, key) for place, text in shown.items() for key in keys if key in text] == []
 
 

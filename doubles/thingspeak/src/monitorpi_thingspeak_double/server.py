@@ -31,7 +31,10 @@ _HTML: Final = b"<html><body><h1>Service unavailable</h1></body></html>"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as the log keeps it: never a key, never a body."""
+    """One request as the log keeps it: never a key, never a body.
+
+    Where a key stood in the address there is ``KEY``.
+    """
 
     at_s: float
     method: str
@@ -82,6 +85,12 @@ class Double:
             yield
         self._server = _Server(self, self.port)
         self._server.start()
+
+    def note(self, method: str, target: str, status: int) -> None:
+        """Remember a request, its keys blotted out."""
+        for key in self.cloud.all_keys():
+            target = target.replace(key, "KEY")
+        self.log.append(Request(self.clock(), method, target, status))
 
     def fail_next(self, path: str, *faults: Fault) -> None:
         """Let the next requests whose path contains the text meet these faults, in order."""
@@ -214,19 +223,19 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), MAX_BODY))
         self.owner.on_request("before", parts.path)
         if fault in ("500", "502", "503"):
-            return self._reply(parts.path, int(fault), _HTML, "text/html")
+            return self._reply(int(fault), _HTML, "text/html")
         if fault == "stall":
             return self.owner.wait_stalled()
         if fault == "429":
             refused = error(429, "error_too_many_requests", "Too many requests")
-            return self._answer(parts.path, refused)
+            return self._answer(refused)
         answer = self._route(method, parts.path, dict(parse_qsl(parts.query)), body)
         self.owner.on_request("committed", parts.path)
         if fault == "reset_after_commit":
             return self._reset()
         if fault == "truncate":
             return self._truncated(answer)
-        self._answer(parts.path, answer)
+        self._answer(answer)
         self.owner.on_request("answered", parts.path)
         return None
 
@@ -294,17 +303,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return str(value)
         return given
 
-    def _answer(self, path: str, answer: Answer) -> None:
+    def _answer(self, answer: Answer) -> None:
         if isinstance(answer.body, str):
-            self._reply(path, answer.status, answer.body.encode(), "text/html; charset=utf-8")
+            self._reply(answer.status, answer.body.encode(), "text/html; charset=utf-8")
         else:
             text = json.dumps(answer.body).encode()
-            self._reply(path, answer.status, text, "application/json; charset=utf-8")
+            self._reply(answer.status, text, "application/json; charset=utf-8")
 
-    def _reply(self, path: str, status: int, body: bytes, kind: str) -> None:
-        for key in self.owner.cloud.all_keys():
-            path = path.replace(key, "KEY")
-        self.owner.log.append(Request(self.owner.clock(), self.command, path, status))
+    def _reply(self, status: int, body: bytes, kind: str) -> None:
+        self.owner.note(self.command, self.path, status)
         self.send_response(HTTPStatus(status))
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
