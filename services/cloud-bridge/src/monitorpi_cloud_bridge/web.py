@@ -7,12 +7,14 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    import ssl
     from pathlib import Path
 
 TIMEOUT_S: Final = 20.0
@@ -57,16 +59,22 @@ def client(ca_file: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.C
         OSError: the file cannot be read, or holds no certificate.
 
     """
-    trusted = httpx.create_ssl_context(trust_env=False)
-    if ca_file is not None:
-        trusted.load_verify_locations(ca_file)
     return httpx.Client(
-        verify=trusted,
+        verify=_trusted(ca_file),
         timeout=timeout_s,
         follow_redirects=False,
         trust_env=False,
         limits=httpx.Limits(max_keepalive_connections=0),
     )
+
+
+@cache
+def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Read the certificates once: they are a megabyte for each reader."""
+    trusted = httpx.create_ssl_context(trust_env=False)
+    if ca_file is not None:
+        trusted.load_verify_locations(ca_file)
+    return trusted
 
 
 @dataclass(slots=True)
