@@ -199,6 +199,24 @@ def test_a_wrong_mapping_ends_the_process_with_one_line(tmp_path: Path) -> None:
     assert line.endswith("cloud_bridge.write_keys.traffic: input should be a valid string")
 
 
+def test_a_file_that_holds_no_certificate_ends_the_process_with_one_line(tmp_path: Path) -> None:
+    """Before anything is sent: what the setting is called, and what is wrong with the file."""
+    (tmp_path / "ca.pem").write_text("nothing to trust")
+    file = tmp_path / "m.toml"
+    file.write_text(
+        f'site = "lab"\nstate_dir = "{tmp_path}"\n[cloud-bridge]\nchannels = {{ traffic = 1 }}\n'
+        f'write_keys = {{ traffic = "K" }}\nca_file = "{tmp_path}/ca.pem"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "monitorpi_cloud_bridge", "--config", file, "--bus", "-"],
+        input="", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"cloud-bridge.ca_file: {tmp_path}/ca.pem cannot be used" in line
+
+
 def test_the_default_mapping_is_sound() -> None:
     """Every default path exists in the contract and one free channel fits the quota."""
     check_mapping(DEFAULTS, ["traffic", "health"])

@@ -10,6 +10,7 @@ What a row goes through, and where to look::
              -> courier    when to send, what an answer means, the year's quota
                 thinning   a long backlog made short
              -> sink       what a cloud must offer: thingspeak, influx
+                clouds     which there are, from the settings
                 web        one call, bounded in size and time
     TalkBack -> talkback   commands from the cloud, back to the core
 """

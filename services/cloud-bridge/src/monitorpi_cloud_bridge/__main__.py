@@ -9,15 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from monitorpi_cloud_bridge.bridge import MEMORY, TOLD, BridgeCore
-from monitorpi_cloud_bridge.courier import Courier, Lane
-from monitorpi_cloud_bridge.influx import Influx
+from monitorpi_cloud_bridge.clouds import lanes_of, reveal, web_of
+from monitorpi_cloud_bridge.courier import Courier
 from monitorpi_cloud_bridge.mapping import FREE, PAID
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.talkback import TalkBack
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.web import client
 from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
 from monitorpi_common.settings import ConfigurationError
@@ -28,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import httpx
-    from pydantic import JsonValue, SecretStr
+    from pydantic import JsonValue
 
     from monitorpi_common.log import Log
 
@@ -90,7 +87,7 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
             ["cloud-bridge.channels: missing; give a channel, such as { traffic = 1234567 }"]
         )
     outbox = _open_outbox(context.state_dir, context.log)
-    lanes = _thingspeak_lanes(settings) + _influx_lanes(settings, context.site)
+    lanes = lanes_of(settings, context.site)
     licence = FREE if settings.licence == "free" else PAID
     courier = Courier(outbox, lanes, licence.messages_per_year, context.log)
     builder = RowBuilder(settings.entries(), settings.interval_s)
@@ -104,11 +101,11 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
     talkback = settings.talkback
     sources: list[Source] = [courier]
     if talkback is not None:
-        key = _open(talkback.key)
+        key = reveal(talkback.key)
         poll_s = talkback.poll_s
         sources.append(
             TalkBack(
-                settings.url, talkback.id, key, poll_s, context.log, _web(settings),
+                settings.url, talkback.id, key, poll_s, context.log, web_of(settings),
                 last=_whole(outbox.recall(LAST_COMMAND)),
                 remember=lambda number: store.remember({LAST_COMMAND: number}),
             )
@@ -172,62 +169,6 @@ def _stand_by(file: Path) -> Outbox:
 
 def _leave(*_: object) -> NoReturn:
     raise SystemExit(0)
-
-
-def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:
-    return [
-        Lane(
-            f"thingspeak/{name}",
-            ThingSpeak(
-                settings.url,
-                number,
-                _open(settings.write_keys[name]),
-                _open(settings.read_keys[name]) if name in settings.read_keys else None,
-                settings.pacing_s,
-                _web(settings),
-            ),
-        )
-        for name, number in settings.channels.items()
-    ]
-
-
-def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
-    influx = settings.influx
-    if influx is None:
-        return []
-    target = {"db": influx.bucket}
-    if influx.version == "v2":
-        target = {"org": influx.org, "bucket": influx.bucket}
-    lanes = []
-    for name in settings.lanes():
-        labels = {
-            f"field{e.field}": e.label for e in settings.entries() if e.channel == name and e.label
-        }
-        sink = Influx(
-            influx.url,
-            influx.version,
-            target,
-            _open(influx.token) if influx.token else None,
-            {"site": site, "channel": name},
-            labels,
-            influx.pacing_s,
-            _web(settings),
-        )
-        lanes.append(Lane(f"influx/{name}", sink, counts_for_quota=False))
-    return lanes
-
-
-def _web(settings: CloudBridgeSettings) -> httpx.Client:
-    try:
-        return client(settings.ca_file)
-    except OSError as error:
-        raise ConfigurationError(
-            [f"cloud-bridge.ca_file: {settings.ca_file} cannot be used ({error})"]
-        ) from None
-
-
-def _open(secret: SecretStr) -> str:
-    return secret.get_secret_value().strip()
 
 
 def main() -> int:

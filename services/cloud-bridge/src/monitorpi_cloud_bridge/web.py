@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     import ssl
+    from collections.abc import Mapping
     from pathlib import Path
 
 TIMEOUT_S: Final = 20.0
