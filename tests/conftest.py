@@ -182,3 +182,20 @@ def captures() -> Path:
     if not (CAPTURES / "labels.tsv").exists():
         pytest.skip(f"no public captures at {CAPTURES}: set MONITORPI_CAPTURES to use some")
     return CAPTURES
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Return files with a certificate for loopback, which nobody vouches for, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    cert, private = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+            "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", private, "-out", cert,
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return str(cert), str(private)

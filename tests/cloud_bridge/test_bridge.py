@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from monitorpi_cloud_bridge.__main__ import GuardedOutbox
 from monitorpi_cloud_bridge.bridge import MEMORY, TOLD, BridgeCore
-from monitorpi_cloud_bridge.mapping import DEFAULTS
+from monitorpi_cloud_bridge.mapping import DEFAULTS, Entry
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.rows import MAX_OPEN, RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings, Order
 from monitorpi_cloud_bridge.talkback import Called
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Alert, Evidence, Health, Traffic
+from monitorpi_common.messages import Alert, Device, Evidence, Health, Target, Traffic
 from monitorpi_common.service import Received, Tick
 from monitorpi_common.topics import Topic
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import JsonValue
+
+    from monitorpi_common.messages import Message
 
 START = 1_800_000_000
 LANE = "thingspeak/traffic"
@@ -291,6 +293,53 @@ def test_a_full_disk_keeps_rows_and_alerts_for_later(bridge: Callable[..., Bridg
     assert len(store.rows) == 2
 
 
+# --- any message ---------------------------------------------------------------------------------
+
+
+def test_any_number_of_any_message_can_stand_in_a_row(tmp_path: Path) -> None:
+    """Devices, targets and alerts are relayed as windows and rounds are, each at its own time."""
+    at = datetime.fromtimestamp(START + 3, UTC)
+    last = {"name": "nas", "address": "198.18.0.2", "rtt_avg_ms": 0.25}
+    device = {"mac": "00:00:5e:00:53:04", "first_seen": at, "last_seen": at, "present": True}
+    messages: list[tuple[str, Message]] = [
+        ("capture/device/00005e005304", Device.model_validate(
+            device | {"load": {"tx_bps": 8000}, "totals": {"tx": {"syn": 7}}})),
+        ("prober/target/198-18-0-2", Target.model_validate(
+            {"name": "nas", "address": "198.18.0.2", "state": "up", "since": at, "at": at,
+             "last": last})),
+        ("detector/alert/syn-flood-x", Alert.model_validate(
+            {"id": "00000000-0000-0000-0000-000000000001", "key": "k", "rule": "r",
+             "severity": "critical", "state": "open", "subject": "x", "opened_at": at, "at": at,
+             "summary": "s", "evidence": {"value": 320, "threshold": 1, "window_s": 1,
+                                          "peak": 1}})),
+    ]  # fmt: skip
+    entries = [
+        Entry(topic=topic, path=path, channel="own", field=number, aggregate="last")
+        for number, (topic, path) in enumerate(
+            [
+                ("capture/device/00005e005304", "load.tx_bps"),
+                ("capture/device/+", "totals.tx.syn"),
+                ("prober/target/198-18-0-2", "last.rtt_avg_ms"),
+                ("detector/alert/+", "evidence.value"),
+            ],
+            start=1,
+        )
+    ]
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    store = GuardedOutbox(outbox, 20, Log("test-bridge", "error"))
+    core = BridgeCore(RowBuilder(entries, 20), store, {"own": (LANE,)})
+
+    for place, message in messages:
+        service, kind, name = place.split("/")
+        list(core.handle(Received(Topic("lab", service, kind, name), message)))
+    list(core.handle(Tick(datetime.fromtimestamp(START + 23, UTC), 100.0, clock_synced=True)))
+
+    (row,) = outbox.take(LANE, 10)
+    outbox.close()
+    assert row.second == START + 20
+    assert row.fields == {"field1": "8000", "field2": "7", "field3": "0.25", "field4": "320"}
+
+
 # --- commands and foreign values ----------------------------------------------------------------
 
 
@@ -342,37 +391,6 @@ def settings(**values: Any) -> CloudBridgeSettings:
 def test_another_cloud_alone_needs_no_licence_of_thingspeak() -> None:
     """Rows that never go to ThingSpeak do not count for its quota."""
     assert settings(influx={"url": "https://influx.example:8086"}).lanes() == ["traffic", "health"]
-
-
-def test_two_names_for_one_channel_are_refused() -> None:
-    """One writer per channel: two would take each other's seconds."""
-    with pytest.raises(ValueError, match="two names have one number"):
-        settings(
-            channels={"traffic": 1, "health": 1},
-            write_keys={"traffic": "a", "health": "b"},
-            interval_s=30,
-        )
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"url": "http://api.thingspeak.com"}, "plain http would show the key"),
-        ({"url": "http://127.0.0.1.example.com"}, "plain http would show the key"),
-        ({"url": "ftp://x"}, "is not an http or https address"),
-        ({"influx": {"url": "http://influx.example"}}, "plain http would show the key"),
-        ({"channels": {"traffic": 1}}, "cloud_bridge__write_keys__traffic"),
-        ({"pacing_s": 15}, "the service takes a call each 15 s"),
-        ({"interval_s": 10}, "a free licence takes a row each 15 s"),
-        ({"talkback": {"id": 1, "key": "k", "poll_s": 5}}, "look every 15 s or more"),
-    ],
-)
-def test_what_would_show_a_key_or_break_a_limit_is_refused(
-    values: dict[str, Any], words: str
-) -> None:
-    """The message says what is wrong."""
-    with pytest.raises(ValueError, match=words):
-        settings(**values)
 
 
 def test_plain_http_is_possible_on_request_and_on_this_machine() -> None:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from monitorpi_cloud_bridge.mapping import (
-    DEFAULTS,
-    FREE,
-    PAID,
-    Entry,
-    PlanError,
-    check_mapping,
-    check_quota,
-    values,
-)
+from monitorpi_cloud_bridge.mapping import Entry
+from monitorpi_cloud_bridge.paths import values
 from monitorpi_cloud_bridge.rows import RowBuilder
-from monitorpi_cloud_bridge.thinning import FRESH_S, WEEK_S, Waiting, number, thin
+from monitorpi_cloud_bridge.thinning import (
+    BUCKET_S,
+    FRESH_S,
+    OLD_BUCKET_S,
+    WEEK_S,
+    Waiting,
+    number,
+    thin,
+)
 
 TOPIC = "capture/traffic/eth0"
 
@@ -194,93 +194,48 @@ def test_paths(path: str, expected: list[float]) -> None:
     assert values(payload, path) == expected
 
 
-def test_the_default_mapping_is_sound() -> None:
-    """Every default path exists in the contract and one free channel fits the quota."""
-    check_mapping(DEFAULTS, ["traffic", "health"])
-
-    check_quota(1, 20, FREE)
-    check_quota(2, 22, FREE)
-    check_quota(2, 2, PAID)
-
-
-@pytest.mark.parametrize(
-    ("entries", "words"),
-    [
-        ([entry(), entry()], "field 7 of channel 'traffic' is mapped twice"),
-        ([entry(channel="other")], "channel 'other' is not configured; there are: traffic"),
-        ([entry(path="nonsense.syn")], "has no 'nonsense'; it has epoch, seq"),
-        ([entry(topic="capture/nothing/+")], "no message is published"),
-    ],
-)
-def test_a_mapping_that_cannot_work_is_refused(entries: list[Entry], words: str) -> None:
-    """What is wrong, and what there is, stand in the message."""
-    with pytest.raises(PlanError) as refused:
-        check_mapping(entries, ["traffic"])
-
-    assert words in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("channels", "interval", "words"),
-    [
-        (5, 3600, "5 channels are configured, a free licence has 4"),
-        (2, 20, "2 channels x 86400 s / 20 s x 365 days = 3,153,600 rows a year"),
-        (2, 20, "a free licence takes 3,000,000: set interval_s to 22 or more"),
-    ],
-)
-def test_a_plan_over_the_quota_is_refused_with_the_arithmetic(
-    channels: int, interval: int, words: str
-) -> None:
-    """What is wrong, and what would be right, stand in the message."""
-    with pytest.raises(PlanError) as refused:
-        check_quota(channels, interval, FREE)
-
-    assert words in str(refused.value)
-
-
-def test_a_step_that_is_none_is_refused() -> None:
-    """A path that cannot be read is refused at start."""
-    with pytest.raises(ValidationError, match="is no step of a path"):
-        entry(path="targets[.rtt")
-
-
 # --- thinning -----------------------------------------------------------------------------------
 
 NOW = 10_000_000.0
 
 
 def backlog(seconds: int, step: int = 20) -> list[Waiting]:
-    """Build rows of the past, with one spike."""
+    """Build rows of the past: eight fields that all move, two of which spike at once."""
+    dice = random.Random(1)  # noqa: S311 - repeatable on purpose
     start = int(NOW) - seconds
     rows = [
-        Waiting(second, {"field1": str(index % 5)})
-        for index, second in enumerate(range(start, int(NOW), step))
+        Waiting(second, {f"field{n}": str(dice.randrange(10, 1000)) for n in range(1, 9)})
+        for second in range(start, int(NOW), step)
     ]
-    middle = len(rows) // 2
-    rows[middle] = Waiting(rows[middle].second, {"field1": "9999"})
+    middle = rows[len(rows) // 2]
+    rows[len(rows) // 2] = Waiting(
+        middle.second, {**middle.fields, "field7": "99999", "field8": "88888"}
+    )
     return rows
 
 
-def applied(rows: list[Waiting]) -> list[Waiting]:
+def applied(rows: list[Waiting], now: float = NOW) -> list[Waiting]:
     """Return what is left of a backlog."""
     left = {row.second: row for row in rows}
-    for one in thin(rows, NOW):
+    for one in thin(rows, now):
         for second in one.removed:
             del left[second]
-        left[one.mean.second] = one.mean
+        assert not left.keys() & {row.second for row in one.kept}
+        left |= {row.second: row for row in one.kept}
     return [left[second] for second in sorted(left)]
 
 
 def test_three_days_become_five_minute_means_with_the_extremes() -> None:
-    """The last hour stays whole, the rest is short, and the spike is still there."""
+    """The last hour stays whole, the rest is short, and the spike stands where it was."""
     rows = backlog(3 * 86_400)
 
     left = applied(rows)
 
     fresh = [row for row in rows if row.second >= NOW - FRESH_S]
     assert [row for row in left if row.second >= NOW - FRESH_S] == fresh
-    assert len(left) <= len(fresh) + 3 * (3 * 86_400 - FRESH_S) / 300 + 3
-    assert any(row.fields["field1"] == "9999" for row in left)
+    assert len(left) <= 3 * 3 * 86_400 / BUCKET_S + (FRESH_S + OLD_BUCKET_S) / 20
+    (spike,) = [row for row in left if row.fields["field7"] == "99999"]
+    assert (spike.second, spike.fields["field8"]) == (rows[len(rows) // 2].second, "88888")
     assert applied(left) == left
 
 
@@ -288,7 +243,22 @@ def test_after_a_week_a_quarter_of_an_hour_is_enough() -> None:
     """Old buckets are longer."""
     left = [row for row in applied(backlog(10 * 86_400)) if row.second < NOW - WEEK_S]
 
-    assert len(left) <= 3 * (3 * 86_400) / 900 + 3
+    assert len(left) <= 3 * (3 * 86_400 / OLD_BUCKET_S + 1)
+
+
+def test_a_bucket_that_is_not_over_yet_waits() -> None:
+    """Only whole buckets are thinned: a mean is never one of means."""
+    rows = backlog(2 * 86_400)
+    first = applied(rows, NOW - 120)
+
+    assert applied(first, NOW) == applied(rows, NOW)
+
+
+def test_what_never_changes_needs_one_row() -> None:
+    """Where no field moves the mean says everything."""
+    rows = [Waiting(second, {"field1": "5"}) for second in range(0, 900, 20)]
+
+    assert [row.fields for row in applied(rows)] == [{"field1": "5"}]
 
 
 def test_texts_are_never_thinned() -> None:
@@ -297,6 +267,37 @@ def test_texts_are_never_thinned() -> None:
     rows[5] = Waiting(rows[5].second, {"status": "OPEN syn-flood"})
 
     assert rows[5] in applied(rows)
+
+
+VALUES = st.dictionaries(
+    st.sampled_from(["field1", "field2", "field8"]),
+    st.floats(-1e6, 1e6).map(number) | st.just("7"),
+    min_size=1,
+)
+
+
+@given(st.dictionaries(st.integers(0, 4000), VALUES, max_size=80))
+def test_thinning_keeps_every_extreme_and_the_mean(fields: dict[int, dict[str, str]]) -> None:
+    """In every bucket each field's lowest, highest and mean are still there, in its own time."""
+    rows = [Waiting(second, fields[second]) for second in sorted(fields)]
+
+    left = applied(rows)
+
+    assert applied(left) == left
+    for start in range(0, 4000, OLD_BUCKET_S):
+        before, after = (
+            [row.fields for row in some if start <= row.second < start + OLD_BUCKET_S]
+            for some in (rows, left)
+        )
+        for name in {name for row in before for name in row}:
+            was = [float(row[name]) for row in before if name in row]
+            now = [float(row[name]) for row in after if name in row]
+            assert (min(was), max(was)) == (min(now), max(now))
+            mean = sum(was) / len(was)
+            assert len(after) == len(before) or any(
+                math.isclose(mean, value, rel_tol=1e-6, abs_tol=1e-5) for value in now
+            )
+        assert len(after) <= max(3, min(len(before), 3))
 
 
 @given(st.floats(-1e9, 1e9))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import socket
+import subprocess
+import sys
 import threading
-from contextlib import contextmanager
+import time
+import tracemalloc
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitorpi_cloud_bridge import web as web_module
@@ -30,6 +36,8 @@ class Foreign:
     def __init__(self) -> None:
         self.status = 200
         self.pieces: list[bytes] = []
+        self.headers: dict[str, str] = {}
+        self.asked: list[str] = []
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,7 +47,10 @@ class Foreign:
             def do_GET(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 self.rfile.read(length)
+                owner.asked.append(self.path)
                 self.send_response(owner.status)
+                for name, value in owner.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(sum(map(len, owner.pieces))))
                 self.end_headers()
                 for piece in owner.pieces:
@@ -106,12 +117,13 @@ BODIES = VALUES.map(lambda value: json.dumps(value).encode()) | HOSTILE | st.bin
 STATUSES = st.sampled_from([200, 202, 204, 301, 400, 401, 402, 404, 409, 413, 429, 500, 503])
 
 
+@settings(deadline=None)
 @given(status=STATUSES, body=BODIES)
 def test_no_answer_is_a_crash(cloud: Foreign, status: int, body: bytes) -> None:
     """Whatever a cloud says, every client reads it as one of the outcomes there are."""
     cloud.status, cloud.pieces = status, [b"" if status == 204 else body]
-    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0)
-    influx = Influx(cloud.url, "v2", {}, None, {}, {}, 10.0)
+    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
+    influx = Influx(cloud.url, "v2", {}, None, {}, {}, 10.0, client())
     taken: list[object] = []
     asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client())
 
@@ -119,7 +131,7 @@ def test_no_answer_is_a_crash(cloud: Foreign, status: int, body: bytes) -> None:
         assert isinstance(sink.send(b"{}").verdict, Verdict)
         assert isinstance(influx.send(b"").verdict, Verdict)
         try:
-            found = sink.verify(0, 10)
+            found = sink.verify([0, 10])
         except RefusedError:
             found = None
         assert found is None or all(isinstance(second, int) for second in found)
@@ -154,7 +166,7 @@ def test_what_each_answer_of_a_bulk_call_means(
 ) -> None:
     """The error table, line by line."""
     cloud.status, cloud.pieces = status, [body]
-    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0)
+    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
 
     assert sink.send(b"{}").verdict is verdict
     sink.close()
@@ -168,18 +180,95 @@ def test_an_answer_without_end_is_cut_off(cloud: Foreign) -> None:
         ask(web, "GET", cloud.url)
 
 
-def test_an_answer_that_trickles_is_cut_off(cloud: Foreign) -> None:
-    """A byte now and then does not hold the courier for ever."""
-    cloud.status, cloud.pieces = 200, [b"x"] * 50
-    times = iter(range(0, 10_000, int(web_module.MOST_S) + 1))
+def trickle(server: socket.socket, head: bytes) -> None:
+    """Serve one connection a byte at a time, for as long as the client stays."""
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(head)
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.01)  # the trickle itself
 
-    with client() as web, pytest.raises(NoAnswerError, match="the answer takes too long"):
-        ask(web, "GET", cloud.url, clock=lambda: float(next(times)))
+
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Filler: ", b""],
+    ids=["in the body", "in the head", "in the status line"],
+)
+def test_an_answer_that_trickles_is_cut_off(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then does not hold the courier for ever, wherever it comes."""
+    monkeypatch.setattr(web_module, "MOST_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=trickle, args=(server, head))
+        thread.start()
+        with client() as web, pytest.raises(NoAnswerError, match="the answer takes too long"):
+            ask(web, "GET", f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+
+
+def test_a_packed_answer_is_not_unpacked(cloud: Foreign) -> None:
+    """A few kilobytes that would become a gigabyte stay a few kilobytes, which are no JSON."""
+    cloud.status, cloud.pieces = 200, [gzip.compress(b"[" * 20_000_000)]
+    cloud.headers = {"Content-Encoding": "gzip", "Content-Type": "image/png"}
+    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
+
+    tracemalloc.start()
+    assert sink.verify([0, 10]) is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    cloud.headers = {}
+    assert peak < 5_000_000
+    sink.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_leads_nowhere(cloud: Foreign, status: int) -> None:
+    """Neither a row nor a key of any client follows a server's word to another one."""
+    with foreign() as thief:
+        cloud.status, cloud.pieces = status, [b""]
+        cloud.headers = {"Location": f"{thief.url}/stolen"}
+        sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
+        influx = Influx(cloud.url, "v2", {}, "T", {}, {}, 10.0, client())
+        asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client())
+
+        assert sink.send(b"{}").verdict is Verdict.UNKNOWN
+        assert sink.verify([0, 10]) is None
+        assert influx.send(b"").verdict is Verdict.TOO_EARLY
+        asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+        done = subprocess.run(
+            [sys.executable, "-m", "monitorpi_cli", "thingspeak", "setup"],
+            input="USER-KEY\n", text=True, capture_output=True, check=False,
+            env={"PATH": "/usr/bin:/bin", "MONITORPI_CLOUD_BRIDGE__URL": cloud.url},
+        )  # fmt: skip
+
+        said = f"monitorpi thingspeak: refused ({status}): GET /channels.json\n"
+        assert (done.returncode, done.stderr) == (3, said)
+        assert thief.asked == []
+        for one in (sink, influx, asking.client):
+            one.close()
+    cloud.headers = {}
+
+
+def test_a_proxy_of_the_environment_sees_nothing(
+    cloud: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another program's proxy setting says is not a place keys are sent to."""
+    with foreign() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        cloud.status, cloud.pieces = 202, [b"{}"]
+        sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
+
+        assert sink.send(b"{}").verdict is Verdict.ACCEPTED
+        assert proxy.asked == []
+        sink.close()
 
 
 def test_a_server_that_speaks_no_tls_gets_no_key(cloud: Foreign) -> None:
     """An https address answered in plain text is no answer."""
-    sink = ThingSpeak(cloud.url.replace("http://", "https://"), 1, "W", None, 16.0)
+    sink = ThingSpeak(cloud.url.replace("http://", "https://"), 1, "W", None, 16.0, client())
 
     assert sink.send(b"{}").verdict is Verdict.UNKNOWN
     sink.close()

@@ -244,7 +244,7 @@ def test_no_key_is_shown_anywhere(
         "MONITORPI_CLOUD_BRIDGE__TALKBACK__POLL_S": "0.5",
     }
     seen = subscribe(broker.port)
-    double.fail_next("bulk", "reset", "500", "truncate", "refuse", "reset_after_commit")
+    double.fail_next("bulk", "reset", "500", "truncate", "429", "reset_after_commit")
     process = start(**talkback)
     wait_for(lambda: statuses(seen) == ["online"], 10, "online")
     line = Path(f"/proc/{process.pid}/cmdline").read_text("utf-8")
@@ -272,6 +272,7 @@ def test_no_key_is_shown_anywhere(
         "outbox": outbox.decode(errors="replace"),
     }
     assert all(shown.values())
+    assert [entry.path for entry in double.log if "KEY" in entry.path] == []
     assert [(place, key) for place, text in shown.items() for key in keys if key in text] == []
 
 

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
@@ -166,6 +167,54 @@ def test_the_log_and_the_page_hold_no_key(double: Double) -> None:
         assert channel.read_key not in text
 
 
+def test_the_page_plots_every_field_over_time(double: Double) -> None:
+    """Values over the time they stand at, texts as marks and newest first; nothing breaks it."""
+    channel = double.cloud.add_channel("x", ["one", "two", "three"])
+    rows = [
+        {"created_at": "2027-01-15T08:00:00Z", "field1": "0", "field2": "-1", "field3": "?"},
+        {"created_at": "2027-01-15T08:00:10Z", "status": "OPEN <flood>"},
+        {"created_at": "2027-01-15T08:00:30Z", "field1": "0", "field2": "1"},
+        {"created_at": "2027-01-15T08:00:40Z", "field1": "1234567", "field2": "3", "field3": "nan"},
+        {"created_at": "2027-01-15T08:00:40Z", "status": "CLOSED"},
+    ]
+    body = {"write_api_key": channel.write_key, "updates": rows}
+    double.switches.dup_bulk = "insert"
+    ask(double, f"/channels/{channel.id}/bulk_update.json", body)
+
+    with urllib.request.urlopen(double.url + "/", timeout=5) as answer:  # noqa: S310 - ours
+        page = answer.read().decode()
+
+    assert page.count("<figure>") == 3
+    assert "<b>1,234,567</b>" in page
+    assert '<polyline class="line" points="0.0,80.0 225.0,80.0 300.0,0.0"/>' in page
+    assert '<polyline class="line" points="0.0,80.0 225.0,40.0 300.0,0.0"/>' in page
+    assert '<path class="mark" d="M75.0 0V80"/>' in page
+    assert page.index("CLOSED") < page.index("OPEN &lt;flood&gt;")
+    assert "highest 0<" in page
+
+
+def test_the_double_runs_alone_with_every_switch() -> None:
+    """As a process it prints where it is and its keys, behaves as chosen, and ends when told."""
+    words = ["--bulk-interval", "0", "--dup-bulk", "reject_409", "--too-many", "400"]
+    words += ["--update-429", "--commit-delay", "0", "--cache", "300"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "monitorpi_thingspeak_double", *words], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        path = f"{told['url']}/channels/{told['channel']}/bulk_update.json"
+        row = {"created_at": "2027-01-15T08:00:00Z", "field1": "1"}
+        body = {"write_api_key": told["write_key"], "updates": [row]}
+        with httpx.Client() as web:
+            answers = [web.post(path, json=body).status_code for _ in range(2)]
+            many = web.post(path, json=body | {"updates": [row] * 961}).status_code
+            update = {"api_key": told["write_key"], "field1": "1"}
+            early = [web.post(f"{told['url']}/update", data=update).status_code for _ in range(2)]
+        process.terminate()
+
+    assert (answers, many, early, process.returncode) == ([202, 409], 400, [200, 429], 0)
+
+
 def test_feeds_show_labelled_fields_with_null_for_what_is_missing(double: Double) -> None:
     """A field without a label never comes back; texts come on request."""
     channel = double.cloud.add_channel("x", ["one", "two"])
@@ -214,6 +263,187 @@ def test_rows_may_be_dated_by_their_distance(double: Double, clock: Clock) -> No
     times = [row["created_at"] for row in channel.rows]
     assert times == ["2027-01-15T07:59:55Z", "2027-01-15T08:00:00Z"]
     assert clock.now == 1_800_000_000
+
+
+@pytest.mark.parametrize("status", [413, 400, 429])
+def test_too_many_rows_are_refused_in_one_of_three_ways(double: Double, status: Any) -> None:
+    """How the service words it is a switch; nothing is stored and the limiter does not move."""
+    double.switches.too_many = status
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}/bulk_update.json"
+    body = {"write_api_key": channel.write_key, "updates": [{"delta_t": 1}] * 961}
+
+    assert ask(double, path, body)[0] == status
+    assert ask(double, path, bulk(channel.write_key, 1))[0] == 202
+    assert len(channel.rows) == 1
+
+
+@pytest.mark.parametrize("how", ["wrong key", "too many", "no row", "no time", "conflict"])
+def test_a_refused_call_does_not_move_the_limiter(double: Double, clock: Clock, how: str) -> None:
+    """Only what is accepted counts for the 15 s, per channel."""
+    double.switches.dup_bulk = "reject_409"
+    channel = double.cloud.add_channel("x", ["one"])
+    other = double.cloud.add_channel("y", ["one"])
+    path = f"/channels/{channel.id}/bulk_update.json"
+    ask(double, path, bulk(channel.write_key, 1))
+    clock.now += 15
+    refused = {
+        "wrong key": bulk("WRONG", 2),
+        "too many": bulk(channel.write_key) | {"updates": [{}] * 961},
+        "no row": bulk(channel.write_key),
+        "no time": bulk(channel.write_key) | {"updates": [{"field1": 1}]},
+        "conflict": bulk(channel.write_key, 1),
+    }[how]
+
+    assert ask(double, path, refused)[0] >= 400
+    assert ask(double, path, bulk(channel.write_key, 2))[0] == 202
+    assert ask(double, f"/channels/{other.id}/bulk_update.json", bulk(other.write_key, 2))[0] == 202
+
+
+def test_long_values_are_cut_and_long_messages_refused(double: Double, clock: Clock) -> None:
+    """255 bytes of UTF-8 a field or status, 3,000 bytes a message."""
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}/bulk_update.json"
+    row = {"created_at": "2027-01-15T08:00:01Z", "field1": "\u00e4" * 200, "status": "s" * 300}
+
+    def send(**more: Any) -> int:
+        clock.now += 15
+        return ask(double, path, {"write_api_key": channel.write_key, "updates": [row | more]})[0]
+
+    assert send() == 202
+    assert channel.rows[0]["field1"] == "\u00e4" * 127
+    assert channel.rows[0]["status"] == "s" * 255
+    assert send(nonsense="x" * 3000) == 413
+    long = {"api_key": channel.write_key, "field1": "x" * 3000}
+    assert ask(double, "/update.json", long)[0] == 413
+
+
+def test_at_most_eight_thousand_rows_come_back_the_newest_of_them(
+    double: Double, clock: Clock
+) -> None:
+    """More must be asked for in stretches of time."""
+    double.switches.bulk_interval_s = 0
+    channel = double.cloud.add_channel("x", ["one"])
+    for _ in range(9):
+        clock.now += 1000
+        double.cloud.bulk_update(channel.id, channel.write_key, [{"delta_t": 1}] * 960)
+
+    feeds = f"/channels/{channel.id}/feeds.json?api_key={channel.read_key}"
+    found = ask(double, f"{feeds}&results=9000")[1]["feeds"]
+
+    assert len(found) == 8000
+    assert found[-1]["created_at"] == "2027-01-15T10:30:00Z"
+    assert len(ask(double, feeds)[1]["feeds"]) == 100
+    assert len(ask(double, f"{feeds}&minutes=10&results=8000")[1]["feeds"]) == 601
+    assert len(ask(double, f"{feeds}&days=1&results=10")[1]["feeds"]) == 10
+
+
+def test_the_last_row_is_the_one_stored_last_not_the_newest(double: Double, clock: Clock) -> None:
+    """A backlog sent after a live row makes old values look current."""
+    channel = double.cloud.add_channel("x", ["one"])
+    path = f"/channels/{channel.id}"
+    last = f"{path}/feeds/last.json?api_key={channel.read_key}"
+    assert ask(double, last) == (200, -1)
+    ask(double, f"{path}/bulk_update.json", bulk(channel.write_key, 9))
+    clock.now += 15
+    ask(double, f"{path}/bulk_update.json", bulk(channel.write_key, 1))
+
+    assert ask(double, last)[1]["field1"] == "1"
+    assert ask(double, f"{path}/feeds/last.json")[0] == 400
+
+
+def test_a_single_row_has_the_time_it_names(double: Double, clock: Clock) -> None:
+    """In its own zone, once per second; a time that is none is now; a spent quota is told."""
+    channel = double.cloud.add_channel("x", ["one"])
+
+    def send(**values: str) -> tuple[int, Any]:
+        clock.now += 15
+        return ask(double, "/update.json", {"api_key": channel.write_key, **values})
+
+    dated = {"created_at": "2027-01-15 09:00:00", "timezone": "Europe/Berlin"}
+    assert send(field1="1", **dated)[1]["created_at"] == "2027-01-15T08:00:00Z"
+    assert send(field1="2", **dated) == (200, 0)
+    assert send(field1="3", created_at="yesterday")[1]["created_at"] == "2027-01-15T08:00:45Z"
+    assert send(nonsense="4")[1]["field1"] is None
+    double.switches.quota_spent = True
+    assert send(field1="5")[0] == 402
+
+
+def test_a_talkback_key_beside_a_row_takes_a_command_even_where_the_row_is_refused(
+    double: Double,
+) -> None:
+    """Why the bridge never uses it: the command is gone, and nobody got it."""
+    channel = double.cloud.add_channel("x", ["one"])
+    queue = double.cloud.add_talkback()
+    path = f"/talkbacks/{queue.id}/commands/execute"
+    for text in ("LOST", "GIVEN", "PLAIN"):
+        double.cloud.add_command(queue.id, text)
+    row = {"talkback_key": queue.key, "field1": "1"}
+
+    assert ask(double, "/update.json", {**row, "api_key": "WRONG"}) == (400, 0)
+    double.cloud.update(channel.write_key, row)
+    assert [one["command_string"] for one in queue.queue] == ["PLAIN"]
+    for said in (b"PLAIN", b""):
+        with urllib.request.urlopen(f"{double.url}{path}?api_key={queue.key}", timeout=5) as answer:  # noqa: S310 - ours
+            assert answer.read() == said
+
+
+@pytest.mark.parametrize(
+    ("fault", "said", "rows"),
+    [
+        ("reset", "", 0), ("reset_after_commit", "", 1), ("stall", "", 0), ("truncate", "", 1),
+        ("429", "429 application/json; charset=utf-8", 0), ("500", "500 text/html", 0),
+        ("502", "502 text/html", 0), ("503", "503 text/html", 0),
+    ],
+)  # fmt: skip
+def test_faults_on_demand(double: Double, fault: Any, said: str, rows: int) -> None:
+    """Each fault meets one call: the next one whose path matches."""
+    channel = double.cloud.add_channel("x", ["one"])
+    double.fail_next("bulk", fault)
+
+    with httpx.Client(timeout=0.3) as web:
+        web.get(double.url).raise_for_status()
+        try:
+            answer = web.post(
+                f"{double.url}/channels/{channel.id}/bulk_update.json",
+                json=bulk(channel.write_key, 1),
+            )
+            told = f"{answer.status_code} {answer.headers['Content-Type']}"
+        except httpx.TransportError:
+            told = ""
+        web.get(double.url).raise_for_status()
+
+    assert (told, len(channel.rows)) == (said, rows)
+
+
+def test_a_double_that_is_away_refuses_connections_and_forgets_nothing(double: Double) -> None:
+    """Nothing listens meanwhile; open connections break; its rows and its port stay."""
+    channel = double.cloud.add_channel("x", ["one"])
+    feeds = f"{double.url}/channels/{channel.id}/feeds.json?api_key={channel.read_key}"
+    ask(double, f"/channels/{channel.id}/bulk_update.json", bulk(channel.write_key, 1))
+
+    with httpx.Client() as web:
+        assert web.get(feeds).status_code == 200
+        with double.away():
+            for _ in range(2):
+                with pytest.raises(httpx.TransportError):
+                    web.get(feeds)
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(feeds)
+        assert len(web.get(feeds).json()["feeds"]) == 1
+
+
+def test_the_log_knows_times_and_no_key_even_in_a_path(double: Double, clock: Clock) -> None:
+    """Whatever a client puts where, what is remembered of it holds no key."""
+    channel = double.cloud.add_channel("x")
+    queue = double.cloud.add_talkback()
+    keys = [channel.write_key, channel.read_key, queue.key, double.cloud.user_key]
+
+    for key in keys:
+        assert ask(double, f"/channels/{key}/feeds.json?api_key={key}")[0] == 404
+
+    assert {entry.path for entry in double.log} == {"/channels/KEY/feeds.json?api_key=KEY"}
+    assert {entry.at_s for entry in double.log} == {clock.now}
 
 
 def test_commands_are_listed_added_changed_and_taken_back(double: Double) -> None:
@@ -276,6 +506,37 @@ def test_talkback_takes_nothing_new_while_an_answer_is_in_doubt(
     asking.client.close()
 
 
+def test_a_command_that_was_on_its_way_to_a_killed_bridge_is_obeyed_by_the_next(
+    double: Double, clock: Clock
+) -> None:
+    """The number of the last one survives: what is newer is obeyed, once; what is known is not."""
+    queue = double.cloud.add_talkback()
+    taken: list[object] = []
+    kept: list[int] = []
+
+    def bridge() -> TalkBack:
+        return TalkBack(
+            double.url, queue.id, queue.key, 20, Log("test-talkback"), client(), clock,
+            last=kept[-1] if kept else None, remember=kept.append,
+        )  # fmt: skip
+
+    for text in ("FIRST", "LOST", "NEXT"):
+        double.cloud.add_command(queue.id, text)
+    one = bridge()
+    one.poll(taken.append)
+    double.fail_next("execute", "reset_after_commit")
+    one.poll(taken.append)
+    two = bridge()
+    two.poll(taken.append)
+    two.poll(taken.append)
+    three = bridge()
+    three.poll(taken.append)
+
+    assert taken == [Called("FIRST"), Called("LOST"), Called("NEXT")]
+    for each in (one, two, three):
+        each.client.close()
+
+
 def test_talkback_hands_out_each_command_once(double: Double, clock: Clock) -> None:
     """New commands are taken in order, old ones dropped, a lost answer is looked up."""
     queue = double.cloud.add_talkback()
@@ -317,26 +578,18 @@ def test_talkback_commands_can_be_listed_changed_and_deleted(double: Double) -> 
     assert ask(double, f"{path}/execute.json", {}, **key) == (200, {})
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(clock: Clock, tmp_path: Path) -> None:
+def test_a_certificate_nobody_vouches_for_is_refused(
+    clock: Clock, certificate: tuple[str, str]
+) -> None:
     """The bridge sends nothing, not even a key, to a server it cannot trust."""
-    cert, private = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-            "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-            "-keyout", private, "-out", cert,
-        ],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    with Double(clock=clock, certificate=(str(cert), str(private))) as double:
+    with Double(clock=clock, certificate=certificate) as double:
         channel = double.cloud.add_channel("x", ["one"])
-        sink = ThingSpeak(double.url, channel.id, channel.write_key, None, 16.0)
+        sink = ThingSpeak(double.url, channel.id, channel.write_key, None, 16.0, client())
 
         sent = sink.send(sink.prepare([OutboxRow("x", int(clock.now), {"field1": "1"})]))
 
         assert sent == Sent(Verdict.UNKNOWN, "ConnectError")
-        assert sink.verify(0, 1) is None
+        assert sink.verify([0, 1]) is None
         assert list(double.log) == []
         assert channel.rows == []
         sink.close()
@@ -374,7 +627,10 @@ def test_setup_makes_channels_once_and_keeps_their_keys(double: Double, tmp_path
     refused = subprocess.run(
         command, input="WRONG\n", env=environment, text=True, capture_output=True, check=False
     )
-    assert (refused.returncode, refused.stderr) == (3, "monitorpi thingspeak: refused (401)\n")
+    assert (refused.returncode, refused.stderr) == (
+        3,
+        "monitorpi thingspeak: refused (401): is it the User API Key of Account > My Profile?\n",
+    )
 
 
 def thingspeak(double: Double, folder: Path, *words: str, key: str = "") -> tuple[int, str, str]:
@@ -403,7 +659,7 @@ def test_setup_names_the_interval_that_fits_the_quota(double: Double, tmp_path: 
     assert not (tmp_path / "secrets").exists()
     code, said, _ = thingspeak(double, tmp_path, *words)
 
-    assert "would make a channel for 'traffic'" in dry
+    assert "would make a private channel for 'traffic', with the fields broadcast, DHCP," in dry
     assert code == 0
     assert "channels = { traffic = 1001, health = 1002 }\ninterval_s = 22" in said
     assert double.cloud.channels[1002].labels["field8"] == "open alerts"

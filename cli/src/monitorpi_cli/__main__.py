@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "propose thresholds from recorded traffic",
     ),
     "evaluate": ("monitorpi_cli.evaluate:main", "judge a folder of labelled capture files"),
+    "bench backlog": ("monitorpi_cli.bench_backlog:main", "measure the cloud bridge's memory"),
     "bench capture": ("monitorpi_cli.bench_capture:main", "measure the capture engines"),
     "bench detection": ("monitorpi_cli.bench_detection:main", "measure the time to an alert"),
     "bench prober": ("monitorpi_cli.bench_prober:main", "measure the prober against the truth"),

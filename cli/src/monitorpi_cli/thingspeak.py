@@ -9,24 +9,35 @@ import os
 import sqlite3
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
-import httpx
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from monitorpi_cli.up import state_dir
 from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_cloud_bridge.sink import RefusedError
+from monitorpi_cloud_bridge.thingspeak import KEY_HEADER
+from monitorpi_cloud_bridge.web import NoAnswerError, ask, client
 from monitorpi_common.messages import Service
-from monitorpi_common.settings import ConfigurationError, load
+from monitorpi_common.settings import DEFAULT_FILE, ConfigurationError, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import httpx
+
 TAG: Final = "monitorpi"
-_TIMEOUT_S: Final = 20.0
+_HINTS: Final[dict[int, str]] = {
+    HTTPStatus.UNAUTHORIZED: "is it the User API Key of Account > My Profile?",
+    HTTPStatus.PAYMENT_REQUIRED: "the licence's quota is spent",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many calls; try again in a minute",
+}
 _STATES: Final = ("waiting", "in_flight", "stored", "set_aside")
 
 
@@ -52,7 +63,8 @@ def main(argv: Sequence[str]) -> int:
     folder = state_dir(loaded.common)
     if options.action == "status":
         return _status(folder, loaded.section)
-    return _setup(loaded.section, folder, options.channel or ["traffic"], dry=options.dry_run)
+    names = options.channel or ["traffic"]
+    return _setup(loaded.section, folder, options.config, names, dry=options.dry_run)
 
 
 # --- setup --------------------------------------------------------------------------------------
@@ -94,7 +106,9 @@ class Channel(BaseModel):
         return next((one.api_key for one in self.api_keys if one.write_flag is writes), None)
 
 
-def _setup(settings: CloudBridgeSettings, folder: Path, names: list[str], *, dry: bool) -> int:
+def _setup(
+    settings: CloudBridgeSettings, folder: Path, file: Path | None, names: list[str], *, dry: bool
+) -> int:
     """Find channels by tag, or make them; keep their keys in the secrets folder."""
     known = {entry.channel for entry in _entries(settings)}
     if unknown := [name for name in names if name not in known]:
@@ -108,18 +122,19 @@ def _setup(settings: CloudBridgeSettings, folder: Path, names: list[str], *, dry
         return 2
     try:
         numbers = _set_up(settings, key, folder, names, dry=dry)
-    except httpx.HTTPStatusError as error:
-        print(f"monitorpi thingspeak: refused ({error.response.status_code})", file=sys.stderr)
+    except RefusedError as error:
+        print(f"monitorpi thingspeak: {error}", file=sys.stderr)
         return 3
-    except httpx.HTTPError as error:
-        print(f"monitorpi thingspeak: no answer ({type(error).__name__})", file=sys.stderr)
+    except NoAnswerError as error:
+        said = f"no answer from {settings.url} ({error}); is the network up?"
+        print(f"monitorpi thingspeak: {said}", file=sys.stderr)
         return 3
-    except (ValidationError, ValueError):
+    except ValueError:
         said = f"{settings.url} does not answer as ThingSpeak does; is the address right?"
         print(f"monitorpi thingspeak: {said}", file=sys.stderr)
         return 3
     if numbers:
-        _tell_settings(settings, numbers)
+        _tell_settings(settings, numbers, file or DEFAULT_FILE)
     return 0
 
 
@@ -129,35 +144,71 @@ def _set_up(
     """Return the numbers of the channels that are ready now."""
     secrets = folder / "secrets" / Service.CLOUD_BRIDGE.value
     numbers = {}
-    headers = {"THINGSPEAKAPIKEY": key}
-    with httpx.Client(
-        base_url=settings.url, headers=headers, timeout=_TIMEOUT_S, trust_env=False
-    ) as web:
-        answer = web.get("/channels.json").raise_for_status()
-        there = TypeAdapter(list[Channel]).validate_json(answer.content)
+    with client(settings.ca_file) as web:
+        account = Account(web, settings.url, key)
+        there = TypeAdapter(list[Channel]).validate_json(account.ask("GET", "/channels.json"))
         for name in names:
-            channel = next((one for one in there if one.has(TAG, name)), None)
+            found = next((one for one in there if one.has(TAG, name)), None)
+            labels = _labels(_entries(settings), name)
             if dry:
-                would = f"use channel {channel.id}" if channel else "make a channel"
-                print(f"would {would} for {name!r} and label its fields")
+                would = f"use channel {found.id}" if found else "make a private channel"
+                print(f"would {would} for {name!r}, with the fields {', '.join(labels.values())}")
                 continue
-            channel = channel or _make(web, name)
-            _label(web, _entries(settings), name, channel.id)
+            channel = found or _make(account, name)
+            account.ask("PUT", f"/channels/{channel.id}.json", labels)
             _keep_keys(secrets, name, channel)
             numbers[name] = channel.id
-            print(f"channel {channel.id} is {name!r}; its keys are in {secrets}")
+            print(f"{'found' if found else 'made '} channel {channel.id} for {name!r}")
+    if not dry:
+        print(f"their keys are in {secrets}, readable by their owner only")
     return numbers
 
 
-def _tell_settings(settings: CloudBridgeSettings, numbers: dict[str, int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The owner's calls to the service. The user key is in their head and nowhere else."""
+
+    web: httpx.Client
+    url: str
+    key: str
+
+    def ask(self, method: str, path: str, values: dict[str, str] | None = None) -> bytes:
+        """Make one call and return the body of its answer.
+
+        Raises:
+            RefusedError: the service does not do it; the text says what may help.
+            NoAnswerError: no whole answer came.
+
+        """
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = ask(
+            self.web, method, self.url.rstrip("/") + path,
+            headers={KEY_HEADER: self.key, **form}, content=urlencode(values or {}).encode(),
+        )  # fmt: skip
+        if answer.status != HTTPStatus.OK:
+            hint = _HINTS.get(answer.status, f"{method} {path}")
+            raise RefusedError(f"refused ({answer.status}): {hint}")
+        return answer.body
+
+
+def _tell_settings(settings: CloudBridgeSettings, numbers: dict[str, int], file: Path) -> None:
     """Print what the configuration needs now."""
     numbers = dict(settings.channels) | numbers
     listed = ", ".join(f"{name} = {number}" for name, number in numbers.items())
     least_s = least_interval_s(len(numbers), FREE if settings.licence == "free" else PAID)
-    print("\nPut this into your configuration and start MonitorPi again:\n\n[cloud-bridge]")
+    print(f"\nPut this into {file} and start MonitorPi again:\n")
+    print("[cloud-bridge]")
     print(f"channels = {{ {listed} }}")
     if settings.interval_s < least_s:
         print(f"interval_s = {least_s}    # as often as the quota of the year allows")
+    for name, number in numbers.items():
+        print(f"\n{name} will be seen at {_site(settings.url)}/channels/{number}", end="")
+    print()
+
+
+def _site(url: str) -> str:
+    """Return where people look at what was written to an address."""
+    return url.rstrip("/").replace("://api.", "://")
 
 
 def _entries(settings: CloudBridgeSettings) -> list[Entry]:
@@ -171,20 +222,27 @@ def _ask_for_key() -> str:
     return sys.stdin.readline().strip()
 
 
-def _make(web: httpx.Client, name: str) -> Channel:
+def _make(account: Account, name: str) -> Channel:
+    """Make a private channel.
+
+    Raises:
+        RefusedError: there may be none left.
+
+    """
     values = {"name": f"MonitorPi {name}", "tags": f"{TAG},{name}", "public_flag": "false"}
-    answer = web.post("/channels.json", data=values).raise_for_status()
-    return Channel.model_validate_json(answer.content)
+    try:
+        return Channel.model_validate_json(account.ask("POST", "/channels.json", values))
+    except RefusedError as error:
+        raise RefusedError(f"{error}; a free licence has four channels: is one left?") from None
 
 
-def _label(web: httpx.Client, entries: list[Entry], name: str, number: int) -> None:
-    """Name the fields: only those with a name come back when rows are looked up."""
-    labels = {
+def _labels(entries: list[Entry], name: str) -> dict[str, str]:
+    """Return the names of a channel's fields: only those with a name are ever shown."""
+    return {
         f"field{one.field}": one.label or f"field {one.field}"
         for one in entries
         if one.channel == name
     }
-    web.put(f"/channels/{number}.json", data=labels).raise_for_status()
 
 
 def _keep_keys(folder: Path, name: str, channel: Channel) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +21,8 @@ BULK_INTERVAL_S: Final = 15.0
 UPDATE_INTERVAL_S: Final = 15.0
 """Seconds between single updates of one channel on a free licence."""
 MAX_FIELD_BYTES: Final = 255
+MAX_MESSAGE_BYTES: Final = 3000
+"""Of one row, names and all."""
 MAX_RESULTS: Final = 8000
 _RESULTS: Final = 100
 _CACHED_ROWS: Final = 100
@@ -26,6 +30,7 @@ _EXTRAS: Final = ("status", "latitude", "longitude", "elevation")
 _UPDATE_NAMES: Final = {"lat": "latitude", "long": "longitude"}
 """The single update call has names of its own."""
 _KEY_LENGTH: Final = 16
+_YEAR_S: Final = 366 * 86_400.0
 
 DuplicateRows = Literal["drop_row", "reject_409", "lost_after_202", "insert"]
 
@@ -35,6 +40,7 @@ class Switches:
     """How the double behaves where the real service is undocumented or slow."""
 
     dup_bulk: DuplicateRows = "drop_row"
+    bulk_rows: int = BULK_ROWS
     bulk_interval_s: float = BULK_INTERVAL_S
     update_interval_s: float = UPDATE_INTERVAL_S
     commit_delay_s: float = 0.0
@@ -48,6 +54,7 @@ class Switches:
     update_429: bool = False
     """Answer a too early update with 429 instead of 200 and ``0``."""
     too_many: Literal[400, 413, 429] = 413
+    """Answer more rows than ``bulk_rows`` with this."""
 
 
 def _new_key() -> str:
@@ -139,20 +146,19 @@ class Cloud:
                 return error(429, "error_too_many_requests", "Too many requests, slow down")
             if not isinstance(updates, list) or not updates:
                 return error(400, "error_bad_request", "updates must be a list of rows")
-            if len(updates) > BULK_ROWS:
+            if len(updates) > self.switches.bulk_rows:
                 return error(self.switches.too_many, "error_too_large", "Too many rows")
+            if any(len(json.dumps(update).encode()) > MAX_MESSAGE_BYTES for update in updates):
+                return error(413, "error_too_large", "a row is longer than 3,000 bytes")
             rows = [row for update in _dated(updates, now) if (row := _row(update)) is not None]
             if len(rows) < len(updates):
                 return error(400, "error_bad_request", "a row has no usable created_at")
             return self._accept(channel, rows, now)
 
     def _accept(self, channel: Channel, rows: list[dict[str, Any]], now: float) -> Answer:
-        self._settle(channel)
-        known = {row["created_at"] for row in channel.rows}
-        known |= {row["created_at"] for _, batch in channel.waiting for row in batch}
+        known = self._known(channel)
         fresh = {row["created_at"]: row for row in rows if row["created_at"] not in known}
         doubled = len(fresh) < len(rows)
-        channel.last_bulk_s = now
         match self.switches.dup_bulk:
             case "reject_409" if doubled:
                 return error(409, "error_conflict", "rows with these timestamps exist")
@@ -162,43 +168,75 @@ class Cloud:
                 pass
             case _:
                 rows = list(fresh.values())
+        channel.last_bulk_s = now
         channel.waiting.append((now + self.switches.commit_delay_s, rows))
         self._settle(channel)
         return Answer(202, {"success": True})
 
+    def _known(self, channel: Channel) -> set[str]:
+        """Return the times of the rows that are stored or accepted."""
+        self._settle(channel)
+        batches = [channel.rows, *(batch for _, batch in channel.waiting)]
+        return {row["created_at"] for batch in batches for row in batch}
+
     def update(self, key: str | None, values: dict[str, str]) -> Answer:
-        """Take one row by the single update call; the body is the stored row, or 0."""
+        """Take one row by the single update call; the body is the stored row, or 0.
+
+        With a ``talkback_key`` the body is a command instead, which is gone whatever comes of
+        the row: that is what the real service does.
+        """
         with self._lock:
-            channel = next((c for c in self.channels.values() if c.write_key == key), None)
-            if channel is None:
-                return Answer(400, 0)
-            now = self._clock()
-            if now - channel.last_update_s < self.switches.update_interval_s:
-                if self.switches.update_429:
-                    return error(429, "error_too_many_requests", "Too many requests")
-                return Answer(200, 0)
-            channel.last_update_s = now
-            named: dict[str, str] = {_UPDATE_NAMES.get(name, name): v for name, v in values.items()}
-            at = named.get("created_at") or self._now()
-            row = _row({**named, "created_at": at})
-            if row is None:  # the real service replaces what it cannot read by now
-                row = _row({**named, "created_at": self._now()})
-            assert row is not None  # noqa: S101 - the stamp is ours
-            self._store(channel, [row])
-            blank = dict.fromkeys((*FIELDS, *_EXTRAS))
-            return Answer(200, {"channel_id": channel.id, **blank, **channel.rows[-1]})
+            command = self._popped_by(values.get("talkback_key"))
+            answer = self._update(key, values)
+            if command is None or answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+                return answer
+            return Answer(200, command)
+
+    def _update(self, key: str | None, values: dict[str, str]) -> Answer:
+        channel = next((c for c in self.channels.values() if c.write_key == key), None)
+        if channel is None:
+            return Answer(400, 0)
+        if self.switches.quota_spent:
+            return error(402, "error_payment_required", "Payment required")
+        if sum(len(f"{name}={value}".encode()) for name, value in values.items()) > (
+            MAX_MESSAGE_BYTES
+        ):
+            return error(413, "error_too_large", "longer than 3,000 bytes")
+        now = self._clock()
+        if now - channel.last_update_s < self.switches.update_interval_s:
+            if self.switches.update_429:
+                return error(429, "error_too_many_requests", "Too many requests")
+            return Answer(200, 0)
+        row = self._single(values)
+        if "created_at" in values and row["created_at"] in self._known(channel):
+            return Answer(200, 0)
+        channel.last_update_s = now
+        self._store(channel, [row])
+        blank = dict.fromkeys((*FIELDS, *_EXTRAS))
+        return Answer(200, {"channel_id": channel.id, **blank, **channel.rows[-1]})
+
+    def _single(self, values: dict[str, str]) -> dict[str, Any]:
+        """Build the row of a single update; a time that cannot be read is now."""
+        named = {_UPDATE_NAMES.get(name, name): value for name, value in values.items()}
+        at = _instant(values.get("created_at"), values.get("timezone", "UTC"))
+        row = _row({**named, "created_at": _stamp(at) if at else self._now()})
+        assert row is not None  # noqa: S101 - the stamp is ours
+        return row
+
+    def _popped_by(self, talkback_key: str | None) -> str | None:
+        """Take the first command off the queue a key opens; None: no such queue."""
+        for talkback in self.talkbacks.values():
+            if talkback.key == talkback_key:
+                command = self.talkback(talkback.id, talkback_key, "execute").body
+                return str(command.get("command_string", ""))
+        return None
 
     def feeds(self, number: int, key: str | None, query: dict[str, str]) -> Answer:
         """Return the rows of a channel in order of time, at most 8,000."""
         with self._lock:
-            channel = self.channels.get(number)
-            if channel is None:
-                return error(404, "error_resource_not_found", "Resource not found")
-            opening = [channel.read_key]
-            opening += [] if self.switches.read_key_only else [channel.write_key]
-            if key not in opening:
-                return error(400, "error_auth_required", "Authorization Required")
-            self._settle(channel)
+            channel = self._readable(number, key)
+            if isinstance(channel, Answer):
+                return channel
             asked = tuple(sorted(item for item in query.items() if "key" not in item[0]))
             until, known = channel.cached.get(asked, (0.0, None))
             if known is not None and self._clock() < until:
@@ -210,22 +248,35 @@ class Cloud:
 
     def _feeds(self, channel: Channel, query: dict[str, str]) -> Answer:
         rows = sorted(channel.rows, key=lambda row: str(row["created_at"]))
-        start, end = _instant(query.get("start")), _instant(query.get("end"))
+        start, end = self._since(query), _instant(query.get("end"))
         if start is not None:
             rows = [row for row in rows if row["created_at"] >= _stamp(start)]
         if end is not None:
             rows = [row for row in rows if row["created_at"] <= _stamp(end)]
         wanted = query.get("results", "")
         most = min(int(wanted), MAX_RESULTS) if wanted.isdecimal() else _RESULTS
-        names = ["created_at", "entry_id", *channel.labels]
-        names += ["status"] if query.get("status") == "true" else []
-        names += _EXTRAS[1:] if query.get("location") == "true" else []
         head = {"id": channel.id, "name": channel.name, **channel.labels}
         shown = rows[max(len(rows) - most, 0) :]
-        feeds = [{name: row.get(name) for name in names} for row in shown]
+        feeds = [_shown(channel, row, query) for row in shown]
         return Answer(
             200, {"channel": {**head, "last_entry_id": channel.last_entry_id}, "feeds": feeds}
         )
+
+    def last_feed(self, number: int, key: str | None, query: dict[str, str]) -> Answer:
+        """Return the row that was stored last, which need not be the newest."""
+        with self._lock:
+            channel = self._readable(number, key)
+            if isinstance(channel, Answer):
+                return channel
+            return Answer(200, _shown(channel, channel.rows[-1], query) if channel.rows else -1)
+
+    def _since(self, query: dict[str, str]) -> datetime | None:
+        """Return the moment a query begins at: a time, or so many days or minutes ago."""
+        for name in ("days", "minutes"):
+            if query.get(name, "").isdecimal():
+                now = datetime.fromtimestamp(self._clock(), UTC)
+                return now - timedelta(**{name: int(query[name])})
+        return _instant(query.get("start"))
 
     # --- the owner's calls ------------------------------------------------------------------
 
@@ -337,6 +388,24 @@ class Cloud:
             return error(401, "error_auth_required", "Authorization Required")
         return channel
 
+    def _readable(self, number: int, key: str | None) -> Channel | Answer:
+        channel = self.channels.get(number)
+        if channel is None:
+            return error(404, "error_resource_not_found", "Resource not found")
+        opening = [channel.read_key]
+        opening += [] if self.switches.read_key_only else [channel.write_key]
+        if key not in opening:
+            return error(400, "error_auth_required", "Authorization Required")
+        self._settle(channel)
+        return channel
+
+    def all_keys(self) -> list[str]:
+        """Return every key there is, for whoever must hide them."""
+        with self._lock:
+            of_channels = [(one.write_key, one.read_key) for one in self.channels.values()]
+            keys = [key for pair in of_channels for key in pair]
+            return [self.user_key, *keys, *(one.key for one in self.talkbacks.values())]
+
     def _settle(self, channel: Channel) -> None:
         """Store the accepted rows whose time has come."""
         now = self._clock()
@@ -361,14 +430,21 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _instant(text: str | None) -> datetime | None:
-    if not text:
-        return None
+def _instant(text: Any, zone: str = "UTC") -> datetime | None:
+    """Read a time; one that names no zone is of the given one. None: it is none."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
+    except (TypeError, ValueError, KeyError):
         return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _shown(channel: Channel, row: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+    """Return what of a row comes back: labelled fields, and the rest on request."""
+    names = ["created_at", "entry_id", *channel.labels]
+    names += ["status"] if query.get("status") == "true" else []
+    names += _EXTRAS[1:] if query.get("location") == "true" else []
+    return {name: row.get(name) for name in names}
 
 
 def _row(update: Any) -> dict[str, Any] | None:
@@ -393,5 +469,13 @@ def _dated(updates: list[Any], now: float) -> list[Any]:
     at = now
     for one in reversed(updates):
         dated.append({**one, "created_at": _stamp(datetime.fromtimestamp(at, UTC))})
-        at -= float(one["delta_t"])
+        at -= _seconds(one["delta_t"])
     return dated[::-1]
+
+
+def _seconds(text: Any) -> float:
+    """Read a distance in time; what is none is nothing."""
+    try:
+        return min(max(float(text), 0.0), _YEAR_S)
+    except (TypeError, ValueError):
+        return 0.0

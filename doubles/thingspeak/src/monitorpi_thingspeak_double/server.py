@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,9 +21,9 @@ from monitorpi_thingspeak_double.channels import Answer, Cloud, Switches, error
 from monitorpi_thingspeak_double.page import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-Fault = Literal["refuse", "reset", "reset_after_commit", "stall", "500", "502", "503", "truncate"]
+Fault = Literal["reset", "reset_after_commit", "stall", "429", "500", "502", "503", "truncate"]
 MAX_BODY: Final = 4 * 1024 * 1024
 _STALL_S: Final = 3600.0
 _HTML: Final = b"<html><body><h1>Service unavailable</h1></body></html>"
@@ -30,7 +31,10 @@ _HTML: Final = b"<html><body><h1>Service unavailable</h1></body></html>"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as the log keeps it: never a key, never a body."""
+    """One request as the log keeps it: never a key, never a body.
+
+    Where a key stood in the address there is ``KEY``.
+    """
 
     at_s: float
     method: str
@@ -52,45 +56,41 @@ class Double:
         self.cloud = Cloud(self.clock, self.switches)
         self.faults: deque[tuple[str, Fault]] = deque()
         """Faults to come: a part of the path they wait for, and what then happens."""
+        self.failing_handshakes = 0
+        """So many TLS handshakes to come fail."""
         self.log: deque[Request] = deque(maxlen=10_000)
         self.on_request: Callable[[str, str], None] = lambda _when, _path: None
         """Called with ``before``, ``committed`` or ``answered`` and the path."""
+        self.tls = _tls(*self.certificate) if self.certificate else None
         self._released = threading.Event()
-        double = self
-
-        class Handler(_Handler):
-            owner = double
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Clients that are killed mid-request are part of the game."""
-
-        self._server = Server(("127.0.0.1", self.port), Handler)
+        self._server = _Server(self, self.port)
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        if self.certificate is not None:
-            self._speak_tls(*self.certificate)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.end()
 
-    def _speak_tls(self, certificate: str, key: str) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self.url = f"https://127.0.0.1:{self.port}"
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Be unreachable: connections break, new ones are refused, nothing is forgotten."""
+        self._server.end()
+        with socket.socket() as place:  # bound and deaf, so that nobody else takes the port
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            place.bind(("127.0.0.1", self.port))
+            yield
+        self._server = _Server(self, self.port)
+        self._server.start()
+
+    def note(self, method: str, target: str, status: int) -> None:
+        """Remember a request, its keys blotted out."""
+        for key in self.cloud.all_keys():
+            target = target.replace(key, "KEY")
+        self.log.append(Request(self.clock(), method, target, status))
 
     def fail_next(self, path: str, *faults: Fault) -> None:
         """Let the next requests whose path contains the text meet these faults, in order."""
@@ -105,6 +105,63 @@ class Double:
     def wait_stalled(self) -> None:
         """Hold a request until the double ends."""
         self._released.wait(_STALL_S)
+
+
+class _Server(ThreadingHTTPServer):
+    """The listener: plain or TLS, from its start to its end."""
+
+    daemon_threads = True
+
+    def __init__(self, owner: Double, port: int) -> None:
+        class Handler(_Handler):
+            pass
+
+        Handler.owner = owner
+        super().__init__(("127.0.0.1", port), Handler)
+        self._owner = owner
+        self._open: set[socket.socket] = set()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop listening and break what is open."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection; a failing handshake is answered by what is no TLS at all."""
+        tls = self._owner.tls
+        if tls is None:
+            return self._serve(request, client_address)
+        if self._owner.failing_handshakes > 0:
+            self._owner.failing_handshakes -= 1
+            request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return None
+        with tls.wrap_socket(request, server_side=True) as connection:
+            return self._serve(connection, client_address)
+
+    def _serve(self, connection: socket.socket, client_address: Any) -> None:
+        self._open.add(connection)
+        try:
+            super().finish_request(connection, client_address)
+        finally:
+            self._open.discard(connection)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that are killed mid-request are part of the game."""
+
+
+def _tls(certificate: str, key: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +184,7 @@ class _Call:
 _ROUTES: Final = (
     (r"/channels/(\d+)/bulk_update\.json", "_bulk"),
     (r"/channels/(\d+)/feeds\.json", "_feeds"),
+    (r"/channels/(\d+)/feeds/last\.json", "_last_feed"),
     (r"/update(?:\.json)?", "_update"),
     (r"/channels\.json", "_channels"),
     (r"/channels/(\d+)\.json", "_channel"),
@@ -161,23 +219,23 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         fault = self.owner.take_fault(parts.path)
         if fault == "reset":
-            return self._reset()
+            return self._reset()  # what was sent is not even read
         body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), MAX_BODY))
         self.owner.on_request("before", parts.path)
         if fault in ("500", "502", "503"):
-            return self._reply(parts.path, int(fault), _HTML, "text/html")
+            return self._reply(int(fault), _HTML, "text/html")
         if fault == "stall":
             return self.owner.wait_stalled()
-        if fault == "refuse":
+        if fault == "429":
             refused = error(429, "error_too_many_requests", "Too many requests")
-            return self._answer(parts.path, refused)
+            return self._answer(refused)
         answer = self._route(method, parts.path, dict(parse_qsl(parts.query)), body)
         self.owner.on_request("committed", parts.path)
         if fault == "reset_after_commit":
             return self._reset()
         if fault == "truncate":
             return self._truncated(answer)
-        self._answer(parts.path, answer)
+        self._answer(answer)
         self.owner.on_request("answered", parts.path)
         return None
 
@@ -203,6 +261,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _feeds(self, call: _Call, key: str | None) -> Answer:
         return self.owner.cloud.feeds(call.number(0), key, call.values)
 
+    def _last_feed(self, call: _Call, key: str | None) -> Answer:
+        return self.owner.cloud.last_feed(call.number(0), key, call.values)
+
     def _update(self, call: _Call, key: str | None) -> Answer:
         answer = self.owner.cloud.update(key, call.values)
         if call.path == "/update" and isinstance(answer.body, dict) and "entry_id" in answer.body:
@@ -221,7 +282,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self.owner.cloud.change_channel(key, call.number(0), call.values)
 
     def _talkback(self, call: _Call, key: str | None) -> Answer:
-        return self.owner.cloud.talkback(call.number(0), key, str(call.parts[1]))
+        answer = self.owner.cloud.talkback(call.number(0), key, str(call.parts[1]))
+        if call.path.endswith(".json") or answer.status != HTTPStatus.OK:
+            return answer
+        return Answer(200, answer.body.get("command_string", ""))
 
     def _commands(self, call: _Call, key: str | None) -> Answer:
         one = int(call.parts[1]) if call.parts[1] else None
@@ -239,15 +303,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return str(value)
         return given
 
-    def _answer(self, path: str, answer: Answer) -> None:
+    def _answer(self, answer: Answer) -> None:
         if isinstance(answer.body, str):
-            self._reply(path, answer.status, answer.body.encode(), "text/html; charset=utf-8")
+            self._reply(answer.status, answer.body.encode(), "text/html; charset=utf-8")
         else:
             text = json.dumps(answer.body).encode()
-            self._reply(path, answer.status, text, "application/json; charset=utf-8")
+            self._reply(answer.status, text, "application/json; charset=utf-8")
 
-    def _reply(self, path: str, status: int, body: bytes, kind: str) -> None:
-        self.owner.log.append(Request(time.time(), self.command, path, status))
+    def _reply(self, status: int, body: bytes, kind: str) -> None:
+        self.owner.note(self.command, self.path, status)
         self.send_response(HTTPStatus(status))
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

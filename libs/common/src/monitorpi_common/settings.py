@@ -248,7 +248,7 @@ def _explain(
             lines.append(f"{origin}{dotted}: unknown key{hint}")
             continue
         value = problem.get("input")
-        secret = any(word in location[-1] for word in _SECRET_WORDS)
+        secret = any(word in part for word in _SECRET_WORDS for part in location)
         shown = "" if secret or isinstance(value, dict | list) else f" (not {str(value)[:80]!r})"
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{origin}{dotted}: {message[0].lower()}{message[1:]}{shown}")

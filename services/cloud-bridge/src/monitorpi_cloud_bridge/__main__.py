@@ -9,16 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from monitorpi_cloud_bridge.bridge import MEMORY, TOLD, BridgeCore
-from monitorpi_cloud_bridge.courier import Courier, Lane
-from monitorpi_cloud_bridge.influx import Influx
+from monitorpi_cloud_bridge.clouds import lanes_of, reveal, web_of
+from monitorpi_cloud_bridge.courier import Courier
 from monitorpi_cloud_bridge.mapping import FREE, PAID
 from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.talkback import TalkBack
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.web import client
-from monitorpi_common.messages import Alert, Health, Probe, Service, Traffic
+from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
 from monitorpi_common.settings import ConfigurationError
 from monitorpi_common.shell import run_service
@@ -28,11 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pydantic import JsonValue, SecretStr
+    from pydantic import JsonValue
 
     from monitorpi_common.log import Log
 
 _STANDBY_LOOK_S: Final = 1.0
+LAST_COMMAND: Final = "talkback"
+"""Under which name the number of TalkBack's last command is remembered."""
 
 
 class GuardedOutbox:
@@ -61,6 +61,17 @@ class GuardedOutbox:
             return False
         return True
 
+    def remember(self, memory: Mapping[str, JsonValue]) -> None:
+        """Keep values over restarts, if there is room."""
+        try:
+            self._outbox.remember(memory)
+        except sqlite3.Error as error:
+            self._log.error("the outbox cannot be written", reason=error)
+
+
+def _whole(value: JsonValue) -> int | None:
+    return value if isinstance(value, int) else None
+
 
 def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
     """Put core, outbox, courier and TalkBack together.
@@ -76,7 +87,7 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
             ["cloud-bridge.channels: missing; give a channel, such as { traffic = 1234567 }"]
         )
     outbox = _open_outbox(context.state_dir, context.log)
-    lanes = _thingspeak_lanes(settings) + _influx_lanes(settings, context.site)
+    lanes = lanes_of(settings, context.site)
     licence = FREE if settings.licence == "free" else PAID
     courier = Courier(outbox, lanes, licence.messages_per_year, context.log)
     builder = RowBuilder(settings.entries(), settings.interval_s)
@@ -86,15 +97,22 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
         for name in settings.lanes()
     }
     first = next((name for name in ("health", "traffic") if name in by_channel), None)
+    store = GuardedOutbox(outbox, settings.interval_s, context.log)
     talkback = settings.talkback
     sources: list[Source] = [courier]
     if talkback is not None:
-        key = _open(talkback.key)
+        key = reveal(talkback.key)
         poll_s = talkback.poll_s
-        sources.append(TalkBack(settings.url, talkback.id, key, poll_s, context.log, client()))
+        sources.append(
+            TalkBack(
+                settings.url, talkback.id, key, poll_s, context.log, web_of(settings),
+                last=_whole(outbox.recall(LAST_COMMAND)),
+                remember=lambda number: store.remember({LAST_COMMAND: number}),
+            )
+        )  # fmt: skip
     core = BridgeCore(
         builder,
-        GuardedOutbox(outbox, settings.interval_s, context.log),
+        store,
         by_channel,
         by_channel.get(first, ()) if settings.tells_alerts and first else (),
         talkback.commands if talkback else {},
@@ -106,20 +124,17 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
     return Assembly(
         core=core,
         sources=sources,
-        subscriptions=[
-            pattern(context.site, Service.CAPTURE.value, Traffic.KIND),
-            pattern(context.site, Service.PROBER.value, Probe.KIND),
-            pattern(context.site, Service.DETECTOR.value, Alert.KIND),
-            *(pattern(context.site, service, Health.KIND) for service in _watched_health(settings)),
-        ],
+        subscriptions=_subscriptions(settings, context.site),
         on_close=[outbox.close, *closers],
     )
 
 
-def _watched_health(settings: CloudBridgeSettings) -> list[str]:
-    """Return the services whose health is relayed."""
-    levels = [entry.topic.split("/") for entry in settings.entries()]
-    return sorted({service for service, kind, _ in levels if kind == Health.KIND})
+def _subscriptions(settings: CloudBridgeSettings, site: str) -> list[str]:
+    """Return what the mapping and the texts of alerts need, each once."""
+    wanted = {tuple(entry.topic.split("/")[:2]) for entry in settings.entries()}
+    if settings.tells_alerts:
+        wanted.add((Service.DETECTOR.value, Alert.KIND))
+    return [pattern(site, service, kind) for service, kind in sorted(wanted)]
 
 
 def _open_outbox(folder: Path, log: Log) -> Outbox:
@@ -154,51 +169,6 @@ def _stand_by(file: Path) -> Outbox:
 
 def _leave(*_: object) -> NoReturn:
     raise SystemExit(0)
-
-
-def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:
-    return [
-        Lane(
-            f"thingspeak/{name}",
-            ThingSpeak(
-                settings.url,
-                number,
-                _open(settings.write_keys[name]),
-                _open(settings.read_keys[name]) if name in settings.read_keys else None,
-                settings.pacing_s,
-            ),
-        )
-        for name, number in settings.channels.items()
-    ]
-
-
-def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
-    influx = settings.influx
-    if influx is None:
-        return []
-    target = {"db": influx.bucket}
-    if influx.version == "v2":
-        target = {"org": influx.org, "bucket": influx.bucket}
-    lanes = []
-    for name in settings.lanes():
-        labels = {
-            f"field{e.field}": e.label for e in settings.entries() if e.channel == name and e.label
-        }
-        sink = Influx(
-            influx.url,
-            influx.version,
-            target,
-            _open(influx.token) if influx.token else None,
-            {"site": site, "channel": name},
-            labels,
-            influx.pacing_s,
-        )
-        lanes.append(Lane(f"influx/{name}", sink, counts_for_quota=False))
-    return lanes
-
-
-def _open(secret: SecretStr) -> str:
-    return secret.get_secret_value().strip()
 
 
 def main() -> int:

@@ -12,10 +12,13 @@ from monitorpi_cloud_bridge.thinning import number
 from monitorpi_common.messages import (
     Alert,
     Command,
+    Device,
     Health,
+    Message,
     Probe,
     Publication,
     Service,
+    Target,
     Traffic,
     UploadNow,
 )
@@ -83,12 +86,10 @@ class BridgeCore:
     def handle(self, item: object) -> Iterable[Publication]:
         """Take one item."""
         match item:
-            case Received(topic, Traffic() | Probe() | Health() as message):
-                place = f"{topic.service}/{topic.kind}/{topic.id}"
-                synced = message.clock_synced
-                self.builder.add(place, _ended(message), message.model_dump(), synced=synced)
-            case Received(_, Alert() as alert):
-                self._tell(alert)
+            case Received(topic, message):
+                self._count(f"{topic.service}/{topic.kind}/{topic.id}", message)
+                if isinstance(message, Alert):
+                    self._tell(message)
             case Tick() as tick:
                 self._pass(tick)
             case Called(text):
@@ -124,6 +125,14 @@ class BridgeCore:
             self._told = {key: str(change) for key, change in told.items()}
 
     # --- rows -------------------------------------------------------------------------------
+
+    def _count(self, place: str, message: Message) -> None:
+        """Hand what the mapping wants of a message to the rows."""
+        at = _ended(message)
+        if at is None or not self.builder.wants(place):
+            return
+        synced = getattr(message, "clock_synced", self._synced)
+        self.builder.add(place, at.timestamp(), message.model_dump(), synced=synced)
 
     def _pass(self, tick: Tick) -> None:
         """Let time pass; while the clock is not set nothing is written."""
@@ -196,10 +205,12 @@ class BridgeCore:
         yield Publication(f"talkback-{self._called}", command, to=Service(order.service))
 
 
-def _ended(message: Traffic | Probe | Health) -> float:
-    """Return when what a message tells of ended, in Unix time."""
+def _ended(message: Message) -> datetime | None:
+    """Return when what a message tells of ended; None: it is nothing for rows."""
     match message:
-        case Traffic(end=at) | Probe(round_end=at):
-            return at.timestamp()
-        case Health(at=at):
-            return at.timestamp()
+        case Traffic(end=at) | Probe(round_end=at) | Device(last_seen=at):
+            return at
+        case Health(at=at) | Target(at=at) | Alert(at=at):
+            return at
+        case _:
+            return None

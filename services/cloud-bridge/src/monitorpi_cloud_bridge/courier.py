@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.sink import RefusedError, Sent, Verdict
-from monitorpi_cloud_bridge.thinning import FRESH_S, OLD_BUCKET_S, thin
+from monitorpi_cloud_bridge.thinning import OLD_BUCKET_S, edge, thin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,8 @@ class Lane:
     stored_total: int = 0
     set_aside_total: int = 0
     thinned_total: int = 0
+    thinned_to: int = -1
+    """The second up to which the backlog was thinned."""
     dropped_total: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +72,7 @@ class Courier:
     log: Log
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    thin_above: int = THIN_ABOVE
     used: int = 0
     year: int = 0
     _next_trim_s: float = 0.0
@@ -161,7 +164,7 @@ class Courier:
         if not unknown:
             return True
         try:
-            stored = lane.sink.verify(unknown[0], unknown[-1])
+            stored = lane.sink.verify(unknown)
         except RefusedError as error:
             self._stop_reading(lane, str(error))
             return False
@@ -185,23 +188,18 @@ class Courier:
         )
 
     def _thin(self, lane: Lane) -> None:
-        """Shorten a long backlog, a stretch of it per call."""
-        waiting = self.outbox.counts(lane.name)["waiting"]
-        if waiting <= THIN_ABOVE:
+        """Shorten a long backlog, stretch by stretch, each once."""
+        if self.outbox.counts(lane.name)["waiting"] <= self.thin_above:
             return
         now = self.wall()
-        after = 0
-        while True:
-            rows = self.outbox.untried(lane.name, int(now - FRESH_S), after, _THIN_ROWS)
-            whole = len(rows) < _THIN_ROWS
-            if not whole:  # the last bucket may go on in the next stretch
-                edge = rows[-1].second // OLD_BUCKET_S * OLD_BUCKET_S
-                rows = [row for row in rows if row.second < edge] or rows
-            thinned = thin(rows, now)
-            lane.thinned_total += self.outbox.replace(lane.name, thinned) if thinned else 0
-            if whole or not rows:
-                break
-            after = rows[-1].second
+        while rows := self.outbox.untried(
+            lane.name, before=edge(now), after=lane.thinned_to, most=_THIN_ROWS
+        ):
+            if len(rows) == _THIN_ROWS:  # the last bucket may go on in the next stretch
+                begun = rows[-1].second // OLD_BUCKET_S * OLD_BUCKET_S
+                rows = [row for row in rows if row.second < begun] or rows
+            lane.thinned_total += self.outbox.replace(lane.name, thin(rows, now))
+            lane.thinned_to = rows[-1].second
 
     def _trim(self) -> None:
         """Hold every lane to its size: a channel that refuses us must not fill the disk."""
@@ -220,7 +218,8 @@ class Courier:
         pacing = lane.sink.limits.pacing_s
         match sent.verdict:
             case Verdict.STORED | Verdict.ACCEPTED:
-                lane.pause_s, lane.limit = 0.0, lane.sink.limits.rows
+                lane.pause_s = 0.0
+                lane.limit = min(2 * lane.limit, lane.sink.limits.rows)
                 if sent.verdict is Verdict.STORED:
                     self.outbox.settle(lane.name, seconds, [])
                     lane.stored_total += len(rows)
@@ -228,6 +227,8 @@ class Courier:
                 self.log.warning("the cloud did not answer", lane=lane.name, what=sent.text)
             case Verdict.TOO_EARLY:
                 self.outbox.settle(lane.name, [], seconds)
+                if lane.pause_s >= BACK_OFF_MOST_S:  # patience does not help: too many rows, then
+                    lane.limit = max(1, len(rows) // 2)
                 lane.pause_s = min(max(2 * lane.pause_s, pacing), BACK_OFF_MOST_S)
                 self.log.warning("the cloud asks for patience", lane=lane.name, what=sent.text)
             case Verdict.QUOTA:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_cloud_bridge.sink import Limits, Sent, Verdict
-from monitorpi_cloud_bridge.web import NoAnswerError, ask, client
+from monitorpi_cloud_bridge.web import NoAnswerError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import httpx
 
     from monitorpi_cloud_bridge.outbox import OutboxRow
 
@@ -32,6 +34,7 @@ class Influx:
         tags: dict[str, str],
         labels: dict[str, str],
         pacing_s: float,
+        web: httpx.Client,
     ) -> None:
         """Prepare a writer.
 
@@ -47,7 +50,7 @@ class Influx:
         self._headers = {"Authorization": f"{scheme} {token}"} if token else {}
         self._tags = "".join(f",{_escape(k)}={_escape(v)}" for k, v in sorted(tags.items()))
         self._labels = labels
-        self._client = client()
+        self._web = web
 
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the rows as lines."""
@@ -67,21 +70,21 @@ class Influx:
         """Write lines."""
         try:
             answer = ask(
-                self._client, "POST", self._url,
+                self._web, "POST", self._url,
                 params=self._query, content=body, headers=self._headers,
             )  # fmt: skip
         except NoAnswerError as error:
             return Sent(Verdict.TOO_EARLY, str(error))
         return Sent(_verdict(answer.status), f"HTTP {answer.status}")
 
-    def verify(self, first: int, last: int) -> set[int] | None:
+    def verify(self, seconds: Sequence[int]) -> set[int] | None:
         """Nothing is ever in doubt: rows in flight are simply sent again."""
-        del first, last
+        del seconds
         return set()
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._web.close()
 
 
 def _escape(text: str) -> str:

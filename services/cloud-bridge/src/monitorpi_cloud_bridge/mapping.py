@@ -1,20 +1,28 @@
 """Which value of which message goes to which field: the mapping, its defaults and its arithmetic.
 
-A *path* walks into a payload: ``counts.syn``, ``targets[].rtt_avg_ms`` (every item of a list),
-``targets[state=up].#`` (how many items are like that). A counter is a path that begins with
-``totals.``: its value in an interval is the difference of totals since their epoch began, so a
-message that was lost on the way loses no count.
+A counter is a path of a traffic window that begins with ``totals.``: its value in an interval is
+the difference of totals since their epoch began, so a message that was lost on the way loses no
+count.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
-from monitorpi_common.messages import OWNED, Health
+from monitorpi_cloud_bridge.paths import STEP, PathError, check
+from monitorpi_common.messages import (
+    Alert,
+    Device,
+    Health,
+    Message,
+    Probe,
+    Service,
+    Target,
+    Traffic,
+)
 from monitorpi_common.settings import Section
 
 if TYPE_CHECKING:
@@ -22,11 +30,15 @@ if TYPE_CHECKING:
 
 Aggregate = Literal["last", "sum", "mean", "min", "max", "rate"]
 COUNTER: Final = "totals."
-_SEGMENT: Final = re.compile(r"(?P<name>\w+|#)(\[(?P<filter>(\w+=[\w.-]+)?)\])?")
-_MAX_VALUES: Final = 4096  # of one path in one message: no list of the contract is longer
-
-MOST_VALUE: Final = 1e18
-"""Beyond this, infinity included, a value is left out: no count is so high."""
+_WINDOWS: Final = "capture/traffic/"
+READABLE: Final[dict[str, type[Message]]] = {
+    f"{message.SERVICE}/{message.KIND}": message
+    for message in (Traffic, Device, Probe, Target, Alert)
+} | {
+    f"{service}/{Health.KIND}": Health
+    for service in (Service.CAPTURE, Service.PROBER, Service.DETECTOR)
+}
+"""What may be relayed, by service and kind. Lines about single frames never leave the machine."""
 
 DAY_S: Final = 86_400
 YEAR_DAYS: Final = 365
@@ -55,7 +67,7 @@ class Entry(Section):
     def _is_a_path(cls, path: str | list[str]) -> str | list[str]:
         for one in [path] if isinstance(path, str) else path:
             for segment in one.split("."):
-                if not _SEGMENT.fullmatch(segment):
+                if not STEP.fullmatch(segment):
                     raise ValueError(f"{segment!r} in {one!r} is no step of a path")
         return path
 
@@ -67,7 +79,15 @@ class Entry(Section):
     @property
     def counts(self) -> bool:
         """The value is a counter's difference."""
-        return all(path.startswith(COUNTER) for path in self.paths)
+        return self.topic.startswith(_WINDOWS) and all(
+            path.startswith(COUNTER) for path in self.paths
+        )
+
+    def covers(self, topic: str) -> bool:
+        """Tell whether a topic below the site is one of ours."""
+        return self.topic == topic or (
+            self.topic.endswith("/+") and topic.startswith(self.topic[:-1])
+        )
 
 
 def _traffic(number: int, label: str, *classes: str) -> Entry:
@@ -144,7 +164,10 @@ def check_mapping(entries: Sequence[Entry], channels: Iterable[str]) -> None:
         if place in seen:
             raise PlanError(f"field {entry.field} of channel {entry.channel!r} is mapped twice")
         seen[place] = entry
-        check_path(entry)
+        try:
+            check_path(entry)
+        except PlanError as error:
+            raise PlanError(f"field {entry.field} of channel {entry.channel!r}: {error}") from None
 
 
 def check_quota(channels: int, interval_s: int, licence: Licence) -> None:
@@ -175,51 +198,25 @@ def least_interval_s(channels: int, licence: Licence) -> int:
 
 
 def check_path(entry: Entry) -> None:
-    """Refuse a path whose first step no message of that topic has.
+    """Refuse a topic nothing is relayed from, and a path to what no message of it has.
 
     Raises:
-        PlanError: says which steps there are.
+        PlanError: says what there is.
 
     """
-    service, kind, _ = entry.topic.split("/")
-    message = next((m for m in OWNED if (service, kind) == (m.SERVICE, m.KIND)), None)
-    if message is None and kind == Health.KIND:
-        message = Health
+    place = entry.topic.rpartition("/")[0]
+    message = READABLE.get(place)
     if message is None:
-        raise PlanError(f"no message is published on {entry.topic!r}")
+        known = ", ".join(READABLE)
+        raise PlanError(f"topic {entry.topic!r}: nothing is relayed from it; there are: {known}")
+    counters = [path.startswith(COUNTER) for path in entry.paths]
+    if place == _WINDOWS[:-1] and any(counters) and not all(counters):
+        raise PlanError(f"path {entry.path}: counters (totals.) and values cannot be added")
     for path in entry.paths:
-        first = path.split(".", 1)[0].split("[", 1)[0]
-        if first not in message.model_fields:
-            known = ", ".join(message.model_fields)
-            raise PlanError(f"{path!r}: {entry.topic} has no {first!r}; it has {known}")
-
-
-def values(payload: Any, path: str) -> list[float]:
-    """Return every number a path leads to; what is missing or no number is left out."""
-    found: list[Any] = [payload]
-    for step in path.split("."):
-        segment = _SEGMENT.fullmatch(step)
-        if segment is None:
-            return []
-        if segment["name"] == "#":
-            return [float(len(found))]
-        found = [one[segment["name"]] for one in found if _has(one, segment["name"])]
-        if segment["filter"] is not None:
-            found = [item for one in found if isinstance(one, list) for item in one]
-            found = [item for item in found if _passes(item, segment["filter"])][:_MAX_VALUES]
-    return [float(one) for one in found if isinstance(one, int | float) and abs(one) <= MOST_VALUE]
-
-
-def _has(value: Any, name: str) -> bool:
-    return isinstance(value, dict) and value.get(name) is not None
-
-
-def _passes(item: Any, filter_: str) -> bool:
-    """Tell whether a list's item has the wanted value; an empty filter takes every item."""
-    if not filter_:
-        return True
-    name, wanted = filter_.split("=", 1)
-    return isinstance(item, dict) and str(item.get(name)) == wanted
+        try:
+            check(message, path)
+        except PathError as error:
+            raise PlanError(f"path {path!r} of {place}: {error}") from None
 
 
 def counter(totals: Mapping[str, int], paths: Iterable[str]) -> int:

@@ -151,7 +151,7 @@ class Outbox:
             _mark(db, lane, [second], State.SET_ASIDE)
 
     def replace(self, lane: str, thinned: Sequence[Thinned]) -> int:
-        """Put means in the place of thinned rows; returns how many rows went."""
+        """Put means and extremes in the place of thinned rows; returns how many rows went."""
         gone = 0
         with self._lock, _Transaction(self._db) as db:
             for one in thinned:
@@ -160,11 +160,11 @@ class Outbox:
                         "DELETE FROM row WHERE lane = ? AND second = ? AND state = 0 AND tries = 0",
                         (lane, second),
                     ).rowcount
-                db.execute(
+                db.executemany(
                     "INSERT OR REPLACE INTO row (lane, second, fields) VALUES (?, ?, ?)",
-                    (lane, one.mean.second, json.dumps(dict(one.mean.fields))),
+                    [(lane, row.second, json.dumps(dict(row.fields))) for row in one.kept],
                 )
-                gone -= 1
+                gone -= len(one.kept)
         return gone
 
     def remember(self, memory: Mapping[str, JsonValue]) -> None:

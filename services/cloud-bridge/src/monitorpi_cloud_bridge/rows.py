@@ -16,7 +16,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from monitorpi_cloud_bridge.mapping import counter, values
+from monitorpi_cloud_bridge.mapping import counter
+from monitorpi_cloud_bridge.paths import values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,6 +93,10 @@ class RowBuilder:
     _held: dict[int, Samples] = field(default_factory=dict)
     """By second of a clock that was not yet set."""
 
+    def wants(self, topic: str) -> bool:
+        """Tell whether any field comes from a topic."""
+        return any(entry.covers(topic) for entry in self.entries)
+
     def add(
         self, topic: str, at_s: float, payload: Mapping[str, Any], *, synced: bool = True
     ) -> None:
@@ -101,7 +106,7 @@ class RowBuilder:
         """
         if topic.endswith(f"/{DRILL}"):
             return  # a rehearsal is no traffic
-        wanted = [entry for entry in self.entries if _covers(entry.topic, topic)]
+        wanted = [entry for entry in self.entries if entry.covers(topic)]
         if not wanted:
             return
         base = self._base(topic, payload) if any(entry.counts for entry in wanted) else {}
@@ -244,7 +249,3 @@ def _join(into: Samples, more: Samples) -> None:
     for place, sample in more.items():
         known = into.get(place)
         into[place] = known.joined(sample) if known else sample
-
-
-def _covers(filter_: str, topic: str) -> bool:
-    return filter_ == topic or (filter_.endswith("/+") and topic.startswith(filter_[:-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -40,6 +41,8 @@ def check_url(name: str, url: str, *, allow_http: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{name}: {url!r} is not an http or https address")
+    if parts.username or parts.password or parts.query:
+        raise ValueError(f"{name}: no user, password or query in an address: keys are secrets")
     if parts.scheme == "http" and not (is_local(url) or allow_http):
         raise ValueError(f"{name}: plain http would show the key; use https, or set allow_http")
 
@@ -101,6 +104,8 @@ class CloudBridgeSettings(Section):
     """Address of ThingSpeak. Plain http is refused unless it is this machine."""
     allow_http: bool = False
     """Allow plain http to another machine: the key travels readable."""
+    ca_file: Path | None = None
+    """File with certificates to trust besides the public ones: a server of your own."""
     licence: Literal["free", "paid"] = "free"
     """The licence whose limits hold."""
     channels: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], int] = Field(

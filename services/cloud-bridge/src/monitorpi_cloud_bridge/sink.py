@@ -62,8 +62,11 @@ class Sink(Protocol):
         """Make one call."""
         ...
 
-    def verify(self, first: int, last: int) -> set[int] | None:
-        """Return the seconds of the rows that are there; None: it could not be told.
+    def verify(self, seconds: Sequence[int]) -> set[int] | None:
+        """Return which rows are there, by second, of those asked for; None: it could not be told.
+
+        ``seconds`` come in order and are never empty; rows nobody asked for may be among the
+        answer.
 
         Raises:
             RefusedError: the cloud does not let us look, and will not later.

@@ -3,7 +3,8 @@
 ``execute`` takes the first command off the queue, so a lost answer is a lost command: after a
 failed call the last executed one is looked up, before anything else is taken, and obeyed if it is
 new. Only commands whose exact text the configuration lists do anything; what is older than two
-minutes is dropped.
+minutes is dropped. The number of the last command is kept over restarts, so what was on its way
+when the process was killed is looked up, too.
 """
 
 from __future__ import annotations
@@ -49,12 +50,17 @@ class TalkBack:
     log: Log
     client: httpx.Client
     wall: Callable[[], float] = time.time
+    last: int | None = None
+    """The command handed on last. Positions can be changed by people, so numbers need not rise."""
+    remember: Callable[[int], None] = lambda _: None
+    """Keeps that number for the process after us."""
     answers_total: int = 0
     old_total: int = 0
-    _last: int | None = None
-    """The command handed on last. Positions can be changed by people, so numbers need not rise."""
     _in_doubt: bool = False
     _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._in_doubt = self.last is not None
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Ask until stopped."""
@@ -93,7 +99,7 @@ class TalkBack:
             self.log.warning("TalkBack did not answer", what=error)
             return
         self._in_doubt = False
-        if _number(record) != self._last:
+        if _number(record) != self.last:
             self._take(record, emit)
 
     def _ask(self, method: str, what: str) -> Answer:
@@ -125,12 +131,13 @@ class TalkBack:
         number, made = _number(record), _made_s(record)
         if number is None or made is None:
             return
-        self._last = number
+        self.last = number
         if self.wall() - made > OLDEST_S:
             self.old_total += 1
             self.log.warning("dropped an old command", age_over_s=OLDEST_S)
-            return
-        emit(Called(str(record.get("command_string"))[:MOST_TEXT]))
+        else:
+            emit(Called(str(record.get("command_string"))[:MOST_TEXT]))
+        self.remember(number)
 
 
 def _number(record: dict[str, Any]) -> int | None:

@@ -1,13 +1,15 @@
 """A long backlog made short: means with the extremes kept.
 
 After days without a network a dashboard needs the shape of what happened, not every 20 s of it, and
-the yearly quota is finite. Rows older than an hour are thinned to one row per five minutes (fifteen
-after a week): the mean of each field, and beside it the rows that hold a field's highest and lowest
-value. A row that was ever sent is never touched.
+the yearly quota is finite. What is older than an hour is thinned to three rows per five minutes
+(fifteen after a week): each field's mean, its lowest and its highest value. The rows of the lowest
+and highest values stand at the seconds at which most fields had theirs, so a flood stays where it
+was. Only whole stretches of time are thinned, so a mean is always one of what was measured.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,6 +20,9 @@ FRESH_S: Final = 3600
 WEEK_S: Final = 7 * 86_400
 BUCKET_S: Final = 300
 OLD_BUCKET_S: Final = 900
+"""A multiple of the shorter one: where one of these ends, so does one of those."""
+MOST_OF_A_BUCKET: Final = 3
+"""Mean, lowest and highest."""
 
 
 class Waiting(NamedTuple):
@@ -28,63 +33,71 @@ class Waiting(NamedTuple):
 
 
 class Thinned(NamedTuple):
-    """What becomes of a bucket: rows that go, and the row that stands for them."""
+    """What becomes of a bucket: rows that go, and the rows that stand for them."""
 
     removed: list[int]
-    mean: Waiting
+    kept: list[Waiting]
+
+
+class _Point(NamedTuple):
+    """One value of one field."""
+
+    value: float
+    second: int
+    text: str
+
+
+def edge(now_s: float) -> int:
+    """Return the second before which everything is old enough, and in whole buckets."""
+    return int(now_s - FRESH_S) // OLD_BUCKET_S * OLD_BUCKET_S
 
 
 def thin(rows: Sequence[Waiting], now_s: float) -> list[Thinned]:
     """Return what to replace, bucket by bucket; rows come in order of time.
 
-    Rows with a status text and rows with a field's extreme stay. A bucket of which nothing would go
-    is left alone, so thinning twice changes nothing.
+    Rows with a status text stay. A bucket of three rows or fewer is left alone, so thinning twice
+    changes nothing.
     """
-    old = [row for row in rows if row.second < now_s - FRESH_S]
+    old = [row for row in rows if row.second < edge(now_s)]
     thinned = []
     for _, bucket in groupby(old, key=lambda row: _bucket(row.second, now_s)):
-        members = list(bucket)
-        plain = [row for row in members if "status" not in row.fields]
-        keep = _extremes(plain)
-        going = [row for row in plain if row.second not in keep]
-        if len(going) > 1:
-            thinned.append(Thinned([row.second for row in going], _mean(plain, going)))
+        plain = [row for row in bucket if "status" not in row.fields]
+        if len(plain) > MOST_OF_A_BUCKET:
+            thinned.append(Thinned([row.second for row in plain], _stand_ins(plain)))
     return thinned
 
 
 def _bucket(second: int, now_s: float) -> tuple[int, int]:
-    length = OLD_BUCKET_S if second < now_s - WEEK_S else BUCKET_S
+    old = second < int(now_s - WEEK_S) // OLD_BUCKET_S * OLD_BUCKET_S
+    length = OLD_BUCKET_S if old else BUCKET_S
     return length, second // length
 
 
-def _extremes(rows: Iterable[Waiting]) -> set[int]:
-    """Return the seconds of the rows with the highest and lowest value of any field."""
-    lowest: dict[str, tuple[float, int]] = {}
-    highest: dict[str, tuple[float, int]] = {}
+def _stand_ins(rows: Sequence[Waiting]) -> list[Waiting]:
+    """Return the rows of means and extremes; where nothing ever changed, the means alone."""
+    points: dict[str, list[_Point]] = {}
     for row in rows:
         for name, text in row.fields.items():
-            value = float(text)
-            if name not in lowest or value < lowest[name][0]:
-                lowest[name] = (value, row.second)
-            if name not in highest or value > highest[name][0]:
-                highest[name] = (value, row.second)
-    flat = {name for name in lowest if lowest[name][0] == highest[name][0]}
-    return {
-        second
-        for extremes in (lowest, highest)
-        for name, (_, second) in extremes.items()
-        if name not in flat
-    }
+            points.setdefault(name, []).append(_Point(float(text), row.second, text))
+    means = {name: number(sum(p.value for p in of) / len(of)) for name, of in points.items()}
+    lowest = {name: min(of, key=lambda p: p.value) for name, of in points.items()}
+    highest = {name: max(of, key=lambda p: p.value) for name, of in points.items()}
+    moving = [name for name in points if lowest[name].value < highest[name].value]
+    free = [row.second for row in rows]
+    kept = []
+    for extremes in (highest, lowest) if moving else ():
+        of_moving = (extremes[name].second for name in moving)
+        second = _where_most(second for second in of_moving if second in free) or free[0]
+        free.remove(second)
+        kept.append(Waiting(second, {name: point.text for name, point in extremes.items()}))
+    kept.append(Waiting(free[len(free) // 2], means))
+    return sorted(kept)
 
 
-def _mean(rows: Sequence[Waiting], going: Sequence[Waiting]) -> Waiting:
-    """Return the mean of a bucket's rows, standing in the place of one that goes."""
-    sums: dict[str, list[float]] = {}
-    for row in rows:
-        for name, text in row.fields.items():
-            sums.setdefault(name, []).append(float(text))
-    fields = {name: number(sum(found) / len(found)) for name, found in sums.items()}
-    return Waiting(going[len(going) // 2].second, fields)
+def _where_most(seconds: Iterable[int]) -> int | None:
+    """Return the second named most often, the first of several; None: there is none."""
+    counted = Counter(seconds)
+    return max(counted, key=lambda second: (counted[second], -second), default=None)
 
 
 def number(value: float) -> str:

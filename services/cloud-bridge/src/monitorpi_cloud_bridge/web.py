@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Mapping
+    from pathlib import Path
 
 TIMEOUT_S: Final = 20.0
 """Of one step of a call: connecting, or waiting for the next bytes."""
@@ -42,9 +48,63 @@ class Answer(NamedTuple):
             raise ValueError("nested too deep") from None
 
 
-def client() -> httpx.Client:
-    """Return an HTTP client: certificates checked, no redirects, no proxies by surprise."""
-    return httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+def client(ca_file: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.Client:
+    """Return an HTTP client that goes nowhere by surprise.
+
+    Certificates are checked, redirects are not followed and proxies of the environment not used: a
+    key goes to the configured server or nowhere. Calls are 16 s apart, no connection is kept so
+    long. ``ca_file`` holds certificates that are trusted besides the public ones.
+
+    Raises:
+        OSError: the file cannot be read, or holds no certificate.
+
+    """
+    return httpx.Client(
+        verify=_trusted(ca_file),
+        timeout=timeout_s,
+        follow_redirects=False,
+        trust_env=False,
+        limits=httpx.Limits(max_keepalive_connections=0),
+    )
+
+
+@cache
+def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Read the certificates once: they are a megabyte for each reader."""
+    trusted = httpx.create_ssl_context(trust_env=False)
+    if ca_file is not None:
+        trusted.load_verify_locations(ca_file)
+    return trusted
+
+
+@dataclass(slots=True)
+class _Deadline:
+    """Cuts the connection of a call that takes too long, wherever it hangs."""
+
+    seconds: float
+    over: bool = False
+    _connection: socket.socket | None = None
+    _timer: threading.Timer = field(init=False)
+
+    def __enter__(self) -> Self:
+        self._timer = threading.Timer(self.seconds, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Learn the connection from the client's own events."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._connection = info["return_value"].get_extra_info("socket")
+
+    def _cut(self) -> None:
+        self.over = True
+        if self._connection is not None:
+            with suppress(OSError):  # the plain call: the TLS layer belongs to the other thread
+                socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
 
 def ask(
@@ -55,7 +115,6 @@ def ask(
     params: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     content: bytes | None = None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Make one call.
 
@@ -63,16 +122,21 @@ def ask(
         NoAnswerError: no whole answer came, or it was too long.
 
     """
-    until = clock() + MOST_S
     body = bytearray()
-    try:
-        with web.stream(method, url, params=params, headers=headers, content=content) as answer:
-            for chunk in answer.iter_bytes():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise NoAnswerError("the answer is too long")
-                if clock() > until:
-                    raise NoAnswerError("the answer takes too long")
-    except httpx.HTTPError as error:
-        raise NoAnswerError(type(error).__name__) from None
+    asked = {"Accept-Encoding": "identity", **(headers or {})}  # what is packed has no known size
+    with _Deadline(MOST_S) as deadline:
+        try:
+            with web.stream(
+                method, url, params=params, headers=asked, content=content,
+                extensions={"trace": deadline.trace},
+            ) as answer:  # fmt: skip
+                for chunk in answer.iter_raw():
+                    body += chunk
+                    if len(body) > MOST_BYTES:
+                        raise NoAnswerError("the answer is too long")
+        except httpx.HTTPError as error:
+            what = "the answer takes too long" if deadline.over else type(error).__name__
+            raise NoAnswerError(what) from None
+    if deadline.over:
+        raise NoAnswerError("the answer takes too long")
     return Answer(answer.status_code, bytes(body))

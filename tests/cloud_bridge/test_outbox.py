@@ -1,0 +1,168 @@
+"""The outbox as a state machine: every row in one state, whatever happens and whenever it dies."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow, State
+from monitorpi_cloud_bridge.thinning import Thinned, Waiting
+
+LANES = ("thingspeak/traffic", "influx/traffic")
+INTERVAL_S = 20
+SECONDS = st.integers(0, 400)
+LANE = st.sampled_from(LANES)
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Two lanes; rows are written, taken, settled, thinned, set aside; the process is killed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = TemporaryDirectory()
+        self._lives = 0
+        self.box: Outbox
+        self.rows: dict[str, dict[int, State]] = {lane: {} for lane in LANES}
+        self.tried: dict[str, set[int]] = {lane: set() for lane in LANES}
+        self.urgent: dict[str, set[int]] = {lane: set() for lane in LANES}
+        self.remembered = 0
+
+    def _file(self) -> Path:
+        return Path(self._folder.name) / str(self._lives) / "outbox.sqlite"
+
+    def of(self, lane: str, state: State) -> set[int]:
+        """Return the seconds of the rows in a state."""
+        return {second for second, now in self.rows[lane].items() if now is state}
+
+    @initialize()
+    def begin(self) -> None:
+        """Open it for the first time."""
+        self._file().parent.mkdir()
+        self.box = Outbox(self._file())
+
+    @rule(lane=LANE, seconds=st.lists(SECONDS, min_size=1, max_size=5))
+    def add(self, lane: str, seconds: list[int]) -> None:
+        """Write rows and a memory in one; a second row of a second changes nothing."""
+        self.remembered += 1
+        rows = [OutboxRow(lane, second, {"field1": str(second)}) for second in seconds]
+        self.box.add(rows, {"n": self.remembered})
+        for second in seconds:
+            self.rows[lane].setdefault(second, State.WAITING)
+
+    @rule(lane=LANE, second=SECONDS)
+    def add_urgent(self, lane: str, second: int) -> None:
+        """Write a text; it finds a second of its own, never one of the rows of counts."""
+        self.box.add_urgent([OutboxRow(lane, second, {"status": "x"})], INTERVAL_S, {})
+        while second in self.rows[lane] or second % INTERVAL_S == 0:
+            second += 1
+        self.rows[lane][second] = State.WAITING
+        self.urgent[lane].add(second)
+
+    @rule(lane=LANE, most=st.integers(1, 20))
+    def take(self, lane: str, most: int) -> None:
+        """Take rows: the newest, then texts, then the oldest; in order, as they were written."""
+        waiting = self.of(lane, State.WAITING)
+        plain = waiting - self.urgent[lane]
+        live = [max(plain)] if plain else []
+        rest = sorted(waiting - set(live), key=lambda s: (s not in self.urgent[lane], s))
+
+        taken = self.box.take(lane, most)
+
+        seconds = [row.second for row in taken]
+        assert seconds == sorted((live + rest)[:most])
+        for row in taken:
+            text = row.second in self.urgent[lane]
+            assert row.fields == ({"status": "x"} if text else {"field1": str(row.second)})
+            self.rows[lane][row.second] = State.IN_FLIGHT
+            self.tried[lane].add(row.second)
+
+    @precondition(lambda self: any(self.of(lane, State.IN_FLIGHT) for lane in LANES))
+    @rule(lane=LANE, data=st.data())
+    def settle(self, lane: str, data: st.DataObject) -> None:
+        """Learn what became of rows in flight."""
+        flying = self.of(lane, State.IN_FLIGHT)
+        there = data.draw(st.sets(st.sampled_from(sorted(flying)))) if flying else set()
+
+        self.box.settle(lane, there, flying - there)
+
+        for second in flying:
+            self.rows[lane][second] = State.STORED if second in there else State.WAITING
+
+    @rule(lane=LANE)
+    def set_aside(self, lane: str) -> None:
+        """Give one up that the cloud will never take."""
+        for second in sorted(self.of(lane, State.IN_FLIGHT))[:1]:
+            self.box.set_aside(lane, second)
+            self.rows[lane][second] = State.SET_ASIDE
+
+    @rule(lane=LANE, first=SECONDS, length=st.integers(1, 200))
+    def thin(self, lane: str, first: int, length: int) -> None:
+        """Put one row in the place of several that were never sent; others are not even shown."""
+        shown = self.box.untried(lane, before=first + length, after=first - 1, most=1000)
+        free = self.of(lane, State.WAITING) - self.tried[lane] - self.urgent[lane]
+        assert [row.second for row in shown] == sorted(
+            s for s in free if first <= s < first + length
+        )
+        if len(shown) < 2:
+            return
+        stays = shown[len(shown) // 2].second
+
+        gone = self.box.replace(
+            lane,
+            [Thinned([row.second for row in shown], [Waiting(stays, {"field1": str(stays)})])],
+        )
+
+        assert gone == len(shown) - 1
+        for row in shown:
+            del self.rows[lane][row.second]
+        self.rows[lane][stays] = State.WAITING
+
+    @rule()
+    def stop_and_start(self) -> None:
+        """End in an orderly way: everything stands as it stood."""
+        self.box.close()
+        self.box = Outbox(self._file())
+
+    @rule()
+    def be_killed(self) -> None:
+        """Go on from the files as they lie there now, nothing closed: as after kill -9."""
+        before = self._file()
+        self._lives += 1
+        shutil.copytree(before.parent, self._file().parent)
+        self.box.close()
+        with closing(sqlite3.connect(self._file())) as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        self.box = Outbox(self._file())
+
+    @invariant()
+    def every_row_is_in_one_state(self) -> None:
+        """Nothing is lost and nothing doubled, in either lane; the memory goes with its rows."""
+        for lane in LANES:
+            counts = self.box.counts(lane)
+            assert counts == {s.name.lower(): len(self.of(lane, s)) for s in State}
+            assert self.box.in_flight(lane) == sorted(self.of(lane, State.IN_FLIGHT))
+            unsent = self.of(lane, State.WAITING) | self.of(lane, State.IN_FLIGHT)
+            assert self.box.oldest_unsent(lane) == min(unsent, default=None)
+        assert (self.box.recall("n") or 0) == self.remembered
+
+    def teardown(self) -> None:
+        """Close the database."""
+        self.box.close()
+        self._folder.cleanup()
+
+
+TestOutbox = OutboxMachine.TestCase
+TestOutbox.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
