@@ -114,7 +114,8 @@ class Geometry:
 
     def home(self, mac: bytes) -> int:
         """Return the bucket of a MAC."""
-        return (int.from_bytes(mac, "little") * self.factor & _WORD_BITS) >> self._shift
+        mixed = int.from_bytes(mac, "little") * self.factor & _WORD_BITS
+        return ((mixed ^ mixed >> 32) * self.factor & _WORD_BITS) >> self._shift
 
 
 @dataclass(frozen=True, slots=True)
