@@ -17,7 +17,7 @@ def geometry(rows: int = 4096, factor: int = 0x9E3779B97F4A7C15) -> Geometry:
     [0x9E3779B97F000001, 0x9E3779B97F800001, 0x9E3779B97F555555, 0xD1B54A32D1000003],
 )
 def test_numbered_devices_find_room_with_every_factor(factor: int) -> None:
-    """Addresses in a row spread over the buckets, also where factor times step is a round number."""
+    """Addresses in a row spread over the buckets, also where factor times step is round."""
     macs = [b"\x02\0" + number.to_bytes(4, "big") for number in range(4096)]
 
     placed = seeds(geometry(factor=factor), macs)

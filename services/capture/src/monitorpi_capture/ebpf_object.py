@@ -102,4 +102,5 @@ def _parse(data: bytes) -> BpfObject:
     programs = {
         name: content[index] for index, name in enumerate(sections) if name.startswith("socket/")
     }
-    return BpfObject(programs, references, variables, content[sections.index("license")].rstrip(b"\0"))
+    licence = content[sections.index("license")].rstrip(b"\0")
+    return BpfObject(programs, references, variables, licence)
