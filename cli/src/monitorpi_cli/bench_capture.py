@@ -49,7 +49,7 @@ SECONDS: Final = 1.0
 _FASTEST: Final = 2_500_000
 """Frames/s the sender nearly reaches; says how many frames a run at full speed has."""
 _BURST: Final = 100_000
-BURSTS: Final = 20
+BURSTS: Final = 12
 """The lower quartile of their costs is kept: what other programs do to the caches is no tap's."""
 _REST_S: Final = 0.1
 _PCAP_REST_S: Final = 1.2
