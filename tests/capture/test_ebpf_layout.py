@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitorpi_capture.ebpf_layout import Geometry, seeds
+from monitorpi_capture.ebpf_layout import ROW_BYTES, Geometry, seeds
 
 
 def geometry(rows: int = 4096, factor: int = 0x9E3779B97F4A7C15) -> Geometry:
@@ -23,3 +23,9 @@ def test_numbered_devices_find_room_with_every_factor(factor: int) -> None:
     placed = seeds(geometry(factor=factor), macs)
 
     assert frozenset(macs) == placed.macs
+
+
+def test_rows_do_not_share_cache_sets() -> None:
+    """Rows are an odd number of cache lines apart: 10,000 of them fit where a quarter would."""
+    assert ROW_BYTES % 64 == 0
+    assert ROW_BYTES // 64 % 2 == 1
