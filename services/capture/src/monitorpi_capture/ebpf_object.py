@@ -1,7 +1,9 @@
 """Reads the compiled object and links a program of it to maps. Pure.
 
 Only what clang writes for our own source is understood: programs in sections of their own, maps as
-symbols of the section ``maps``, which a program names by a 16-byte load instruction each.
+symbols of the sections ``maps`` and ``variables``, which a program names by a 16-byte load
+instruction each. A map of one entry in ``variables`` is used without a look-up: what is loaded is
+the address of its value.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ _SHT_REL: Final = 9
 _LOAD_64: Final = 0x18
 """BPF_LD | BPF_IMM | BPF_DW."""
 _PSEUDO_MAP_FD: Final = 1
+_PSEUDO_MAP_VALUE: Final = 2
+"""The first value of an array of one, in place of the map (linux/bpf.h)."""
 
 
 class ObjectFormatError(Exception):
@@ -33,6 +37,8 @@ class BpfObject:
 
     programs: Mapping[str, bytes]
     references: Mapping[str, tuple[tuple[int, str], ...]]
+    variables: frozenset[str]
+    """The maps of one entry that programs use without a look-up."""
     licence: bytes
 
     def linked(self, section: str, maps: Mapping[str, int]) -> bytes:
@@ -41,7 +47,8 @@ class BpfObject:
         for offset, name in self.references.get(section, ()):
             if code[offset] != _LOAD_64:
                 raise ObjectFormatError(f"instruction at {offset} of {section} names no map")
-            code[offset + 1] = code[offset + 1] & 0x0F | _PSEUDO_MAP_FD << 4
+            kind = _PSEUDO_MAP_VALUE if name in self.variables else _PSEUDO_MAP_FD
+            code[offset + 1] = code[offset + 1] & 0x0F | kind << 4
             struct.pack_into("<i", code, offset + 4, maps[name])
         return bytes(code)
 
@@ -74,10 +81,16 @@ def _parse(data: bytes) -> BpfObject:
     sections = [text(names, header[0]) for header in headers]
     content = [data[header[4] : header[4] + header[5]] for header in headers]
     (symbols,) = (header for header in headers if header[1] == _SHT_SYMTAB)
-    symbol = [
-        text(symbols[6], struct.unpack_from("<I", data, offset)[0])
+    # each: name, info, other, section
+    entries = [
+        struct.unpack_from("<IBBH", data, offset)
         for offset in range(symbols[4], symbols[4] + symbols[5], 24)
     ]
+    symbol = [text(symbols[6], entry[0]) for entry in entries]
+    place = sections.index("variables") if "variables" in sections else -1
+    variables = frozenset(
+        name for name, entry in zip(symbol, entries, strict=True) if entry[3] == place
+    )
     references = {
         sections[header[7]]: tuple(
             (offset, symbol[info >> 32])
@@ -89,4 +102,5 @@ def _parse(data: bytes) -> BpfObject:
     programs = {
         name: content[index] for index, name in enumerate(sections) if name.startswith("socket/")
     }
-    return BpfObject(programs, references, content[sections.index("license")].rstrip(b"\0"))
+    licence = content[sections.index("license")].rstrip(b"\0")
+    return BpfObject(programs, references, variables, licence)

@@ -17,7 +17,7 @@ PACKET_VNET_HDR: Final = 15
 PACKET_IGNORE_OUTGOING: Final = 23
 _PACKET_MR_PROMISC: Final = 1
 _SO_ATTACH_FILTER: Final = 26
-_SO_RCVBUFFORCE: Final = 33
+SO_RCVBUFFORCE: Final = 33
 ETH_P_ALL: Final = 3
 
 Instruction = tuple[int, int, int, int]
@@ -65,7 +65,7 @@ def open_packet_socket(
         sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
         del memory
         try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
         except OSError:  # needs CAP_NET_ADMIN: take what is allowed
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)

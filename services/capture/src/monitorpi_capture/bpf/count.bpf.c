@@ -12,8 +12,8 @@
  * still runs with the old one (an RCU grace period), and has a part nobody writes to.
  *
  * A MAC is found in a bucket of eight cells, one cache line; a cell is MAC << 16 | row number. The
- * bucket comes from a multiply-shift hash with a secret random factor, so nobody outside can aim
- * at one bucket; if it is full, its neighbour is asked. When neither has room, or all rows are
+ * bucket comes from a hash with a secret random factor, so nobody outside can aim at one bucket; if
+ * it is full, its neighbour is asked. When neither has room, or all rows are
  * taken, the frame counts in the CPU's overflow. A full table costs no more than an empty one: the
  * kernel's own hash maps take locks and walk free lists of every CPU just then.
  *
@@ -114,7 +114,7 @@ struct row {
 	struct side tx; /* with the head: two cache lines */
 	__u64 gap;
 	struct side rx;
-	__u64 tail[3];
+	__u64 tail[11];
 };
 
 struct bucket {
@@ -157,14 +157,20 @@ struct share {
 	struct sketch overflown; /* sources that found no row */
 };
 
-_Static_assert(sizeof(struct row) == 256, "four cache lines");
+/*
+ * An odd number of cache lines, though four would hold it: at steps of four the lines every frame
+ * counts in would share a quarter of the cache's sets.
+ */
+_Static_assert(sizeof(struct row) == 5 * 64, "five cache lines");
 
-/* Types and sizes are given when the maps are made (layout.py). */
+/* One entry, reached without a look-up: the loader puts its address into the code. */
+struct control control SEC("variables");
+
+/* Types and sizes of the others are given when they are made (ebpf_layout.py). */
 #define MAP(name) \
 	struct { \
 		int unused; \
 	} name SEC("maps")
-MAP(control);
 MAP(buckets);
 MAP(rows);
 MAP(floods);
@@ -561,28 +567,54 @@ INLINE void aim(struct control *c, struct share *share, struct row *row, __u32 p
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 
-INLINE void add(struct side *side, __u64 mask, __u64 frames, __u64 bytes)
+/* What a frame adds to a side: computed once for its source and its destination. */
+struct amount {
+	__u64 mask;
+	__u64 frames;
+	__u64 bytes;
+	__u64 common[COMMON_WORDS];
+};
+
+INLINE void weigh(struct amount *a, __u64 mask, __u64 frames, __u64 bytes)
 {
 	int i;
 
-	side->bytes += bytes;
+	a->mask = mask;
+	a->frames = frames;
+	a->bytes = bytes;
+#pragma unroll
+	for (i = 0; i < COMMON_WORDS; i++) {
+		a->common[i] = frames * (mask >> i & BOTH_HALVES);
+		OPAQUE(a->common[i]); /* or the compiler computes it at each place of use */
+	}
+}
+
+INLINE void add(struct side *side, struct amount *a)
+{
+	int i;
+
+	side->bytes += a->bytes;
 #pragma unroll
 	for (i = 0; i < COMMON_WORDS; i++)
-		side->words[i] += frames * (mask >> i & BOTH_HALVES);
-	if (mask & ~COMMON) {
+		side->words[i] += a->common[i];
+	if (a->mask & ~COMMON) {
 #pragma unroll
 		for (i = COMMON_WORDS; i < WORDS; i++)
-			side->words[i] += frames * (mask >> i & BOTH_HALVES);
+			side->words[i] += a->frames * (a->mask >> i & BOTH_HALVES);
 	}
 }
 
 /* The row number + 1 of a MAC; 0 if there is no room for it. */
 INLINE __u32 find(struct control *c, struct share *share, __u32 part, __u64 mac)
 {
-	__u32 home = (mac * c->factor) >> (c->shift & 63), index, number, i, side;
+	__u64 mixed = mac * c->factor, cell, *hole;
+	__u32 home, index, number, i, side;
 	struct bucket *bucket;
 	struct row *row;
-	__u64 cell, *hole;
+
+	/* twice: after one multiplication numbered devices still lie in steps, many in few buckets */
+	mixed ^= mixed >> 32;
+	home = mixed * c->factor >> (c->shift & 63);
 
 #pragma unroll
 	for (side = 0; side < 2; side++) {
@@ -655,17 +687,15 @@ SEC("socket/count")
 int count(struct __sk_buff *skb)
 {
 	__u8 buffer[BUFFER] __attribute__((aligned(8))) = {}, *b = buffer;
-	struct control *c;
+	struct control *c = &control;
 	struct share *share;
 	struct row *row;
 	struct frame f;
-	__u32 zero = 0, part, from, to = 0;
+	struct amount amount;
+	__u32 part, from, to = 0;
 	__u64 frames, bytes;
 	int known;
 
-	c = map_lookup(&control, &zero);
-	if (!c)
-		return 0;
 	part = this_cpu();
 	if (part >= c->cpus)
 		part = c->cpus - 1; /* came up after us: shared with the last, see ebpf_layout.py */
@@ -686,19 +716,20 @@ int count(struct __sk_buff *skb)
 	if (skb->vlan_present)
 		bytes += 4 * frames;
 	OPAQUE(bytes);
+	weigh(&amount, f.mask, frames, bytes);
 	if (known < 0) {
-		add(&share->unlinked, f.mask, frames, bytes);
+		add(&share->unlinked, &amount);
 		return 0;
 	}
 
 	from = find(c, share, part, f.src);
 	row = row_of(c, part, from);
 	if (row) {
-		add(&row->tx, f.mask, frames, bytes);
+		add(&row->tx, &amount);
 		if (f.mask & (C_SYN | C_ICMP_ECHO))
 			aim(c, share, row, part, b, &f);
 	} else {
-		add(&share->overflow_tx, f.mask, frames, bytes);
+		add(&share->overflow_tx, &amount);
 		sketch(&share->overflown, mixed(f.src, c->salt));
 	}
 	if (f.dst & 1)
@@ -706,9 +737,9 @@ int count(struct __sk_buff *skb)
 	to = find(c, share, part, f.dst);
 	row = row_of(c, part, to);
 	if (row)
-		add(&row->rx, f.mask, frames, bytes);
+		add(&row->rx, &amount);
 	else
-		add(&share->overflow_rx, f.mask, frames, bytes);
+		add(&share->overflow_rx, &amount);
 	return 0;
 }
 
