@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -37,21 +36,11 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def available() -> dict[str, tuple[str, str]]:
-    """Return the commands whose module is installed."""
-    return {
-        name: (target, what)
-        for name, (target, what) in COMMANDS.items()
-        if importlib.util.find_spec(target.split(":", maxsplit=1)[0]) is not None
-    }
-
-
 def usage() -> str:
     """Return the help text."""
-    commands = available()
-    width = max(map(len, commands))
+    width = max(map(len, COMMANDS))
     lines = [f"MonitorPi {__version__}", "", "usage: ./monitorpi COMMAND [OPTIONS]", ""]
-    lines += [f"  {name:<{width}}  {what}" for name, (_, what) in commands.items()]
+    lines += [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
     lines += ["", "./monitorpi COMMAND --help tells the options of one."]
     return "\n".join(lines)
 
@@ -65,11 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(__version__)
         return 0
-    commands = available()
     for taken in (2, 1):
         name = " ".join(words[:taken])
-        if name in commands:
-            module, function = commands[name][0].split(":")
+        if name in COMMANDS:
+            module, function = COMMANDS[name][0].split(":")
             run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
             try:
                 return run(words[taken:])

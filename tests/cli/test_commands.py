@@ -1,0 +1,40 @@
+"""The table of commands: each can be asked what it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from monitorpi_cli.__main__ import COMMANDS
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "monitorpi_cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_tells_its_options(name: str) -> None:
+    """``--help`` prints the usage and does nothing else."""
+    done = run(*name.split(), "--help")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
+    assert done.stderr == ""
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
+    """One line says what is wrong, the table follows; exit 2."""
+    done = run("floood")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("monitorpi: there is no command 'floood'\n")
+    assert all(f"  {name}" in done.stderr for name in COMMANDS)
