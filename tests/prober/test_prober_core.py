@@ -50,6 +50,7 @@ class Prober:
             self.plans.append,
             self.extra.append,
             vendor_of={MAC: "Raspberry Pi"}.get,
+            own_macs=frozenset({OWN.mac}),
             live=False,
         )
 
@@ -177,6 +178,16 @@ def test_a_host_name_that_does_not_resolve_is_a_state() -> None:
 
     assert (rows[0].sent, rows[0].state, rows[1].state) == (0, "unknown", "up")
     assert prober.plan.rate == 1.0
+
+
+@pytest.mark.parametrize(("settings", "more"), [({}, set()), ({"pin": [OWN.mac]}, {OWN.ip})])
+def test_this_machine_is_no_target_of_its_own(settings: dict[str, Any], more: set[str]) -> None:
+    """A round trip that never leaves the machine says nothing of the LAN, unless it is wanted."""
+    prober = Prober(ADDRESS, **settings)
+
+    drive(prober.core, [received(device(OWN.ip, mac=OWN.mac), "b827eb000063")])
+
+    assert {aim.ip for aim in prober.plan.aims} == {ADDRESS} | more
 
 
 def test_ignored_devices_are_left_alone() -> None:

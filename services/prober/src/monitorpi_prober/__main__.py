@@ -10,6 +10,7 @@ from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context, Source
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
+from monitorpi_prober import interfaces
 from monitorpi_prober.discovery import Discovery
 from monitorpi_prober.names import DeviceNames, HostNames
 from monitorpi_prober.pinger import Pinger
@@ -48,6 +49,7 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
         look_up,
         vendor_of,
         counters,
+        own_macs=frozenset(one.mac for one in interfaces.attached() if one.mac is not None),
         live=context.live,
     )
     gc.freeze()  # what was loaded stays for ever: no collection needs to look at it again

@@ -135,6 +135,8 @@ class ProberCore:
     vendor_of: Callable[[str], str | None] = lambda _: None
     counters: Callable[[], dict[str, JsonValue]] = dict
     """What the pinger counted."""
+    own_macs: frozenset[str] = frozenset()
+    """Of this machine's interfaces."""
     live: bool = True
     """Ticks come once a second; without them each change is planned at once."""
     targets: Targets = field(init=False)
@@ -158,7 +160,7 @@ class ProberCore:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.targets = Targets(settings, self.vendor_of)
+        self.targets = Targets(settings, self.vendor_of, self.own_macs)
         self._limits = Limits(
             settings.down_after, settings.up_after, settings.flap_changes, settings.flap_rounds
         )

@@ -57,6 +57,9 @@ class Targets:
 
     settings: ProberSettings
     vendor_of: Callable[[str], str | None] = lambda _: None
+    own_macs: frozenset[str] = frozenset()
+    """This machine's: it is no target of its own unless the configuration says so, because a
+    round trip that never leaves it would flatter every mean."""
     _announced: dict[str, Sighting] = field(default_factory=dict)
     _discovered: dict[str, Sighting] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
@@ -199,7 +202,7 @@ class Targets:
         seen = self._discovered | announced
         newest_first = list(reversed(seen.items()))
         for key, one in sorted(newest_first, key=lambda item: not self._pinned(item[1])):
-            if not self._ignored(one):
+            if not self._ignored(one) and (one.mac not in self.own_macs or self._pinned(one)):
                 yield self._aim(key, one)
 
     def _aim(self, key: str, one: Sighting) -> Aim:
