@@ -506,27 +506,53 @@ def test_sharing_memory_among_many_cpus() -> None:
     assert 1 <= parts() <= max(ebpf_layout.MAX_PARTS, os.cpu_count() or 1)
 
 
-def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
-    """A wheel is built with the compiled program in it: its users need no compiler."""
-    root = Path(__file__).resolve().parents[2]
-    build = [sys.executable, "-m", "uv", "build", "--wheel", "--offline", "-q"]
+CAPTURE = Path(__file__).resolve().parents[2] / "services" / "capture"
+
+
+def build_wheel(source: Path, target: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Build capture's wheel, as ``uv sync --no-editable`` does in the image."""
+    command = [sys.executable, "-m", "uv", "build", "--wheel", "--offline"]
     run = subprocess.run(
-        [*build, "--package", "monitorpi-capture", "-o", str(tmp_path)],
-        cwd=root,
+        [*command, "--python", sys.executable, "-o", str(target), str(source)],
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
     )
     if "hatchling was not found in the cache" in run.stderr:
         pytest.skip("building a wheel needs hatchling from the network or uv's cache")
+    return run
+
+
+def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
+    """A wheel is built with the compiled program in it: its users need no compiler."""
+    run = build_wheel(CAPTURE, tmp_path)
+
     assert run.returncode == 0, run.stderr
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         carried = archive.read("monitorpi_capture/bpf/count.bpf.o")
-
     assert PROGRAM in parse(carried).programs
     assert ebpf_build.is_current()
     assert ebpf_build.OBJECT.read_bytes() == carried
+
+
+def test_no_wheel_and_no_image_without_the_object(tmp_path: Path) -> None:
+    """Where there is no compiler a build fails and says so, unless it is told to do without."""
+    source = tmp_path / "capture"
+    shutil.copytree(CAPTURE, source, ignore=shutil.ignore_patterns("*.bpf.o", "*.bpf.sum"))
+
+    refused = build_wheel(source, tmp_path / "refused", PATH=str(tmp_path))
+    without = build_wheel(
+        source, tmp_path / "without", PATH=str(tmp_path), MONITORPI_WITHOUT_EBPF="1"
+    )
+
+    assert refused.returncode != 0
+    assert "clang is missing: install it" in refused.stderr
+    assert without.returncode == 0, without.stderr
+    (wheel,) = (tmp_path / "without").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".bpf.o")]
 
 
 def test_an_object_of_another_source_is_made_anew(

@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from monitorpi_cli import processes
 from monitorpi_cli.namespace import LabError, Namespace
 from monitorpi_cli.responder import Behaviour
 
@@ -207,24 +208,14 @@ def measure() -> int:
     cpu = time.process_time() - before
     address = {aim.key: aim.address for aim in aims}
     times = {address[echoes.key]: echoes.times_ms for echoes in done.echoes}
-    json.dump({"times": times, "cpu_s": cpu, "rss_bytes": _peak_rss("self")}, sys.stdout)
+    json.dump({"times": times, "cpu_s": cpu, "rss_bytes": processes.peak_rss("self")}, sys.stdout)
     return 0
-
-
-def _peak_rss(pid: int | str) -> int:
-    """Return a process's highest resident memory (proc(5), VmHWM)."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    line = next((one for one in status.splitlines() if one.startswith("VmHWM")), "VmHWM: 0 kB")
-    return int(line.split()[1]) * 1024
 
 
 def _peak_rss_while_running(program: subprocess.Popen[str]) -> int:
     peak = 0
     while program.poll() is None:
-        peak = max(peak, _peak_rss(program.pid))
+        peak = max(peak, processes.peak_rss(program.pid))
         time.sleep(0.05)
     return peak
 

@@ -22,7 +22,7 @@ _STAMP: Final = _HERE / "bpf" / "count.bpf.sum"
 
 _FLAGS: Final = ("-O2", "-g0", "-Wall", "-Wextra", "-mcpu=v2", "-target", "bpf")
 """Instruction set v2: known to every kernel and every JIT, 32-bit ARM included. With v3 registers
-are put by in halves too, which the verifier of Linux 6.1 refuses those without CAP_PERFMON."""
+are put by in halves too, and the verifier of Linux 6.1 forbids that without CAP_PERFMON."""
 _COMPILERS: Final = ("clang", *(f"clang-{version}" for version in range(22, 10, -1)))
 
 
