@@ -181,9 +181,10 @@ def image(machine: Machine, root: Path, folder: Path, captures: Path | None) -> 
     sh.symlink_to("busybox")
     (top / "init").write_text(INIT)
     (top / "init").chmod(0o755)
+    names = "\0".join(str(path.relative_to(top)) for path in sorted(top.rglob("*")))
     packed = subprocess.run(
-        "find . -print0 | cpio --null --create --format=newc --quiet",  # noqa: S607 - a tool of Debian
-        shell=True, check=True, capture_output=True, cwd=top,  # noqa: S602 - a constant
+        ["cpio", "--null", "--create", "--format=newc", "--quiet"],  # noqa: S607 - a tool of Debian
+        input=names.encode(), check=True, capture_output=True, cwd=top,
     ).stdout  # fmt: skip
     target = folder / "image.cpio.gz"
     target.write_bytes(gzip.compress(packed, 1))
@@ -214,8 +215,8 @@ def table_row(architecture: str, results: list[dict[str, str | int]]) -> str:
     differences = sum(int(one["classes_differ"]) + int(one["rows_differ"]) for one in results)
     jit = " and ".join("on" if one["jit"] else "off" for one in results)
     return (
-        f"| {architecture} | {first['kernel']} | {jit} | {first['frames']:,} | "
-        f"{first['sent']:,} | {differences} |"
+        f"| {architecture} | {first['kernel']} | {jit} | {first['capabilities']} | "
+        f"{first['frames']:,} | {first['sent']:,} | {differences} |"
     )
 
 
