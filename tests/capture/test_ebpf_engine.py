@@ -311,6 +311,29 @@ def test_a_card_goes_and_comes_back(namespace: Namespace) -> None:
     assert rows(after["vb"])[source(1)].tx[PACKETS] == 1
 
 
+@pytest.mark.parametrize("allowed", [20_480, 10_240])
+def test_a_kernel_that_takes_small_filters_only(
+    namespace: Namespace, sender: Sender, allowed: int
+) -> None:
+    """64-bit and 32-bit kernels before 6.7 let a filter be so small: it counts all the same."""
+    small = namespace.run(["sysctl", "-qw", f"net.core.optmem_max={allowed}"], check=False)
+    if small.returncode:
+        pytest.skip("this kernel has one optmem_max for all namespaces (Linux before 6.7)")
+    namespace.run(["ip", "link", "set", INTERFACE, "down"])
+
+    with counting(namespace) as engine:
+        port = engine._ports[0]
+        namespace.call(port.detach)
+        namespace.run(["ip", "link", "set", INTERFACE, "up"])
+        namespace.call(engine.cut)
+        namespace.call(sender.send, 5000, macs=5)
+        (window,) = namespace.call(engine.cut)
+        assert port._detour is not None
+
+    assert engine.away == {}
+    assert [rows(window)[source(number)].tx[PACKETS] for number in range(5)] == [1000] * 5
+
+
 def test_own_frames_are_not_counted(namespace: Namespace) -> None:
     """What this machine sends on the counted interface is left out."""
     namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
@@ -427,6 +450,34 @@ def test_a_refusal_names_the_capability(
     """Each refusal names exactly what is missing."""
     expected = f"refused: counting in the kernel needs {missing}: run as root or give it"
     assert expected == as_nobody(namespace, *held)
+
+
+def test_small_filters_need_no_more_capabilities(namespace: Namespace) -> None:
+    """Also where the filter goes by a detour CAP_NET_RAW and CAP_BPF do."""
+    namespace.run(["sysctl", "-qw", "net.core.optmem_max=10240"], check=False)
+
+    said = as_nobody(namespace, "net_raw", "bpf")
+
+    assert said == f"counted 3 {1 << system.CAP_NET_RAW:#x} refused"
+
+
+def test_the_verifiers_reason_is_told(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A program the kernel refuses is no question of permission: its own words are told."""
+    compiled = ebpf_build.OBJECT.read_bytes()
+    code = parse(compiled).programs["socket/count"]
+    broken = tmp_path / "count.bpf.o"
+    # instead of its first instruction: read what stands nowhere yet (r0 = r9)
+    broken.write_bytes(compiled.replace(code[:64], b"\xbf\x90" + bytes(6) + code[8:64]))
+    monkeypatch.setattr(ebpf_build, "OBJECT", broken)
+
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert engine.name == "socket"
+    assert "R9 !read_ok" in refused["ebpf"]
+    assert "\n" not in refused["ebpf"]
 
 
 def test_without_the_object_the_socket_counts(

@@ -1,15 +1,17 @@
 """One ARP, NDP, DHCP or mDNS frame -> what it says about a device. Dissection by scapy.
 
-scapy is imported when the first such frame comes, and only the layers that are needed. It loads a
-table of vendors that nothing here uses; that is emptied again (15 MB).
+scapy is imported when the first such frame comes, and only the layers that are needed. A table of
+vendors that nothing here uses is kept from it (15 MB, 25 while it is read).
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import ipaddress
 import logging
+import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_capture.classify import classify
@@ -36,6 +38,8 @@ _HOSTNAME: Final = "hostname"
 _BOOT_REPLY: Final = 2
 _DHCP_OFFER: Final = 2
 _DHCP_ACK: Final = 5
+_VENDORS: Final = "scapy.libs.manuf"
+_CACHE: Final = "XDG_CACHE_HOME"
 
 
 def is_telling(data: bytes, classified: Classified) -> bool:
@@ -111,8 +115,7 @@ class _Layers:
         from scapy.layers.l2 import ARP, Ether  # noqa: PLC0415
 
         with contextlib.suppress(AttributeError):
-            conf.manufdb.d.clear()
-            ctypes.CDLL(None).malloc_trim(0)  # glibc's; elsewhere the memory is reused later
+            conf.manufdb.d.clear()  # where Wireshark is installed scapy reads its table
         self.Ether, self.ARP, self.BOOTP, self.DHCP, self.DNS = Ether, ARP, BOOTP, DHCP, DNS
         self.IP, self.IPv6 = IP, IPv6
         self.NA, self.NS, self.RA = ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA
@@ -123,7 +126,29 @@ def _load_scapy() -> _Layers:
     """Import what is needed of scapy, silently: it warns of missing routes and strange frames."""
     for name in ("scapy", "scapy.loading", "scapy.runtime"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return _Layers()
+    with _without_vendors():
+        return _Layers()
+
+
+@contextlib.contextmanager
+def _without_vendors() -> Iterator[None]:
+    """Have scapy find no vendors, neither in its own module nor in its cache.
+
+    Nor may it put its empty table into the cache, where other programs would find it.
+    """
+    table = ModuleType(_VENDORS)
+    table.DATA = ""  # type: ignore[attr-defined]  # what scapy looks for
+    sys.modules[_VENDORS] = table
+    cache = os.environ.get(_CACHE)
+    os.environ[_CACHE] = os.devnull
+    try:
+        yield
+    finally:
+        del sys.modules[_VENDORS]
+        if cache is None:
+            del os.environ[_CACHE]
+        else:
+            os.environ[_CACHE] = cache
 
 
 def _mac(text: str) -> bytes:

@@ -184,10 +184,12 @@ class Table:
 class _Port:
     """One interface: its table, its program, and its socket while it is there."""
 
-    def __init__(self, name: str, table: Table, program: int) -> None:
+    def __init__(self, name: str, table: Table, program: int, licence: bytes) -> None:
         self.name = name
         self.table = table
         self.program = program
+        self._licence = licence
+        self._detour: system.Detour | None = None
         self.index: int | None = None
         self.sock: socket.socket | None = None
         self.away: str | None = None
@@ -198,7 +200,7 @@ class _Port:
         self.index = socket.if_nametoindex(self.name)
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, self.program)
+            self._filter(sock)
             sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
             sock.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
             membership = struct.pack("iHH8s", self.index, _PACKET_MR_PROMISC, 0, b"")
@@ -209,6 +211,17 @@ class _Port:
             sock.close()
             raise
         self.sock = sock
+
+    def _filter(self, sock: socket.socket) -> None:
+        """Give the socket its filter, by a detour where the program is too large for it."""
+        program = self.program if self._detour is None else self._detour.program
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, program)
+        except OSError as error:
+            if error.errno != errno.ENOMEM or self._detour is not None:
+                raise
+            self._detour = system.Detour(self.program, self._licence)
+            self._filter(sock)
 
     def detach(self) -> None:
         if self.sock is not None:
@@ -226,6 +239,8 @@ class _Port:
 
     def close(self) -> None:
         self.detach()
+        if self._detour is not None:
+            self._detour.close()
         os.close(self.program)
         self.table.close()
 
@@ -298,7 +313,7 @@ class EbpfEngine:
             except BaseException:
                 table.close()
                 raise
-            port = _Port(name, table, program)
+            port = _Port(name, table, program, compiled.licence)
             self._ports.append(port)
             table.prepare(0)
             table.prepare(1)
@@ -404,13 +419,15 @@ def _refusal(error: OSError) -> str:
         for name, bit in (("CAP_NET_RAW", system.CAP_NET_RAW), ("CAP_BPF", system.CAP_BPF))
         if not held >> bit & 1 and not (name == "CAP_BPF" and held >> system.CAP_SYS_ADMIN & 1)
     ]
-    if error.errno in {errno.EPERM, errno.EACCES}:
-        if missing:
-            return f"counting in the kernel needs {' and '.join(missing)}: run as root or give it"
+    if error.errno in {errno.EPERM, errno.EACCES} and missing:
+        return f"counting in the kernel needs {' and '.join(missing)}: run as root or give it"
+    if error.errno == errno.EPERM:
         return (
             "the kernel forbids the bpf system call though the capabilities are there: "
             "allow it in the container's seccomp profile or the kernel's lockdown"
         )
     if error.errno == errno.ENOSYS:
         return "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
+    if error.errno == errno.E2BIG and not held >> system.CAP_PERFMON & 1:
+        return "this kernel's verifier does not finish without CAP_PERFMON: give that as well"
     return f"the kernel refused the program ({error.strerror}): Linux 5.5 or newer is needed"

@@ -11,7 +11,8 @@ import math
 import operator
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from monitorpi_capture.window import COLUMNS, PACKETS, MacCounts, SpreadCounts, TopPeer
 
@@ -44,11 +45,16 @@ _SKETCH: Final = struct.Struct(f"<{SKETCH_REGISTERS // 2}sII")
 _VOTE: Final = struct.Struct("<6sH16sIIII")
 _FLOOD_SKETCHES: Final = 2 * _VOTE.size + 16
 FLOOD_BYTES: Final = _FLOOD_SKETCHES + 3 * _SKETCH.size
+_FILL: Final = struct.Struct("<II")
+_FILLS: Final = tuple(_FLOOD_SKETCHES + (i + 1) * _SKETCH.size - _FILL.size for i in range(3))
+"""Where a flood block says how full each of its sketches is."""
 _SHARE_HEAD: Final = struct.Struct("<IIII")
 _SHARE_SIDES: Final = struct.Struct("<" + 3 * _SIDE)
 SHARE_BYTES: Final = _SHARE_HEAD.size + 3 * SIDE_BYTES + _SKETCH.size
 CONTROL: Final = struct.Struct("<8IQQ")
 
+_Vote: TypeAlias = tuple[Any, ...]
+"""MAC, IP version, address, score, hits, port, score of the port."""
 _NUMBERS: Final = 1 + 2 * WORDS
 _WORD_BITS: Final = (1 << 64) - 1
 _ALPHA: Final = 0.7213 / (1 + 1.079 / SKETCH_REGISTERS)
@@ -64,6 +70,8 @@ def _positions(start: int) -> tuple[int, ...]:
 
 _TX: Final = operator.itemgetter(*_positions(4))
 _RX: Final = operator.itemgetter(*_positions(4 + _NUMBERS))
+_TX_PACKETS: Final = _positions(4)[PACKETS]
+_RX_PACKETS: Final = _positions(4 + _NUMBERS)[PACKETS]
 _SIDES: Final = tuple(operator.itemgetter(*_positions(i * _NUMBERS)) for i in range(3))
 
 
@@ -202,22 +210,22 @@ def reading(parts: Sequence[Part], max_rows: int, seeded: frozenset[bytes]) -> R
     for part in parts:
         floods = part.floods
         for number in _ROW.iter_unpack(part.rows):
-            tx, rx = _TX(number), _RX(number)
-            sent = tx[PACKETS]
-            if not sent and not rx[PACKETS]:
+            sent, got = number[_TX_PACKETS], number[_RX_PACKETS]
+            if not sent and not got:
                 continue
+            tx, rx = _TX(number) if sent else (), _RX(number) if got else ()
             at = number[2]
             flood = (floods[(at - 1) * FLOOD_BYTES : at * FLOOD_BYTES],) if at else ()
             mac = number[0]
             if mac in rows:
                 old = rows[mac]
                 rows[mac] = (
-                    _added(old[0], tx) if old[0] and sent else (tx if sent else old[0]),
-                    _added(old[1], rx) if old[1] and rx[PACKETS] else (old[1] or rx),
+                    _added(old[0], tx) if old[0] and sent else (tx or old[0]),
+                    _added(old[1], rx) if old[1] and got else (old[1] or rx),
                     old[2] + flood,
                 )
             else:
-                rows[mac] = (tx if sent else (), rx if rx[PACKETS] else (), flood)
+                rows[mac] = (tx, rx, flood)
     return _bounded(parts, rows, max_rows, seeded)
 
 
@@ -255,20 +263,25 @@ def _counts(
 ) -> MacCounts:
     if not floods:
         return MacCounts(mac, tx, rx)
-    sketches = [
-        _merged([flood[start : start + _SKETCH.size] for flood in floods])
-        for start in range(_FLOOD_SKETCHES, FLOOD_BYTES, _SKETCH.size)
-    ]
+    if len(floods) == 1:  # one CPU saw it: nothing is to be merged
+        (flood,) = floods
+        sketches = [estimate(*_FILL.unpack_from(flood, start)) for start in _FILLS]
+    else:
+        sketches = [
+            _merged([flood[start : start + _SKETCH.size] for flood in floods])
+            for start in range(_FLOOD_SKETCHES, FLOOD_BYTES, _SKETCH.size)
+        ]
     return MacCounts(
         mac,
         tx,
         rx,
         SpreadCounts(*sketches),
-        _winner([flood[: _VOTE.size] for flood in floods], with_port=True),
-        _winner([flood[_VOTE.size : 2 * _VOTE.size] for flood in floods], with_port=False),
+        _winner([_VOTE.unpack_from(flood) for flood in floods], with_port=True),
+        _winner([_VOTE.unpack_from(flood, _VOTE.size) for flood in floods], with_port=False),
     )
 
 
+@lru_cache(maxsize=4096)
 def estimate(filled: int, gone: int) -> int:
     """Return how many distinct items a sketch saw.
 
@@ -303,11 +316,10 @@ def _merged(sketches: Sequence[bytes]) -> int:
     return estimate(filled, gone)
 
 
-def _winner(votes: Sequence[bytes], *, with_port: bool) -> TopPeer | None:
+def _winner(votes: Sequence[_Vote], *, with_port: bool) -> TopPeer | None:
     """Return the candidate that is left when the CPUs' candidates are set against each other."""
     standing: dict[tuple[bytes, int, bytes], tuple[int, int, int, int]] = {}
-    for data in votes:
-        mac, version, address, score, hits, port, port_score = _VOTE.unpack(data)
+    for mac, version, address, score, hits, port, port_score in votes:
         if not score:
             continue
         who = (mac, version, address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 import struct
@@ -37,11 +38,15 @@ _MAP_UPDATE: Final = 2
 _PROG_LOAD: Final = 5
 PROG_TEST_RUN: Final = 10
 _MAP_TYPE_ARRAY: Final = 2
+_MAP_TYPE_PROGRAMS: Final = 3
 _MAP_TYPE_ARRAY_OF_MAPS: Final = 12
 SOCKET_FILTER: Final = 1
 XDP: Final = 6
 _F_MMAPABLE: Final = 1 << 10
+_LOG_ALL: Final = 1
 _LOG_STATISTICS: Final = 4
+_LOG_BYTES: Final = {0: 1, _LOG_ALL: 1 << 24, _LOG_STATISTICS: 1 << 16}
+"""Room for the verifier's log by its level; it tells every path it walked."""
 _ATTRIBUTE_BYTES: Final = 128
 """More than any command used here takes; the kernel wants the rest to be zero."""
 
@@ -156,6 +161,13 @@ def create_array(name: str, value_size: int, entries: int) -> Memory:
     return Memory(fd, address, size)
 
 
+def _update(target: int, descriptor: int) -> None:
+    """Put a descriptor into the first place of a map of maps or programs."""
+    key, value = ctypes.c_uint32(0), ctypes.c_uint32(descriptor)
+    places = (ctypes.addressof(key), ctypes.addressof(value))
+    bpf(_MAP_UPDATE, struct.pack("=IIQQQ", target, 0, *places, 0))
+
+
 class GracePeriod:
     """Waits until no program that began before still runs.
 
@@ -173,14 +185,10 @@ class GracePeriod:
         except OSError:
             os.close(self._inner)
             raise
-        self._wait: Callable[[], None] = self._update
+        self._wait: Callable[[], None] = self._replace
 
-    def _update(self) -> None:
-        key, value = ctypes.c_uint32(0), ctypes.c_uint32(self._inner)
-        attributes = struct.pack(
-            "=IIQQQ", self._outer, 0, ctypes.addressof(key), ctypes.addressof(value), 0
-        )
-        bpf(_MAP_UPDATE, attributes)
+    def _replace(self) -> None:
+        _update(self._outer, self._inner)
 
     def wait(self) -> None:
         """Return when every program run that began before has ended.
@@ -205,19 +213,62 @@ def load_program(code: bytes, name: str, licence: bytes, kind: int = SOCKET_FILT
     """Load a program and return its file descriptor.
 
     Raises:
-        OSError: the kernel refused; for a program its verifier refuses, with the log's last lines.
+        OSError: the kernel refused; for a program its verifier refuses (EACCES among others), with
+            what the verifier says.
 
     """
     try:
         return _load(code, name, licence, 0, kind)[0]
-    except PermissionError:
-        raise
     except OSError as error:
+        if error.errno == errno.EPERM:
+            raise
         try:
-            return _load(code, name, licence, 1, kind)[0]
+            return _load(code, name, licence, _LOG_ALL, kind)[0]
         except OSError as again:
-            log = getattr(again, "log", "")
-            raise OSError(error.errno, f"{error.strerror} {log}".strip()) from None
+            said = [line for line in getattr(again, "log", "").splitlines() if line]
+            reason = said[-2] if len(said) > 1 else ""  # the last line counts instructions
+            raise OSError(error.errno, f"{error.strerror}: {reason}".rstrip(": ")) from None
+
+
+class Detour:
+    """A program of a few instructions that goes on with another one (bpf_tail_call).
+
+    A socket takes a filter only as large as ``net.core.optmem_max`` allows: 20,480 bytes on 64-bit
+    kernels before 6.7, 10,240 on 32-bit ones. What a filter jumps to is not counted.
+    """
+
+    _CODE: Final = (
+        (0x18, 1 << 4 | 2, 0, 0),  # r2 = the map, whose descriptor is filled in
+        (0x00, 0, 0, 0),
+        (0xB7, 3, 0, 0),  # r3 = 0, the place in it
+        (0x85, 0, 0, 12),  # bpf_tail_call(r1 = the frame, r2, r3)
+        (0xB7, 0, 0, 0),  # not reached: r0 = 0, no frame is taken
+        (0x95, 0, 0, 0),  # exit
+    )
+
+    def __init__(self, target: int, licence: bytes) -> None:
+        """Load it.
+
+        Raises:
+            OSError: the kernel refused.
+
+        """
+        # the kernel empties the map when its last descriptor is closed: it is kept open
+        self._map = bpf(_MAP_CREATE, struct.pack("=IIII", _MAP_TYPE_PROGRAMS, 4, 4, 1))
+        try:
+            _update(self._map, target)
+            first, *rest = self._CODE
+            code = [(*first[:3], self._map), *rest]
+            packed = b"".join(struct.pack("<BBhi", *one) for one in code)
+            self.program = load_program(packed, "mp_detour", licence)
+        except OSError:
+            os.close(self._map)
+            raise
+
+    def close(self) -> None:
+        """Give it back."""
+        os.close(self.program)
+        os.close(self._map)
 
 
 def verifier_statistics(code: bytes, licence: bytes) -> str:
@@ -235,7 +286,7 @@ def verifier_statistics(code: bytes, licence: bytes) -> str:
 def _load(code: bytes, name: str, licence: bytes, level: int, kind: int) -> tuple[int, str]:
     program = ctypes.create_string_buffer(code, len(code))
     text = ctypes.create_string_buffer(licence)
-    log = ctypes.create_string_buffer(1 << 16 if level == _LOG_STATISTICS else 1 << 24)
+    log = ctypes.create_string_buffer(_LOG_BYTES[level])
     attributes = struct.pack(
         "=IIQQIIQII16s",
         kind,
@@ -252,7 +303,7 @@ def _load(code: bytes, name: str, licence: bytes, level: int, kind: int) -> tupl
     try:
         return bpf(_PROG_LOAD, attributes), log.value.decode(errors="replace")
     except OSError as error:
-        error.log = log.value.decode(errors="replace")[-400:]  # type: ignore[attr-defined]  # for the caller
+        error.log = log.value.decode(errors="replace")[-1000:]  # type: ignore[attr-defined]  # for the caller
         raise
 
 

@@ -51,6 +51,12 @@ def mac_text(mac: bytes) -> str:
     return mac.hex(":")
 
 
+@lru_cache(maxsize=8192)
+def ip_text(address: bytes) -> str:
+    """Return an IP address as people write it: a flood's victims are few, and slow to write."""
+    return str(ipaddress.ip_address(address))
+
+
 def rfc3339(at_s: float) -> str:
     """Return seconds since 1970 as the bus writes times."""
     return timestamp(datetime.fromtimestamp(at_s, UTC))
@@ -114,7 +120,7 @@ def _peer(peer: TopPeer) -> dict[str, Any]:
     if not peer.mac[0] & _GROUP:
         told["mac"] = mac_text(peer.mac)
     if peer.ip is not None:
-        told["ip"] = str(ipaddress.ip_address(peer.ip))
+        told["ip"] = ip_text(peer.ip)
     if peer.port is not None:
         told["port"] = peer.port
     return told
