@@ -125,6 +125,25 @@ def test_file_sharing_is_left_alone() -> None:
     assert rules_of(*repeated(20, peer)) == []
 
 
+def test_syns_that_carry_a_fin_are_a_flood() -> None:
+    """A FIN in the frame that opens ends no connection."""
+    assert rules_of(*repeated(2, syns(200, fin=200))) == [f"syn-flood-{ID}"]
+
+
+def spread_over(hosts: int, each: int, packets: int | None) -> DeviceWindow:
+    """Build the row of a MAC that sends each of some hosts as many SYNs; the vote may be open."""
+    row = syns(hosts * each, hosts=hosts, rx={"rst": 0})
+    peer = {} if packets is None else {"syn": Peer(mac=VICTIM, packets=packets)}
+    return row.model_copy(update={"top_peer": peer})
+
+
+@pytest.mark.parametrize("packets", [None, 1])
+def test_few_victims_at_once_are_flooded_and_many_hosts_tried_are_not(packets: int | None) -> None:
+    """Without a majority the busiest destination has the mean at least and half at most."""
+    assert rules_of(*repeated(4, spread_over(3, 40, packets))) == [f"syn-flood-{ID}"]
+    assert rules_of(*repeated(4, spread_over(50, 7, packets))) == []
+
+
 # --- through a router ----------------------------------------------------------------------------
 
 
@@ -202,12 +221,50 @@ def test_replies_and_errors_are_explained_by_what_was_asked() -> None:
     assert rules_of(*repeated(5, reflector, counts={})) == []
 
 
+def test_errors_without_visible_destinations_may_be_answers() -> None:
+    """Where the link layer names no destinations what others sent explains errors, if it can."""
+    scanned = plain(VICTIM, packets=200, icmp=200)
+    scanner = plain(ATTACKER, packets=200, udp=200)
+    flooder = plain(ATTACKER, packets=500, icmp=500)
+
+    assert rules_of(*repeated(3, scanned, scanner)) == []
+    assert rules_of(*repeated(3, flooder)) == [f"icmp-flood-{ID}"]
+
+
+def test_errors_on_a_wire_without_macs_are_explained_by_what_they_answer() -> None:
+    """A UDP scan of closed ports is no ICMP flood, nor is a ping that is answered often."""
+    scan = repeated(3, counts={"udp": 200, "icmp": 200}, packets=400)
+    flood = repeated(3, counts={"icmp": 200}, packets=200)
+
+    assert rules_of(*scan) == []
+    assert rules_of(*flood) == ["icmp-flood-wire-eth0"]
+
+
+def test_neighbour_discovery_from_invented_macs_is_an_icmp_flood_of_the_wire() -> None:
+    """Router advertisements, each from a MAC of its own, to everybody: nobody can be named."""
+    rows = [plain(f"06:00:00:00:00:{n:02x}", packets=1, icmp=1) for n in range(200)]
+    windows = [
+        window(second, *rows, counts={"icmp": 600, "multicast": 600}, packets=600, new_macs=600,
+               source_macs=600)
+        for second in range(20, 23)
+    ]  # fmt: skip
+
+    assert "icmp-flood-wire-eth0" in rules_of(window(0), *windows)
+
+
 def test_answers_to_a_broadcast_ping_are_no_flood() -> None:
     """An echo request to everybody is answered by everybody: the one who asked is the source."""
     hosts = [plain(f"04:00:00:00:07:{n:02x}", packets=100, icmp=100) for n in range(20)]
     asker = echoes(100, peer="ff:ff:ff:ff:ff:ff", ip="198.18.0.255")
 
     assert rules_of(*repeated(5, asker, *hosts)) == [f"icmp-flood-{ID}"]
+
+
+def test_a_broadcast_ping_flood_is_one_attack() -> None:
+    """A smurf's echo requests to everybody are told of as ICMP, not as a broadcast storm too."""
+    asker = plain(ATTACKER, packets=500, icmp=500, icmp_echo=500, broadcast=500)
+
+    assert rules_of(*repeated(3, asker)) == [f"icmp-flood-{ID}"]
 
 
 def test_errors_beside_a_load_are_no_flood() -> None:

@@ -593,6 +593,7 @@ class SetThreshold(Args):
     factor: Annotated[float, Field(ge=1, le=1e6)] | None = None
     raise_m: Annotated[int, Field(ge=1, le=60)] | None = None
     raise_n: Annotated[int, Field(ge=1, le=60)] | None = None
+    raise_at_once: Annotated[float, Field(ge=1, le=1e6)] | None = None
     close_ratio: Ratio | None = None
     quiet_s: Annotated[float, Field(gt=0, le=86400)] | None = None
 

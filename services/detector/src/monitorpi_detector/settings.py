@@ -29,6 +29,8 @@ class RuleChange(Change):
     """Windows over the threshold that raise ..."""
     raise_n: Annotated[int | None, Field(ge=1, le=60)] = None
     """... out of this many."""
+    raise_at_once: Annotated[float | None, Field(ge=1, le=1e6)] = None
+    """Times the threshold from which one window raises by itself."""
     close_ratio: Annotated[float | None, Field(ge=0, le=1)] = None
     """Share of the threshold under which a window is quiet."""
     quiet_s: Annotated[float | None, Field(gt=0, le=86400)] = None

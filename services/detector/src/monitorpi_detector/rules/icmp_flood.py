@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
 from monitorpi_detector.view import WindowView, joined, toward
 
@@ -74,6 +74,9 @@ def unasked(view: WindowView, row: DeviceWindow) -> float:
     asked = row.rx.get(_CLASS, 0) + row.rx.get("udp", 0) + row.rx.get("tcp", 0)
     # a request to everybody is nobody's in particular, and all may answer it
     asked += max(0, view.traffic.counts.get(_CLASS, 0) - view.received(_CLASS))
+    if not view.received("packets"):
+        # the link layer names no destinations (Linux cooked): what others sent may be for it
+        asked += view.sent_by_others("udp", row) + view.sent_by_others("tcp", row)
     if view.traffic.sees_replies is False or other < _MAINLY * row.tx.get("packets", 0):
         return 0.0
     return max(0.0, float(other - asked))
@@ -143,8 +146,9 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
 def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
     """What no source explains: frames without MACs, or each from a MAC of its own."""
     value = view.rate(view.traffic.counts.get(_CLASS, 0))
-    if not view.rows:
-        value = max(value, view.rate(_unasked_on_wire(view)))
+    unasked_for = view.rate(_unasked_on_wire(view))
+    to_nobody = unasked_for > value
+    value = max(value, unasked_for)
     if value < limits.floor * limits.close_ratio or explained >= value / 2:
         return
     threshold = max(
@@ -153,7 +157,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     )
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
     taken = view.rate(victim.rx.get(_CLASS, 0)) if victim is not None else 0.0
-    if victim is not None:
+    if victim is not None and not to_nobody:
         if taken < value / 2 or not view.invented(value, limits.floor):
             return
         peer = Peer(
@@ -165,7 +169,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             text=f"ICMP flood from {macs} MAC addresses{to_whom(peer)}",
             unit=_UNIT, victims=(peer,), spoofed=True,
         )  # fmt: skip
-    elif not view.rows:
+    elif not view.rows or view.traffic.new_macs >= limits.floor / 2:
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"ICMP flood on {view.traffic.interface} that no single MAC address explains",
@@ -174,12 +178,16 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
 
 
 def _unasked_on_wire(view: WindowView) -> float:
-    """Return other ICMP that is most of a wire without MACs."""
+    """Return the ICMP beside echo requests that nothing on the wire explains."""
     counts = view.traffic.counts
-    other = counts.get("icmp", 0) - counts.get("igmp", 0)
-    return float(other) if other >= _MAINLY * view.traffic.packets else 0.0
+    echo = counts.get(_CLASS, 0)
+    other = counts.get("icmp", 0) - echo - counts.get("igmp", 0)
+    if other < _MAINLY * view.traffic.packets:
+        return 0.0
+    return max(0.0, float(other - echo - counts.get("udp", 0) - counts.get("tcp", 0)))
 
 
 RULE: Final = Rule(
-    name="icmp-flood", title="ICMP flood", unit=_UNIT, defaults=Limits(floor=50.0), judge=judge
-)
+    name="icmp-flood", title="ICMP flood", unit=_UNIT, judge=judge,
+    defaults=Limits(floor=50.0, raise_at_once=FLOOD_AT_ONCE),
+)  # fmt: skip

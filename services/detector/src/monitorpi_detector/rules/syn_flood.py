@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
 from monitorpi_detector.view import (
     STRONG_SOURCE,
@@ -253,5 +253,6 @@ def _is_refused(view: WindowView) -> bool:
 
 
 RULE: Final = Rule(
-    name="syn-flood", title="SYN flood", unit=_UNIT, defaults=Limits(floor=100.0), judge=judge
-)
+    name="syn-flood", title="SYN flood", unit=_UNIT, judge=judge,
+    defaults=Limits(floor=100.0, raise_at_once=FLOOD_AT_ONCE),
+)  # fmt: skip
