@@ -234,9 +234,11 @@ def test_errors_without_visible_destinations_may_be_answers() -> None:
 def test_errors_on_a_wire_without_macs_are_explained_by_what_they_answer() -> None:
     """A UDP scan of closed ports is no ICMP flood, nor is a ping that is answered often."""
     scan = repeated(3, counts={"udp": 200, "icmp": 200}, packets=400)
+    fuzzed = repeated(1, counts={"icmp": 100}, packets=100)
     flood = repeated(3, counts={"icmp": 200}, packets=200)
 
     assert rules_of(*scan) == []
+    assert rules_of(*fuzzed) == []
     assert rules_of(*flood) == ["icmp-flood-wire-eth0"]
 
 

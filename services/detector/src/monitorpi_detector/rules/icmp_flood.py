@@ -144,7 +144,10 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
 
 
 def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
-    """What no source explains: frames without MACs, or each from a MAC of its own."""
+    """What no source explains: frames without MACs, or each from a MAC of its own.
+
+    ICMP other than requests has many causes that cannot be seen here: it must be three times more.
+    """
     value = view.rate(view.traffic.counts.get(_CLASS, 0))
     unasked_for = view.rate(_unasked_on_wire(view))
     to_nobody = unasked_for > value
@@ -152,7 +155,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     if value < limits.floor * limits.close_ratio or explained >= value / 2:
         return
     threshold = max(
-        limits.floor * (_NOBODY if view.rows else 1.0),
+        limits.floor * (_NOBODY if view.rows or to_nobody else 1.0),
         limits.factor * (view.usual(None, _CLASS) or 0.0),
     )
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
