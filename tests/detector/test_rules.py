@@ -21,7 +21,15 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.fake import received
-from monitorpi_common.messages import DeviceWindow, Peer, ProbeResult, ProbeSource, Spread, Traffic
+from monitorpi_common.messages import (
+    Device,
+    DeviceWindow,
+    Peer,
+    ProbeResult,
+    ProbeSource,
+    Spread,
+    Traffic,
+)
 from monitorpi_common.service import Presence
 from monitorpi_common.topics import Topic
 from monitorpi_detector.baseline import MATURE_S, Baseline
@@ -450,21 +458,36 @@ def test_ignored_devices_are_never_told_of() -> None:
 
 # --- devices -------------------------------------------------------------------------------------
 
-DAY = 86400.0
+LEARNED = 100.0
+
+
+def watched(*known: Device) -> Detector:
+    """Build a detector whose learning time has passed in sight of some devices."""
+    detector = Detector(learning_s=LEARNED)
+    detector.take(*known, device(known[0].mac, 60), device(known[0].mac, 120))
+    return detector
 
 
 def test_a_new_device_is_told_of_after_the_first_day() -> None:
     """In the learning time every device is known; later a new one is told of once."""
-    detector = Detector()
-    detector.take(device(ATTACKER, 0, "198.18.0.10"))
+    detector = watched(device(ATTACKER, 0, "198.18.0.10"))
 
     said = detector.take(
-        device(VICTIM, DAY + 1, "198.18.0.11", vendor="Acme", randomised=True),
-        device(VICTIM, DAY + 60, "198.18.0.11"),
+        device(VICTIM, 121, "198.18.0.11", vendor="Acme", randomised=True),
+        device(VICTIM, 180, "198.18.0.11"),
     )
 
     assert [(one.key, one.severity) for one in said] == [("new-device-04000000000b", "info")]
     assert "Acme, private address" in said[0].summary
+
+
+def test_time_that_nobody_watched_teaches_nothing() -> None:
+    """Two captures a month apart in one file are no month of learning."""
+    detector = Detector()
+
+    said = detector.take(device(ATTACKER, 0), device(VICTIM, 30 * 86400.0))
+
+    assert said == []
 
 
 def test_the_routers_address_at_another_mac_is_spoofing() -> None:
@@ -507,10 +530,9 @@ def test_an_address_that_two_present_devices_hold_on_to_is_spoofing() -> None:
 
 def test_an_unknown_dhcp_server_is_rogue() -> None:
     """Servers of the learning time, or the configured ones, are known; another one is told of."""
-    detector = Detector()
-    detector.take(device(ROUTER, 0, dhcp_server=True))
+    detector = watched(device(ROUTER, 0, dhcp_server=True))
 
-    said = detector.take(device(ATTACKER, DAY + 1, dhcp_server=True))
+    said = detector.take(device(ATTACKER, 121, dhcp_server=True))
 
     assert f"rogue-dhcp-{ID}" in [one.key for one in said]
     configured = Detector(dhcp_servers=[ROUTER])

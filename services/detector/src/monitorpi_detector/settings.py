@@ -49,7 +49,7 @@ class DetectorSettings(Section):
     dhcp_servers: list[Mac] = Field(default_factory=list, max_length=64)
     """The MAC addresses that may serve DHCP; empty: those seen in the learning time."""
     learning_s: Annotated[float, Field(ge=0, le=30 * 86400)] = 86400.0
-    """Seconds after the first start in which every device and DHCP server is taken as known."""
+    """Seconds of watching in which every device and DHCP server is taken as known."""
     save_s: Annotated[float, Field(ge=10, le=86400)] = 600.0
     """Seconds between two writes of what was learned; an SD card wears."""
 
