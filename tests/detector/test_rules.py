@@ -609,13 +609,29 @@ def test_a_lost_prober_closes_what_it_told() -> None:
 
 
 def test_a_victims_delay_stands_in_the_alert() -> None:
-    """Round-trip time, jitter and loss of the victim are part of a flood's evidence."""
+    """Round-trip time, jitter and loss of a round that overlaps the flood are its evidence."""
     detector = Detector()
-    detector.take(device(VICTIM, 0, "198.18.0.11"), probe(0, answer(rtt_avg_ms=87.5)))
+    detector.take(device(VICTIM, 0, "198.18.0.11"), probe(1.5, answer(rtt_avg_ms=87.5)))
 
-    alert = detector.take(window(1, syns(1000)))[0]
+    evidence = detector.take(window(1, syns(1000)))[0].evidence
 
-    assert (alert.evidence.victim_rtt_ms, alert.evidence.victim_jitter_ms) == (87.5, 0.1)
+    assert (evidence.victim_rtt_ms, evidence.victim_jitter_ms) == (87.5, 0.1)
+    assert evidence.victim_loss_ratio == 0.0
+
+
+def test_rounds_before_and_after_a_flood_say_nothing_of_it() -> None:
+    """Only a round that overlaps the flood counts, also when it ends after the flood."""
+    detector = Detector()
+    detector.take(device(VICTIM, 0, "198.18.0.11"), probe(0.9, answer(rtt_avg_ms=1.0)))
+    opened = detector.take(window(1, syns(1000)))[0]
+    detector.take(window(2, syns(1000)))
+
+    detector.take(probe(5, answer(rtt_avg_ms=87.5)), *[window(second) for second in range(3, 14)])
+    detector.take(probe(14, answer(rtt_avg_ms=2.0)))
+    closed = detector.take(*[window(second) for second in range(14, 25)])[-1]
+
+    assert opened.evidence.victim_rtt_ms is None
+    assert (closed.state, closed.evidence.victim_rtt_ms) == ("closed", 87.5)
 
 
 # --- baselines -----------------------------------------------------------------------------------

@@ -303,6 +303,7 @@ class DetectorCore:
         self._live(probe.round_end)
         end_s = probe.round_end.timestamp()
         self._inventory.see_probe(prober, probe, end_s)
+        self._book.see_round(probe.round_start)
         before_s = self._rounds.get(prober, probe.round_start.timestamp())
         if prober in self._rounds or len(self._rounds) < MAX_INTERFACES:
             self._rounds[prober] = end_s

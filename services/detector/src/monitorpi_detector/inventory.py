@@ -40,6 +40,8 @@ class Known:
     """TCP frames/s sent beside SYN, SYN-ACK and RST while it opened few connections."""
     other_rx: float = 0.0
     probe: ProbeResult | None = None
+    probed_until_s: float = 0.0
+    """When the round of that result ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Inventory:
         self._own = {key: own for key, own in self._own.items() if now_s < own.until_s}
         for target in probe.targets:
             if target.mac is not None and (device := self._known.get(target.mac)) is not None:
-                device.probe = target
+                device.probe, device.probed_until_s = target, now_s
 
     def see_window(self, traffic: Traffic, now_s: float, busy: float) -> None:
         """Learn who forwards and how much TCP is usual beside connections.
