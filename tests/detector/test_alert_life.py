@@ -59,7 +59,7 @@ def quiet(detector: Detector, first: int, last: int) -> None:
 def test_one_strong_window_or_two_of_three_raise(
     counts: list[int], opens_after: int | None
 ) -> None:
-    """A flood near twice the floor opens at once, else when two of three windows reach the floor."""
+    """A flood near twice the floor opens at once, else when two of three windows reach it."""
     detector = Detector()
     opened = None
 

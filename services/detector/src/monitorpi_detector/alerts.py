@@ -225,7 +225,10 @@ class AlertBook:
             caused_by=cause,
             summary=_sentence(finding, finding.value, seen),
             evidence=self._evidence(
-                finding, seen, before.evidence.peak if again and before is not None else 0.0, 0,
+                finding,
+                seen,
+                before.evidence.peak if again and before is not None else 0.0,
+                0,
                 opened_at,
             ),
         )
