@@ -60,6 +60,15 @@ def test_a_malformed_file_that_is_no_capture_is_refused_in_order(
     assert json.loads(capsys.readouterr().out)["rows"][0]["verdict"] == "refused"
 
 
+def test_hours_are_those_that_were_watched() -> None:
+    """Of a gap of months between two captures in one file a minute counts."""
+    observer = Observer(Row("two.pcap", "benign", "none"))
+    for second in (0, 1, 90 * 86400, 90 * 86400 + 1):
+        observer.take(window(second))
+
+    assert observer.judge().hours == round((60 + 4) / 3600, 4)
+
+
 def flood_of(mac: str | None, macs: frozenset[str]) -> str:
     """Return the verdict on a flood whose alert names a MAC, or only the wire."""
     row = Row("flood.pcap", "SYN flood", "syn-flood")

@@ -152,6 +152,22 @@ def test_few_victims_at_once_are_flooded_and_many_hosts_tried_are_not(packets: i
     assert rules_of(*repeated(4, spread_over(50, 7, packets))) == []
 
 
+def test_on_a_wire_without_macs_addresses_and_ports_tell_a_scan_from_a_flood() -> None:
+    """Many ports or hosts from one address are looked for, one port of one host is flooded."""
+    syn, echo = {"syn": 800, "tcp": 800}, {"icmp": 200, "icmp_echo": 200}
+    ports = Spread(src_ips=1, dst_ips=1, dst_ports=600)
+    hosts = Spread(src_ips=1, dst_ips=200, dst_ports=1)
+    forged = Spread(src_ips=700, dst_ips=1, dst_ports=700)
+    one = Spread(src_ips=1, dst_ips=1, dst_ports=1)
+
+    for spread in (ports, hosts):
+        assert rules_of(*repeated(3, counts=syn, spread=spread)) == []
+    for spread in (forged, one):
+        assert rules_of(*repeated(3, counts=syn, spread=spread)) == ["syn-flood-wire-eth0"]
+    assert rules_of(*repeated(3, counts=echo, spread=hosts)) == []
+    assert rules_of(*repeated(3, counts=echo, spread=one)) == ["icmp-flood-wire-eth0"]
+
+
 # --- through a router ----------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ _UNREADABLE: Final = 3
 _CLASS_OF: Final = {"syn-flood": "syn", "icmp-flood": "icmp"}
 _PEAKS: Final = ("syn", "icmp_echo", "icmp", "arp", "broadcast", "dhcp")
 _MAC: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
+_GAP_S: Final = 60.0
 _BEGINS: Final = 5
 """Frames of the flood's class in a window from which the flood has begun."""
 _OK, _FAILED, _USAGE = 0, 1, 2
@@ -58,6 +59,7 @@ class Row:
     subject: str | None = None
     seconds_to_alert: float | None = None
     hours: float = 0.0
+    """Watched: of a gap in a file a minute counts."""
     devices: int = 0
     """Different MAC addresses that sent."""
     alerts: list[str] = field(default_factory=list)
@@ -82,8 +84,8 @@ class Observer:
         self._row = row
         self._attackers = macs
         self._begins = since
-        self._first: float | None = None
-        self._last = 0.0
+        self._last: float | None = None
+        self._watched_s = 0.0
         self._opened: dict[str, Alert] = {}
         self._ids: set[str] = set()
         self._macs: set[str] = set()
@@ -100,8 +102,10 @@ class Observer:
                 pass
 
     def _window(self, window: Traffic) -> None:
-        self._first = self._first or window.start.timestamp()
-        self._last = window.end.timestamp()
+        start_s, end_s = window.start.timestamp(), window.end.timestamp()
+        since_s = start_s if self._last is None else min(self._last, start_s)
+        self._watched_s += min(max(0.0, end_s - since_s), _GAP_S + window.window_s)
+        self._last = end_s
         name = _CLASS_OF.get(self._row.expected)
         if self._begins is None and name and window.counts.get(name, 0) >= _BEGINS:
             self._begins = window.start.timestamp()
@@ -116,7 +120,7 @@ class Observer:
     def judge(self, subjects: Iterable[str] = ()) -> Row:
         """Return the row with its verdict."""
         row = self._row
-        row.hours = round((self._last - (self._first or self._last)) / 3600, 4)
+        row.hours = round(self._watched_s / 3600, 4)
         row.devices = len(self._macs)
         row.alerts, row.openings = list(self._opened), len(self._ids)
         if row.expected in FLOODS:

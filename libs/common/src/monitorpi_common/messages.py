@@ -263,6 +263,8 @@ class Traffic(Message):
     """The same classes, ``packets`` and ``bytes`` since the epoch began."""
     sees_replies: bool | None = None
     """Both directions of unicast conversations are on this port; None: not yet known."""
+    spread: Spread | None = None
+    """Of the SYNs and echo requests that have no MAC addresses, such as a tunnel's; None: none."""
     source_macs: Count = 0
     """Distinct source MAC addresses in this window (an estimate beyond what is listed)."""
     new_macs: Count = 0

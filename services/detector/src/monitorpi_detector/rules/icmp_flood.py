@@ -149,6 +149,9 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     ICMP other than requests has many causes that cannot be seen here: it must be three times more.
     """
     value = view.rate(view.traffic.counts.get(_CLASS, 0))
+    spread = view.traffic.spread
+    if spread is not None and value < _ONE_DESTINATION * limits.floor * spread.dst_ips:
+        value = 0.0  # to many hosts, a few each
     unasked_for = view.rate(_unasked_on_wire(view))
     to_nobody = unasked_for > value
     value = max(value, unasked_for)

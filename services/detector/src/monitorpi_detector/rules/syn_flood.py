@@ -237,12 +237,20 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             unit=_UNIT, victims=(peer,), spoofed=True,
             answered_ratio=view.asked_of(victim).answered_ratio,
         )  # fmt: skip
-    elif not view.rows and not _is_refused(view):
+    elif not view.rows and not _looks_around(view) and not _is_refused(view):
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
             unit=_UNIT, answered_ratio=opened.answered_ratio,
         )  # fmt: skip
+
+
+def _looks_around(view: WindowView) -> bool:
+    """Tell whether the SYNs of a wire without MACs look for open ports or hosts."""
+    spread, syn = view.traffic.spread, view.traffic.counts.get(_CLASS, 0)
+    if spread is None or view.rate(syn) >= _SCANS_BELOW or spread.src_ips > _DECOYS:
+        return False
+    return max(spread.dst_ports, spread.dst_ips) >= max(_SCAN_LEAST, _SCAN_SHARE * syn)
 
 
 def _is_refused(view: WindowView) -> bool:
