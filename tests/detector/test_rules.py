@@ -245,6 +245,17 @@ def test_replies_and_errors_are_explained_by_what_was_asked() -> None:
     assert rules_of(*repeated(5, reflector, counts={})) == []
 
 
+def test_errors_that_come_when_the_scan_is_over_are_answers() -> None:
+    """A router gives a host up after three seconds of ARP: its errors come in a burst, late."""
+    asked = {"packets": 220, "icmp": 220, "icmp_echo": 220}
+    scanned = [window(second, plain(VICTIM, rx=asked, packets=1)) for second in range(3)]
+    late = [window(second, plain(VICTIM, packets=150, icmp=150)) for second in range(3, 5)]
+    never = [window(second, plain(VICTIM, packets=150, icmp=150)) for second in range(60, 62)]
+
+    assert rules_of(*scanned, *late) == []
+    assert rules_of(*scanned, *never) == ["icmp-flood-04000000000b"]
+
+
 def test_errors_without_visible_destinations_may_be_answers() -> None:
     """Where the link layer names no destinations what others sent explains errors, if it can."""
     scanned = plain(VICTIM, packets=200, icmp=200)

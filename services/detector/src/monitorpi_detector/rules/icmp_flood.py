@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
+from monitorpi_detector.inventory import other_icmp
 from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
 from monitorpi_detector.view import WindowView, joined, toward
@@ -69,9 +70,13 @@ def _echo(view: WindowView, row: DeviceWindow, limits: Limits) -> float:
 
 def unasked(view: WindowView, row: DeviceWindow) -> float:
     """Return the ICMP beside echo requests that nothing the sender was sent explains."""
-    echo = row.tx.get(_CLASS, 0)
-    other = row.tx.get("icmp", 0) - echo - row.tx.get("igmp", 0)
-    asked = row.rx.get(_CLASS, 0) + row.rx.get("udp", 0) + row.rx.get("tcp", 0)
+    other = other_icmp(row.tx)
+    asked = (
+        view.inventory.asked(row.mac, view.now_s)
+        + row.rx.get(_CLASS, 0)
+        + row.rx.get("udp", 0)
+        + row.rx.get("tcp", 0)
+    )
     # a request to everybody is nobody's in particular, and all may answer it
     asked += max(0, view.traffic.counts.get(_CLASS, 0) - view.received(_CLASS))
     if not view.received("packets"):
