@@ -126,6 +126,18 @@ def test_frames_without_a_link_layer_count_for_the_wire_only(link: int, data: by
     }  # fmt: skip
     assert list(window.rows) == []
     assert not any(window.overflow_tx)
+    assert window.spread == (1, 1, 0)
+
+
+def test_ends_of_packets_without_a_link_layer_are_told_apart() -> None:
+    """A scan through a tunnel shows by its ports, of the wire, anew in each window."""
+    head = bytes.fromhex("4500002800000000400600000101010102020202")
+    scan = [head + struct.pack(">HHIIBBHHH", 5, port, 0, 0, 80, 2, 0, 0, 0) for port in (1, 2, 3)]
+
+    first, second = windows(*((1.0, one) for one in scan), (2.0, scan[0]), link=101)
+
+    assert (first.spread, second.spread) == ((1, 1, 3), (1, 1, 1))
+    assert windows((1.0, PING))[0].spread is None
 
 
 @pytest.mark.parametrize(("link", "make"), [(113, cooked), (276, cooked2)])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from monitorpi_cli.evaluate import main, read_folder
+from tests.detector.windows import ATTACKER, Detector, syns, window
+
+from monitorpi_cli.evaluate import Observer, Row, main, read_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,3 +44,47 @@ def test_a_missing_file_fails_its_row(tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert code == 1
     assert json.loads(capsys.readouterr().out)["rows"][0]["verdict"] == "failed"
+
+
+def test_a_malformed_file_that_is_no_capture_is_refused_in_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Among malformed files one that cannot be read is judged right; elsewhere it has failed."""
+    (tmp_path / "cut.pcap").write_bytes(b"\xd4\xc3\xb2")
+    labels = "file\tkind\texpected alert\tattacker_mac\ncut.pcap\tmalformed fuzz\tnone\t-\n"
+    (tmp_path / "labels.tsv").write_text(labels)
+
+    code = main([str(tmp_path), "--json"])
+
+    assert code == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["verdict"] == "refused"
+
+
+def test_hours_are_those_that_were_watched() -> None:
+    """Of a gap of months between two captures in one file a minute counts."""
+    observer = Observer(Row("two.pcap", "benign", "none"))
+    for second in (0, 1, 90 * 86400, 90 * 86400 + 1):
+        observer.take(window(second))
+
+    assert observer.judge().hours == round((60 + 4) / 3600, 4)
+
+
+def flood_of(mac: str | None, macs: frozenset[str]) -> str:
+    """Return the verdict on a flood whose alert names a MAC, or only the wire."""
+    row = Row("flood.pcap", "SYN flood", "syn-flood")
+    observer, detector = Observer(row, macs), Detector()
+    rows = [syns(500, mac)] if mac else []
+    for second in range(3):
+        for alert in detector.take(window(second, *rows, counts={"syn": 500, "tcp": 500})):
+            observer.take(alert)
+    return observer.judge().verdict
+
+
+def test_a_flood_is_found_only_on_the_right_subject() -> None:
+    """Any attacker of the label is right, another one wrong; without MACs the wire is right."""
+    other = "04:00:00:00:00:0f"
+
+    assert flood_of(ATTACKER, frozenset({ATTACKER, other})) == "found"
+    assert flood_of(ATTACKER, frozenset({other})) == "wrong-mac"
+    assert flood_of(None, frozenset()) == "found"
+    assert flood_of(None, frozenset({ATTACKER})) == "wrong-mac"

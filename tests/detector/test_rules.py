@@ -21,7 +21,15 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.fake import received
-from monitorpi_common.messages import DeviceWindow, Peer, ProbeResult, ProbeSource, Spread, Traffic
+from monitorpi_common.messages import (
+    Device,
+    DeviceWindow,
+    Peer,
+    ProbeResult,
+    ProbeSource,
+    Spread,
+    Traffic,
+)
 from monitorpi_common.service import Presence
 from monitorpi_common.topics import Topic
 from monitorpi_detector.baseline import MATURE_S, Baseline
@@ -125,6 +133,41 @@ def test_file_sharing_is_left_alone() -> None:
     assert rules_of(*repeated(20, peer)) == []
 
 
+def test_syns_that_carry_a_fin_are_a_flood() -> None:
+    """A FIN in the frame that opens ends no connection."""
+    assert rules_of(*repeated(2, syns(200, fin=200))) == [f"syn-flood-{ID}"]
+
+
+def spread_over(hosts: int, each: int, packets: int | None) -> DeviceWindow:
+    """Build the row of a MAC that sends each of some hosts as many SYNs; the vote may be open."""
+    row = syns(hosts * each, hosts=hosts, rx={"rst": 0})
+    peer = {} if packets is None else {"syn": Peer(mac=VICTIM, packets=packets)}
+    return row.model_copy(update={"top_peer": peer})
+
+
+@pytest.mark.parametrize("packets", [None, 1])
+def test_few_victims_at_once_are_flooded_and_many_hosts_tried_are_not(packets: int | None) -> None:
+    """Without a majority the busiest destination has the mean at least and half at most."""
+    assert rules_of(*repeated(4, spread_over(3, 40, packets))) == [f"syn-flood-{ID}"]
+    assert rules_of(*repeated(4, spread_over(50, 7, packets))) == []
+
+
+def test_on_a_wire_without_macs_addresses_and_ports_tell_a_scan_from_a_flood() -> None:
+    """Many ports or hosts from one address are looked for, one port of one host is flooded."""
+    syn, echo = {"syn": 800, "tcp": 800}, {"icmp": 200, "icmp_echo": 200}
+    ports = Spread(src_ips=1, dst_ips=1, dst_ports=600)
+    hosts = Spread(src_ips=1, dst_ips=200, dst_ports=1)
+    forged = Spread(src_ips=700, dst_ips=1, dst_ports=700)
+    one = Spread(src_ips=1, dst_ips=1, dst_ports=1)
+
+    for spread in (ports, hosts):
+        assert rules_of(*repeated(3, counts=syn, spread=spread)) == []
+    for spread in (forged, one):
+        assert rules_of(*repeated(3, counts=syn, spread=spread)) == ["syn-flood-wire-eth0"]
+    assert rules_of(*repeated(3, counts=echo, spread=hosts)) == []
+    assert rules_of(*repeated(3, counts=echo, spread=one)) == ["icmp-flood-wire-eth0"]
+
+
 # --- through a router ----------------------------------------------------------------------------
 
 
@@ -202,12 +245,63 @@ def test_replies_and_errors_are_explained_by_what_was_asked() -> None:
     assert rules_of(*repeated(5, reflector, counts={})) == []
 
 
+def test_errors_that_come_when_the_scan_is_over_are_answers() -> None:
+    """A router gives a host up after three seconds of ARP: its errors come in a burst, late."""
+    asked = {"packets": 220, "icmp": 220, "icmp_echo": 220}
+    scanned = [window(second, plain(VICTIM, rx=asked, packets=1)) for second in range(3)]
+    late = [window(second, plain(VICTIM, packets=150, icmp=150)) for second in range(3, 5)]
+    never = [window(second, plain(VICTIM, packets=150, icmp=150)) for second in range(60, 62)]
+
+    assert rules_of(*scanned, *late) == []
+    assert rules_of(*scanned, *never) == ["icmp-flood-04000000000b"]
+
+
+def test_errors_without_visible_destinations_may_be_answers() -> None:
+    """Where the link layer names no destinations what others sent explains errors, if it can."""
+    scanned = plain(VICTIM, packets=200, icmp=200)
+    scanner = plain(ATTACKER, packets=200, udp=200)
+    flooder = plain(ATTACKER, packets=500, icmp=500)
+
+    assert rules_of(*repeated(3, scanned, scanner)) == []
+    assert rules_of(*repeated(3, flooder)) == [f"icmp-flood-{ID}"]
+
+
+def test_errors_on_a_wire_without_macs_are_explained_by_what_they_answer() -> None:
+    """A UDP scan of closed ports is no ICMP flood, nor is a ping that is answered often."""
+    scan = repeated(3, counts={"udp": 200, "icmp": 200}, packets=400)
+    fuzzed = repeated(1, counts={"icmp": 100}, packets=100)
+    flood = repeated(3, counts={"icmp": 200}, packets=200)
+
+    assert rules_of(*scan) == []
+    assert rules_of(*fuzzed) == []
+    assert rules_of(*flood) == ["icmp-flood-wire-eth0"]
+
+
+def test_neighbour_discovery_from_invented_macs_is_an_icmp_flood_of_the_wire() -> None:
+    """Router advertisements, each from a MAC of its own, to everybody: nobody can be named."""
+    rows = [plain(f"06:00:00:00:00:{n:02x}", packets=1, icmp=1) for n in range(200)]
+    windows = [
+        window(second, *rows, counts={"icmp": 600, "multicast": 600}, packets=600, new_macs=600,
+               source_macs=600)
+        for second in range(20, 23)
+    ]  # fmt: skip
+
+    assert "icmp-flood-wire-eth0" in rules_of(window(0), *windows)
+
+
 def test_answers_to_a_broadcast_ping_are_no_flood() -> None:
     """An echo request to everybody is answered by everybody: the one who asked is the source."""
     hosts = [plain(f"04:00:00:00:07:{n:02x}", packets=100, icmp=100) for n in range(20)]
     asker = echoes(100, peer="ff:ff:ff:ff:ff:ff", ip="198.18.0.255")
 
     assert rules_of(*repeated(5, asker, *hosts)) == [f"icmp-flood-{ID}"]
+
+
+def test_a_broadcast_ping_flood_is_one_attack() -> None:
+    """A smurf's echo requests to everybody are told of as ICMP, not as a broadcast storm too."""
+    asker = plain(ATTACKER, packets=500, icmp=500, icmp_echo=500, broadcast=500)
+
+    assert rules_of(*repeated(3, asker)) == [f"icmp-flood-{ID}"]
 
 
 def test_errors_beside_a_load_are_no_flood() -> None:
@@ -391,21 +485,36 @@ def test_ignored_devices_are_never_told_of() -> None:
 
 # --- devices -------------------------------------------------------------------------------------
 
-DAY = 86400.0
+LEARNED = 100.0
+
+
+def watched(*known: Device) -> Detector:
+    """Build a detector whose learning time has passed in sight of some devices."""
+    detector = Detector(learning_s=LEARNED)
+    detector.take(*known, device(known[0].mac, 60), device(known[0].mac, 120))
+    return detector
 
 
 def test_a_new_device_is_told_of_after_the_first_day() -> None:
     """In the learning time every device is known; later a new one is told of once."""
-    detector = Detector()
-    detector.take(device(ATTACKER, 0, "198.18.0.10"))
+    detector = watched(device(ATTACKER, 0, "198.18.0.10"))
 
     said = detector.take(
-        device(VICTIM, DAY + 1, "198.18.0.11", vendor="Acme", randomised=True),
-        device(VICTIM, DAY + 60, "198.18.0.11"),
+        device(VICTIM, 121, "198.18.0.11", vendor="Acme", randomised=True),
+        device(VICTIM, 180, "198.18.0.11"),
     )
 
     assert [(one.key, one.severity) for one in said] == [("new-device-04000000000b", "info")]
     assert "Acme, private address" in said[0].summary
+
+
+def test_time_that_nobody_watched_teaches_nothing() -> None:
+    """Two captures a month apart in one file are no month of learning."""
+    detector = Detector()
+
+    said = detector.take(device(ATTACKER, 0), device(VICTIM, 30 * 86400.0))
+
+    assert said == []
 
 
 def test_the_routers_address_at_another_mac_is_spoofing() -> None:
@@ -448,10 +557,9 @@ def test_an_address_that_two_present_devices_hold_on_to_is_spoofing() -> None:
 
 def test_an_unknown_dhcp_server_is_rogue() -> None:
     """Servers of the learning time, or the configured ones, are known; another one is told of."""
-    detector = Detector()
-    detector.take(device(ROUTER, 0, dhcp_server=True))
+    detector = watched(device(ROUTER, 0, dhcp_server=True))
 
-    said = detector.take(device(ATTACKER, DAY + 1, dhcp_server=True))
+    said = detector.take(device(ATTACKER, 121, dhcp_server=True))
 
     assert f"rogue-dhcp-{ID}" in [one.key for one in said]
     configured = Detector(dhcp_servers=[ROUTER])
@@ -528,13 +636,29 @@ def test_a_lost_prober_closes_what_it_told() -> None:
 
 
 def test_a_victims_delay_stands_in_the_alert() -> None:
-    """Round-trip time, jitter and loss of the victim are part of a flood's evidence."""
+    """Round-trip time, jitter and loss of a round that overlaps the flood are its evidence."""
     detector = Detector()
-    detector.take(device(VICTIM, 0, "198.18.0.11"), probe(0, answer(rtt_avg_ms=87.5)))
+    detector.take(device(VICTIM, 0, "198.18.0.11"), probe(1.5, answer(rtt_avg_ms=87.5)))
 
-    alert = detector.take(window(1, syns(1000)))[0]
+    evidence = detector.take(window(1, syns(1000)))[0].evidence
 
-    assert (alert.evidence.victim_rtt_ms, alert.evidence.victim_jitter_ms) == (87.5, 0.1)
+    assert (evidence.victim_rtt_ms, evidence.victim_jitter_ms) == (87.5, 0.1)
+    assert evidence.victim_loss_ratio == 0.0
+
+
+def test_rounds_before_and_after_a_flood_say_nothing_of_it() -> None:
+    """Only a round that overlaps the flood counts, also when it ends after the flood."""
+    detector = Detector()
+    detector.take(device(VICTIM, 0, "198.18.0.11"), probe(0.9, answer(rtt_avg_ms=1.0)))
+    opened = detector.take(window(1, syns(1000)))[0]
+    detector.take(window(2, syns(1000)))
+
+    detector.take(probe(5, answer(rtt_avg_ms=87.5)), *[window(second) for second in range(3, 14)])
+    detector.take(probe(14, answer(rtt_avg_ms=2.0)))
+    closed = detector.take(*[window(second) for second in range(14, 25)])[-1]
+
+    assert opened.evidence.victim_rtt_ms is None
+    assert (closed.state, closed.evidence.victim_rtt_ms) == ("closed", 87.5)
 
 
 # --- baselines -----------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ def window(
         for name, count in row.tx.items():
             total[name] = total.get(name, 0) + count
     packets, size = total.pop("packets", 0), total.pop("bytes", 0)
+    packets = more.pop("packets", packets)
     return Traffic(
         epoch=epoch, seq=second, start=at(second), end=at(second + length_s), window_s=length_s,
         clock_synced=True, interface=interface, engine="file", packets=packets, bytes=size,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -32,9 +33,13 @@ if TYPE_CHECKING:
 
 FLOODS: Final = ("syn-flood", "icmp-flood")
 _LABELS: Final = "labels.tsv"
-_RIGHT: Final = ("found", "clean", "tolerated")
+_RIGHT: Final = ("found", "clean", "tolerated", "refused")
+_UNREADABLE: Final = 3
+"""Capture's exit code for what it cannot read: a file that is no capture, or none at all."""
 _CLASS_OF: Final = {"syn-flood": "syn", "icmp-flood": "icmp"}
 _PEAKS: Final = ("syn", "icmp_echo", "icmp", "arp", "broadcast", "dhcp")
+_MAC: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
+_GAP_S: Final = 60.0
 _BEGINS: Final = 5
 """Frames of the flood's class in a window from which the flood has begun."""
 _OK, _FAILED, _USAGE = 0, 1, 2
@@ -49,10 +54,12 @@ class Row:
     expected: str
     verdict: str = ""
     """``found``, ``missed``, ``wrong-mac``, ``clean``, ``tolerated`` (an alert of another kind
-    where only floods were to be absent), ``false-alarm`` or ``failed``."""
+    where only floods were to be absent), ``false-alarm``, ``refused`` (a malformed file that is no
+    capture, said in one sentence) or ``failed``."""
     subject: str | None = None
     seconds_to_alert: float | None = None
     hours: float = 0.0
+    """Watched: of a gap in a file a minute counts."""
     devices: int = 0
     """Different MAC addresses that sent."""
     alerts: list[str] = field(default_factory=list)
@@ -71,12 +78,14 @@ class Row:
 class Observer:
     """Takes in windows and alerts of one run and judges them at the end."""
 
-    def __init__(self, row: Row, mac: str | None, since: float | None = None) -> None:
+    def __init__(
+        self, row: Row, macs: frozenset[str] = frozenset(), since: float | None = None
+    ) -> None:
         self._row = row
-        self._mac = mac
+        self._attackers = macs
         self._begins = since
-        self._first: float | None = None
-        self._last = 0.0
+        self._last: float | None = None
+        self._watched_s = 0.0
         self._opened: dict[str, Alert] = {}
         self._ids: set[str] = set()
         self._macs: set[str] = set()
@@ -93,8 +102,10 @@ class Observer:
                 pass
 
     def _window(self, window: Traffic) -> None:
-        self._first = self._first or window.start.timestamp()
-        self._last = window.end.timestamp()
+        start_s, end_s = window.start.timestamp(), window.end.timestamp()
+        since_s = start_s if self._last is None else min(self._last, start_s)
+        self._watched_s += min(max(0.0, end_s - since_s), _GAP_S + window.window_s)
+        self._last = end_s
         name = _CLASS_OF.get(self._row.expected)
         if self._begins is None and name and window.counts.get(name, 0) >= _BEGINS:
             self._begins = window.start.timestamp()
@@ -109,7 +120,7 @@ class Observer:
     def judge(self, subjects: Iterable[str] = ()) -> Row:
         """Return the row with its verdict."""
         row = self._row
-        row.hours = round((self._last - (self._first or self._last)) / 3600, 4)
+        row.hours = round(self._watched_s / 3600, 4)
         row.devices = len(self._macs)
         row.alerts, row.openings = list(self._opened), len(self._ids)
         if row.expected in FLOODS:
@@ -137,11 +148,12 @@ class Observer:
     def _is_right(self, alert: Alert, subjects: frozenset[str]) -> bool:
         if subjects:
             return alert.subject in subjects
-        if self._mac is None:
-            return alert.subject.startswith("wire-")
-        macs = {peer.mac for peer in alert.evidence.sources}
-        return alert.subject == self._mac.replace(":", "") or (
-            alert.subject.startswith("victim-") and self._mac in macs
+        if not self._attackers:
+            # nobody in particular: a file without MAC addresses, or a source each frame
+            return alert.subject.startswith(("wire-", "victim-"))
+        return alert.subject in {mac.replace(":", "") for mac in self._attackers} or (
+            alert.subject.startswith("victim-")
+            and any(peer.mac in self._attackers for peer in alert.evidence.sources)
         )
 
 
@@ -212,19 +224,21 @@ def read_folder(folder: Path, config: Path | None = None) -> Iterator[Row]:
 
 
 def _read_file(file: Path, label: dict[str, str], config: Path | None) -> Row:
-    expected = label.get("expected alert", "none").strip()
+    expected = (label.get("expected alert") or "none").strip()
     if expected not in FLOODS:
         expected = "not a flood" if expected.startswith("not") else "none"
-    row = Row(file.name, label.get("kind", "").strip(), expected)
-    mac = label.get("attacker_mac", "-").strip().lower()
-    observer = Observer(row, None if mac in ("", "-") else mac)
+    row = Row(file.name, (label.get("kind") or "").strip(), expected)
+    macs = re.findall(_MAC, (label.get("attacker_mac") or "").lower())
+    observer = Observer(row, frozenset(macs))
     with tempfile.TemporaryDirectory(prefix="monitorpi-evaluate-") as state:
         pipe = Pipe(file, config, Path(state), to_terminal=False)
         for message in pipe.messages():
             observer.take(message)
         code = pipe.wait()
     judged = observer.judge()
-    if code != 0:
+    if code == _UNREADABLE and row.kind.startswith("malformed") and file.is_file():
+        judged.verdict = "refused"
+    elif code != 0:
         judged.verdict = "failed"
     return judged
 
@@ -246,7 +260,7 @@ def run_scenario(scenario: Scenario) -> Row:
     expected = "not a flood" if answer is None or weak else answer.rule
     row = Row(scenario.name, "benign" if answer is None else "flood", expected)
     since = None if answer is None else scenarios.START.timestamp() + answer.since_s
-    observer = Observer(row, None, since)
+    observer = Observer(row, since=since)
     core = DetectorCore("scenario", DetectorSettings())
     for message in scenario.windows():
         observer.take(message)

@@ -217,6 +217,7 @@ class Lan:
 
     def __init__(self, seed: int, clients: int = 20) -> None:
         self.random = random.Random(seed)  # noqa: S311 - reproducible traffic, not secrets
+        self._maker = self.random.randrange(256)
         self.router = self.host(1)
         self.server = self.host(2)
         self.pi = self.host(3)
@@ -226,10 +227,9 @@ class Lan:
         self.knows_router = True
 
     def host(self, number: int) -> Host:
-        """Make a host of this LAN."""
-        tail = self.random.randrange(256)
+        """Return a host of this LAN, always the same for a number."""
         return Host(
-            f"04:5e:{tail:02x}:00:{number >> 8:02x}:{number & 255:02x}",
+            f"04:5e:{self._maker:02x}:00:{number >> 8:02x}:{number & 255:02x}",
             f"198.18.{number >> 8}.{number & 255}",
         )
 

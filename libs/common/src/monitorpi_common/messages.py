@@ -263,6 +263,8 @@ class Traffic(Message):
     """The same classes, ``packets`` and ``bytes`` since the epoch began."""
     sees_replies: bool | None = None
     """Both directions of unicast conversations are on this port; None: not yet known."""
+    spread: Spread | None = None
+    """Of the SYNs and echo requests that have no MAC addresses, such as a tunnel's; None: none."""
     source_macs: Count = 0
     """Distinct source MAC addresses in this window (an estimate beyond what is listed)."""
     new_macs: Count = 0
@@ -593,6 +595,7 @@ class SetThreshold(Args):
     factor: Annotated[float, Field(ge=1, le=1e6)] | None = None
     raise_m: Annotated[int, Field(ge=1, le=60)] | None = None
     raise_n: Annotated[int, Field(ge=1, le=60)] | None = None
+    raise_at_once: Annotated[float, Field(ge=1, le=1e6)] | None = None
     close_ratio: Ratio | None = None
     quiet_s: Annotated[float, Field(gt=0, le=86400)] | None = None
 

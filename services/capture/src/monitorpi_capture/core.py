@@ -320,6 +320,7 @@ class CaptureCore:
             "counts": tally_of(window.wire, FIRST_CLASS),
             "totals": tally_of(port.totals),
             "sees_replies": port.replies.learn(window.rows),
+            "spread": window.spread._asdict() if window.spread else None,
             "source_macs": senders,
             "new_macs": strangers,
             "omitted": omitted,

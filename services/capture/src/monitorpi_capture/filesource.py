@@ -27,7 +27,7 @@ from monitorpi_capture.capfile import (
     CaptureFileError,
     Frame,
 )
-from monitorpi_capture.classify import ETHERNET_HEADER, classify, classify_packet
+from monitorpi_capture.classify import ETHERNET_HEADER, Classified, classify, classify_packet
 from monitorpi_capture.core import ListenerReport
 from monitorpi_capture.dissect import is_telling
 from monitorpi_capture.tally import Tally
@@ -57,6 +57,8 @@ _FAMILY_IPV4: Final = 2
 _FAMILIES_IPV6: Final = frozenset({10, 24, 28, 30})
 """AF_INET6 of Linux, the BSDs and Darwin (link type registry, LINKTYPE_NULL)."""
 _FAMILY_SIZE: Final = 4
+_NOTHING: Final[Classified] = (0, 0, 0)
+_MALFORMED: Final[Classified] = (CLASS_BIT["malformed"], 0, 0)
 _TYPE_IPV4: Final = 0x0800
 _TYPE_IPV6: Final = 0x86DD
 _MAY_TELL: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
@@ -202,32 +204,32 @@ def _count_other(tally: Tally, frame: Frame) -> None:
         case _ if link == LINK_ETHERNET:
             tally.add_unlinked(classify(data, wire_length)[0], wire_length)
         case _ if link in (LINK_RAW, LINK_IPV4, LINK_IPV6):
-            tally.add_unlinked(_raw(data, wire_length, 0), wire_length)
+            tally.add_packet(data, _raw(data, wire_length, 0), wire_length)
         case _ if link in (LINK_NULL, LINK_LOOP):
-            tally.add_unlinked(_loopback(data, wire_length), wire_length)
+            tally.add_packet(data, _loopback(data, wire_length), wire_length)
         case _ if link == LINK_SLL:
             _count_cooked(tally, data, wire_length, _SLL_HEADER)
         case _ if link == LINK_SLL2:
             _count_cooked(tally, data, wire_length, _SLL2_HEADER)
 
 
-def _raw(data: bytes, wire_length: int, offset: int) -> int:
-    """Return the classes of a bare IP packet."""
+def _raw(data: bytes, wire_length: int, offset: int) -> Classified:
+    """Classify a bare IP packet."""
     if len(data) <= offset:
-        return 0 if wire_length > offset else CLASS_BIT["malformed"]
+        return _NOTHING if wire_length > offset else _MALFORMED
     ether_type = {4: _TYPE_IPV4, 6: _TYPE_IPV6}.get(data[offset] >> 4)
     if ether_type is None:
-        return CLASS_BIT["malformed"]
-    return classify_packet(data, wire_length, ether_type, offset)[0]
+        return _MALFORMED
+    return classify_packet(data, wire_length, ether_type, offset)
 
 
-def _loopback(data: bytes, wire_length: int) -> int:
-    """Return the classes of a BSD loopback frame: an address family, then the packet."""
+def _loopback(data: bytes, wire_length: int) -> Classified:
+    """Classify a BSD loopback frame: an address family, then the packet."""
     if len(data) < _FAMILY_SIZE:
-        return CLASS_BIT["malformed"] if wire_length < _FAMILY_SIZE else 0
+        return _MALFORMED if wire_length < _FAMILY_SIZE else _NOTHING
     family = max(data[0], data[3])  # either byte order: the value is small
     if family != _FAMILY_IPV4 and family not in _FAMILIES_IPV6:
-        return 0
+        return _NOTHING
     return _raw(data, wire_length, _FAMILY_SIZE)
 
 
@@ -248,7 +250,7 @@ def _count_cooked(tally: Tally, data: bytes, wire_length: int, header: int) -> N
     }.get(kind, 0)
     if hardware != _ARPHRD_ETHERNET or size != len(source):
         classified = classify_packet(data, wire_length, ether_type, header, mask)
-        tally.add_unlinked(classified[0], wire_length)
+        tally.add_packet(data, classified, wire_length)
         return
     target = _BROADCAST_MAC if kind == _COOKED_BROADCAST else UNKNOWN_MAC
     framed = target + source + data[header - 2 :]  # the type's place matters not: offsets do

@@ -60,6 +60,17 @@ class _Flood:
         self.syn: Vote | None = None
         self.echo: Vote | None = None
 
+    def spread(self, src_ip: bytes, dst_ip: bytes, port: int, *, syn: bool) -> None:
+        """Take the ends of one SYN or echo request."""
+        self.src_ips.add(src_ip)
+        self.dst_ips.add(dst_ip)
+        if syn:
+            self.dst_ports.add(port.to_bytes(2, "big"))
+
+    def counts(self) -> SpreadCounts:
+        """Return how many different ends there were."""
+        return SpreadCounts(self.src_ips.count(), self.dst_ips.count(), self.dst_ports.count())
+
 
 class Tally:
     """One interface's counts since the last cut."""
@@ -78,6 +89,7 @@ class Tally:
         self._rx: dict[bytes, list[int]] = {}
         self._strangers: set[bytes] = set()
         self._floods: dict[bytes, _Flood] = {}
+        self._nobodys: _Flood | None = None
         self._wire = [0] * WIDTH
         self._overflow_tx = [0] * WIDTH
         self._overflow_rx = [0] * WIDTH
@@ -122,6 +134,13 @@ class Tally:
         count[0] += frames
         count[1] += size
 
+    def add_packet(self, data: bytes, classified: Classified, size: int) -> None:
+        """Count a packet that has no MAC addresses, and what it was aimed at."""
+        self.add_unlinked(classified[0], size)
+        if classified[0] & FLOOD:
+            self._nobodys = self._nobodys or _Flood()
+            self._nobodys.spread(*flood_ends(data, classified), syn=bool(classified[0] & SYN))
+
     def _aim(self, data: bytes, classified: Classified) -> None:
         source = data[6:12]
         flood = self._floods.get(source)
@@ -130,10 +149,9 @@ class Tally:
                 return
             flood = self._floods[source] = _Flood()
         src_ip, dst_ip, port = flood_ends(data, classified)
-        flood.src_ips.add(src_ip)
-        flood.dst_ips.add(dst_ip)
-        if classified[0] & SYN:
-            flood.dst_ports.add(port.to_bytes(2, "big"))
+        syn = bool(classified[0] & SYN)
+        flood.spread(src_ip, dst_ip, port, syn=syn)
+        if syn:
             vote = flood.syn = flood.syn or Vote()
         else:
             vote = flood.echo = flood.echo or Vote()
@@ -188,6 +206,7 @@ class Tally:
             rows=rows,
             overflow_tx=self._overflow_tx,
             overflow_rx=self._overflow_rx,
+            spread=self._nobodys.counts() if self._nobodys else None,
             source_macs=len(self._tx) + self._overflown.count(),
             losses=losses or {},
             merged=self.merged,
@@ -201,9 +220,7 @@ class Tally:
             mac,
             self._tx.get(mac, ()),
             self._rx.get(mac, ()),
-            SpreadCounts(flood.src_ips.count(), flood.dst_ips.count(), flood.dst_ports.count())
-            if flood
-            else None,
+            flood.counts() if flood else None,
             flood.syn.winner(with_port=True) if flood and flood.syn else None,
             flood.echo.winner(with_port=False) if flood and flood.echo else None,
         )

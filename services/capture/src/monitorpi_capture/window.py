@@ -121,6 +121,8 @@ class WindowCounts:
     """Frames whose source MAC found no row."""
     overflow_rx: Sequence[int] = ()
     """Frames whose destination MAC (an individual one) found no row."""
+    spread: SpreadCounts | None = None
+    """Of the SYNs and echo requests without MAC addresses; None: there were none."""
     source_macs: int = 0
     """Distinct source MACs of the window, an estimate where there were more than rows; 0: as many
     as rows that sent something."""

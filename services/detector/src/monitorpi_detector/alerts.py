@@ -35,8 +35,9 @@ from monitorpi_detector.raising import Trigger
 from monitorpi_detector.rule import CRITICAL_AT, Finding, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from monitorpi_common.messages import Peer
     from monitorpi_detector.inventory import Inventory
 
 MAX_OPEN: Final = 32
@@ -224,7 +225,11 @@ class AlertBook:
             caused_by=cause,
             summary=_sentence(finding, finding.value, seen),
             evidence=self._evidence(
-                finding, seen, before.evidence.peak if again and before is not None else 0.0, 0
+                finding,
+                seen,
+                before.evidence.peak if again and before is not None else 0.0,
+                0,
+                opened_at,
             ),
         )
         entry = Entry(
@@ -254,7 +259,9 @@ class AlertBook:
         entry.last_active = max(entry.last_active, seen.at)
         entry.quiet_s, entry.restored = limits.quiet_s, False
         old = entry.alert
-        evidence = self._evidence(finding, seen, old.evidence.peak, old.evidence.kernel_drops)
+        evidence = self._evidence(
+            finding, seen, old.evidence.peak, old.evidence.kernel_drops, old.opened_at
+        )
         severity = _severity(finding, old.caused_by)
         rises = _ORDER[severity] > _ORDER[old.severity]
         entry.alert = old.model_copy(
@@ -269,13 +276,10 @@ class AlertBook:
             entry.published = seen.at
             yield Publication(old.key, entry.alert)
 
-    def _evidence(self, finding: Finding, seen: Observed, peak: float, drops: int) -> Evidence:
-        probe = None
-        for peer in finding.victims:
-            known = self._inventory.get(peer.mac) if peer.mac else None
-            if known is not None and known.probe is not None:
-                probe = known.probe
-                break
+    def _evidence(
+        self, finding: Finding, seen: Observed, peak: float, drops: int, opened_at: datetime
+    ) -> Evidence:
+        since_s = opened_at.timestamp() - seen.length_s
         return Evidence(
             value=round(finding.value, 3),
             unit=finding.unit,
@@ -291,10 +295,32 @@ class AlertBook:
             beyond_router=finding.beyond_router,
             sees_replies=seen.sees_replies,
             kernel_drops=drops + seen.kernel_drops,
-            victim_rtt_ms=probe.rtt_avg_ms if probe else None,
-            victim_jitter_ms=probe.jitter_ms if probe else None,
-            victim_loss_ratio=probe.loss_ratio if probe else None,
+            **self._probed(finding.victims, since_s),
         )
+
+    def _probed(self, victims: Sequence[Peer], since_s: float) -> dict[str, float | None]:
+        """Return how the first probed victim answered in a round that ended after a moment."""
+        for peer in victims:
+            known = self._inventory.get(peer.mac) if peer.mac else None
+            if known is not None and known.probe and known.probed_until_s > since_s:
+                return {
+                    "victim_rtt_ms": known.probe.rtt_avg_ms,
+                    "victim_jitter_ms": known.probe.jitter_ms,
+                    "victim_loss_ratio": known.probe.loss_ratio,
+                }
+        return {}
+
+    def see_round(self, start: datetime) -> None:
+        """Put a round of probes that began before a flood's last window into its evidence."""
+        for entry in self._open.values():
+            evidence = entry.alert.evidence
+            if entry.kind != "flood" or start >= entry.last_active:
+                continue
+            since_s = entry.alert.opened_at.timestamp() - evidence.window_s
+            probed = self._probed(evidence.victims, since_s)
+            entry.alert = entry.alert.model_copy(
+                update={"evidence": evidence.model_copy(update=probed)}
+            )
 
     # --- one attack, one alert ------------------------------------------------------------------
 

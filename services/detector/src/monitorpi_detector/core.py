@@ -49,6 +49,8 @@ MAX_INTERFACES: Final = 64
 MAX_KNOWN: Final = 8192
 _MAX_SERVERS: Final = 64
 _STEP_S: Final = 2.0
+WATCHED_S: Final = 60.0
+"""Time without a sign of life counts as watched up to so long: devices are told of each minute."""
 
 ViewT = TypeVar("ViewT")
 
@@ -105,6 +107,7 @@ class DetectorCore:
         self._saved_at: datetime | None = None
         self._ignore = frozenset(settings.ignore)
         self._since = kept.since
+        self._watched_s = kept.watched_s
         self._macs = dict.fromkeys(kept.macs)
         self._servers = dict.fromkeys([*settings.dhcp_servers, *kept.dhcp_servers])
         self._was_up = dict.fromkeys(kept.was_up)
@@ -276,8 +279,7 @@ class DetectorCore:
         if device.role == "router":
             _remember(self._router_ips, device.ips)
         now_s = device.last_seen.timestamp()
-        since_s = self._since.timestamp() if self._since else now_s
-        learned = now_s - since_s >= self._settings.learning_s
+        learned = self._watched_s >= self._settings.learning_s
         view = DeviceView(
             device=device,
             now_s=now_s,
@@ -301,6 +303,7 @@ class DetectorCore:
         self._live(probe.round_end)
         end_s = probe.round_end.timestamp()
         self._inventory.see_probe(prober, probe, end_s)
+        self._book.see_round(probe.round_start)
         before_s = self._rounds.get(prober, probe.round_start.timestamp())
         if prober in self._rounds or len(self._rounds) < MAX_INTERFACES:
             self._rounds[prober] = end_s
@@ -345,7 +348,9 @@ class DetectorCore:
     # --- time -----------------------------------------------------------------------------------
 
     def _live(self, at: datetime) -> None:
-        """Note that this time was reached."""
+        """Note that this time was reached. Gaps in a file, or while we were away, teach nothing."""
+        if self._now is not None:
+            self._watched_s += min(max(0.0, (at - self._now).total_seconds()), WATCHED_S)
         self._now = at if self._now is None else max(self._now, at)
         if self._since is None:
             self._since = at
@@ -376,6 +381,7 @@ class DetectorCore:
         self._keep(
             Kept(
                 since=self._since,
+                watched_s=round(self._watched_s, 1),
                 overrides=[
                     Override(rule=rule, mac=mac, change=RuleChange(**dict(change)))
                     for (rule, mac), change in self._limits.overrides.items()

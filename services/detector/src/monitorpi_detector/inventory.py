@@ -21,6 +21,10 @@ PROBE_VALID_S: Final = 120.0
 """A prober's announcement holds as long as its message lives."""
 OWN_MARGIN: Final = 1.2
 """Own probes count as ours up to the announced rate and 20 %; the rest is somebody else's."""
+ERRORS_WITHIN_S: Final = 5.0
+"""An ICMP error may come so long after what it answers: a router tries ARP for three seconds."""
+_STILL_ASKED: Final = 0.75
+"""Share of what was asked and not answered that is still waited for a window later."""
 _MAX_OWN: Final = 32
 
 
@@ -39,7 +43,12 @@ class Known:
     other_tx: float = 0.0
     """TCP frames/s sent beside SYN, SYN-ACK and RST while it opened few connections."""
     other_rx: float = 0.0
+    asked: float = 0.0
+    """Requests it was sent of late that no ICMP of it has answered."""
+    asked_at_s: float = 0.0
     probe: ProbeResult | None = None
+    probed_until_s: float = 0.0
+    """When the round of that result ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,12 @@ class Inventory:
             sum(own.targets for own in valid),
         )
 
+    def asked(self, mac: str, now_s: float) -> float:
+        """Return the requests a MAC was sent in the last windows that it may answer only now."""
+        known = self._known.get(mac)
+        fresh = known is not None and now_s - known.asked_at_s <= ERRORS_WITHIN_S
+        return known.asked if known is not None and fresh else 0.0
+
     # --- learning ---------------------------------------------------------------------------
 
     def see_device(self, device: Device) -> None:
@@ -136,7 +151,7 @@ class Inventory:
         self._own = {key: own for key, own in self._own.items() if now_s < own.until_s}
         for target in probe.targets:
             if target.mac is not None and (device := self._known.get(target.mac)) is not None:
-                device.probe = target
+                device.probe, device.probed_until_s = target, now_s
 
     def see_window(self, traffic: Traffic, now_s: float, busy: float) -> None:
         """Learn who forwards and how much TCP is usual beside connections.
@@ -154,6 +169,11 @@ class Inventory:
             if row.role != "unknown":
                 known.role = row.role
             known.passes = known.passes or passes_connections(row)
+            answered = other_icmp(row.tx)
+            asked = sum(row.rx.get(name, 0) for name in ("icmp_echo", "udp", "syn"))
+            if asked or answered:
+                waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
+                known.asked, known.asked_at_s = max(0.0, waiting), now_s
             self._learn_other(known, row, max(traffic.window_s, 1.0), busy)
             for peer in row.top_peer.values():
                 if peer.mac is not None and peer.ip is not None:
@@ -177,6 +197,11 @@ def passes_connections(row: DeviceWindow) -> bool:
     """
     syn = row.tx.get("syn", 0)
     return row.spread.src_ips >= SPOOFS_FROM and 2 * row.tx.get("fin", 0) >= syn > 0
+
+
+def other_icmp(tally: dict[str, int]) -> int:
+    """Return the ICMP frames that are neither echo requests nor multicast listeners' reports."""
+    return max(0, tally.get("icmp", 0) - tally.get("icmp_echo", 0) - tally.get("igmp", 0))
 
 
 def other_tcp(tally: dict[str, int]) -> int:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_detector.rule import RAISE_AT_ONCE, Limits
-
 if TYPE_CHECKING:
-    from monitorpi_detector.rule import Finding
+    from monitorpi_detector.rule import Finding, Limits
 
 CUSUM_DRIFT: Final = 0.5
 """Share of the threshold that is forgiven each second (the `a` of the CUSUM)."""
 CUSUM_RAISES: Final = 3.0
-"""Seconds' worth of threshold that raise: the same excess as one window that raises at once."""
+"""Seconds' worth of threshold that raise: twelve seconds at three quarters of the threshold."""
 _SLACK: Final = 0.5
 """Windows are as long as they are, not exactly a second."""
 
@@ -41,7 +39,7 @@ class Trigger:
         self.cusum = max(0.0, self.cusum + finding.value * span_s - drift * passed_s)
         return (
             (finding.decisive and finding.value >= finding.threshold)
-            or finding.value >= RAISE_AT_ONCE * finding.threshold
+            or finding.value >= limits.raise_at_once * finding.threshold
             or len(self.over) >= limits.raise_m
             or (finding.cumulates and self.cusum >= CUSUM_RAISES * finding.threshold)
         )

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 RAISE_AT_ONCE: Final = 3.0
 """One window of so many times the threshold raises by itself; less needs m of n windows."""
 
+FLOOD_AT_ONCE: Final = 1.75
+"""The same for the floods that must be told of within two seconds. A flood of twice the threshold
+that begins anywhere in a window then raises with the first window it fills, at most 2 - 1.75 / 2
+windows after its first frame if its sender is even, and 12 % unevenness of the sender is borne. The
+busiest benign second seen is a tenth of that."""
+
 CRITICAL_AT: Final = 10.0
 """Severity rises to critical at so many times the threshold."""
 
@@ -35,6 +41,8 @@ class Limits:
     """The threshold is the floor or this many times the baseline, whichever is more."""
     raise_m: int = 2
     raise_n: int = 3
+    raise_at_once: float = RAISE_AT_ONCE
+    """One window of so many times the threshold raises by itself."""
     close_ratio: float = 0.5
     """An alert is kept while the value is at least this share of the threshold."""
     quiet_s: float = 15.0
@@ -59,6 +67,8 @@ class Change(Section):
     """Windows over the threshold that raise ..."""
     raise_n: int | None = None
     """... out of this many."""
+    raise_at_once: float | None = None
+    """Times the threshold from which one window raises by itself."""
     close_ratio: float | None = None
     """Share of the threshold under which a window is quiet."""
     quiet_s: float | None = None

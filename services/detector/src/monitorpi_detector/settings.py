@@ -29,6 +29,8 @@ class RuleChange(Change):
     """Windows over the threshold that raise ..."""
     raise_n: Annotated[int | None, Field(ge=1, le=60)] = None
     """... out of this many."""
+    raise_at_once: Annotated[float | None, Field(ge=1, le=1e6)] = None
+    """Times the threshold from which one window raises by itself."""
     close_ratio: Annotated[float | None, Field(ge=0, le=1)] = None
     """Share of the threshold under which a window is quiet."""
     quiet_s: Annotated[float | None, Field(gt=0, le=86400)] = None
@@ -47,7 +49,7 @@ class DetectorSettings(Section):
     dhcp_servers: list[Mac] = Field(default_factory=list, max_length=64)
     """The MAC addresses that may serve DHCP; empty: those seen in the learning time."""
     learning_s: Annotated[float, Field(ge=0, le=30 * 86400)] = 86400.0
-    """Seconds after the first start in which every device and DHCP server is taken as known."""
+    """Seconds of watching in which every device and DHCP server is taken as known."""
     save_s: Annotated[float, Field(ge=10, le=86400)] = 600.0
     """Seconds between two writes of what was learned; an SD card wears."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import queue
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field, ValidationError
 
@@ -42,6 +42,8 @@ class Kept(Part):
     version: int = 1
     since: datetime | None = None
     """When this installation first saw a device or a window."""
+    watched_s: Annotated[float, Field(ge=0)] = 0.0
+    """How much of the time since then was watched."""
     overrides: list[Override] = Field(default_factory=list, max_length=1024)
     silences: dict[str, datetime] = Field(default_factory=dict, max_length=256)
     macs: list[str] = Field(default_factory=list, max_length=8192)

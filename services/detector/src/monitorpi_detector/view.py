@@ -87,7 +87,8 @@ def handshakes(
     other, usual = other_tcp(sent), usual_other * span_s
     # other traffic that stopped says nothing of what is usual now
     carried = float(other if other < 0.8 * usual else other - usual)
-    ended = sent.get("fin", 0) + back.get("fin", 0)
+    # a SYN may carry a FIN too: that ends nothing
+    ended = min(sent.get("fin", 0), other) + min(back.get("fin", 0), other_tcp(back))
     if syn / span_s >= CLOSES_FROM:
         carried = min(carried, 2.0 * ended)
     used = max(carried, float(ended))
@@ -162,6 +163,10 @@ class WindowView:
             self._received[name] = known
         return known
 
+    def sent_by_others(self, name: str, row: DeviceWindow) -> int:
+        """Return the frames of a class on the wire that a MAC did not send itself."""
+        return max(0, self.traffic.counts.get(name, 0) - row.tx.get(name, 0))
+
     def best_sender(self, name: str, but: str) -> DeviceWindow | None:
         """Return who sent most of a class, one MAC left aside."""
         ordered = self._ordered.get(name)
@@ -228,19 +233,20 @@ class WindowView:
     def per_destination(self, row: DeviceWindow, name: str) -> float:
         """Return the frames the busiest destination address got, as far as vote and spread tell.
 
-        The vote is over MACs, and behind a router's MAC are many addresses: with ``n`` addresses
-        the busiest has at least the mean, and all but what a few frames to each other one leave
-        over. Behind a host's MAC is that host. Our own probes and their targets are left out.
+        With ``n`` addresses the busiest has at least the mean. The vote's winner has what the vote
+        says, if it is a host: behind a router's MAC may be many addresses, and only what a few
+        frames to each other one leave over is sure. Without a winner nobody has more than half.
+        Our own probes and their targets are left out.
         """
-        most = float(toward(row, name))
         peer = row.top_peer.get(name)
-        if peer is not None and peer.mac is not None and self._is_host(peer.mac):
-            return most
+        most = 0.0 if peer is None else float(toward(row, name))
         own = self.own_echo(row.mac) if name == "icmp_echo" else 0.0
         ours = self.inventory.own(row.mac, self.now_s) if own else None
         sent = max(0.0, row.tx.get(name, 0) - own)
         others = max(0.0, row.spread.dst_ips - min(own, ours.targets if ours else 0) - 1)
-        return min(most, max(sent / (others + 1), sent - _LOOKS * others))
+        if peer is None or peer.mac is None or not self._is_host(peer.mac):
+            most = min(most, sent - _LOOKS * others)
+        return max(most, sent / (others + 1))
 
     def _is_host(self, mac: str) -> bool:
         return not self.forwards(mac) and self.inventory.is_host(mac, self.now_s)

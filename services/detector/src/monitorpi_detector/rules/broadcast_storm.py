@@ -1,4 +1,4 @@
-"""Broadcast storm: a loop or a broken device. What ARP and DHCP explain is left to their rules."""
+"""Broadcast storm: a loop or a broken device. ARP, DHCP and pings are left to their rules."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def _plain(tally: Tally) -> float:
-    """Return the broadcasts that are neither ARP nor DHCP, as far as the counts can tell."""
-    return max(0.0, float(tally.get("broadcast", 0) - tally.get("arp", 0) - tally.get("dhcp", 0)))
+    """Return the broadcasts that no rule of their own explains, as far as the counts can tell."""
+    explained = sum(tally.get(name, 0) for name in ("arp", "dhcp", "icmp_echo"))
+    return max(0.0, float(tally.get("broadcast", 0) - explained))
 
 
 def _sent(view: WindowView, row: DeviceWindow) -> float:

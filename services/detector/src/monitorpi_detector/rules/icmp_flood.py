@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.inventory import other_icmp
+from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
 from monitorpi_detector.view import WindowView, joined, toward
 
@@ -69,11 +70,18 @@ def _echo(view: WindowView, row: DeviceWindow, limits: Limits) -> float:
 
 def unasked(view: WindowView, row: DeviceWindow) -> float:
     """Return the ICMP beside echo requests that nothing the sender was sent explains."""
-    echo = row.tx.get(_CLASS, 0)
-    other = row.tx.get("icmp", 0) - echo - row.tx.get("igmp", 0)
-    asked = row.rx.get(_CLASS, 0) + row.rx.get("udp", 0) + row.rx.get("tcp", 0)
+    other = other_icmp(row.tx)
+    asked = (
+        view.inventory.asked(row.mac, view.now_s)
+        + row.rx.get(_CLASS, 0)
+        + row.rx.get("udp", 0)
+        + row.rx.get("tcp", 0)
+    )
     # a request to everybody is nobody's in particular, and all may answer it
     asked += max(0, view.traffic.counts.get(_CLASS, 0) - view.received(_CLASS))
+    if not view.received("packets"):
+        # the link layer names no destinations (Linux cooked): what others sent may be for it
+        asked += view.sent_by_others("udp", row) + view.sent_by_others("tcp", row)
     if view.traffic.sees_replies is False or other < _MAINLY * row.tx.get("packets", 0):
         return 0.0
     return max(0.0, float(other - asked))
@@ -141,19 +149,26 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
 
 
 def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
-    """What no source explains: frames without MACs, or each from a MAC of its own."""
+    """What no source explains: frames without MACs, or each from a MAC of its own.
+
+    ICMP other than requests has many causes that cannot be seen here: it must be three times more.
+    """
     value = view.rate(view.traffic.counts.get(_CLASS, 0))
-    if not view.rows:
-        value = max(value, view.rate(_unasked_on_wire(view)))
+    spread = view.traffic.spread
+    if spread is not None and value < _ONE_DESTINATION * limits.floor * spread.dst_ips:
+        value = 0.0  # to many hosts, a few each
+    unasked_for = view.rate(_unasked_on_wire(view))
+    to_nobody = unasked_for > value
+    value = max(value, unasked_for)
     if value < limits.floor * limits.close_ratio or explained >= value / 2:
         return
     threshold = max(
-        limits.floor * (_NOBODY if view.rows else 1.0),
+        limits.floor * (_NOBODY if view.rows or to_nobody else 1.0),
         limits.factor * (view.usual(None, _CLASS) or 0.0),
     )
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
     taken = view.rate(victim.rx.get(_CLASS, 0)) if victim is not None else 0.0
-    if victim is not None:
+    if victim is not None and not to_nobody:
         if taken < value / 2 or not view.invented(value, limits.floor):
             return
         peer = Peer(
@@ -165,7 +180,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             text=f"ICMP flood from {macs} MAC addresses{to_whom(peer)}",
             unit=_UNIT, victims=(peer,), spoofed=True,
         )  # fmt: skip
-    elif not view.rows:
+    elif not view.rows or view.traffic.new_macs >= limits.floor / 2:
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"ICMP flood on {view.traffic.interface} that no single MAC address explains",
@@ -174,12 +189,16 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
 
 
 def _unasked_on_wire(view: WindowView) -> float:
-    """Return other ICMP that is most of a wire without MACs."""
+    """Return the ICMP beside echo requests that nothing on the wire explains."""
     counts = view.traffic.counts
-    other = counts.get("icmp", 0) - counts.get("igmp", 0)
-    return float(other) if other >= _MAINLY * view.traffic.packets else 0.0
+    echo = counts.get(_CLASS, 0)
+    other = counts.get("icmp", 0) - echo - counts.get("igmp", 0)
+    if other < _MAINLY * view.traffic.packets:
+        return 0.0
+    return max(0.0, float(other - echo - counts.get("udp", 0) - counts.get("tcp", 0)))
 
 
 RULE: Final = Rule(
-    name="icmp-flood", title="ICMP flood", unit=_UNIT, defaults=Limits(floor=50.0), judge=judge
-)
+    name="icmp-flood", title="ICMP flood", unit=_UNIT, judge=judge,
+    defaults=Limits(floor=50.0, raise_at_once=FLOOD_AT_ONCE),
+)  # fmt: skip

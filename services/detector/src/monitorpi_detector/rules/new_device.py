@@ -1,4 +1,4 @@
-"""New device: a MAC address that was never here before. The first day all are taken as known."""
+"""New device: a MAC address that was never here before. The first day of watching all are known."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
 from monitorpi_detector.view import (
     STRONG_SOURCE,
@@ -237,12 +237,20 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             unit=_UNIT, victims=(peer,), spoofed=True,
             answered_ratio=view.asked_of(victim).answered_ratio,
         )  # fmt: skip
-    elif not view.rows and not _is_refused(view):
+    elif not view.rows and not _looks_around(view) and not _is_refused(view):
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
             unit=_UNIT, answered_ratio=opened.answered_ratio,
         )  # fmt: skip
+
+
+def _looks_around(view: WindowView) -> bool:
+    """Tell whether the SYNs of a wire without MACs look for open ports or hosts."""
+    spread, syn = view.traffic.spread, view.traffic.counts.get(_CLASS, 0)
+    if spread is None or view.rate(syn) >= _SCANS_BELOW or spread.src_ips > _DECOYS:
+        return False
+    return max(spread.dst_ports, spread.dst_ips) >= max(_SCAN_LEAST, _SCAN_SHARE * syn)
 
 
 def _is_refused(view: WindowView) -> bool:
@@ -253,5 +261,6 @@ def _is_refused(view: WindowView) -> bool:
 
 
 RULE: Final = Rule(
-    name="syn-flood", title="SYN flood", unit=_UNIT, defaults=Limits(floor=100.0), judge=judge
-)
+    name="syn-flood", title="SYN flood", unit=_UNIT, judge=judge,
+    defaults=Limits(floor=100.0, raise_at_once=FLOOD_AT_ONCE),
+)  # fmt: skip
