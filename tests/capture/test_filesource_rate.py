@@ -1,0 +1,131 @@
+"""Reading capture streams at speed, in flat memory, whatever their length."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FRAMES_PER_S: Final = 100_000
+"""Of the file's own time: a hundredth of a second is one block of 1,000 frames."""
+BLOCK: Final = 1_000
+FLAT_MB: Final = 80
+FASTEST_PER_S: Final = 150_000
+START: Final = 1_700_000_000
+
+
+def block() -> list[bytes]:
+    """Return the frames of a block: SYNs, echo requests, DNS, data, from 50 senders to 50."""
+    frames = []
+    for number in range(BLOCK):
+        kind = number % 4
+        body = (
+            struct.pack("!HHIIBBHHH", 1024 + number, 80, 1, 1, 0x50, 2, 1, 0, 0),
+            b"\x08" + bytes(27),
+            struct.pack("!HHHH", 1024 + number, 53, 28, 0) + bytes(20),
+            struct.pack("!HHIIBBHHH", 443, 1024 + number, 1, 1, 0x50, 16, 1, 0, 0) + bytes(500),
+        )[kind]
+        ends = bytes((198, 18, 0, number % 50)) + bytes((198, 18, 1, number % 49))
+        network = struct.pack(
+            "!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, (6, 1, 17, 6)[kind], 0
+        )
+        macs = bytes((2, 0, 0, 0, 1, number % 49)) + bytes((2, 0, 0, 0, 0, number % 50))
+        frames.append(macs + b"\x08\x00" + network + ends + body)
+    return frames
+
+
+def capture(frames: int) -> Iterator[bytes]:
+    """Yield a pcap stream of so many frames, a block at a time."""
+    yield struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
+    sample = block()
+    for number in range(frames // BLOCK):
+        second, part = divmod(number * BLOCK, FRAMES_PER_S)
+        ticks = part * 1_000_000 // FRAMES_PER_S
+        yield b"".join(
+            struct.pack("<IIII", START + second, ticks, len(data), len(data)) + data
+            for data in sample
+        )
+
+
+def read_from_a_pipe(frames: int) -> tuple[int, int, float, float]:
+    """Return windows, frames counted, the peak memory in MB and CPU seconds of the service."""
+    command = [sys.executable, "-m", "monitorpi_capture", "--read", "-", "--bus", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=os.environ | {"MONITORPI_SITE": "lab"},
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        into = process.stdin
+
+        def feed() -> None:
+            with into:
+                for piece in capture(frames):
+                    into.write(piece)
+
+        writer = threading.Thread(target=feed, daemon=True)
+        writer.start()
+        windows = counted = 0
+        peak = used = 0.0
+        status, times = (Path(f"/proc/{process.pid}/{name}") for name in ("status", "stat"))
+        for line in process.stdout:
+            message = json.loads(line)
+            if "/traffic/" in message["topic"]:
+                windows += 1
+                counted += message["payload"]["packets"]
+                peak = max(peak, _peak_mb(status, peak))
+                used = max(used, _cpu_s(times, used))
+        writer.join()
+        assert process.wait(20) == 0
+    return windows, counted, peak, used
+
+
+def _peak_mb(status: Path, before: float) -> float:
+    """Return VmHWM of a process (proc(5)); it may have ended."""
+    try:
+        lines = status.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return before
+    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return kilobytes[0] / 1024 if kilobytes else before
+
+
+def _cpu_s(times: Path, before: float) -> float:
+    """Return user and system time of a process (proc(5)); it may have ended."""
+    try:
+        fields = times.read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    except OSError:
+        return before
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize(
+    "frames", [500_000, pytest.param(5_000_000, marks=(pytest.mark.soak, pytest.mark.timeout(300)))]
+)
+def test_a_stream_is_read_at_speed_in_flat_memory(
+    frames: int, record_property: Callable[[str, object], None]
+) -> None:
+    """More than 150,000 frames per second of CPU time; memory does not grow with the stream."""
+    begun = time.monotonic()
+
+    windows, counted, peak_mb, cpu_s = read_from_a_pipe(frames)
+
+    record_property("frames_per_s", round(frames / (time.monotonic() - begun)))
+    record_property("frames_per_cpu_s", round(frames / cpu_s))
+    record_property("peak_mb", round(peak_mb, 1))
+    sys.stdout.write(f"{frames / cpu_s:,.0f} frames per CPU second, {peak_mb:.1f} MB\n")
+    assert frames == counted
+    assert frames // FRAMES_PER_S == windows
+    assert peak_mb < FLAT_MB
+    assert frames / cpu_s > FASTEST_PER_S
