@@ -365,19 +365,21 @@ def test_silent_neighbours_are_allowed_for() -> None:
 
 
 def test_a_sweep_is_announced_before_any_target_is_known() -> None:
-    """Its ARP requests are told for its own interface at once, again each minute, then no more."""
+    """Its ARP requests are told for its own interface at once, again every 5 s, then no more."""
     prober = Prober()
     begin, end = Sweeping(T0, OWN, 20.0), Sweeping(T0 + timedelta(seconds=90), OWN, 0.0)
 
     [told] = messages(drive(prober.core, [begin]))
-    ticks = [Tick(T0 + timedelta(seconds=n), float(n), clock_synced=True) for n in (1, 59, 60, 61)]
+    ticks = [
+        Tick(T0 + timedelta(seconds=n), float(n), clock_synced=True) for n in (1, 4, 5, 6, 9, 10)
+    ]
     again = messages(drive(prober.core, ticks))
     drive(prober.core, [end, Found("eth0", (Sighting(ADDRESS, MAC),))])
     after = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
 
     assert isinstance(told, Probe)
     assert told.source == ProbeSource(mac=OWN.mac, ip=OWN.ip, arp_per_s=20.0)
-    assert [m.source.arp_per_s for m in again if isinstance(m, Probe)] == [20.0]
+    assert [m.source.arp_per_s for m in again if isinstance(m, Probe)] == [20.0, 20.0]
     assert after.source.arp_per_s == 0
 
 

@@ -11,7 +11,7 @@ from monitorpi_common.service import Assembly, Context, Source
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_prober import interfaces
-from monitorpi_prober.discovery import Discovery
+from monitorpi_prober.discovery import HEAD_START_S, Discovery
 from monitorpi_prober.names import DeviceNames, HostNames
 from monitorpi_prober.pinger import Pinger
 from monitorpi_prober.rounds import ProberCore, Wanted
@@ -31,7 +31,9 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
     if settings.look_up_names:
         sources.append(device_names)
     if settings.discover:
-        sources.append(Discovery(settings, context.log))
+        # in a pipe nobody comes late
+        head_start_s = HEAD_START_S if context.live else 0.0
+        sources.append(Discovery(settings, context.log, head_start_s))
 
     def look_up(wanted: Wanted) -> None:
         host_names.want(wanted)

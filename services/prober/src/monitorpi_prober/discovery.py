@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_prober import interfaces
 from monitorpi_prober.announcement import Exit
-from monitorpi_prober.rounds import Found, Sweeping
+from monitorpi_prober.rounds import ANNOUNCE_AGAIN, Found, Sweeping
 from monitorpi_prober.targets import Sighting
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _PATIENCE_S: Final = 30.0  # beyond the time the rate needs
-_HEAD_START_S: Final = 1.0  # so that the announcement is known before the first request
+HEAD_START_S: Final = 2 * ANNOUNCE_AGAIN.total_seconds()
+"""Between a sweep's announcement and its first request: a detector that connects later than we do,
+as when the whole stack starts, hears the next announcement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Discovery:
 
     settings: ProberSettings
     log: Log
+    head_start_s: float = HEAD_START_S
     _stopped: threading.Event = field(default_factory=threading.Event)
     _told: set[Refusal] = field(default_factory=set)
 
@@ -93,8 +96,8 @@ class Discovery:
         """Sweep one subnet, and say so before."""
         leaving = Exit(str(one.ip), one.mac)
         emit(Sweeping(datetime.now(UTC), leaving, self.settings.discover_rate))
-        self._stopped.wait(_HEAD_START_S)
-        found = self._sweep(one)
+        self._stopped.wait(self.head_start_s)
+        found = None if self._stopped.is_set() else self._sweep(one)
         if found is not None:
             emit(Found(one.name, tuple(found)))
         emit(Sweeping(datetime.now(UTC), leaving, 0.0))

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 REFRESH: Final = timedelta(seconds=60)
 """A target's state is published on change and at most this often otherwise."""
+ANNOUNCE_AGAIN: Final = timedelta(seconds=5)
+"""While a sweep is under way: announcements are not retained, and a detector may start at any
+time."""
 UNCLAIMED: Final = timedelta(minutes=15)
 """A retained target that nobody probes that long after the start is taken back: capture and two
 sweeps have had their time to announce it."""
@@ -313,8 +316,8 @@ class ProberCore:
         self._since = self._since or tick.at
         if self._changed:
             self.replan()
-        if self._sweeps and self._announced_at and tick.at - self._announced_at >= REFRESH:
-            yield self._probe(tick.at, tick.at, [], None)  # an announcement holds for two minutes
+        if self._sweeps and self._announced_at and tick.at - self._announced_at >= ANNOUNCE_AGAIN:
+            yield self._probe(tick.at, tick.at, [], None)
         if self._latched and tick.at - self._since >= UNCLAIMED:
             everybody = {aim.key for aim in self.targets.aims()}
             leader = owner("unclaimed", self._replicas) == self.instance
