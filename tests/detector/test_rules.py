@@ -625,6 +625,26 @@ def test_a_bad_line_is_told_of_when_it_lasts(rule: str, bad: dict[str, float]) -
     assert detector.open() == {}
 
 
+@pytest.mark.parametrize(
+    ("rule", "usual", "bad"),
+    [
+        ("high-loss", {"received": 8, "loss_ratio": 0.15}, {"received": 6, "loss_ratio": 0.4}),
+        ("high-delay", {"rtt_p50_ms": 90.0}, {"rtt_p50_ms": 180.0}),
+        ("high-jitter", {"jitter_ms": 25.0}, {"jitter_ms": 60.0}),
+    ],
+)
+def test_a_line_that_is_always_so_is_held_against_its_own_habit(
+    rule: str, usual: dict[str, float], bad: dict[str, float]
+) -> None:
+    """What opens an alert on a good line is less than three times what this one is used to."""
+    watched = Detector()
+    watched.take(*[probe(60 * n, answer(**usual)) for n in range(1, 20)])
+
+    for detector, opened in ((Detector(), [f"{rule}-198-18-0-11"]), (watched, [])):
+        detector.take(*[probe(1200 + 60 * n, answer(**bad)) for n in range(4)])
+        assert list(detector.open()) == opened
+
+
 def test_a_lost_prober_closes_what_it_told() -> None:
     """When the prober goes offline its alerts close as sensor-lost."""
     detector = Detector()

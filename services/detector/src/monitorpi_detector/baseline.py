@@ -24,6 +24,7 @@ MATURE_S: Final = 600.0
 """Watched for so long before a baseline is used."""
 MAX_DEVICES: Final = 4096
 """As many as there can be devices."""
+_LONGEST_PAUSE_S: Final = 300.0
 _FORGET_S: Final = 30 * 86400.0
 
 
@@ -69,6 +70,22 @@ class Baseline:
             if known is None:
                 known = usual[name] = Usual(0.0, 0.0, now_s - span_s)
             known.learn(rate, span_s, now_s)
+
+    def learn_levels(self, key: str, levels: Iterable[tuple[str, float]], now_s: float) -> None:
+        """Take measured values that are no rates (ms, ratios): between two of them is no silence.
+
+        A value weighs as long as the pause before it, five minutes at most.
+        """
+        usual = self._devices.get(key)
+        if usual is None:
+            usual = {}
+        if not self._devices.put(key, usual, now_s):
+            return
+        for name, level in levels:
+            known = usual.setdefault(name, Usual(level, 0.0, now_s))
+            span_s = min(max(0.0, now_s - known.at_s), _LONGEST_PAUSE_S)
+            known.at_s = now_s - span_s
+            known.learn(level, span_s, now_s)
 
     def of(self, mac: str | None, name: str, now_s: float) -> float | None:
         """Return the usual rate per second, the LAN's for a device that has none yet."""

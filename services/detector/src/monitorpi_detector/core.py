@@ -48,6 +48,8 @@ LEARN_EACH: Final = 10
 MAX_INTERFACES: Final = 64
 MAX_KNOWN: Final = 8192
 _MAX_SERVERS: Final = 64
+MEASURES: Final = {"loss_ratio": "high-loss", "rtt_ms": "high-delay", "jitter_ms": "high-jitter"}
+"""What is learned of each target, by the rule that judges it."""
 _STEP_S: Final = 2.0
 WATCHED_S: Final = 60.0
 """Time without a sign of life counts as watched up to so long: devices are told of each minute."""
@@ -322,16 +324,19 @@ class DetectorCore:
         return self._round_baseline.of(address, measure, now_s)
 
     def _learn_round(self, view: RoundView) -> None:
-        delay, jitter = (
-            self._limits.of(name, None).floor for name in ("high-delay", "high-jitter")
-        )
+        floors = {name: self._limits.of(rule, None).floor for name, rule in MEASURES.items()}
         for target in view.results():
-            rates = []
-            if target.rtt_p50_ms is not None and target.rtt_p50_ms < delay:
-                rates.append(("rtt_ms", target.rtt_p50_ms))
-            if target.jitter_ms is not None and target.jitter_ms < jitter:
-                rates.append(("jitter_ms", target.jitter_ms))
-            self._round_baseline.learn(target.address, rates, 10.0, view.now_s)
+            measured = {
+                "loss_ratio": None if target.state == "down" else target.loss_ratio,
+                "rtt_ms": target.rtt_p50_ms,
+                "jitter_ms": target.jitter_ms,
+            }
+            usual = [
+                (name, value)
+                for name, value in measured.items()
+                if value is not None and value < floors[name]
+            ]
+            self._round_baseline.learn_levels(target.address, usual, view.now_s)
             if target.state == "up":
                 _remember(self._was_up, [target.address])
 

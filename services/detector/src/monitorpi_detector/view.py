@@ -311,7 +311,7 @@ class RoundView:
     probe: Probe
     now_s: float
     usual: Callable[[str, str], float | None]
-    """By target address and measure (``rtt_ms``, ``jitter_ms``)."""
+    """By target address and measure (``loss_ratio``, ``rtt_ms``, ``jitter_ms``)."""
     was_up: frozenset[str]
     """Targets that were up at some time: what never answered cannot go down."""
 

@@ -1,7 +1,8 @@
 """High loss: a target that is up loses echo requests, round after round.
 
 A target that answers nothing is down and told of as that. VoIP wants at most 1 %; with ten
-probes a round one lost reply is 10 %, so the floor is two of ten in two of three rounds.
+probes a round one lost reply is 10 %, so the floor is two of ten in two of three rounds, or three
+times what this target usually loses.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
     for target in view.results():
         if target.state == "down" or target.loss_ratio is None or target.received == 0:
             continue
+        own, usual = limits(target.mac), view.usual(target.address, "loss_ratio")
         yield Finding(
             subject=slug(target.address),
             value=target.loss_ratio,
-            threshold=limits(target.mac).floor,
+            threshold=max(own.floor, own.factor * (usual or 0.0)),
             text=f"{target.name} ({target.address}) loses packets",
             unit="loss ratio",
+            baseline=usual,
             victims=(Peer(mac=target.mac),),
             severity="warning",
         )
@@ -36,5 +39,5 @@ def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
 
 RULE: Final = Rule(
     name="high-loss", title="high packet loss", unit="loss ratio",
-    defaults=Limits(floor=0.2, quiet_s=60.0), judge=judge, kind="effect",
+    defaults=Limits(floor=0.2, factor=3.0, quiet_s=60.0), judge=judge, kind="effect",
 )  # fmt: skip
