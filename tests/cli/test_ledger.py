@@ -66,6 +66,13 @@ def test_a_row_that_is_wrong_is_named() -> None:
     assert said == [f"the row of second {START + 10} says {row(6)}, the windows add up to {row(5)}"]
 
 
+def test_a_cloud_without_rows_is_wrong() -> None:
+    """Nothing stored agrees with nothing: it means that the bridge never ran."""
+    said = [carried([1] * 15).differences({}, undisturbed=calm) for calm in (True, False)]
+
+    assert said == [["no row has reached the cloud"]] * 2
+
+
 def test_the_first_row_may_be_short() -> None:
     """The bridge may have started in the middle of an interval."""
     ledger = carried([1] * 15)

@@ -65,6 +65,8 @@ class Ledger:
 
         """
         seconds = sorted(stored)
+        if not seconds:
+            return ["no row has reached the cloud"]
         if len(seconds) < 2:  # noqa: PLR2004 - the first, and one to look at
             return []
         if not undisturbed:
