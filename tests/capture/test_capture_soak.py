@@ -20,8 +20,8 @@ import pytest
 from tests.conftest import wait_for
 
 from monitorpi_capture import ebpf_build
-from monitorpi_cli.namespace import LabError, Namespace
-from monitorpi_cli.sender import DESTINATION, INTERFACE, Sender, source
+from monitorpi_cli.lab.namespace import LabError, Namespace
+from monitorpi_cli.lab.sender import DESTINATION, INTERFACE, Sender, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

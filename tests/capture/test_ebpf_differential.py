@@ -32,7 +32,7 @@ from monitorpi_capture.capfile import LINK_ETHERNET, CaptureFile
 from monitorpi_capture.classify import class_names, classify
 from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, load_object
 from monitorpi_capture.window import PACKETS
-from monitorpi_cli.namespace import Namespace
+from monitorpi_cli.lab.namespace import Namespace
 from monitorpi_common.messages import CLASSES
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from monitorpi_capture.ebpf_object import parse
 from monitorpi_capture.engines import open_engine
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.window import BYTES, COLUMN, PACKETS, MacCounts
-from monitorpi_cli.namespace import LabError, Namespace
-from monitorpi_cli.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
+from monitorpi_cli.lab.namespace import LabError, Namespace
+from monitorpi_cli.lab.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

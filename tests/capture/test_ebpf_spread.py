@@ -15,8 +15,8 @@ from monitorpi_capture import ebpf_build
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.ebpf_engine import EbpfEngine
 from monitorpi_capture.sketch import Vote
-from monitorpi_cli.namespace import Namespace
-from monitorpi_cli.sender import INTERFACE
+from monitorpi_cli.lab.namespace import Namespace
+from monitorpi_cli.lab.sender import INTERFACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

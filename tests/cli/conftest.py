@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.lab import Lab
+from monitorpi_cli.lab.lan import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

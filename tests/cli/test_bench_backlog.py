@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitorpi_cli.bench_backlog import ROWS, main, measure
+from monitorpi_cli.bench.backlog import ROWS, main, measure
 
 CALL_ROWS = 960
 PACING_S = 16

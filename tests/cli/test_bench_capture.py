@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.bench_capture import (
+from monitorpi_cli.bench.capture import (
     ENGINES,
     FULL_SPEED,
     HEAD,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import Broker, free_port, wait_for
 
-from monitorpi_cli import broker as broker_files
-from monitorpi_cli.broker import USERS
+from monitorpi_cli.stack import broker as broker_files
+from monitorpi_cli.stack.broker import USERS
 from monitorpi_common import topics
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError

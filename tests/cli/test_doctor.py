@@ -10,8 +10,8 @@ import pytest
 
 from monitorpi_capture.window import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_cli.doctor import judge_port, look_at_disk, look_at_settings
-from monitorpi_cli.hosts import Household
-from monitorpi_cli.lab import Host, Lab
+from monitorpi_cli.lab.hosts import Household
+from monitorpi_cli.lab.lan import Host, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitorpi_cli import flood, frames
-from monitorpi_cli.flood import Flood
-from monitorpi_cli.lab import LabError
+from monitorpi_cli.lab import flood, frames
+from monitorpi_cli.lab.flood import Flood
+from monitorpi_cli.lab.lan import LabError
 
 if TYPE_CHECKING:
-    from monitorpi_cli.lab import Lab
+    from monitorpi_cli.lab.lan import Lab
 
 ME, YOU = "00:00:5e:00:53:01", "00:00:5e:00:53:02"
 
@@ -87,7 +87,7 @@ def test_outside_the_lab_the_program_refuses() -> None:
     described = json.dumps(dataclasses.asdict(build(interface=interface)))
 
     ended = subprocess.run(
-        [sys.executable, "-m", "monitorpi_cli.flood", described],
+        [sys.executable, "-m", "monitorpi_cli.lab.flood", described],
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,7 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 
-from monitorpi_cli import frames
+from monitorpi_cli.lab import frames
 
 ME, YOU = "00:00:5e:00:53:01", "00:00:5e:00:53:02"
 MACS = (ME, YOU)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_cli import judge
-from monitorpi_cli.judge import Judge, schedule
+from monitorpi_cli.demo import judge
+from monitorpi_cli.demo.judge import Judge, schedule
 from monitorpi_common.messages import Alert, Evidence
 
 BAD, OTHER = "00:00:5e:00:53:04", "00:00:5e:00:53:02"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli import flood, frames, namespace
-from monitorpi_cli.hosts import Household, ping
-from monitorpi_cli.lab import Lab, LabError
+from monitorpi_cli.lab import flood, frames, namespace
+from monitorpi_cli.lab.hosts import Household, ping
+from monitorpi_cli.lab.lan import Lab, LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,8 +212,8 @@ def test_a_lab_of_250_hosts_starts_and_each_answers(privileged: None) -> None:
 OWNER = """
 import subprocess, sys, time
 from pathlib import Path
-from monitorpi_cli.lab import Lab
-from monitorpi_cli.namespace import scratch
+from monitorpi_cli.lab.lan import Lab
+from monitorpi_cli.lab.namespace import scratch
 with Lab(2) as lab, scratch() as folder:
     direct = lab.hosts[0].popen(["sleep", "600"])
     shell = lab.hosts[1].popen(["sh", "-c", "sleep 601 & echo $!; wait"],
@@ -319,7 +319,7 @@ def test_a_failure_while_building_leaves_nothing(
 
 def test_without_root_the_remedy_is_said() -> None:
     """A user without privileges is told to use sudo, in one line and without a traceback."""
-    program = [sys.executable, "-m", "monitorpi_cli.lab", "true"]
+    program = [sys.executable, "-m", "monitorpi_cli.lab.lan", "true"]
     if os.geteuid() == 0:
         program = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *program]
         if (

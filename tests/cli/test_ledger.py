@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_cli.ledger import Ledger
+from monitorpi_cli.demo.ledger import Ledger
 from monitorpi_common.messages import Traffic
 
 START = 1_800_000_000

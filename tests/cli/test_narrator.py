@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_cli.narrator import Narrator, sparkline, wrap
+from monitorpi_cli.demo.narrator import Narrator, sparkline, wrap
 from monitorpi_cli.table import Terminal
 from monitorpi_common.messages import Traffic
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.relay import LOOPBACK, Relay
+from monitorpi_cli.lab.relay import LOOPBACK, Relay
 
 if TYPE_CHECKING:
-    from monitorpi_cli.lab import Lab
+    from monitorpi_cli.lab.lan import Lab
 
 pytestmark = pytest.mark.lab
 

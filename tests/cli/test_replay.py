@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitorpi_cli import frames
+from monitorpi_cli.lab import frames
 from monitorpi_cli.replay import Summary
 from monitorpi_cli.table import Terminal
 from monitorpi_common.messages import Alert, DeviceWindow, Evidence, Omitted, Peer, Traffic

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_cli import supervisor as supervisor_module
-from monitorpi_cli.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_cli.stack import supervisor as supervisor_module
+from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -179,7 +179,7 @@ def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
     inner = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     outer = (
         "import asyncio, sys\n"
-        "from monitorpi_cli.supervisor import Child, Supervisor\n"
+        "from monitorpi_cli.stack.supervisor import Child, Supervisor\n"
         "async def main():\n"
         f"    s = Supervisor([Child('x', [sys.executable, '-c', {inner!r}])], lambda e: None)\n"
         "    s.start_all()\n"

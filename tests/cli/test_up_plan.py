@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.up import StackPlan, make_plan
+from monitorpi_cli.stack.up import StackPlan, make_plan
 from monitorpi_common import settings
 from monitorpi_common.messages import Service
 

@@ -4,7 +4,7 @@ import subprocess
 import time
 from typing import Protocol
 
-from monitorpi_cli.viewer import Heard, Viewer
+from monitorpi_cli.stack.viewer import Heard, Viewer
 
 
 class Broker(Protocol):

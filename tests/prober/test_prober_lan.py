@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_cli.namespace import LabError, Namespace
+from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_common.messages import Probe, Target
 from monitorpi_prober.interfaces import place
 

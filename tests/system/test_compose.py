@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import ROOT, free_port, wait_for
 
-from monitorpi_cli import flood
-from monitorpi_cli.hosts import Household
-from monitorpi_cli.lab import Lab
+from monitorpi_cli.lab import flood
+from monitorpi_cli.lab.hosts import Household
+from monitorpi_cli.lab.lan import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitorpi_cli import judge
-from monitorpi_cli.stage import installed
+from monitorpi_cli.demo import judge
+from monitorpi_cli.demo.stage import installed
 from monitorpi_common.messages import Service
 
 if TYPE_CHECKING:

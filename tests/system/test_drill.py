@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_cli.demo.judge import ALERT_WITHIN_S
 from monitorpi_cli.drill import INTERFACE, RULES
-from monitorpi_cli.judge import ALERT_WITHIN_S
-from monitorpi_cli.viewer import Heard, Viewer
+from monitorpi_cli.stack.viewer import Heard, Viewer
 from monitorpi_common.messages import Device, Traffic
 from monitorpi_common.topics import pattern
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli import flood
-from monitorpi_cli.judge import subject_mac
-from monitorpi_cli.lab import MAX_HOSTS
-from monitorpi_cli.stage import running_stage
+from monitorpi_cli.demo.judge import subject_mac
+from monitorpi_cli.demo.stage import running_stage
+from monitorpi_cli.lab import flood
+from monitorpi_cli.lab.lan import MAX_HOSTS
 from monitorpi_common.messages import Alert, Probe, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_cli.stage import Stage
+    from monitorpi_cli.demo.stage import Stage
     from monitorpi_common.messages import Message
 
 

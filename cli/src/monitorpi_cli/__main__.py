@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "up": ("monitorpi_cli.up:main", "run the whole stack on this machine"),
-    "demo": ("monitorpi_cli.demo:main", "watch it find two floods in a lab of its own"),
+    "up": ("monitorpi_cli.stack.up:main", "run the whole stack on this machine"),
+    "demo": ("monitorpi_cli.demo.show:main", "watch it find two floods in a lab of its own"),
     "doctor": ("monitorpi_cli.doctor:main", "is this machine fit, does its port see the LAN"),
     "replay": ("monitorpi_cli.replay:main", "count and judge a capture file"),
     "drill": ("monitorpi_cli.drill:main", "a harmless flood beside the running stack"),
-    "lab": ("monitorpi_cli.lab:main", "a shell on the sensor of a LAN in namespaces"),
+    "lab": ("monitorpi_cli.lab.lan:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "suggest-thresholds": (
@@ -25,10 +25,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "propose thresholds from recorded traffic",
     ),
     "evaluate": ("monitorpi_cli.evaluate:main", "judge a folder of labelled capture files"),
-    "bench backlog": ("monitorpi_cli.bench_backlog:main", "measure the cloud bridge's memory"),
-    "bench capture": ("monitorpi_cli.bench_capture:main", "measure the capture engines"),
-    "bench detection": ("monitorpi_cli.bench_detection:main", "measure the time to an alert"),
-    "bench prober": ("monitorpi_cli.bench_prober:main", "measure the prober against the truth"),
+    "bench backlog": ("monitorpi_cli.bench.backlog:main", "measure the cloud bridge's memory"),
+    "bench capture": ("monitorpi_cli.bench.capture:main", "measure the capture engines"),
+    "bench detection": ("monitorpi_cli.bench.detection:main", "measure the time to an alert"),
+    "bench prober": ("monitorpi_cli.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_cli.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_cli.checks:soak", "run the long tests"),
     "check": ("monitorpi_cli.checks:check", "format, lint, types, import rules, generated files"),

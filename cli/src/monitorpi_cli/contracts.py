@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from monitorpi_cli import broker
 from monitorpi_cli.checks import root
+from monitorpi_cli.stack import broker
 from monitorpi_common import __version__
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.messages import (

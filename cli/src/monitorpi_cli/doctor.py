@@ -19,11 +19,11 @@ from monitorpi_capture import interfaces
 from monitorpi_capture.engines import open_engine
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.window import COLUMN, PACKETS
-from monitorpi_cli import broker
 from monitorpi_cli.ping import measure
-from monitorpi_cli.running import NoStackError, find_running
+from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.stack.up import state_dir
 from monitorpi_cli.table import Terminal
-from monitorpi_cli.up import state_dir
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common import clock
 from monitorpi_common.messages import Service

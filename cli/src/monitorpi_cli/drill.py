@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 
-from monitorpi_cli import flood
-from monitorpi_cli.judge import RATE, subject_mac
-from monitorpi_cli.lab import Lab, LabError
-from monitorpi_cli.namespace import scratch
-from monitorpi_cli.narrator import Narrator
-from monitorpi_cli.relay import Relay
-from monitorpi_cli.running import NoStackError, find_running
-from monitorpi_cli.viewer import Viewer, forget
+from monitorpi_cli.demo.judge import RATE, subject_mac
+from monitorpi_cli.demo.narrator import Narrator
+from monitorpi_cli.lab import flood
+from monitorpi_cli.lab.lan import Lab, LabError
+from monitorpi_cli.lab.namespace import scratch
+from monitorpi_cli.lab.relay import Relay
+from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.stack.viewer import Viewer, forget
 from monitorpi_common.messages import Alert, Device, Message, Service, Traffic
 from monitorpi_common.settings import ENV_PREFIX, ConfigurationError
 from monitorpi_common.topics import pattern
@@ -33,10 +33,10 @@ from monitorpi_common.topics import pattern
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from monitorpi_cli.flood import Kind
-    from monitorpi_cli.running import Running
+    from monitorpi_cli.lab.flood import Kind
+    from monitorpi_cli.stack.running import Running
+    from monitorpi_cli.stack.viewer import Heard
     from monitorpi_cli.table import Colour
-    from monitorpi_cli.viewer import Heard
     from monitorpi_common.topics import Topic
 
 INSTANCE: Final = "drill"

@@ -8,8 +8,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.running import NoStackError, find_running
-from monitorpi_cli.viewer import Viewer
+from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Device, Probe, Publication, Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError

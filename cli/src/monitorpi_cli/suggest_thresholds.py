@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from monitorpi_cli.replay import Pipe
-from monitorpi_cli.running import NoStackError, find_running
-from monitorpi_cli.viewer import Viewer
+from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Probe, Traffic
 from monitorpi_common.settings import ConfigurationError, NoSection, load
 from monitorpi_common.topics import pattern

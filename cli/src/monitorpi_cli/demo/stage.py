@@ -13,14 +13,14 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.cloud import LocalCloud
-from monitorpi_cli.hosts import Household
-from monitorpi_cli.judge import QUIET_S
-from monitorpi_cli.lab import Lab
-from monitorpi_cli.namespace import MARK, scratch
-from monitorpi_cli.relay import LOOPBACK, Relay
-from monitorpi_cli.up import Stack, StackPlan
-from monitorpi_cli.viewer import Viewer
+from monitorpi_cli.demo.cloud import LocalCloud
+from monitorpi_cli.demo.judge import QUIET_S
+from monitorpi_cli.lab.hosts import Household
+from monitorpi_cli.lab.lan import Lab
+from monitorpi_cli.lab.namespace import MARK, scratch
+from monitorpi_cli.lab.relay import LOOPBACK, Relay
+from monitorpi_cli.stack.up import Stack, StackPlan
+from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ENV_PREFIX
 from monitorpi_common.topics import pattern
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from monitorpi_cli.lab import Host
-    from monitorpi_cli.supervisor import ChildEvent
+    from monitorpi_cli.lab.lan import Host
+    from monitorpi_cli.stack.supervisor import ChildEvent
 
 SITE: Final = "demo"
 HOSTS: Final = 6

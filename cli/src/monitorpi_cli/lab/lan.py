@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from monitorpi_cli.namespace import LabError, Namespace, check_privileges, reap, safe_alias
+from monitorpi_cli.lab.namespace import LabError, Namespace, check_privileges, reap, safe_alias
 
 if TYPE_CHECKING:
     import subprocess

@@ -3,7 +3,7 @@
 Theory of operation. A namespace of its own, in which the kernel itself makes frames on the loopback
 interface and knows how many (:mod:`.sender`). One tap after the other counts them: our engines, an
 empty filter (what any tap costs), tcpdump, a packet socket read in Python, scapy
-(:mod:`.bench_taps`). Sender and tap have a CPU each where there are two.
+(:mod:`.taps`). Sender and tap have a CPU each where there are two.
 
 A frame's way up to the taps runs in the sender: how much slower a sender at full speed gets by a
 tap is what that tap costs the kernel per frame.
@@ -28,15 +28,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from monitorpi_capture.window import MAX_ROWS
-from monitorpi_cli import bench_taps, processes
-from monitorpi_cli.namespace import LabError, Namespace
-from monitorpi_cli.sender import INTERFACE, KINDS, Sender
+from monitorpi_cli.bench import processes, taps
+from monitorpi_cli.lab.namespace import LabError, Namespace
+from monitorpi_cli.lab.sender import INTERFACE, KINDS, Sender
 from monitorpi_cli.table import grouped, rows_to_lines, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from monitorpi_cli.bench_taps import Counted
+    from monitorpi_cli.bench.taps import Counted
 
 TCPDUMP: Final = "tcpdump"
 ENGINES: Final = ("ebpf", "socket", "empty-filter", TCPDUMP, "raw-socket", "scapy")
@@ -118,12 +118,12 @@ class TapProcess(Protocol):
 
 
 class _Ours:
-    """A tap of :mod:`.bench_taps`."""
+    """A tap of :mod:`.taps`."""
 
     rest_s = _REST_S
 
     def __init__(self, space: Namespace, name: str, rows: int) -> None:
-        module = [sys.executable, "-m", bench_taps.__name__]
+        module = [sys.executable, "-m", taps.__name__]
         self._program = space.popen(
             [*module, name, INTERFACE, str(rows)],
             stdin=subprocess.PIPE,
@@ -158,7 +158,7 @@ class _Tcpdump:
     rest_s = _PCAP_REST_S
 
     def __init__(self, space: Namespace) -> None:
-        buffer = str(bench_taps.RECEIVE_BUFFER // 1024)
+        buffer = str(taps.RECEIVE_BUFFER // 1024)
         self._program = space.popen(
             [TCPDUMP, "-i", INTERFACE, "-n", "-e", "-s", "128", "-B", buffer],
             stdout=subprocess.DEVNULL,

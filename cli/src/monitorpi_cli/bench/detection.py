@@ -16,14 +16,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli import flood
-from monitorpi_cli.lab import Lab, LabError
-from monitorpi_cli.namespace import scratch
-from monitorpi_cli.relay import Relay
-from monitorpi_cli.stage import free_port
+from monitorpi_cli.demo.stage import free_port
+from monitorpi_cli.lab import flood
+from monitorpi_cli.lab.lan import Lab, LabError
+from monitorpi_cli.lab.namespace import scratch
+from monitorpi_cli.lab.relay import Relay
+from monitorpi_cli.stack.up import Stack, StackPlan
+from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_cli.table import rows_to_lines
-from monitorpi_cli.up import Stack, StackPlan
-from monitorpi_cli.viewer import Viewer
 from monitorpi_common.messages import Alert, Service, Traffic
 from monitorpi_common.service import ResourceError
 from monitorpi_common.topics import mac_id, pattern
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from monitorpi_cli.flood import Kind
-    from monitorpi_cli.supervisor import ChildEvent
+    from monitorpi_cli.lab.flood import Kind
+    from monitorpi_cli.stack.supervisor import ChildEvent
 
 SITE: Final = "bench"
 RUNS: Final = 20

@@ -1,6 +1,6 @@
 """What ``monitorpi bench capture`` measures: each way to count frames, in a process of its own.
 
-``python -m monitorpi_cli.bench_taps NAME INTERFACE`` counts until its input ends. It prints a line
+``python -m monitorpi_cli.bench.taps NAME INTERFACE`` counts until its input ends. It prints a line
 when it has begun, and for each line it reads the frames counted and left out since the last.
 """
 

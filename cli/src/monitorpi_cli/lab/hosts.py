@@ -20,15 +20,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
-from monitorpi_cli import frames
-from monitorpi_cli.lab import NETWORK, LabError
-from monitorpi_cli.namespace import scratch
+from monitorpi_cli.lab import frames
+from monitorpi_cli.lab.lan import NETWORK, LabError
+from monitorpi_cli.lab.namespace import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from monitorpi_cli.lab import Host, Lab
+    from monitorpi_cli.lab.lan import Host, Lab
 
 DOMAIN: Final = "lab.test"
 _TIMEOUT_S: Final = 1.0

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitorpi_cli.up import BROKER, LOOPBACK, state_dir
+from monitorpi_cli.stack.up import BROKER, LOOPBACK, state_dir
 from monitorpi_common.settings import NoSection, load
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from monitorpi_common.topics import mac_from_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitorpi_cli.flood import Kind
+    from monitorpi_cli.lab.flood import Kind
     from monitorpi_common.messages import Alert
 
 QUIET_S: Final = 5.0

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture import ebpf_build
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.ebpf_object import parse
-from monitorpi_cli.namespace import LabError
+from monitorpi_cli.lab.namespace import LabError
 
 if TYPE_CHECKING:
     from types import TracebackType

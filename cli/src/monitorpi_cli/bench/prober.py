@@ -24,9 +24,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitorpi_cli import processes
-from monitorpi_cli.namespace import LabError, Namespace
-from monitorpi_cli.responder import Behaviour
+from monitorpi_cli.bench import processes
+from monitorpi_cli.lab.namespace import LabError, Namespace
+from monitorpi_cli.lab.responder import Behaviour
 
 if TYPE_CHECKING:
     import subprocess
@@ -101,7 +101,7 @@ class Bench:
         import subprocess  # noqa: PLC0415 - only its constants
 
         responder = self.far.popen(
-            [sys.executable, "-m", "monitorpi_cli.responder", "far0", "--behaviour", told],
+            [sys.executable, "-m", "monitorpi_cli.lab.responder", "far0", "--behaviour", told],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -117,7 +117,7 @@ class Bench:
     def _monitorpi(self, count: int, probes: int) -> Measured:
         order = json.dumps({"count": count, "probes": probes})
         done = self.near.run(
-            [sys.executable, "-m", "monitorpi_cli.bench_prober", "--measure"], input=order
+            [sys.executable, "-m", "monitorpi_cli.bench.prober", "--measure"], input=order
         )
         return Measured(**json.loads(done.stdout))
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from monitorpi_cli import flood, judge
-from monitorpi_cli.cloud import INTERVAL_S
-from monitorpi_cli.judge import Judge, schedule, subject_mac
-from monitorpi_cli.ledger import Ledger
-from monitorpi_cli.namespace import LabError
-from monitorpi_cli.narrator import Narrator
-from monitorpi_cli.stage import running_stage
+from monitorpi_cli.demo import judge
+from monitorpi_cli.demo.cloud import INTERVAL_S
+from monitorpi_cli.demo.judge import Judge, schedule, subject_mac
+from monitorpi_cli.demo.ledger import Ledger
+from monitorpi_cli.demo.narrator import Narrator
+from monitorpi_cli.demo.stage import running_stage
+from monitorpi_cli.lab import flood
+from monitorpi_cli.lab.namespace import LabError
 from monitorpi_common.messages import Alert, Device, Probe, Status, Traffic
 from monitorpi_common.service import ResourceError
 
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from monitorpi_cli.judge import Cue, Turn
-    from monitorpi_cli.stage import Stage
-    from monitorpi_cli.supervisor import ChildEvent
+    from monitorpi_cli.demo.judge import Cue, Turn
+    from monitorpi_cli.demo.stage import Stage
+    from monitorpi_cli.stack.supervisor import ChildEvent
+    from monitorpi_cli.stack.viewer import Heard
     from monitorpi_cli.table import Colour
-    from monitorpi_cli.viewer import Heard
 
 DEFAULT_SECONDS: Final = 60.0
 _START_WITHIN_S: Final = 60.0  # a Raspberry Pi 3 imports eight services' worth of Python

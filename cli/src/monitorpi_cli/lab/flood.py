@@ -20,13 +20,13 @@ from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from monitorpi_cli import frames
-from monitorpi_cli.namespace import LabError, safe_alias
+from monitorpi_cli.lab import frames
+from monitorpi_cli.lab.namespace import LabError, safe_alias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from monitorpi_cli.lab import Host
+    from monitorpi_cli.lab.lan import Host
 
 Kind = Literal["syn", "icmp_echo", "arp", "broadcast", "dhcp", "igmp"]
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
@@ -280,7 +280,7 @@ def flood_between(attacker: Host, victim: Host, kind: Kind, rate: float, **more:
 
 def start(host: Host, flood: Flood) -> RunningFlood:
     """Start a flood on a host; it ends with the lab at the latest."""
-    command = [sys.executable, "-m", "monitorpi_cli.flood", json.dumps(asdict(flood))]
+    command = [sys.executable, "-m", "monitorpi_cli.lab.flood", json.dumps(asdict(flood))]
     return RunningFlood(host.popen(command, stdout=subprocess.PIPE, text=True))
 
 

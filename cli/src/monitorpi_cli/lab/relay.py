@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from monitorpi_cli.namespace import Namespace
+    from monitorpi_cli.lab.namespace import Namespace
 
 LOOPBACK: Final = "127.0.0.1"
 _CHUNK: Final = 64 * 1024

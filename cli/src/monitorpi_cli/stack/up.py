@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr, ValidationError
 
-from monitorpi_cli import broker
-from monitorpi_cli.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.bus import BusEvent, MqttBus, Raw
 from monitorpi_common.inbox import Inbox

@@ -1,0 +1,1 @@
+"""The demo: the stack in the lab, what happens there, and whether it went well."""

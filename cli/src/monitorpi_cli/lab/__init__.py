@@ -1,0 +1,1 @@
+"""A LAN in network namespaces on one machine: its switch, its hosts, what they send."""
