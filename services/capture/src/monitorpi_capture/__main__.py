@@ -14,6 +14,7 @@ from monitorpi_capture.engines import open_engine
 from monitorpi_capture.filesource import FileSource
 from monitorpi_capture.listener import Listener, Watcher
 from monitorpi_capture.live import LiveSource
+from monitorpi_capture.memory import hold_little
 from monitorpi_capture.pacing import Gate, PacedCore
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.stream import Stream
@@ -129,6 +130,7 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
 
 def main() -> int:
     """Run the service and return its exit code."""
+    hold_little()
     gc.freeze()  # what was imported stays: collections need not walk it each time
     gc.set_threshold(_OBJECTS)
     return run_service(Service.CAPTURE, CaptureSettings, assemble, arguments=add_arguments)

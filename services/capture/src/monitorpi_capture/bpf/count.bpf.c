@@ -236,7 +236,11 @@ INLINE long load(struct __sk_buff *skb, __u32 offset, __u8 *to, __u32 most, __u3
 	size &= bits;
 	if (size == 0)
 		return -1;
-	return load_bytes(skb, offset, to, size);
+	/* said again for the verifier of Linux 6.1, which learns nothing from "is not 0" */
+	size -= 1;
+	OPAQUE(size);
+	size &= bits;
+	return load_bytes(skb, offset, to, size + 1);
 }
 
 INLINE int is_tag(__u16 type)

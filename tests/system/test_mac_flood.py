@@ -1,0 +1,128 @@
+"""A switch's table is flooded at line rate: the whole stack sees it, and forgets nobody it knew."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from monitorpi_cli.demo.stage import running_stage
+from monitorpi_cli.lab.namespace import LabError
+from monitorpi_cli.lab.sender import INTERFACE, Sender, source
+from monitorpi_common.messages import Alert, Device, Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitorpi_cli.demo.stage import Stage
+    from monitorpi_common.messages import Message
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+
+KNOWN: Final = 100
+ROUNDS: Final = 6
+LINE_RATE: Final = 1_488_000
+MEMORY_MB: Final = {"capture": 90, "prober": 192, "detector": 192, "dashboard": 192, "broker": 256}
+"""What compose.yaml allows; capture's own promise is stricter: 80 MB, and for this second interface
+the kernel's counters, 9 MB on two processors, which are mapped into it."""
+
+
+class Ear:
+    """Listens on a stage and adds up what known senders sent."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.alerts: list[tuple[float, Alert]] = []
+        self.devices: set[str] = set()
+        self.syns: Counter[str] = Counter()
+        self.windows = 0
+
+    async def until(self, wanted: Callable[[Message], bool], seconds: float) -> bool:
+        """Listen until a message is the wanted one; False: none came in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            heard = self._stage.viewer.next()
+            if heard is None:
+                await asyncio.sleep(0.01)
+                continue
+            message = heard.message()
+            match message:
+                case Alert(state="open"):
+                    self.alerts.append((heard.at_s, message))
+                case Device():
+                    self.devices.add(message.mac)
+                case Traffic(interface="lo"):
+                    self.windows += 1
+                    for row in message.devices:
+                        self.syns[row.mac] += row.tx.get("syn", 0)
+                case _:
+                    pass
+            if message is not None and wanted(message):
+                return True
+        return False
+
+
+def peak_mb(pid: int) -> float:
+    """Return the most memory a process has had (VmHWM of proc(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
+def test_a_mac_flood_at_line_rate(record_property: Callable[[str, object], None]) -> None:
+    """The alert opens within 2 s; known devices stay exact; everybody stays within its memory."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the lab makes network namespaces")
+    try:
+        sender = Sender()
+    except LabError as error:
+        pytest.skip(f"no frames at line rate here: {error}")
+
+    with sender:
+        asyncio.run(scenario(sender, record_property))
+
+
+async def scenario(sender: Sender, record_property: Callable[[str, object], None]) -> None:
+    """Let the known be known, flood, and look."""
+    listening = {"capture": f'interfaces = ["mirror0", "{INTERFACE}"]'}
+    async with running_stage(lambda _: None, settings=listening) as stage:
+        ear, sensor = Ear(stage), stage.lab.sensor
+        known = {source(number).hex(":") for number in range(KNOWN)}
+
+        async def send(frames: int, macs: int, rate: float) -> None:
+            await asyncio.to_thread(
+                sensor.namespace.call, sender.send, frames, macs=macs, per_second=rate
+            )
+
+        assert await ear.until(lambda _: ear.windows >= 1, 60), "no window"
+        for _ in range(30):
+            await send(KNOWN, KNOWN, 1_000)
+            if await ear.until(lambda _: known <= ear.devices, 1):
+                break
+        assert known <= ear.devices, "the senders never became devices"
+        assert [alert.summary for _, alert in ear.alerts] == []
+        seen = ear.windows
+        await ear.until(lambda _: ear.windows >= seen + 2, 10)
+        ear.syns.clear()
+
+        begun_s = time.time()
+        for _ in range(ROUNDS):
+            await send(LINE_RATE // 2, 0, LINE_RATE)
+            await send(KNOWN * 20, KNOWN, 50_000)
+        seen = ear.windows
+        await ear.until(lambda _: ear.windows >= seen + 8, 20)
+
+        floods = [(at_s, alert) for at_s, alert in ear.alerts if alert.rule == "mac-flood"]
+        assert floods, [alert.summary for _, alert in ear.alerts]
+        assert {ear.syns[mac] for mac in known} == {20 * ROUNDS}
+        assert floods[0][0] - begun_s < 2
+        supervisor = stage.stack.supervisor
+        peaks = {name: peak_mb(supervisor.pid(name) or 0) for name in MEMORY_MB}
+        record_property("seconds_to_alert", round(floods[0][0] - begun_s, 2))
+        record_property("peak_mb", {name: round(peak) for name, peak in peaks.items()})
+        print(f"{floods[0][0] - begun_s:.2f} s to the alert, peaks {peaks}")  # noqa: T201 - shown with -s
+        assert {name: peak for name, peak in peaks.items() if peak > MEMORY_MB[name]} == {}
