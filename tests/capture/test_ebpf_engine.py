@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -118,6 +119,28 @@ def test_counts_are_what_was_sent(namespace: Namespace, sender: Sender, per_seco
         assert kinds[1] == tx[COLUMN["icmp_echo"]] == tx[COLUMN["icmp"]]
         assert kinds[2] == tx[COLUMN["dns"]] == tx[COLUMN["udp"]]
         assert kinds[0] + kinds[3] == tx[COLUMN["tcp"]]
+
+
+def test_a_signal_does_not_cut_a_run_of_the_sender_short(
+    namespace: Namespace, sender: Sender
+) -> None:
+    """The kernel ends a run at a signal; the sender goes on where it was."""
+    frames = 60_000
+    thread = namespace.call(threading.get_ident)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+
+    try:
+        with counting(namespace) as engine:
+            sending = namespace.submit(sender.send, frames, per_second=100_000)
+            for _ in range(20):
+                time.sleep(0.02)
+                signal.pthread_kill(thread, signal.SIGUSR1)
+            sent = sending.result(30)
+            (window,) = namespace.call(engine.cut)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert sent.frames == frames == window.wire[PACKETS]
 
 
 def test_no_frame_between_windows(namespace: Namespace, sender: Sender) -> None:

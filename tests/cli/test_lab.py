@@ -368,6 +368,14 @@ def test_the_household_makes_every_kind_of_traffic_at_a_low_rate(lab: Lab) -> No
     assert 0 < syns / seconds < 25  # ten times a home's rate, and still below what floods are
 
 
+def test_a_household_that_leaves_waits_for_its_answers(lab: Lab) -> None:
+    """What is under way when it ends still finds its servers: leaving is no failure."""
+    for seed in range(5):
+        with Household(lab, pace=100, seed=seed) as household:
+            assert wait_until(lambda: household.done.get("http", 0) >= 20, 20)
+        assert household.failed == {}
+
+
 def test_a_household_needs_three_hosts(privileged: None) -> None:
     """A gateway, a server and somebody who uses them, or it is refused."""
     del privileged

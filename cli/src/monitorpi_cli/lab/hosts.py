@@ -6,6 +6,7 @@ through their own kernels, so that every handshake and every reply is a real one
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import heapq
 import http.server
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 DOMAIN: Final = "lab.test"
 _TIMEOUT_S: Final = 1.0
+_START_S: Final = 10.0
 _MDNS: Final = ("224.0.0.251", 5353)  # RFC 6762
 _SSDP_GROUP: Final = "239.255.255.250"
 _PAGE: Final = b"<!doctype html><title>NAS</title>" + b"<p>Nothing to see here.</p>" * 100
@@ -61,6 +63,7 @@ class Household:
         self._pace = pace
         self._dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self._stopped = threading.Event()
+        self._under_way: set[Future[object]] = set()
         self._resources = contextlib.ExitStack()
         self.done: dict[str, int] = {}
         """Activities carried out so far, by name."""
@@ -80,6 +83,7 @@ class Household:
         plan = self._plan(gateway, server, clients)
         thread = threading.Thread(target=self._live, args=(plan,), name="household", daemon=True)
         thread.start()
+        self._resources.callback(self._await_answers)  # before the servers go
         self._resources.callback(thread.join)
         self._resources.callback(self._stopped.set)
         return self
@@ -103,6 +107,7 @@ class Household:
         for host in self._lab.hosts[1:]:
             command += [f"--dhcp-host={host.mac},{host.ip},{host.name}"]
         self._start(gateway, command)
+        gateway.call(_await_names, gateway.ip)
 
     def _start(self, host: Host, command: list[str]) -> None:
         program = host.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -145,7 +150,12 @@ class Household:
             heapq.heapreplace(plan, activity)
             self.done[activity.name] = self.done.get(activity.name, 0) + 1
             future = activity.host.namespace.submit(activity.act, activity.host)
+            self._under_way = {one for one in self._under_way if not one.done()} | {future}
             future.add_done_callback(partial(self._note, activity.name))
+
+    def _await_answers(self) -> None:
+        """Let what is under way end; every activity has time limits of its own."""
+        concurrent.futures.wait(self._under_way)
 
     def _note(self, name: str, ended: Future[object]) -> None:
         if not ended.cancelled() and ended.exception() is not None:
@@ -201,6 +211,23 @@ def _look_up(server: str, name: str) -> None:
         asking.connect((server, 53))
         asking.send(query)
         asking.recv(512)
+
+
+def _await_names(server: str) -> None:
+    """Wait until names are served.
+
+    Raises:
+        LabError: they are not, after seconds.
+
+    """
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            return _look_up(server, DOMAIN)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise LabError(f"dnsmasq does not answer ({error})") from None
+            time.sleep(0.02)
 
 
 def _fetch(server: str) -> None:

@@ -7,6 +7,7 @@ count of what was sent that is exact.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -128,12 +129,16 @@ class Sender:
             os.sched_setaffinity(0, {cpu})
         try:
             usage, start = _cpu_s(), time.perf_counter()
-            self._run(frames)
+            while (sent := self._sent()) < frames:
+                with contextlib.suppress(InterruptedError):  # a signal ends a run between frames
+                    self._run(frames - sent)
             seconds, used = time.perf_counter() - start, _cpu_s() - usage
         finally:
             os.sched_setaffinity(0, before)
-        sent = _STATE.unpack(self._state.read(0, _STATE.size))[0]
         return Sent(sent, seconds, used * 1e9 / max(sent, 1))
+
+    def _sent(self) -> int:
+        return int(_STATE.unpack(self._state.read(0, _STATE.size))[0])
 
     def _run(self, frames: int) -> None:
         data = ctypes.create_string_buffer(_template(), FRAME_BYTES)
