@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_common.examples import AT, EXAMPLES, example
-from monitorpi_common.messages import Alert, Device, Traffic
+from monitorpi_common.messages import Alert, Device, Traffic, timestamp
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard import view as view_module
@@ -94,6 +94,21 @@ def test_rates_of_a_device_are_those_of_all_interfaces() -> None:
     picture = Page().show(*every_example(), *windows)
 
     assert picture["devices"][0]["tx"]["syn"] == 2 * 1012
+
+
+def test_a_device_was_seen_when_it_last_sent() -> None:
+    """Not when capture last told of its name: that is up to a minute earlier."""
+    traffic = example(Traffic)
+    assert isinstance(traffic, Traffic)
+    later = traffic.model_copy(update={"seq": 43, "end": traffic.end + timedelta(seconds=20)})
+    silent = later.model_copy(
+        update={"seq": 44, "end": traffic.end + timedelta(seconds=21), "devices": ()}
+    )
+    topic = Topic("lab", "capture", "traffic", "eth0")
+
+    picture = Page().show(*every_example(), Received(topic, later), Received(topic, silent))
+
+    assert picture["devices"][0]["last_seen"] == timestamp(later.end)
 
 
 def test_a_gap_in_the_sequence_is_counted() -> None:

@@ -106,7 +106,7 @@ class Show:
         self._online: set[str] = set()
         self._open: set[str] = set()
         self._devices: set[str] = set()
-        self._told: set[str] = set()
+        self._answering = 0
 
     async def run(self) -> None:
         """Play it.
@@ -247,9 +247,10 @@ class Show:
             self._tell("down", f"{service} is offline.", "red")
 
     def _round(self, probe: Probe) -> None:
+        """Tell when more devices answer than ever before."""
         answered = sum(target.received > 0 for target in probe.targets)
-        if probe.targets and "round" not in self._told:
-            self._told.add("round")
+        if answered > self._answering:
+            self._answering = answered
             self._tell("pings", f"prober: {answered} of {len(probe.targets)} devices answer.")
 
     def _turn(self, turn: Turn) -> None:

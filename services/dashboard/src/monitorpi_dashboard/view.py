@@ -24,6 +24,7 @@ from monitorpi_common.messages import (
     timestamp,
 )
 from monitorpi_common.service import Gone, Presence, Received, Tick
+from monitorpi_common.topics import mac_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,6 +84,7 @@ class ViewCore:
         self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
         self._rows: dict[str, dict[str, tuple[float, DeviceWindow]]] = {}
+        self._seen: OrderedDict[str, datetime] = OrderedDict()
         self._targets: OrderedDict[str, Target] = OrderedDict()
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
         self._round: Probe | None = None
@@ -151,6 +153,9 @@ class ViewCore:
         self._interfaces[name].add(window)
         self._last_window_s = window.end.timestamp()
         self._rows[name] = {row.mac: (window.window_s, row) for row in window.devices}
+        for row in window.devices:
+            if row.tx.get("packets") and (id_ := mac_id(row.mac)) in self._devices:
+                _keep(self._seen, id_, window.end, MAX_DEVICES)
 
     # --- telling ----------------------------------------------------------------------------
 
@@ -163,7 +168,7 @@ class ViewCore:
             "silent_s": None if silent is None else round(max(silent, 0.0), 1),
             "services": [{"name": name, **state} for name, state in sorted(self._services.items())],
             "interfaces": [_interface(name, one) for name, one in self._interfaces.items()],
-            "devices": [self._device(device) for device in self._devices.values()],
+            "devices": [self._device(id_, device) for id_, device in self._devices.items()],
             "strangers": self._strangers(),
             "targets": [target.model_dump(mode="json") for target in self._targets.values()],
             "probing": self._probing(),
@@ -171,9 +176,11 @@ class ViewCore:
         }
         return json.dumps(picture, separators=(",", ":"), ensure_ascii=False).encode()
 
-    def _device(self, device: Device) -> dict[str, Any]:
+    def _device(self, id_: str, device: Device) -> dict[str, Any]:
+        """Return a device as announced, but for when it was seen and what it does now."""
         told = device.model_dump(mode="json", exclude={"totals"})
-        return {**told, **self._rates(device.mac)}
+        seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
+        return {**told, "last_seen": timestamp(seen), **self._rates(device.mac)}
 
     def _strangers(self) -> list[dict[str, Any]]:
         """Return senders of the last window that are not devices yet."""
