@@ -354,7 +354,7 @@ def test_the_payload_is_bounded() -> None:
 
 @pytest.mark.parametrize(("rows", "limit_ms"), [(256, 5), (4096, 50)])
 def test_a_window_is_told_in_time(rows: int, limit_ms: float) -> None:
-    """256 MACs take under 5 ms and 4,096 under 50 ms, all of them devices (median of nine)."""
+    """256 MACs take under 5 ms of CPU and 4,096 under 50, all of them devices (median of nine)."""
     one = core(listed_devices=4096)
     sample = [
         MacCounts(mac(n), counts(packets=n, syn=n % 7, tcp=n, ipv4=n), counts(packets=3, ipv4=3))
@@ -365,10 +365,10 @@ def test_a_window_is_told_in_time(rows: int, limit_ms: float) -> None:
     took = []
     for second in range(21, 30):
         now = window(second, *sample)
-        begun = time.perf_counter()
+        begun = time.process_time()
         for said in one.handle(now):
             said.message.encode()
-        took.append((time.perf_counter() - begun) * 1000)
+        took.append((time.process_time() - begun) * 1000)
 
     assert median(took) < limit_ms
 

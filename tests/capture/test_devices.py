@@ -120,13 +120,13 @@ def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
     macs = [mac(number) for number in range(1, 4097)]
     one = known(*macs)
     strangers = [mac(10_000 + number) for number in range(4096)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     for second in range(20, 40):
         one.count(window(second, *strangers))
         list(one.tell(second))
 
     assert len(one) == 4096
-    assert time.perf_counter() - begun < 4
+    assert time.process_time() - begun < 4
 
 
 def test_addresses_come_from_sightings_only() -> None:

@@ -386,7 +386,7 @@ def test_a_row_found_is_the_row_seeded(namespace: Namespace, sender: Sender) -> 
 
 
 def test_a_full_window_is_read_in_time(namespace: Namespace, sender: Sender) -> None:
-    """A window of 4,096 MACs is read in well under 50 ms, one of 256 in under 5 (quiet machine)."""
+    """A window of 4,096 MACs is read in well under 50 ms of CPU time, one of 256 in under 5."""
     best: dict[int, float] = {}
 
     with counting(namespace) as engine:
@@ -395,9 +395,9 @@ def test_a_full_window_is_read_in_time(namespace: Namespace, sender: Sender) -> 
             for _ in range(5):
                 namespace.call(sender.send, 3 * macs, macs=macs)
                 engine._grace = _NoWait()  # type: ignore[assignment]  # nothing runs any more
-                start = time.perf_counter()
+                start = time.process_time()
                 (window,) = namespace.call(engine.cut)
-                taken.append(time.perf_counter() - start)
+                taken.append(time.process_time() - start)
                 assert macs + 1 == len(window.rows)
             best[macs] = min(taken)
 
