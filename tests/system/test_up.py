@@ -569,6 +569,6 @@ def test_a_state_directory_that_cannot_be_written_is_one_clear_line(tmp_path: Pa
     code, said = complaint(["monitorpi_cli", "up"], MONITORPI_STATE_DIR=str(state))
 
     assert code == 3
-    remedy = "run as its owner, or set another one (MONITORPI_STATE_DIR)"
+    remedy = "run as its owner, make room on its disk, or set another one (MONITORPI_STATE_DIR)"
     what = f"the state directory {state} cannot be written (Not a directory)"
     assert said == [f"monitorpi: {what}: {remedy}"]
