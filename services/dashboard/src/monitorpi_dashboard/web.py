@@ -159,7 +159,7 @@ class PageServer:
             ipaddress.ip_address(name)
         except ValueError:
             own = socket.gethostname().lower()
-            return name in ("localhost", own, f"{own}.local", *self.hosts)
+            return name in ("localhost", own, f"{own}.local", *map(str.lower, self.hosts))
         return True
 
     def may_see(self, authorization: str | None) -> bool:
