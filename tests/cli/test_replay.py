@@ -186,6 +186,21 @@ def test_a_flood_in_a_file_is_told_readably(tmp_path: Path) -> None:
     assert "\x1b" not in ended.stdout
 
 
+def test_nothing_of_the_folder_it_is_called_from_is_run(tmp_path: Path) -> None:
+    """A folder of downloads with a file named as one of Python's modules is a folder of files."""
+    (tmp_path / "secrets.py").write_text("raise SystemExit('a stranger runs as root')")
+    capture_file(tmp_path / "flood.pcap", syn_flood(1, 10))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "monitorpi_cli.replay", "flood.pcap"],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "10 frames" in ended.stdout
+
+
 def test_json_is_every_message_as_a_line(tmp_path: Path) -> None:
     """Each line is an object of topic and payload, the windows of capture and the alerts."""
     file = capture_file(tmp_path / "flood.pcap", syn_flood(5, 1000))

@@ -106,7 +106,8 @@ class Pipe:
 
 
 def _service(name: str) -> list[str]:
-    return [sys.executable, "-m", f"monitorpi_{name}"]
+    # -P: a folder of downloaded captures must not lend us its Python modules
+    return [sys.executable, "-P", "-m", f"monitorpi_{name}"]
 
 
 def _read(line: bytes) -> Message | None:

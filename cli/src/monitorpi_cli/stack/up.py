@@ -114,7 +114,7 @@ class Stack:
         module = f"monitorpi_{service.value.replace('-', '_')}"
         return Child(
             service.value,
-            [*plan.prefix.get(service, ()), sys.executable, "-m", module],
+            [*plan.prefix.get(service, ()), sys.executable, "-P", "-m", module],
             {**environment, **plan.environment.get(service, {})},
             log=self._log(service.value),
         )
