@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from base64 import b64encode
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,22 @@ def test_whoever_says_nothing_keeps_nobody_out(server: PageServer) -> None:
 
         for _ in range(3):
             assert ask(server, b"GET /healthz HTTP/1.0\r\n\r\n") == b"HTTP/1.0 200 OK"
+
+
+def test_guesses_are_slow_and_keep_nobody_out(server: PageServer) -> None:
+    """With every place taken by wrong passwords the right one is answered at once."""
+    request = b"GET / HTTP/1.0\r\nHost: localhost\r\nAuthorization: Basic %b\r\n\r\n"
+    with ExitStack() as clients:
+        guesses = [clients.enter_context(connect(server)) for _ in range(web.MAX_CONNECTIONS)]
+        begun = time.monotonic()
+        for guess in guesses:
+            guess.sendall(request % b64encode(b"monitorpi:horse"))
+
+        right = ask(server, request % b64encode(b"monitorpi:horse staple"))
+        assert guesses[-1].recv(100).startswith(b"HTTP/1.0 401")
+
+    assert right == b"HTTP/1.0 200 OK"
+    assert time.monotonic() - begun >= web._GUESS_S
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ is not ours is refused, so that a web page on the Internet cannot read a LAN thr
 browser (DNS rebinding).
 
 Connections are bounded, and whoever has one may say little and must say it soon: where all places
-are taken, the one that has been silent about its wish for longest goes.
+are taken, the one that goes has for longest neither said its wish nor shown that it may have it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import ipaddress
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -36,6 +37,8 @@ MAX_HEAD: Final = 16 * 1024
 keep 6 MB of each connection, password or not."""
 KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
+_GUESS_S: Final = 0.5
+"""Before a wrong password is answered: some hundred guesses a second, not thousands."""
 _LEAVING_S: Final = 0.5
 """How long a connection that is cut may take to give its place back."""
 _USER: Final = "monitorpi"
@@ -188,7 +191,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *args: Any) -> None:
         self._places = threading.Semaphore(MAX_CONNECTIONS)
         self._asking: dict[socket.socket, None] = {}
-        """Connections that have not said yet what they want, the oldest first."""
+        """Connections that have not said yet what they want and may have, the oldest first."""
         self._guard = threading.Lock()
         super().__init__(*args)
 
@@ -210,7 +213,7 @@ class _Server(ThreadingHTTPServer):
             self._places.release()
 
     def has_asked(self, request: Any) -> None:
-        """Learn that a connection has said what it wants."""
+        """Learn that a connection has said what it wants, and may have it."""
         with self._guard:
             self._asking.pop(request, None)
 
@@ -260,15 +263,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile = _Head(self.connection.makefile("rb", buffering=0))
 
     def do_GET(self) -> None:
-        self.server.has_asked(self.connection)
         path = self.path.split("?", 1)[0]
         if path == "/healthz":
             return self._reply(HTTPStatus.OK, b"ok\n", "text/plain")
         if not self.page.may_ask(self.headers.get("Host")):
             text = b"This page is not served by that name; see dashboard.hosts.\n"
             return self._reply(HTTPStatus.MISDIRECTED_REQUEST, text, "text/plain")
-        if not self.page.may_see(self.headers.get("Authorization")):
+        guess = self.headers.get("Authorization")
+        if not self.page.may_see(guess):
+            if guess is not None:
+                time.sleep(_GUESS_S)
             return self._ask_for_password()
+        self.server.has_asked(self.connection)
         if path in _FILES:
             name, kind = _FILES[path]
             content = resources.files("monitorpi_dashboard").joinpath("page", name).read_bytes()
