@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitorpi_cli import replay as replay_module
 from monitorpi_cli.lab import frames
 from monitorpi_cli.replay import Summary
 from monitorpi_cli.table import Terminal
@@ -123,6 +124,25 @@ def test_a_file_of_many_devices_is_shown_by_its_busiest() -> None:
 
     assert sum(line.startswith("02:") for line in lines) == 25
     assert any(line.split()[:3] == ["5", "more", "15"] for line in lines)
+
+
+def test_a_mac_flood_of_hours_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million addresses with a frame each are a sum; the busy ones among them keep their rows."""
+    monkeypatch.setattr(replay_module, "_MAX_APART", 64)
+    strangers = [
+        [DeviceWindow(mac=f"02:00:00:00:{n:02x}:{i:02x}", tx={"packets": 1}) for i in range(40)]
+        for n in range(10)
+    ]
+    busy = DeviceWindow(mac=BAD, tx={"packets": 300})
+    summary = Summary(Terminal(100, colour=False))
+    windows = (window(n, devices=[busy, *some]) for n, some in enumerate(strangers))
+
+    lines = list(summary.lines(windows))
+
+    assert len(summary._devices) <= 64
+    assert any(line.split()[:1] == [BAD] and "3,000" in line for line in lines)
+    assert any(line.split()[:3] == ["376", "more", "376"] for line in lines)
+    assert any("401 MAC addresses" in line for line in lines)
 
 
 @pytest.mark.parametrize("width", [40, 60, 100, 200])
