@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -121,6 +122,18 @@ def test_pcapng(order: str) -> None:
         Frame(5.0, 1, DATA, 60),
         Frame(7.0, 276, b"abc", 3),
     ]
+
+
+@pytest.mark.parametrize("offset_s", [253_402_300_799, 2**62, -(2**62)])
+def test_a_time_at_the_end_of_the_calendar_leaves_room_for_what_ends_later(offset_s: int) -> None:
+    """Windows and alerts end after the last frame: that must be a date too."""
+    options = struct.pack("<HHq", 14, 8, offset_s)
+
+    frames, _ = read(section() + interface(options=options) + enhanced(5))
+
+    (at_s,) = [frame.at_s for frame in frames]
+    assert at_s is not None
+    assert datetime.fromtimestamp(at_s + 7 * 86400, UTC).year in (1970, 9998)
 
 
 def test_simple_and_obsolete_packet_blocks() -> None:

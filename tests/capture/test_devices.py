@@ -262,6 +262,29 @@ def test_when_full_the_newest_without_an_address_leaves() -> None:
     assert len(one) == 4
 
 
+def test_when_full_of_invented_addresses_a_newcomer_enters_once_they_are_silent() -> None:
+    """A minute of forged ARP frames does not close the inventory for a week."""
+    one = inventory(max_devices=4, pinned=[mac(1)])
+    for second in (10, 25):
+        for number in range(1, 5):
+            ips = (f"192.0.2.{number}",)
+            one.learn(Sighting(mac(number), second + number, "eth0", ips=ips))
+    list(one.tell(40))
+
+    for second in (50, 61):
+        one.learn(Sighting(mac(6), second, "eth0", ips=("192.0.2.6",)))
+    while_they_last = list(one.tell(61))
+    one.count(window(400, mac(2)))
+    list(one.tell(400))
+    one.learn(Sighting(mac(6), 401, "eth0", ips=("192.0.2.6",)))
+    after = list(one.tell(401))
+
+    assert [said for said in while_they_last if isinstance(said, Tombstone)] == []
+    assert Tombstone("020000000004", Device) in after
+    assert {device.mac[-1] for device in told(one, 500, everything=True)} <= {"1", "2", "3", "6"}
+    assert len(one) == 4
+
+
 def test_a_restart_keeps_what_was_known() -> None:
     """First time, addresses, name and role come back from our own retained message."""
     before = known(mac(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,42 @@ def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
     assert len(set(first.values())) == len(USERS)
     for file in (tmp_path / "secrets").rglob("broker__password"):
         assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_password_that_a_power_cut_left_empty_is_made_anew(tmp_path: Path) -> None:
+    """An empty file is no password: the stack starts instead of failing until somebody looks."""
+    first = broker_files.ensure_passwords(tmp_path / "secrets")
+    (tmp_path / "secrets" / "capture" / "broker__password").write_text("\n")
+
+    second = broker_files.ensure_passwords(tmp_path / "secrets")
+
+    assert second["capture"] not in ("", first["capture"])
+    assert {**first, "capture": second["capture"]} == second
+
+
+def test_root_follows_no_link_that_the_brokers_account_left() -> None:
+    """A broker taken over by an attacker cannot have another start give it files of root's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    with tempfile.TemporaryDirectory() as name:
+        state = Path(name)
+        state.chmod(0o755)  # as /var/lib/monitorpi is
+        treasure = state / "treasure"
+        treasure.write_text("root's own")
+        passwords = broker_files.ensure_passwords(state / "secrets")
+        config = broker_files.write_files(state / "broker", ["1883 127.0.0.1"], passwords)
+        account = config.stat()
+        assert account.st_uid != 0
+        for link in ("x", "passwords.new", "acl.draft"):
+            (config.parent / link).symlink_to(treasure)
+        os.chown(config.parent, account.st_uid, account.st_gid)  # as earlier versions left it
+
+        config = broker_files.write_files(state / "broker", ["1883 127.0.0.1"], passwords)
+
+        assert treasure.read_text() == "root's own"
+        assert treasure.stat().st_uid == 0
+        assert config.stat().st_uid == account.st_uid
+        assert (config.parent.stat().st_uid, config.parent.stat().st_mode & 0o777) == (0, 0o750)
 
 
 def test_a_configured_port_that_is_taken_is_refused(broker: Broker) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import ROOT
 
 from monitorpi_cli.__main__ import COMMANDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -38,3 +44,29 @@ def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("monitorpi: there is no command 'floood'\n")
     assert all(f"  {name}" in done.stderr for name in COMMANDS)
+
+
+@pytest.mark.parametrize("signal", ["TERM", "KILL"])
+def test_a_set_up_that_is_ended_leaves_no_policy_behind(tmp_path: Path, signal: str) -> None:
+    """While packages are installed Debian starts no services; for ever would be another matter.
+
+    After a kill nobody can tidy up: the next set-up does.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("needs a mount namespace: run as root")
+    first = f"{tmp_path}/first"
+    ends = f"if [ -e {first} ]; then exit 1; else touch {first}; kill -{signal} $PPID; fi"
+    for name, body in {"dpkg-query": "echo no", "apt-get": ends}.items():
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\ncase "$*" in *update*) ;; *) {body} ;; esac\n')
+        program.chmod(0o755)
+    twice = f"{ROOT}/monitorpi up; ls /usr/sbin >&2; {ROOT}/monitorpi up; ls /usr/sbin"
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none /usr/sbin; {twice}"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert done.stdout == ""
+    assert ("policy-rc.d" in done.stderr) == (signal == "KILL")

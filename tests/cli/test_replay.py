@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitorpi_cli import replay as replay_module
 from monitorpi_cli.lab import frames
 from monitorpi_cli.replay import Summary
 from monitorpi_cli.table import Terminal
@@ -125,6 +126,25 @@ def test_a_file_of_many_devices_is_shown_by_its_busiest() -> None:
     assert any(line.split()[:3] == ["5", "more", "15"] for line in lines)
 
 
+def test_a_mac_flood_of_hours_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million addresses with a frame each are a sum; the busy ones among them keep their rows."""
+    monkeypatch.setattr(replay_module, "_MAX_APART", 64)
+    strangers = [
+        [DeviceWindow(mac=f"02:00:00:00:{n:02x}:{i:02x}", tx={"packets": 1}) for i in range(40)]
+        for n in range(10)
+    ]
+    busy = DeviceWindow(mac=BAD, tx={"packets": 300})
+    summary = Summary(Terminal(100, colour=False))
+    windows = (window(n, devices=[busy, *some]) for n, some in enumerate(strangers))
+
+    lines = list(summary.lines(windows))
+
+    assert len(summary._devices) <= 64
+    assert any(line.split()[:1] == [BAD] and "3,000" in line for line in lines)
+    assert any(line.split()[:3] == ["376", "more", "376"] for line in lines)
+    assert any("401 MAC addresses" in line for line in lines)
+
+
 @pytest.mark.parametrize("width", [40, 60, 100, 200])
 def test_the_counts_fit_the_terminal(width: int) -> None:
     """No line of the table is wider than the terminal, however many classes there are."""
@@ -184,6 +204,21 @@ def test_a_flood_in_a_file_is_told_readably(tmp_path: Path) -> None:
     assert BAD in ended.stdout
     assert "5,000 frames" in ended.stdout
     assert "\x1b" not in ended.stdout
+
+
+def test_nothing_of_the_folder_it_is_called_from_is_run(tmp_path: Path) -> None:
+    """A folder of downloads with a file named as one of Python's modules is a folder of files."""
+    (tmp_path / "secrets.py").write_text("raise SystemExit('a stranger runs as root')")
+    capture_file(tmp_path / "flood.pcap", syn_flood(1, 10))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "monitorpi_cli.replay", "flood.pcap"],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "10 frames" in ended.stdout
 
 
 def test_json_is_every_message_as_a_line(tmp_path: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.stack.up import StackPlan, make_plan
+from monitorpi_cli.stack.up import Stack, StackPlan, make_plan
 from monitorpi_common import settings
 from monitorpi_common.messages import Service
+from monitorpi_common.service import ResourceError
+from monitorpi_common.settings import BrokerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,3 +84,24 @@ def test_a_broker_elsewhere_or_with_tls_is_somebody_elses(
         monkeypatch.setenv(f"MONITORPI_BROKER__{name}", value)
 
     assert plan().other_broker is not None
+
+
+def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    """A full disk, or something in the place of a folder: the remedy, and the lock is let go."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "secrets").write_text("no folder")
+
+    for _ in range(2):
+        with pytest.raises(ResourceError, match="make room on its disk"):
+            Stack(plan(), lambda _: None)
+
+
+def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:
+    """A lock file that everybody may read is one that everybody may keep us from starting with."""
+    (tmp_path / "state" / "secrets").mkdir(parents=True)
+    (tmp_path / "state" / "lock").touch(mode=0o644)
+
+    stack = Stack(replace(plan(), services=(), other_broker=BrokerSettings()), lambda _: None)
+    asyncio.run(stack.stop())
+
+    assert (tmp_path / "state" / "lock").stat().st_mode & 0o777 == 0o600

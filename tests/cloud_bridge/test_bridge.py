@@ -243,6 +243,27 @@ def test_an_alert_that_was_over_before_we_came_is_not_told(bridge: Callable[...,
     assert one.texts() == []
 
 
+def test_whoever_sets_off_alerts_does_not_spend_the_quota(bridge: Callable[..., Bridge]) -> None:
+    """Texts are rows of the year's quota: 64 at once, then one in five minutes; the rest counts."""
+    one = bridge()
+    one.tick(START, 100.0)
+
+    for number in range(200):
+        one.alert("open", f"syn-flood-{number}", number)
+    first = one.texts()
+    one.tick(START + 290, 390.0)
+    one.alert("open", "syn-flood-x", 200)
+    one.tick(START + 310, 410.0)
+    one.alert("closed", "syn-flood-x", 200)
+    one.alert("open", "syn-flood-y", 201)
+
+    assert len(first) == 64
+    assert set(one.texts()) - set(first) == {
+        "CLOSED SYN flood from x (137 changes before it untold)"
+    }
+    assert one.core.detail()["alerts_passed_over_total"] == 138
+
+
 def test_many_alerts_of_one_second_each_find_a_place(bridge: Callable[..., Bridge]) -> None:
     """Texts take seconds of their own, never that of a row of counts."""
     one = bridge()

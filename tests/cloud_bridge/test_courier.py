@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -633,6 +635,63 @@ def test_influx_over_http(
     server.shutdown()
     server.server_close()
     sink.close()
+    box.close()
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """Return an outbox of a thousand rows of which a dying card has lost all but the first page."""
+    file = tmp_path / "damaged" / "outbox.sqlite"
+    file.parent.mkdir()
+    box = Outbox(file)
+    box.add([OutboxRow(LANE, START + n, {"field1": "1"}) for n in range(1000)], {})
+    box.close()
+    size = file.stat().st_size
+    with file.open("r+b") as stream:
+        stream.truncate(outbox_module.PAGE_BYTES)
+        stream.truncate(size)
+    return file
+
+
+def test_a_damaged_outbox_ends_the_process_with_one_line(damaged: Path) -> None:
+    """It can be opened, and is found out at the first look: exit code 3, and what to do."""
+    environment = {
+        "MONITORPI_SITE": "lab",
+        "MONITORPI_STATE_DIR": str(damaged.parent),
+        "MONITORPI_CLOUD_BRIDGE__URL": "http://127.0.0.1:1",
+        "MONITORPI_CLOUD_BRIDGE__CHANNELS__TRAFFIC": "1",
+        "MONITORPI_CLOUD_BRIDGE__WRITE_KEYS__TRAFFIC": "K",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "monitorpi_cloud_bridge", "--bus", "-"],
+        input="", capture_output=True, text=True, check=False, env=os.environ | environment,
+    )  # fmt: skip
+
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"monitorpi-cloud-bridge: cannot open the outbox {damaged} (database")
+    assert line.endswith("or move the file away if it is damaged")
+
+
+def test_an_outbox_that_is_damaged_meanwhile_is_no_crash(
+    world: Callable[..., World], damaged: Path
+) -> None:
+    """Health goes on telling, without the numbers of rows, and what was sent stays told."""
+    one = world()
+    one.courier.outbox = box = Outbox(damaged)
+
+    one.courier.step()
+    told = one.courier.state()["lanes"]
+
+    assert isinstance(told, dict)
+    assert told[LANE] == {
+        "last_answer": "none yet",
+        "stopped": False,
+        "stored_total": 0,
+        "set_aside_total": 0,
+        "thinned_total": 0,
+        "dropped_total": 0,
+    }
     box.close()
 
 

@@ -163,6 +163,12 @@ def test_each_way_to_be_wrong_has_its_sentence(mapping: list[dict[str, Any]], sa
             ("write_keys: the key of channel 'traffic' is missing; put it into the secrets "
             "directory as a file cloud_bridge__write_keys__traffic"),
         ),
+        ({"write_keys": {"traffic": "\n"}},
+         "empty, or not all plain letters and digits; copy it again"),
+        ({"write_keys": {"traffic": "schl\u00fcssel"}},
+         "empty, or not all plain letters and digits; copy it again"),
+        ({"talkback": {"id": 1, "key": "K\nL"}},
+         "empty, or not all plain letters and digits; copy it again"),
         ({"pacing_s": 15}, "pacing_s: the service takes a call each 15 s; use 16"),
         ({"interval_s": 14}, "interval_s: a free licence takes a row each 15 s"),
         ({"talkback": {"id": 1, "key": "K", "poll_s": 14}},

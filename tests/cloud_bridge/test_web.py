@@ -251,6 +251,61 @@ def test_a_redirect_leads_nowhere(cloud: Foreign, status: int) -> None:
     cloud.headers = {}
 
 
+@pytest.mark.parametrize("place", ["javascript:alert(1)", "http://[::1", "http://a:b/", "//", ""])
+def test_a_redirect_to_what_is_no_address_is_no_crash(cloud: Foreign, place: str) -> None:
+    """The client library reads where a redirect leads though nobody goes there."""
+    cloud.status, cloud.pieces, cloud.headers = 301, [b""], {"Location": place}
+    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
+
+    assert sink.send(b"{}").verdict is Verdict.UNKNOWN
+    cloud.headers = {}
+    sink.close()
+
+
+def test_no_cookie_is_kept(cloud: Foreign) -> None:
+    """A server could fill the memory with them, and each would be sent with every call."""
+    cloud.status, cloud.pieces = 200, [b"{}"]
+    cloud.headers = {"Set-Cookie": "name=value; Max-Age=99999999"}
+    with client() as web:
+        ask(web, "GET", cloud.url)
+
+        assert len(web.cookies.jar) == 0
+    cloud.headers = {}
+
+
+def test_an_answer_without_rows_is_short(cloud: Foreign) -> None:
+    """Millions of objects are made of few bytes: what says yes or no is not read for long."""
+    cloud.status, cloud.pieces = 200, [b"[" + b"{}," * 30_000 + b"{}]"]
+    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
+    asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client())
+
+    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+
+    assert sink.send(b"{}").text == "the answer is too long"
+    assert asking.answers_total == 0
+    sink.close()
+    asking.client.close()
+
+
+@pytest.mark.parametrize(("age_s", "obeyed"), [(100, 1), (200, 0), (-100, 1), (-86_400, 0)])
+def test_a_command_is_obeyed_only_while_it_is_of_now(
+    cloud: Foreign, age_s: int, obeyed: int
+) -> None:
+    """What seems to come from tomorrow was made at any time: our own clock is not set yet."""
+    made = 1_800_000_000.0
+    record = {"id": 1, "command_string": "WATCH", "created_at": "2027-01-15T08:00:00Z"}
+    cloud.status, cloud.pieces = 200, [json.dumps(record).encode()]
+    taken: list[object] = []
+    asking = TalkBack(
+        cloud.url, 1, "K", 20.0, Log("test-web", "error"), client(), wall=lambda: made + age_s
+    )
+
+    asking.poll(taken.append)
+
+    assert len(taken) == obeyed
+    asking.client.close()
+
+
 def test_a_proxy_of_the_environment_sees_nothing(
     cloud: Foreign, monkeypatch: pytest.MonkeyPatch
 ) -> None:

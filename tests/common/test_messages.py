@@ -19,6 +19,7 @@ from monitorpi_common.messages import (
     Alert,
     Device,
     Message,
+    Result,
     Service,
     Traffic,
     message_type,
@@ -52,6 +53,13 @@ def test_a_key_from_a_newer_version_is_ignored(topic: object, message: Message) 
     payload = json.loads(message.encode()) | {"from_the_future": [1, 2, 3]}
 
     assert type(message).model_validate(payload) == message
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59.999-23:00", "0001-01-01T00:00:00+23:00"])
+def test_a_time_at_the_end_of_the_calendar_is_refused(at: str) -> None:
+    """Written in UTC it would be of no year there is: whoever wrote it anew would fail."""
+    with pytest.raises(ValidationError, match="not between the years 2 and 9998"):
+        Result.model_validate({"name": "x", "ok": True, "at": at})
 
 
 def test_every_message_has_an_example_and_a_delivery() -> None:

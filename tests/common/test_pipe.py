@@ -48,7 +48,9 @@ def test_a_pipe_passes_on_what_it_reads_and_adds_its_own() -> None:
     device = json.dumps({"topic": DEVICE_TOPIC, "payload": DEVICE})
     other = json.dumps({"topic": "somebody/else", "payload": 1})
 
-    done = through([device, other, "garbage", '{"topic": 5, "payload": 1}', "[]"])
+    half = json.dumps({"topic": DEVICE_TOPIC, "payload": "\ud800"})
+
+    done = through([device, other, "garbage", '{"topic": 5, "payload": 1}', "[]", half])
 
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]

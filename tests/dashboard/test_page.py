@@ -219,7 +219,7 @@ def test_the_page_says_when_it_hears_nothing(page: Callable[..., Page], browser:
 
 def test_only_names_of_this_machine_are_served(page: Callable[..., Page]) -> None:
     """A web page on the Internet cannot read the LAN through a visitor's browser."""
-    one = page(HOSTS='["pi.example"]')
+    one = page(HOSTS='["Pi.Example"]')
 
     assert one.get("/api/state", Host="evil.example")[0] == 421
     assert one.get("/api/state", Host=f"localhost:{one.port}")[0] == 200

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_common.examples import AT, EXAMPLES, example
-from monitorpi_common.messages import Alert, Device, Traffic, timestamp
+from monitorpi_common.messages import Alert, Device, Health, Traffic, timestamp
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard import view as view_module
@@ -49,6 +49,19 @@ def test_everything_the_bus_says_is_in_the_picture() -> None:
     assert picture["alerts"][0]["rule"] == "syn-flood"
     assert picture["services"][0]["online"] is True
     assert picture["services"][0]["health"]["version"] == "0.1.0"
+
+
+def test_what_is_no_number_in_json_stops_no_page() -> None:
+    """A service of somebody else's may say NaN in its details; a browser reads none of it then."""
+    topic, health = next((topic, one) for topic, one in EXAMPLES if isinstance(one, Health))
+    odd = Health.model_validate_json(
+        health.model_copy(update={"detail": {}}).encode()[: -len(b"{}}")]
+        + b'{"x":[NaN,-Infinity]}}'
+    )
+
+    picture = Page().show(Received(topic, odd))
+
+    assert picture["services"][0]["health"]["detail"] == {"x": [None, None]}
 
 
 def test_what_is_taken_back_is_gone() -> None:

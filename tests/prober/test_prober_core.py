@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from monitorpi_common.messages import (
     Tombstone,
 )
 from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Tick
-from monitorpi_common.topics import Topic
+from monitorpi_common.topics import Topic, mac_from_id
 from monitorpi_prober.announcement import Exit
 from monitorpi_prober.reachability import Limits, Reachability
 from monitorpi_prober.rounds import Echoes, Found, PlanTaken, ProberCore, RoundDone, Sweeping
@@ -250,6 +251,59 @@ def test_the_number_of_targets_is_bounded() -> None:
     assert prober.core.detail()["omitted"] == 20
 
 
+def claims(first: int, count: int) -> list[Any]:
+    """Build announcements of devices nobody has seen before, each with an address of its own."""
+    ids = [f"b827eb01{n:04x}" for n in range(first, first + count)]
+    return [
+        received(
+            device(f"198.18.{int(id_[8:10], 16)}.{int(id_[10:], 16)}", mac=mac_from_id(id_)), id_
+        )
+        for id_ in ids
+    ]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_devices_by_the_hundred_displace_none_that_answers(live: bool) -> None:
+    """Whoever invents devices does not make the prober forget the real ones."""
+    prober = Prober(max_targets=10)
+    drive(prober.core, claims(1, 8))
+    prober.round(1.0)
+    prober.core.live = live
+
+    drive(prober.core, [*claims(1000, 500), Tick(T0, 100.0, clock_synced=True)])
+
+    probed = [aim.address for aim in prober.plan.aims]
+    assert {f"198.18.0.{n}" for n in range(1, 9)} <= set(probed)
+    assert probed[8:] == ["198.18.5.219", "198.18.5.218"]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "settings", "probed"),
+    [
+        ("8.8.8.8", {}, False),
+        ("2606:4700::1111", {}, False),
+        ("9.9.9.9", {}, True),  # its subnet is ours
+        ("2620:fe::9", {}, True),
+        ("8.8.8.8", {"pin": ["8.8.8.8"]}, True),
+        ("8.8.8.8", {"targets": [{"address": "8.8.8.8"}]}, True),
+        ("10.20.30.40", {}, True),  # another subnet of the house, behind a router
+        ("fd00::1", {}, True),
+    ],
+)
+def test_nobody_makes_us_ping_the_internet(
+    claimed: str, settings: dict[str, Any], probed: bool
+) -> None:
+    """An ARP frame claims any address; a public one is probed where it can be somebody near."""
+    prober = Prober(**settings)
+    near = [ipaddress.ip_network("9.9.9.0/24"), ipaddress.ip_network("2620:fe::/64")]
+    prober.core.targets.attached = lambda: near
+
+    drive(prober.core, [received(device(claimed), "b827eb000007")])
+
+    assert [aim.address for plan in prober.plans[-1:] for aim in plan.aims] == [claimed] * probed
+    assert probed or prober.core.detail()["omitted_public"] == 1
+
+
 # --- replicas -------------------------------------------------------------------------------
 
 
@@ -436,6 +490,17 @@ def test_targets_are_told_on_change_and_once_a_minute() -> None:
     assert told == [1, 0, 0, 0, 0, 0, 1, 0, 0, 1]
 
 
+def test_targets_are_told_on_after_the_clock_stepped_back() -> None:
+    """An hour back is no hour of silence."""
+    prober = Prober(ADDRESS)
+    prober.round(1.0)
+    prober.round(1.0, seconds=-3600)
+
+    said = messages(prober.round(1.0, seconds=60))
+
+    assert any(isinstance(message, Target) for message in said)
+
+
 def test_a_round_tells_total_loss_and_nulls() -> None:
     """All lost is a loss of 1 with null times; the noise floor is the loopback's p95."""
     prober = Prober(ADDRESS)
@@ -478,6 +543,21 @@ def test_a_target_nobody_probes_any_more_is_taken_back() -> None:
 
     said = drive(prober.core, [Tick(late, 960.0, clock_synced=True)])
     assert said == [Tombstone("192-0-2-2", Target)]
+
+
+def test_a_clock_that_is_set_takes_no_target_back() -> None:
+    """What waits for its device is taken back after a quarter of an hour, not after a step."""
+    prober = Prober()
+    drive(prober.core, [received(latched("up"), "192-0-2-1", retained=True)])
+    set_ = T0 + timedelta(days=400)
+
+    said = drive(
+        prober.core, [Tick(T0, 10.0, clock_synced=False), Tick(set_, 11.0, clock_synced=True)]
+    )
+    late = drive(prober.core, [Tick(set_, 911.0, clock_synced=True)])
+
+    assert said == []
+    assert late == [Tombstone("192-0-2-1", Target)]
 
 
 def test_ids() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import wait_for
 
 from monitorpi_cli.bench.prober import Bench, addresses, figures, rows
 from monitorpi_cli.lab.namespace import LabError, Namespace
@@ -287,6 +288,27 @@ def test_a_sweep_finds_neighbours() -> None:
     finally:
         one.close()
         two.close()
+
+
+def test_a_sweep_ends_with_its_prober() -> None:
+    """Where the prober is killed nobody goes on asking beside the next one's announced sweep."""
+    words = ["-m", "monitorpi_prober.sweep", "lo", "198.18.0.0/22", "02:00:00:00:00:01"]
+    code = (
+        "import subprocess, sys\n"
+        "with subprocess.Popen([sys.executable, *sys.argv[1:]]) as one: print(one.pid, flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words, "198.18.0.1", "1"], stdout=subprocess.PIPE, text=True
+    ) as prober:
+        assert prober.stdout is not None
+        child = Path("/proc") / prober.stdout.readline().strip()
+        wait_for(
+            lambda: any("socket:" in str(fd.readlink()) for fd in (child / "fd").iterdir()),
+            what="the sweep to listen",
+        )
+        prober.kill()
+
+    wait_for(lambda: not child.exists(), what="the sweep to end")
 
 
 def test_what_is_swept() -> None:

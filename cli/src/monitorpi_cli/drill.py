@@ -157,7 +157,7 @@ class Drill:
         }
         environment.pop(f"{ENV_PREFIX}HEARTBEAT", None)
         capture = self._lab.sensor.popen(
-            [sys.executable, "-m", "monitorpi_capture"], env=environment, cwd=folder
+            [sys.executable, "-P", "-m", "monitorpi_capture"], env=environment, cwd=folder
         )
         self._resources.callback(capture.wait)
         self._resources.callback(capture.terminate)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from typing import IO
 
 _MAX_ROWS: Final = 25
+_MAX_APART: Final = 8192
+"""MAC addresses counted apart; of more the busier half is kept, and the rest summed up."""
 _SHOWN_FIRST: Final = (
     "syn",
     "icmp_echo",
@@ -106,7 +108,8 @@ class Pipe:
 
 
 def _service(name: str) -> list[str]:
-    return [sys.executable, "-m", f"monitorpi_{name}"]
+    # -P: a folder of downloaded captures must not lend us its Python modules
+    return [sys.executable, "-P", "-m", f"monitorpi_{name}"]
 
 
 def _read(line: bytes) -> Message | None:
@@ -143,6 +146,7 @@ class Summary:
         self._terminal = terminal
         self._devices: dict[str, _Tallies] = {}
         self._omitted: Counter[str] = Counter()
+        self._summed = 0
         self._wire: Counter[str] = Counter()
         self._windows = 0
         self._start: datetime | None = None
@@ -206,12 +210,26 @@ class Summary:
         omitted = traffic.omitted
         self._omitted.update(omitted.classes)
         self._omitted.update(packets=omitted.packets, bytes=omitted.bytes)
+        if len(self._devices) > _MAX_APART:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Make room: an hour of a MAC flood has a million addresses, a frame or two from each."""
+        ranked = self._ranked()
+        self._devices = dict(ranked[: _MAX_APART // 2])
+        for _, device in ranked[_MAX_APART // 2 :]:
+            self._omitted.update(device.tx)
+            self._summed += 1
+
+    def _ranked(self) -> list[tuple[str, _Tallies]]:
+        return sorted(self._devices.items(), key=lambda item: item[1].rank, reverse=True)
 
     def _counts(self) -> Iterator[str]:
         seconds = (self._end - self._start).total_seconds() if self._start and self._end else 0.0
         yield self._terminal.paint(
             f"{grouped(self._wire['packets'])} frames, {size(self._wire['bytes'])}, "
-            f"{len(self._devices)} MAC addresses, {seconds:.1f} s in {self._windows} windows. "
+            f"{len(self._devices) + self._summed} MAC addresses, "
+            f"{seconds:.1f} s in {self._windows} windows. "
             "Frames sent, by class (classes overlap):",
             "bold",
         )
@@ -220,13 +238,13 @@ class Summary:
         yield from rows_to_lines(head, list(self._rows(columns)), self._terminal.width, fixed=2)
 
     def _rows(self, columns: Sequence[str]) -> Iterator[list[str]]:
-        ranked = sorted(self._devices.items(), key=lambda item: item[1].rank, reverse=True)
+        ranked = self._ranked()
         for mac, device in ranked[:_MAX_ROWS]:
             role = "" if device.role == "unknown" else device.role
             yield [mac, role, grouped(device.rx["packets"]), *_cells(device.tx, columns)]
         rest = sum((device.tx for _, device in ranked[_MAX_ROWS:]), Counter(self._omitted))
         if any(rest.values()):
-            hidden = len(ranked) - _MAX_ROWS
+            hidden = len(ranked) + self._summed - _MAX_ROWS
             name = f"{hidden} more" if hidden > 0 else "not listed"
             yield [name, "", "", *_cells(rest, columns)]
         yield ["the wire", "", "", *_cells(self._wire, columns)]

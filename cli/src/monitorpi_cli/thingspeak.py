@@ -262,10 +262,11 @@ def _keep_keys(folder: Path, name: str, channel: Channel) -> None:
 
 
 def _keep(file: Path, key: str) -> None:
+    text = f"{key}\n".encode("ascii")  # before the old one goes
     file.unlink(missing_ok=True)
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as stream:
-        stream.write(f"{key}\n")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(text)
 
 
 # --- status -------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def measure(rows: int, *, thins: bool) -> Drained:
 def _step(name: str, order: dict[str, Any]) -> Any:
     """Run one step in a process of its own; a key goes through its pipe."""
     done = subprocess.run(
-        [sys.executable, "-m", "monitorpi_cli", "bench", "backlog", "--step", name],
+        [sys.executable, "-P", "-m", "monitorpi_cli", "bench", "backlog", "--step", name],
         input=json.dumps(order), text=True, stdout=subprocess.PIPE, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)

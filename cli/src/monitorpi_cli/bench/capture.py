@@ -123,7 +123,7 @@ class _Ours:
     rest_s = _REST_S
 
     def __init__(self, space: Namespace, name: str, rows: int) -> None:
-        module = [sys.executable, "-m", taps.__name__]
+        module = [sys.executable, "-P", "-m", taps.__name__]
         self._program = space.popen(
             [*module, name, INTERFACE, str(rows)],
             stdin=subprocess.PIPE,

@@ -101,7 +101,15 @@ class Bench:
         import subprocess  # noqa: PLC0415 - only its constants
 
         responder = self.far.popen(
-            [sys.executable, "-m", "monitorpi_cli.lab.responder", "far0", "--behaviour", told],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "monitorpi_cli.lab.responder",
+                "far0",
+                "--behaviour",
+                told,
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -117,7 +125,7 @@ class Bench:
     def _monitorpi(self, count: int, probes: int) -> Measured:
         order = json.dumps({"count": count, "probes": probes})
         done = self.near.run(
-            [sys.executable, "-m", "monitorpi_cli.bench.prober", "--measure"], input=order
+            [sys.executable, "-P", "-m", "monitorpi_cli.bench.prober", "--measure"], input=order
         )
         return Measured(**json.loads(done.stdout))
 

@@ -280,7 +280,7 @@ def flood_between(attacker: Host, victim: Host, kind: Kind, rate: float, **more:
 
 def start(host: Host, flood: Flood) -> RunningFlood:
     """Start a flood on a host; it ends with the lab at the latest."""
-    command = [sys.executable, "-m", "monitorpi_cli.lab.flood", json.dumps(asdict(flood))]
+    command = [sys.executable, "-P", "-m", "monitorpi_cli.lab.flood", json.dumps(asdict(flood))]
     return RunningFlood(host.popen(command, stdout=subprocess.PIPE, text=True))
 
 

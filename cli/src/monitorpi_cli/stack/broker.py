@@ -173,7 +173,8 @@ def ensure_passwords(folder: Path) -> dict[str, str]:
         home = folder / user.name
         _private(home)
         file = home / "broker__password"
-        if not file.exists():
+        # a power cut may have left it empty
+        if not file.exists() or not file.read_text(encoding="ascii").strip():
             _write_private(file, secrets.token_urlsafe(_PASSWORD_BYTES))
         passwords[user.name] = file.read_text(encoding="ascii").strip()
     return passwords
@@ -182,11 +183,14 @@ def ensure_passwords(folder: Path) -> dict[str, str]:
 def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -> Path:
     """Write configuration, access rules and hashed passwords; return the configuration's path.
 
+    Mosquitto's account owns the files and not the folder: what root writes there next time must
+    not be led elsewhere by links that account has left.
+
     Raises:
         ResourceError: the hashing program of Mosquitto's package is missing or fails.
 
     """
-    _private(folder)
+    _make_anew(folder)
     plain = "".join(f"{name}:{password}\n" for name, password in passwords.items())
     hashed = folder / "passwords"
     fresh = folder / "passwords.new"
@@ -205,8 +209,10 @@ def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -
     user = account.pw_name if account else "root"
     _write_private(config, configuration(listeners, str(folder), user))
     if account is not None:
-        for path in (folder, *folder.iterdir()):
-            os.chown(path, account.pw_uid, account.pw_gid)
+        for path in folder.iterdir():
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+        os.chown(folder, -1, account.pw_gid)
+        folder.chmod(0o750)
     return config
 
 
@@ -244,6 +250,15 @@ def _private(folder: Path) -> None:
     folder.chmod(0o700)
 
 
+def _make_anew(folder: Path) -> None:
+    """Make a folder that only we can change, without what anybody else may have left in it."""
+    if folder.exists():
+        os.chown(folder, os.geteuid(), -1)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+    _private(folder)
+
+
 def _write_private(file: Path, text: str) -> None:
     """Write a file that only its owner could ever read, complete or not at all."""
     draft = file.with_name(file.name + ".draft")
@@ -251,4 +266,6 @@ def _write_private(file: Path, text: str) -> None:
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(text)
+        stream.flush()
+        os.fsync(handle)  # else a power cut may leave the name without the text
     draft.replace(file)

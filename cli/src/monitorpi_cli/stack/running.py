@@ -59,8 +59,8 @@ def _is_locked(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+    except (BlockingIOError, PermissionError):
+        return True  # or not for us to look at: what is read next says so
     except OSError:
         return False
     return False

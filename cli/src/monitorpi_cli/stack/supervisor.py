@@ -1,9 +1,11 @@
 """Children that are started, watched, restarted and stopped together.
 
 Theory of operation. Each child has a task: start it, wait for its end, decide. A crash is answered
-by a restart with growing pauses; an exit that says "stopped", "wrong configuration" or "missing
-resource" is said and left alone, because starting again cannot mend it. The kernel ends a child
-when its parent dies, however it dies, so nothing is ever left behind.
+by a restart with growing pauses. An exit that says "missing resource" is answered so too, with
+longer ones: after a power cut we are up before the switch is, and what was missing comes by itself.
+An exit that says "stopped" or "wrong configuration" is said and left alone, because starting again
+cannot mend it. The kernel ends a child when its parent dies, however it dies, so nothing is ever
+left behind.
 """
 
 from __future__ import annotations
@@ -24,8 +26,12 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0
 """A child that ran this long has recovered: its next pause is the first one again."""
+FIRST_LOOK_S: Final = 5.0
+LONGEST_LOOK_S: Final = 300.0
+"""Between starts of a child that lacks something: it says so each time."""
 STOP_S: Final = 10.0
-_LEFT_ALONE: Final = {0: "stopped", 2: "its configuration is wrong", 3: "it lacks something"}
+_LEFT_ALONE: Final = {0: "stopped", 2: "its configuration is wrong"}
+_LACKS: Final = 3
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _LIBC: Final = ctypes.CDLL(None)  # loaded here: between fork and exec only the system call is safe
 
@@ -102,7 +108,7 @@ class Supervisor:
             raise self._failure
 
     async def _keep(self, child: Child) -> None:
-        pause = FIRST_PAUSE_S
+        pause, look = FIRST_PAUSE_S, FIRST_LOOK_S
         loop = asyncio.get_running_loop()
         while not self._stopping:
             started = loop.time()
@@ -113,7 +119,13 @@ class Supervisor:
                 self._notify(ChildEvent(child.name, "left", text=_LEFT_ALONE[code]))
                 return
             if loop.time() - started > STEADY_S:
-                pause = FIRST_PAUSE_S
+                pause, look = FIRST_PAUSE_S, FIRST_LOOK_S
+            if code == _LACKS and not child.restart_always:
+                text = f"lacks something; the rest runs on; starting again in {look:g} s"
+                self._notify(ChildEvent(child.name, "died", text=text))
+                await asyncio.sleep(look)
+                look = min(2 * look, LONGEST_LOOK_S)
+                continue
             reason = f"signal {-code}" if code < 0 else f"exit code {code}"
             text = f"died ({reason}); starting again in {pause:g} s"
             self._notify(ChildEvent(child.name, "died", text=text))

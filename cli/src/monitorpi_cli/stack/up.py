@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 BROKER: Final = "broker"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _POLL_S: Final = 0.1
+_MAX_SHOWN: Final = 2048
+"""Alerts whose last line is remembered: more than a detector keeps, open and closed."""
 _COLOURS: Final = {"critical": "31;1", "warning": "33;1", "info": "36", "closed": "32"}
 
 
@@ -75,10 +77,14 @@ class Stack:
         self.plan = plan
         self._lock = _lock(plan.state_dir)
         self.secrets = plan.state_dir / "secrets"
-        self.passwords = broker.ensure_passwords(self.secrets)
-        children = [self._service(service) for service in plan.services]
-        if plan.other_broker is None:
-            children.append(self._broker())
+        try:
+            self.passwords = broker.ensure_passwords(self.secrets)
+            children = [self._service(service) for service in plan.services]
+            if plan.other_broker is None:
+                children.append(self._broker())
+        except OSError as error:
+            self._lock.close()
+            raise _unwritable(plan.state_dir, error) from None
         self.supervisor = Supervisor(children, notify)
 
     def _broker(self) -> Child:
@@ -108,7 +114,7 @@ class Stack:
         module = f"monitorpi_{service.value.replace('-', '_')}"
         return Child(
             service.value,
-            [*plan.prefix.get(service, ()), sys.executable, "-m", module],
+            [*plan.prefix.get(service, ()), sys.executable, "-P", "-m", module],
             {**environment, **plan.environment.get(service, {})},
             log=self._log(service.value),
         )
@@ -148,12 +154,11 @@ def _lock(folder: Path) -> TextIOWrapper:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / "lock").open("a+", encoding="ascii")
+        file = folder / "lock"
+        stream = file.open("a+", encoding="ascii")
+        file.chmod(0o600)  # whoever may read it may hold it, and keep us from starting
     except OSError as error:
-        raise ResourceError(
-            f"the state directory {folder} cannot be written ({error.strerror}): run as its owner, "
-            f"or set another one ({ENV_PREFIX}STATE_DIR)"
-        ) from None
+        raise _unwritable(folder, error) from None
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -163,6 +168,13 @@ def _lock(folder: Path) -> TextIOWrapper:
             f"one ({ENV_PREFIX}STATE_DIR)"
         ) from None
     return stream
+
+
+def _unwritable(folder: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"the state directory {folder} cannot be written ({error.strerror}): run as its owner, "
+        f"make room on its disk, or set another one ({ENV_PREFIX}STATE_DIR)"
+    )
 
 
 class Listener:
@@ -391,6 +403,8 @@ def _say_alert(raw: Raw, shown: dict[str, tuple[str, str]]) -> None:
     if shown.get(topic.id) == state or (raw.retained and alert.state == "closed"):
         return
     shown[topic.id] = state
+    if len(shown) > _MAX_SHOWN:
+        del shown[next(iter(shown))]
     _say(alert_line(alert))
 
 

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -59,6 +60,7 @@ CLASSES: Final = (
 FLOOD_CLASSES: Final = ("syn", "icmp_echo")
 """The classes for which a window also tells the busiest peer and the spread of addresses."""
 
+_YEARS: Final = (2, 9998)  # Python's calendar less a year at each end
 _MAX_TALLY = 64  # keys in a foreign count table: three times the classes there are
 
 
@@ -87,8 +89,17 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _has_room(at: datetime) -> datetime:
+    """Refuse a time so near the ends of the calendar that reckoning with it would fail."""
+    if not _YEARS[0] <= at.year <= _YEARS[1]:
+        raise ValueError(f"not between the years {_YEARS[0]} and {_YEARS[1]}")
+    return at
+
+
 Timestamp = Annotated[
-    AwareDatetime, PlainSerializer(timestamp, return_type=str, when_used="json-unless-none")
+    AwareDatetime,
+    AfterValidator(_has_room),
+    PlainSerializer(timestamp, return_type=str, when_used="json-unless-none"),
 ]
 Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
 Ip = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}(%[\w.-]{1,15})?$")]

@@ -60,19 +60,19 @@ class StdioBus:
 
     def accept(self, line: Line) -> Raw | None:
         """Pass a line on; return it as a message when the service subscribed to its topic."""
+        raw: Raw | None = None
         try:
             record = json.loads(line.text)
             topic, payload = record["topic"], record["payload"]
             if not isinstance(topic, str):
                 raise TypeError
+            if any(topics.matches(pattern, topic) for pattern in self._subscriptions):
+                raw = Raw(topic, _encoded(payload))
         except (ValueError, KeyError, TypeError, RecursionError):
             self.counters.rejected += 1
             return None
         self._sink.write(line.text.rstrip(b"\r\n") + b"\n")
-        if not any(topics.matches(pattern, topic) for pattern in self._subscriptions):
-            return None
-        body = payload if isinstance(payload, str) else json.dumps(payload)
-        return Raw(topic, b"" if payload is None else body.encode())
+        return raw
 
     def publish(
         self, topic: Topic, payload: bytes, delivery: Delivery, expiry_s: int | None
@@ -104,6 +104,18 @@ class StdioBus:
     def close(self) -> None:
         """Let out what is buffered."""
         self._sink.flush()
+
+
+def _encoded(payload: object) -> bytes:
+    """Return a payload as a broker would have brought it; null: it was taken back.
+
+    Raises:
+        ValueError: it holds half a surrogate pair, which JSON has a form for and UTF-8 has not.
+
+    """
+    if payload is None:
+        return b""
+    return (payload if isinstance(payload, str) else json.dumps(payload)).encode()
 
 
 class Line:

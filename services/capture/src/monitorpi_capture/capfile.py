@@ -70,8 +70,8 @@ _PACKETS: Final = frozenset({_OLD_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET})
 _OPTION_TSRESOL: Final = 9
 _OPTION_TSOFFSET: Final = 14
 _ORDER: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-_MAX_YEAR_S: Final = 253_402_300_799.0
-"""31 December 9999: the last second a date can be made of."""
+_MAX_YEAR_S: Final = 253_339_228_799.0
+"""31 December 9997: the contract's last year is left for what ends after the last frame."""
 
 
 class ByteStream(Protocol):

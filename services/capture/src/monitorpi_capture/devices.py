@@ -13,8 +13,8 @@ NDP, DHCP and mDNS; what stands in plain traffic may be forged or routed. A MAC 
 
 A device is published at once when something about it changes, at most once per
 :data:`SETTLE_S`, and else once per :data:`REFRESH_S` while it is seen. When there are too many,
-those without a known address leave first, the newest of them first; pinned ones and those that
-answer pings never leave.
+those without a known address leave first, then the absent ones, the newest of them first; pinned
+ones and those that answer pings never leave.
 """
 
 from __future__ import annotations
@@ -261,10 +261,16 @@ class Inventory:
         self.changed = True
 
     def _least_certain(self) -> _Entry | None:
-        """Return the newest device without a known address that may leave."""
+        """Return who leaves where there is no room: the newest without an address.
+
+        Where all have one, the newest of those that are absent: a burst of invented addresses,
+        each with an ARP frame or two, must not keep every newcomer out for a week.
+        """
         kept = self._configured | self._answering
-        leaving = [one for one in self._devices.values() if not one.ips and one.mac not in kept]
-        return max(leaving, key=lambda one: one.first_s, default=None)
+        leaving = [one for one in self._devices.values() if one.mac not in kept]
+        uncertain = [one for one in leaving if not one.ips]
+        absent = [one for one in leaving if not one.present]
+        return max(uncertain or absent, key=lambda one: one.first_s, default=None)
 
     def _evict(self, entry: _Entry) -> None:
         del self._devices[entry.mac]

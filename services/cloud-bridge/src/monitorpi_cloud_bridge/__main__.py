@@ -78,15 +78,25 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
 
     Raises:
         ConfigurationError: no cloud is configured.
-        ResourceError: the outbox cannot be opened.
+        ResourceError: the outbox cannot be opened, or is damaged.
 
     """
-    settings = context.settings
-    if not settings.lanes():
+    if not context.settings.lanes():
         raise ConfigurationError(
             ["cloud-bridge.channels: missing; give a channel, such as { traffic = 1234567 }"]
         )
-    outbox = _open_outbox(context.state_dir, context.log)
+    file = context.state_dir / "outbox.sqlite"
+    try:
+        return _assemble(context, _open_outbox(file, context.log))
+    except (OSError, sqlite3.Error) as error:
+        raise ResourceError(
+            f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
+            "file away if it is damaged"
+        ) from None
+
+
+def _assemble(context: Context[CloudBridgeSettings], outbox: Outbox) -> Assembly:
+    settings = context.settings
     lanes = lanes_of(settings, context.site)
     licence = FREE if settings.licence == "free" else PAID
     courier = Courier(outbox, lanes, licence.messages_per_year, context.log)
@@ -137,21 +147,14 @@ def _subscriptions(settings: CloudBridgeSettings, site: str) -> list[str]:
     return [pattern(site, service, kind) for service, kind in sorted(wanted)]
 
 
-def _open_outbox(folder: Path, log: Log) -> Outbox:
+def _open_outbox(file: Path, log: Log) -> Outbox:
     """Open the outbox; while another bridge holds it, wait: we are the standby."""
-    file = folder / "outbox.sqlite"
+    file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            return Outbox(file)
-        except BlockingIOError:
-            log.info("standing by: another bridge holds the outbox", file=file)
-            return _stand_by(file)
-    except (OSError, sqlite3.Error) as error:
-        raise ResourceError(
-            f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
-            "file away if it is damaged"
-        ) from None
+        return Outbox(file)
+    except BlockingIOError:
+        log.info("standing by: another bridge holds the outbox", file=file)
+        return _stand_by(file)
 
 
 def _stand_by(file: Path) -> Outbox:

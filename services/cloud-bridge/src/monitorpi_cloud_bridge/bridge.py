@@ -38,6 +38,11 @@ MAX_STATUS_BYTES: Final = 255
 MAX_UNWRITTEN: Final = 1000
 """Rows kept in memory while the disk is full."""
 MAX_ALERTS: Final = 512
+MOST_TEXTS: Final = 64  # 32 alerts of a rule may be open, and close again
+TEXT_EVERY_S: Final = 300.0
+"""So many texts of alerts at once, and one more per so many seconds: whoever can set off alerts
+could spend the year's quota of rows in days. 105,000 a year are less than what two channels at the
+shortest interval that fits leave over (133,000)."""
 MEMORY: Final = "rows"
 TOLD: Final = "told"
 """Under which name it is remembered which changes of alerts were told."""
@@ -76,6 +81,12 @@ class BridgeCore:
     """Alerts whose text a full disk refused, by key."""
     _offset_s: float | None = None
     """Wall clock minus boot clock, as of the last tick with a clock that was not set."""
+    _texts: float = MOST_TEXTS
+    """Texts that may still be sent now."""
+    _boot_s: float | None = None
+    _passed_over: int = 0
+    """Changes of alerts that found no text, since the last one that did."""
+    _passed_over_total: int = 0
     _unknown: int = 0
     _called: int = 0
     _at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,6 +125,7 @@ class BridgeCore:
             "waiting_for_clock": not self._synced,
             "unwritten": len(self._unwritten),
             "lost_total": self._lost,
+            "alerts_passed_over_total": self._passed_over_total,
             "talkback_obeyed_total": self._called,
             "talkback_unknown_total": self._unknown,
             **self.state(),
@@ -137,6 +149,9 @@ class BridgeCore:
     def _pass(self, tick: Tick) -> None:
         """Let time pass; while the clock is not set nothing is written."""
         self._at, self._synced = tick.at, tick.clock_synced
+        since_s = 0.0 if self._boot_s is None else tick.boot_s - self._boot_s
+        self._texts = min(self._texts + since_s / TEXT_EVERY_S, MOST_TEXTS)
+        self._boot_s = tick.boot_s
         offset_s = tick.at.timestamp() - tick.boot_s
         step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
         if not tick.clock_synced:
@@ -179,10 +194,14 @@ class BridgeCore:
         if alert.key not in self._told and alert.state == "closed":
             self._told = told
             return  # an old one, retained: it was told by whoever saw it
+        if self._texts < 1:
+            self._told = told
+            self._untold.pop(alert.key, None)
+            self._passed_over += 1
+            self._passed_over_total += 1
+            return
         at = alert.closed_at or alert.opened_at
-        word = "OPEN" if alert.state == "open" else "CLOSED"
-        text = f"{word} {alert.summary}".encode()[:MAX_STATUS_BYTES].decode(errors="ignore")
-        row = {"status": text}
+        row = {"status": self._text(alert)}
         rows = [OutboxRow(lane, int(at.timestamp()), row) for lane in self.alert_lanes]
         if rows and not self.store.add_urgent(rows, {TOLD: dict(told)}):
             if len(self._untold) < MAX_ALERTS:
@@ -190,7 +209,16 @@ class BridgeCore:
             return
         self._told = told
         self._untold.pop(alert.key, None)
+        self._texts -= 1
+        self._passed_over = 0
         self.hurry()
+
+    def _text(self, alert: Alert) -> str:
+        """Write the text of a change, no longer than the service takes it."""
+        word = "OPEN" if alert.state == "open" else "CLOSED"
+        after = f" ({self._passed_over} changes before it untold)" if self._passed_over else ""
+        room = MAX_STATUS_BYTES - len(after)
+        return f"{word} {alert.summary}".encode()[:room].decode(errors="ignore") + after
 
     # --- commands ---------------------------------------------------------------------------
 

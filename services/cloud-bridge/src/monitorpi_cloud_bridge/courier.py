@@ -275,10 +275,8 @@ class Courier:
         """Return what health tells."""
         lanes: dict[str, JsonValue] = {}
         for lane in self.lanes:
-            oldest = self.outbox.oldest_unsent(lane.name)
             lanes[lane.name] = {
-                **self.outbox.counts(lane.name),
-                "oldest_unsent_s": None if oldest is None else round(self.wall() - oldest),
+                **self._waiting(lane),
                 "last_answer": lane.last_answer,
                 "stopped": lane.dead,
                 "stored_total": lane.stored_total,
@@ -288,3 +286,14 @@ class Courier:
             }
         left = self.quota - self.used if self.quota else None
         return {"lanes": lanes, "quota_used": self.used, "quota_left": left}
+
+    def _waiting(self, lane: Lane) -> dict[str, JsonValue]:
+        """Tell of a lane's rows; of a damaged outbox there is nothing to tell."""
+        try:
+            oldest = self.outbox.oldest_unsent(lane.name)
+            counts = self.outbox.counts(lane.name)
+        except sqlite3.Error as error:
+            self.log.warning("the outbox cannot be read", lane=lane.name, reason=error)
+            return {}
+        age_s = None if oldest is None else round(self.wall() - oldest)
+        return {**counts, "oldest_unsent_s": age_s}

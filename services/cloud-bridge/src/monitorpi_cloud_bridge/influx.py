@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_cloud_bridge.sink import Limits, Sent, Verdict
-from monitorpi_cloud_bridge.web import NoAnswerError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ class Influx:
         try:
             answer = ask(
                 self._web, "POST", self._url,
-                params=self._query, content=body, headers=self._headers,
+                params=self._query, content=body, headers=self._headers, most=SHORT_BYTES,
             )  # fmt: skip
         except NoAnswerError as error:
             return Sent(Verdict.TOO_EARLY, str(error))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, JsonValue, SecretStr, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, model_validator
 
 from monitorpi_cloud_bridge.mapping import (
     DEFAULTS,
@@ -47,6 +47,18 @@ def check_url(name: str, url: str, *, allow_http: bool) -> None:
         raise ValueError(f"{name}: plain http would show the key; use https, or set allow_http")
 
 
+def _can_be_sent(key: SecretStr) -> SecretStr:
+    """Refuse what can stand in no header of a call."""
+    text = key.get_secret_value().strip()
+    if not text or not text.isascii() or not text.isprintable():
+        raise ValueError("empty, or not all plain letters and digits; copy it again")
+    return key
+
+
+Key = Annotated[SecretStr, AfterValidator(_can_be_sent)]
+"""A key or token of a cloud."""
+
+
 class Order(Section):
     """What one TalkBack command makes MonitorPi do."""
 
@@ -72,7 +84,7 @@ class TalkBackSettings(Section):
 
     id: Annotated[int, Field(ge=1)]
     """Number of the TalkBack."""
-    key: SecretStr
+    key: Key
     """Its key. Better as a secret: `cloud_bridge__talkback__key`."""
     poll_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
     """Seconds between two looks; below 15 only for a service on this machine."""
@@ -91,7 +103,7 @@ class InfluxSettings(Section):
     """Organisation (version 2)."""
     bucket: str = "monitorpi"
     """Bucket (version 2) or database (version 3)."""
-    token: SecretStr | None = None
+    token: Key | None = None
     """Access token. Better as a secret: `cloud_bridge__influx__token`."""
     pacing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Seconds between two writes."""
@@ -112,9 +124,9 @@ class CloudBridgeSettings(Section):
         default_factory=dict
     )
     """Channel numbers by the name the mapping uses: `traffic` and `health` have a mapping."""
-    write_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    write_keys: dict[str, Key] = Field(default_factory=dict)
     """Write keys by channel. Better as secrets: `cloud_bridge__write_keys__traffic`."""
-    read_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    read_keys: dict[str, Key] = Field(default_factory=dict)
     """Read keys by channel, where reading with the write key is refused."""
     interval_s: Annotated[int, Field(ge=1, le=3600)] = INTERVAL_S
     """Seconds per row."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.sink import Limits, RefusedError, Sent, Verdict
-from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ class ThingSpeak:
         headers = {"Content-Type": "application/json"}
         try:
             url = f"{self._url}/bulk_update.json"
-            answer = ask(self._web, "POST", url, content=body, headers=headers)
+            answer = ask(self._web, "POST", url, content=body, headers=headers, most=SHORT_BYTES)
         except NoAnswerError as error:
             return Sent(Verdict.UNKNOWN, str(error))
         return Sent(_verdict(answer), f"HTTP {answer.status}")

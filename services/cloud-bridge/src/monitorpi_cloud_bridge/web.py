@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import httpx
@@ -21,8 +22,11 @@ TIMEOUT_S: Final = 20.0
 """Of one step of a call: connecting, or waiting for the next bytes."""
 MOST_S: Final = 60.0
 """Of a whole call: a server that sends a byte now and then does not hold us."""
-MOST_BYTES: Final = 8 * 1024 * 1024
-"""Of one answer: 8,000 rows of eight fields are about 2 MB."""
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Of one answer: 8,000 rows of eight fields are about 2 MB. As Python objects it may take 25 times
+as much."""
+SHORT_BYTES: Final = 64 * 1024
+"""Of an answer that says no more than yes, no or one command."""
 
 
 class NoAnswerError(Exception):
@@ -53,7 +57,8 @@ def client(ca_file: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.C
 
     Certificates are checked, redirects are not followed and proxies of the environment not used: a
     key goes to the configured server or nowhere. Calls are 16 s apart, no connection is kept so
-    long. ``ca_file`` holds certificates that are trusted besides the public ones.
+    long, and no cookie: a server could fill our memory with them, call by call. ``ca_file`` holds
+    certificates that are trusted besides the public ones.
 
     Raises:
         OSError: the file cannot be read, or holds no certificate.
@@ -64,6 +69,7 @@ def client(ca_file: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.C
         timeout=timeout_s,
         follow_redirects=False,
         trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         limits=httpx.Limits(max_keepalive_connections=0),
     )
 
@@ -115,8 +121,9 @@ def ask(
     params: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
     content: bytes | None = None,
+    most: int = MOST_BYTES,
 ) -> Answer:
-    """Make one call.
+    """Make one call; an answer of more than ``most`` bytes is none.
 
     Raises:
         NoAnswerError: no whole answer came, or it was too long.
@@ -132,9 +139,10 @@ def ask(
             ) as answer:  # fmt: skip
                 for chunk in answer.iter_raw():
                     body += chunk
-                    if len(body) > MOST_BYTES:
+                    if len(body) > most:
                         raise NoAnswerError("the answer is too long")
-        except httpx.HTTPError as error:
+        # a redirect to what is no address is InvalidURL, which is not among its HTTP errors
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             what = "the answer takes too long" if deadline.over else type(error).__name__
             raise NoAnswerError(what) from None
     if deadline.over:

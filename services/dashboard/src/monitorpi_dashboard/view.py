@@ -7,10 +7,11 @@ whoever serves it; pages get whole documents, so one that missed some misses not
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic_core import to_json
 
 from monitorpi_common.messages import (
     CLASSES,
@@ -174,7 +175,7 @@ class ViewCore:
             "probing": self._probing(),
             "alerts": [alert.model_dump(mode="json") for alert in self._alerts.values()],
         }
-        return json.dumps(picture, separators=(",", ":"), ensure_ascii=False).encode()
+        return to_json(picture, inf_nan_mode="null")  # what is no number in JSON stops a page
 
     def _device(self, id_: str, device: Device) -> dict[str, Any]:
         """Return a device as announced, but for when it was seen and what it does now."""

@@ -3,17 +3,24 @@
 Nothing can be changed here, and nothing is loaded from elsewhere. A request for a host name that
 is not ours is refused, so that a web page on the Internet cannot read a LAN through the visitor's
 browser (DNS rebinding).
+
+Connections are bounded, and whoever has one may say little and must say it soon: where all places
+are taken, the one that goes has for longest neither said its wish nor shown that it may have it.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
+import io
 import ipaddress
 import socket
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +32,15 @@ if TYPE_CHECKING:
 
 MAX_STREAMS: Final = 32
 MAX_CONNECTIONS: Final = 64
+MAX_HEAD: Final = 16 * 1024
+"""Bytes of a request before it is answered, as h11 and Node.js have it; the library alone would
+keep 6 MB of each connection, password or not."""
 KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
+_GUESS_S: Final = 0.5
+"""Before a wrong password is answered: some hundred guesses a second, not thousands."""
+_LEAVING_S: Final = 0.5
+"""How long a connection that is cut may take to give its place back."""
 _USER: Final = "monitorpi"
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -45,14 +59,16 @@ class Board:
 
     def __init__(self) -> None:
         self._document = b"{}"
+        self._event = b""
         self._number = 0
         self._changed = threading.Condition()
         self._closed = False
 
     def put(self, document: bytes) -> None:
         """Show a new document."""
+        event = b"data: " + document + b"\n\n"  # once for all: megabytes, where devices are many
         with self._changed:
-            self._document = document
+            self._document, self._event = document, event
             self._number += 1
             self._changed.notify_all()
 
@@ -62,12 +78,15 @@ class Board:
             return self._document
 
     def after(self, number: int, timeout_s: float) -> tuple[int, bytes | None]:
-        """Wait for a document newer than the given one; None: none came, or the end has."""
+        """Wait for the event of a document newer than the given one.
+
+        None: none came, or the end has.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._number > number or self._closed, timeout_s)
             if self._closed or self._number <= number:
                 return number, None
-            return self._number, self._document
+            return self._number, self._event
 
     @property
     def closed(self) -> bool:
@@ -143,7 +162,7 @@ class PageServer:
             ipaddress.ip_address(name)
         except ValueError:
             own = socket.gethostname().lower()
-            return name in ("localhost", own, f"{own}.local", *self.hosts)
+            return name in ("localhost", own, f"{own}.local", *map(str.lower, self.hosts))
         return True
 
     def may_see(self, authorization: str | None) -> bool:
@@ -167,33 +186,81 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = 16
+    request_queue_size = MAX_CONNECTIONS
 
     def __init__(self, *args: Any) -> None:
         self._places = threading.Semaphore(MAX_CONNECTIONS)
+        self._asking: dict[socket.socket, None] = {}
+        """Connections that have not said yet what they want and may have, the oldest first."""
+        self._guard = threading.Lock()
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+            self._cut_the_slowest()
+            if not self._places.acquire(timeout=_LEAVING_S):
+                self.shutdown_request(request)
+                return
+        with self._guard:
+            self._asking[request] = None
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.has_asked(request)
             self._places.release()
+
+    def has_asked(self, request: Any) -> None:
+        """Learn that a connection has said what it wants, and may have it."""
+        with self._guard:
+            self._asking.pop(request, None)
+
+    def _cut_the_slowest(self) -> None:
+        """Cut the connection that has been asking for longest; its thread then ends."""
+        with self._guard:
+            slowest = next(iter(self._asking), None)
+            if slowest is not None:
+                del self._asking[slowest]
+                with suppress(OSError):  # it has gone by itself
+                    slowest.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle is no news."""
 
 
+class _Head(io.BufferedReader):
+    """The head of a request, line by line, as long as it is not too long.
+
+    Raises:
+        LineTooLong: it is; the library answers 431 to that.
+
+    """
+
+    _room = MAX_HEAD
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        del size
+        line = super().readline(self._room + 1)
+        self._room -= len(line)
+        if self._room < 0:
+            self._room = 0
+            raise LineTooLong("head")
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     page: PageServer
+    server: _Server
     timeout = _SEND_TIMEOUT_S
     server_version = "MonitorPi"
     sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = _Head(self.connection.makefile("rb", buffering=0))
 
     def do_GET(self) -> None:
         path = self.path.split("?", 1)[0]
@@ -202,8 +269,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.page.may_ask(self.headers.get("Host")):
             text = b"This page is not served by that name; see dashboard.hosts.\n"
             return self._reply(HTTPStatus.MISDIRECTED_REQUEST, text, "text/plain")
-        if not self.page.may_see(self.headers.get("Authorization")):
+        guess = self.headers.get("Authorization")
+        if not self.page.may_see(guess):
+            if guess is not None:
+                time.sleep(_GUESS_S)
             return self._ask_for_password()
+        self.server.has_asked(self.connection)
         if path in _FILES:
             name, kind = _FILES[path]
             content = resources.files("monitorpi_dashboard").joinpath("page", name).read_bytes()
@@ -248,9 +319,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._head("text/event-stream", None)
             number = 0
             while not self.page.board.closed:
-                number, document = self.page.board.after(number, KEEP_ALIVE_S)
-                event = b":\n\n" if document is None else b"data: " + document + b"\n\n"
-                self.wfile.write(event)
+                number, event = self.page.board.after(number, KEEP_ALIVE_S)
+                self.wfile.write(b":\n\n" if event is None else event)
         finally:
             self.page.stream_ended()
         return None

@@ -52,6 +52,7 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
         vendor_of,
         counters,
         own_macs=frozenset(one.mac for one in interfaces.attached() if one.mac is not None),
+        attached=interfaces.attached_networks,
         live=context.live,
     )
     gc.freeze()  # what was loaded stays for ever: no collection needs to look at it again

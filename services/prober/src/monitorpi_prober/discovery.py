@@ -106,7 +106,7 @@ class Discovery:
         """Run the sweep as a process of its own and read what it found; None: it was not done."""
         assert one.network is not None  # noqa: S101 - chosen by sweepable
         command = [
-            *(sys.executable, "-m", "monitorpi_prober.sweep"),
+            *(sys.executable, "-P", "-m", "monitorpi_prober.sweep"),
             *(one.name, str(one.network), str(one.mac), str(one.ip)),
             str(self.settings.discover_rate),
         ]

@@ -6,6 +6,7 @@ import fcntl
 import ipaddress
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -108,6 +109,38 @@ def attached() -> Iterator[Interface]:
             )
 
 
+def attached_networks() -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return the subnets that are reached without a router, as the kernel has them now."""
+    return [*_v4_networks(), *_v6_networks()]
+
+
+def _v4_networks() -> Iterator[ipaddress.IPv4Network]:
+    """Read the routes without a gateway (proc(5): /proc/net/route, words of the host's order)."""
+    for word in _table("/proc/net/route"):
+        try:
+            to, gateway, mask = (int(word[at], 16) for at in (1, 2, 7))
+        except (IndexError, ValueError):
+            continue  # the head
+        if gateway == 0 and mask != 0:
+            number = int.from_bytes(to.to_bytes(4, sys.byteorder), "big")
+            yield ipaddress.IPv4Network((number, mask.bit_count()))
+
+
+def _v6_networks() -> Iterator[ipaddress.IPv6Network]:
+    """Read the prefixes of this machine's addresses (proc(5): /proc/net/if_inet6)."""
+    for word in _table("/proc/net/if_inet6"):
+        prefix = int(word[2], 16)
+        yield ipaddress.IPv6Network((int(word[0], 16), prefix), strict=False)
+
+
+def _table(file: str) -> list[list[str]]:
+    try:
+        lines = Path(file).read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []  # a machine without this version of IP
+    return [line.split() for line in lines]
+
+
 def _ask(sock: socket.socket, name: str, request: int) -> bytes | None:
     try:
         return fcntl.ioctl(sock, request, struct.pack("256s", name.encode()[:15]))
@@ -163,13 +196,8 @@ def _mac_of(ip: str, near: list[Interface]) -> str | None:
 
 def _v6_interfaces() -> dict[str, str]:
     """Read the machine's IPv6 addresses (proc(5): /proc/net/if_inet6)."""
-    try:
-        lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return {}
-    words = [line.split() for line in lines]
     return {
         str(ipaddress.IPv6Address(int(word[0], 16))): word[5]
-        for word in words
+        for word in _table("/proc/net/if_inet6")
         if len(word) > 5  # noqa: PLR2004 - its six columns
     }

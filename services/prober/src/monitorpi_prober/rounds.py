@@ -32,7 +32,15 @@ from monitorpi_common.topics import mac_from_id
 from monitorpi_prober import announcement, statistics
 from monitorpi_prober.reachability import Limits, Reachability
 from monitorpi_prober.schedule import Aim, Lane, Plan, make_plan
-from monitorpi_prober.targets import Resolution, Sighting, Targets, is_randomised, owner, target_id
+from monitorpi_prober.targets import (
+    Network,
+    Resolution,
+    Sighting,
+    Targets,
+    is_randomised,
+    owner,
+    target_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -140,6 +148,8 @@ class ProberCore:
     """What the pinger counted."""
     own_macs: frozenset[str] = frozenset()
     """Of this machine's interfaces."""
+    attached: Callable[[], Sequence[Network]] = tuple
+    """The subnets this machine is attached to now."""
     live: bool = True
     """Ticks come once a second; without them each change is planned at once."""
     targets: Targets = field(init=False)
@@ -159,11 +169,12 @@ class ProberCore:
     _clock_synced: bool = False
     _rounds: int = 0
     _changed: bool = False
-    _since: datetime | None = None
+    _since_s: float | None = None
+    """Boot-time clock at the first tick: the wall clock may be set meanwhile."""
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.targets = Targets(settings, self.vendor_of, self.own_macs)
+        self.targets = Targets(settings, self.vendor_of, self.own_macs, self.attached)
         self._limits = Limits(
             settings.down_after, settings.up_after, settings.flap_changes, settings.flap_rounds
         )
@@ -204,6 +215,7 @@ class ProberCore:
         return {
             "targets": len(self._mine),
             "omitted": self.targets.omitted,
+            "omitted_public": self.targets.far,
             "replicas": len(self._replicas),
             "echo_per_s": round(self._plan.rate, 3),
             "rate_limited": self._plan.limited,
@@ -241,7 +253,7 @@ class ProberCore:
         """Make the plan for our share of the targets and hand it to the pinger."""
         self._changed = False
         settings = self.settings
-        aims = self.targets.aims()
+        aims = self.targets.aims(self._answering())
         mine = {aim.key: aim for aim in aims if owner(aim.key, self._replicas) == self.instance}
         self.look_up(Wanted(self.targets.hostnames, tuple(self.targets.nameless())))
         for key in self._mine.keys() - mine.keys():
@@ -261,6 +273,16 @@ class ProberCore:
         if plan != self._plan:
             self._plan = plan
             self.order(plan)
+
+    def _answering(self) -> dict[str, float]:
+        """Return the targets that answer, ours and those of replicas, with the time since when."""
+        told = {key: (one.state, one.since) for key, one in self._latched.items()}
+        ours = {key: (one.state, one.since) for key, one in self._states.items()}
+        return {
+            key: since.timestamp()
+            for key, (state, since) in {**told, **ours}.items()
+            if state in ("up", "flapping") and since is not None
+        }
 
     def _forget(self, device_id: str) -> Iterable[Tombstone]:
         """Drop the addresses of a device that capture has taken back."""
@@ -313,13 +335,14 @@ class ProberCore:
 
     def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
         self._clock_synced = tick.clock_synced
-        self._since = self._since or tick.at
+        self._since_s = tick.boot_s if self._since_s is None else self._since_s
         if self._changed:
             self.replan()
-        if self._sweeps and self._announced_at and tick.at - self._announced_at >= ANNOUNCE_AGAIN:
+        told_at = self._announced_at
+        if self._sweeps and told_at and abs(tick.at - told_at) >= ANNOUNCE_AGAIN:
             yield self._probe(tick.at, tick.at, [], None)
-        if self._latched and tick.at - self._since >= UNCLAIMED:
-            everybody = {aim.key for aim in self.targets.aims()}
+        if self._latched and tick.boot_s - self._since_s >= UNCLAIMED.total_seconds():
+            everybody = {aim.key for aim in self.targets.aims(self._answering())}
             leader = owner("unclaimed", self._replicas) == self.instance
             for key in self._latched.keys() - everybody:
                 del self._latched[key]
@@ -388,7 +411,7 @@ class ProberCore:
             result = summarise(aim, echoes, state.state)
             results.append(result)
             told = self._published.get(aim.key)
-            if changed or told is None or done.end - told >= REFRESH:
+            if changed or told is None or abs(done.end - told) >= REFRESH:  # clocks step back too
                 self._published[aim.key] = done.end
                 yield Publication(aim.key, _target(aim, state, result, done.end))
         self._rounds += 1

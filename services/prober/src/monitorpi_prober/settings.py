@@ -63,6 +63,7 @@ class ProberSettings(Section):
     flap_rounds: Annotated[int, Field(ge=2, le=10_000)] = 60
     """Rounds over which changes are counted."""
     max_targets: Annotated[int, Field(ge=1, le=4096)] = 1024
-    """Targets at most; configured ones first, then the devices seen most recently."""
+    """Targets at most; configured ones first, then those that have answered for longest, then the
+    devices seen most recently."""
     source: str | None = None
     """Own address or interface to send from, for a machine whose wired port only listens."""

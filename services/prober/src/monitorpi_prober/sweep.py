@@ -1,15 +1,18 @@
 """One ARP sweep of one subnet, as a program: ``python -m monitorpi_prober.sweep eth0 ...``.
 
 It is a process of its own so that scapy's half second and 50 MB are gone when the sweep is, and so
-that nothing it does disturbs the timing of the probes. Prints a line ``ADDRESS MAC`` for each
-answer. Exit code 0, or 3 where no packet socket may be opened.
+that nothing it does disturbs the timing of the probes. It ends with the prober, also where that is
+killed: the next one sweeps anew, and announces one sweep and not two. Prints a line ``ADDRESS MAC``
+for each answer. Exit code 0, or 3 where no packet socket may be opened.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import ipaddress
 import select
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +24,7 @@ LISTEN_S: Final = 1.5
 """After the last request; a sleeping phone takes about a second to answer."""
 _REPLY: Final = 2
 _ETH_P_ARP: Final = 0x0806
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 def requests(
@@ -89,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("ip")
     parser.add_argument("rate", type=float)
     options = parser.parse_args(argv)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ARP))
         sock.bind((options.interface, _ETH_P_ARP))

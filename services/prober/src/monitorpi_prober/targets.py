@@ -1,9 +1,12 @@
 """Who is probed: configuration, announced devices and discovery, merged by address. Pure.
 
 Theory of operation. Each source of targets keeps its own table here; :meth:`Targets.aims` merges
-them, the configuration first, then pinned ones, then what was seen most recently, and cuts at the
-limit. Replicas of the prober share the result by rendezvous hashing: each computes the same owner
-of each address from the names of the live ones, without asking anybody.
+them, the configuration first, then pinned ones, then those that have answered for longest, then
+what was seen most recently, and cuts at the limit: whoever invents devices by the thousand
+displaces none that is real. A public address counts only where this machine is attached to its
+subnet: anybody may claim one by ARP, and would have us ping the Internet. Replicas of the prober
+share the result by rendezvous hashing: each computes the same owner of each address from the names
+of the live ones, without asking anybody.
 """
 
 from __future__ import annotations
@@ -11,13 +14,14 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_common.topics import address_id, slug
 from monitorpi_prober.schedule import Aim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from monitorpi_common.messages import Device
     from monitorpi_prober.settings import ProberSettings
@@ -29,6 +33,9 @@ MOVED_AFTER: Final = 2
 """The same where its device answers at another address: a lease of DHCP ended."""
 MAX_KNOWN: Final = 8192
 """Addresses kept from announcements and discovery: two for each device the bus may carry."""
+
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,8 @@ class Targets:
     own_macs: frozenset[str] = frozenset()
     """This machine's: it is no target of its own unless the configuration says so, because a
     round trip that never leaves it would flatter every mean."""
+    attached: Callable[[], Sequence[Network]] = tuple
+    """The subnets this machine is attached to now."""
     _announced: dict[str, Sighting] = field(default_factory=dict)
     _discovered: dict[str, Sighting] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
@@ -69,6 +78,8 @@ class Targets:
     _names: dict[str, str] = field(default_factory=dict)
     omitted: int = 0
     """Targets beyond the limit."""
+    far: int = 0
+    """Public addresses that are not ours to probe."""
 
     # --- what is learned --------------------------------------------------------------------
 
@@ -148,6 +159,7 @@ class Targets:
     def nameless(self) -> list[str]:
         """Return the addresses that only DNS or mDNS could have a name for."""
         configured = {t.address for t in self.settings.targets if t.name}
+        attached = self.attached()
         seen = (self._announced | self._discovered).values()
         return [
             one.address
@@ -156,12 +168,16 @@ class Targets:
             and one.address not in self._names
             and one.address not in configured
             and not self._ignored(one)
+            and self._is_ours(one, attached)
         ]
 
-    def aims(self) -> tuple[Aim, ...]:
-        """Merge the tables, strongest claim first, cut at ``max_targets``."""
+    def aims(self, answering: Mapping[str, float] | None = None) -> tuple[Aim, ...]:
+        """Merge the tables, strongest claim first, cut at ``max_targets``.
+
+        ``answering`` are the keys of targets that answer, each with the Unix time since when.
+        """
         merged: dict[str, Aim] = {}
-        for aim in (*self._configured(), *self._seen()):
+        for aim in (*self._configured(), *self._seen(answering or {})):
             merged.setdefault(aim.key, aim)
         limit = self.settings.max_targets
         self.omitted = max(0, len(merged) - limit)
@@ -196,14 +212,32 @@ class Targets:
             return None, "the host name is being resolved"
         return found.ip, found.error
 
-    def _seen(self) -> Iterator[Aim]:
-        """Go through what was seen, pinned first, then the newest first."""
+    def _seen(self, answering: Mapping[str, float]) -> Iterator[Aim]:
+        """Go through what was seen: pinned, then answering, then the newest first."""
         announced = self._announced if self.settings.announced else {}
         seen = self._discovered | announced
+        attached = self.attached()
+        self.far = 0
+
+        def rank(item: tuple[str, Sighting]) -> tuple[int, float]:
+            key, one = item
+            if self._pinned(one):
+                return 0, 0.0
+            return (1, answering[key]) if key in answering else (2, 0.0)
+
         newest_first = list(reversed(seen.items()))
-        for key, one in sorted(newest_first, key=lambda item: not self._pinned(item[1])):
-            if not self._ignored(one) and (one.mac not in self.own_macs or self._pinned(one)):
-                yield self._aim(key, one)
+        for key, one in sorted(newest_first, key=rank):
+            if self._ignored(one) or (one.mac in self.own_macs and not self._pinned(one)):
+                continue
+            if not self._is_ours(one, attached):
+                self.far += 1
+                continue
+            yield self._aim(key, one)
+
+    def _is_ours(self, one: Sighting, attached: Iterable[Network]) -> bool:
+        """Tell whether an address may be probed though nobody configured it."""
+        public = _public(one.address)
+        return public is None or self._pinned(one) or any(public in net for net in attached)
 
     def _aim(self, key: str, one: Sighting) -> Aim:
         vendor = one.vendor or (self.vendor_of(one.mac) if one.mac else None)
@@ -251,6 +285,13 @@ def target_id(address: str, interface: str | None = None) -> str:
         return address_id(address, interface)
     except ValueError:
         return slug(address)
+
+
+@lru_cache(maxsize=MAX_KNOWN)
+def _public(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address of the Internet; None: it is of a private or special range."""
+    ip = ipaddress.ip_address(address)
+    return ip if ip.is_global else None
 
 
 def is_address(text: str) -> bool:
