@@ -56,9 +56,6 @@ CLASSES: Final = (
 )
 """The count classes, in the order of the docs. They overlap: an ARP request is also broadcast."""
 
-FLOOD_CLASSES: Final = ("syn", "icmp_echo")
-"""The classes for which a window also tells the busiest peer and the spread of addresses."""
-
 _MAX_TALLY = 64  # keys in a foreign count table: three times the classes there are
 
 
