@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import Broker, free_port, wait_for
+from tests.conftest import Broker, wait_for
 
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.broker import USERS
@@ -52,7 +52,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, 
     """Run a Mosquitto with our accounts and access rules."""
     folder = tmp_path_factory.mktemp("broker")
     passwords = broker_files.ensure_passwords(folder / "secrets")
-    port = free_port()
+    port = broker_files.free_port()
     config = broker_files.write_files(folder / "broker", [f"{port} 127.0.0.1"], passwords)
     process = subprocess.Popen(broker_files.command(config), stderr=subprocess.DEVNULL)
     one = Broker(folder, port=port, process=process)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import is_running
 
 from monitorpi_cli.lab import flood, frames, namespace
 from monitorpi_cli.lab.hosts import Household, ping
@@ -238,15 +239,6 @@ def start_owner(how: str) -> tuple[subprocess.Popen[str], list[int]]:
     )
     assert owner.stdout is not None
     return owner, [int(pid) for pid in owner.stdout.readline().split()]
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process runs (one that waits to be buried does not)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def existing(networks: list[int]) -> set[str]:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import is_running, wait_for
 
 from monitorpi_cli.stack import supervisor as supervisor_module
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
@@ -192,11 +192,4 @@ def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
 
-    def gone() -> bool:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 - proc(5)
-                return stat.read().split()[2] == "Z"
-        except FileNotFoundError:
-            return True
-
-    wait_for(gone, 5, "the orphan to end")
+    wait_for(lambda: not is_running(pid), 5, "the orphan to end")

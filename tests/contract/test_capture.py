@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from tests.conftest import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,16 +29,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "monitorpi/v1/lab/capture"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="packet sockets need root here")
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """Poll until the condition is true and return its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    return pytest.fail(f"waited {seconds} s in vain")
 
 
 @pytest.fixture

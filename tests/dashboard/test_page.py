@@ -12,8 +12,9 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import ROOT, free_port, wait_for
+from tests.conftest import ROOT, wait_for
 
+from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.bus import BusEvent, MqttBus
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.inbox import Inbox
