@@ -98,6 +98,22 @@ def test_wrong_settings_are_told_once(tmp_path: Path) -> None:
     assert all(text.startswith("settings: ") for text in found)
 
 
+def test_secrets_are_looked_for_where_up_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page beyond loopback is well when its password stands where the page will find it."""
+    monkeypatch.setenv("MONITORPI_STATE_DIR", str(tmp_path))
+    file = tmp_path / "monitorpi.toml"
+    file.write_text('[dashboard]\nlisten = "0.0.0.0"\n')
+    assert "password: missing" in next(look_at_settings(file)).text
+
+    secrets = tmp_path / "secrets" / "dashboard"
+    secrets.mkdir(parents=True)
+    (secrets / "dashboard__password").write_text("of-a-test")
+
+    assert list(look_at_settings(file)) == []
+
+
 def test_a_state_folder_that_is_not_there_yet_is_looked_up(tmp_path: Path) -> None:
     """The disk is that of the nearest folder there is."""
     assert look_at_disk(tmp_path / "not" / "yet").mark in ("ok", "note")

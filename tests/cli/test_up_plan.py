@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.stack.up import StackPlan, make_plan
+from monitorpi_cli.stack.up import StackPlan, alert_line, make_plan
+from monitorpi_cli.table import Terminal
 from monitorpi_common import settings
-from monitorpi_common.messages import Service
+from monitorpi_common.examples import example
+from monitorpi_common.messages import Alert, Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,3 +82,16 @@ def test_a_broker_elsewhere_or_with_tls_is_somebody_elses(
         monkeypatch.setenv(f"MONITORPI_BROKER__{name}", value)
 
     assert plan().other_broker is not None
+
+
+def test_an_alert_is_a_line() -> None:
+    """Time in UTC, severity, rule, sentence; foreign text cannot steer the terminal."""
+    alert = example(Alert)
+    odd = alert.model_copy(update={"summary": "flood from \x1b[2J"})
+    closed = alert.model_copy(update={"state": "closed", "close_reason": "quiet"})
+    plain, colourful = Terminal(80, colour=False), Terminal(80, colour=True)
+
+    at = alert.at.strftime("%H:%M:%SZ")
+    assert alert_line(odd, plain) == f"{at} CRITICAL syn-flood: flood from ?[2J"
+    assert alert_line(alert, colourful).startswith(f"{at} \x1b[31mCRITICAL\x1b[0m syn-flood: ")
+    assert alert_line(closed, plain) == f"{at} closed   syn-flood: {alert.summary} (quiet)"

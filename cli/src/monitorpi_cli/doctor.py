@@ -22,7 +22,7 @@ from monitorpi_capture.window import COLUMN, PACKETS
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.running import NoStackError, find_running
-from monitorpi_cli.stack.up import state_dir
+from monitorpi_cli.stack.up import secrets_of, state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common import clock
@@ -141,7 +141,7 @@ def look_at_settings(config: Path | None) -> Iterator[Finding]:
     said = set()
     for service, section in _SECTIONS.items():
         try:
-            load(service, section, file=config)
+            load(service, section, file=config, secrets=secrets_of(service, config))
         except ConfigurationError as error:
             for line in error.lines:
                 if line not in said:

@@ -210,7 +210,9 @@ def _check_secrets(folder: Path) -> None:
     try:
         entries = sorted(folder.iterdir()) if folder.exists() else []
     except OSError as error:
-        raise ConfigurationError([f"secrets directory {folder}: {error.strerror}"]) from None
+        raise ConfigurationError(
+            [f"secrets directory {folder} cannot be read ({error.strerror}): run as its owner"]
+        ) from None
     lines = []
     for entry in entries:
         if entry.name.startswith(".") or entry.is_dir():
