@@ -68,7 +68,7 @@ def files() -> dict[str, str]:
 
 def generate(argv: list[str]) -> int:
     """Write the generated files, or only tell which have drifted."""
-    parser = argparse.ArgumentParser(prog="monitorpi generate", description=generate.__doc__)
+    parser = argparse.ArgumentParser(prog="./monitorpi generate", description=generate.__doc__)
     parser.add_argument("--check", action="store_true", help="only tell; exit 1 if any has")
     only_tell = parser.parse_args(argv).check
     drifted = []

@@ -153,7 +153,7 @@ def _count(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure one round; exit 0 when all answered, 1 when some did not, 3 without a socket."""
-    parser = argparse.ArgumentParser(prog="monitorpi ping")
+    parser = argparse.ArgumentParser(prog="./monitorpi ping")
     parser.add_argument("addresses", nargs="+", metavar="ADDRESS", help="addresses or host names")
     parser.add_argument("--count", type=_count, default=10, help="requests each (default 10)")
     parser.add_argument("--timeout", type=float, default=1.0, metavar="S", help="default 1 s")

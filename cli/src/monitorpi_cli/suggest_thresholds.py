@@ -155,7 +155,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="monitorpi suggest-thresholds",
+        prog="./monitorpi suggest-thresholds",
         description="Propose floors from recorded traffic, as lines for the configuration.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="capture files")

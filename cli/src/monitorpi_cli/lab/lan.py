@@ -249,7 +249,7 @@ def _ip(number: int) -> str:
 def main(argv: Sequence[str]) -> int:
     """Open a shell on the lab's sensor (or run a command there) until it ends."""
     parser = argparse.ArgumentParser(
-        prog="monitorpi lab",
+        prog="./monitorpi lab",
         description="Open a shell on the sensor of a LAN in namespaces; it ends with the shell.",
     )
     parser.add_argument(
