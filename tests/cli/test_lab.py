@@ -311,7 +311,7 @@ def test_a_failure_while_building_leaves_nothing(
 
 def test_without_root_the_remedy_is_said() -> None:
     """A user without privileges is told to use sudo, in one line and without a traceback."""
-    program = [sys.executable, "-m", "monitorpi_cli.lab.lan", "true"]
+    program = [sys.executable, "-m", "monitorpi_cli.lab.shell", "true"]
     if os.geteuid() == 0:
         program = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *program]
         if (
@@ -328,6 +328,21 @@ def test_without_root_the_remedy_is_said() -> None:
         said.returncode,
         said.stderr,
     ) == (3, "monitorpi lab: network namespaces need root: run it with sudo\n")
+
+
+def test_the_command_runs_a_program_beside_a_busy_lan(privileged: None) -> None:
+    """What runs on the sensor sees the hosts' traffic at the mirror port; its exit code counts."""
+    del privileged
+    look = (
+        "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); "
+        "s.bind(('mirror0', 0)); s.settimeout(30); raise SystemExit(len(s.recv(2048)) > 13 and 7)"
+    )
+    program = [sys.executable, "-m", "monitorpi_cli", "lab", sys.executable, "-c", look]
+
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 7, done.stderr
+    assert "nas      198.18.0.2" in done.stderr
 
 
 @pytest.mark.parametrize("hosts", [0, 251])

@@ -17,7 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("monitorpi_cli.doctor:main", "is this machine fit, does its port see the LAN"),
     "replay": ("monitorpi_cli.replay:main", "count and judge a capture file"),
     "drill": ("monitorpi_cli.drill:main", "a harmless flood beside the running stack"),
-    "lab": ("monitorpi_cli.lab.lan:main", "a shell on the sensor of a LAN in namespaces"),
+    "lab": ("monitorpi_cli.lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "suggest-thresholds": (

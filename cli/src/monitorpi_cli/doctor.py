@@ -226,7 +226,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="./monitorpi doctor",
         description="Look at this machine and at what its mirror port shows. Sends nothing.",
     )
-    parser.add_argument("--interface", action="append", default=[], metavar="NAME")
+    parser.add_argument(
+        "--interface",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="listen here (repeatable); by default as configured, or the wired interface",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     parser.add_argument(
         "--seconds", type=_seconds, default=LISTEN_S, help=f"to listen (default {LISTEN_S:g})"
@@ -241,7 +247,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= _MOST_S:
         raise argparse.ArgumentTypeError(f"give up to {_MOST_S:g} seconds")
     return value

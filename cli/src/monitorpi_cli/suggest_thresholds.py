@@ -146,7 +146,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"monitorpi suggest-thresholds: {error}", file=sys.stderr)
         return _RESOURCE
     if not measurement.windows:
-        print("monitorpi suggest-thresholds: no window was seen: is capture up?", file=sys.stderr)
+        why = "there are no frames in the files" if options.files else "is capture up?"
+        print(f"monitorpi suggest-thresholds: no window was seen: {why}", file=sys.stderr)
         return _NOTHING
     for line in written(measurement):
         print(line)
