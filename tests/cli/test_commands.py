@@ -31,6 +31,18 @@ def test_every_command_tells_its_options(name: str) -> None:
     assert done.stderr == ""
 
 
+def test_a_reader_that_goes_is_no_fault() -> None:
+    """Output into a pipe that nobody reads to its end: no traceback, the exit code of SIGPIPE."""
+    command = [sys.executable, "-m", "monitorpi_cli", "help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
     """One line says what is wrong, the table follows; exit 2."""
     done = run("floood")

@@ -41,6 +41,7 @@ def stack(settings: Path) -> Iterator[Path]:
     if shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
         pytest.skip("needs Mosquitto (apt-get install mosquitto)")
     command = [sys.executable, "-m", "monitorpi_cli", "up", "--config", str(settings)]
+    command += ["--site", "elsewhere"]  # which the settings do not know
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

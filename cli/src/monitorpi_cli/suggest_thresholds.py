@@ -184,12 +184,12 @@ def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
 
     """
     common = load(None, NoSection, file=options.config).common
-    topics = [pattern(common.site, "capture", "traffic"), pattern(common.site, "prober", "probe")]
     if common.broker.username:
-        listening = Viewer.of(common.broker, topics)
+        listening = Viewer.of(common.broker, _topics(common.site))
     else:
         running = find_running(options.config)
-        listening = Viewer(running.port, "viewer", running.password("viewer"), topics)
+        # whatever its site: `up` may have been told another name
+        listening = Viewer(running.port, "viewer", running.password("viewer"), _topics("+"))
     ends = time.monotonic() + options.seconds
     with listening as viewer:
         while (left := ends - time.monotonic()) > 0:
@@ -200,6 +200,10 @@ def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
                 yield heard.message()
             except ValidationError:
                 continue
+
+
+def _topics(site: str) -> list[str]:
+    return [pattern(site, "capture", "traffic"), pattern(site, "prober", "probe")]
 
 
 def written(measurement: Measurement) -> Iterator[str]:
