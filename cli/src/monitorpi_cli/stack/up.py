@@ -132,10 +132,10 @@ class Stack:
 
     def viewer(self) -> BrokerSettings:
         """Return how to read the bus."""
+        if self.plan.other_broker is not None:
+            return self.plan.other_broker
         password = SecretStr(self.passwords["viewer"])
-        return self.plan.other_broker or BrokerSettings(
-            port=self.plan.port, username="viewer", password=password
-        )
+        return BrokerSettings(port=self.plan.port, username="viewer", password=password)
 
     def start(self) -> None:
         """Start everything; returns at once."""
