@@ -24,6 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = Path(os.environ.get("MONITORPI_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 
+# Whoever started us in the background may have left it ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what needs a container engine last: it takes the longest to fail."""
     items.sort(key=lambda item: item.get_closest_marker("engine") is not None)

@@ -148,9 +148,9 @@ def publish_lan(broker: Broker, count: int) -> None:
         bus.publish(topic, message.encode(), message.DELIVERY, None)
 
     def sent(most_left: int) -> bool:
-        item = inbox.take(0.0)
-        if isinstance(item, BusEvent):
-            bus.event(item)
+        while (item := inbox.take(0.0)) is not None:
+            if isinstance(item, BusEvent):
+                bus.event(item)
         return bus.depth <= most_left
 
     for n in range(count):
