@@ -140,16 +140,13 @@ def test_an_open_alert_outlives_a_kill(broker: Any, subscribe: Any, start: Any) 
     assert len(ids) == 1
 
 
-@pytest.mark.parametrize("garbage", ["", "{", "[]", '{"epoch": 5}'])
-def test_garbage_is_counted_and_survived(
-    broker: Any, subscribe: Any, start: Any, garbage: str
-) -> None:
+def test_garbage_is_counted_and_survived(broker: Any, subscribe: Any, start: Any) -> None:
     """Whatever stands on the topics it reads, the detector lives and still finds a flood."""
     seen = subscribe(broker.port, f"{OWN}/#")
     process = start()
     wait_for(lambda: "online" in seen.of("status/main"), 10)
 
-    if garbage:
+    for garbage in ("{", "[]", '{"epoch": 5}'):
         for kind in ("traffic/eth0", "device/x", "status/main"):
             publish(broker, f"{SITE}/capture/{kind}", garbage)
         publish(broker, f"{SITE}/prober/probe/main", garbage)
