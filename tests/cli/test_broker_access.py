@@ -158,6 +158,16 @@ def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
         assert file.stat().st_mode & 0o077 == 0
 
 
+def test_a_free_port_is_none_that_a_connection_gets() -> None:
+    """It can be listened on, and lies below what the kernel gives to outgoing connections."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+
+    port = broker_files.free_port()
+
+    assert broker_files.port_is_free(port)
+    assert port < first
+
+
 def test_a_configured_port_that_is_taken_is_refused(broker: Broker) -> None:
     """Somebody who asked for a port gets that port or a clear line."""
     with pytest.raises(ResourceError, match=f"port {broker.port} is taken"):

@@ -117,15 +117,20 @@ def test_services_stop_before_the_broker(tmp_path: Path) -> None:
     assert log.read_text().split() == ["service", "broker"]
 
 
-def test_a_child_that_will_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_will_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Deafness to SIGTERM is answered by SIGKILL after a while."""
     monkeypatch.setattr(supervisor_module, "STOP_S", 0.5)
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    deaf = tmp_path / "deaf"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        f"open({str(deaf)!r}, 'w'); time.sleep(60)"
+    )
     pids: list[int] = []
 
     async def script(supervisor: Supervisor, _: list[ChildEvent]) -> None:
-        await until(lambda: supervisor.pid("deaf"))
-        await asyncio.sleep(0.5)
+        await until(deaf.exists)
         pid = supervisor.pid("deaf")
         assert pid is not None
         pids.append(pid)

@@ -386,10 +386,14 @@ def test_a_page_with_a_password_is_told_too(up: Start, tmp_path: Path) -> None:
     secrets.mkdir(parents=True)
     (secrets / "dashboard__password").write_text("for-a-test")
 
-    one = up(MONITORPI_DASHBOARD__LISTEN="0.0.0.0", MONITORPI_DASHBOARD__PORT="18081")
+    one = up(
+        MONITORPI_DASHBOARD__LISTEN="0.0.0.0", MONITORPI_DASHBOARD__PORT="18081", SUDO_USER="pi"
+    )
 
     one.online("dashboard")
     assert "  page      http://127.0.0.1:18081/" in one.lines
+    # started with sudo: who pastes the line is not root
+    assert any(line.strip().startswith('-P "$(sudo cat ') for line in one.lines)
 
 
 def test_what_is_configured_about_the_broker_does_not_lock_the_services_out(up: Start) -> None:
@@ -450,6 +454,7 @@ def test_a_broker_elsewhere_is_used_as_configured(lab: Lab, tmp_path: Path) -> N
     broker.wait()
     assert f"  broker    {there.ip}:1999 (as configured)" in lines
     assert not (tmp_path / "state" / "broker").exists()
+    assert not (tmp_path / "state" / "secrets").exists()
 
 
 def test_up_ends_when_nobody_reads_it(lab: Lab, tmp_path: Path) -> None:
