@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitorpi_cli.stack.broker import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -22,12 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = Path(os.environ.get("MONITORPI_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 
+# Whoever started us in the background may have left it ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what needs a container engine last: it takes the longest to fail."""
     items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
     """Poll until the condition is true and return its value; fail after the given time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -38,12 +44,13 @@ def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = ""
     pytest.fail(f"waited {seconds} s in vain for {what or condition}")
 
 
-def free_port() -> int:
-    """Return a TCP port of loopback that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+def is_running(pid: int) -> bool:
+    """Tell whether a process runs (one that waits to be buried does not)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 @dataclass

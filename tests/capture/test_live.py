@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import wait_for
 
 from monitorpi_common.messages import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = [
     pytest.mark.lab,
@@ -45,16 +46,6 @@ for line in sys.stdin:
         if number % 50 == 49:
             time.sleep(pause)
 """
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Poll until the condition is true and return its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    return pytest.fail(f"waited {seconds} s in vain")
 
 
 @dataclass
@@ -265,11 +256,14 @@ def test_an_interface_is_unplugged_and_comes_back(wire: Wire) -> None:
 def test_an_interface_goes_down_and_up(wire: Wire) -> None:
     """A switched-off interface gives no windows; switched on it is counted again."""
     wire.plug()
-    sensor = wire.start(MONITORPI_CAPTURE__INTERFACES='["eth0"]')
+    wire.plug("eth1", "far1")
+    sensor = wire.start(MONITORPI_CAPTURE__INTERFACES='["eth0", "eth1"]')
     wait_for(sensor.windows)
+    wait_for(lambda: sensor.windows("eth1"))
 
     wire.ip("link", "set", "eth0", "down")
-    wait_for(lambda: sensor.process.poll() is None and time.sleep(2.5) is None)
+    others = len(sensor.windows("eth1"))
+    wait_for(lambda: len(sensor.windows("eth1")) >= others + 3)
     before = len(sensor.windows())
     wire.ip("link", "set", "eth0", "up")
     wait_for(lambda: len(sensor.windows()) > before)
@@ -277,6 +271,7 @@ def test_an_interface_goes_down_and_up(wire: Wire) -> None:
     wait_for(lambda: sensor.total()["icmp_echo"] >= 200)
 
     assert sensor.stop()[0] == 0
+    assert before <= others + 2
     assert sensor.total()["icmp_echo"] == 200
 
 

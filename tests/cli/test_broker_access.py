@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import Broker, free_port, wait_for
+from tests.conftest import Broker, wait_for
 
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.broker import USERS
@@ -53,7 +53,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, 
     """Run a Mosquitto with our accounts and access rules."""
     folder = tmp_path_factory.mktemp("broker")
     passwords = broker_files.ensure_passwords(folder / "secrets")
-    port = free_port()
+    port = broker_files.free_port()
     config = broker_files.write_files(folder / "broker", [f"{port} 127.0.0.1"], passwords)
     process = subprocess.Popen(broker_files.command(config), stderr=subprocess.DEVNULL)
     one = Broker(folder, port=port, process=process)
@@ -193,6 +193,16 @@ def test_root_follows_no_link_that_the_brokers_account_left() -> None:
         assert treasure.stat().st_uid == 0
         assert config.stat().st_uid == account.st_uid
         assert (config.parent.stat().st_uid, config.parent.stat().st_mode & 0o777) == (0, 0o750)
+
+
+def test_a_free_port_is_none_that_a_connection_gets() -> None:
+    """It can be listened on, and lies below what the kernel gives to outgoing connections."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+
+    port = broker_files.free_port()
+
+    assert broker_files.port_is_free(port)
+    assert port < first
 
 
 def test_a_configured_port_that_is_taken_is_refused(broker: Broker) -> None:

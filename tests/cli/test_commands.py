@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import ROOT
 
-from monitorpi_cli.__main__ import COMMANDS
+from monitorpi_cli.__main__ import COMMANDS, main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,13 +28,29 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_tells_its_options(name: str) -> None:
+def test_every_command_tells_its_options(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """``--help`` prints the usage and does nothing else."""
-    done = run(*name.split(), "--help")
+    try:
+        code: object = main([*name.split(), "--help"])
+    except SystemExit as ended:
+        code = ended.code
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: ")
-    assert done.stderr == ""
+    said = capfd.readouterr()
+    assert code == 0, said.err
+    assert said.out.startswith("usage: ")
+    assert said.err == ""
+
+
+def test_a_reader_that_goes_is_no_fault() -> None:
+    """Output into a pipe that nobody reads to its end: no traceback, the exit code of SIGPIPE."""
+    command = [sys.executable, "-m", "monitorpi_cli", "help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_an_unknown_command_is_refused_with_the_known_ones() -> None:

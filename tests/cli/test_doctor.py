@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_capture.window import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
-from monitorpi_cli.doctor import judge_port, look_at_disk, look_at_settings
+from monitorpi_cli.doctor import judge_port, look_at_broker, look_at_disk, look_at_settings
 from monitorpi_cli.lab.hosts import Household
 from monitorpi_cli.lab.lan import Host, Lab
+from monitorpi_cli.stack import broker
+from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +98,38 @@ def test_wrong_settings_are_told_once(tmp_path: Path) -> None:
 
     assert len(found) == 2
     assert all(text.startswith("settings: ") for text in found)
+
+
+def test_secrets_are_looked_for_where_up_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page beyond loopback is well when its password stands where the page will find it."""
+    monkeypatch.setenv("MONITORPI_STATE_DIR", str(tmp_path))
+    file = tmp_path / "monitorpi.toml"
+    file.write_text('[dashboard]\nlisten = "0.0.0.0"\n')
+    assert "password: missing" in next(look_at_settings(file)).text
+
+    secrets = tmp_path / "secrets" / "dashboard"
+    secrets.mkdir(parents=True)
+    (secrets / "dashboard__password").write_text("of-a-test")
+
+    assert list(look_at_settings(file)) == []
+
+
+def test_a_broker_that_up_will_install_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks the doctor first has no Mosquitto yet."""
+
+    def missing() -> str:
+        raise ResourceError("Mosquitto is not installed")
+
+    monkeypatch.setenv("MONITORPI_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(broker, "program", missing)
+
+    found = look_at_broker(None)
+
+    assert (found.mark, "./monitorpi up does that" in found.text) == ("note", True)
 
 
 def test_a_state_folder_that_is_not_there_yet_is_looked_up(tmp_path: Path) -> None:

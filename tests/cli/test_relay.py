@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_cli.lab.relay import LOOPBACK, Relay
+from monitorpi_cli.stack.broker import free_port
 
 if TYPE_CHECKING:
     from monitorpi_cli.lab.lan import Lab
@@ -48,8 +49,7 @@ def test_bytes_pass_both_ways(lab: Lab) -> None:
 
 def test_a_server_that_is_away_looks_away(lab: Lab) -> None:
     """With nobody listening outside, the connection is closed at once; later it works."""
-    with listening() as server:
-        port = server.getsockname()[1]
+    port = free_port()
     with Relay(lab.sensor.namespace, port):
         with connect(lab, port) as refused:
             assert refused.recv(1) == b""

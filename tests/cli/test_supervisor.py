@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import is_running, wait_for
 
 from monitorpi_cli.stack import supervisor as supervisor_module
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
@@ -140,15 +140,20 @@ def test_services_stop_before_the_broker(tmp_path: Path) -> None:
     assert log.read_text().split() == ["service", "broker"]
 
 
-def test_a_child_that_will_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_will_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Deafness to SIGTERM is answered by SIGKILL after a while."""
     monkeypatch.setattr(supervisor_module, "STOP_S", 0.5)
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    deaf = tmp_path / "deaf"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        f"open({str(deaf)!r}, 'w'); time.sleep(60)"
+    )
     pids: list[int] = []
 
     async def script(supervisor: Supervisor, _: list[ChildEvent]) -> None:
-        await until(lambda: supervisor.pid("deaf"))
-        await asyncio.sleep(0.5)
+        await until(deaf.exists)
         pid = supervisor.pid("deaf")
         assert pid is not None
         pids.append(pid)
@@ -215,11 +220,4 @@ def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
 
-    def gone() -> bool:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 - proc(5)
-                return stat.read().split()[2] == "Z"
-        except FileNotFoundError:
-            return True
-
-    wait_for(gone, 5, "the orphan to end")
+    wait_for(lambda: not is_running(pid), 5, "the orphan to end")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.stack.up import Stack, StackPlan, make_plan
+from monitorpi_cli.stack.up import Stack, StackPlan, alert_line, make_plan
+from monitorpi_cli.table import Terminal
 from monitorpi_common import settings
-from monitorpi_common.messages import Service
+from monitorpi_common.examples import example
+from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import BrokerSettings
 
@@ -105,3 +107,16 @@ def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:
     asyncio.run(stack.stop())
 
     assert (tmp_path / "state" / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_alert_is_a_line() -> None:
+    """Time in UTC, severity, rule, sentence; foreign text cannot steer the terminal."""
+    alert = example(Alert)
+    odd = alert.model_copy(update={"summary": "flood from \x1b[2J"})
+    closed = alert.model_copy(update={"state": "closed", "close_reason": "quiet"})
+    plain, colourful = Terminal(80, colour=False), Terminal(80, colour=True)
+
+    at = alert.at.strftime("%H:%M:%SZ")
+    assert alert_line(odd, plain) == f"{at} CRITICAL syn-flood: flood from ?[2J"
+    assert alert_line(alert, colourful).startswith(f"{at} \x1b[31mCRITICAL\x1b[0m syn-flood: ")
+    assert alert_line(closed, plain) == f"{at} closed   syn-flood: {alert.summary} (quiet)"

@@ -28,6 +28,7 @@ from monitorpi_common.log import Log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Foreign:
@@ -224,7 +225,7 @@ def test_a_packed_answer_is_not_unpacked(cloud: Foreign) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_leads_nowhere(cloud: Foreign, status: int) -> None:
+def test_a_redirect_leads_nowhere(cloud: Foreign, status: int, tmp_path: Path) -> None:
     """Neither a row nor a key of any client follows a server's word to another one."""
     with foreign() as thief:
         cloud.status, cloud.pieces = status, [b""]
@@ -240,7 +241,11 @@ def test_a_redirect_leads_nowhere(cloud: Foreign, status: int) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "monitorpi_cli", "thingspeak", "setup"],
             input="USER-KEY\n", text=True, capture_output=True, check=False,
-            env={"PATH": "/usr/bin:/bin", "MONITORPI_CLOUD_BRIDGE__URL": cloud.url},
+            env={
+                "PATH": "/usr/bin:/bin",
+                "MONITORPI_CLOUD_BRIDGE__URL": cloud.url,
+                "MONITORPI_STATE_DIR": str(tmp_path),
+            },
         )  # fmt: skip
 
         said = f"monitorpi thingspeak: refused ({status}): GET /channels.json\n"

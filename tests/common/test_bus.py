@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import Broker, wait_for
 
 from monitorpi_common import bus as bus_module
 from monitorpi_common.bus import Connected, Disconnected, MqttBus, NetworkDied
@@ -24,7 +24,7 @@ from monitorpi_common.topics import Topic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.conftest import Broker, Subscriber
+    from tests.conftest import Subscriber
 
 ECHO = Path(__file__).with_name("echo_service.py")
 STATUS = "detector/status/main"
@@ -256,7 +256,8 @@ def test_state_of_an_earlier_process_outlives_the_broker(
     first.wait()
     echo()
     online(seen, 2)
-    time.sleep(1)  # real time for the retained messages to be read
+    publish(broker, DEVICE_TOPIC, DEVICE % "after")  # comes behind what was retained
+    wait_for(lambda: any('"after"' in text for text in seen.of("alert/b827eb123456")))
 
     broker.kill()
     broker.start()
@@ -274,7 +275,8 @@ def test_a_frozen_broker_is_noticed_and_left(
     online(seen)
 
     broker.freeze()
-    time.sleep(12)  # real time of a real keepalive: two of its five seconds and a little
+    assert service.stderr is not None
+    assert any("connection lost" in line for line in service.stderr)  # after two keepalives
     broker.thaw()
 
     wait_for(lambda: seen.of(STATUS).count("online") >= 2, 40, "a second online")
@@ -283,10 +285,13 @@ def test_a_frozen_broker_is_noticed_and_left(
     assert service.poll() is None
 
 
-def test_a_second_process_of_the_same_name_gives_way(echo: Start) -> None:
+def test_a_second_process_of_the_same_name_gives_way(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
+) -> None:
     """Two clients of one id would throw each other out for ever: the later one exits 3."""
+    seen = subscribe(broker.port)
     first = echo()
-    time.sleep(1.5)
+    online(seen)
     second = echo()
 
     assert second.wait(20) == 3
@@ -350,8 +355,6 @@ TRAFFIC = Topic("lab", "detector", "traffic", "eth0")
 
 def test_a_message_above_the_brokers_limit_is_refused_here(tmp_path: Path) -> None:
     """An oversize QoS 1 message would be re-sent at each reconnect for ever: it is never sent."""
-    from tests.conftest import Broker  # noqa: PLC0415 - a broker with another limit
-
     small = Broker(tmp_path, settings="allow_anonymous true\nmax_packet_size 20000")
     small.start()
     try:
@@ -373,8 +376,6 @@ def test_a_message_above_the_brokers_limit_is_refused_here(tmp_path: Path) -> No
 
 def test_a_refusal_by_the_access_rules_is_counted(tmp_path: Path) -> None:
     """An ACL refusal looks like success but for the reason code: it counts as refused."""
-    from tests.conftest import Broker  # noqa: PLC0415 - a broker with access rules
-
     acl = tmp_path / "acl"
     acl.write_text("topic write monitorpi/v1/lab/detector/status/#\n")
     strict = Broker(tmp_path, settings=f"allow_anonymous true\nacl_file {acl}")
@@ -480,8 +481,6 @@ def test_an_exception_in_the_network_thread_is_not_silent(
 
 def test_wrong_credentials_are_said(tmp_path: Path) -> None:
     """A broker that refuses the user is a clear line, and we try again."""
-    from tests.conftest import Broker  # noqa: PLC0415 - a broker with users
-
     (tmp_path / "passwd").write_text("")
     (tmp_path / "passwd").chmod(0o600)
     closed = Broker(

@@ -98,6 +98,9 @@ def test_tables_of_other_services_are_none_of_our_business(tmp_path: Path) -> No
     [
         ("sight = 'x'", "sight: unknown key; did you mean 'site'?"),
         ("[cloud-bridge]\ninterfaecs = []", "unknown key; did you mean 'interfaces'?"),
+        ("[captrue]\nx = 1", "captrue: unknown key; did you mean 'capture'?"),
+        ("[cloud-bridge.rules.x]\nflor = 1", "rules.x.flor: unknown key; did you mean 'floor'?"),
+        ("broker = 'here'", "broker: should be a table (not 'here')"),
         ("[broker]\nzzz = 1", "broker.zzz: unknown key; remove it"),
         ("[broker]\nport = 0", "broker.port: input should be greater than or equal to 1 (not '0')"),
         ("[cloud-bridge.rules.x]\nfloor = -1", "rules.x.floor: input should be greater than 0"),

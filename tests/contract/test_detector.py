@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from tests.conftest import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,16 +27,8 @@ SITE = "monitorpi/v1/lab"
 OWN = f"{SITE}/detector"
 ATTACKER, VICTIM = "04:00:00:00:00:0a", "04:00:00:00:00:0b"
 KEY = "syn-flood-04000000000a"
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Poll until the condition is true and return its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    return pytest.fail(f"waited {seconds} s in vain")
+QUIET_S = 4
+"""Shorter than usual, and longer than a restart takes."""
 
 
 @pytest.fixture
@@ -44,7 +37,10 @@ def start(broker: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
     started: list[subprocess.Popen[bytes]] = []
 
     def run() -> subprocess.Popen[bytes]:
-        environment = broker.environment(MONITORPI_STATE_DIR=str(tmp_path))
+        environment = broker.environment(
+            MONITORPI_STATE_DIR=str(tmp_path),
+            MONITORPI_DETECTOR__RULES=f'{{"syn-flood": {{"quiet_s": {QUIET_S}}}}}',
+        )
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "monitorpi_detector"], env=environment, stderr=log
@@ -98,18 +94,18 @@ def test_a_flood_from_its_first_window_to_its_end(broker: Any, subscribe: Any, s
     """Online in 10 s; one alert opens on the MAC, is acknowledged, silenced; offline, exit 0."""
     seen = subscribe(broker.port, f"{OWN}/#")
     process = start()
-    wait_until(lambda: "online" in seen.of("status/main"), 10)
+    wait_for(lambda: "online" in seen.of("status/main"), 10)
 
     send_window(broker, 0, 1000)
-    wait_until(lambda: states(seen) == [("open", None)])
+    wait_for(lambda: states(seen) == [("open", None)])
     order(broker, "a", "acknowledge", key=KEY)
-    wait_until(lambda: seen.of("result/a"))
+    wait_for(lambda: seen.of("result/a"))
     order(broker, "b", "silence", key=KEY, minutes=1)
-    wait_until(lambda: ("closed", "silenced") in states(seen))
+    wait_for(lambda: ("closed", "silenced") in states(seen))
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(timeout=10) == 0
-    wait_until(lambda: seen.of("status/main")[-1] == "offline")
+    wait_for(lambda: seen.of("status/main")[-1] == "offline")
     for topic, payload, _ in seen.poll():
         assert topic.startswith(f"{OWN}/")
         kind = topic.split("/")[4]
@@ -122,14 +118,14 @@ def test_an_open_alert_outlives_a_kill(broker: Any, subscribe: Any, start: Any) 
     """After kill -9 the next process takes the open alert up and closes it when time has passed."""
     seen = subscribe(broker.port, f"{OWN}/#")
     first = start()
-    wait_until(lambda: "online" in seen.of("status/main"), 10)
+    wait_for(lambda: "online" in seen.of("status/main"), 10)
     send_window(broker, 0, 1000)
-    wait_until(lambda: states(seen))
+    wait_for(lambda: states(seen))
 
     first.kill()
-    wait_until(lambda: seen.of("status/main")[-1] == "offline")
+    wait_for(lambda: seen.of("status/main")[-1] == "offline")
     start()
-    wait_until(lambda: seen.of("status/main")[-1] == "online", 10)
+    wait_for(lambda: seen.of("status/main")[-1] == "online", 10)
     number = 1
 
     def closed() -> bool:
@@ -139,29 +135,26 @@ def test_an_open_alert_outlives_a_kill(broker: Any, subscribe: Any, start: Any) 
         time.sleep(0.3)
         return states(seen)[-1][0] == "closed"
 
-    wait_until(closed, 40)
+    wait_for(closed, 40)
     ids = {json.loads(text)["id"] for text in seen.of(f"alert/{KEY}") if text}
     assert len(ids) == 1
 
 
-@pytest.mark.parametrize("garbage", ["", "{", "[]", '{"epoch": 5}'])
-def test_garbage_is_counted_and_survived(
-    broker: Any, subscribe: Any, start: Any, garbage: str
-) -> None:
+def test_garbage_is_counted_and_survived(broker: Any, subscribe: Any, start: Any) -> None:
     """Whatever stands on the topics it reads, the detector lives and still finds a flood."""
     seen = subscribe(broker.port, f"{OWN}/#")
     process = start()
-    wait_until(lambda: "online" in seen.of("status/main"), 10)
+    wait_for(lambda: "online" in seen.of("status/main"), 10)
 
-    if garbage:
+    for garbage in ("{", "[]", '{"epoch": 5}'):
         for kind in ("traffic/eth0", "device/x", "status/main"):
             publish(broker, f"{SITE}/capture/{kind}", garbage)
         publish(broker, f"{SITE}/prober/probe/main", garbage)
     order(broker, "c", "set_threshold", rule="no-such-rule", floor=1)
     send_window(broker, 0, 1000)
 
-    wait_until(lambda: states(seen))
+    wait_for(lambda: states(seen))
     assert process.poll() is None
-    result = json.loads(wait_until(lambda: seen.of("result/c"))[0])
+    result = json.loads(wait_for(lambda: seen.of("result/c"))[0])
     assert not result["ok"]
     assert "there is no rule 'no-such-rule'" in result["error"]

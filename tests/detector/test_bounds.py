@@ -36,6 +36,8 @@ def test_a_million_macs_leave_memory_bounded() -> None:
     """Random source MACs for ever fill the tables once; then memory no longer grows."""
     detector = Detector()
     number = 0
+    once = {"packets": 1, "arp": 1, "dhcp": 12}
+    no_spread = Spread()
 
     def storm(windows: int, first: int) -> None:
         nonlocal number
@@ -43,11 +45,10 @@ def test_a_million_macs_leave_memory_bounded() -> None:
             rows = []
             for _ in range(1000):
                 number += 1
-                mac = f"02:00:{number >> 24 & 255:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"  # noqa: E501 - one address
+                mac = (0x0200_0000_0000 + number).to_bytes(6, "big").hex(":")
                 rows.append(
                     DeviceWindow.model_construct(
-                        mac=mac, role="unknown", tx={"packets": 1, "arp": 1, "dhcp": 12}, rx={},
-                        spread=Spread(), top_peer={},
+                        mac=mac, role="unknown", tx=once, rx={}, spread=no_spread, top_peer={},
                     )
                 )  # fmt: skip
             one = window(second, syns(1000), new_macs=1000, source_macs=1000)

@@ -9,11 +9,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ROOT, free_port, wait_for
+from tests.conftest import ROOT, wait_for
 
 from monitorpi_cli.lab import flood
 from monitorpi_cli.lab.hosts import Household
 from monitorpi_cli.lab.lan import Lab
+from monitorpi_cli.stack.broker import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

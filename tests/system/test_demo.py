@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import is_running
 
 from monitorpi_cli.demo import judge
 from monitorpi_cli.demo.stage import installed
@@ -241,12 +242,3 @@ def test_too_short_a_demo_is_refused_with_the_minimum(start: Callable[[float], D
     assert demo.result() == {}
     assert demo.process.returncode == 2
     assert demo.said[-1].endswith(f"give at least {SHORT_S:g}")
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process runs (one that waits to be buried does not)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"

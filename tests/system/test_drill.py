@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.system.conftest import ON_LOOPBACK, running_up
 
 from monitorpi_cli.demo.judge import ALERT_WITHIN_S
 from monitorpi_cli.drill import INTERFACE, RULES
@@ -30,27 +28,16 @@ DRILL = (sys.executable, "-m", "monitorpi_cli", "drill")
 def settings(state: Path) -> str:
     """Write a configuration with a short quiet time for every rule that can be drilled."""
     quiet = "".join(f"[detector.rules.{rule}]\nquiet_s = {QUIET_S}\n" for rule in RULES)
-    return f'site = "werk"\nstate_dir = "{state}"\n[capture]\ninterfaces = ["lo"]\n{quiet}'
+    return f'site = "werk"\nstate_dir = "{state}"\n{ON_LOOPBACK}{quiet}'
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Path]:
     """Run `up` on this machine's loopback until the test ends; returns its configuration file."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: the drill makes network namespaces")
-    if shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
-        pytest.skip("needs Mosquitto (apt-get install mosquitto)")
     config = tmp_path / "monitorpi.toml"
     config.write_text(settings(tmp_path / "state"))
-    command = [sys.executable, "-m", "monitorpi_cli", "up", "--config", str(config)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "mosquitto_sub" in line:
-                break
+    with running_up(config):
         yield config
-        process.send_signal(signal.SIGTERM)
-        process.stdout.read()
 
 
 def listen(config: Path) -> Viewer:

@@ -32,6 +32,7 @@ class Ear:
         self._stage = stage
         self.alerts: list[Alert] = []
         self.busiest_arp = 0
+        self.windows = 0
 
     async def until(self, wanted: Callable[[Message], bool], seconds: float) -> Message | None:
         """Listen until a message is the wanted one; None: none came in time."""
@@ -45,6 +46,7 @@ class Ear:
             if isinstance(message, Alert):
                 self.alerts.append(message)
             if isinstance(message, Traffic):
+                self.windows += 1
                 self.busiest_arp = max(self.busiest_arp, message.counts.get("arp", 0))
             if message is not None and wanted(message):
                 return message
@@ -80,8 +82,11 @@ async def scenario() -> None:
             lambda m: isinstance(m, Traffic) and m.counts.get("icmp_echo", 0) > ECHOES_PER_S / 2, 20
         )
         assert busy is not None, "the sensor does not see the probes"
-        await ear.until(lambda _: False, 15)
+        await ear.until(lambda _: ear.busiest_arp > SWEEP_PER_S / 2, 20)
         assert ear.busiest_arp > SWEEP_PER_S / 2, "the sensor does not see the sweep"
+        seen = ear.windows
+        await ear.until(lambda _: ear.windows >= seen + 6, 20)  # time for any rule to raise
+        assert ear.windows >= seen + 6, "the windows stopped"
         assert [alert.summary for alert in ear.alerts] == []
 
         forged = flood.flood_between(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
 import tomllib
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import icmplib
 import pytest
+from tests.system.conftest import ON_LOOPBACK, running_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,26 +27,15 @@ def settings(tmp_path: Path) -> Path:
     """Write a configuration that captures on this machine's loopback."""
     file = tmp_path / "monitorpi.toml"
     state = tmp_path / "state"
-    file.write_text(f'state_dir = "{state}"\n[capture]\ninterfaces = ["lo"]\n')
+    file.write_text(f'state_dir = "{state}"\n{ON_LOOPBACK}')
     return file
 
 
 @pytest.fixture
 def stack(settings: Path) -> Iterator[Path]:
-    """Run `up` until the test ends; returns its configuration file."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: capture opens a packet socket")
-    if shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
-        pytest.skip("needs Mosquitto (apt-get install mosquitto)")
-    command = [sys.executable, "-m", "monitorpi_cli", "up", "--config", str(settings)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "mosquitto_sub" in line:
-                break
+    """Run `up` as a site the settings do not know; returns its configuration file."""
+    with running_up(settings, "--site", "elsewhere"):
         yield settings
-        process.send_signal(signal.SIGTERM)
-        process.stdout.read()
 
 
 def test_floors_come_from_what_the_running_stack_hears(stack: Path) -> None:

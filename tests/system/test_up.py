@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import is_running, wait_for
 
 from monitorpi_cli.lab import flood
 from monitorpi_cli.lab.hosts import Household
@@ -327,14 +327,6 @@ def test_another_port_is_taken_when_1883_is(up: Start, lab: Lab) -> None:
         other.stdout.close()
 
 
-def gone(pid: int) -> bool:
-    """Tell whether a process has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def test_a_killed_up_leaves_nobody_and_starts_again(up: Start) -> None:
     """Kill -9 of ``up`` ends services and broker; the next one keeps the passwords."""
     one = up()
@@ -346,7 +338,7 @@ def test_a_killed_up_leaves_nobody_and_starts_again(up: Start) -> None:
     one.process.kill()
     one.process.wait()
 
-    wait_for(lambda: all(gone(pid) for pid in left.values()), 10, f"{left} to end")
+    wait_for(lambda: not any(map(is_running, left.values())), 10, f"{left} to end")
     again = up()
     again.online("capture")
     assert again.password("viewer") == password
@@ -394,10 +386,14 @@ def test_a_page_with_a_password_is_told_too(up: Start, tmp_path: Path) -> None:
     secrets.mkdir(parents=True)
     (secrets / "dashboard__password").write_text("for-a-test")
 
-    one = up(MONITORPI_DASHBOARD__LISTEN="0.0.0.0", MONITORPI_DASHBOARD__PORT="18081")
+    one = up(
+        MONITORPI_DASHBOARD__LISTEN="0.0.0.0", MONITORPI_DASHBOARD__PORT="18081", SUDO_USER="pi"
+    )
 
     one.online("dashboard")
     assert "  page      http://127.0.0.1:18081/" in one.lines
+    # started with sudo: who pastes the line is not root
+    assert any(line.strip().startswith('-P "$(sudo cat ') for line in one.lines)
 
 
 def test_what_is_configured_about_the_broker_does_not_lock_the_services_out(up: Start) -> None:
@@ -458,6 +454,7 @@ def test_a_broker_elsewhere_is_used_as_configured(lab: Lab, tmp_path: Path) -> N
     broker.wait()
     assert f"  broker    {there.ip}:1999 (as configured)" in lines
     assert not (tmp_path / "state" / "broker").exists()
+    assert not (tmp_path / "state" / "secrets").exists()
 
 
 def test_up_ends_when_nobody_reads_it(lab: Lab, tmp_path: Path) -> None:
@@ -479,7 +476,7 @@ def test_up_ends_when_nobody_reads_it(lab: Lab, tmp_path: Path) -> None:
     os.kill(children["detector"], signal.SIGKILL)
 
     assert process.wait(30) == 0
-    wait_for(lambda: all(gone(pid) for pid in children.values()), 5, "all to end")
+    wait_for(lambda: not any(map(is_running, children.values())), 5, "all to end")
 
 
 # --- wrong settings -----------------------------------------------------------------------------

@@ -650,6 +650,20 @@ def thingspeak(double: Double, folder: Path, *words: str, key: str = "") -> tupl
     return done.returncode, done.stdout, done.stderr
 
 
+def test_what_setup_prints_is_a_configuration_that_works(double: Double, tmp_path: Path) -> None:
+    """Its lines in a file, the keys where it put them: set-up and status go on working."""
+    _, said, _ = thingspeak(double, tmp_path, "setup")
+    config = tmp_path / "monitorpi.toml"
+    config.write_text(said[said.index("[cloud-bridge]") :].partition("\n\n")[0])
+
+    code, again, complaint = thingspeak(double, tmp_path, "setup", "--config", str(config))
+    assert (code, complaint) == (0, "")
+    assert "found channel 1001 for 'traffic'" in again
+    code, status, complaint = thingspeak(double, tmp_path, "--config", str(config), "status")
+    assert (code, complaint) == (0, "")
+    assert "nothing was relayed yet" in status
+
+
 def test_setup_names_the_interval_that_fits_the_quota(double: Double, tmp_path: Path) -> None:
     """Two channels at 20 s would break the quota of a free year: what to write is told whole."""
     words = ("setup", "--channel", "traffic", "--channel", "health")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("monitorpi_cli.doctor:main", "is this machine fit, does its port see the LAN"),
     "replay": ("monitorpi_cli.replay:main", "count and judge a capture file"),
     "drill": ("monitorpi_cli.drill:main", "a harmless flood beside the running stack"),
-    "lab": ("monitorpi_cli.lab.lan:main", "a shell on the sensor of a LAN in namespaces"),
+    "lab": ("monitorpi_cli.lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "suggest-thresholds": (
@@ -47,7 +48,18 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # who read what we print has gone: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("help", "--help", "-h"):
         print(usage())
         return 0
@@ -59,10 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name in COMMANDS:
             module, function = COMMANDS[name][0].split(":")
             run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
-            try:
-                return run(words[taken:])
-            except KeyboardInterrupt:
-                return 130
+            return run(words[taken:])
     print(f"monitorpi: there is no command {words[0]!r}\n\n{usage()}", file=sys.stderr)
     return 2
 

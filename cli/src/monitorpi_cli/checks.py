@@ -24,7 +24,7 @@ def _run(title: str, *command: str) -> bool:
 
 def check(argv: list[str]) -> int:
     """Check format, lint, types, import rules and generated files."""
-    parser = argparse.ArgumentParser(prog="monitorpi check", description=check.__doc__)
+    parser = argparse.ArgumentParser(prog="./monitorpi check", description=check.__doc__)
     parser.add_argument("--fix", action="store_true", help="mend format and what lint can mend")
     fix = parser.parse_args(argv).fix
     folders = [str(path.relative_to(root())) for glob in SOURCES for path in root().glob(glob)]

@@ -68,7 +68,7 @@ def files() -> dict[str, str]:
 
 def generate(argv: list[str]) -> int:
     """Write the generated files, or only tell which have drifted."""
-    parser = argparse.ArgumentParser(prog="monitorpi generate", description=generate.__doc__)
+    parser = argparse.ArgumentParser(prog="./monitorpi generate", description=generate.__doc__)
     parser.add_argument("--check", action="store_true", help="only tell; exit 1 if any has")
     only_tell = parser.parse_args(argv).check
     drifted = []
@@ -338,8 +338,10 @@ def _configuration() -> str:
         "`/run/secrets`) wins over the TOML file, an environment variable over both:",
         "`MONITORPI_SITE`, `MONITORPI_BROKER__PORT`, `MONITORPI_CAPTURE__INTERFACES` (two",
         "underscores step into a table; lists and tables are JSON). Secrets are files named like",
-        "the key with its table: `broker__password`. An unknown key is an error, so that a typo",
-        "never passes silently; every error is one line that names what to change.",
+        "the key with its table: `broker__password`; `./monitorpi up` gives each service a folder",
+        "of its own, `/var/lib/monitorpi/secrets/{service}/`. An unknown key is an error, so that",
+        "a typo never passes silently; every error is one line that names what to change.",
+        "`./monitorpi doctor` tells all of them.",
         "",
         "## Common",
         "",

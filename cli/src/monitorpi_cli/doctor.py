@@ -22,7 +22,7 @@ from monitorpi_capture.window import COLUMN, PACKETS
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.running import NoStackError, find_running
-from monitorpi_cli.stack.up import state_dir
+from monitorpi_cli.stack.up import secrets_of, state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common import clock
@@ -141,7 +141,7 @@ def look_at_settings(config: Path | None) -> Iterator[Finding]:
     said = set()
     for service, section in _SECTIONS.items():
         try:
-            load(service, section, file=config)
+            load(service, section, file=config, secrets=secrets_of(service, config))
         except ConfigurationError as error:
             for line in error.lines:
                 if line not in said:
@@ -179,8 +179,8 @@ def look_at_broker(config: Path | None) -> Finding:
         pass
     try:
         return Finding("ok", f"broker: none runs yet; {broker.program()} is installed")
-    except ResourceError as error:
-        return Finding("wrong", f"broker: {error}")
+    except ResourceError:
+        return Finding("note", "broker: Mosquitto is not installed yet: ./monitorpi up does that")
 
 
 def look_at_pings(source: str | None) -> Finding:
@@ -226,7 +226,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="./monitorpi doctor",
         description="Look at this machine and at what its mirror port shows. Sends nothing.",
     )
-    parser.add_argument("--interface", action="append", default=[], metavar="NAME")
+    parser.add_argument(
+        "--interface",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="listen here (repeatable); by default as configured, or the wired interface",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     parser.add_argument(
         "--seconds", type=_seconds, default=LISTEN_S, help=f"to listen (default {LISTEN_S:g})"
@@ -241,7 +247,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= _MOST_S:
         raise argparse.ArgumentTypeError(f"give up to {_MOST_S:g} seconds")
     return value

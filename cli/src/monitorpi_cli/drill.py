@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="monitorpi drill",
+        prog="./monitorpi drill",
         description="Test the running stack with a flood that never touches the LAN.",
     )
     parser.add_argument("--rule", choices=RULES, default="syn-flood", help="the rule to set off")

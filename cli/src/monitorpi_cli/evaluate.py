@@ -182,7 +182,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="monitorpi evaluate",
+        prog="./monitorpi evaluate",
         description="Judge labelled capture files, or generated scenarios.",
     )
     parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="holds labels.tsv")

@@ -145,7 +145,7 @@ def _cell(value: float | None) -> str:
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if not 1 <= value <= _MAX_PROBES:
         raise argparse.ArgumentTypeError(f"give 1 to {_MAX_PROBES}")
     return value
@@ -153,7 +153,9 @@ def _count(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure one round; exit 0 when all answered, 1 when some did not, 3 without a socket."""
-    parser = argparse.ArgumentParser(prog="monitorpi ping")
+    parser = argparse.ArgumentParser(
+        prog="./monitorpi ping", description="Measure one round of probes, as the prober does."
+    )
     parser.add_argument("addresses", nargs="+", metavar="ADDRESS", help="addresses or host names")
     parser.add_argument("--count", type=_count, default=10, help="requests each (default 10)")
     parser.add_argument("--timeout", type=float, default=1.0, metavar="S", help="default 1 s")

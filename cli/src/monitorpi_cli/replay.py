@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="monitorpi replay",
+        prog="./monitorpi replay",
         description="Read a capture file (pcap or pcapng) and print its alerts and counts.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the capture file")

@@ -146,7 +146,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"monitorpi suggest-thresholds: {error}", file=sys.stderr)
         return _RESOURCE
     if not measurement.windows:
-        print("monitorpi suggest-thresholds: no window was seen: is capture up?", file=sys.stderr)
+        why = "there are no frames in the files" if options.files else "is capture up?"
+        print(f"monitorpi suggest-thresholds: no window was seen: {why}", file=sys.stderr)
         return _NOTHING
     for line in written(measurement):
         print(line)
@@ -155,7 +156,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="monitorpi suggest-thresholds",
+        prog="./monitorpi suggest-thresholds",
         description="Propose floors from recorded traffic, as lines for the configuration.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="capture files")
@@ -183,12 +184,12 @@ def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
 
     """
     common = load(None, NoSection, file=options.config).common
-    topics = [pattern(common.site, "capture", "traffic"), pattern(common.site, "prober", "probe")]
     if common.broker.username:
-        listening = Viewer.of(common.broker, topics)
+        listening = Viewer.of(common.broker, _topics(common.site))
     else:
         running = find_running(options.config)
-        listening = Viewer(running.port, "viewer", running.password("viewer"), topics)
+        # whatever its site: `up` may have been told another name
+        listening = Viewer(running.port, "viewer", running.password("viewer"), _topics("+"))
     ends = time.monotonic() + options.seconds
     with listening as viewer:
         while (left := ends - time.monotonic()) > 0:
@@ -199,6 +200,10 @@ def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
                 yield heard.message()
             except ValidationError:
                 continue
+
+
+def _topics(site: str) -> list[str]:
+    return [pattern(site, "capture", "traffic"), pattern(site, "prober", "probe")]
 
 
 def written(measurement: Measurement) -> Iterator[str]:

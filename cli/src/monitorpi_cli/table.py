@@ -35,7 +35,7 @@ class Terminal:
     def of(cls, stream: TextIO) -> Terminal:
         """Look at a stream: colour on a terminal only, and not against NO_COLOR (no-color.org)."""
         shows = (
-            stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+            stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         )
         return cls(max(_LEAST_WIDTH, shutil.get_terminal_size((100, 24)).columns), shows)
 

@@ -18,14 +18,14 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from monitorpi_cli.stack.up import state_dir
+from monitorpi_cli.stack.up import secrets_of, state_dir
 from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sink import RefusedError
 from monitorpi_cloud_bridge.thingspeak import KEY_HEADER
 from monitorpi_cloud_bridge.web import NoAnswerError, ask, client
 from monitorpi_common.messages import Service
-from monitorpi_common.settings import DEFAULT_FILE, ConfigurationError, load
+from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,17 +45,26 @@ def main(argv: Sequence[str]) -> int:
     """Run ``setup`` or ``status``."""
     parser = argparse.ArgumentParser(prog="./monitorpi thingspeak")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
+    anywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    anywhere.add_argument("--config", type=Path, metavar="FILE", help="the same")
     actions = parser.add_subparsers(dest="action", required=True)
-    setup = actions.add_parser("setup", help="find or make the channels, label their fields")
+    setup = actions.add_parser(
+        "setup", parents=[anywhere], help="find or make the channels, label their fields"
+    )
     setup.add_argument("--dry-run", action="store_true", help="say what would be done")
     setup.add_argument(
         "--channel", action="append", default=None, metavar="NAME",
         help="traffic (the default), health, or one of your own mapping; may be repeated",
     )  # fmt: skip
-    actions.add_parser("status", help="what waits, what was sent, what is left of the quota")
+    actions.add_parser(
+        "status", parents=[anywhere], help="what waits, what was sent, what is left of the quota"
+    )
     options = parser.parse_args(argv)
     try:
-        loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=options.config)
+        secrets = secrets_of(Service.CLOUD_BRIDGE, options.config)
+        loaded = load(
+            Service.CLOUD_BRIDGE, CloudBridgeSettings, file=options.config, secrets=secrets
+        )
     except ConfigurationError as error:
         for line in error.lines:
             print(f"monitorpi thingspeak: configuration: {line}", file=sys.stderr)
@@ -64,7 +73,13 @@ def main(argv: Sequence[str]) -> int:
     if options.action == "status":
         return _status(folder, loaded.section)
     names = options.channel or ["traffic"]
-    return _setup(loaded.section, folder, options.config, names, dry=options.dry_run)
+    variable = f"{ENV_PREFIX}SECRETS_DIR"
+    own = folder / "secrets" / Service.CLOUD_BRIDGE.value
+    kept = secrets or Path(os.environ.get(variable, own))
+    code = _setup(loaded.section, kept, options.config, names, dry=options.dry_run)
+    if secrets is None and not code:
+        print(f"The broker is elsewhere: start MonitorPi with {variable}={kept}")
+    return code
 
 
 # --- setup --------------------------------------------------------------------------------------
@@ -107,7 +122,7 @@ class Channel(BaseModel):
 
 
 def _setup(
-    settings: CloudBridgeSettings, folder: Path, file: Path | None, names: list[str], *, dry: bool
+    settings: CloudBridgeSettings, secrets: Path, file: Path | None, names: list[str], *, dry: bool
 ) -> int:
     """Find channels by tag, or make them; keep their keys in the secrets folder."""
     known = {entry.channel for entry in _entries(settings)}
@@ -121,7 +136,7 @@ def _setup(
         print("monitorpi thingspeak: no key was given", file=sys.stderr)
         return 2
     try:
-        numbers = _set_up(settings, key, folder, names, dry=dry)
+        numbers = _set_up(settings, key, secrets, names, dry=dry)
     except RefusedError as error:
         print(f"monitorpi thingspeak: {error}", file=sys.stderr)
         return 3
@@ -139,10 +154,9 @@ def _setup(
 
 
 def _set_up(
-    settings: CloudBridgeSettings, key: str, folder: Path, names: list[str], *, dry: bool
+    settings: CloudBridgeSettings, key: str, secrets: Path, names: list[str], *, dry: bool
 ) -> dict[str, int]:
     """Return the numbers of the channels that are ready now."""
-    secrets = folder / "secrets" / Service.CLOUD_BRIDGE.value
     numbers = {}
     with client(settings.ca_file) as web:
         account = Account(web, settings.url, key)

@@ -388,7 +388,7 @@ def measure(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="monitorpi bench capture",
+        prog="./monitorpi bench capture",
         description="Measure the capture engines and others under the same flood.",
     )
     parser.add_argument(

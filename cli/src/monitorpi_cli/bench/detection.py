@@ -16,11 +16,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.demo.stage import free_port
 from monitorpi_cli.lab import flood
 from monitorpi_cli.lab.lan import Lab, LabError
 from monitorpi_cli.lab.namespace import scratch
 from monitorpi_cli.lab.relay import Relay
+from monitorpi_cli.stack.broker import free_port
 from monitorpi_cli.stack.up import Stack, StackPlan
 from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_cli.table import rows_to_lines
@@ -66,7 +66,7 @@ class Row:
 def main(argv: Sequence[str]) -> int:
     """Run the command: 0 every flood found, 1 one was not, 3 no lab can be made here."""
     parser = argparse.ArgumentParser(
-        prog="monitorpi bench detection",
+        prog="./monitorpi bench detection",
         description="Measure the time from a flood's first frame to its alert, in a lab.",
     )
     parser.add_argument("--runs", type=int, default=RUNS, help=f"per rate (default {RUNS})")

@@ -17,6 +17,7 @@ import re
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_cli.lab.responder import Behaviour
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Sequence
 
 Times = dict[str, list[float | None]]
@@ -98,8 +98,6 @@ class Bench:
     def held_against_truth(self, tool: str, count: int, behaviour: Behaviour) -> dict[str, float]:
         """Run one tool once and return its figures."""
         told = json.dumps(dataclasses.asdict(behaviour))
-        import subprocess  # noqa: PLC0415 - only its constants
-
         responder = self.far.popen(
             [
                 sys.executable,
@@ -130,8 +128,6 @@ class Bench:
         return Measured(**json.loads(done.stdout))
 
     def _fping(self, count: int, probes: int) -> Measured:
-        import subprocess  # noqa: PLC0415 - only its constants
-
         command = ["fping", "-q", "-C", str(probes), "-i", f"{GAP_S * 1000:g}"]
         command += ["-p", f"{period_s(count) * 1000:g}", "-t", f"{TIMEOUT_S * 1000:g}"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -258,7 +254,7 @@ def rows(sizes: Sequence[int], runs: int) -> list[dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; exit code 3 where namespaces cannot be made."""
-    parser = argparse.ArgumentParser(prog="monitorpi bench prober")
+    parser = argparse.ArgumentParser(prog="./monitorpi bench prober")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs (default {RUNS})")
     parser.add_argument("--targets", type=int, nargs="+", default=SIZES, metavar="N")

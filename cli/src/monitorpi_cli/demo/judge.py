@@ -53,7 +53,7 @@ def schedule(seconds: float) -> tuple[Cue, ...]:
         ValueError: too short for both alerts to close.
 
     """
-    if seconds < MINIMUM_S:
+    if not seconds >= MINIMUM_S:  # nan too
         raise ValueError(
             f"{seconds:g} s are too few for both alerts to open and close: give at least "
             f"{MINIMUM_S:g}"

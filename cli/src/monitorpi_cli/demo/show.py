@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="monitorpi demo",
+        prog="./monitorpi demo",
         description="Watch MonitorPi find a SYN flood and a ping flood in a lab on this machine.",
     )
     parser.add_argument(

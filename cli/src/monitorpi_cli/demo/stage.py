@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,8 @@ from monitorpi_cli.demo.judge import QUIET_S
 from monitorpi_cli.lab.hosts import Household
 from monitorpi_cli.lab.lan import Lab
 from monitorpi_cli.lab.namespace import MARK, scratch
-from monitorpi_cli.lab.relay import LOOPBACK, Relay
+from monitorpi_cli.lab.relay import Relay
+from monitorpi_cli.stack.broker import free_port
 from monitorpi_cli.stack.up import Stack, StackPlan
 from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Service
@@ -75,14 +75,6 @@ class Stage:
         password = self.stack.passwords["viewer"]
         port = self.stack.plan.port
         return f"mosquitto_sub -p {port} -u viewer -P {password} -v -t 'monitorpi/v1/{SITE}/#'"
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that is free now."""
-    with socket.socket() as asking:
-        asking.bind((LOOPBACK, 0))
-        port: int = asking.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

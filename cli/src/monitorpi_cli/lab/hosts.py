@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitorpi_cli.lab.lan import Host, Lab
 
 DOMAIN: Final = "lab.test"
-_TIMEOUT_S: Final = 1.0
+_TIMEOUT_S: Final = 3.0  # the kernel asks a second time by ARP after one
 _START_S: Final = 10.0
 _MDNS: Final = ("224.0.0.251", 5353)  # RFC 6762
 _SSDP_GROUP: Final = "239.255.255.250"
@@ -238,10 +238,10 @@ def _fetch(server: str) -> None:
             pass
 
 
-def ping(address: str) -> float:
+def ping(address: str, timeout_s: float = _TIMEOUT_S) -> float:
     """Send one echo request from the calling thread's namespace; returns the time it took, s."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as asking:
-        asking.settimeout(_TIMEOUT_S)
+        asking.settimeout(timeout_s)
         asking.connect((address, 0))
         start = time.monotonic()
         asking.send(b"\x08\0\0\0\0\0\0\1" + bytes(range(32)))  # the kernel fills in the rest

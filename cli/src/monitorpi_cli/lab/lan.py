@@ -14,11 +14,8 @@ Addresses are of 198.18.0.0/15 (RFC 2544, for benchmarks), MAC addresses of 00:0
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ipaddress
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["MAX_HOSTS", "Host", "Lab", "LabError", "Sensor", "main"]
+__all__ = ["MAX_HOSTS", "Host", "Lab", "LabError", "Sensor"]
 
 MAX_HOSTS: Final = 250
 """The documentation MAC addresses of RFC 7042 are 256; the sensor's ports take two."""
@@ -244,35 +241,3 @@ def _mac(number: int) -> str:
 
 def _ip(number: int) -> str:
     return str(NETWORK[number])
-
-
-def main(argv: Sequence[str]) -> int:
-    """Open a shell on the lab's sensor (or run a command there) until it ends."""
-    parser = argparse.ArgumentParser(
-        prog="monitorpi lab",
-        description="Open a shell on the sensor of a LAN in namespaces; it ends with the shell.",
-    )
-    parser.add_argument(
-        "command", nargs=argparse.REMAINDER, help="what to run there instead of a shell"
-    )
-    command = parser.parse_args(argv).command or [os.environ.get("SHELL", "/bin/sh")]
-    try:
-        with Lab() as lab:
-            print(_map(lab), file=sys.stderr)
-            return lab.sensor.popen(command).wait()
-    except LabError as error:
-        print(f"monitorpi lab: {error}", file=sys.stderr)
-        return 3
-
-
-def _map(lab: Lab) -> str:
-    """Tell who is where, and how to get in from another terminal."""
-    lines = ["This shell is on the sensor; mirror0 sees all traffic. From another terminal:"]
-    for host in (*lab.hosts, lab.sensor):
-        enter = " ".join(host.namespace.prefix)
-        lines.append(f"  {host.name:8} {host.ip:15} {host.mac}  {enter} sh")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -15,18 +15,19 @@ import shutil
 import socket
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from monitorpi_common.bus import MAX_PACKET_BYTES
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 DEFAULT_PORT: Final = 1883
 _NEXT_PORTS: Final = 10
 """Tried in order where the default is taken, so that a machine keeps its port over restarts."""
+_CONNECTIONS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_CHOICE: Final = 8192
+_TRIES: Final = 1000
 _ROOT: Final = "monitorpi/v1/+"
 _SYSTEM_USER: Final = "mosquitto"
 _PASSWORD_BYTES: Final = 24
@@ -142,10 +143,22 @@ def choose_port(configured: int | None) -> int:
     for port in range(DEFAULT_PORT, DEFAULT_PORT + 1 + _NEXT_PORTS):
         if port_is_free(port):
             return port
-    with socket.socket() as sock:
+    return free_port()
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback on which nobody listens.
+
+    It lies below the ports that the kernel gives to outgoing connections: one of those could take
+    it before its listener comes, or be joined to itself where nobody listens.
+    """
+    end = int(_CONNECTIONS.read_text(encoding="ascii").split()[0])
+    for _ in range(_TRIES):
+        if port_is_free(port := end - 1 - secrets.randbelow(min(_CHOICE, end // 2))):
+            return port
+    with socket.socket() as sock:  # a machine that gives nearly all ports to connections
         sock.bind(("127.0.0.1", 0))
-        free: int = sock.getsockname()[1]
-        return free
+        return int(sock.getsockname()[1])
 
 
 def program() -> str:

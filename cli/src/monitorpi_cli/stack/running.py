@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,8 +42,9 @@ def find_running(config: Path | None) -> Running:
     common = load(None, NoSection, file=config).common
     folder = state_dir(common)
     if not _is_locked(folder / "lock"):
+        as_root = "" if os.geteuid() == 0 else ", or run this with sudo if it was"
         raise NoStackError(
-            f"no stack runs with the state directory {folder}: start ./monitorpi up first"
+            f"no stack runs with the state directory {folder}: start ./monitorpi up first{as_root}"
         )
     try:
         written = (folder / BROKER / "mosquitto.conf").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.bus import BusEvent, MqttBus, Raw
 from monitorpi_common.inbox import Inbox
@@ -40,12 +41,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from io import TextIOWrapper
 
+    from monitorpi_cli.table import Colour
+
 BROKER: Final = "broker"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _POLL_S: Final = 0.1
 _MAX_SHOWN: Final = 2048
 """Alerts whose last line is remembered: more than a detector keeps, open and closed."""
-_COLOURS: Final = {"critical": "31;1", "warning": "33;1", "info": "36", "closed": "32"}
+_COLOURS: Final[dict[str, Colour]] = {
+    "critical": "red",
+    "warning": "yellow",
+    "info": "blue",
+    "closed": "green",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Stack:
         self._lock = _lock(plan.state_dir)
         self.secrets = plan.state_dir / "secrets"
         try:
-            self.passwords = broker.ensure_passwords(self.secrets)
+            self.passwords = {} if plan.other_broker else broker.ensure_passwords(self.secrets)
             children = [self._service(service) for service in plan.services]
             if plan.other_broker is None:
                 children.append(self._broker())
@@ -130,10 +138,10 @@ class Stack:
 
     def viewer(self) -> BrokerSettings:
         """Return how to read the bus."""
+        if self.plan.other_broker is not None:
+            return self.plan.other_broker
         password = SecretStr(self.passwords["viewer"])
-        return self.plan.other_broker or BrokerSettings(
-            port=self.plan.port, username="viewer", password=password
-        )
+        return BrokerSettings(port=self.plan.port, username="viewer", password=password)
 
     def start(self) -> None:
         """Start everything; returns at once."""
@@ -240,8 +248,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     overrides = {"site": options.site} if options.site else {}
     loaded = load(None, NoSection, file=options.config, overrides=overrides)
     common = loaded.common
-    # one that wants TLS, or is on another machine, is somebody else's
-    own = common.broker.host in LOOPBACK and common.broker.tls_ca is None
+    own = is_own(common.broker)
     configured = common.broker.port if "port" in common.broker.model_fields_set else None
     port = broker.choose_port(configured) if own else common.broker.port
     environment: dict[Service, dict[str, str]] = {}
@@ -257,6 +264,20 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         config=options.config.resolve() if options.config else None,
         environment=environment,
     )
+
+
+def is_own(settings: BrokerSettings) -> bool:
+    """Tell whether `up` runs the broker itself: one elsewhere or with TLS is somebody else's."""
+    return settings.host in LOOPBACK and settings.tls_ca is None
+
+
+def secrets_of(service: Service, config: Path | None) -> Path | None:
+    """Return where a service that `up` runs finds its secrets; None: as the environment says."""
+    try:
+        common = load(None, NoSection, file=config).common
+    except ConfigurationError:
+        return None  # whoever loads the service's settings says what is wrong
+    return state_dir(common) / "secrets" / service.value if is_own(common.broker) else None
 
 
 def state_dir(common: CommonSettings) -> Path:
@@ -346,6 +367,7 @@ def _greeting(stack: Stack) -> str:
         *([f"  page      {page}"] if page else []),
     ]
     head = f"MonitorPi watches site {plan.site!r}. Ctrl-C stops it."
+    read = "sudo cat" if os.environ.get("SUDO_USER") else "cat"  # as it was started
     if plan.other_broker is not None:
         return "\n".join([head, f"  broker    {address} (as configured)", *services])
     return "\n".join(
@@ -355,7 +377,7 @@ def _greeting(stack: Stack) -> str:
             f"  passwords {stack.secrets}/USER/broker__password",
             *services,
             f"  look      mosquitto_sub -h {settings.host} -p {settings.port} -u viewer \\",
-            f'              -P "$(cat {stack.secrets}/viewer/broker__password)" \\',
+            f'              -P "$({read} {stack.secrets}/viewer/broker__password)" \\',
             f"              -v -t 'monitorpi/v1/{plan.site}/#'",
         ]
     )
@@ -405,20 +427,15 @@ def _say_alert(raw: Raw, shown: dict[str, tuple[str, str]]) -> None:
     shown[topic.id] = state
     if len(shown) > _MAX_SHOWN:
         del shown[next(iter(shown))]
-    _say(alert_line(alert))
+    _say(alert_line(alert, Terminal.of(sys.stdout)))
 
 
-def alert_line(alert: Alert, *, colour: bool | None = None) -> str:
+def alert_line(alert: Alert, terminal: Terminal) -> str:
     """Return one readable line about an alert."""
-    if colour is None:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # no-color.org
-    at = (alert.closed_at or alert.at).astimezone(UTC).strftime("%H:%M:%S")
-    word = alert.severity.upper() if alert.state == "open" else "closed"
-    kind = alert.severity if alert.state == "open" else "closed"
+    at = (alert.closed_at or alert.at).astimezone(UTC).strftime("%H:%M:%SZ")
+    word = alert.severity.upper() if alert.state == "open" else alert.state
     why = f" ({alert.close_reason})" if alert.close_reason else ""
-    label = f"{word:<8}"
-    if colour:
-        label = f"\x1b[{_COLOURS[kind]}m{label}\x1b[0m"
+    label = terminal.paint(f"{word:<8}", _COLOURS[word.lower()])
     return f"{at} {label} {alert.rule}: {_printable(alert.summary)}{why}"
 
 

@@ -22,7 +22,6 @@ from monitorpi_common.messages import (
     ProbeResult,
     ProbeSource,
     Result,
-    Service,
     Spread,
     Target,
     Traffic,
@@ -201,8 +200,3 @@ EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
 def example(kind: type[Message]) -> Message:
     """Return the first example of a message class."""
     return next(message for _, message in EXAMPLES if type(message) is kind)
-
-
-def examples_for(service: Service) -> list[tuple[Topic, Message]]:
-    """Return the examples a service writes under its own name."""
-    return [(topic, message) for topic, message in EXAMPLES if topic.service == service.value]

@@ -57,9 +57,6 @@ CLASSES: Final = (
 )
 """The count classes, in the order of the docs. They overlap: an ARP request is also broadcast."""
 
-FLOOD_CLASSES: Final = ("syn", "icmp_echo")
-"""The classes for which a window also tells the busiest peer and the spread of addresses."""
-
 _YEARS: Final = (2, 9998)  # Python's calendar less a year at each end
 _MAX_TALLY = 64  # keys in a foreign count table: three times the classes there are
 

@@ -13,7 +13,8 @@ import socket
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import (
@@ -210,7 +211,9 @@ def _check_secrets(folder: Path) -> None:
     try:
         entries = sorted(folder.iterdir()) if folder.exists() else []
     except OSError as error:
-        raise ConfigurationError([f"secrets directory {folder}: {error.strerror}"]) from None
+        raise ConfigurationError(
+            [f"secrets directory {folder} cannot be read ({error.strerror}): run as its owner"]
+        ) from None
     lines = []
     for entry in entries:
         if entry.name.startswith(".") or entry.is_dir():
@@ -251,7 +254,11 @@ def _explain(
         secret = any(word in part for word in _SECRET_WORDS for part in location)
         shown = "" if secret or isinstance(value, dict | list) else f" (not {str(value)[:80]!r})"
         message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{origin}{dotted}: {message[0].lower()}{message[1:]}{shown}")
+        if problem["type"] == "model_type":
+            message = "should be a table"
+        if not message[1:2].isupper():  # an abbreviation
+            message = message[0].lower() + message[1:]
+        lines.append(f"{origin}{dotted}: {message}{shown}")
     return lines
 
 
@@ -274,11 +281,19 @@ def _origin(location: list[str], table: dict[str, Any], path: Path | None) -> st
 
 def _siblings(model: type[BaseModel], location: list[str]) -> list[str]:
     """Return the names that would have been known at an unknown key's place."""
+    services = [service.value for service in Service] if len(location) == 1 else []
+    place: Any = model
     for part in location[:-1]:
-        field = model.model_fields.get(part)
-        if field is None or not (
-            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        ):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+        place = _inner(place, part)
+    return services + list(getattr(place, "model_fields", {}))
+
+
+def _inner(place: Any, part: str) -> Any:
+    """Return the type one step inside another: of a field, or of a list's or a table's values."""
+    if not isinstance(place, type) or not issubclass(place, BaseModel):
+        return get_args(place)[-1] if get_args(place) else None
+    field = place.model_fields.get(part)
+    found: Any = field.annotation if field is not None else None
+    if NoneType in get_args(found):  # it may be left out
+        found = next(one for one in get_args(found) if one is not NoneType)
+    return found

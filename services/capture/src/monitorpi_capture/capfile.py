@@ -61,7 +61,6 @@ _PCAP_MAGIC: Final = {
     b"\xa1\xb2\x3c\x4d": (">", 1e-9),
 }
 _PCAPNG_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
-_SECTION: Final = 0x0A0D0D0A
 _INTERFACE: Final = 1
 _OLD_PACKET: Final = 2
 _SIMPLE_PACKET: Final = 3

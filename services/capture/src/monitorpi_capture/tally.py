@@ -13,7 +13,6 @@ from monitorpi_capture.classify import FLOOD, SYN, Classified, flood_ends
 from monitorpi_capture.sketch import Distinct, Vote
 from monitorpi_capture.window import (
     BYTES,
-    CLASS_BIT,
     FIRST_CLASS,
     MAX_ROWS,
     PACKETS,
@@ -32,7 +31,6 @@ _MAX_PAIRS: Final = 8192
 """Pairs waiting to be folded; about 2 MB."""
 _GROUP: Final = 0x01
 _HEAD: Final = 12
-_ECHO: Final = CLASS_BIT["icmp_echo"]
 
 
 @lru_cache(maxsize=4096)
