@@ -27,14 +27,16 @@ from monitorpi_common.messages import (
     Peer,
     ProbeResult,
     ProbeSource,
+    Silence,
     Spread,
     Traffic,
 )
-from monitorpi_common.service import Presence
+from monitorpi_common.service import Order, Presence
 from monitorpi_common.topics import Topic
 from monitorpi_detector.baseline import MATURE_S, Baseline
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.rules import RULES
+from monitorpi_detector.state import Kept
 
 ID = "04000000000a"
 
@@ -454,6 +456,23 @@ def test_macs_without_end_are_a_mac_flood() -> None:
     assert rules_of(first, *later) == ["mac-flood-wire-eth0"]
 
 
+def test_a_silenced_storm_is_not_learned() -> None:
+    """What is over a storm's floor never becomes usual, whoever chose not to hear of it."""
+    detector = Detector()
+    rows = {"arp": 300, "broadcast": 300}
+    detector.take(window(0))
+    for rule in ("arp-storm", "broadcast-storm"):
+        detector.take(Order("silence", Silence(key=f"{rule}-{ID}", minutes=60), rule))
+    for second in range(1, 1500):
+        detector.take(window(second, plain(ATTACKER, packets=300, **rows)))
+    storms = [window(second, plain(ATTACKER, packets=300, **rows)) for second in range(3700, 3704)]
+
+    assert detector.open() == {}
+    detector.take(*storms)
+
+    assert list(detector.open()) == [f"arp-storm-{ID}"]
+
+
 def test_volume_is_no_attack_unless_a_floor_is_set() -> None:
     """A speed test opens nothing; with a floor in the configuration the class is watched."""
     loud = plain(ATTACKER, packets=8000, tcp=8000, https=8000)
@@ -568,6 +587,17 @@ def test_an_unknown_dhcp_server_is_rogue() -> None:
     ]
 
 
+def test_configured_dhcp_servers_are_all_there_are() -> None:
+    """What was learned before is not known any more once the configuration names the servers."""
+    learned = Kept(dhcp_servers=[ATTACKER])
+
+    said = Detector(kept=learned, dhcp_servers=[ROUTER]).take(device(ATTACKER, 1, dhcp_server=True))
+    unsaid = Detector(kept=learned).take(device(ATTACKER, 1, dhcp_server=True))
+
+    assert [one.key for one in said] == [f"rogue-dhcp-{ID}"]
+    assert unsaid == []
+
+
 # --- probes --------------------------------------------------------------------------------------
 
 
@@ -623,6 +653,21 @@ def test_a_bad_line_is_told_of_when_it_lasts(rule: str, bad: dict[str, float]) -
     detector.take(*[probe(80 + 10 * n, answer()) for n in range(9)])
 
     assert detector.open() == {}
+
+
+@pytest.mark.parametrize("rule", ["device-down", "high-delay"])
+def test_what_a_flood_does_beyond_the_router_is_linked_by_its_address(rule: str) -> None:
+    """A target without a MAC of its own on this wire is known as a victim by its address."""
+    detector = Detector()
+    away = {"address": "203.0.113.9", "mac": None}
+    bad = {"state": "down"} if rule == "device-down" else {"rtt_p50_ms": 900.0}
+    flood = syns(1000, peer=ROUTER, ip="203.0.113.9")
+    detector.take(probe(1, answer(**away)), *repeated(4, flood))
+
+    detector.take(probe(4, answer(**away | bad)))
+
+    alert = detector.open()[f"{rule}-203-0-113-9"]
+    assert (alert.caused_by, alert.severity) == (f"syn-flood-{ID}", "info")
 
 
 @pytest.mark.parametrize(
@@ -701,6 +746,50 @@ def test_a_device_that_always_pings_has_a_higher_threshold() -> None:
     alert = detector.open()[key]
     assert alert.evidence.baseline == pytest.approx(40, abs=5)
     assert alert.evidence.threshold == pytest.approx(4 * 40, abs=20)
+
+
+def test_an_open_alert_freezes_the_baseline_in_both_directions() -> None:
+    """While an alert is open neither its low values nor its length change what is usual."""
+    detector = Detector()
+    detector.core._baseline.restore({ATTACKER: {"icmp_echo": (20.0, 9999.0)}}, 0.0)
+    for second in range(3600):
+        # over the close level of the threshold of 80, below the floor of 50 for learning
+        detector.take(window(second, echoes(1000 if second < 5 else 45)))
+    assert list(detector.open()) == [f"icmp-flood-{ID}"]
+
+    for second in range(3600, 3630):
+        detector.take(window(second, echoes(20)))
+    usual = detector.core._baseline.of(ATTACKER, "icmp_echo", 0.0)
+
+    assert detector.open() == {}
+    assert usual == pytest.approx(20.0, abs=0.5)
+
+
+def test_a_floods_victim_keeps_its_usual_delay() -> None:
+    """Rounds that overlap a flood teach nothing of its victim."""
+    detector = Detector()
+    detector.take(*[probe(60 * n, answer()) for n in range(1, 20)])
+    for second in range(1200, 1800):
+        detector.take(window(second, syns(1000)))
+        if second % 60 == 0:
+            detector.take(probe(second, answer(rtt_p50_ms=90.0)))
+
+    usual = detector.core._round_baseline.of("198.18.0.11", "rtt_ms", 0.0)
+
+    assert usual == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("away_s", [90_000, 90 * 86400])
+def test_time_that_nobody_watched_is_no_silence(away_s: int) -> None:
+    """A night without power, or a clock that is set at last, leaves what is usual as it was."""
+    detector = Detector()
+    detector.core._baseline.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
+    detector.take(*[window(second, echoes(40)) for second in range(30)])
+
+    for second in range(away_s, away_s + 30):
+        detector.take(window(second, echoes(40), epoch="e2"))
+
+    assert detector.core._baseline.of(ATTACKER, "icmp_echo", 0.0) == pytest.approx(40, abs=1)
 
 
 def test_a_baseline_speaks_only_when_it_has_watched_long_enough() -> None:

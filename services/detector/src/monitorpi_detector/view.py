@@ -121,6 +121,8 @@ class WindowView:
     now_s: float
     first_seen_s: float = 0.0
     """When the first window of this epoch ended."""
+    watched_s: float = 0.0
+    """Seconds watched so far: the clock of the baselines."""
     span_s: float = field(init=False)
     interface_id: str = field(init=False)
     rows: dict[str, DeviceWindow] = field(init=False)
@@ -177,7 +179,7 @@ class WindowView:
 
     def usual(self, mac: str | None, name: str) -> float | None:
         """Return the baseline of a device (or of the LAN) for a class, per second."""
-        return self.baseline.of(mac, name, self.now_s)
+        return self.baseline.of(mac, name, self.watched_s)
 
     def forwards(self, mac: str) -> bool:
         """Tell whether a MAC passes on what others send."""
