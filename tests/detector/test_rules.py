@@ -166,8 +166,68 @@ def test_on_a_wire_without_macs_addresses_and_ports_tell_a_scan_from_a_flood() -
         assert rules_of(*repeated(3, counts=syn, spread=spread)) == []
     for spread in (forged, one):
         assert rules_of(*repeated(3, counts=syn, spread=spread)) == ["syn-flood-wire-eth0"]
+        refused = syn | {"rst": 800}
+        assert rules_of(*repeated(3, counts=refused, spread=spread)) == ["syn-flood-wire-eth0"]
     assert rules_of(*repeated(3, counts=echo, spread=hosts)) == []
     assert rules_of(*repeated(3, counts=echo, spread=one)) == ["icmp-flood-wire-eth0"]
+
+
+def tried(hosts: int, ports: int, mac: str = ATTACKER, **more: object) -> DeviceWindow:
+    """Build the row of a MAC that tries ports of several hosts once each: nobody has a majority."""
+    row = syns(hosts * ports, mac, hosts=hosts, ports=ports, **more)  # type: ignore[arg-type]
+    refused = hosts * ports - hosts
+    return row.model_copy(update={"top_peer": {}, "rx": {"rst": refused, "tcp": refused}})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "ports"), [(5, 100), (15, 100), (15, 70), (40, 25), (100, 10), (200, 6)]
+)
+def test_ports_of_several_hosts_are_a_scan(hosts: int, ports: int) -> None:
+    """A hundred ports of each host of a LAN, one try each, are looked for and not flooded."""
+    assert rules_of(*repeated(3, tried(hosts, ports))) == [f"port-scan-{ID}"]
+
+
+def test_ports_of_several_hosts_without_macs_are_a_scan() -> None:
+    """The same on a wire without MAC addresses is no flood either."""
+    grid = Spread(src_ips=1, dst_ips=15, dst_ports=100)
+    syn = {"syn": 1500, "tcp": 1500}
+
+    assert rules_of(*repeated(3, counts=syn, spread=grid)) == []
+
+
+def test_a_flood_beside_file_sharing_is_a_flood() -> None:
+    """Many peers with a port each do not make a scan of what one host gets beside them."""
+    start = repeated(61, plain(VICTIM, packets=5))
+    row = syns(260, hosts=56, ports=55)
+    row = row.model_copy(update={"top_peer": {"syn": Peer(mac=VICTIM, packets=200)}})
+
+    assert rules_of(*start, *[window(n, row) for n in (61, 62)]) == [f"syn-flood-{ID}"]
+
+
+def test_many_weak_sources_are_a_flood_and_clients_that_try_again_are_not() -> None:
+    """Fifty sources of four SYNs or two pings a second attack; three tries a second are a client's.
+
+    A refused connection is tried three times within a second by some systems.
+    """
+    macs = [f"04:00:00:00:05:{n:02x}" for n in range(50)]
+    victim = "victim-04000000000b"
+
+    assert rules_of(*repeated(2, *[syns(4, mac) for mac in macs])) == [f"syn-flood-{victim}"]
+    assert rules_of(*repeated(2, *[echoes(2, mac) for mac in macs])) == [f"icmp-flood-{victim}"]
+    assert rules_of(*repeated(9, *[syns(3, mac) for mac in macs])) == []
+    assert rules_of(*repeated(9, *[echoes(1, mac) for mac in macs])) == []
+
+
+@pytest.mark.parametrize(("name", "rule"), [("syn", "syn-flood"), ("icmp_echo", "icmp-flood")])
+def test_twice_the_floor_from_a_mac_each_frame_is_found(name: str, rule: str) -> None:
+    """Where each frame brings a MAC of its own, the floor counts once its epoch is not new."""
+    count = 200 if name == "syn" else 100
+    tally = {name: count, "tcp" if name == "syn" else "icmp": count}
+    rows = [plain(f"04:00:00:00:06:{n:02x}", packets=1, **{name: 1}) for n in range(count)]
+    victim = DeviceWindow(mac=VICTIM, rx=tally)
+    flood = [window(n, *rows, victim, counts=tally, new_macs=count) for n in range(20, 23)]
+
+    assert f"{rule}-victim-04000000000b" in rules_of(window(0), *flood)
 
 
 # --- through a router ----------------------------------------------------------------------------
@@ -209,6 +269,30 @@ def test_what_a_host_sends_through_the_router_is_told_once() -> None:
     router = syns(1000, ROUTER, role="router", rx={"syn": 1000, "tcp": 1000})
 
     assert rules_of(*repeated(5, host, router, served(1000))) == [f"syn-flood-{ID}"]
+
+
+def test_a_scan_that_passes_a_router_is_told_of_once() -> None:
+    """Both legs of a scan are on the wire: the host scans, and the router floods nobody."""
+    host = syns(800, ports=700, peer=ROUTER, rx={"rst": 790, "tcp": 790})
+    router = syns(800, ROUTER, role="router", ports=700, rx={"syn": 800, "rst": 790, "tcp": 1590})
+    many = tried(15, 70, ROUTER, role="router")
+
+    assert rules_of(*repeated(3, host, router, served(800))) == [f"port-scan-{ID}"]
+    assert not [key for key in rules_of(*repeated(3, tried(15, 70), many)) if "flood" in key]
+
+
+def test_a_scan_from_beyond_the_router_is_called_a_scan() -> None:
+    """Few addresses that try many ports through the router are a scan, many addresses a flood."""
+    router = syns(800, ROUTER, role="router", ports=700, rx={"rst": 790, "tcp": 790})
+    forged = syns(800, ROUTER, role="router", ports=700, addresses=700)
+    victim = DeviceWindow(mac=VICTIM, rx={"syn": 800, "tcp": 800}, tx={"rst": 790, "tcp": 790})
+    detector = Detector()
+
+    detector.take(*repeated(3, router, victim))
+
+    assert list(detector.open()) == ["port-scan-040000000001"]
+    assert detector.open()["port-scan-040000000001"].evidence.beyond_router is True
+    assert rules_of(*repeated(3, forged, victim)) == ["syn-flood-040000000001"]
 
 
 def test_clients_that_try_again_are_no_flood() -> None:
@@ -304,6 +388,28 @@ def test_a_broadcast_ping_flood_is_one_attack() -> None:
     asker = plain(ATTACKER, packets=500, icmp=500, icmp_echo=500, broadcast=500)
 
     assert rules_of(*repeated(3, asker)) == [f"icmp-flood-{ID}"]
+
+
+def test_errors_follow_packets_of_every_protocol() -> None:
+    """A scan of IP protocols is answered by one error each: who complains floods nobody."""
+    pair = {"ipv4": 250, "packets": 250}
+    scanner = plain(ATTACKER, rx=pair | {"icmp": 250}, **pair)
+    target = plain(VICTIM, rx=pair, icmp=250, **pair)
+
+    assert rules_of(*repeated(3, scanner, target)) == []
+    cooked = [plain(mac, packets=250, ipv4=250, **more) for mac, more in
+              ((ATTACKER, {}), (VICTIM, {"icmp": 250}))]  # fmt: skip
+    assert rules_of(*repeated(3, *cooked)) == []
+    assert rules_of(*repeated(3, counts={"ipv4": 500, "icmp": 250}, packets=500)) == []
+
+
+def test_the_fragments_of_large_pings_are_no_flood() -> None:
+    """Two pings of 65,535 bytes a second are two requests, in ninety fragments each way."""
+    pieces = {"packets": 90, "ipv4": 90, "icmp": 90, "fragment": 90}
+    asker = echoes(2).model_copy(update={"tx": pieces | {"icmp_echo": 2}, "rx": pieces})
+    answerer = plain(VICTIM, rx=pieces | {"icmp_echo": 2}, **pieces)
+
+    assert rules_of(*repeated(5, asker, answerer)) == []
 
 
 def test_errors_beside_a_load_are_no_flood() -> None:
@@ -631,6 +737,21 @@ def test_a_device_that_a_flood_takes_down_is_linked_to_it() -> None:
     detector.take(probe(4, answer(state="down", received=0, loss_ratio=1.0)))
 
     alert = detector.open()["device-down-198-18-0-11"]
+    assert (alert.caused_by, alert.severity) == (f"syn-flood-{ID}", "info")
+
+
+@pytest.mark.parametrize("rule", ["device-down", "high-delay"])
+def test_what_a_flood_does_beyond_the_router_is_linked_by_its_address(rule: str) -> None:
+    """A target without a MAC of its own on this wire is known as a victim by its address."""
+    detector = Detector()
+    away = {"address": "203.0.113.9", "mac": None}
+    bad = {"state": "down"} if rule == "device-down" else {"rtt_p50_ms": 900.0}
+    flood = syns(1000, peer=ROUTER, ip="203.0.113.9")
+    detector.take(probe(1, answer(**away)), *repeated(4, flood))
+
+    detector.take(probe(4, answer(**away | bad)))
+
+    alert = detector.open()[f"{rule}-203-0-113-9"]
     assert (alert.caused_by, alert.severity) == (f"syn-flood-{ID}", "info")
 
 
