@@ -740,21 +740,6 @@ def test_a_device_that_a_flood_takes_down_is_linked_to_it() -> None:
     assert (alert.caused_by, alert.severity) == (f"syn-flood-{ID}", "info")
 
 
-@pytest.mark.parametrize("rule", ["device-down", "high-delay"])
-def test_what_a_flood_does_beyond_the_router_is_linked_by_its_address(rule: str) -> None:
-    """A target without a MAC of its own on this wire is known as a victim by its address."""
-    detector = Detector()
-    away = {"address": "203.0.113.9", "mac": None}
-    bad = {"state": "down"} if rule == "device-down" else {"rtt_p50_ms": 900.0}
-    flood = syns(1000, peer=ROUTER, ip="203.0.113.9")
-    detector.take(probe(1, answer(**away)), *repeated(4, flood))
-
-    detector.take(probe(4, answer(**away | bad)))
-
-    alert = detector.open()[f"{rule}-203-0-113-9"]
-    assert (alert.caused_by, alert.severity) == (f"syn-flood-{ID}", "info")
-
-
 @pytest.mark.parametrize(
     ("rule", "bad"),
     [
