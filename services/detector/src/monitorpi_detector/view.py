@@ -180,8 +180,7 @@ class WindowView:
     def sent_by_others(self, row: DeviceWindow) -> Tally:
         """Return the frames on the wire that a MAC did not send itself."""
         return {
-            name: max(0, count - row.tx.get(name, 0))
-            for name, count in self.traffic.counts.items()
+            name: max(0, count - row.tx.get(name, 0)) for name, count in self.traffic.counts.items()
         }
 
     def best_sender(self, name: str, but: str) -> DeviceWindow | None:
