@@ -17,12 +17,20 @@ from tests.detector.windows import (
     device,
     echoes,
     plain,
+    probe,
     syns,
     window,
 )
 
 from monitorpi_common.fake import received
-from monitorpi_common.messages import Acknowledge, Alert, SetThreshold, Silence, Tombstone
+from monitorpi_common.messages import (
+    Acknowledge,
+    Alert,
+    ProbeResult,
+    SetThreshold,
+    Silence,
+    Tombstone,
+)
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Tick
 from monitorpi_common.topics import Topic
 
@@ -417,6 +425,20 @@ def test_side_effects_of_a_flood_are_linked() -> None:
     surge = detector.open()["surge-rst-04000000000b"]
     assert (surge.caused_by, surge.severity) == (KEY, "info")
     assert len(detector.open()) == 2
+
+
+def test_an_effect_that_is_told_of_first_is_linked_when_its_flood_is() -> None:
+    """A device that is down a moment before its flood is known is told of anew, with its cause."""
+    detector = Detector()
+    up = ProbeResult(name="x", address="198.18.0.11", mac=VICTIM, state="up", sent=1, received=1)
+    detector.take(probe(1, up), window(0), probe(3, up.model_copy(update={"state": "down"})))
+    before = detector.open()["device-down-198-18-0-11"]
+
+    detector.take(window(4, syns(1000)))
+
+    after = detector.open()["device-down-198-18-0-11"]
+    assert (before.severity, before.caused_by) == ("warning", None)
+    assert (after.severity, after.caused_by) == ("info", KEY)
 
 
 def test_a_flood_is_not_told_twice_of_its_source() -> None:

@@ -434,6 +434,35 @@ def test_our_own_probes_are_subtracted_and_a_spoofer_of_our_mac_is_seen() -> Non
     assert more.open()["icmp-flood-040000000003"].evidence.value == 160
 
 
+def test_our_own_sweep_sets_off_no_storm_and_no_mac_flood() -> None:
+    """ARP as announced, and whoever answers it for the first time, are no attack; more is."""
+    announced = ProbeSource(mac=PI, echo_per_s=0, arp_per_s=300)
+    ours, more = Detector(), Detector()
+    for detector, count in ((ours, 330), (more, 700)):
+        detector.take(probe(10, source=announced), window(0))
+        row = plain(PI, packets=count, arp=count, broadcast=count)
+        wire = {"arp": count + 300, "broadcast": count}
+        new = [300, *([0] * 5)]
+        detector.take(
+            *[window(20 + n, row, counts=wire, new_macs=one) for n, one in enumerate(new)]
+        )
+
+    assert ours.open() == {}
+    assert list(more.open()) == ["arp-storm-040000000003"]
+
+
+def test_our_own_probes_of_hosts_that_are_off_are_no_sweep_and_no_surge() -> None:
+    """A thousand targets in vain as announced: neither a host sweep nor a surge of ICMP."""
+    announced = ProbeSource(mac=PI, echo_per_s=3000, arp_per_s=0)
+    detector = Detector()
+    detector.take(probe(0, source=announced))
+    row = echoes(3000, PI, hosts=3000).model_copy(update={"top_peer": {}})
+
+    detector.take(*repeated(10, row))
+
+    assert detector.open() == {}
+
+
 def test_probers_that_share_a_mac_are_subtracted_together() -> None:
     """Two replicas on one machine send from one MAC: what both announced is ours."""
     detector = Detector()
@@ -540,6 +569,13 @@ def test_a_storm_is_called_by_its_kind(counts: dict[str, int], key: str) -> None
     sender = plain(ATTACKER, packets=max(counts.values()), **counts)
 
     assert rules_of(*repeated(3, sender)) == [key]
+
+
+def test_who_answers_arp_is_no_storm() -> None:
+    """A device that answers as often as it is asked makes no storm."""
+    asked = plain(VICTIM, rx={"arp": 400, "packets": 400}, arp=400, packets=400)
+
+    assert rules_of(*repeated(5, asked, counts={"arp": 50})) == []
 
 
 def test_a_dhcp_server_is_not_who_starves_it() -> None:
