@@ -195,6 +195,28 @@ def test_a_lost_sensor_closes_its_alerts() -> None:
     assert [(one.state, one.close_reason) for one in said] == [("closed", "sensor-lost")]
 
 
+def test_only_the_last_sensor_to_go_takes_the_alerts_with_it() -> None:
+    """Beside a second capture that is still there, the first one's end closes nothing at once."""
+    main, other = (Topic("lab", "capture", "status", name) for name in ("main", "drill"))
+    detector = Detector()
+    detector.take(Presence(main, online=True), Presence(other, online=True))
+    flood(detector, 0, 3)
+
+    assert detector.take(Presence(other, online=False)) == []
+    assert [one.close_reason for one in detector.take(Presence(main, online=False))] == [
+        "sensor-lost"
+    ]
+
+
+def test_losses_in_the_sensor_add_up() -> None:
+    """An alert tells how many frames the sensor lost while it was open."""
+    detector = Detector()
+
+    detector.take(*[window(second, syns(1000), kernel_drops=5) for second in range(11)])
+
+    assert detector.alerts[-1].evidence.kernel_drops == 5 * 11
+
+
 def test_a_new_epoch_closes_alerts_and_time_may_go_back() -> None:
     """A sensor whose clock was set back begins anew: old alerts close, new ones open."""
     detector = Detector()

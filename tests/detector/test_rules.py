@@ -442,10 +442,7 @@ def test_our_own_sweep_sets_off_no_storm_and_no_mac_flood() -> None:
         detector.take(probe(10, source=announced), window(0))
         row = plain(PI, packets=count, arp=count, broadcast=count)
         wire = {"arp": count + 300, "broadcast": count}
-        new = [300, *([0] * 5)]
-        detector.take(
-            *[window(20 + n, row, counts=wire, new_macs=one) for n, one in enumerate(new)]
-        )
+        detector.take(*[window(20 + n, row, counts=wire, new_macs=300) for n in range(5)])
 
     assert ours.open() == {}
     assert list(more.open()) == ["arp-storm-040000000003"]
@@ -716,6 +713,22 @@ def test_an_address_that_two_present_devices_hold_on_to_is_spoofing() -> None:
     assert [f"arp-spoof-{ID}"] == [one.key for one in said]
 
 
+def test_virtual_router_addresses_pass_from_router_to_router() -> None:
+    """An address that moves between a virtual router's MAC (VRRP) and its owner's is no forgery."""
+    virtual = "00:00:5e:00:01:0a"
+    detector = Detector()
+
+    said = detector.take(
+        device(virtual, 0, "198.18.0.1", role="router"),
+        device(ROUTER, 1, "198.18.0.1", role="router"),
+        device(virtual, 2, "198.18.0.1", role="router"),
+        device(ROUTER, 3, "198.18.0.2"),
+        device(virtual, 4, "198.18.0.1", "198.18.0.2"),
+    )
+
+    assert said == []
+
+
 def test_an_unknown_dhcp_server_is_rogue() -> None:
     """Servers of the learning time, or the configured ones, are known; another one is told of."""
     detector = watched(device(ROUTER, 0, dhcp_server=True))
@@ -763,6 +776,16 @@ def test_a_device_that_was_up_is_told_of_when_it_is_down() -> None:
 
     assert never.alerts == []
     assert detector.open() == {}
+
+
+def test_a_phone_that_leaves_is_not_down() -> None:
+    """Private MAC addresses are of devices that come and go."""
+    detector = Detector()
+    phone = {"mac": "06:00:00:00:00:01"}
+
+    detector.take(probe(10, answer(**phone)), probe(20, answer(**phone, state="down", received=0)))
+
+    assert detector.alerts == []
 
 
 def test_a_device_that_a_flood_takes_down_is_linked_to_it() -> None:
