@@ -247,6 +247,16 @@ def test_two_interfaces_that_see_one_attacker_tell_of_it_once() -> None:
     assert len({one.id for one in detector.alerts}) == 1
 
 
+def test_the_interface_that_sees_more_is_believed() -> None:
+    """Of one moment an alert tells the higher rate, whichever interface comes last."""
+    detector = Detector()
+    for second in range(40):
+        rows = [[syns(500)], [syns(480)]] if second < 5 else [[], []]
+        detector.take(window(second, *rows[0]), window(second, *rows[1], interface="eth1"))
+
+    assert (detector.alerts[-1].state, detector.alerts[-1].evidence.value) == ("closed", 500)
+
+
 def test_two_interfaces_do_not_add_up() -> None:
     """Half a flood seen on two interfaces is half a flood."""
     detector = Detector()

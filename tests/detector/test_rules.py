@@ -104,6 +104,49 @@ def test_one_direction_is_judged_by_what_it_shows_and_says_so() -> None:
     assert "one direction only" in alert.summary
 
 
+def test_resets_of_the_opener_outweigh_a_download_beside_them() -> None:
+    """Who resets what it opened did not use it, though it carries something else meanwhile."""
+    flooder = syns(300, tcp=800, rst=300, rx={"syn_ack": 300, "tcp": 300})
+
+    assert Detector().take(window(0, flooder))[0].evidence.value == 300
+
+
+def test_a_thousand_connections_a_second_must_also_end() -> None:
+    """A large download makes no connections of SYNs that are answered and never closed."""
+    rx = {"syn_ack": 2000, "tcp": 2000}
+
+    assert rules_of(window(0, syns(2000, tcp=8000, rx=rx))) == [f"syn-flood-{ID}"]
+    assert rules_of(window(0, syns(2000, tcp=8000, fin=2000, rx=rx))) == []
+
+
+def test_a_known_host_cannot_use_connections_of_forged_addresses() -> None:
+    """Answers to forged addresses never came back to it, whatever else it sends meanwhile."""
+    known = repeated(61, plain(ATTACKER, packets=5))
+    rx = {"syn_ack": 200, "tcp": 200}
+    forger = syns(200, addresses=100, tcp=1000, rx=rx)
+    user = syns(200, addresses=1, tcp=1000, rx=rx)
+
+    assert rules_of(*known, window(61, forger)) == [f"syn-flood-{ID}"]
+    assert rules_of(*known, window(61, user)) == []
+
+
+def test_who_once_passed_connections_of_many_is_taken_for_a_router() -> None:
+    """Connections of many addresses that ended in order behind a MAC excuse its addresses later."""
+    quiet = syns(20, ROUTER, role="unknown", addresses=15, tcp=160, fin=20, rx={"syn_ack": 20})
+    busy = syns(300, ROUTER, role="unknown", addresses=250, tcp=2400, fin=60, rx={"syn_ack": 300})
+
+    assert rules_of(*repeated(70, quiet), *[window(n, busy) for n in range(70, 75)]) == []
+
+
+def test_one_frame_more_is_no_use_of_a_connection() -> None:
+    """Seen from one side, a used connection acknowledges and asks: two frames beside the SYN."""
+    half = syns(400, tcp=800)
+
+    said = Detector().take(window(0, half, sees_replies=False))
+
+    assert said[0].evidence.value == 200
+
+
 @pytest.mark.parametrize("rate", [100, 400, 2400])
 def test_a_port_scan_is_called_a_scan(rate: int) -> None:
     """SYNs to many ports of one host are a port scan, not a flood, up to 2,400 a second."""
