@@ -414,6 +414,19 @@ def test_an_acknowledged_alert_says_so() -> None:
         detector.take(Order("acknowledge", Acknowledge(key="nothing"), "2"))
 
 
+def test_what_was_acknowledged_stays_so_when_it_opens_again() -> None:
+    """Within the quiet time it is the same alert, which a person has seen."""
+    detector = Detector()
+    flood(detector, 0, 3)
+    detector.take(Order("acknowledge", Acknowledge(key=KEY), "1"))
+    quiet(detector, 3, 20)
+    assert detector.open() == {}
+
+    flood(detector, 20, 22)
+
+    assert detector.open()[KEY].acknowledged
+
+
 def test_a_threshold_set_at_run_time_holds() -> None:
     """``set_threshold`` changes a rule for all or for one device; what cannot be is refused."""
     detector = Detector()

@@ -433,6 +433,20 @@ def test_a_broadcast_ping_flood_is_one_attack() -> None:
     assert rules_of(*repeated(3, asker)) == [f"icmp-flood-{ID}"]
 
 
+def test_pings_that_pass_a_router_are_told_of_once() -> None:
+    """An ICMP flood that is on the wire on both sides of a router has one source: the host."""
+    router = echoes(1000, ROUTER).model_copy(update={"role": "router"})
+
+    assert rules_of(*repeated(5, echoes(1000, peer=ROUTER), router)) == [f"icmp-flood-{ID}"]
+
+
+def test_replies_are_not_judged_where_requests_cannot_be_seen() -> None:
+    """Where one direction is mirrored, ICMP that nobody seems to have asked for proves nothing."""
+    sender = plain(ATTACKER, packets=1000, icmp=1000)
+
+    assert rules_of(*repeated(5, sender, sees_replies=False)) == []
+
+
 def test_errors_follow_packets_of_every_protocol() -> None:
     """A scan of IP protocols is answered by one error each: who complains floods nobody."""
     pair = {"ipv4": 250, "packets": 250}
@@ -609,6 +623,15 @@ def test_a_storm_is_called_by_its_kind(counts: dict[str, int], key: str) -> None
     sender = plain(ATTACKER, packets=max(counts.values()), **counts)
 
     assert rules_of(*repeated(3, sender)) == [key]
+
+
+def test_dhcp_from_invented_macs_is_told_of_the_wire() -> None:
+    """A request from a MAC of its own each is starvation by nobody in particular."""
+    rows = [plain(f"04:00:00:00:08:{n:02x}", packets=1, dhcp=1, broadcast=1) for n in range(200)]
+    total = {"dhcp": 1000, "broadcast": 1000, "udp": 1000}
+    windows = [window(n, *rows, counts=total, new_macs=1000) for n in range(20, 23)]
+
+    assert "dhcp-starvation-wire-eth0" in rules_of(window(0), *windows)
 
 
 def test_who_answers_arp_is_no_storm() -> None:
