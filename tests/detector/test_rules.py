@@ -261,6 +261,14 @@ def test_many_weak_sources_are_a_flood_and_clients_that_try_again_are_not() -> N
     assert rules_of(*repeated(9, *[echoes(1, mac) for mac in macs])) == []
 
 
+def test_a_first_look_at_clients_that_try_again_is_no_flood() -> None:
+    """When an epoch begins every MAC is new: that says nothing of who made it up."""
+    clients = [syns(1, f"04:00:00:00:05:{n:02x}") for n in range(200)]
+    rest = DeviceWindow(mac=VICTIM, rx={"syn": 200, "tcp": 200})
+
+    assert rules_of(window(0, *clients, rest, new_macs=200)) == []
+
+
 @pytest.mark.parametrize(("name", "rule"), [("syn", "syn-flood"), ("icmp_echo", "icmp-flood")])
 def test_twice_the_floor_from_a_mac_each_frame_is_found(name: str, rule: str) -> None:
     """Where each frame brings a MAC of its own, the floor counts once its epoch is not new."""
@@ -445,6 +453,19 @@ def test_replies_are_not_judged_where_requests_cannot_be_seen() -> None:
     sender = plain(ATTACKER, packets=1000, icmp=1000)
 
     assert rules_of(*repeated(5, sender, sees_replies=False)) == []
+
+
+def test_probers_of_one_target_are_no_group_of_attackers() -> None:
+    """Three of our machines that probe one target as announced are subtracted each."""
+    macs = [f"04:00:00:00:04:{n:02x}" for n in range(3)]
+    detector = Detector()
+    for mac in macs:
+        announced = ProbeSource(mac=mac, echo_per_s=100, arp_per_s=0)
+        detector.take(received(probe(0, source=announced), mac[-2:]))
+
+    detector.take(*repeated(5, *[echoes(100, mac) for mac in macs]))
+
+    assert detector.open() == {}
 
 
 def test_errors_follow_packets_of_every_protocol() -> None:
