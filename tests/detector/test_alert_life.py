@@ -17,12 +17,20 @@ from tests.detector.windows import (
     device,
     echoes,
     plain,
+    probe,
     syns,
     window,
 )
 
 from monitorpi_common.fake import received
-from monitorpi_common.messages import Acknowledge, Alert, SetThreshold, Silence, Tombstone
+from monitorpi_common.messages import (
+    Acknowledge,
+    Alert,
+    ProbeResult,
+    SetThreshold,
+    Silence,
+    Tombstone,
+)
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Tick
 from monitorpi_common.topics import Topic
 
@@ -187,6 +195,28 @@ def test_a_lost_sensor_closes_its_alerts() -> None:
     assert [(one.state, one.close_reason) for one in said] == [("closed", "sensor-lost")]
 
 
+def test_only_the_last_sensor_to_go_takes_the_alerts_with_it() -> None:
+    """Beside a second capture that is still there, the first one's end closes nothing at once."""
+    main, other = (Topic("lab", "capture", "status", name) for name in ("main", "drill"))
+    detector = Detector()
+    detector.take(Presence(main, online=True), Presence(other, online=True))
+    flood(detector, 0, 3)
+
+    assert detector.take(Presence(other, online=False)) == []
+    assert [one.close_reason for one in detector.take(Presence(main, online=False))] == [
+        "sensor-lost"
+    ]
+
+
+def test_losses_in_the_sensor_add_up() -> None:
+    """An alert tells how many frames the sensor lost while it was open."""
+    detector = Detector()
+
+    detector.take(*[window(second, syns(1000), kernel_drops=5) for second in range(11)])
+
+    assert detector.alerts[-1].evidence.kernel_drops == 5 * 11
+
+
 def test_a_new_epoch_closes_alerts_and_time_may_go_back() -> None:
     """A sensor whose clock was set back begins anew: old alerts close, new ones open."""
     detector = Detector()
@@ -215,6 +245,16 @@ def test_two_interfaces_that_see_one_attacker_tell_of_it_once() -> None:
     assert {KEY} == set(detector.open())
     assert detector.open()[KEY].evidence.peak == 500
     assert len({one.id for one in detector.alerts}) == 1
+
+
+def test_the_interface_that_sees_more_is_believed() -> None:
+    """Of one moment an alert tells the higher rate, whichever interface comes last."""
+    detector = Detector()
+    for second in range(40):
+        rows = [[syns(500)], [syns(480)]] if second < 5 else [[], []]
+        detector.take(window(second, *rows[0]), window(second, *rows[1], interface="eth1"))
+
+    assert (detector.alerts[-1].state, detector.alerts[-1].evidence.value) == ("closed", 500)
 
 
 def test_two_interfaces_do_not_add_up() -> None:
@@ -374,6 +414,19 @@ def test_an_acknowledged_alert_says_so() -> None:
         detector.take(Order("acknowledge", Acknowledge(key="nothing"), "2"))
 
 
+def test_what_was_acknowledged_stays_so_when_it_opens_again() -> None:
+    """Within the quiet time it is the same alert, which a person has seen."""
+    detector = Detector()
+    flood(detector, 0, 3)
+    detector.take(Order("acknowledge", Acknowledge(key=KEY), "1"))
+    quiet(detector, 3, 20)
+    assert detector.open() == {}
+
+    flood(detector, 20, 22)
+
+    assert detector.open()[KEY].acknowledged
+
+
 def test_a_threshold_set_at_run_time_holds() -> None:
     """``set_threshold`` changes a rule for all or for one device; what cannot be is refused."""
     detector = Detector()
@@ -417,6 +470,20 @@ def test_side_effects_of_a_flood_are_linked() -> None:
     surge = detector.open()["surge-rst-04000000000b"]
     assert (surge.caused_by, surge.severity) == (KEY, "info")
     assert len(detector.open()) == 2
+
+
+def test_an_effect_that_is_told_of_first_is_linked_when_its_flood_is() -> None:
+    """A device that is down a moment before its flood is known is told of anew, with its cause."""
+    detector = Detector()
+    up = ProbeResult(name="x", address="198.18.0.11", mac=VICTIM, state="up", sent=1, received=1)
+    detector.take(probe(1, up), window(0), probe(3, up.model_copy(update={"state": "down"})))
+    before = detector.open()["device-down-198-18-0-11"]
+
+    detector.take(window(4, syns(1000)))
+
+    after = detector.open()["device-down-198-18-0-11"]
+    assert (before.severity, before.caused_by) == ("warning", None)
+    assert (after.severity, after.caused_by) == ("info", KEY)
 
 
 def test_a_flood_is_not_told_twice_of_its_source() -> None:

@@ -27,14 +27,16 @@ from monitorpi_common.messages import (
     Peer,
     ProbeResult,
     ProbeSource,
+    Silence,
     Spread,
     Traffic,
 )
-from monitorpi_common.service import Presence
+from monitorpi_common.service import Order, Presence
 from monitorpi_common.topics import Topic
 from monitorpi_detector.baseline import MATURE_S, Baseline
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.rules import RULES
+from monitorpi_detector.state import Kept
 
 ID = "04000000000a"
 
@@ -102,6 +104,49 @@ def test_one_direction_is_judged_by_what_it_shows_and_says_so() -> None:
     assert "one direction only" in alert.summary
 
 
+def test_resets_of_the_opener_outweigh_a_download_beside_them() -> None:
+    """Who resets what it opened did not use it, though it carries something else meanwhile."""
+    flooder = syns(300, tcp=800, rst=300, rx={"syn_ack": 300, "tcp": 300})
+
+    assert Detector().take(window(0, flooder))[0].evidence.value == 300
+
+
+def test_a_thousand_connections_a_second_must_also_end() -> None:
+    """A large download makes no connections of SYNs that are answered and never closed."""
+    rx = {"syn_ack": 2000, "tcp": 2000}
+
+    assert rules_of(window(0, syns(2000, tcp=8000, rx=rx))) == [f"syn-flood-{ID}"]
+    assert rules_of(window(0, syns(2000, tcp=8000, fin=2000, rx=rx))) == []
+
+
+def test_a_known_host_cannot_use_connections_of_forged_addresses() -> None:
+    """Answers to forged addresses never came back to it, whatever else it sends meanwhile."""
+    known = repeated(61, plain(ATTACKER, packets=5))
+    rx = {"syn_ack": 200, "tcp": 200}
+    forger = syns(200, addresses=100, tcp=1000, rx=rx)
+    user = syns(200, addresses=1, tcp=1000, rx=rx)
+
+    assert rules_of(*known, window(61, forger)) == [f"syn-flood-{ID}"]
+    assert rules_of(*known, window(61, user)) == []
+
+
+def test_who_once_passed_connections_of_many_is_taken_for_a_router() -> None:
+    """Connections of many addresses that ended in order behind a MAC excuse its addresses later."""
+    quiet = syns(20, ROUTER, role="unknown", addresses=15, tcp=160, fin=20, rx={"syn_ack": 20})
+    busy = syns(300, ROUTER, role="unknown", addresses=250, tcp=2400, fin=60, rx={"syn_ack": 300})
+
+    assert rules_of(*repeated(70, quiet), *[window(n, busy) for n in range(70, 75)]) == []
+
+
+def test_one_frame_more_is_no_use_of_a_connection() -> None:
+    """Seen from one side, a used connection acknowledges and asks: two frames beside the SYN."""
+    half = syns(400, tcp=800)
+
+    said = Detector().take(window(0, half, sees_replies=False))
+
+    assert said[0].evidence.value == 200
+
+
 @pytest.mark.parametrize("rate", [100, 400, 2400])
 def test_a_port_scan_is_called_a_scan(rate: int) -> None:
     """SYNs to many ports of one host are a port scan, not a flood, up to 2,400 a second."""
@@ -164,8 +209,76 @@ def test_on_a_wire_without_macs_addresses_and_ports_tell_a_scan_from_a_flood() -
         assert rules_of(*repeated(3, counts=syn, spread=spread)) == []
     for spread in (forged, one):
         assert rules_of(*repeated(3, counts=syn, spread=spread)) == ["syn-flood-wire-eth0"]
+        refused = syn | {"rst": 800}
+        assert rules_of(*repeated(3, counts=refused, spread=spread)) == ["syn-flood-wire-eth0"]
     assert rules_of(*repeated(3, counts=echo, spread=hosts)) == []
     assert rules_of(*repeated(3, counts=echo, spread=one)) == ["icmp-flood-wire-eth0"]
+
+
+def tried(hosts: int, ports: int, mac: str = ATTACKER, **more: object) -> DeviceWindow:
+    """Build the row of a MAC that tries ports of several hosts once each: nobody has a majority."""
+    row = syns(hosts * ports, mac, hosts=hosts, ports=ports, **more)  # type: ignore[arg-type]
+    refused = hosts * ports - hosts
+    return row.model_copy(update={"top_peer": {}, "rx": {"rst": refused, "tcp": refused}})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "ports"), [(5, 100), (15, 100), (15, 70), (40, 25), (100, 10), (200, 6)]
+)
+def test_ports_of_several_hosts_are_a_scan(hosts: int, ports: int) -> None:
+    """A hundred ports of each host of a LAN, one try each, are looked for and not flooded."""
+    assert rules_of(*repeated(3, tried(hosts, ports))) == [f"port-scan-{ID}"]
+
+
+def test_ports_of_several_hosts_without_macs_are_a_scan() -> None:
+    """The same on a wire without MAC addresses is no flood either."""
+    grid = Spread(src_ips=1, dst_ips=15, dst_ports=100)
+    syn = {"syn": 1500, "tcp": 1500}
+
+    assert rules_of(*repeated(3, counts=syn, spread=grid)) == []
+
+
+def test_a_flood_beside_file_sharing_is_a_flood() -> None:
+    """Many peers with a port each do not make a scan of what one host gets beside them."""
+    start = repeated(61, plain(VICTIM, packets=5))
+    row = syns(260, hosts=56, ports=55)
+    row = row.model_copy(update={"top_peer": {"syn": Peer(mac=VICTIM, packets=200)}})
+
+    assert rules_of(*start, *[window(n, row) for n in (61, 62)]) == [f"syn-flood-{ID}"]
+
+
+def test_many_weak_sources_are_a_flood_and_clients_that_try_again_are_not() -> None:
+    """Fifty sources of four SYNs or two pings a second attack; three tries a second are a client's.
+
+    A refused connection is tried three times within a second by some systems.
+    """
+    macs = [f"04:00:00:00:05:{n:02x}" for n in range(50)]
+    victim = "victim-04000000000b"
+
+    assert rules_of(*repeated(2, *[syns(4, mac) for mac in macs])) == [f"syn-flood-{victim}"]
+    assert rules_of(*repeated(2, *[echoes(2, mac) for mac in macs])) == [f"icmp-flood-{victim}"]
+    assert rules_of(*repeated(9, *[syns(3, mac) for mac in macs])) == []
+    assert rules_of(*repeated(9, *[echoes(1, mac) for mac in macs])) == []
+
+
+def test_a_first_look_at_clients_that_try_again_is_no_flood() -> None:
+    """When an epoch begins every MAC is new: that says nothing of who made it up."""
+    clients = [syns(1, f"04:00:00:00:05:{n:02x}") for n in range(200)]
+    rest = DeviceWindow(mac=VICTIM, rx={"syn": 200, "tcp": 200})
+
+    assert rules_of(window(0, *clients, rest, new_macs=200)) == []
+
+
+@pytest.mark.parametrize(("name", "rule"), [("syn", "syn-flood"), ("icmp_echo", "icmp-flood")])
+def test_twice_the_floor_from_a_mac_each_frame_is_found(name: str, rule: str) -> None:
+    """Where each frame brings a MAC of its own, the floor counts once its epoch is not new."""
+    count = 200 if name == "syn" else 100
+    tally = {name: count, "tcp" if name == "syn" else "icmp": count}
+    rows = [plain(f"04:00:00:00:06:{n:02x}", packets=1, **{name: 1}) for n in range(count)]
+    victim = DeviceWindow(mac=VICTIM, rx=tally)
+    flood = [window(n, *rows, victim, counts=tally, new_macs=count) for n in range(20, 23)]
+
+    assert f"{rule}-victim-04000000000b" in rules_of(window(0), *flood)
 
 
 # --- through a router ----------------------------------------------------------------------------
@@ -207,6 +320,30 @@ def test_what_a_host_sends_through_the_router_is_told_once() -> None:
     router = syns(1000, ROUTER, role="router", rx={"syn": 1000, "tcp": 1000})
 
     assert rules_of(*repeated(5, host, router, served(1000))) == [f"syn-flood-{ID}"]
+
+
+def test_a_scan_that_passes_a_router_is_told_of_once() -> None:
+    """Both legs of a scan are on the wire: the host scans, and the router floods nobody."""
+    host = syns(800, ports=700, peer=ROUTER, rx={"rst": 790, "tcp": 790})
+    router = syns(800, ROUTER, role="router", ports=700, rx={"syn": 800, "rst": 790, "tcp": 1590})
+    many = tried(15, 70, ROUTER, role="router")
+
+    assert rules_of(*repeated(3, host, router, served(800))) == [f"port-scan-{ID}"]
+    assert not [key for key in rules_of(*repeated(3, tried(15, 70), many)) if "flood" in key]
+
+
+def test_a_scan_from_beyond_the_router_is_called_a_scan() -> None:
+    """Few addresses that try many ports through the router are a scan, many addresses a flood."""
+    router = syns(800, ROUTER, role="router", ports=700, rx={"rst": 790, "tcp": 790})
+    forged = syns(800, ROUTER, role="router", ports=700, addresses=700)
+    victim = DeviceWindow(mac=VICTIM, rx={"syn": 800, "tcp": 800}, tx={"rst": 790, "tcp": 790})
+    detector = Detector()
+
+    detector.take(*repeated(3, router, victim))
+
+    assert list(detector.open()) == ["port-scan-040000000001"]
+    assert detector.open()["port-scan-040000000001"].evidence.beyond_router is True
+    assert rules_of(*repeated(3, forged, victim)) == ["syn-flood-040000000001"]
 
 
 def test_clients_that_try_again_are_no_flood() -> None:
@@ -304,6 +441,55 @@ def test_a_broadcast_ping_flood_is_one_attack() -> None:
     assert rules_of(*repeated(3, asker)) == [f"icmp-flood-{ID}"]
 
 
+def test_pings_that_pass_a_router_are_told_of_once() -> None:
+    """An ICMP flood that is on the wire on both sides of a router has one source: the host."""
+    router = echoes(1000, ROUTER).model_copy(update={"role": "router"})
+
+    assert rules_of(*repeated(5, echoes(1000, peer=ROUTER), router)) == [f"icmp-flood-{ID}"]
+
+
+def test_replies_are_not_judged_where_requests_cannot_be_seen() -> None:
+    """Where one direction is mirrored, ICMP that nobody seems to have asked for proves nothing."""
+    sender = plain(ATTACKER, packets=1000, icmp=1000)
+
+    assert rules_of(*repeated(5, sender, sees_replies=False)) == []
+
+
+def test_probers_of_one_target_are_no_group_of_attackers() -> None:
+    """Three of our machines that probe one target as announced are subtracted each."""
+    macs = [f"04:00:00:00:04:{n:02x}" for n in range(3)]
+    detector = Detector()
+    for mac in macs:
+        announced = ProbeSource(mac=mac, echo_per_s=100, arp_per_s=0)
+        detector.take(received(probe(0, source=announced), mac[-2:]))
+
+    detector.take(*repeated(5, *[echoes(100, mac) for mac in macs]))
+
+    assert detector.open() == {}
+
+
+def test_errors_follow_packets_of_every_protocol() -> None:
+    """A scan of IP protocols is answered by one error each: who complains floods nobody."""
+    pair = {"ipv4": 250, "packets": 250}
+    scanner = plain(ATTACKER, rx=pair | {"icmp": 250}, **pair)
+    target = plain(VICTIM, rx=pair, icmp=250, **pair)
+
+    assert rules_of(*repeated(3, scanner, target)) == []
+    cooked = [plain(mac, packets=250, ipv4=250, **more) for mac, more in
+              ((ATTACKER, {}), (VICTIM, {"icmp": 250}))]  # fmt: skip
+    assert rules_of(*repeated(3, *cooked)) == []
+    assert rules_of(*repeated(3, counts={"ipv4": 500, "icmp": 250}, packets=500)) == []
+
+
+def test_the_fragments_of_large_pings_are_no_flood() -> None:
+    """Two pings of 65,535 bytes a second are two requests, in ninety fragments each way."""
+    pieces = {"packets": 90, "ipv4": 90, "icmp": 90, "fragment": 90}
+    asker = echoes(2).model_copy(update={"tx": pieces | {"icmp_echo": 2}, "rx": pieces})
+    answerer = plain(VICTIM, rx=pieces | {"icmp_echo": 2}, **pieces)
+
+    assert rules_of(*repeated(5, asker, answerer)) == []
+
+
 def test_errors_beside_a_load_are_no_flood() -> None:
     """Unreachables from a router that also brings thousands of other frames accompany them."""
     router = plain(ROUTER, packets=4300, udp=4000, icmp=265)
@@ -324,6 +510,32 @@ def test_our_own_probes_are_subtracted_and_a_spoofer_of_our_mac_is_seen() -> Non
     assert ours.open() == {}
     assert list(more.open()) == ["icmp-flood-040000000003"]
     assert more.open()["icmp-flood-040000000003"].evidence.value == 160
+
+
+def test_our_own_sweep_sets_off_no_storm_and_no_mac_flood() -> None:
+    """ARP as announced, and whoever answers it for the first time, are no attack; more is."""
+    announced = ProbeSource(mac=PI, echo_per_s=0, arp_per_s=300)
+    ours, more = Detector(), Detector()
+    for detector, count in ((ours, 330), (more, 700)):
+        detector.take(probe(10, source=announced), window(0))
+        row = plain(PI, packets=count, arp=count, broadcast=count)
+        wire = {"arp": count + 300, "broadcast": count}
+        detector.take(*[window(20 + n, row, counts=wire, new_macs=300) for n in range(5)])
+
+    assert ours.open() == {}
+    assert list(more.open()) == ["arp-storm-040000000003"]
+
+
+def test_our_own_probes_of_hosts_that_are_off_are_no_sweep_and_no_surge() -> None:
+    """A thousand targets in vain as announced: neither a host sweep nor a surge of ICMP."""
+    announced = ProbeSource(mac=PI, echo_per_s=3000, arp_per_s=0)
+    detector = Detector()
+    detector.take(probe(0, source=announced))
+    row = echoes(3000, PI, hosts=3000).model_copy(update={"top_peer": {}})
+
+    detector.take(*repeated(10, row))
+
+    assert detector.open() == {}
 
 
 def test_probers_that_share_a_mac_are_subtracted_together() -> None:
@@ -434,6 +646,22 @@ def test_a_storm_is_called_by_its_kind(counts: dict[str, int], key: str) -> None
     assert rules_of(*repeated(3, sender)) == [key]
 
 
+def test_dhcp_from_invented_macs_is_told_of_the_wire() -> None:
+    """A request from a MAC of its own each is starvation by nobody in particular."""
+    rows = [plain(f"04:00:00:00:08:{n:02x}", packets=1, dhcp=1, broadcast=1) for n in range(200)]
+    total = {"dhcp": 1000, "broadcast": 1000, "udp": 1000}
+    windows = [window(n, *rows, counts=total, new_macs=1000) for n in range(20, 23)]
+
+    assert "dhcp-starvation-wire-eth0" in rules_of(window(0), *windows)
+
+
+def test_who_answers_arp_is_no_storm() -> None:
+    """A device that answers as often as it is asked makes no storm."""
+    asked = plain(VICTIM, rx={"arp": 400, "packets": 400}, arp=400, packets=400)
+
+    assert rules_of(*repeated(5, asked, counts={"arp": 50})) == []
+
+
 def test_a_dhcp_server_is_not_who_starves_it() -> None:
     """The server answers as much as it is asked; only who asks without end is told of."""
     asker = plain(ATTACKER, packets=400, dhcp=400, broadcast=400)
@@ -452,6 +680,23 @@ def test_macs_without_end_are_a_mac_flood() -> None:
     later = [window(second, new_macs=900, source_macs=900) for second in range(20, 24)]
 
     assert rules_of(first, *later) == ["mac-flood-wire-eth0"]
+
+
+def test_a_silenced_storm_is_not_learned() -> None:
+    """What is over a storm's floor never becomes usual, whoever chose not to hear of it."""
+    detector = Detector()
+    rows = {"arp": 300, "broadcast": 300}
+    detector.take(window(0))
+    for rule in ("arp-storm", "broadcast-storm"):
+        detector.take(Order("silence", Silence(key=f"{rule}-{ID}", minutes=60), rule))
+    for second in range(1, 1500):
+        detector.take(window(second, plain(ATTACKER, packets=300, **rows)))
+    storms = [window(second, plain(ATTACKER, packets=300, **rows)) for second in range(3700, 3704)]
+
+    assert detector.open() == {}
+    detector.take(*storms)
+
+    assert list(detector.open()) == [f"arp-storm-{ID}"]
 
 
 def test_volume_is_no_attack_unless_a_floor_is_set() -> None:
@@ -555,6 +800,22 @@ def test_an_address_that_two_present_devices_hold_on_to_is_spoofing() -> None:
     assert [f"arp-spoof-{ID}"] == [one.key for one in said]
 
 
+def test_virtual_router_addresses_pass_from_router_to_router() -> None:
+    """An address that moves between a virtual router's MAC (VRRP) and its owner's is no forgery."""
+    virtual = "00:00:5e:00:01:0a"
+    detector = Detector()
+
+    said = detector.take(
+        device(virtual, 0, "198.18.0.1", role="router"),
+        device(ROUTER, 1, "198.18.0.1", role="router"),
+        device(virtual, 2, "198.18.0.1", role="router"),
+        device(ROUTER, 3, "198.18.0.2"),
+        device(virtual, 4, "198.18.0.1", "198.18.0.2"),
+    )
+
+    assert said == []
+
+
 def test_an_unknown_dhcp_server_is_rogue() -> None:
     """Servers of the learning time, or the configured ones, are known; another one is told of."""
     detector = watched(device(ROUTER, 0, dhcp_server=True))
@@ -566,6 +827,17 @@ def test_an_unknown_dhcp_server_is_rogue() -> None:
     assert [f"rogue-dhcp-{ID}"] == [
         one.key for one in configured.take(device(ATTACKER, 1, dhcp_server=True))
     ]
+
+
+def test_configured_dhcp_servers_are_all_there_are() -> None:
+    """What was learned before is not known any more once the configuration names the servers."""
+    learned = Kept(dhcp_servers=[ATTACKER])
+
+    said = Detector(kept=learned, dhcp_servers=[ROUTER]).take(device(ATTACKER, 1, dhcp_server=True))
+    unsaid = Detector(kept=learned).take(device(ATTACKER, 1, dhcp_server=True))
+
+    assert [one.key for one in said] == [f"rogue-dhcp-{ID}"]
+    assert unsaid == []
 
 
 # --- probes --------------------------------------------------------------------------------------
@@ -591,6 +863,16 @@ def test_a_device_that_was_up_is_told_of_when_it_is_down() -> None:
 
     assert never.alerts == []
     assert detector.open() == {}
+
+
+def test_a_phone_that_leaves_is_not_down() -> None:
+    """Private MAC addresses are of devices that come and go."""
+    detector = Detector()
+    phone = {"mac": "06:00:00:00:00:01"}
+
+    detector.take(probe(10, answer(**phone)), probe(20, answer(**phone, state="down", received=0)))
+
+    assert detector.alerts == []
 
 
 def test_a_device_that_a_flood_takes_down_is_linked_to_it() -> None:
@@ -623,6 +905,21 @@ def test_a_bad_line_is_told_of_when_it_lasts(rule: str, bad: dict[str, float]) -
     detector.take(*[probe(80 + 10 * n, answer()) for n in range(9)])
 
     assert detector.open() == {}
+
+
+@pytest.mark.parametrize("rule", ["device-down", "high-delay"])
+def test_what_a_flood_does_beyond_the_router_is_linked_by_its_address(rule: str) -> None:
+    """A target without a MAC of its own on this wire is known as a victim by its address."""
+    detector = Detector()
+    away = {"address": "203.0.113.9", "mac": None}
+    bad = {"state": "down"} if rule == "device-down" else {"rtt_p50_ms": 900.0}
+    flood = syns(1000, peer=ROUTER, ip="203.0.113.9")
+    detector.take(probe(1, answer(**away)), *repeated(4, flood))
+
+    detector.take(probe(4, answer(**away | bad)))
+
+    alert = detector.open()[f"{rule}-203-0-113-9"]
+    assert (alert.caused_by, alert.severity) == (f"syn-flood-{ID}", "info")
 
 
 @pytest.mark.parametrize(
@@ -701,6 +998,50 @@ def test_a_device_that_always_pings_has_a_higher_threshold() -> None:
     alert = detector.open()[key]
     assert alert.evidence.baseline == pytest.approx(40, abs=5)
     assert alert.evidence.threshold == pytest.approx(4 * 40, abs=20)
+
+
+def test_an_open_alert_freezes_the_baseline_in_both_directions() -> None:
+    """While an alert is open neither its low values nor its length change what is usual."""
+    detector = Detector()
+    detector.core._baseline.restore({ATTACKER: {"icmp_echo": (20.0, 9999.0)}}, 0.0)
+    for second in range(3600):
+        # over the close level of the threshold of 80, below the floor of 50 for learning
+        detector.take(window(second, echoes(1000 if second < 5 else 45)))
+    assert list(detector.open()) == [f"icmp-flood-{ID}"]
+
+    for second in range(3600, 3630):
+        detector.take(window(second, echoes(20)))
+    usual = detector.core._baseline.of(ATTACKER, "icmp_echo", 0.0)
+
+    assert detector.open() == {}
+    assert usual == pytest.approx(20.0, abs=0.5)
+
+
+def test_a_floods_victim_keeps_its_usual_delay() -> None:
+    """Rounds that overlap a flood teach nothing of its victim."""
+    detector = Detector()
+    detector.take(*[probe(60 * n, answer()) for n in range(1, 20)])
+    for second in range(1200, 1800):
+        detector.take(window(second, syns(1000)))
+        if second % 60 == 0:
+            detector.take(probe(second, answer(rtt_p50_ms=90.0)))
+
+    usual = detector.core._round_baseline.of("198.18.0.11", "rtt_ms", 0.0)
+
+    assert usual == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("away_s", [90_000, 90 * 86400])
+def test_time_that_nobody_watched_is_no_silence(away_s: int) -> None:
+    """A night without power, or a clock that is set at last, leaves what is usual as it was."""
+    detector = Detector()
+    detector.core._baseline.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
+    detector.take(*[window(second, echoes(40)) for second in range(30)])
+
+    for second in range(away_s, away_s + 30):
+        detector.take(window(second, echoes(40), epoch="e2"))
+
+    assert detector.core._baseline.of(ATTACKER, "icmp_echo", 0.0) == pytest.approx(40, abs=1)
 
 
 def test_a_baseline_speaks_only_when_it_has_watched_long_enough() -> None:

@@ -8,11 +8,12 @@ import pytest
 from tests.detector.windows import ATTACKER, Detector, at, echoes, syns, window
 
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Service, SetThreshold, Silence
+from monitorpi_common.messages import CLASSES, Service, SetThreshold, Silence
 from monitorpi_common.service import Order
 from monitorpi_common.settings import ConfigurationError, load
-from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
-from monitorpi_detector.state import MAX_BYTES, Kept, StateFile
+from monitorpi_detector.core import MEASURES
+from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable, RuleChange
+from monitorpi_detector.state import MAX_BYTES, Kept, Override, StateFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,52 @@ def test_baselines_outlive_a_restart() -> None:
     assert kept[-1].since == at(1)
     assert ATTACKER in kept[-1].rates
     assert after.open() == {}
+
+
+def test_baselines_are_learned_on_after_a_restart() -> None:
+    """The time away is no silence: what was usual is so after the next hour of the same, too."""
+    kept: list[Kept] = []
+    before = Detector(keep=kept.append)
+    for second in range(3000):
+        before.take(window(second, echoes(40)))
+    before.core.close()
+    old = kept[-1]
+
+    after = Detector(kept=old, keep=kept.append)
+    for second in range(90_000, 90_030):
+        after.take(window(second, echoes(40)))
+    after.core.close()
+
+    usual, learned = (one.rates[ATTACKER]["icmp_echo"][0] for one in (old, kept[-1]))
+    assert learned > usual > 20
+
+
+def test_the_fullest_state_fits_its_file(tmp_path: Path) -> None:
+    """With every table full of the longest entries the file is written and read again."""
+    macs = [f"04:00:00:00:{n >> 8:02x}:{n & 255:02x}" for n in range(8192)]
+    rates = dict.fromkeys((*CLASSES, "half_open"), (99999.9999, 2592000.0))
+    levels = dict.fromkeys(MEASURES, (99999.9999, 2592000.0))
+    addresses = [f"fe80::ffff:ffff:ffff:{n:x}%interface" for n in range(8192)]
+    change = RuleChange(enabled=True, floor=1e9, factor=1e6, raise_m=60, raise_n=60,
+                        raise_at_once=1e6, close_ratio=0.123, quiet_s=86400.0)  # fmt: skip
+    full = Kept(
+        since=at(0),
+        watched_s=1e9,
+        overrides=[Override(rule="surge-syn-ack", mac=mac, change=change) for mac in macs[:1024]],
+        silences={f"surge-syn-ack-{n:012d}": at(n) for n in range(256)},
+        macs=macs,
+        dhcp_servers=macs[:64],
+        was_up=addresses,
+        rates=dict.fromkeys(macs[:4096], rates),
+        probes=dict.fromkeys(addresses[:4096], levels),
+    )
+    file = StateFile(tmp_path / "detector.json", Log("detector"))
+
+    file(full)
+    file.flush()
+
+    assert (tmp_path / "detector.json").stat().st_size <= MAX_BYTES
+    assert file.read() == full
 
 
 @pytest.mark.parametrize(

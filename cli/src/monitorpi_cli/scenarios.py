@@ -9,7 +9,7 @@ counted, never made: nothing goes on a wire.
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,15 +55,19 @@ class Sent:
     src_ips: set[str] = field(default_factory=set)
     dst_ips: set[str] = field(default_factory=set)
     dst_ports: set[int] = field(default_factory=set)
-    peers: dict[str, Counter[tuple[str, str, int | None]]] = field(default_factory=dict)
+    peers: defaultdict[str, Counter[tuple[str, str, int | None]]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
 
 
 class Second:
     """One second of traffic as a mirror port shows it."""
 
-    def __init__(self, lan: Lan, number: int) -> None:
+    def __init__(self, lan: Lan, number: int, *, one_way: bool = False) -> None:
+        """Begin a second; ``one_way``: the port shows only what the LAN's clients send."""
         self.lan = lan
         self.number = number
+        self._shown = frozenset(one.mac for one in lan.clients) if one_way else None
         self.random = lan.random
         self._sent: dict[str, Sent] = {}
         self.counts: Counter[str] = Counter()
@@ -72,23 +76,26 @@ class Second:
     def _of(self, mac: str) -> Sent:
         sent = self._sent.get(mac)
         if sent is None:
-            self._sent[mac] = sent = Sent()
+            sent = self._sent[mac] = Sent()
         return sent
+
+    def _is_shown(self, mac: str) -> bool:
+        return self._shown is None or mac in self._shown
 
     def frames(self, source: str, target: str | None, count: int, size: int, *classes: str) -> None:
         """Add frames from one MAC to another (None: broadcast)."""
-        if count <= 0:
+        if count <= 0 or not self._is_shown(source):
             return
-        names = dict.fromkeys(classes, count)
-        names |= {"packets": count, "bytes": count * size}
-        if target is None:
-            names["broadcast"] = count
         tallies = [self.counts, self._of(source).tx]
-        if target is not None:
+        if target is None:
+            classes = (*classes, "broadcast")
+        else:
             tallies.append(self._of(target).rx)
         for tally in tallies:
-            for name, number in names.items():
-                tally[name] += number  # a third of the time of Counter.update
+            tally["packets"] += count
+            tally["bytes"] += count * size
+            for name in classes:
+                tally[name] += count
 
     def aimed(
         self,
@@ -100,13 +107,15 @@ class Second:
         count: int = 1,
     ) -> None:
         """Note SYNs or echo requests for spread and top peer."""
+        if not self._is_shown(source.mac):
+            return
         sent = self._of(source.mac)
         sent.src_ips.add(source.ip)
         sent.dst_ips.add(target.ip)
         if port is not None:
             sent.dst_ports.add(port)
         key = (via or target.mac, target.ip, port)
-        sent.peers.setdefault(name, Counter())[key] += count
+        sent.peers[name][key] += count
 
     def syn(
         self,
@@ -165,18 +174,9 @@ class Second:
         if target is not None:
             self.frames(target.mac, source.mac, 1, _SMALL, "arp")
 
-    def traffic(self, seq: int, *, one_way: bool) -> Traffic:
-        """Return the window; ``one_way``: only what goes away from clients is mirrored."""
+    def traffic(self, seq: int) -> Traffic:
+        """Return the window."""
         rows = {mac: self._row(mac, sent) for mac, sent in self._sent.items()}
-        if one_way:
-            rows = {
-                mac: row.model_copy(
-                    update={"rx": {n: c for n, c in row.rx.items() if n != "syn_ack"},
-                            "tx": {n: c for n, c in row.tx.items() if n != "syn_ack"}}
-                )
-                for mac, row in rows.items()
-            }  # fmt: skip
-            self.counts.pop("syn_ack", None)
         ordered = sorted(
             rows.values(),
             key=lambda row: (
@@ -188,6 +188,7 @@ class Second:
             ),
         )
         end = START + timedelta(seconds=self.number + 1)
+        both_ways = self._shown is None
         known = self.lan.known
         new = sum(mac not in known for mac in rows)
         known.update(rows)
@@ -197,7 +198,7 @@ class Second:
             epoch="scenario", seq=seq, start=end - timedelta(seconds=1), end=end, window_s=1.0,
             clock_synced=True, interface="eth0", engine="file", packets=self.counts["packets"],
             bytes=self.counts["bytes"], counts=counts, totals=dict(self.lan.totals),
-            sees_replies=False if one_way else (True if self.counts["syn_ack"] else None),
+            sees_replies=both_ways and (True if self.counts["syn_ack"] else None),
             source_macs=len(rows), new_macs=new, devices=ordered[:LISTED],
             omitted=Omitted(devices=max(0, len(ordered) - LISTED)),
         )  # fmt: skip
@@ -265,7 +266,8 @@ class Expected:
     rule: str
     subjects: frozenset[str]
     """Any of these is right: the attacker's MAC, or the victim of many."""
-    since_s: int
+    since_s: float
+    """A flood begins anywhere in a second."""
     times_floor: float
 
 
@@ -283,11 +285,11 @@ class Scenario:
     def windows(self) -> Iterator[Probe | Traffic]:
         """Return what capture and prober would have published, second by second."""
         for number in range(self.seconds):
-            second = Second(self.lan, number)
+            second = Second(self.lan, number, one_way=self.one_way)
             for activity in self.activities:
                 activity(second)
             yield from second.probes
-            yield second.traffic(number, one_way=self.one_way)
+            yield second.traffic(number)
 
 
 def during(activity: Activity, start: int, end: int) -> Activity:
@@ -408,11 +410,11 @@ def router_reboot(second: Second) -> None:
 
 def own_probing(targets: int = 1000) -> Activity:
     """Probe a thousand targets from our own Pi, announced as the prober does."""
+    hosts = [Host(f"04:5f:00:00:{n >> 8:02x}:{n & 255:02x}", f"198.19.{n >> 8}.{n & 255}")
+             for n in range(targets)]  # fmt: skip
 
     def probing(second: Second) -> None:
         lan = second.lan
-        hosts = [Host(f"04:5f:00:00:{n >> 8:02x}:{n & 255:02x}", f"198.19.{n >> 8}.{n & 255}")
-                 for n in range(targets)]  # fmt: skip
         for host in hosts:
             second.echo(lan.pi, host)
         if second.number % 10 == 0:
@@ -475,15 +477,16 @@ class Flood:
         return SYN_FLOOR if self.rule == "syn-flood" else ICMP_FLOOR
 
 
-def flood(how: Flood, since: int) -> Activity:
-    """Make the activity of a flood on the LAN's server that begins at a second."""
+def flood(how: Flood, since_s: float) -> Activity:
+    """Make the activity of a flood on the LAN's server that begins at some time."""
+    since = int(since_s)
 
     def act(second: Second) -> None:
         lan, pick = second.lan, second.random
         age = second.number - since
-        share = 1.0
+        share = 1.0 if age else since + 1 - since_s
         if how.shape == "ramp":
-            share = min(1.0, (age + 1) / 30)
+            share *= min(1.0, (age + 1) / 30)
         elif how.shape == "pulse" and age % 10 >= 2:  # noqa: PLR2004 - the pulse's form
             share = 0.0
         attackers = [lan.router] if how.through_router else lan.clients[: how.sources]
@@ -512,10 +515,10 @@ def shares(frames: int) -> Iterator[int]:
         yield frames * (draw + 1) // draws - frames * draw // draws
 
 
-def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int = 60) -> Scenario:
+def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int = 50) -> Scenario:
     """Put a flood over a busy office hour."""
     lan = Lan(seed, clients=max(20, how.sources))
-    since = lan.random.randint(20, 30)
+    since_s = lan.random.uniform(20, 30)
     attackers = [lan.router] if how.through_router else lan.clients[: how.sources]
     subjects = {one.mac.replace(":", "") for one in attackers}
     if how.sources >= 3:  # noqa: PLR2004 - the contract's number
@@ -527,19 +530,20 @@ def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int
         f"{' one-way' if one_way else ''}"
     )
     return Scenario(
-        name, lan, [office, flood(how, since)], seconds,
-        Expected(how.rule, frozenset(subjects), since, how.times), one_way,
+        name, lan, [office, flood(how, since_s)], seconds,
+        Expected(how.rule, frozenset(subjects), since_s, how.times), one_way,
     )  # fmt: skip
 
 
 FLOODS: Final[tuple[tuple[Flood, bool], ...]] = (
     *((Flood(rule, times), False) for rule in ("syn-flood", "icmp-flood")
       for times in (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)),
-    *((Flood(rule, 10.0, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
-      for shape in ("ramp", "pulse")),
+    *((Flood(rule, times, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
+      for times in (2.0, 10.0) for shape in ("ramp", "pulse")),
     *((Flood(rule, times, sources=50), False) for rule in ("syn-flood", "icmp-flood")
-      for times in (10.0, 30.0)),
-    *((Flood(rule, 10.0), True) for rule in ("syn-flood", "icmp-flood")),
+      for times in (2.0, 5.0, 10.0, 30.0)),
+    *((Flood(rule, times, spoofed=spoofed), True) for rule in ("syn-flood", "icmp-flood")
+      for times in (2.0, 10.0) for spoofed in (False, True)),
     *((Flood(rule, times, spoofed=True), False) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 10.0)),
     *((Flood(rule, times, through_router=True), False) for rule in ("syn-flood", "icmp-flood")
@@ -558,7 +562,9 @@ def flood_scenarios(seed: int) -> Iterator[Scenario]:
         yield flood_scenario(how, seed * 1000 + number, one_way=one_way)
 
 
-def benign_scenario(seed: int, seconds: int = 3600, name: str | None = None) -> Scenario:
+def benign_scenario(
+    seed: int, seconds: int = 3600, name: str | None = None, *, one_way: bool = False
+) -> Scenario:
     """Return an office hour with one hard case (or all of them, in turns, one at a time)."""
     lan = Lan(seed)
     activities: list[Activity] = [office]
@@ -567,4 +573,4 @@ def benign_scenario(seed: int, seconds: int = 3600, name: str | None = None) -> 
     for number, case in enumerate(cases):
         start = 60 + 2 * number * spell if name is None else 20
         activities.append(during(case, start, start + (spell if name is None else seconds)))
-    return Scenario(name or "all benign cases", lan, activities, seconds)
+    return Scenario(name or "all benign cases", lan, activities, seconds, one_way=one_way)

@@ -69,6 +69,7 @@ class Measurement:
         self.seconds = 0.0
         self._inventory = Inventory()
         self._baseline = Baseline()
+        self._first_s: dict[tuple[str, str], float] = {}
 
     def take(self, message: Message | None) -> None:
         """Take one message; windows are measured, probes are known as our own."""
@@ -79,7 +80,8 @@ class Measurement:
         self.windows += 1
         self.seconds += message.window_s
         now_s = message.end.timestamp()
-        view = WindowView(message, self._inventory, self._baseline, now_s, 0.0)
+        first_s = self._first_s.setdefault((message.interface, message.epoch), now_s)
+        view = WindowView(message, self._inventory, self._baseline, now_s, first_s)
         for rule in WINDOW_RULES:
             if not rule.defaults.enabled:
                 continue
@@ -87,8 +89,10 @@ class Measurement:
             for finding in rule.judge(view, _measuring(rule.defaults.floor)):
                 macs = [peer.mac for peer in finding.sources if peer.mac is not None]
                 name = macs[0] if len(macs) == 1 else ""
+                # what must be several times the floor (a young epoch's MACs) weighs that much less
+                value = finding.value * rule.defaults.floor / finding.threshold
                 known = self.peaks[rule.name]
-                known[name] = max(known.get(name, 0.0), finding.value)
+                known[name] = max(known.get(name, 0.0), value)
         self._inventory.see_window(message, now_s, _MEASURE.floor)
 
     def proposals(self) -> Iterator[Proposal]:

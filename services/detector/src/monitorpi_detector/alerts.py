@@ -85,6 +85,7 @@ class Entry:
     last_active: datetime
     published: datetime
     involved: frozenset[str]
+    """MACs, and addresses of victims."""
     sources: frozenset[str]
     lives_by_windows: bool
     interfaces: set[str] = field(default_factory=set)
@@ -124,7 +125,7 @@ class AlertBook:
         return list(self._open)
 
     def involved(self) -> frozenset[str]:
-        """Return the MACs of open alerts, whose usual rates must not be learned now."""
+        """Return MACs and addresses of open alerts, whose usual rates must not be learned now."""
         return frozenset().union(*(entry.involved for entry in self._open.values()))
 
     def open_by_rule(self) -> dict[str, int]:
@@ -508,11 +509,12 @@ class AlertBook:
         yield Publication(key, entry.alert)
 
     def end_rule(
-        self, rule: str, at: datetime, reason: CloseReason
+        self, rule: str, at: datetime, reason: CloseReason, mac: str | None = None
     ) -> Iterator[Publication | Tombstone]:
-        """Close everything of a rule that was switched off or sees no more."""
+        """Close everything of a rule (of one device) that was switched off or sees no more."""
         for key, entry in list(self._open.items()):
-            if entry.alert.rule == rule:
+            whose = whose_limits(entry.alert.evidence)
+            if entry.alert.rule == rule and mac in (None, whose):
                 yield from self._close(key, reason, at)
 
     def restore(self, alert: Alert, kind: str, quiet_s: float) -> Iterator[Tombstone]:
@@ -525,22 +527,31 @@ class AlertBook:
         if alert.state == "closed":
             yield from self._remember(alert, quiet_s)
             return
-        peers = [*alert.evidence.sources, *alert.evidence.victims]
-        involved = {peer.mac for peer in peers if peer.mac is not None}
-        involved |= set(_mac_of(alert.subject))
+        sources = frozenset(peer.mac for peer in alert.evidence.sources if peer.mac is not None)
+        involved = sources | _names(alert.evidence.victims) | set(_mac_of(alert.subject))
         interface = alert.interface
         self._open[alert.key] = Entry(
-            alert, kind, quiet_s, alert.at, alert.at, frozenset(involved),
-            frozenset(peer.mac for peer in alert.evidence.sources if peer.mac is not None),
+            alert, kind, quiet_s, alert.at, alert.at, involved, sources,
             interface is not None, {interface} if interface else set(), restored=True,
         )  # fmt: skip
+
+
+def whose_limits(one: Finding | Evidence) -> str | None:
+    """Return the MAC whose limits hold: that of the only source, else the victim's, else None."""
+    peers = one.sources if len(one.sources) == 1 else one.victims or one.sources
+    return peers[0].mac if peers else None
 
 
 def _macs(finding: Finding) -> tuple[frozenset[str], frozenset[str]]:
     """Return the MACs of the sources, and of everybody involved."""
     sources = frozenset(peer.mac for peer in finding.sources if peer.mac is not None)
-    victims = frozenset(peer.mac for peer in finding.victims if peer.mac is not None)
+    victims = _names(finding.victims)
     return sources, sources | victims | finding.about
+
+
+def _names(peers: Sequence[Peer]) -> frozenset[str]:
+    """Return MACs and addresses: what is beyond a router is probed by its address alone."""
+    return frozenset(name for peer in peers for name in (peer.mac, peer.ip) if name is not None)
 
 
 def _mac_of(subject: str) -> Iterator[str]:

@@ -3,8 +3,12 @@
 A baseline is an exponentially weighted moving average over irregular windows,
 ``v += (1 - exp(-dt / tau)) * (rate - v)``, with time since the last update counted as silence.
 It speaks only once it has watched for :data:`MATURE_S`; until then, and for a device that has
-none, the mean of the LAN's devices stands in. The caller freezes it by not learning while an alert
-is open, and never teaches it what is over a threshold: a slow ramp cannot raise it past the floor.
+none, the mean of the LAN's devices stands in. The caller freezes it (:meth:`Baseline.hold`) while
+an alert is open, and never teaches it what is over a threshold: a slow ramp cannot raise it past
+the floor.
+
+All times here are seconds *watched*, not the time of day: a night without power, a clock that is
+set and a gap in a file are no silence of anybody.
 """
 
 from __future__ import annotations
@@ -70,6 +74,14 @@ class Baseline:
             if known is None:
                 known = usual[name] = Usual(0.0, 0.0, now_s - span_s)
             known.learn(rate, span_s, now_s)
+
+    def hold(self, name: str, now_s: float) -> None:
+        """Let time pass for a device or target and learn nothing: it is not itself just now."""
+        usual = self._devices.get(name)
+        if usual is not None:
+            self._devices.put(name, usual, now_s)
+            for one in usual.values():
+                one.at_s = now_s
 
     def learn_levels(self, key: str, levels: Iterable[tuple[str, float]], now_s: float) -> None:
         """Take measured values that are no rates (ms, ratios): between two of them is no silence.

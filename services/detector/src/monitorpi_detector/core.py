@@ -24,7 +24,7 @@ from monitorpi_common.messages import (
     Traffic,
 )
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
-from monitorpi_detector.alerts import AlertBook, Observed
+from monitorpi_detector.alerts import AlertBook, Observed, whose_limits
 from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.inventory import Inventory
 from monitorpi_detector.moves import Moves
@@ -50,6 +50,15 @@ MAX_KNOWN: Final = 8192
 _MAX_SERVERS: Final = 64
 MEASURES: Final = {"loss_ratio": "high-loss", "rtt_ms": "high-delay", "jitter_ms": "high-jitter"}
 """What is learned of each target, by the rule that judges it."""
+_JUDGES: Final = {
+    "syn": "syn-flood",
+    "icmp_echo": "icmp-flood",
+    "arp": "arp-storm",
+    "broadcast": "broadcast-storm",
+    "dhcp": "dhcp-starvation",
+    "igmp": "igmp-storm",
+}
+"""Whose floor a class of one device is held against; the others have their surges' floors."""
 _STEP_S: Final = 2.0
 WATCHED_S: Final = 60.0
 """Time without a sign of life counts as watched up to so long: devices are told of each minute."""
@@ -111,12 +120,11 @@ class DetectorCore:
         self._since = kept.since
         self._watched_s = kept.watched_s
         self._macs = dict.fromkeys(kept.macs)
-        self._servers = dict.fromkeys([*settings.dhcp_servers, *kept.dhcp_servers])
+        self._servers = dict.fromkeys(kept.dhcp_servers)
         self._was_up = dict.fromkeys(kept.was_up)
         self._router_ips: dict[str, None] = {}
-        start_s = kept.since.timestamp() if kept.since else 0.0
-        self._baseline.restore(kept.rates, start_s)
-        self._round_baseline.restore(kept.probes, start_s)
+        self._baseline.restore(kept.rates, kept.watched_s)
+        self._round_baseline.restore(kept.probes, kept.watched_s)
         self._book.silences.update(kept.silences)
         for one in kept.overrides:
             self._limits.restore(one.rule, one.mac, one.change)
@@ -202,7 +210,9 @@ class DetectorCore:
         seen.sees_replies = traffic.sees_replies
         self._live(traffic.end)
         self._book.saw_window(name, traffic.end)
-        view = WindowView(traffic, self._inventory, self._baseline, end_s, seen.first_s)
+        view = WindowView(
+            traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s
+        )
         observed = {
             "at": traffic.end, "span_s": view.span_s, "interface": name,
             "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
@@ -222,7 +232,7 @@ class DetectorCore:
                 continue
             seen = Observed(rule=rule.name, kind=rule.kind, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
             for finding in rule.judge(view, self._limits.of_rule(rule.name)):
-                limits = self._limits.of(rule.name, _subject_mac(finding))
+                limits = self._limits.of(rule.name, whose_limits(finding))
                 if limits.enabled and not self._ignored(finding):
                     yield from self._book.consider(finding, limits, seen)
 
@@ -237,26 +247,27 @@ class DetectorCore:
         if seen.windows % LEARN_EACH:
             return
         frozen = self._book.involved()
+        for mac in frozen:
+            self._baseline.hold(mac, self._watched_s)
         for row in view.rows.values():
             if row.mac in frozen:
                 continue
             rates = [
                 (name, rate)
                 for name, count in row.tx.items()
-                if (floor := self._floor(name)) is not None
+                if (floor := self._floor(name, row.mac)) is not None
                 and (rate := count / view.span_s) < floor
             ]
             if "syn" in row.tx:
                 half_open = view.rate(view.opened_by(row).open)
-                if half_open < syn_floor:
+                if half_open < self._limits.of("syn-flood", row.mac).floor:
                     rates.append(("half_open", half_open))
-            self._baseline.learn(row.mac, rates, LEARN_EACH * view.span_s, view.now_s)
+            self._baseline.learn(row.mac, rates, LEARN_EACH * view.span_s, self._watched_s)
 
-    def _floor(self, name: str) -> float | None:
-        """Return the least floor of the rules that read a class; what is above it is not usual."""
-        rule = {"syn": "syn-flood", "icmp_echo": "icmp-flood"}.get(name)
-        rule = rule or f"surge-{name.replace('_', '-')}"
-        return self._limits.of(rule, None).floor if rule in RULES else None
+    def _floor(self, name: str, mac: str) -> float | None:
+        """Return the floor of the rule that judges a class; what is above it is not usual."""
+        rule = _JUDGES.get(name) or f"surge-{name.replace('_', '-')}"
+        return self._limits.of(rule, mac).floor if rule in RULES else None
 
     def _presence(self, instance: str, *, online: bool) -> Iterator[Publication | Tombstone]:
         """Note a sensor's status. Only the last one to go takes every alert's eyes with it.
@@ -288,7 +299,7 @@ class DetectorCore:
             learned=learned,
             is_new=device.mac not in self._macs,
             taken=self._moves.see(device) if device.present else (),
-            dhcp_servers=frozenset(self._servers),
+            dhcp_servers=frozenset(self._settings.dhcp_servers or self._servers),
             serves_dhcp=device.dhcp_server,
             router_ips=frozenset(self._router_ips),
         )
@@ -320,12 +331,17 @@ class DetectorCore:
         yield from self._advance(probe.round_end)
 
     def _usual_round(self, address: str, measure: str) -> float | None:
-        now_s = self._now.timestamp() if self._now else 0.0
-        return self._round_baseline.of(address, measure, now_s)
+        return self._round_baseline.of(address, measure, self._watched_s)
 
     def _learn_round(self, view: RoundView) -> None:
         floors = {name: self._limits.of(rule, None).floor for name, rule in MEASURES.items()}
+        frozen = self._book.involved()
         for target in view.results():
+            if target.state == "up":
+                _remember(self._was_up, [target.address])
+            if not frozen.isdisjoint((target.address, target.mac)):
+                self._round_baseline.hold(target.address, self._watched_s)
+                continue
             measured = {
                 "loss_ratio": None if target.state == "down" else target.loss_ratio,
                 "rtt_ms": target.rtt_p50_ms,
@@ -336,9 +352,7 @@ class DetectorCore:
                 for name, value in measured.items()
                 if value is not None and value < floors[name]
             ]
-            self._round_baseline.learn_levels(target.address, usual, view.now_s)
-            if target.state == "up":
-                _remember(self._was_up, [target.address])
+            self._round_baseline.learn_levels(target.address, usual, self._watched_s)
 
     def _target(self, target: Target) -> None:
         if target.state in ("up", "flapping"):
@@ -378,7 +392,7 @@ class DetectorCore:
         """Take up a retained alert of the process before us; our own words come back as well."""
         rule = alert.rule
         if rule in RULES:
-            quiet_s = self._limits.of(rule, None).quiet_s
+            quiet_s = self._limits.of(rule, whose_limits(alert.evidence)).quiet_s
             yield from self._book.restore(alert, RULES[rule].kind, quiet_s)
 
     def _save(self) -> None:
@@ -393,7 +407,7 @@ class DetectorCore:
                 ],
                 silences=self._book.silences,
                 macs=list(self._macs),
-                dhcp_servers=[mac for mac in self._servers if mac],
+                dhcp_servers=list(self._servers),
                 was_up=list(self._was_up),
                 rates=self._baseline.saved(),
                 probes=self._round_baseline.saved(),
@@ -436,14 +450,8 @@ class DetectorCore:
         except LimitsError as error:
             raise CommandRefusedError(str(error)) from None
         self._save()
-        if not limits.enabled and order.mac is None and self._now is not None:
-            yield from self._book.end_rule(order.rule, self._now, "silenced")
-
-
-def _subject_mac(finding: Finding) -> str | None:
-    """Return whose limits hold for a finding: its only source's, else its victim's."""
-    peers = finding.sources if len(finding.sources) == 1 else finding.victims or finding.sources
-    return peers[0].mac if peers else None
+        if not limits.enabled and self._now is not None:
+            yield from self._book.end_rule(order.rule, self._now, "silenced", order.mac)
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:

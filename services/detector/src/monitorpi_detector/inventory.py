@@ -66,8 +66,8 @@ class Inventory:
 
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
-        self._own: dict[tuple[str, str], Own] = {}
-        """By MAC and prober: replicas on one machine send from the same MAC."""
+        self._own: dict[str, dict[str, Own]] = {}
+        """By MAC, then prober: replicas on one machine send from the same MAC."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -102,8 +102,10 @@ class Inventory:
 
     def own(self, mac: str, now_s: float) -> Own | None:
         """Return what our probers announced for this MAC, as long as each holds."""
-        told = [own for (own_mac, _), own in self._own.items() if own_mac == mac]
-        valid = [own for own in told if now_s < own.until_s]
+        told = self._own.get(mac)
+        if told is None:
+            return None
+        valid = [own for own in told.values() if now_s < own.until_s]
         if not valid:
             return None
         return Own(
@@ -138,17 +140,22 @@ class Inventory:
         for source in probe.sources or [probe.source]:
             if source.mac is None:
                 continue
-            key = (source.mac, prober)
-            known = self._own.get(key)
-            if known is None and len(self._own) >= _MAX_OWN:
+            told = self._own.get(source.mac, {})
+            known = told.get(prober)
+            if known is None and sum(map(len, self._own.values())) >= _MAX_OWN:
                 continue
-            self._own[key] = Own(
+            told[prober] = Own(
                 source.echo_per_s,
                 source.arp_per_s,
                 now_s + PROBE_VALID_S,
                 max(targets, known.targets if known else 0),
             )
-        self._own = {key: own for key, own in self._own.items() if now_s < own.until_s}
+            self._own[source.mac] = told
+        valid = {
+            mac: {name: own for name, own in told.items() if now_s < own.until_s}
+            for mac, told in self._own.items()
+        }
+        self._own = {mac: told for mac, told in valid.items() if told}
         for target in probe.targets:
             if target.mac is not None and (device := self._known.get(target.mac)) is not None:
                 device.probe, device.probed_until_s = target, now_s

@@ -81,8 +81,6 @@ class Moves:
     @staticmethod
     def _move(address: str, holding: Holding, mac: str, now_s: float) -> list[Taken]:
         held_by, present = holding.mac, now_s - holding.seen_s <= PRESENT_S
-        if held_by.startswith(_SHARED):
-            return []
         holding.mac, holding.seen_s = mac, now_s
         if not present:
             holding.moves, holding.rival = [], None

@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
 
-STRONG_SOURCE: Final = 5.0
-"""Frames/s from which a MAC is one of an attack's sources; clients that retry send 1 or 2."""
+STRONG_SOURCE: Final = {"syn": 4.0, "icmp_echo": 2.0}
+"""Frames/s from which a MAC is one of an attack's sources. A client that is not answered tries up
+to three times in a second (Windows repeats a refused SYN twice); people ping once a second."""
 
 _LOOKS: Final = 3.0
 """Frames to each of many destinations that are a look at it (nmap tries up to three times)."""
 
 _BEYOND_CLIENTS: Final = 20.0
 """Times the floor that clients of one LAN do not reach together by trying again."""
+
+_NOBODY: Final = 3.0
+"""Times the floor that what no source explains must reach where sources can be seen."""
+
+_YOUNG_S: Final = 10.0
+"""Within so long an ordinary LAN has shown most of its devices."""
 
 MIN_SOURCES: Final = 3
 """So many sources that share one top peer are told as one attack on that peer."""
@@ -121,6 +128,8 @@ class WindowView:
     now_s: float
     first_seen_s: float = 0.0
     """When the first window of this epoch ended."""
+    watched_s: float = 0.0
+    """Seconds watched so far: the clock of the baselines."""
     span_s: float = field(init=False)
     interface_id: str = field(init=False)
     rows: dict[str, DeviceWindow] = field(init=False)
@@ -136,6 +145,11 @@ class WindowView:
         for row in self.traffic.devices:
             for name, count in row.tx.items():
                 self._senders.setdefault(name, []).append((row, count))
+
+    @property
+    def is_young(self) -> bool:
+        """The epoch has just begun: every MAC is new."""
+        return self.now_s - self.first_seen_s < _YOUNG_S
 
     @property
     def wire_subject(self) -> str:
@@ -163,9 +177,11 @@ class WindowView:
             self._received[name] = known
         return known
 
-    def sent_by_others(self, name: str, row: DeviceWindow) -> int:
-        """Return the frames of a class on the wire that a MAC did not send itself."""
-        return max(0, self.traffic.counts.get(name, 0) - row.tx.get(name, 0))
+    def sent_by_others(self, row: DeviceWindow) -> Tally:
+        """Return the frames on the wire that a MAC did not send itself."""
+        return {
+            name: max(0, count - row.tx.get(name, 0)) for name, count in self.traffic.counts.items()
+        }
 
     def best_sender(self, name: str, but: str) -> DeviceWindow | None:
         """Return who sent most of a class, one MAC left aside."""
@@ -177,7 +193,7 @@ class WindowView:
 
     def usual(self, mac: str | None, name: str) -> float | None:
         """Return the baseline of a device (or of the LAN) for a class, per second."""
-        return self.baseline.of(mac, name, self.now_s)
+        return self.baseline.of(mac, name, self.watched_s)
 
     def forwards(self, mac: str) -> bool:
         """Tell whether a MAC passes on what others send."""
@@ -226,6 +242,15 @@ class WindowView:
         """
         return self.traffic.new_macs >= floor / 2 or rate >= _BEYOND_CLIENTS * floor
 
+    def floor_times(self, name: str) -> float:
+        """Return the times of the floor that frames of a class must reach if no source explains it.
+
+        Once where there are no MACs to tell sources apart, or where most of the frames brought a
+        MAC of their own: devices that come up together send more than one each.
+        """
+        alone = 2 * self.traffic.new_macs >= self.traffic.counts.get(name, 0)
+        return 1.0 if not self.rows or (alone and not self.is_young) else _NOBODY
+
     def source(self, row: DeviceWindow, packets: float) -> Peer:
         """Describe a sender."""
         return Peer(mac=row.mac, ip=self.inventory.ip(row.mac), packets=int(packets))
@@ -258,7 +283,7 @@ class WindowView:
         behind a router is told apart by its address.
         """
         by_peer: dict[tuple[str, str | None], list[DeviceWindow]] = {}
-        for row, _ in self.senders(name, STRONG_SOURCE):
+        for row, _ in self.senders(name, STRONG_SOURCE[name]):
             peer = row.top_peer.get(name)
             if peer is not None and peer.mac is not None and not self.forwards(row.mac):
                 by_peer.setdefault((peer.mac, peer.ip), []).append(row)

@@ -32,6 +32,7 @@ def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
             unit="ms",
             baseline=usual,
             victims=(Peer(mac=target.mac),),
+            about=frozenset({target.address}),
             severity="warning",
         )
 

@@ -33,6 +33,7 @@ def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
             unit="loss ratio",
             baseline=usual,
             victims=(Peer(mac=target.mac),),
+            about=frozenset({target.address}),
             severity="warning",
         )
 

@@ -22,12 +22,17 @@ from monitorpi_detector.view import WindowView, joined, toward
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitorpi_common.messages import Tally
+
 _CLASS: Final = "icmp_echo"
 _ONE_DESTINATION: Final = 0.2
 """Share of the floor one destination must get (10/s); monitoring sends one host 1 or 2 a second."""
 _MAINLY: Final = 0.5
 """Share of a sender's frames that unexplained ICMP must be: errors only accompany a load."""
-_NOBODY: Final = 3.0
+_UNCLEAR: Final = 3.0
+"""Times the floor for ICMP that is no request and has no sender: its causes cannot be seen."""
+_PIECES: Final = 45
+"""Fragments of the largest packet on Ethernet: a ping of 65,535 bytes is one request."""
 _UNIT: Final = "ICMP/s"
 
 
@@ -70,21 +75,31 @@ def _echo(view: WindowView, row: DeviceWindow, limits: Limits) -> float:
 
 def unasked(view: WindowView, row: DeviceWindow) -> float:
     """Return the ICMP beside echo requests that nothing the sender was sent explains."""
-    other = other_icmp(row.tx)
-    asked = (
-        view.inventory.asked(row.mac, view.now_s)
-        + row.rx.get(_CLASS, 0)
-        + row.rx.get("udp", 0)
-        + row.rx.get("tcp", 0)
-    )
-    # a request to everybody is nobody's in particular, and all may answer it
-    asked += max(0, view.traffic.counts.get(_CLASS, 0) - view.received(_CLASS))
-    if not view.received("packets"):
+    pings = row.tx.get(_CLASS, 0) + row.rx.get(_CLASS, 0)
+    other = _whole(row.tx, pings)
+    asked = view.inventory.asked(row.mac, view.now_s) + _may_be_answered(row.rx)
+    if view.received("packets"):
+        # a request to everybody is nobody's in particular, and all may answer it
+        asked += max(0, view.traffic.counts.get(_CLASS, 0) - view.received(_CLASS))
+    else:
         # the link layer names no destinations (Linux cooked): what others sent may be for it
-        asked += view.sent_by_others("udp", row) + view.sent_by_others("tcp", row)
+        asked += _may_be_answered(view.sent_by_others(row))
     if view.traffic.sees_replies is False or other < _MAINLY * row.tx.get("packets", 0):
         return 0.0
     return max(0.0, float(other - asked))
+
+
+def _whole(tally: Tally, pings: int) -> int:
+    """Return the ICMP beside echo requests, without the later fragments of large pings."""
+    return max(0, other_icmp(tally) - min(tally.get("fragment", 0), _PIECES * pings))
+
+
+def _may_be_answered(tally: Tally) -> int:
+    """Return the packets that ICMP may answer: requests, and whatever is not ICMP (RFC 792)."""
+    known = sum(tally.get(name, 0) for name in ("tcp", "udp"))
+    ip = sum(tally.get(name, 0) for name in ("ipv4", "ipv6"))
+    others = max(0, ip - known - tally.get("icmp", 0))
+    return tally.get(_CLASS, 0) + known + others
 
 
 def _reached(view: WindowView) -> Peer | None:
@@ -163,7 +178,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     if value < limits.floor * limits.close_ratio or explained >= value / 2:
         return
     threshold = max(
-        limits.floor * (_NOBODY if view.rows or to_nobody else 1.0),
+        limits.floor * (_UNCLEAR if to_nobody else view.floor_times(_CLASS)),
         limits.factor * (view.usual(None, _CLASS) or 0.0),
     )
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
@@ -191,11 +206,10 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
 def _unasked_on_wire(view: WindowView) -> float:
     """Return the ICMP beside echo requests that nothing on the wire explains."""
     counts = view.traffic.counts
-    echo = counts.get(_CLASS, 0)
-    other = counts.get("icmp", 0) - echo - counts.get("igmp", 0)
+    other = _whole(counts, 2 * counts.get(_CLASS, 0))
     if other < _MAINLY * view.traffic.packets:
         return 0.0
-    return max(0.0, float(other - echo - counts.get("udp", 0) - counts.get("tcp", 0)))
+    return max(0.0, float(other - _may_be_answered(counts)))
 
 
 RULE: Final = Rule(

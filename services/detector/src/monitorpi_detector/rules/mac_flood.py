@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from monitorpi_detector.view import WindowView
 
-_FIRST_S: Final = 10.0
 _FIRST_TIMES: Final = 20.0
 """In an epoch's first seconds every MAC is new, so many times the floor is needed: a LAN of a
 thousand devices is not invented ones, and a flood goes on when these seconds are over."""
@@ -25,11 +24,10 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     value = view.rate(max(0.0, view.traffic.new_macs - woken))
     if value < base.floor * base.close_ratio:
         return
-    young = view.now_s - view.first_seen_s < _FIRST_S
     yield Finding(
         subject=view.wire_subject,
         value=value,
-        threshold=base.floor * (_FIRST_TIMES if young else 1.0),
+        threshold=base.floor * (_FIRST_TIMES if view.is_young else 1.0),
         text=f"MAC flood on {view.traffic.interface}, {view.traffic.source_macs} MAC addresses "
         "in one window",
         unit="new MACs/s",

@@ -1,7 +1,7 @@
-"""Port scan: one device tries many ports of few hosts.
+"""Port scan: one device tries many ports of one or several hosts.
 
-The value is distinct ports per second, only while the connections come to nothing. Public scans
-try 350-2,400 ports/s; ntopng calls 256 SYN/min one.
+The value is ports tried per second (of each host, where there are several), only while the
+connections come to nothing. Public scans try 350-2,400 ports/s; ntopng calls 256 SYN/min one.
 """
 
 from __future__ import annotations
@@ -16,35 +16,48 @@ from monitorpi_detector.rules.words import to_whom
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitorpi_common.messages import DeviceWindow
     from monitorpi_detector.view import WindowView
 
 _PORTS_PER_HOST: Final = 5
-"""Ports per host from which it is a port scan; peers of file sharing have one port each."""
+"""Tries per host beyond which it is a port scan; a peer of file sharing gets one to three."""
 
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find senders whose SYNs go to many ports."""
-    for row, rate in view.senders("syn", limits.least):
-        ports, hosts = row.spread.dst_ports, row.spread.dst_ips
-        own = limits(row.mac)
-        # a forwarder's ports are those of all its clients
-        if view.forwards(row.mac) or ports < _PORTS_PER_HOST * max(1, hosts):
+    through: set[str | None] = set()
+    rows = [row for row, _ in view.senders("syn", limits.least)]
+    # hosts first: a scan that passes a router on the same wire is told of once, at the host
+    for row in sorted(rows, key=lambda row: view.forwards(row.mac)):
+        beyond = view.forwards(row.mac)
+        if not _tries_ports(row) or (beyond and row.mac in through):
             continue
-        opened = view.opened_by(row)
+        opened, own = view.opened_by(row), limits(row.mac)
         if opened.open < opened.syn / 2 or not is_scan(view, row, own.floor):
             continue
+        peer = row.top_peer.get("syn")
+        if peer is not None:
+            through.add(peer.mac)
         yield Finding(
             subject=mac_id(row.mac),
-            value=min(view.rate(ports), rate),
+            value=view.rate(min(opened.syn, row.spread.dst_ports * max(1, row.spread.dst_ips))),
             threshold=own.floor,
-            text=f"port scan from {row.mac}{to_whom(row.top_peer.get('syn'))}",
+            text=f"port scan from {f'beyond the router {row.mac}' if beyond else row.mac}"
+            + to_whom(peer),
             unit="ports/s",
-            sources=(view.source(row, row.tx.get("syn", 0)),),
-            victims=() if (peer := row.top_peer.get("syn")) is None else (peer,),
+            sources=(view.source(row, opened.syn),),
+            victims=() if peer is None else (peer,),
             spread=row.spread,
             answered_ratio=opened.answered_ratio,
+            beyond_router=beyond,
             severity="warning",
         )
+
+
+def _tries_ports(row: DeviceWindow) -> bool:
+    """Tell whether hosts are tried at several ports each: peers of file sharing have one each."""
+    ports, hosts, sent = row.spread.dst_ports, row.spread.dst_ips, row.tx.get("syn", 0)
+    return ports >= _PORTS_PER_HOST and max(ports, sent) > _PORTS_PER_HOST * hosts
 
 
 RULE: Final = Rule(

@@ -37,20 +37,26 @@ _SCAN_SHARE: Final = 0.25
 _SCAN_LEAST: Final = 10
 _DECOYS: Final = 16
 """A scanner may add decoy source addresses, but a handful: each costs it a share of its rate."""
-_NOBODY: Final = 3.0
-"""Times the floor that what no source explains must reach where sources can be seen."""
+_ALIKE: Final = 2.0
+"""Times the mean that the busiest of many hosts gets at most where all are tried alike."""
 _UNIT: Final = "SYN/s"
 
 
 def is_scan(view: WindowView, row: DeviceWindow, floor: float) -> bool:
-    """Tell whether a sender's SYNs look for open ports or hosts rather than for one victim."""
-    sent = row.tx.get(_CLASS, 0)
+    """Tell whether a sender's SYNs look for open ports or hosts rather than for one victim.
+
+    A hundred ports of fifteen hosts are a scan as a hundred ports of one are: of hosts that are
+    tried alike, what one of them gets is held against the ports.
+    """
+    sent, hosts = float(row.tx.get(_CLASS, 0)), row.spread.dst_ips
     if view.rate(sent) >= _SCANS_BELOW or row.spread.src_ips > _DECOYS:
         return False
-    many = max(_SCAN_LEAST, _SCAN_SHARE * sent)
-    if row.spread.dst_ips >= many:
-        return view.rate(view.per_destination(row, _CLASS)) < _ONE_DESTINATION * floor
-    return row.spread.dst_ports >= many
+    busiest = view.per_destination(row, _CLASS)
+    if hosts >= max(_SCAN_LEAST, _SCAN_SHARE * sent):
+        return view.rate(busiest) < _ONE_DESTINATION * floor
+    if hosts > 1 and busiest * hosts <= _ALIKE * sent:
+        return row.spread.dst_ports >= max(_SCAN_LEAST / hosts, _SCAN_SHARE * busiest)
+    return row.spread.dst_ports >= max(_SCAN_LEAST, _SCAN_SHARE * sent)
 
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
@@ -65,14 +71,18 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     for row, _ in view.senders(_CLASS, limits.least / 2):
         if row.mac in grouped or view.forwards(row.mac):
             continue
-        scan = is_scan(view, row, limits(row.mac).floor)
         opened = view.opened_by(row)
         explained += view.rate(opened.open)
-        if scan or not _concentrated(view, row, limits(row.mac)):
+        scan = is_scan(view, row, limits(row.mac).floor)
+        if not scan and not _concentrated(view, row, limits(row.mac)):
             continue
         peer = row.top_peer.get(_CLASS)
         if peer is not None and peer.mac is not None:
-            through[peer.mac] = through.get(peer.mac, 0.0) + opened.open
+            # of what a scan tries only the busiest destination's is known to take this way
+            passed_on = min(opened.open, float(toward(row, _CLASS))) if scan else opened.open
+            through[peer.mac] = through.get(peer.mac, 0.0) + passed_on
+        if scan:
+            continue
         yield _finding(view, row, limits(row.mac), opened.open, opened.answered_ratio)
     for finding in _routers(view, limits, through):
         explained += finding.value
@@ -158,7 +168,7 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
 def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> Iterator[Finding]:
     """Senders that forward are judged by what their victims are left with."""
     for row, _ in view.senders(_CLASS, limits.least / 2):
-        if not view.forwards(row.mac):
+        if not view.forwards(row.mac) or is_scan(view, row, limits(row.mac).floor):
             continue
         # what a sender on this wire sends through the router was counted at the sender
         passed_on = through.get(row.mac, 0.0)
@@ -201,7 +211,7 @@ def _share(view: WindowView, router: DeviceWindow, target: DeviceWindow, asked: 
     peer = router.top_peer.get(_CLASS)
     others = sum(
         toward(row, _CLASS)
-        for row, _ in view.senders(_CLASS, STRONG_SOURCE)
+        for row, _ in view.senders(_CLASS, STRONG_SOURCE[_CLASS])
         if row.mac != router.mac
         and (other := row.top_peer.get(_CLASS)) is not None
         and other.mac == target.mac
@@ -223,7 +233,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     value = view.rate(opened.open)
     if explained >= value / 2:
         return
-    floor = limits.floor * (_NOBODY if view.rows else 1.0)
+    floor = limits.floor * view.floor_times(_CLASS)
     threshold = max(floor, limits.factor * (view.usual(None, "half_open") or 0.0))
     victim = max(view.rows.values(), key=lambda row: row.rx.get(_CLASS, 0), default=None)
     taken = view.asked_of(victim).open if victim is not None else 0.0
@@ -250,11 +260,15 @@ def _looks_around(view: WindowView) -> bool:
     spread, syn = view.traffic.spread, view.traffic.counts.get(_CLASS, 0)
     if spread is None or view.rate(syn) >= _SCANS_BELOW or spread.src_ips > _DECOYS:
         return False
+    if spread.dst_ports >= _SCAN_LEAST and 2 * spread.dst_ports * spread.dst_ips >= syn:
+        return True  # many ports of many hosts, each tried once or twice
     return max(spread.dst_ports, spread.dst_ips) >= max(_SCAN_LEAST, _SCAN_SHARE * syn)
 
 
 def _is_refused(view: WindowView) -> bool:
-    """Tell whether most SYNs of a wire without MACs met closed ports: a scan, as it seems."""
+    """Tell whether most SYNs met closed ports: a scan, as it seems where no spread is told."""
+    if view.traffic.spread is not None:
+        return False
     counts = view.traffic.counts
     syn = counts.get(_CLASS, 0)
     return 2 * counts.get("rst", 0) >= syn and 10 * counts.get("syn_ack", 0) < syn

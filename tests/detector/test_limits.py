@@ -1,0 +1,204 @@
+"""Every rule can be switched and limited, for all devices or one, in settings and at run time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from tests.detector.windows import (
+    ATTACKER,
+    ROUTER,
+    VICTIM,
+    Detector,
+    device,
+    echoes,
+    plain,
+    probe,
+    syns,
+    window,
+)
+
+from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, SetThreshold
+from monitorpi_common.service import Order
+from monitorpi_detector.rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROWS: Final[dict[str, DeviceWindow]] = {
+    "syn-flood": syns(1000),
+    "icmp-flood": echoes(1000),
+    "broadcast-storm": plain(ATTACKER, packets=1000, broadcast=1000),
+    "arp-storm": plain(ATTACKER, packets=1000, arp=1000),
+    "dhcp-starvation": plain(ATTACKER, packets=1000, dhcp=1000),
+    "igmp-storm": plain(ATTACKER, packets=1000, igmp=1000),
+    "port-scan": syns(1000, ports=900, rx={"rst": 1000, "tcp": 1000}),
+    "host-sweep": syns(200, hosts=200, peer=ROUTER),
+}
+"""A sender that every window rule about senders finds at once."""
+START_S: Final = 20
+
+
+def target(**more: Any) -> ProbeResult:
+    """Build the victim's result in a round."""
+    values = {"name": "printer", "address": "198.18.0.11", "mac": VICTIM, "state": "up",
+              "sent": 10, "received": 10, "loss_ratio": 0.0, "rtt_p50_ms": 0.5,
+              "jitter_ms": 0.1}  # fmt: skip
+    return ProbeResult.model_validate(values | more)
+
+
+def rounds(**bad: Any) -> Callable[[int], list[object]]:
+    """Build what a prober says each second of a bad target that was up."""
+    return lambda second: [
+        *([probe(1, target())] if second == START_S else []),
+        probe(second, target(**bad)),
+    ]
+
+
+def subject_of(rule: str) -> str | None:
+    """Return the MAC whose limits hold for what :func:`hit` shows of a rule; None: nobody's."""
+    if rule == "mac-flood":
+        return None
+    return VICTIM if rule in ("device-down", "high-loss", "high-delay", "high-jitter") else ATTACKER
+
+
+def hit(rule: str, second: int) -> list[object]:
+    """Build what makes a rule speak in a second."""
+    spoofed = [device(ROUTER, START_S - 1, "198.18.0.1", role="router")] * (second == START_S)
+    match rule:
+        case "mac-flood":
+            return [window(second, new_macs=9000, source_macs=9000)]
+        case "new-device":
+            return [device(ATTACKER, second)]
+        case "arp-spoof":
+            return [*spoofed, device(ATTACKER, second, "198.18.0.1")]
+        case "rogue-dhcp":
+            return [device(ATTACKER, second, dhcp_server=True)]
+        case "device-down":
+            return rounds(state="down", received=0, loss_ratio=1.0)(second)
+        case "high-loss":
+            return rounds(loss_ratio=0.9)(second)
+        case "high-delay":
+            return rounds(rtt_p50_ms=900.0)(second)
+        case "high-jitter":
+            return rounds(jitter_ms=900.0)(second)
+        case _ if rule in ROWS:
+            return [window(second, ROWS[rule])]
+        case _:
+            name = next(name for name in CLASSES if rule == f"surge-{name.replace('_', '-')}")
+            return [window(second, plain(ATTACKER, packets=9999, **{name: 9999}))]
+
+
+def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
+    """Build a detector of one rule with a change for all or for one device, that has seen calm."""
+    rules: dict[str, Any] = {name: {"enabled": False} for name in RULES if name != rule}
+    if not RULES[rule].defaults.enabled:
+        rules[rule] = {"enabled": True, "floor": 100}
+    if mac is None:
+        rules[rule] = rules.get(rule, {}) | change
+    devices = {mac: {rule: change}} if mac else {}
+    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER])
+    detector.take(window(0))
+    return detector
+
+
+def opened(detector: Detector, rule: str, seconds: int = 5) -> bool:
+    """Show a detector what a rule is about for some seconds and tell whether it spoke."""
+    for second in range(START_S, START_S + seconds):
+        detector.take(*hit(rule, second))
+    return any(alert.rule == rule for alert in detector.alerts)
+
+
+def ordered(detector: Detector, rule: str, mac: str | None, **change: Any) -> Detector:
+    """Return the detector after an order at run time."""
+    order = SetThreshold(rule=rule, mac=mac, **change)
+    detector.take(Order("set_threshold", order, "1"))
+    return detector
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_can_be_switched_off_and_given_a_floor(rule: str) -> None:
+    """Off or with a floor out of reach a rule is silent, however and for whomever it was said."""
+    assert opened(only(rule), rule)
+
+    for mac in dict.fromkeys((None, subject_of(rule))):
+        for change in ({"enabled": False}, {"floor": 1e8}):
+            assert not opened(only(rule, mac=mac, **change), rule), (mac, change)
+            assert not opened(ordered(only(rule), rule, mac, **change), rule), (mac, change)
+
+
+@pytest.mark.parametrize("rule", [name for name in RULES if subject_of(name) is not None])
+def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
+    """A rule that is off for all speaks of the one device it is on for."""
+    mac = subject_of(rule)
+    off = only(rule, enabled=False)
+
+    assert opened(ordered(off, rule, mac, enabled=True), rule)
+
+
+DECISIVE: Final = ("new-device", "arp-spoof", "rogue-dhcp", "device-down")
+"""One observation of these is enough: there is nothing to count."""
+
+
+@pytest.mark.parametrize("rule", [name for name in RULES if name not in DECISIVE])
+def test_every_rule_that_counts_can_be_given_m_of_n(rule: str) -> None:
+    """Four of four windows or rounds open where three do not."""
+    four = {"raise_m": 4, "raise_n": 4, "raise_at_once": 1e6}
+    for mac in dict.fromkeys((None, subject_of(rule))):
+        for detector in (only(rule, mac=mac, **four), ordered(only(rule), rule, mac, **four)):
+            # what is summed up over time must not speak first: the threshold just reached
+            floor = ordered(detector, rule, mac, floor=reached(rule))
+            assert not opened(floor, rule, 3), mac
+            floor.take(*hit(rule, START_S + 3))
+            assert [alert.rule for alert in floor.alerts] == [rule], mac
+
+
+def reached(rule: str) -> float:
+    """Return the floor that what :func:`hit` shows of a rule just reaches."""
+    values = {"mac-flood": 9000.0, "host-sweep": 199.0, "high-loss": 0.9, "port-scan": 900.0,
+              "high-delay": 900.0, "high-jitter": 900.0}  # fmt: skip
+    return values.get(rule, 1000.0 if rule in ROWS else 9999.0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_can_be_given_a_quiet_time(rule: str) -> None:
+    """An alert closes when its rule's quiet time has passed, the general one or its device's."""
+    for mac in dict.fromkeys((None, subject_of(rule))):
+        detector = only(rule, mac=mac, quiet_s=40)
+        assert opened(detector, rule)
+        last = START_S + 4
+        detector.take(*[window(second) for second in range(last + 1, last + 34)])
+        assert detector.open(), mac
+        detector.take(*[window(second) for second in range(last + 34, last + 44)])
+
+        assert [one.close_reason for one in detector.alerts][-1] == "quiet"
+
+
+def test_a_device_that_is_switched_off_closes_its_alert_alone() -> None:
+    """Switched off for one device, a rule closes what is open of it and nothing else."""
+    other = "04:00:00:00:00:0d"
+    detector = Detector()
+    detector.take(window(0, echoes(1000), echoes(1000, other, peer=ROUTER)))
+
+    ordered(detector, "icmp-flood", ATTACKER, enabled=False)
+
+    assert list(detector.open()) == ["icmp-flood-04000000000d"]
+    assert detector.alerts[-1].close_reason == "silenced"
+
+
+@pytest.mark.parametrize("mac", [None, ATTACKER])
+def test_the_factor_and_the_close_level_are_limits_like_the_others(mac: str | None) -> None:
+    """Factor times the usual is the threshold; below the close level an alert ends."""
+    change = {"factor": 6.0, "close_ratio": 0.9}
+    for detector in (
+        only("icmp-flood", mac=mac, **change),
+        ordered(only("icmp-flood"), "icmp-flood", mac, **change),
+    ):
+        detector.core._baseline.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
+        detector.take(window(START_S, echoes(1000)))
+        alert = detector.open()["icmp-flood-04000000000a"]
+        assert (alert.evidence.baseline, alert.evidence.threshold) == (40.0, 240.0)
+
+        detector.take(*[window(second, echoes(200)) for second in range(START_S + 1, START_S + 30)])
+
+        assert detector.open() == {}
