@@ -170,7 +170,7 @@ def test_floors_are_proposed_from_a_capture_file(
     assert suggest_thresholds.main([str(tmp_path / "empty.pcap")]) == 1
 
     assert proposed["icmp-flood"]["floor"] == 300.0
-    assert "there are no frames in it" in capsys.readouterr().err
+    assert "there are no frames in the files" in capsys.readouterr().err
 
 
 def test_the_first_look_at_a_lan_is_no_mac_flood_to_allow_for() -> None:

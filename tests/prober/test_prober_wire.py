@@ -301,16 +301,22 @@ def test_a_sweep_ends_with_its_prober() -> None:
         "import subprocess, sys\n"
         "with subprocess.Popen([sys.executable, *sys.argv[1:]]) as one: print(one.pid, flush=True)"
     )
+
+    def listens() -> bool:
+        try:
+            return any("socket:" in str(fd.readlink()) for fd in (child / "fd").iterdir())
+        except OSError:
+            return False  # it closed a file while we looked
+
     with subprocess.Popen(
         [sys.executable, "-c", code, *words, "198.18.0.1", "1"], stdout=subprocess.PIPE, text=True
     ) as prober:
-        assert prober.stdout is not None
-        child = Path("/proc") / prober.stdout.readline().strip()
-        wait_for(
-            lambda: any("socket:" in str(fd.readlink()) for fd in (child / "fd").iterdir()),
-            what="the sweep to listen",
-        )
-        prober.kill()
+        try:
+            assert prober.stdout is not None
+            child = Path("/proc") / prober.stdout.readline().strip()
+            wait_for(listens, what="the sweep to listen")
+        finally:
+            prober.kill()
 
     wait_for(lambda: not child.exists(), what="the sweep to end")
 

@@ -66,7 +66,11 @@ function sum(lists) {
 const last = (list) => list.length ? list[list.length - 1] : 0;
 
 // --- sections -----------------------------------------------------------------------------------
-function rows(id, list) { $(id).tBodies[0].replaceChildren(...list); }
+function rows(id, list) { // a row that says the same stays: less to draw, and what is selected in it stays so
+  const body = $(id).tBodies[0], old = [...body.rows];
+  list.forEach((row, i) => { if (!old[i]) body.append(row); else if (!old[i].isEqualNode(row)) old[i].replaceWith(row); });
+  old.slice(list.length).forEach((row) => row.remove());
+}
 
 function alertCard(alert) {
   const open = alert.state === "open", e = alert.evidence;
