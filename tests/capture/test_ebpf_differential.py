@@ -445,6 +445,7 @@ def test_verifier_effort() -> None:
         "buckets": (ebpf_layout.BUCKET_BYTES, 16),
         "rows": (ebpf_layout.ROW_BYTES, 16),
         "floods": (ebpf_layout.FLOOD_BYTES, 16),
+        "registers": (ebpf_layout.REGISTER_WORD, 16),
         "shares": (ebpf_layout.SHARE_BYTES, 4),
     }
     maps = {name: system.create_array(name, *size) for name, size in sizes.items()}

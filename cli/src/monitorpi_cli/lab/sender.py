@@ -138,7 +138,7 @@ class Sender:
         return Sent(sent, seconds, used * 1e9 / max(sent, 1))
 
     def _sent(self) -> int:
-        return int(_STATE.unpack(self._state.read(0, _STATE.size))[0])
+        return int(_STATE.unpack(self._state.read())[0])
 
     def _run(self, frames: int) -> None:
         data = ctypes.create_string_buffer(_template(), FRAME_BYTES)

@@ -2,10 +2,10 @@
 
 Theory of operation. Each interface has a packet socket whose filter is the program of
 ``bpf/count.bpf.c``: the filter counts every frame and takes none, so nothing is copied and nothing
-can be lost at the tap. All counters live in array maps that are mapped into this process too: no
-system call reads them. A cut flips the epoch for all interfaces at once, waits until no program
-still runs with the old one (one RCU grace period, typically 8-20 ms, without the interpreter lock),
-reads what is quiet now and clears it. Everything vanishes with the process.
+can be lost at the tap. All counters live in array maps. A cut flips the epoch for all interfaces at
+once, waits until no program still runs with the old one (one RCU grace period, typically 8-20 ms,
+without the interpreter lock), maps what is quiet now into this process, one interface after the
+other, reads and clears it where it lies, and lets go of it. Everything vanishes with the process.
 
 ``open`` needs CAP_NET_RAW and CAP_BPF; what follows needs CAP_NET_RAW alone, and only to bring back
 an interface that had vanished.
@@ -13,6 +13,7 @@ an interface that had vanished.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -36,7 +37,7 @@ from monitorpi_capture.packetsocket import (
 from monitorpi_capture.window import EngineRefusedError, Instant, WindowCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PROGRAM: Final = "socket/count"
 _SO_ATTACH_BPF: Final = 50
@@ -100,17 +101,19 @@ class Table:
         self._geometry = geometry
         self._seeds = ebpf_layout.seeds(geometry, ())
         self._stale = {0, 1}
-        self._used = dict.fromkeys(range(_EPOCHS * geometry.parts), (0, 0))
-        self._maps: dict[str, system.Memory] = {}
+        self._used = {epoch: [(0, 0)] * geometry.parts for epoch in range(_EPOCHS)}
+        """Rows and flood blocks taken in each part of an epoch."""
+        self._maps: dict[str, system.ArrayMap] = {}
         count = _EPOCHS * geometry.parts
         try:
             for name, size, entries in (
-                ("buckets", ebpf_layout.BUCKET_BYTES, count * geometry.buckets),
-                ("rows", ebpf_layout.ROW_BYTES, count * geometry.rows),
-                ("floods", ebpf_layout.FLOOD_BYTES, count * geometry.floods),
-                ("shares", ebpf_layout.SHARE_BYTES, count),
+                ("buckets", ebpf_layout.BUCKET_BYTES, geometry.buckets),
+                ("rows", ebpf_layout.ROW_BYTES, geometry.rows),
+                ("floods", ebpf_layout.FLOOD_BYTES, geometry.floods),
+                ("registers", ebpf_layout.REGISTER_WORD, geometry.register_words),
+                ("shares", ebpf_layout.SHARE_BYTES, 1),
             ):
-                self._maps[name] = system.create_array(name, size, entries)
+                self._maps[name] = system.create_array(name, size, count * entries)
         except OSError:
             self.close()
             raise
@@ -118,7 +121,7 @@ class Table:
     @property
     def descriptors(self) -> dict[str, int]:
         """The file descriptors of the maps by name."""
-        return {name: memory.fd for name, memory in self._maps.items()}
+        return {name: array.fd for name, array in self._maps.items()}
 
     def seed(self, macs: Sequence[bytes]) -> None:
         """Take the known MACs; they have rows from the next window on."""
@@ -128,56 +131,65 @@ class Table:
     def prepare(self, epoch: int) -> None:
         """Make an epoch ready that is not the live one."""
         if epoch in self._stale:
-            for part in self._parts(epoch):
-                self._clear(part)
-            self._stale.discard(epoch)
-
-    def _parts(self, epoch: int) -> range:
-        return range(epoch * self._geometry.parts, (epoch + 1) * self._geometry.parts)
+            with self._mapped(epoch) as parts:
+                self._clear(epoch, parts)
 
     def take(self, epoch: int) -> ebpf_layout.Reading:
         """Return what a quiet epoch counted, and clear it."""
-        found = [self._read(part) for part in self._parts(epoch)]
-        # the rows of this epoch may stem from older seeds: those of now say who stays on surplus
-        result = ebpf_layout.reading(found, self._geometry.rows, self._seeds.macs)
-        for part in self._parts(epoch):
-            self._clear(part)
-        self._stale.discard(epoch)
+        with self._mapped(epoch) as parts:
+            result = self._read(epoch, parts)
+            self._clear(epoch, parts)
         return result
 
-    def _read(self, part: int) -> ebpf_layout.Part:
-        geometry, maps = self._geometry, self._maps
-        share = ebpf_layout.share_of(
-            maps["shares"].read(part * ebpf_layout.SHARE_BYTES, ebpf_layout.SHARE_BYTES)
-        )
-        rows, floods = min(share.rows, geometry.rows), min(share.floods, geometry.floods)
-        self._used[part] = (rows, floods)
-        return ebpf_layout.Part(
-            share,
-            maps["rows"].read(
-                part * geometry.rows * ebpf_layout.ROW_BYTES, rows * ebpf_layout.ROW_BYTES
-            ),
-            maps["floods"].read(
-                part * geometry.floods * ebpf_layout.FLOOD_BYTES, floods * ebpf_layout.FLOOD_BYTES
-            ),
-        )
+    @contextlib.contextmanager
+    def _mapped(self, epoch: int) -> Iterator[list[dict[str, memoryview]]]:
+        """Lend the parts of an epoch, each by the names of the maps."""
+        count = self._geometry.parts
+        with contextlib.ExitStack() as stack:
+            parts: list[dict[str, memoryview]] = [{} for _ in range(count)]
+            for name, array in self._maps.items():
+                size = array.size // (_EPOCHS * count)
+                whole = stack.enter_context(array.mapped(epoch * count * size, count * size))
+                for number, part in enumerate(parts):
+                    part[name] = stack.enter_context(whole[number * size : (number + 1) * size])
+            yield parts
 
-    def _clear(self, part: int) -> None:
-        geometry, maps, seeds = self._geometry, self._maps, self._seeds
-        rows, floods = self._used[part]
-        at = part * geometry.rows * ebpf_layout.ROW_BYTES
-        maps["rows"].clear(at, rows * ebpf_layout.ROW_BYTES)
-        maps["rows"].write(seeds.rows, at)
-        at = part * geometry.floods * ebpf_layout.FLOOD_BYTES
-        maps["floods"].clear(at, floods * ebpf_layout.FLOOD_BYTES)
-        maps["buckets"].write(seeds.buckets, part * len(seeds.buckets))
-        maps["shares"].write(seeds.share, part * len(seeds.share))
-        self._used[part] = (len(seeds.macs), 0)
+    def _read(self, epoch: int, parts: Sequence[Mapping[str, memoryview]]) -> ebpf_layout.Reading:
+        geometry, found = self._geometry, []
+        for number, part in enumerate(parts):
+            share = ebpf_layout.share_of(part["shares"])
+            rows, floods = min(share.rows, geometry.rows), min(share.floods, geometry.floods)
+            self._used[epoch][number] = (rows, floods)
+            found.append(
+                ebpf_layout.Part(
+                    share,
+                    part["rows"][: rows * ebpf_layout.ROW_BYTES],
+                    part["floods"][: floods * ebpf_layout.FLOOD_BYTES],
+                    part["registers"],
+                )
+            )
+        # the rows of this epoch may stem from older seeds: those of now say who stays on surplus
+        return ebpf_layout.reading(found, geometry.rows, self._seeds.macs)
+
+    def _clear(self, epoch: int, parts: Sequence[Mapping[str, memoryview]]) -> None:
+        """Make each part what it is before its window."""
+        seeds = self._seeds
+        for part, (rows, floods) in zip(parts, self._used[epoch], strict=True):
+            system.clear(part["rows"][: rows * ebpf_layout.ROW_BYTES])
+            part["rows"][: len(seeds.rows)] = seeds.rows
+            system.clear(part["floods"][: floods * ebpf_layout.FLOOD_BYTES])
+            sketches = floods * ebpf_layout.SKETCHES
+            system.clear(part["registers"][: sketches * ebpf_layout.SKETCH_BYTES])
+            system.clear(part["registers"][-ebpf_layout.SKETCH_BYTES :])
+            part["buckets"][:] = seeds.buckets
+            part["shares"][:] = seeds.share
+        self._used[epoch] = [(len(seeds.macs), 0)] * len(parts)
+        self._stale.discard(epoch)
 
     def close(self) -> None:
         """Give the maps back."""
-        for memory in self._maps.values():
-            memory.close()
+        for array in self._maps.values():
+            array.close()
         self._maps.clear()
 
 
@@ -266,7 +278,7 @@ class EbpfEngine:
         )
         self._section = program
         self._ports: list[_Port] = []
-        self._control: system.Memory | None = None
+        self._control: system.ArrayMap | None = None
         self._grace: system.GracePeriod | None = None
         self._epoch = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -338,8 +350,9 @@ class EbpfEngine:
         retired, self._epoch = self._epoch, 1 - self._epoch
         for port in self._ports:
             port.table.prepare(self._epoch)
-        # one aligned store: a program sees either epoch, never half of one
-        ctypes.c_uint32.from_address(self._control.address).value = self._epoch
+        with self._control.mapped(0, ebpf_layout.CONTROL.size) as control:
+            # one aligned store: a program sees either epoch, never half of one
+            ctypes.c_uint32.from_buffer(control).value = self._epoch
         end = now()
         self._grace.wait()
         windows = []

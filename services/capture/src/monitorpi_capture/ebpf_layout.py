@@ -28,8 +28,8 @@ _PLACES: Final = {
     "packets": (0, 0), "ipv4": (0, 1), "ipv6": (1, 0), "tcp": (1, 1), "udp": (2, 0),
     "syn": (2, 1), "https": (3, 0), "http": (3, 1), "icmp": (4, 0), "icmp_echo": (4, 1),
     "broadcast": (5, 0), "multicast": (5, 1), "arp": (6, 0), "igmp": (6, 1), "dhcp": (7, 0),
-    "dns": (7, 1), "mdns": (8, 0), "syn_ack": (8, 1), "rst": (9, 0), "fin": (9, 1),
-    "vlan": (10, 0), "fragment": (10, 1), "malformed": (11, 0),
+    "dns": (7, 1), "fin": (8, 0), "syn_ack": (8, 1), "mdns": (9, 0), "vlan": (9, 1),
+    "rst": (10, 0), "fragment": (10, 1), "malformed": (11, 0),
 }  # fmt: skip
 """Word of a side and half of the word (0 the lower one) of each counter, as in the C source."""
 
@@ -41,20 +41,29 @@ ROW_BYTES: Final = _ROW.size
 """Five cache lines; see the C source for why not four."""
 BUCKET_BYTES: Final = 8 * CELLS
 SKETCH_REGISTERS: Final = 1024
-_SKETCH: Final = struct.Struct(f"<{SKETCH_REGISTERS // 2}sII")
+SKETCH_BYTES: Final = SKETCH_REGISTERS // 2
+REGISTER_WORD: Final = 8
+"""Bytes of an entry of the map of the registers."""
+SKETCHES: Final = 3
+"""Of a flood block: source addresses, destination addresses, destination ports."""
 _VOTE: Final = struct.Struct("<6sH16sIIII")
-_FLOOD_SKETCHES: Final = 2 * _VOTE.size + 16
-FLOOD_BYTES: Final = _FLOOD_SKETCHES + 3 * _SKETCH.size
 _FILL: Final = struct.Struct("<II")
-_FILLS: Final = tuple(_FLOOD_SKETCHES + (i + 1) * _SKETCH.size - _FILL.size for i in range(3))
+_FILLS: Final = tuple(2 * _VOTE.size + 16 + i * _FILL.size for i in range(SKETCHES))
 """Where a flood block says how full each of its sketches is."""
+FLOOD_BYTES: Final = _FILLS[-1] + _FILL.size + 8
 _SHARE_HEAD: Final = struct.Struct("<IIII")
 _SHARE_SIDES: Final = struct.Struct("<" + 3 * _SIDE)
-SHARE_BYTES: Final = _SHARE_HEAD.size + 3 * SIDE_BYTES + _SKETCH.size
+_SHARE_FILL: Final = _SHARE_HEAD.size + _SHARE_SIDES.size
+SHARE_BYTES: Final = _SHARE_FILL + _FILL.size
 CONTROL: Final = struct.Struct("<8IQQ")
 
+Bytes: TypeAlias = bytes | memoryview
 _Vote: TypeAlias = tuple[Any, ...]
 """MAC, IP version, address, score, hits, port, score of the port."""
+_Flood: TypeAlias = tuple[Bytes, Bytes]
+"""What one CPU kept of a MAC's SYNs and echo requests: its flood block, its sketches' registers."""
+_Sketch: TypeAlias = tuple[Bytes, int, int]
+"""Registers; how many are filled, and what is gone of the sum: see :func:`estimate`."""
 _NUMBERS: Final = 1 + 2 * WORDS
 _WORD_BITS: Final = (1 << 64) - 1
 _ALPHA: Final = 0.7213 / (1 + 1.079 / SKETCH_REGISTERS)
@@ -101,6 +110,11 @@ class Geometry:
     def buckets(self) -> int:
         """Per part; a power of two, so that full tables have a quarter of their cells taken."""
         return 1 << max((self.rows // 2 - 1).bit_length(), 1)
+
+    @property
+    def register_words(self) -> int:
+        """Per part: the registers of the flood blocks' sketches, then of the share's."""
+        return (self.floods * SKETCHES + 1) * SKETCH_BYTES // REGISTER_WORD
 
     @property
     def _shift(self) -> int:
@@ -168,16 +182,17 @@ class Share:
     overflow_tx: tuple[int, ...]
     overflow_rx: tuple[int, ...]
     unlinked: tuple[int, ...]
-    overflown: bytes
-    """The sketch of the sources that found no row."""
+    overflown: tuple[int, int]
+    """How full the sketch of the sources is that found no row."""
 
 
-def share_of(data: bytes) -> Share:
+def share_of(data: Bytes) -> Share:
     """Decode a share."""
     rows, floods, _, _ = _SHARE_HEAD.unpack_from(data)
     numbers = _SHARE_SIDES.unpack_from(data, _SHARE_HEAD.size)
     tx, rx, unlinked = (side(numbers) for side in _SIDES)
-    return Share(rows, floods, tx, rx, unlinked, data[-_SKETCH.size :])
+    filled, gone = _FILL.unpack_from(data, _SHARE_FILL)
+    return Share(rows, floods, tx, rx, unlinked, (filled, gone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +200,23 @@ class Part:
     """What one CPU counted in one window."""
 
     share: Share
-    rows: bytes
-    floods: bytes
+    rows: Bytes
+    floods: Bytes
+    registers: Bytes
+    """Of the flood blocks' sketches, three each, and at last of the share's."""
+
+    def flood(self, number: int) -> _Flood:
+        """Return a flood block, counted from 1 as rows do."""
+        at = number - 1
+        return (
+            self.floods[at * FLOOD_BYTES : number * FLOOD_BYTES],
+            self.registers[at * SKETCHES * SKETCH_BYTES : number * SKETCHES * SKETCH_BYTES],
+        )
+
+    @property
+    def overflown(self) -> _Sketch:
+        """The sources that found no row."""
+        return (self.registers[-SKETCH_BYTES:], *self.share.overflown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +236,15 @@ def _added(*rows: Sequence[int]) -> tuple[int, ...]:
 
 def reading(parts: Sequence[Part], max_rows: int, seeded: frozenset[bytes]) -> Reading:
     """Put the parts of one window together."""
-    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[bytes, ...]]] = {}
+    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]] = {}
     for part in parts:
-        floods = part.floods
         for number in _ROW.iter_unpack(part.rows):
             sent, got = number[_TX_PACKETS], number[_RX_PACKETS]
             if not sent and not got:
                 continue
             tx, rx = _TX(number) if sent else (), _RX(number) if got else ()
             at = number[2]
-            flood = (floods[(at - 1) * FLOOD_BYTES : at * FLOOD_BYTES],) if at else ()
+            flood = (part.flood(at),) if at else ()
             mac = number[0]
             if mac in rows:
                 old = rows[mac]
@@ -231,14 +260,14 @@ def reading(parts: Sequence[Part], max_rows: int, seeded: frozenset[bytes]) -> R
 
 def _bounded(
     parts: Sequence[Part],
-    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[bytes, ...]]],
+    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]],
     max_rows: int,
     seeded: frozenset[bytes],
 ) -> Reading:
     """Keep as many rows as one window may have; the CPUs together may have found more."""
     overflow_tx = [part.share.overflow_tx for part in parts]
     overflow_rx = [part.share.overflow_rx for part in parts]
-    overflown = _merged([part.share.overflown for part in parts])
+    overflown = _merged([part.overflown for part in parts])
     sources = sum(1 for row in rows.values() if row[0])
     surplus = len(rows) - max_rows
     if surplus > 0:
@@ -259,26 +288,24 @@ def _bounded(
 
 
 def _counts(
-    mac: bytes, tx: Sequence[int], rx: Sequence[int], floods: tuple[bytes, ...]
+    mac: bytes, tx: Sequence[int], rx: Sequence[int], floods: tuple[_Flood, ...]
 ) -> MacCounts:
     if not floods:
         return MacCounts(mac, tx, rx)
-    if len(floods) == 1:  # one CPU saw it: nothing is to be merged
-        (flood,) = floods
-        sketches = [estimate(*_FILL.unpack_from(flood, start)) for start in _FILLS]
-    else:
-        sketches = [
-            _merged([flood[start : start + _SKETCH.size] for flood in floods])
-            for start in range(_FLOOD_SKETCHES, FLOOD_BYTES, _SKETCH.size)
-        ]
     return MacCounts(
         mac,
         tx,
         rx,
-        SpreadCounts(*sketches),
-        _winner([_VOTE.unpack_from(flood) for flood in floods], with_port=True),
-        _winner([_VOTE.unpack_from(flood, _VOTE.size) for flood in floods], with_port=False),
+        SpreadCounts(*(_merged([_sketch(flood, i) for flood in floods]) for i in range(SKETCHES))),
+        _winner([_VOTE.unpack_from(block) for block, _ in floods], with_port=True),
+        _winner([_VOTE.unpack_from(block, _VOTE.size) for block, _ in floods], with_port=False),
     )
+
+
+def _sketch(flood: _Flood, number: int) -> _Sketch:
+    block, registers = flood
+    filled, gone = _FILL.unpack_from(block, _FILLS[number])
+    return registers[number * SKETCH_BYTES : (number + 1) * SKETCH_BYTES], filled, gone
 
 
 @lru_cache(maxsize=4096)
@@ -301,9 +328,9 @@ def estimate(filled: int, gone: int) -> int:
     return round(_ALPHA * SKETCH_REGISTERS * SKETCH_REGISTERS / total)
 
 
-def _merged(sketches: Sequence[bytes]) -> int:
+def _merged(sketches: Sequence[_Sketch]) -> int:
     """Return the estimate of several CPUs' sketches together."""
-    seen = [sketch for sketch in map(_SKETCH.unpack, sketches) if sketch[1]]
+    seen = [sketch for sketch in sketches if sketch[1]]
     if len(seen) <= 1:
         return estimate(*seen[0][1:]) if seen else 0
     if all(one[0] == seen[0][0] for one in seen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _NUMBERS: Final = {
     "x86_64": 321,
@@ -59,17 +60,6 @@ _CAPABILITY_VERSION: Final = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.syscall.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_long)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = (
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-)
-_libc.munmap.restype = ctypes.c_int
-_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
 
 def _number(table: dict[str, int]) -> int:
@@ -109,40 +99,50 @@ def membarrier() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """An array map: its file descriptor, and its values in this process's memory."""
+class ArrayMap:
+    """An array map of the kernel."""
 
     fd: int
-    address: int
     size: int
 
-    def write(self, data: bytes, offset: int = 0) -> None:
-        """Copy bytes into the map."""
-        self._require(offset, len(data))
-        ctypes.memmove(self.address + offset, data, len(data))
+    @contextlib.contextmanager
+    def mapped(self, offset: int, size: int) -> Iterator[memoryview]:
+        """Lend a part of its values as they lie in the kernel, to be read and written.
 
-    def clear(self, offset: int, size: int) -> None:
-        """Set a part to zero."""
-        self._require(offset, size)
-        ctypes.memset(self.address + offset, 0, size)
+        Only what is mapped counts as this process's memory. Every view of it must be gone at the
+        end.
+        """
+        start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+        with (
+            mmap.mmap(self.fd, offset + size - start, offset=start) as pages,
+            memoryview(pages) as whole,
+            whole[offset - start :] as part,
+        ):
+            yield part
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Copy a part out of the map."""
-        self._require(offset, size)
-        return ctypes.string_at(self.address + offset, size)
+    def write(self, data: bytes) -> None:
+        """Set its first bytes."""
+        with self.mapped(0, len(data)) as part:
+            part[:] = data
 
-    def _require(self, offset: int, size: int) -> None:
-        if offset < 0 or size < 0 or offset + size > self.size:
-            raise ValueError(f"{size} bytes at {offset} of a map of {self.size}")
+    def read(self) -> bytes:
+        """Return all of it."""
+        with self.mapped(0, self.size) as part:
+            return bytes(part)
 
     def close(self) -> None:
         """Give it back; the kernel frees it when no program uses it either."""
-        _libc.munmap(self.address, self.size)
         os.close(self.fd)
 
 
-def create_array(name: str, value_size: int, entries: int) -> Memory:
-    """Make an array map and map it into memory.
+def clear(part: memoryview) -> None:
+    """Set bytes of a map to zero."""
+    if part:
+        ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(part)), 0, len(part))
+
+
+def create_array(name: str, value_size: int, entries: int) -> ArrayMap:
+    """Make an array map.
 
     Raises:
         OSError: the kernel refused.
@@ -151,14 +151,7 @@ def create_array(name: str, value_size: int, entries: int) -> Memory:
     attributes = struct.pack(
         "=IIIIIII16s", _MAP_TYPE_ARRAY, 4, value_size, entries, _F_MMAPABLE, 0, 0, name.encode()
     )
-    fd = bpf(_MAP_CREATE, attributes)
-    size = -(-value_size * entries // mmap.PAGESIZE) * mmap.PAGESIZE
-    address = _libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
-    if address == ctypes.c_void_p(-1).value:
-        error = ctypes.get_errno()
-        os.close(fd)
-        raise OSError(error, os.strerror(error))
-    return Memory(fd, address, size)
+    return ArrayMap(bpf(_MAP_CREATE, attributes), value_size * entries)
 
 
 def _update(target: int, descriptor: int) -> None:

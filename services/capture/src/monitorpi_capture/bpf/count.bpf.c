@@ -72,11 +72,11 @@ static long (*const load_bytes)(const void *skb, __u32 offset, void *to,
 #define C_IGMP HIGH(6)
 #define C_DHCP LOW(7)
 #define C_DNS HIGH(7)
-#define C_MDNS LOW(8)
+#define C_FIN LOW(8) /* FIN and RST two bits apart, as in the TCP header */
 #define C_SYN_ACK HIGH(8)
-#define C_RST LOW(9)
-#define C_FIN HIGH(9)
-#define C_VLAN LOW(10)
+#define C_MDNS LOW(9)
+#define C_VLAN HIGH(9)
+#define C_RST LOW(10)
 #define C_FRAGMENT HIGH(10)
 #define C_MALFORMED LOW(11)
 #define WORDS 12
@@ -87,6 +87,7 @@ static long (*const load_bytes)(const void *skb, __u32 offset, void *to,
 
 #define CELLS 8
 #define SKETCH_WORDS 64 /* 1,024 registers of 4 bits: standard error 3.3 % */
+enum { SRC_IPS, DST_IPS, DST_PORTS, SKETCHES };
 
 struct control {
 	__u32 epoch;
@@ -121,8 +122,9 @@ struct bucket {
 	__u64 cells[CELLS];
 };
 
+/* Its registers lie in a map of their own: a computed place in a value would be a pointer whose
+ * every path the verifier walks apart for those without CAP_PERFMON, an index is just a number. */
 struct sketch {
-	__u64 registers[SKETCH_WORDS];
 	__u32 filled; /* registers that are not 0 */
 	__u32 gone;   /* sum over the registers of 2^15 - 2^(15 - register) */
 };
@@ -140,9 +142,8 @@ struct flood {
 	struct vote syn;
 	struct vote echo;
 	__u64 last_source[2];
-	struct sketch src_ips;
-	struct sketch dst_ips;
-	struct sketch dst_ports;
+	struct sketch sketches[SKETCHES];
+	__u64 tail;
 };
 
 /* What a CPU keeps beside its rows. */
@@ -174,27 +175,29 @@ struct control control SEC("variables");
 MAP(buckets);
 MAP(rows);
 MAP(floods);
+MAP(registers); /* of the sketches of the flood blocks, then of the share's */
 MAP(shares);
 
 /* --- arithmetic without branches ---------------------------------------------------------------- */
 
-/* 1 if a value of at most 63 bits is below the limit, else 0. */
-INLINE __u64 below(__u64 value, __u64 limit)
+/* Bit 63 tells whether a value of at most 63 bits is 0. */
+INLINE __u64 none(__u64 value)
 {
 	OPAQUE(value);
-	return (value - limit) >> 63;
+	return value - 1;
 }
 
+/* 1 if both are the same, else 0; both of at most 63 bits. */
 INLINE __u64 equal(__u64 a, __u64 b)
 {
-	return below(a ^ b, 1);
+	return none(a ^ b) >> 63;
 }
 
-/* The class where the condition (0 or 1) holds. */
+/* The class where the condition (0 or 1) holds: one shift. */
 INLINE __u64 when(__u64 condition, __u64 class)
 {
 	OPAQUE(condition);
-	return -condition & class;
+	return condition * class;
 }
 
 /* --- classification ------------------------------------------------------------------------------ */
@@ -207,9 +210,11 @@ INLINE __u64 when(__u64 condition, __u64 class)
 #define AT_SRC_MAC 8
 #define AT_TYPE 14
 #define AT_NETWORK 16
-#define AT_BEHIND_IPV4 36 /* the transport header if the IPv4 header has no options */
-#define AT_TRANSPORT 56	  /* behind an IPv6 header */
-#define BUFFER 80
+#define AT_TRANSPORT 36 /* where it is behind an IPv4 header without options; others are put there */
+#define AT_SAVED 56	/* of IPv6: the addresses from byte 8 on, which lay where that is put */
+#define AT_SCRATCH 80	/* a tag, or the start of an extension header */
+#define AT_HEADERS 84	/* u32: bytes in front of the payload, 0: not known */
+#define BUFFER 88
 
 #define U8(at) (*(__u8 *)(b + (at)))
 #define U16(at) __builtin_bswap16(*(__u16 *)(b + (at)))
@@ -220,15 +225,13 @@ struct frame {
 	__u64 mask;
 	__u64 src; /* MACs, first byte lowest */
 	__u64 dst;
-	__u32 headers; /* bytes in front of the payload, 0: not known */
-	__u32 port;    /* destination port of a SYN */
 };
 
 /* Read as much as there is; the room behind `to` holds `bits`, all ones, as the verifier wants. */
-INLINE long load(struct __sk_buff *skb, __u32 offset, __u8 *to, __u32 most, __u32 bits,
-		 __u32 length)
+INLINE long load(struct __sk_buff *skb, __u64 offset, __u8 *to, __u64 most, __u64 bits,
+		 __u64 length)
 {
-	__u32 size = length - offset;
+	__u64 size = length - offset;
 
 	if (size > most)
 		size = most;
@@ -243,7 +246,7 @@ INLINE long load(struct __sk_buff *skb, __u32 offset, __u8 *to, __u32 most, __u3
 	return load_bytes(skb, offset, to, size + 1);
 }
 
-INLINE int is_tag(__u16 type)
+INLINE int is_tag(__u64 type)
 {
 	return type == 0x8100 || type == 0x88a8 || type == 0x9100;
 }
@@ -252,7 +255,7 @@ INLINE int is_tag(__u16 type)
 INLINE __u64 is_extension(__u64 protocol)
 {
 	__u64 low = 1ULL << 0 | 1ULL << 43 | 1ULL << 44 | 1ULL << 51 | 1ULL << 60;
-	__u64 found = (low >> (protocol & 63) & below(protocol, 64)) | equal(protocol, 135) |
+	__u64 found = (low >> (protocol & 63) & equal(protocol >> 6, 0)) | equal(protocol, 135) |
 		      equal(protocol, 139) | equal(protocol, 140);
 
 	OPAQUE(found);
@@ -260,7 +263,7 @@ INLINE __u64 is_extension(__u64 protocol)
 }
 
 /* Classes of a fragment that has no transport header. */
-INLINE __u64 later_fragment(__u32 protocol, __u32 icmp, int version)
+INLINE __u64 later_fragment(__u64 protocol, __u64 icmp, int version)
 {
 	__u64 mask = when(equal(protocol, 6), C_TCP) | when(equal(protocol, 17), C_UDP) |
 		     when(equal(protocol, icmp), C_ICMP);
@@ -270,45 +273,43 @@ INLINE __u64 later_fragment(__u32 protocol, __u32 icmp, int version)
 
 INLINE __u64 either(__u64 a, __u64 b, __u64 port, __u64 class)
 {
-	return when(equal(a, port) | equal(b, port), class);
+	return when((none(a ^ port) | none(b ^ port)) >> 63, class);
 }
 
 INLINE __u64 tcp_flags(__u64 flags)
 {
-	__u64 syn = flags >> 1 & 1, ack = flags >> 4 & 1;
+	__u64 syn = flags & 2, syn_ack = syn & flags >> 3;
 
-	OPAQUE(flags);
-	return when(syn & (ack ^ 1), C_SYN) | when(syn & ack, C_SYN_ACK) |
-	       when(flags >> 2 & 1, C_RST) | when(flags & 1, C_FIN);
+	OPAQUE(syn_ack);
+	return (flags & 5) * C_FIN | (syn ^ syn_ack) * (C_SYN >> 1) | syn_ack * (C_SYN_ACK >> 1);
 }
 
-INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f)
+INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u64 end, __u64 mask)
 {
-	__u64 mask = f->mask;
-	__u32 off = 14, start, stop, protocol, place, size, i, at, ports, length, flags;
-	__u32 src_port, dst_port;
-	__u64 version4, later, noise = RAW64(AT_NETWORK);
-	__u16 type = U16(AT_TYPE);
+	__u64 type = U16(AT_TYPE), off = 14, start, stop, protocol, place, size, elsewhere, later;
+	__u64 ports, src_port, dst_port, length, flags, noise = RAW64(AT_NETWORK);
+	int i;
 
 	OPAQUE(noise);
+	FORGET(mask, noise);
+	FORGET(end, noise);
 
-	if (is_tag(type)) {
+	if (type != 0x0800 && is_tag(type)) {
 		mask |= C_VLAN;
 		if (off + 4 > end)
 			return mask | C_MALFORMED;
-		if (load_bytes(skb, off, b + AT_TRANSPORT, 4))
+		if (load_bytes(skb, off, b + AT_SCRATCH, 4))
 			return mask;
-		type = U16(AT_TRANSPORT + 2);
+		type = U16(AT_SCRATCH + 2);
 		off += 4;
 		if (is_tag(type)) {
 			if (off + 4 > end)
 				return mask | C_MALFORMED;
-			if (load_bytes(skb, off, b + AT_TRANSPORT, 4))
+			if (load_bytes(skb, off, b + AT_SCRATCH, 4))
 				return mask;
-			type = U16(AT_TRANSPORT + 2);
+			type = U16(AT_SCRATCH + 2);
 			off += 4;
 		}
-		FORGET(mask, noise);
 		FORGET(off, noise);
 		if (off < end && load(skb, off, b + AT_NETWORK, 40, 63, end))
 			return mask;
@@ -317,11 +318,11 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 	if (type == 0x0800) {
 		if (off + 20 > end)
 			return mask | C_MALFORMED;
-		size = (U8(AT_NETWORK) & 15) * 4;
-		if (U8(AT_NETWORK) >> 4 != 4 || size < 20)
+		size = U8(AT_NETWORK) - 0x40; /* the version, and words of the header */
+		if (size - 5 > 10)
 			return mask | C_MALFORMED;
+		size *= 4;
 		mask |= C_IPV4;
-		version4 = 1;
 		stop = U16(AT_NETWORK + 2);
 		stop = stop ? off + stop : end;
 		start = off + size;
@@ -329,21 +330,20 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 			return mask | C_MALFORMED;
 		place = U16(AT_NETWORK + 6) & 0x3fff; /* more fragments, and the offset */
 		protocol = U8(AT_NETWORK + 9);
-		mask |= when(equal(place, 0) ^ 1, C_FRAGMENT);
+		mask |= when((place + 0x3fff) >> 14, C_FRAGMENT);
 		if (place & 0x1fff)
 			return mask | later_fragment(protocol, 1, 4);
 		if (protocol == 2) {
 			mask |= C_IGMP;
 			return start + 8 > stop ? mask | C_MALFORMED : mask;
 		}
-		at = size == 20 ? AT_BEHIND_IPV4 : AT_TRANSPORT;
+		elsewhere = size - 20;
 	} else if (type == 0x86dd) {
 		if (off + 40 > end)
 			return mask | C_MALFORMED;
 		if (U8(AT_NETWORK) >> 4 != 6)
 			return mask | C_MALFORMED;
 		mask |= C_IPV6;
-		version4 = 0;
 		stop = U16(AT_NETWORK + 4);
 		start = off + 40;
 		stop = stop ? start + stop : end;
@@ -356,16 +356,16 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 				break;
 			if (start + 8 > stop)
 				return mask | C_MALFORMED;
-			if (load_bytes(skb, start, b + AT_TRANSPORT, 4))
+			if (load_bytes(skb, start, b + AT_SCRATCH, 4))
 				return mask;
 			/* of a fragment, of an authentication header, of any other */
 			later = equal(protocol, 44);
 			mask |= when(later, C_FRAGMENT);
-			place = -later & U16(AT_TRANSPORT + 2) & 0xfff8;
-			size = U8(AT_TRANSPORT + 1);
+			place = -later & U16(AT_SCRATCH + 2) & 0xfff8;
+			size = U8(AT_SCRATCH + 1);
 			size = (-later & 8) | (-equal(protocol, 51) & (size + 2) * 4) |
 			       ((later | equal(protocol, 51)) - 1 & (size + 1) * 8);
-			protocol = U8(AT_TRANSPORT);
+			protocol = U8(AT_SCRATCH);
 			if (place)
 				return mask | later_fragment(protocol, 58, 6);
 			start += size;
@@ -373,13 +373,15 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 			if (start > stop)
 				return mask | C_MALFORMED;
 		}
-		at = AT_TRANSPORT;
+		RAW64(AT_SAVED) = RAW64(AT_NETWORK + 16);
+		RAW64(AT_SAVED + 8) = RAW64(AT_NETWORK + 24);
+		RAW64(AT_SAVED + 16) = RAW64(AT_NETWORK + 32);
+		elsewhere = 1;
 	} else if (type == 0x0806) {
 		return mask | C_ARP | (off + 8 > end ? C_MALFORMED : 0);
 	} else {
 		return mask;
 	}
-	FORGET(version4, noise);
 	FORGET(mask, noise);
 	FORGET(start, noise);
 	FORGET(stop, noise);
@@ -388,45 +390,31 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 		size = 20;
 	else if (protocol == 17)
 		size = 8;
-	else if (version4 ? protocol == 1 : protocol == 58)
-		size = version4 ? 8 : 4;
+	else if (mask & C_IPV4 ? protocol == 1 : protocol == 58)
+		size = mask & C_IPV4 ? 8 : 4;
 	else
 		return mask;
 	mask |= protocol == 6 ? C_TCP : protocol == 17 ? C_UDP : C_ICMP;
 	if (start + size > stop)
 		return mask | C_MALFORMED;
-	if (at == AT_TRANSPORT) {
-		if (load(skb, start, b + AT_TRANSPORT, 14, 15, end))
-			return mask;
-		ports = RAW32(AT_TRANSPORT);
-		length = U16(AT_TRANSPORT + 4);
-		flags = U16(AT_TRANSPORT + 12);
-		/*
-		 * Keeps the compiler from reading both places through one computed pointer,
-		 * which the verifier forbids those without CAP_PERFMON.
-		 */
-		asm volatile("# elsewhere" : "+r"(ports), "+r"(length), "+r"(flags));
-	} else {
-		ports = RAW32(AT_BEHIND_IPV4);
-		length = U16(AT_BEHIND_IPV4 + 4);
-		flags = U16(AT_BEHIND_IPV4 + 12);
-		asm volatile("# at once" : "+r"(ports), "+r"(length), "+r"(flags));
-	}
+	if (elsewhere && load(skb, start, b + AT_TRANSPORT, 14, 15, end))
+		return mask;
+	ports = RAW32(AT_TRANSPORT);
 	OPAQUE(ports);
 	src_port = __builtin_bswap16((__u16)ports);
 	dst_port = __builtin_bswap16((__u16)(ports >> 16));
 
 	if (protocol == 6) {
+		flags = U16(AT_TRANSPORT + 12);
 		mask |= tcp_flags(flags) | either(src_port, dst_port, 53, C_DNS) |
 			either(src_port, dst_port, 80, C_HTTP) |
 			either(src_port, dst_port, 443, C_HTTPS);
 		size = flags >> 10 & 0x3c;
-		f->headers = start + size;
-		f->port = dst_port;
+		RAW32(AT_HEADERS) = start + size;
 		return size < 20 || start + size > stop ? mask | C_MALFORMED : mask;
 	}
 	if (protocol == 17) {
-		__u32 dhcp = version4 ? 67 : 546;
+		__u64 dhcp = mask & C_IPV4 ? 67 : 546;
 
 		OPAQUE(dhcp);
 		mask |= either(src_port, dst_port, 53, C_DNS) |
@@ -434,13 +422,14 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u32 end, struct frame *f
 			either(src_port, dst_port, 443, C_HTTPS) |
 			either(src_port, dst_port, dhcp, C_DHCP) |
 			either(src_port, dst_port, dhcp + 1, C_DHCP);
-		f->headers = start + 8;
+		RAW32(AT_HEADERS) = start + 8;
+		length = U16(AT_TRANSPORT + 4);
 		if (length && (length < 8 || (start + length > stop && !(mask & C_FRAGMENT))))
 			mask |= C_MALFORMED;
 		return mask;
 	}
 	type = ports & 0xff;
-	if (version4)
+	if (mask & C_IPV4)
 		return mask | when(equal(type, 8), C_ICMP_ECHO);
 	return mask | when(equal(type, 128), C_ICMP_ECHO) |
 	       when(equal(type, 130) | equal(type, 131) | equal(type, 132) | equal(type, 143), C_IGMP);
@@ -459,12 +448,14 @@ INLINE __u64 mixed(__u64 item, __u64 salt)
 }
 
 /* Add an item to a HyperLogLog of 1,024 registers (Flajolet et al. 2007). */
-INLINE void sketch(struct sketch *s, __u64 hash)
+INLINE void sketch(struct sketch *s, __u64 number, __u64 hash)
 {
-	__u32 slot = hash >> 54, at = (slot & 15) * 4, rank = 1;
-	__u64 *place = s->registers + (slot >> 4), word, old, bits = hash | 1 << 14;
+	__u64 slot = hash >> 54, at = (slot & 15) * 4, rank = 1, word, old, bits = hash | 1 << 14;
+	__u32 index = number * SKETCH_WORDS + (slot >> 4);
+	__u64 *place = map_lookup(&registers, &index);
 
-	OPAQUE(place); /* one computed pointer: each one costs the verifier a path */
+	if (!place)
+		return;
 	word = *place;
 	old = word >> at & 15;
 
@@ -484,9 +475,9 @@ INLINE void sketch(struct sketch *s, __u64 hash)
 	}
 	if (!(bits & 1))
 		rank += 1;
-	*place = (word & ~(15ULL << at)) | (__u64)rank << at;
-	s->filled += below(old, 1);
-	s->gone += (1 << (15 - old)) - (1 << (15 - rank));
+	*place = (word & ~(15ULL << at)) | rank << at;
+	s->filled += equal(old, 0);
+	s->gone += (1ULL << (15 - old)) - (1ULL << (15 - rank));
 }
 
 /* Majority vote (Boyer and Moore 1981). Tells whether the peer was the candidate already. */
@@ -517,11 +508,18 @@ INLINE int vote(struct vote *v, __u64 who, __u64 ip0, __u64 ip1, __u32 port)
 	return 0;
 }
 
-INLINE void aim(struct control *c, struct share *share, struct row *row, __u32 part, __u8 *b,
+/* The number of the first sketch of a part: those of its flood blocks, then one of the share's. */
+INLINE __u64 first_sketch(struct control *c, __u64 part)
+{
+	return part * (c->floods * SKETCHES + 1);
+}
+
+INLINE void aim(struct control *c, struct share *share, struct row *row, __u64 part, __u8 *b,
 		struct frame *f)
 {
-	__u64 src0 = 0, src1, dst0 = 0, dst1, who = f->dst, salt = c->salt;
+	__u64 src0 = 0, src1, dst0 = 0, dst1, who = f->dst, salt = c->salt, number, port;
 	struct flood *flood;
+	struct sketch *s;
 	__u32 index = row->flood;
 
 	if (!index) {
@@ -535,10 +533,12 @@ INLINE void aim(struct control *c, struct share *share, struct row *row, __u32 p
 		index = ++share->floods;
 		row->flood = index;
 	}
+	number = first_sketch(c, part) + (index - 1) * SKETCHES;
 	index += part * c->floods - 1;
 	flood = map_lookup(&floods, &index);
 	if (!flood)
 		return;
+	s = flood->sketches;
 
 	if (f->mask & C_IPV4) {
 		src1 = RAW32(AT_NETWORK + 12);
@@ -546,73 +546,65 @@ INLINE void aim(struct control *c, struct share *share, struct row *row, __u32 p
 		who |= 4ULL << 48;
 	} else {
 		src0 = RAW64(AT_NETWORK + 8);
-		src1 = RAW64(AT_NETWORK + 16);
-		dst0 = RAW64(AT_NETWORK + 24);
-		dst1 = RAW64(AT_NETWORK + 32);
+		src1 = RAW64(AT_SAVED);
+		dst0 = RAW64(AT_SAVED + 8);
+		dst1 = RAW64(AT_SAVED + 16);
 		who |= 6ULL << 48;
 	}
 	/* most floods have one source, or one target, or both: those are in the sketches already */
-	if (flood->last_source[0] != src0 || flood->last_source[1] != src1) {
+	if (flood->last_source[0] != src0 || flood->last_source[1] != src1 || !s[SRC_IPS].filled) {
 		flood->last_source[0] = src0;
 		flood->last_source[1] = src1;
-		sketch(&flood->src_ips, mixed(mixed(src0, salt) + src1, salt));
-	} else if (!flood->src_ips.filled) {
-		sketch(&flood->src_ips, mixed(mixed(src0, salt) + src1, salt));
+		sketch(&s[SRC_IPS], number + SRC_IPS, mixed(mixed(src0, salt) + src1, salt));
 	}
 	if (f->mask & C_SYN) {
-		if (vote(&flood->syn, who, dst0, dst1, f->port))
+		port = U16(AT_TRANSPORT + 2);
+		if (vote(&flood->syn, who, dst0, dst1, port))
 			return;
-		sketch(&flood->dst_ports, mixed(f->port, salt));
+		sketch(&s[DST_PORTS], number + DST_PORTS, mixed(port, salt));
 	} else if (vote(&flood->echo, who, dst0, dst1, 0)) {
 		return;
 	}
-	sketch(&flood->dst_ips, mixed(mixed(dst0, salt) + dst1, salt));
+	sketch(&s[DST_IPS], number + DST_IPS, mixed(mixed(dst0, salt) + dst1, salt));
 }
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 
-/* What a frame adds to a side: computed once for its source and its destination. */
-struct amount {
-	__u64 mask;
-	__u64 frames;
-	__u64 bytes;
-	__u64 common[COMMON_WORDS];
-};
-
-INLINE void weigh(struct amount *a, __u64 mask, __u64 frames, __u64 bytes)
+/* Add the frames to one side, or to that of their source and that of their destination. */
+INLINE void add(struct side *tx, struct side *rx, __u64 mask, __u64 frames, __u64 bytes)
 {
+	__u64 amount;
 	int i;
 
-	a->mask = mask;
-	a->frames = frames;
-	a->bytes = bytes;
+	tx->bytes += bytes;
+	if (rx)
+		rx->bytes += bytes;
 #pragma unroll
 	for (i = 0; i < COMMON_WORDS; i++) {
-		a->common[i] = frames * (mask >> i & BOTH_HALVES);
-		OPAQUE(a->common[i]); /* or the compiler computes it at each place of use */
+		amount = frames * (mask >> i & BOTH_HALVES);
+		OPAQUE(amount);
+		tx->words[i] += amount;
+		if (rx)
+			rx->words[i] += amount;
 	}
-}
-
-INLINE void add(struct side *side, struct amount *a)
-{
-	int i;
-
-	side->bytes += a->bytes;
+	if (mask & ~COMMON) {
 #pragma unroll
-	for (i = 0; i < COMMON_WORDS; i++)
-		side->words[i] += a->common[i];
-	if (a->mask & ~COMMON) {
-#pragma unroll
-		for (i = COMMON_WORDS; i < WORDS; i++)
-			side->words[i] += a->frames * (a->mask >> i & BOTH_HALVES);
+		for (i = COMMON_WORDS; i < WORDS; i++) {
+			amount = frames * (mask >> i & BOTH_HALVES);
+			OPAQUE(amount);
+			tx->words[i] += amount;
+			if (rx)
+				rx->words[i] += amount;
+		}
 	}
 }
 
 /* The row number + 1 of a MAC; 0 if there is no room for it. */
-INLINE __u32 find(struct control *c, struct share *share, __u32 part, __u64 mac)
+INLINE __u64 find(struct control *c, struct share *share, __u64 part, __u64 mac)
 {
-	__u64 mixed = mac * c->factor, cell, *hole;
-	__u32 home, index, number, i, side;
+	__u64 mixed = mac * c->factor, home, cell, number, *hole;
+	__u32 index;
+	int i, side;
 	struct bucket *bucket;
 	struct row *row;
 
@@ -651,7 +643,7 @@ insert:
 	return number;
 }
 
-INLINE struct row *row_of(struct control *c, __u32 part, __u32 number)
+INLINE struct row *row_of(struct control *c, __u64 part, __u64 number)
 {
 	__u32 index = part * c->rows + number - 1;
 
@@ -662,28 +654,25 @@ INLINE struct row *row_of(struct control *c, __u32 part, __u32 number)
 
 INLINE int examine(struct __sk_buff *skb, __u8 *b, struct frame *f)
 {
-	__u32 length = skb->len;
-	__u64 noise;
+	__u64 length = skb->len;
+	__u64 mask = skb->vlan_present ? C_PACKETS | C_VLAN : C_PACKETS, noise;
 
-	f->headers = f->port = 0;
-	f->mask = C_PACKETS;
+	f->mask = C_PACKETS | C_MALFORMED;
 	f->src = f->dst = 0;
-	if (length < 14 || load(skb, 0, b + AT_DST_MAC, 54, 63, length)) {
-		f->mask |= C_MALFORMED;
+	if (length >= 54) {
+		if (load_bytes(skb, 0, b + AT_DST_MAC, 54))
+			return -1;
+	} else if (length < 14 || load(skb, 0, b + AT_DST_MAC, 53, 63, length)) {
 		return -1;
 	}
 	f->dst = *(__u16 *)(b + AT_DST_MAC) | (__u64)RAW32(AT_DST_MAC + 2) << 16;
 	f->src = RAW32(AT_SRC_MAC) | (__u64) * (__u16 *)(b + AT_SRC_MAC + 4) << 32;
-	if (skb->vlan_present)
-		f->mask |= C_VLAN;
-	f->mask |= when(equal(f->dst, 0xffffffffffffULL), C_BROADCAST) |
-		   when((f->dst & 1) & (equal(f->dst, 0xffffffffffffULL) ^ 1), C_MULTICAST);
-	f->mask = classify(skb, b, length, f);
+	if (f->dst & 1)
+		mask |= f->dst == 0xffffffffffffULL ? C_BROADCAST : C_MULTICAST;
+	f->mask = classify(skb, b, length, mask);
 	noise = RAW64(AT_NETWORK);
 	OPAQUE(noise);
 	FORGET(f->mask, noise);
-	FORGET(f->headers, noise);
-	FORGET(f->port, noise);
 	return 0;
 }
 
@@ -694,17 +683,18 @@ int count(struct __sk_buff *skb)
 	struct control *c = &control;
 	struct share *share;
 	struct row *row;
+	struct side *tx, *rx;
 	struct frame f;
-	struct amount amount;
-	__u32 part, from, to = 0;
-	__u64 frames, bytes;
+	__u32 index;
+	__u64 part, frames, bytes;
 	int known;
 
 	part = this_cpu();
 	if (part >= c->cpus)
 		part = c->cpus - 1; /* came up after us: shared with the last, see ebpf_layout.py */
-	part += *(volatile __u32 *)&c->epoch * c->cpus;
-	share = map_lookup(&shares, &part);
+	part += (__u64) * (volatile __u32 *)&c->epoch * c->cpus;
+	index = part;
+	share = map_lookup(&shares, &index);
 	if (!share)
 		return 0;
 	known = examine(skb, b, &f);
@@ -713,37 +703,34 @@ int count(struct __sk_buff *skb)
 	frames = skb->gso_segs;
 	bytes = skb->len;
 	if (frames > 1) {
-		bytes += (frames - 1) * f.headers;
+		bytes += (frames - 1) * RAW32(AT_HEADERS);
 	} else {
 		frames = 1;
 	}
 	if (skb->vlan_present)
 		bytes += 4 * frames;
 	OPAQUE(bytes);
-	weigh(&amount, f.mask, frames, bytes);
 	if (known < 0) {
-		add(&share->unlinked, &amount);
+		add(&share->unlinked, 0, f.mask, frames, bytes);
 		return 0;
 	}
 
-	from = find(c, share, part, f.src);
-	row = row_of(c, part, from);
+	row = row_of(c, part, find(c, share, part, f.src));
 	if (row) {
-		add(&row->tx, &amount);
+		tx = &row->tx;
 		if (f.mask & (C_SYN | C_ICMP_ECHO))
 			aim(c, share, row, part, b, &f);
 	} else {
-		add(&share->overflow_tx, &amount);
-		sketch(&share->overflown, mixed(f.src, c->salt));
+		tx = &share->overflow_tx;
+		sketch(&share->overflown, first_sketch(c, part + 1) - 1, mixed(f.src, c->salt));
 	}
-	if (f.dst & 1)
+	if (f.dst & 1) {
+		add(tx, 0, f.mask, frames, bytes);
 		return 0;
-	to = find(c, share, part, f.dst);
-	row = row_of(c, part, to);
-	if (row)
-		add(&row->rx, &amount);
-	else
-		add(&share->overflow_rx, &amount);
+	}
+	row = row_of(c, part, find(c, share, part, f.dst));
+	rx = row ? &row->rx : &share->overflow_rx;
+	add(tx, rx, f.mask, frames, bytes);
 	return 0;
 }
 
