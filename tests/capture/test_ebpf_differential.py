@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -50,8 +51,9 @@ pytestmark = [
     ),
 ]
 
-INSTRUCTIONS_NOW: Final = 20_000
-"""What the verifier walked when this was written (Linux 6.18); the limit is 1,000,000."""
+INSTRUCTIONS_NOW: Final = {"all capabilities": 12_700, "CAP_BPF alone": 17_100}
+"""What the verifier walked when this was written (Linux 6.18); the limit is 1,000,000. Without
+CAP_PERFMON it also walks what a processor might run ahead of time."""
 MARGIN: Final = 2.5
 
 PORTS: Final = st.sampled_from([0, 52, 53, 54, 66, 67, 68, 69, 80, 443, 545, 546, 547, 5353, 9999])
@@ -437,8 +439,9 @@ def test_merged_segments(
     assert merged.wire[PACKETS] == segments
 
 
-def test_verifier_effort() -> None:
-    """The verifier walks the program in a small part of what it allows."""
+@pytest.mark.parametrize("held", INSTRUCTIONS_NOW)
+def test_verifier_effort(held: str) -> None:
+    """The verifier walks the program in a small part of what it allows, with few rights too."""
     compiled = load_object()
     sizes = {
         "control": (ebpf_layout.CONTROL.size, 1),
@@ -449,11 +452,19 @@ def test_verifier_effort() -> None:
         "shares": (ebpf_layout.SHARE_BYTES, 4),
     }
     maps = {name: system.create_array(name, *size) for name, size in sizes.items()}
-    code = compiled.linked(PROGRAM, {name: memory.fd for name, memory in maps.items()})
+    code = compiled.linked(PROGRAM, {name: array.fd for name, array in maps.items()})
 
-    said = system.verifier_statistics(code, compiled.licence)
+    def ask() -> str:
+        """Ask in a thread: capabilities are a thread's own."""
+        if held == "CAP_BPF alone":
+            for capability in (system.CAP_PERFMON, system.CAP_SYS_ADMIN):
+                system.drop_capability(capability)
+        return system.verifier_statistics(code, compiled.licence)
 
-    for memory in maps.values():
-        memory.close()
-    assert int(said.split("processed ")[1].split()[0]) < INSTRUCTIONS_NOW * MARGIN
+    with ThreadPoolExecutor(1) as threads:
+        said = threads.submit(ask).result()
+
+    for array in maps.values():
+        array.close()
+    assert int(said.split("processed ")[1].split()[0]) < INSTRUCTIONS_NOW[held] * MARGIN
     assert int(said.split("stack depth ")[1].split()[0].split("+")[0]) <= 512

@@ -46,22 +46,26 @@ REGISTER_WORD: Final = 8
 """Bytes of an entry of the map of the registers."""
 SKETCHES: Final = 3
 """Of a flood block: source addresses, destination addresses, destination ports."""
-_VOTE: Final = struct.Struct("<6sH16sIIII")
-_FILL: Final = struct.Struct("<II")
-_FILLS: Final = tuple(2 * _VOTE.size + 16 + i * _FILL.size for i in range(SKETCHES))
-"""Where a flood block says how full each of its sketches is."""
-FLOOD_BYTES: Final = _FILLS[-1] + _FILL.size + 8
+_VOTE: Final = "6sH16sIIII"
+_FLOOD: Final = struct.Struct(f"<{_VOTE}{_VOTE}16x6I8x")
+FLOOD_BYTES: Final = _FLOOD.size
+_SCORE: Final = 3
+"""Where a vote says how far it is ahead."""
+_SYN_VOTE: Final = slice(0, 7)
+_ECHO_VOTE: Final = slice(7, 14)
+_FILLS: Final = (14, 16, 18)
+"""Where a flood block says how full each of its sketches is: two numbers."""
 _SHARE_HEAD: Final = struct.Struct("<IIII")
 _SHARE_SIDES: Final = struct.Struct("<" + 3 * _SIDE)
-_SHARE_FILL: Final = _SHARE_HEAD.size + _SHARE_SIDES.size
-SHARE_BYTES: Final = _SHARE_FILL + _FILL.size
+_SHARE_FILL: Final = struct.Struct("<II")
+SHARE_BYTES: Final = _SHARE_HEAD.size + _SHARE_SIDES.size + _SHARE_FILL.size
 CONTROL: Final = struct.Struct("<8IQQ")
 
 Bytes: TypeAlias = bytes | memoryview
 _Vote: TypeAlias = tuple[Any, ...]
 """MAC, IP version, address, score, hits, port, score of the port."""
-_Flood: TypeAlias = tuple[Bytes, Bytes]
-"""What one CPU kept of a MAC's SYNs and echo requests: its flood block, its sketches' registers."""
+_Flood: TypeAlias = tuple["Part", int]
+"""Where one CPU kept what it saw of a MAC's SYNs and echo requests: the number of its block."""
 _Sketch: TypeAlias = tuple[Bytes, int, int]
 """Registers; how many are filled, and what is gone of the sum: see :func:`estimate`."""
 _NUMBERS: Final = 1 + 2 * WORDS
@@ -191,7 +195,7 @@ def share_of(data: Bytes) -> Share:
     rows, floods, _, _ = _SHARE_HEAD.unpack_from(data)
     numbers = _SHARE_SIDES.unpack_from(data, _SHARE_HEAD.size)
     tx, rx, unlinked = (side(numbers) for side in _SIDES)
-    filled, gone = _FILL.unpack_from(data, _SHARE_FILL)
+    filled, gone = _SHARE_FILL.unpack_from(data, _SHARE_HEAD.size + _SHARE_SIDES.size)
     return Share(rows, floods, tx, rx, unlinked, (filled, gone))
 
 
@@ -205,13 +209,16 @@ class Part:
     registers: Bytes
     """Of the flood blocks' sketches, three each, and at last of the share's."""
 
-    def flood(self, number: int) -> _Flood:
-        """Return a flood block, counted from 1 as rows do."""
-        at = number - 1
-        return (
-            self.floods[at * FLOOD_BYTES : number * FLOOD_BYTES],
-            self.registers[at * SKETCHES * SKETCH_BYTES : number * SKETCHES * SKETCH_BYTES],
-        )
+    def block(self, number: int) -> tuple[Any, ...]:
+        """Return what a flood block holds, by its number, from 0."""
+        return _FLOOD.unpack_from(self.floods, number * FLOOD_BYTES)
+
+    def sketch(self, number: int, which: int) -> _Sketch:
+        """Return one of the three sketches of a flood block."""
+        at = (number * SKETCHES + which) * SKETCH_BYTES
+        fill = _FILLS[which]
+        filled, gone = self.block(number)[fill : fill + 2]
+        return self.registers[at : at + SKETCH_BYTES], filled, gone
 
     @property
     def overflown(self) -> _Sketch:
@@ -244,7 +251,7 @@ def reading(parts: Sequence[Part], max_rows: int, seeded: frozenset[bytes]) -> R
                 continue
             tx, rx = _TX(number) if sent else (), _RX(number) if got else ()
             at = number[2]
-            flood = (part.flood(at),) if at else ()
+            flood = ((part, at - 1),) if at else ()
             mac = number[0]
             if mac in rows:
                 old = rows[mac]
@@ -292,20 +299,22 @@ def _counts(
 ) -> MacCounts:
     if not floods:
         return MacCounts(mac, tx, rx)
+    blocks = [part.block(number) for part, number in floods]
+    if len(blocks) == 1:  # one CPU saw it: nothing is to be merged
+        spread = [estimate(*blocks[0][fill : fill + 2]) for fill in _FILLS]
+    else:
+        spread = [
+            _merged([part.sketch(number, which) for part, number in floods])
+            for which in range(SKETCHES)
+        ]
     return MacCounts(
         mac,
         tx,
         rx,
-        SpreadCounts(*(_merged([_sketch(flood, i) for flood in floods]) for i in range(SKETCHES))),
-        _winner([_VOTE.unpack_from(block) for block, _ in floods], with_port=True),
-        _winner([_VOTE.unpack_from(block, _VOTE.size) for block, _ in floods], with_port=False),
+        SpreadCounts(*spread),
+        _winner([block[_SYN_VOTE] for block in blocks], with_port=True),
+        _winner([block[_ECHO_VOTE] for block in blocks], with_port=False),
     )
-
-
-def _sketch(flood: _Flood, number: int) -> _Sketch:
-    block, registers = flood
-    filled, gone = _FILL.unpack_from(block, _FILLS[number])
-    return registers[number * SKETCH_BYTES : (number + 1) * SKETCH_BYTES], filled, gone
 
 
 @lru_cache(maxsize=4096)
@@ -344,11 +353,20 @@ def _merged(sketches: Sequence[_Sketch]) -> int:
 
 
 def _winner(votes: Sequence[_Vote], *, with_port: bool) -> TopPeer | None:
-    """Return the candidate that is left when the CPUs' candidates are set against each other."""
+    """Return whom the CPUs' votes together leave standing."""
+    candidates = [vote for vote in votes if vote[_SCORE]]
+    winner = candidates[0] if len(candidates) == 1 else _elected(candidates)
+    if winner is None:
+        return None
+    mac, version, address, _, hits, port, port_score = winner
+    ip = address[8:12] if version == 4 else address  # noqa: PLR2004 - the IP version
+    return TopPeer(mac, ip, port if with_port and port_score else None, hits)
+
+
+def _elected(candidates: Sequence[_Vote]) -> _Vote | None:
+    """Return the candidate that is left when they are set against each other."""
     standing: dict[tuple[bytes, int, bytes], tuple[int, int, int, int]] = {}
-    for mac, version, address, score, hits, port, port_score in votes:
-        if not score:
-            continue
+    for mac, version, address, score, hits, port, port_score in candidates:
         who = (mac, version, address)
         if who in standing:
             old = standing[who]
@@ -360,12 +378,7 @@ def _winner(votes: Sequence[_Vote], *, with_port: bool) -> TopPeer | None:
             standing[who] = (old[0] + score, old[1] + hits, *ports)
         else:
             standing[who] = (score, hits, port, port_score)
-    if not standing:
+    best = max(standing, key=lambda who: standing[who][0], default=None)
+    if best is None or 2 * standing[best][0] <= sum(entry[0] for entry in standing.values()):
         return None
-    best = max(standing, key=lambda who: standing[who][0])
-    score, hits, port, port_score = standing[best]
-    if 2 * score <= sum(entry[0] for entry in standing.values()):
-        return None
-    mac, version, address = best
-    ip = address[8:12] if version == 4 else address  # noqa: PLR2004 - the IP version
-    return TopPeer(mac, ip, port if with_port and port_score else None, hits)
+    return (*best, *standing[best])

@@ -6,8 +6,8 @@
  * ever copied. It uses the context every kernel since 5.5 gives (struct __sk_buff) and three plain
  * helpers: no kernel types, no headers at run time, no kernel BTF.
  *
- * All memory is in array maps, laid out as [epoch 0..1][CPU][...], which user space maps into its
- * own memory. A CPU writes only its own part of the live epoch, so there are no atomics and no
+ * All memory is in array maps, laid out as [epoch 0..1][CPU][...], of which user space maps what it
+ * reads. A CPU writes only its own part of the live epoch, so there are no atomics and no
  * locks: a filter runs to its end on one CPU. User space flips the epoch, waits until no program
  * still runs with the old one (an RCU grace period), and has a part nobody writes to.
  *
@@ -122,8 +122,10 @@ struct bucket {
 	__u64 cells[CELLS];
 };
 
-/* Its registers lie in a map of their own: a computed place in a value would be a pointer whose
- * every path the verifier walks apart for those without CAP_PERFMON, an index is just a number. */
+/*
+ * Its registers lie in a map of their own. A computed place in a value would be a pointer whose
+ * every path the verifier walks apart for those without CAP_PERFMON; an index is just a number.
+ */
 struct sketch {
 	__u32 filled; /* registers that are not 0 */
 	__u32 gone;   /* sum over the registers of 2^15 - 2^(15 - register) */
@@ -210,10 +212,10 @@ INLINE __u64 when(__u64 condition, __u64 class)
 #define AT_SRC_MAC 8
 #define AT_TYPE 14
 #define AT_NETWORK 16
-#define AT_TRANSPORT 36 /* where it is behind an IPv4 header without options; others are put there */
-#define AT_SAVED 56	/* of IPv6: the addresses from byte 8 on, which lay where that is put */
-#define AT_SCRATCH 80	/* a tag, or the start of an extension header */
-#define AT_HEADERS 84	/* u32: bytes in front of the payload, 0: not known */
+#define AT_TRANSPORT 36 /* behind an IPv4 header without options; from elsewhere it is put here */
+#define AT_SAVED 56 /* of an IPv6 header: bytes 16 to 39, some of which lay where that is put */
+#define AT_SCRATCH 80 /* a tag, or the start of an extension header */
+#define AT_HEADERS 84 /* u32: bytes in front of the payload, 0: not known */
 #define BUFFER 88
 
 #define U8(at) (*(__u8 *)(b + (at)))
@@ -643,11 +645,15 @@ insert:
 	return number;
 }
 
+/*
+ * The row of such a number. 0 is asked for beyond the map: a pointer known to be 0 would be walked
+ * on as if it were none, which older verifiers forbid those without CAP_PERFMON.
+ */
 INLINE struct row *row_of(struct control *c, __u64 part, __u64 number)
 {
-	__u32 index = part * c->rows + number - 1;
+	__u32 index = number ? part * c->rows + number - 1 : ~0U;
 
-	return number ? map_lookup(&rows, &index) : 0;
+	return map_lookup(&rows, &index);
 }
 
 /* --- programs ----------------------------------------------------------------------------------------- */
