@@ -199,7 +199,7 @@ class DetectorCore:
             if self._now is not None and end_s < self._now.timestamp() - _STEP_S:
                 # the sensor's clock was set back: times before mean nothing now
                 self._book.step_clock()
-                self._now = None
+                self._now = self._saved_at = None
             seen = self._interfaces[name] = Interface(traffic.epoch, end_s, traffic.seq)
         elif traffic.seq > seen.seq:
             seen.lost += traffic.seq - seen.seq - 1
@@ -379,6 +379,7 @@ class DetectorCore:
         if self._saved_at is None:
             self._saved_at = to
         elif (to - self._saved_at).total_seconds() >= self._settings.save_s:
+            self._saved_at = to
             self._save()
 
     def _tick(self, at: datetime) -> Iterator[Publication | Tombstone]:
@@ -396,7 +397,6 @@ class DetectorCore:
             yield from self._book.restore(alert, RULES[rule].kind, quiet_s)
 
     def _save(self) -> None:
-        self._saved_at = self._now
         self._keep(
             Kept(
                 since=self._since,
