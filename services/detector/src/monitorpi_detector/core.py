@@ -425,11 +425,12 @@ class DetectorCore:
         """
         match args:
             case Silence(key=key, minutes=minutes):
-                now = self._now or self._book.watermark
-                if now is None:
+                reached = [one for one in (self._now, self._book.watermark) if one is not None]
+                if not reached:
                     raise CommandRefusedError("nothing was seen yet: there is nothing to silence")
                 if not any(key.startswith(f"{rule}-") for rule in RULES):
                     raise CommandRefusedError(f"{key!r} is no alert's key: use rule-subject")
+                now = max(reached)  # ticks go on where capture is away
                 said = list(self._book.silence(key, now + timedelta(minutes=minutes), now))
                 self._save()
                 yield from said
