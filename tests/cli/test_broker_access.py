@@ -205,6 +205,17 @@ def test_a_free_port_is_none_that_a_connection_gets() -> None:
     assert port < first
 
 
+@pytest.mark.parametrize("first", [1, 1024, 1025])
+def test_a_free_port_is_never_one_that_only_root_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """The broker runs as an account of its own, also where connections may have nearly all."""
+    (tmp_path / "range").write_text(f"{first}\t65535\n")
+    monkeypatch.setattr(broker_files, "_CONNECTIONS", tmp_path / "range")
+
+    assert min(broker_files.free_port() for _ in range(50)) >= 1024
+
+
 def test_a_configured_port_that_is_taken_is_refused(broker: Broker) -> None:
     """Somebody who asked for a port gets that port or a clear line."""
     with pytest.raises(ResourceError, match=f"port {broker.port} is taken"):

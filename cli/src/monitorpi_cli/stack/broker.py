@@ -27,6 +27,8 @@ _NEXT_PORTS: Final = 10
 """Tried in order where the default is taken, so that a machine keeps its port over restarts."""
 _CONNECTIONS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CHOICE: Final = 8192
+_UNPRIVILEGED: Final = 1024
+"""The least port that Mosquitto's own account may take."""
 _TRIES: Final = 1000
 _ROOT: Final = "monitorpi/v1/+"
 _SYSTEM_USER: Final = "mosquitto"
@@ -153,8 +155,9 @@ def free_port() -> int:
     it before its listener comes, or be joined to itself where nobody listens.
     """
     end = int(_CONNECTIONS.read_text(encoding="ascii").split()[0])
-    for _ in range(_TRIES):
-        if port_is_free(port := end - 1 - secrets.randbelow(min(_CHOICE, end // 2))):
+    choice = range(max(_UNPRIVILEGED, end - _CHOICE), end)
+    for _ in range(_TRIES if choice else 0):
+        if port_is_free(port := secrets.choice(choice)):
             return port
     with socket.socket() as sock:  # a machine that gives nearly all ports to connections
         sock.bind(("127.0.0.1", 0))
