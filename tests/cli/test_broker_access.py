@@ -159,14 +159,19 @@ def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
         assert file.stat().st_mode & 0o077 == 0
 
 
-def test_a_password_that_a_power_cut_left_empty_is_made_anew(tmp_path: Path) -> None:
-    """An empty file is no password: the stack starts instead of failing until somebody looks."""
+@pytest.mark.parametrize("left", [b"", b"\n", b"\0" * 33, b"\xff\xfe"])
+def test_a_password_that_a_power_cut_left_empty_is_made_anew(tmp_path: Path, left: bytes) -> None:
+    """A file of nothing is no password: the stack starts, and does not wait for somebody to look.
+
+    Which nothing it is depends on the file system.
+    """
     first = broker_files.ensure_passwords(tmp_path / "secrets")
-    (tmp_path / "secrets" / "capture" / "broker__password").write_text("\n")
+    (tmp_path / "secrets" / "capture" / "broker__password").write_bytes(left)
 
     second = broker_files.ensure_passwords(tmp_path / "secrets")
 
     assert second["capture"] not in ("", first["capture"])
+    assert second["capture"].isprintable()
     assert {**first, "capture": second["capture"]} == second
 
 

@@ -190,11 +190,21 @@ def ensure_passwords(folder: Path) -> dict[str, str]:
         home = folder / user.name
         _private(home)
         file = home / "broker__password"
-        # a power cut may have left it empty
-        if not file.exists() or not file.read_text(encoding="ascii").strip():
-            write_private(file, secrets.token_urlsafe(_PASSWORD_BYTES))
-        passwords[user.name] = file.read_text(encoding="ascii").strip()
+        password = _read_password(file)
+        if not password:
+            password = secrets.token_urlsafe(_PASSWORD_BYTES)
+            write_private(file, password)
+        passwords[user.name] = password
     return passwords
+
+
+def _read_password(file: Path) -> str:
+    """Return a password; empty: there is none, or a power cut has left a file without its text."""
+    try:
+        text = file.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    return text if text.isascii() and text.isprintable() else ""
 
 
 def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -> Path:
