@@ -152,3 +152,5 @@ def test_garbage_is_counted_and_survived(broker: Any, subscribe: Any, start: Any
     result = json.loads(wait_for(lambda: seen.of("result/c"))[0])
     assert not result["ok"]
     assert "there is no rule 'no-such-rule'" in result["error"]
+    # four topics three times, and the order
+    wait_for(lambda: json.loads(seen.of("health/main")[-1])["rejected_total"] == 4 * 3 + 1)
