@@ -334,7 +334,6 @@ class DetectorCore:
         return self._round_baseline.of(address, measure, self._watched_s)
 
     def _learn_round(self, view: RoundView) -> None:
-        floors = {name: self._limits.of(rule, None).floor for name, rule in MEASURES.items()}
         frozen = self._book.involved()
         for target in view.results():
             if target.state == "up":
@@ -350,7 +349,7 @@ class DetectorCore:
             usual = [
                 (name, value)
                 for name, value in measured.items()
-                if value is not None and value < floors[name]
+                if value is not None and value < self._limits.of(MEASURES[name], target.mac).floor
             ]
             self._round_baseline.learn_levels(target.address, usual, self._watched_s)
 
