@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli import scenarios
+from monitorpi_cli.arguments import number
 from monitorpi_cli.replay import Pipe
 from monitorpi_common.messages import Alert, Publication, Traffic
 from monitorpi_common.service import Received
@@ -195,21 +196,16 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--scenarios", action="store_true", help="the generated scenarios")
     parser.add_argument("--seed", type=int, default=1, help="of the scenarios (default 1)")
     parser.add_argument(
-        "--hours", type=_hours, default=1.0, help="of generated benign traffic (default 1)"
+        "--hours",
+        type=number(
+            lambda value: _LEAST_HOURS <= value < math.inf, f"give {_LEAST_HOURS:g} or more"
+        ),
+        default=1.0,
+        help="of generated benign traffic (default 1)",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, such as thresholds")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args(argv)
-
-
-def _hours(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not _LEAST_HOURS <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"give {_LEAST_HOURS:g} or more")
-    return value
 
 
 def _show(rows: Iterator[Row], *, quiet: bool) -> list[Row]:
