@@ -113,6 +113,12 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     one.kill()
 
 
+def publish(broker: Broker, topic: str, payload: str, *options: str) -> None:
+    """Publish as another program would: with the client of the broker's own package."""
+    command = ["mosquitto_pub", "-p", str(broker.port), "-V", "mqttv5", "-q", "1", "-t", topic]
+    subprocess.run([*command, "-m", payload, *options], check=True, timeout=20)
+
+
 @dataclass
 class Subscriber:
     """A mosquitto_sub that collects what it is sent as (topic, text, retained)."""

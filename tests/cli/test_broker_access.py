@@ -101,13 +101,15 @@ def test_an_account_reads_only_what_it_may(
     broker, passwords = guarded
     seen = subscribe(broker.port, "monitorpi/#", *login(user.name, passwords))
 
-    for topic in TOPICS:
-        owner = topic.split("/")[3] if "/command/" not in topic else "operator"
-        command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-t", topic, "-m", "x"]
-        subprocess.run([*command, *login(owner, passwords)], check=True)
     allowed = {topic for topic in TOPICS if any(filter_covers(f, topic) for f in user.reads)}
+    last = min(allowed)  # said once more, it comes after whatever was let through before
 
-    wait_for(lambda: {topic for topic, _, _ in seen.poll()} >= allowed)
+    for topic, text in [*((topic, "x") for topic in TOPICS), (last, "end")]:
+        owner = topic.split("/")[3] if "/command/" not in topic else "operator"
+        command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-t", topic, "-m", text]
+        subprocess.run([*command, *login(owner, passwords)], check=True)
+
+    wait_for(lambda: "end" in seen.of(last))
     assert {topic for topic, _, _ in seen.poll()} == allowed
 
 
@@ -159,14 +161,19 @@ def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:
         assert file.stat().st_mode & 0o077 == 0
 
 
-def test_a_password_that_a_power_cut_left_empty_is_made_anew(tmp_path: Path) -> None:
-    """An empty file is no password: the stack starts instead of failing until somebody looks."""
+@pytest.mark.parametrize("left", [b"", b"\n", b"\0" * 33, b"\xff\xfe"])
+def test_a_password_that_a_power_cut_left_empty_is_made_anew(tmp_path: Path, left: bytes) -> None:
+    """A file of nothing is no password: the stack starts, and does not wait for somebody to look.
+
+    Which nothing it is depends on the file system.
+    """
     first = broker_files.ensure_passwords(tmp_path / "secrets")
-    (tmp_path / "secrets" / "capture" / "broker__password").write_text("\n")
+    (tmp_path / "secrets" / "capture" / "broker__password").write_bytes(left)
 
     second = broker_files.ensure_passwords(tmp_path / "secrets")
 
     assert second["capture"] not in ("", first["capture"])
+    assert second["capture"].isprintable()
     assert {**first, "capture": second["capture"]} == second
 
 
@@ -203,6 +210,17 @@ def test_a_free_port_is_none_that_a_connection_gets() -> None:
 
     assert broker_files.port_is_free(port)
     assert port < first
+
+
+@pytest.mark.parametrize("first", [1, 1024, 1025])
+def test_a_free_port_is_never_one_that_only_root_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """The broker runs as an account of its own, also where connections may have nearly all."""
+    (tmp_path / "range").write_text(f"{first}\t65535\n")
+    monkeypatch.setattr(broker_files, "_CONNECTIONS", tmp_path / "range")
+
+    assert min(broker_files.free_port() for _ in range(50)) >= 1024
 
 
 def test_a_configured_port_that_is_taken_is_refused(broker: Broker) -> None:

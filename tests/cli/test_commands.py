@@ -62,6 +62,17 @@ def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
     assert all(f"  {name}" in done.stderr for name in COMMANDS)
 
 
+@pytest.mark.parametrize("hours", ["nan", "-1", "0.1", "soon"])
+def test_too_few_hours_for_every_benign_case_are_refused(
+    hours: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What says that nothing hard was taken for a flood has had every hard case in it."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", "--scenarios", "--hours", hours])
+
+    assert "--hours: give 0.5 or more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("signal", ["TERM", "KILL"])
 def test_a_set_up_that_is_ended_leaves_no_policy_behind(tmp_path: Path, signal: str) -> None:
     """While packages are installed Debian starts no services; for ever would be another matter.

@@ -142,7 +142,7 @@ def test_a_mac_flood_of_hours_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -
     assert len(summary._devices) <= 64
     assert any(line.split()[:1] == [BAD] and "3,000" in line for line in lines)
     assert any(line.split()[:3] == ["376", "more", "376"] for line in lines)
-    assert any("401 MAC addresses" in line for line in lines)
+    assert any("up to 401 MAC addresses" in line for line in lines)  # some may have come again
 
 
 @pytest.mark.parametrize("width", [40, 60, 100, 200])

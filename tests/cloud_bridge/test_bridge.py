@@ -264,6 +264,20 @@ def test_whoever_sets_off_alerts_does_not_spend_the_quota(bridge: Callable[..., 
     assert one.core.detail()["alerts_passed_over_total"] == 138
 
 
+def test_an_alert_that_stays_open_beside_hundreds_is_told_once(
+    bridge: Callable[..., Bridge],
+) -> None:
+    """It is published anew each ten seconds, however many others open and close meanwhile."""
+    one = bridge()
+    for number in range(600):
+        one.tick(START + 600 * number, 100.0 + 600 * number)
+        one.alert("open", "syn-flood-long", 9000)
+        one.alert("open", f"syn-flood-{number}", number)
+        one.alert("closed", f"syn-flood-{number}", number)
+
+    assert len(one.texts()) == 1 + 2 * 600
+
+
 def test_many_alerts_of_one_second_each_find_a_place(bridge: Callable[..., Bridge]) -> None:
     """Texts take seconds of their own, never that of a row of counts."""
     one = bridge()

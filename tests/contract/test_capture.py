@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import publish, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,12 +51,6 @@ def start(broker: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
     for process in started:
         process.kill()
         process.wait()
-
-
-def publish(broker: Any, topic: str, payload: str, *options: str) -> None:
-    """Publish with the broker's own client."""
-    command = ["mosquitto_pub", "-p", str(broker.port), "-V", "mqttv5", "-q", "1"]
-    subprocess.run([*command, "-t", topic, "-m", payload, *options], check=True, timeout=10)
 
 
 def command(broker: Any, id_: str, name: str, **args: Any) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import publish, wait_for
 
 from monitorpi_common.messages import Health, Traffic, timestamp
 from monitorpi_common.topics import Topic
@@ -87,12 +87,6 @@ def start(
     for one in started:
         one.kill()
         one.wait()
-
-
-def publish(broker: Broker, topic: str, payload: str, *options: str) -> None:
-    """Say something on the bus as another program would."""
-    command = ["mosquitto_pub", "-p", str(broker.port), "-t", topic, "-m", payload, *options]
-    subprocess.run(command, check=True)
 
 
 def windows(broker: Broker, number: int, *, before_s: float = 0.0, first: int = 1) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import publish, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,12 +52,6 @@ def start(broker: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
     for process in started:
         process.kill()
         process.wait()
-
-
-def publish(broker: Any, topic: str, payload: str, *options: str) -> None:
-    """Publish with the broker's own client."""
-    command = ["mosquitto_pub", "-p", str(broker.port), "-V", "mqttv5", "-q", "1"]
-    subprocess.run([*command, "-t", topic, "-m", payload, *options], check=True, timeout=10)
 
 
 def send_window(broker: Any, number: int, syns: int) -> None:
@@ -158,3 +152,5 @@ def test_garbage_is_counted_and_survived(broker: Any, subscribe: Any, start: Any
     result = json.loads(wait_for(lambda: seen.of("result/c"))[0])
     assert not result["ok"]
     assert "there is no rule 'no-such-rule'" in result["error"]
+    # four topics three times, and the order
+    wait_for(lambda: json.loads(seen.of("health/main")[-1])["rejected_total"] == 4 * 3 + 1)

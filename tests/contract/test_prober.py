@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import wait_for
+from tests.conftest import publish, wait_for
 
 from monitorpi_common.messages import Probe, Target
 from monitorpi_common.topics import Topic
@@ -47,12 +47,6 @@ def start(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     for one in started:
         one.kill()
         one.wait()
-
-
-def publish(broker: Broker, topic: str, payload: str, *options: str) -> None:
-    """Say something on the bus as another program would."""
-    command = ["mosquitto_pub", "-p", str(broker.port), "-t", topic, "-m", payload, *options]
-    subprocess.run(command, check=True)
 
 
 def statuses(seen: Subscriber) -> list[str]:

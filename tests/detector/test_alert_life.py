@@ -402,6 +402,17 @@ def test_a_silenced_alert_closes_and_stays_shut() -> None:
     assert KEY in detector.open()
 
 
+def test_a_silence_begins_now_though_no_window_has_come_for_long() -> None:
+    """Asked for while capture is away it lasts its minutes from the order on."""
+    detector = Detector()
+    detector.take(window(0), Tick(at(3600), 3600.0, clock_synced=True))
+
+    detector.take(Order("silence", Silence(key=KEY, minutes=30), "1"))
+    detector.take(*[window(second, syns(1000), epoch="e2") for second in range(3601, 3605)])
+
+    assert detector.open() == {}
+
+
 def test_an_acknowledged_alert_says_so() -> None:
     """``acknowledge`` marks an open alert; an unknown one is refused by name."""
     detector = Detector()

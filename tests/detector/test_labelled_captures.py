@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.detector.windows import ATTACKER, Detector, syns, window
 
 from monitorpi_cli.evaluate import Observer, Row, main, read_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_labelled_captures_are_judged_right(captures: Path) -> None:
@@ -33,6 +32,22 @@ def test_a_folder_without_labels_is_named(
 
     assert code == 2
     assert "labels.tsv: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "table", ["", "file\tkind\n", "name\tkind\nflood.pcap\tflood\n", "\xff,\n"]
+)
+def test_labels_that_name_no_file_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    """Nothing to judge is no success: one sentence says how the table looks."""
+    (tmp_path / "labels.tsv").write_text(table, encoding="latin-1")
+
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"monitorpi evaluate: {tmp_path}/labels.tsv: no file is named: its columns are file, kind, "
+        "expected alert and attacker_mac, separated by tabs\n"
+    )
 
 
 def test_a_missing_file_fails_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -699,6 +699,18 @@ def test_a_silenced_storm_is_not_learned() -> None:
     assert list(detector.open()) == [f"arp-storm-{ID}"]
 
 
+def test_a_delay_over_a_devices_own_floor_is_not_learned() -> None:
+    """A floor below the general one holds for what becomes usual, too."""
+    detector = Detector(devices={VICTIM: {"high-delay": {"floor": 20.0}}})
+    detector.take(window(0))
+    detector.take(Order("silence", Silence(key="high-delay-198-18-0-11", minutes=600), "1"))
+
+    detector.take(*[probe(10 * n, answer(rtt_p50_ms=50.0)) for n in range(1, 360)])
+
+    assert detector.open() == {}
+    assert detector.core._round_baseline.of("198.18.0.11", "rtt_ms", 0.0) is None
+
+
 def test_volume_is_no_attack_unless_a_floor_is_set() -> None:
     """A speed test opens nothing; with a floor in the configuration the class is watched."""
     loud = plain(ATTACKER, packets=8000, tcp=8000, https=8000)

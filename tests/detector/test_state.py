@@ -9,7 +9,7 @@ from tests.detector.windows import ATTACKER, Detector, at, echoes, syns, window
 
 from monitorpi_common.log import Log
 from monitorpi_common.messages import CLASSES, Service, SetThreshold, Silence
-from monitorpi_common.service import Order
+from monitorpi_common.service import Order, Tick
 from monitorpi_common.settings import ConfigurationError, load
 from monitorpi_detector.core import MEASURES
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable, RuleChange
@@ -72,6 +72,29 @@ def test_baselines_are_learned_on_after_a_restart() -> None:
 
     usual, learned = (one.rates[ATTACKER]["icmp_echo"][0] for one in (old, kept[-1]))
     assert learned > usual > 20
+
+
+def test_a_sensor_that_is_gone_wears_no_card() -> None:
+    """Ticks alone bring one write per ``save_s``: nothing new is learned while nobody counts."""
+    kept: list[Kept] = []
+    detector = Detector(keep=kept.append, save_s=600)
+    detector.take(window(0))
+
+    for second in range(3610):
+        detector.take(Tick(at(second), float(second), clock_synced=True))
+
+    assert len(kept) == 6
+
+
+def test_what_is_learned_is_kept_after_the_clock_stepped_back() -> None:
+    """A year back is no year without a write."""
+    kept: list[Kept] = []
+    detector = Detector(keep=kept.append, save_s=600)
+    detector.take(window(30_000_000))
+
+    detector.take(*[window(second, epoch="e2") for second in range(700)])
+
+    assert len(kept) == 1
 
 
 def test_the_fullest_state_fits_its_file(tmp_path: Path) -> None:

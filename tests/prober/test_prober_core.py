@@ -545,6 +545,18 @@ def test_a_target_nobody_probes_any_more_is_taken_back() -> None:
     assert said == [Tombstone("192-0-2-2", Target)]
 
 
+def test_what_replicas_tell_of_is_not_looked_up_each_second() -> None:
+    """Their targets stand on the bus for ever: once a minute is enough to find unclaimed ones."""
+    prober = Prober(ADDRESS)
+    looks: list[int] = []
+    prober.core.targets.attached = lambda: looks.append(1) or ()
+    drive(prober.core, [received(latched("up"), "192-0-2-1")])
+
+    drive(prober.core, [Tick(T0, float(n), clock_synced=True) for n in range(900 + 120)])
+
+    assert len(looks) <= 3
+
+
 def test_a_clock_that_is_set_takes_no_target_back() -> None:
     """What waits for its device is taken back after a quarter of an hour, not after a step."""
     prober = Prober()

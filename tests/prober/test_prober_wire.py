@@ -233,6 +233,40 @@ def test_source_is_announced(bench: Bench) -> None:
     assert exits == dict.fromkeys(addresses(20), Exit("198.19.0.2", mac))
 
 
+def test_subnets_are_those_that_need_no_router() -> None:
+    """Also the one of an IPv6 address that DHCP gave; a VPN that takes all traffic is none."""
+    try:
+        space = Namespace("subnets")
+    except LabError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    try:
+        space.run(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far0"])
+        for words in (
+            "link set eth0 up",
+            "link set far0 up",
+            "address add 198.18.9.1/28 dev eth0",
+            "route add 203.0.113.0/24 via 198.18.9.2",
+            "route add default via 198.18.9.2",
+            "route add unreachable 192.0.2.0/24",
+            "route add 128.0.0.0/1 dev eth0",
+            "-6 address add 2001:db8:1::5/128 dev eth0 nodad",
+            "-6 route add 2001:db8:1::/64 dev eth0",
+            "-6 route add 2001:db8:2::/64 via 2001:db8:1::1",
+            "-6 route add unreachable 2001:db8:3::/64",
+            "-6 route add default via 2001:db8:1::1",
+            "-6 route add 2000::/3 dev eth0",
+        ):
+            space.run(["ip", *words.split()])
+
+        code = "from monitorpi_prober.interfaces import *; print(*attached_networks())"
+        found = set(space.run([sys.executable, "-c", code]).stdout.split())
+    finally:
+        space.close()
+
+    public = {one for one in found if ipaddress.ip_network(one).prefixlen < 128}
+    assert public - {"fe80::/64", "ff00::/8"} == {"198.18.9.0/28", "2001:db8:1::/64"}
+
+
 def test_source_interface(bench: Bench) -> None:
     """Sending from a named interface works; an unknown one is refused with the known ones."""
     done = bench.near.call(one_round, Pinger("lo"), lane("127.0.0.1", probes=3), TIMEOUT_S)

@@ -687,10 +687,38 @@ def test_setup_refuses_in_sentences(double: Double, tmp_path: Path) -> None:
         "monitorpi thingspeak: no mapping has a channel 'nonsense'; there are: health, traffic\n",
     )
 
+    config = tmp_path / "monitorpi.toml"
+    config.write_text('[cloud-bridge]\nca_file = "/nowhere.pem"\n')
+    code, _, told = thingspeak(double, tmp_path, "setup", "--config", str(config))
+    line = "monitorpi thingspeak: configuration: cloud-bridge.ca_file: /nowhere.pem cannot be used"
+    assert (code, told.partition(" (")[0]) == (2, line)
+
     double.fail_next("channels.json", "truncate", "503")
     for _ in range(2):
         code, _, told = thingspeak(double, tmp_path, "setup")
         assert (code, len(told.splitlines())) == (3, 1)
+
+
+def test_a_key_that_cannot_be_written_is_said_and_the_old_one_stays(
+    double: Double, tmp_path: Path
+) -> None:
+    """On a full disk the bridge keeps the key it has; the remedy is one line."""
+    folder = tmp_path / "secrets" / "cloud-bridge"
+    folder.mkdir(parents=True)
+    old = folder / "cloud_bridge__write_keys__traffic"
+    old.write_text("OLD")
+    command = ["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=2", "tmpfs", folder]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("needs root: a small file system is mounted")
+    try:
+        old.write_text("OLD")  # the last place there is
+        code, _, told = thingspeak(double, tmp_path, "setup")
+
+        assert old.read_text() == "OLD"
+        said = f"monitorpi thingspeak: {folder} cannot be written (No space left on device): "
+        assert (code, told) == (3, f"{said}run it with sudo, or make room on its disk\n")
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def test_status_tells_outbox_quota_and_last_answers(double: Double, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from monitorpi_capture import interfaces
 from monitorpi_capture.engines import open_engine
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.window import COLUMN, PACKETS
+from monitorpi_cli.arguments import number
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.running import NoStackError, find_running
@@ -235,7 +236,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     parser.add_argument(
-        "--seconds", type=_seconds, default=LISTEN_S, help=f"to listen (default {LISTEN_S:g})"
+        "--seconds",
+        type=number(lambda value: 0 < value <= _MOST_S, f"give up to {_MOST_S:g} seconds"),
+        default=LISTEN_S,
+        help=f"to listen (default {LISTEN_S:g})",
     )
     options = parser.parse_args(argv)
     terminal = Terminal.of(sys.stdout)
@@ -244,13 +248,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         healthy &= finding.mark != "wrong"
         print(f"{terminal.paint(f'{finding.mark:<6}', _COLOURS[finding.mark])}{finding.text}")
     return 0 if healthy else 1
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= _MOST_S:
-        raise argparse.ArgumentTypeError(f"give up to {_MOST_S:g} seconds")
-    return value

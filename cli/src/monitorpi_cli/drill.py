@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 
+from monitorpi_cli.arguments import number
 from monitorpi_cli.demo.judge import RATE, subject_mac
 from monitorpi_cli.demo.narrator import Narrator
 from monitorpi_cli.lab import flood
@@ -95,21 +96,18 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         description="Test the running stack with a flood that never touches the LAN.",
     )
     parser.add_argument("--rule", choices=RULES, default="syn-flood", help="the rule to set off")
-    rate = f"frames per second (default {RATE:g})"
-    parser.add_argument("--rate", type=_rate, default=RATE, metavar="N", help=rate)
+    parser.add_argument(
+        "--rate",
+        type=number(
+            lambda value: 0 < value <= _MAX_RATE, f"give more than 0, at most {_MAX_RATE} frames/s"
+        ),
+        default=RATE,
+        metavar="N",
+        help=f"frames per second (default {RATE:g})",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the settings `up` runs with")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return parser.parse_args(argv)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate <= _MAX_RATE:
-        raise argparse.ArgumentTypeError(f"give more than 0 and at most {_MAX_RATE} frames/s")
-    return rate
 
 
 class Drill:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import re
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli import scenarios
+from monitorpi_cli.arguments import number
 from monitorpi_cli.replay import Pipe
 from monitorpi_common.messages import Alert, Publication, Traffic
 from monitorpi_common.service import Received
@@ -42,6 +44,8 @@ _MAC: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 _GAP_S: Final = 60.0
 _BEGINS: Final = 5
 """Frames of the flood's class in a window from which the flood has begun."""
+_LEAST_HOURS: Final = 0.5
+"""So that each of the hard benign cases has its turn."""
 _OK, _FAILED, _USAGE = 0, 1, 2
 
 
@@ -170,6 +174,9 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         print(f"monitorpi evaluate: {error.filename}: {error.strerror}", file=sys.stderr)
         return _USAGE
+    except LabelsError as error:
+        print(f"monitorpi evaluate: {error}", file=sys.stderr)
+        return _USAGE
     if options.scenarios:
         rows += _show(run_scenarios(options.seed, options.hours), quiet=options.json)
     summary = summarise(rows)
@@ -189,7 +196,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--scenarios", action="store_true", help="the generated scenarios")
     parser.add_argument("--seed", type=int, default=1, help="of the scenarios (default 1)")
     parser.add_argument(
-        "--hours", type=float, default=1.0, help="of generated benign traffic (default 1)"
+        "--hours",
+        type=number(
+            lambda value: _LEAST_HOURS <= value < math.inf, f"give {_LEAST_HOURS:g} or more"
+        ),
+        default=1.0,
+        help="of generated benign traffic (default 1)",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, such as thresholds")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -210,15 +222,26 @@ def _show(rows: Iterator[Row], *, quiet: bool) -> list[Row]:
 # --- capture files -------------------------------------------------------------------------------
 
 
+class LabelsError(Exception):
+    """The table of labels is none."""
+
+
 def read_folder(folder: Path, config: Path | None = None) -> Iterator[Row]:
     """Judge every file that ``labels.tsv`` names.
 
     Raises:
         OSError: there is no ``labels.tsv``.
+        LabelsError: it names no files.
 
     """
-    with (folder / _LABELS).open(encoding="utf-8", newline="") as stream:
-        labels = list(csv.DictReader(stream, delimiter="\t"))
+    with (folder / _LABELS).open(encoding="utf-8", errors="replace", newline="") as stream:
+        table = csv.DictReader(stream, delimiter="\t")
+        labels = [label for label in table if label.get("file")]
+    if not labels:
+        raise LabelsError(
+            f"{folder / _LABELS}: no file is named: its columns are file, kind, expected alert and "
+            "attacker_mac, separated by tabs"
+        )
     for label in labels:
         yield _read_file(folder / label["file"], label, config)
 

@@ -226,9 +226,11 @@ class Summary:
 
     def _counts(self) -> Iterator[str]:
         seconds = (self._end - self._start).total_seconds() if self._start and self._end else 0.0
+        # one that was summed up and came again is counted twice
+        most = "up to " if self._summed else ""
         yield self._terminal.paint(
             f"{grouped(self._wire['packets'])} frames, {size(self._wire['bytes'])}, "
-            f"{len(self._devices) + self._summed} MAC addresses, "
+            f"{most}{len(self._devices) + self._summed} MAC addresses, "
             f"{seconds:.1f} s in {self._windows} windows. "
             "Frames sent, by class (classes overlap):",
             "bold",

@@ -18,12 +18,14 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from monitorpi_cli.stack.private import write_private
 from monitorpi_cli.stack.up import secrets_of, state_dir
+from monitorpi_cloud_bridge.clouds import web_of
 from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sink import RefusedError
 from monitorpi_cloud_bridge.thingspeak import KEY_HEADER
-from monitorpi_cloud_bridge.web import NoAnswerError, ask, client
+from monitorpi_cloud_bridge.web import NoAnswerError, ask
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, load
 
@@ -61,14 +63,22 @@ def main(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        secrets = secrets_of(Service.CLOUD_BRIDGE, options.config)
-        loaded = load(
-            Service.CLOUD_BRIDGE, CloudBridgeSettings, file=options.config, secrets=secrets
-        )
+        return _run(options)
     except ConfigurationError as error:
         for line in error.lines:
             print(f"monitorpi thingspeak: configuration: {line}", file=sys.stderr)
         return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Carry out what was asked for.
+
+    Raises:
+        ConfigurationError: the settings are wrong.
+
+    """
+    secrets = secrets_of(Service.CLOUD_BRIDGE, options.config)
+    loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=options.config, secrets=secrets)
     folder = state_dir(loaded.common)
     if options.action == "status":
         return _status(folder, loaded.section)
@@ -148,6 +158,10 @@ def _setup(
         said = f"{settings.url} does not answer as ThingSpeak does; is the address right?"
         print(f"monitorpi thingspeak: {said}", file=sys.stderr)
         return 3
+    except OSError as error:
+        said = f"{secrets} cannot be written ({error.strerror}): run it with sudo"
+        print(f"monitorpi thingspeak: {said}, or make room on its disk", file=sys.stderr)
+        return 3
     if numbers:
         _tell_settings(settings, numbers, file or DEFAULT_FILE)
     return 0
@@ -158,7 +172,7 @@ def _set_up(
 ) -> dict[str, int]:
     """Return the numbers of the channels that are ready now."""
     numbers = {}
-    with client(settings.ca_file) as web:
+    with web_of(settings) as web:
         account = Account(web, settings.url, key)
         there = TypeAdapter(list[Channel]).validate_json(account.ask("GET", "/channels.json"))
         for name in names:
@@ -263,24 +277,17 @@ def _keep_keys(folder: Path, name: str, channel: Channel) -> None:
     """Write a channel's keys where only their owner can read them.
 
     Raises:
-        ValueError: the service shows no write key.
+        ValueError: the service shows no write key, or one that no header can hold.
+        OSError: they cannot be written.
 
     """
     write, read = channel.key(writes=True), channel.key(writes=False)
-    if write is None:
-        raise ValueError("no write key")
+    if write is None or not f"{write}{read}".isascii():
+        raise ValueError("no key")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _keep(folder / f"cloud_bridge__write_keys__{name}", write)
+    write_private(folder / f"cloud_bridge__write_keys__{name}", f"{write}\n")
     if read is not None:
-        _keep(folder / f"cloud_bridge__read_keys__{name}", read)
-
-
-def _keep(file: Path, key: str) -> None:
-    text = f"{key}\n".encode("ascii")  # before the old one goes
-    file.unlink(missing_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(text)
+        write_private(folder / f"cloud_bridge__read_keys__{name}", f"{read}\n")
 
 
 # --- status -------------------------------------------------------------------------------------

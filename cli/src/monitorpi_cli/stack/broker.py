@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from monitorpi_cli.stack.private import write_private
 from monitorpi_common.bus import MAX_PACKET_BYTES
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
@@ -27,6 +28,8 @@ _NEXT_PORTS: Final = 10
 """Tried in order where the default is taken, so that a machine keeps its port over restarts."""
 _CONNECTIONS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CHOICE: Final = 8192
+_UNPRIVILEGED: Final = 1024
+"""The least port that Mosquitto's own account may take."""
 _TRIES: Final = 1000
 _ROOT: Final = "monitorpi/v1/+"
 _SYSTEM_USER: Final = "mosquitto"
@@ -153,8 +156,9 @@ def free_port() -> int:
     it before its listener comes, or be joined to itself where nobody listens.
     """
     end = int(_CONNECTIONS.read_text(encoding="ascii").split()[0])
-    for _ in range(_TRIES):
-        if port_is_free(port := end - 1 - secrets.randbelow(min(_CHOICE, end // 2))):
+    choice = range(max(_UNPRIVILEGED, end - _CHOICE), end)
+    for _ in range(_TRIES if choice else 0):
+        if port_is_free(port := secrets.choice(choice)):
             return port
     with socket.socket() as sock:  # a machine that gives nearly all ports to connections
         sock.bind(("127.0.0.1", 0))
@@ -186,11 +190,21 @@ def ensure_passwords(folder: Path) -> dict[str, str]:
         home = folder / user.name
         _private(home)
         file = home / "broker__password"
-        # a power cut may have left it empty
-        if not file.exists() or not file.read_text(encoding="ascii").strip():
-            _write_private(file, secrets.token_urlsafe(_PASSWORD_BYTES))
-        passwords[user.name] = file.read_text(encoding="ascii").strip()
+        password = _read_password(file)
+        if not password:
+            password = secrets.token_urlsafe(_PASSWORD_BYTES)
+            write_private(file, password)
+        passwords[user.name] = password
     return passwords
+
+
+def _read_password(file: Path) -> str:
+    """Return a password; empty: there is none, or a power cut has left a file without its text."""
+    try:
+        text = file.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    return text if text.isascii() and text.isprintable() else ""
 
 
 def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -> Path:
@@ -207,7 +221,7 @@ def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -
     plain = "".join(f"{name}:{password}\n" for name, password in passwords.items())
     hashed = folder / "passwords"
     fresh = folder / "passwords.new"
-    _write_private(fresh, plain)
+    write_private(fresh, plain)
     hasher = shutil.which("mosquitto_passwd") or "/usr/bin/mosquitto_passwd"
     try:
         # hashes in place; run twice on one file it would hash the hashes, so always a fresh one
@@ -216,11 +230,11 @@ def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -
         fresh.unlink(missing_ok=True)
         raise ResourceError(f"mosquitto_passwd failed ({error}): install mosquitto anew") from None
     fresh.replace(hashed)
-    _write_private(folder / "acl", acl())
+    write_private(folder / "acl", acl())
     account = _account(folder)
     config = folder / "mosquitto.conf"
     user = account.pw_name if account else "root"
-    _write_private(config, configuration(listeners, str(folder), user))
+    write_private(config, configuration(listeners, str(folder), user))
     if account is not None:
         for path in folder.iterdir():
             os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
@@ -270,15 +284,3 @@ def _make_anew(folder: Path) -> None:
         folder.chmod(0o700)
         shutil.rmtree(folder)
     _private(folder)
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner could ever read, complete or not at all."""
-    draft = file.with_name(file.name + ".draft")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(handle)  # else a power cut may leave the name without the text
-    draft.replace(file)

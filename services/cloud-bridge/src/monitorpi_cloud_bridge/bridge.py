@@ -185,8 +185,11 @@ class BridgeCore:
 
     def _tell(self, alert: Alert) -> None:
         """Send a text when an alert opens or closes; once per change, also after a restart."""
+        if not self.alert_lanes:
+            return
         change = f"{alert.id} {alert.state}"
         if self._told.get(alert.key) == change:
+            self._told[alert.key] = self._told.pop(alert.key)  # still there: forgotten last
             return
         told = {**self._told, alert.key: change}
         if len(told) > MAX_ALERTS:
@@ -203,7 +206,7 @@ class BridgeCore:
         at = alert.closed_at or alert.opened_at
         row = {"status": self._text(alert)}
         rows = [OutboxRow(lane, int(at.timestamp()), row) for lane in self.alert_lanes]
-        if rows and not self.store.add_urgent(rows, {TOLD: dict(told)}):
+        if not self.store.add_urgent(rows, {TOLD: dict(told)}):
             if len(self._untold) < MAX_ALERTS:
                 self._untold[alert.key] = alert
             return

@@ -39,8 +39,8 @@ KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
 _GUESS_S: Final = 0.5
 """Before a wrong password is answered: some hundred guesses a second, not thousands."""
-_LEAVING_S: Final = 0.5
-"""How long a connection that is cut may take to give its place back."""
+_LEAVING_S: Final = 2 * _GUESS_S
+"""How long a connection that is cut may take to give its place back: it may be made to wait."""
 _USER: Final = "monitorpi"
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -234,7 +234,7 @@ class _Head(io.BufferedReader):
     """The head of a request, line by line, as long as it is not too long.
 
     Raises:
-        LineTooLong: it is; the library answers 431 to that.
+        LineTooLong: it is; the library answers 431 to that, and nothing to a first line so long.
 
     """
 

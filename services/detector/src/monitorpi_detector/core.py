@@ -199,7 +199,7 @@ class DetectorCore:
             if self._now is not None and end_s < self._now.timestamp() - _STEP_S:
                 # the sensor's clock was set back: times before mean nothing now
                 self._book.step_clock()
-                self._now = None
+                self._now = self._saved_at = None
             seen = self._interfaces[name] = Interface(traffic.epoch, end_s, traffic.seq)
         elif traffic.seq > seen.seq:
             seen.lost += traffic.seq - seen.seq - 1
@@ -334,7 +334,6 @@ class DetectorCore:
         return self._round_baseline.of(address, measure, self._watched_s)
 
     def _learn_round(self, view: RoundView) -> None:
-        floors = {name: self._limits.of(rule, None).floor for name, rule in MEASURES.items()}
         frozen = self._book.involved()
         for target in view.results():
             if target.state == "up":
@@ -350,7 +349,7 @@ class DetectorCore:
             usual = [
                 (name, value)
                 for name, value in measured.items()
-                if value is not None and value < floors[name]
+                if value is not None and value < self._limits.of(MEASURES[name], target.mac).floor
             ]
             self._round_baseline.learn_levels(target.address, usual, self._watched_s)
 
@@ -379,6 +378,7 @@ class DetectorCore:
         if self._saved_at is None:
             self._saved_at = to
         elif (to - self._saved_at).total_seconds() >= self._settings.save_s:
+            self._saved_at = to
             self._save()
 
     def _tick(self, at: datetime) -> Iterator[Publication | Tombstone]:
@@ -396,7 +396,6 @@ class DetectorCore:
             yield from self._book.restore(alert, RULES[rule].kind, quiet_s)
 
     def _save(self) -> None:
-        self._saved_at = self._now
         self._keep(
             Kept(
                 since=self._since,
@@ -425,11 +424,12 @@ class DetectorCore:
         """
         match args:
             case Silence(key=key, minutes=minutes):
-                now = self._now or self._book.watermark
-                if now is None:
+                reached = [one for one in (self._now, self._book.watermark) if one is not None]
+                if not reached:
                     raise CommandRefusedError("nothing was seen yet: there is nothing to silence")
                 if not any(key.startswith(f"{rule}-") for rule in RULES):
                     raise CommandRefusedError(f"{key!r} is no alert's key: use rule-subject")
+                now = max(reached)  # ticks go on where capture is away
                 said = list(self._book.silence(key, now + timedelta(minutes=minutes), now))
                 self._save()
                 yield from said

@@ -24,6 +24,9 @@ _SIOCGIFNETMASK: Final = 0x891B
 _SIOCGIFHWADDR: Final = 0x8927
 _SIOCGIFFLAGS: Final = 0x8913
 _IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING, _IFF_NOARP = 0x1, 0x8, 0x40, 0x80  # linux/if.h
+_RTF_REJECT: Final = 0x200  # linux/route.h
+_WIDEST_V4, _WIDEST_V6 = 8, 32
+"""Prefixes of the largest subnets: a VPN takes all traffic by 0.0.0.0/1 and the like."""
 _DISCARD: Final = 9  # a port; connecting a datagram socket sends nothing
 
 
@@ -118,19 +121,24 @@ def _v4_networks() -> Iterator[ipaddress.IPv4Network]:
     """Read the routes without a gateway (proc(5): /proc/net/route, words of the host's order)."""
     for word in _table("/proc/net/route"):
         try:
-            to, gateway, mask = (int(word[at], 16) for at in (1, 2, 7))
+            to, gateway, flags, mask = (int(word[at], 16) for at in (1, 2, 3, 7))
         except (IndexError, ValueError):
             continue  # the head
-        if gateway == 0 and mask != 0:
+        prefix = mask.bit_count()
+        if gateway == 0 and prefix >= _WIDEST_V4 and not flags & _RTF_REJECT:
             number = int.from_bytes(to.to_bytes(4, sys.byteorder), "big")
-            yield ipaddress.IPv4Network((number, mask.bit_count()))
+            yield ipaddress.IPv4Network((number, prefix))
 
 
 def _v6_networks() -> Iterator[ipaddress.IPv6Network]:
-    """Read the prefixes of this machine's addresses (proc(5): /proc/net/if_inet6)."""
-    for word in _table("/proc/net/if_inet6"):
-        prefix = int(word[2], 16)
-        yield ipaddress.IPv6Network((int(word[0], 16), prefix), strict=False)
+    """Read the routes without a gateway that lead somewhere (/proc/net/ipv6_route).
+
+    An address from DHCPv6 comes without its subnet, which only a route tells of.
+    """
+    for word in _table("/proc/net/ipv6_route"):
+        to, prefix, gateway, flags = (int(word[at], 16) for at in (0, 1, 4, 8))
+        if gateway == 0 and prefix >= _WIDEST_V6 and not flags & _RTF_REJECT:
+            yield ipaddress.IPv6Network((to, prefix))
 
 
 def _table(file: str) -> list[list[str]]:

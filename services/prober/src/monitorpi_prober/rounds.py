@@ -55,9 +55,10 @@ REFRESH: Final = timedelta(seconds=60)
 ANNOUNCE_AGAIN: Final = timedelta(seconds=5)
 """While a sweep is under way: announcements are not retained, and a detector may start at any
 time."""
-UNCLAIMED: Final = timedelta(minutes=15)
+UNCLAIMED_S: Final = 900.0
 """A retained target that nobody probes that long after the start is taken back: capture and two
 sweeps have had their time to announce it."""
+_LOOK_EACH_S: Final = 60.0
 EXTRA_S: Final = 2.0
 """Length of the round that a command asks for: at most 10 requests, 5 per second."""
 EXTRA_PROBES: Final = 10
@@ -169,8 +170,9 @@ class ProberCore:
     _clock_synced: bool = False
     _rounds: int = 0
     _changed: bool = False
-    _since_s: float | None = None
-    """Boot-time clock at the first tick: the wall clock may be set meanwhile."""
+    _look_s: float | None = None
+    """Boot-time clock, for the wall clock may be set meanwhile, of the next look for targets that
+    nobody claims."""
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -335,19 +337,25 @@ class ProberCore:
 
     def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
         self._clock_synced = tick.clock_synced
-        self._since_s = tick.boot_s if self._since_s is None else self._since_s
         if self._changed:
             self.replan()
         told_at = self._announced_at
         if self._sweeps and told_at and abs(tick.at - told_at) >= ANNOUNCE_AGAIN:
             yield self._probe(tick.at, tick.at, [], None)
-        if self._latched and tick.boot_s - self._since_s >= UNCLAIMED.total_seconds():
-            everybody = {aim.key for aim in self.targets.aims(self._answering())}
-            leader = owner("unclaimed", self._replicas) == self.instance
-            for key in self._latched.keys() - everybody:
-                del self._latched[key]
-                if leader:
-                    yield Tombstone(key, Target)
+        if self._look_s is None:
+            self._look_s = tick.boot_s + UNCLAIMED_S
+        if self._latched and tick.boot_s >= self._look_s:
+            self._look_s = tick.boot_s + _LOOK_EACH_S
+            yield from self._take_back()
+
+    def _take_back(self) -> Iterable[Tombstone]:
+        """Take back the targets on the bus that are nobody's."""
+        everybody = {aim.key for aim in self.targets.aims(self._answering())}
+        leader = owner("unclaimed", self._replicas) == self.instance
+        for key in self._latched.keys() - everybody:
+            del self._latched[key]
+            if leader:
+                yield Tombstone(key, Target)
 
     def _probe_now(self, address: str | None) -> None:
         if address is None:

@@ -1,0 +1,25 @@
+"""Numbers on the command line that must be within limits."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def number(fits: Callable[[float], bool], said: str) -> Callable[[str], float]:
+    """Return a type for argparse: numbers that fit; to all else it says the sentence."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not fits(value):
+            raise argparse.ArgumentTypeError(said)
+        return value
+
+    return parse
