@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from monitorpi_cli.demo.judge import ALERT_WITHIN_S
 from monitorpi_cli.demo.stage import running_stage
 from monitorpi_cli.lab.namespace import LabError
 from monitorpi_cli.lab.sender import INTERFACE, Sender, source
@@ -74,11 +73,7 @@ def peak_mb(pid: int) -> float:
 
 
 def test_a_mac_flood_at_line_rate(record_property: Callable[[str, object], None]) -> None:
-    """The alert opens within 2 s and is told; known devices stay exact; memory stays bounded.
-
-    Its own time is that of the window that raised it. When it arrives also depends on who else
-    uses the processors.
-    """
+    """The alert is there within 2 s; known devices stay exact; everybody stays within its memory."""
     if os.geteuid() != 0:
         pytest.skip("needs root: the lab makes network namespaces")
     try:
@@ -132,9 +127,8 @@ async def scenario(sender: Sender, record_property: Callable[[str, object], None
         floods = [(at_s, alert) for at_s, alert in ear.alerts if alert.rule == "mac-flood"]
         assert floods, [alert.summary for _, alert in ear.alerts]
         assert {ear.syns[mac] for mac in known} == {20 * ROUNDS}
-        arrived_s, first = floods[0]
-        assert first.opened_at.timestamp() - begun_s < 2
-        assert arrived_s - begun_s < ALERT_WITHIN_S
+        arrived_s, _ = floods[0]
+        assert arrived_s - begun_s < 2
         supervisor = stage.stack.supervisor
         peaks = {name: peak_mb(supervisor.pid(name) or 0) for name in MEMORY_MB}
         record_property("seconds_to_alert", round(arrived_s - begun_s, 2))
