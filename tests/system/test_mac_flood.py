@@ -73,7 +73,7 @@ def peak_mb(pid: int) -> float:
 
 
 def test_a_mac_flood_at_line_rate(record_property: Callable[[str, object], None]) -> None:
-    """The alert is there within 2 s; known devices stay exact; everybody stays within its memory."""
+    """The alert is there within 2 s; known devices stay exact; memory stays bounded."""
     if os.geteuid() != 0:
         pytest.skip("needs root: the lab makes network namespaces")
     try:
