@@ -190,7 +190,7 @@ class Listener:
 
     def __init__(self, settings: BrokerSettings, filters: Sequence[str]) -> None:
         self._inbox = Inbox()
-        self._bus = MqttBus(settings, f"monitorpi-up-{os.getpid()}", None, Log("up"))
+        self._bus = MqttBus(settings, "monitorpi-up", None, Log("up"))
         self._filters = filters
 
     async def run(self, handle: Callable[[Raw], None]) -> None:
