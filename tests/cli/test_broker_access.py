@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import Broker, wait_for
+from tests.conftest import ROOT, Broker, wait_for
 
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.broker import USERS
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.conftest import Subscriber
+
+STATUS = "monitorpi/v1/lab/detector/status/main"
+COMMAND = "monitorpi/v1/lab/detector/command/end"
 
 KINDS = {
     Service.CAPTURE: ("traffic", "device"),
@@ -148,6 +152,129 @@ def test_nobody_gets_in_without_a_password(guarded: tuple[Broker, dict[str, str]
         done = subprocess.run(command, check=False, capture_output=True)
 
         assert done.returncode != 0
+
+
+# --- who disturbs whom ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def detector(
+    guarded: tuple[Broker, dict[str, str]],
+) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Start the smallest service as a process with the detector's account."""
+    broker, passwords = guarded
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "tests" / "common" / "echo_service.py"],
+            env=broker.environment(MONITORPI_BROKER__PASSWORD=passwords["detector"]),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+@pytest.fixture
+def watch(
+    guarded: tuple[Broker, dict[str, str]], subscribe: Callable[..., Subscriber]
+) -> Subscriber:
+    """Listen as the operator, to a broker that remembers no detector."""
+    broker, passwords = guarded
+    publish(broker, STATUS, "", "-r", *login("detector", passwords))
+    return subscribe(broker.port, "monitorpi/#", *login("operator", passwords))
+
+
+def publish(broker: Broker, topic: str, text: str, *options: str) -> None:
+    """Publish with the broker's own client."""
+    command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-q", "1", "-t", topic]
+    subprocess.run([*command, "-m", text, *options], check=True)
+
+
+def statuses_after_an_answer(
+    guarded: tuple[Broker, dict[str, str]], watch: Subscriber
+) -> list[str]:
+    """Return all that the detector's status said, once it has answered a command of now."""
+    broker, passwords = guarded
+    answered = len(watch.of("/result/"))
+    publish(broker, COMMAND, "?", *login("operator", passwords))
+    wait_for(lambda: len(watch.of("/result/")) > answered, what="an answer of the service")
+    return watch.of(STATUS)
+
+
+def test_a_viewer_under_a_services_name_disturbs_nobody(
+    guarded: tuple[Broker, dict[str, str]],
+    subscribe: Callable[..., Subscriber],
+    detector: Callable[[], subprocess.Popen[str]],
+    watch: Subscriber,
+) -> None:
+    """A client id throws off its older holder, whatever account: a service's cannot be guessed."""
+    broker, passwords = guarded
+    detector()
+    wait_for(lambda: watch.of(STATUS) == ["online"], what="the service")
+
+    name = "monitorpi-lab-detector-main"
+    outsider = subscribe(broker.port, "monitorpi/#", "-i", name, *login("viewer", passwords))
+
+    assert statuses_after_an_answer(guarded, watch) == ["online"]
+    assert outsider.process.poll() is None
+
+
+def test_a_new_start_takes_over_from_a_predecessor_that_hangs(
+    guarded: tuple[Broker, dict[str, str]],
+    detector: Callable[[], subprocess.Popen[str]],
+    watch: Subscriber,
+) -> None:
+    """Its client id is the same: the old connection's will speaks before it, and never after."""
+    first = detector()
+    wait_for(lambda: watch.of(STATUS) == ["online"], what="the first")
+    first.send_signal(signal.SIGSTOP)
+
+    detector()
+    wait_for(lambda: watch.of(STATUS).count("online") == 2, what="the second")
+    first.kill()
+    first.wait()
+
+    assert statuses_after_an_answer(guarded, watch) == ["online", "offline", "online"]
+
+
+def test_the_later_of_two_with_one_account_gives_way(
+    detector: Callable[[], subprocess.Popen[str]], watch: Subscriber
+) -> None:
+    """Two processes with the same settings have the same client id: one says so and exits."""
+    first = detector()
+    wait_for(lambda: watch.of(STATUS) == ["online"], what="the first")
+
+    second = detector()
+
+    assert second.wait(20) == 3
+    assert first.poll() is None
+
+
+@pytest.mark.parametrize("name", ["viewer", "operator"])
+def test_people_read_nothing_of_the_brokers_own(
+    guarded: tuple[Broker, dict[str, str]], subscribe: Callable[..., Subscriber], name: str
+) -> None:
+    """Some brokers list client ids under ``$SYS``: an account for people is not told."""
+    broker, passwords = guarded
+    both = ("-t", "monitorpi/#", *login(name, passwords))
+    seen = subscribe(broker.port, "$SYS/#", *both)
+
+    publish(broker, COMMAND, "end", *login("operator", passwords))
+
+    wait_for(lambda: seen.of(COMMAND))
+    assert not seen.of("$SYS")
+
+
+# --- the files ------------------------------------------------------------------------------------
 
 
 def test_passwords_are_made_once_and_private(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.stack.up import Stack, StackPlan, alert_line, make_plan
+from monitorpi_cli.stack.up import Stack, StackPlan, alert_line, greeting, make_plan
 from monitorpi_cli.table import Terminal
 from monitorpi_common import settings
 from monitorpi_common.examples import example
@@ -107,6 +107,32 @@ def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:
     asyncio.run(stack.stop())
 
     assert (tmp_path / "state" / "lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080/"),
+        ("0.0.0.0", "http://127.0.0.1:8080/"),
+        ("::1", "http://[::1]:8080/"),
+        ("::", "http://[::1]:8080/"),
+        ("2001:db8::1", "http://[2001:db8::1]:8080/"),
+    ],
+)
+def test_the_greeting_says_where_the_page_is(
+    monkeypatch: pytest.MonkeyPatch, listen: str, url: str
+) -> None:
+    """An IPv6 address has its brackets, of page and broker; all addresses are told as loopback."""
+    monkeypatch.setenv("MONITORPI_DASHBOARD__LISTEN", listen)
+    monkeypatch.setenv("MONITORPI_DASHBOARD__TRUST_PROXY", "true")
+    elsewhere = BrokerSettings(host="2001:db8::2", port=1883)
+    stack = Stack(replace(plan(), other_broker=elsewhere), lambda _: None)
+    asyncio.run(stack.stop())
+
+    said = greeting(stack)
+
+    assert f"  page      {url}" in said.splitlines()
+    assert "  broker    [2001:db8::2]:1883 (as configured)" in said.splitlines()
 
 
 def test_an_alert_is_a_line() -> None:

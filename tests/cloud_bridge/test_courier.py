@@ -638,6 +638,37 @@ def test_influx_over_http(
     box.close()
 
 
+@pytest.mark.parametrize("dup_bulk", ["drop_row", "reject_409", "lost_after_202"])
+@pytest.mark.parametrize(("hours", "kept"), [((1, 0), 50), ((2, 1, 0), 400)])
+def test_rows_of_a_clock_that_was_set_back_take_nobodys_second(
+    world: Callable[..., World],
+    monkeypatch: pytest.MonkeyPatch,
+    dup_bulk: str,
+    hours: tuple[int, ...],
+    kept: int,
+) -> None:
+    """Every row arrives, whatever the channel does with equal times.
+
+    Also where the outbox has forgotten the seconds of the clock that was ahead, and where a clock
+    is set back twice.
+    """
+    monkeypatch.setattr(outbox_module, "KEEP_STORED", kept)
+    one = world(switches=Switches(dup_bulk=dup_bulk))
+    written = 0
+    for begun in (START + 3600 * hour for hour in hours):
+        for second in range(begun, begun + 5400, 20):
+            written += 1
+            row = OutboxRow(LANE, second, {"field1": str(written)})
+            one.outbox.add([row], {}, 20)
+            if written % 48 == 0:
+                one.step()
+        one.run_until_stored()
+
+    stored = one.stored()
+    assert len(stored) == len(set(stored)) == written
+    assert {row["field1"] for row in one.channel.rows} == set(map(str, range(1, written + 1)))
+
+
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
     """Return an outbox of a thousand rows of which a dying card has lost all but the first page."""

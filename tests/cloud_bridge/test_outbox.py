@@ -47,6 +47,10 @@ class OutboxMachine(RuleBasedStateMachine):
         """Return the seconds of the rows in a state."""
         return {second for second, now in self.rows[lane].items() if now is state}
 
+    def newest(self, lane: str) -> int:
+        """Return the newest second that a row of counts has."""
+        return max(self.rows[lane].keys() - self.urgent[lane], default=-1)
+
     @initialize()
     def begin(self) -> None:
         """Open it for the first time."""
@@ -55,12 +59,19 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule(lane=LANE, seconds=st.lists(SECONDS, min_size=1, max_size=5))
     def add(self, lane: str, seconds: list[int]) -> None:
-        """Write rows and a memory in one; a second row of a second changes nothing."""
+        """Write rows and a memory in one; each finds a second that was never given to another."""
         self.remembered += 1
-        rows = [OutboxRow(lane, second, {"field1": str(second)}) for second in seconds]
-        self.box.add(rows, {"n": self.remembered})
-        for second in seconds:
-            self.rows[lane].setdefault(second, State.WAITING)
+        rows = []
+        for wished in seconds:
+            second = wished
+            while second <= self.newest(lane) and (
+                second in self.rows[lane] or second % INTERVAL_S == 0
+            ):
+                second += 1
+            rows.append(OutboxRow(lane, wished, {"field1": str(second)}))
+            self.rows[lane][second] = State.WAITING
+
+        self.box.add(rows, {"n": self.remembered}, INTERVAL_S)
 
     @rule(lane=LANE, second=SECONDS)
     def add_urgent(self, lane: str, second: int) -> None:

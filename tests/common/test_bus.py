@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from tests.conftest import Broker, wait_for
 
 from monitorpi_common import bus as bus_module
-from monitorpi_common.bus import Connected, Disconnected, MqttBus, NetworkDied
+from monitorpi_common.bus import Connected, Disconnected, MqttBus, NetworkDied, Raw, client_id
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Traffic
@@ -347,6 +348,37 @@ def client(broker: Broker) -> Iterator[Callable[..., Client]]:
     yield make
     for one in made:
         one.bus.close()
+
+
+def test_a_client_id_is_the_names_and_the_passwords() -> None:
+    """The same over restarts; another for another name or password; the name alone without one."""
+    ids = [
+        client_id(name, password)
+        for name in ("monitorpi-lab-detector-main", "monitorpi-lab-detector-spare")
+        for password in ("one password", "another password")
+    ]
+
+    assert client_id("monitorpi-lab-detector-main", "one password") == ids[0]
+    assert len(set(ids)) == len(ids)
+    assert re.fullmatch(r"monitorpi-lab-detector-main-[0-9a-f]{16}", ids[0])
+    assert client_id("monitorpi-lab-detector-main", None) == "monitorpi-lab-detector-main"
+
+
+def test_two_that_only_listen_are_two_clients(broker: Broker) -> None:
+    """Viewers of one name and account, several at a time, do not throw each other off."""
+    settings = BrokerSettings(port=broker.port)
+    buses = [MqttBus(settings, "viewer", None, Log("test")) for _ in range(2)]
+    inboxes = [Inbox(), Inbox()]
+    for bus, inbox in zip(buses, inboxes, strict=True):
+        bus.open(inbox, [DEVICE_TOPIC])
+        bus.event(wait_for(lambda inbox=inbox: inbox.take(0.1), what="the connection"))
+
+    publish(broker, DEVICE_TOPIC, "x", "-r")
+
+    for inbox in inboxes:
+        assert isinstance(wait_for(lambda inbox=inbox: inbox.take(0.1)), Raw)
+    for bus in buses:
+        bus.close()
 
 
 ALERT = Topic("lab", "detector", "alert", "x")

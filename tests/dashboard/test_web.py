@@ -6,11 +6,15 @@ import socket
 import threading
 import time
 from base64 import b64encode
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_common.service import ResourceError
 from monitorpi_dashboard import web
 from monitorpi_dashboard.web import Board, PageServer
 
@@ -18,16 +22,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def server() -> Iterator[PageServer]:
+@contextmanager
+def serving(listen: str) -> Iterator[PageServer]:
     """Run a page that wants a password."""
-    one = PageServer(Board(), "127.0.0.1", 0, "horse staple")
+    one = PageServer(Board(), listen, 0, "horse staple")
     one.open()
     thread = threading.Thread(target=one.run, args=(lambda _: None,))
     thread.start()
-    yield one
-    one.stop()
-    thread.join()
+    try:
+        yield one
+    finally:
+        one.stop()
+        thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[PageServer]:
+    """Run a page on loopback."""
+    with serving("127.0.0.1") as one:
+        yield one
 
 
 def connect(server: PageServer) -> socket.socket:
@@ -104,3 +117,71 @@ def test_all_streams_share_one_event() -> None:
     assert events[0] == b'data: {"site":"lab"}\n\n'
     assert events[0] is events[1]
     assert board.newest() == b'{"site":"lab"}'
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+def status(host: str, port: int) -> int:
+    """Ask for the page as a browser does, with the password."""
+    password = b64encode(b"monitorpi:horse staple").decode()
+    client = HTTPConnection(host, port, timeout=10)
+    try:
+        client.request("GET", "/", headers={"Authorization": f"Basic {password}"})
+        return client.getresponse().status
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("listen", "hosts", "url"),
+    [
+        ("127.0.0.1", ["127.0.0.1"], "http://127.0.0.1:{}/"),
+        ("localhost", ["127.0.0.1"], "http://localhost:{}/"),
+        ("0.0.0.0", ["127.0.0.1"], "http://127.0.0.1:{}/"),
+        ("::1", ["::1"], "http://[::1]:{}/"),
+        ("0:0:0:0:0:0:0:1", ["::1"], "http://[0:0:0:0:0:0:0:1]:{}/"),
+        ("::", ["::1", "127.0.0.1"], "http://[::1]:{}/"),
+    ],
+)
+def test_the_page_is_where_its_url_says(listen: str, hosts: list[str], url: str) -> None:
+    """Either family, and with ``::`` both; an IPv6 address has its brackets."""
+    if ":" in listen and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this kernel has no IPv6")
+    with serving(listen) as server:
+        assert server.url == url.format(server.port)
+        assert [status(host, server.port) for host in hosts] == [HTTPStatus.OK] * len(hosts)
+
+
+@pytest.mark.parametrize("listen", ["192.0.2.1", "2001:db8::1", "[::1]", "no-such-host.invalid"])
+def test_an_address_that_is_not_ours_is_one_line(listen: str) -> None:
+    """What cannot be listened on is said with the setting that names it."""
+    with pytest.raises(ResourceError, match=r"cannot listen on .* \(dashboard.listen"):
+        PageServer(Board(), listen, 0, None).open()
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("[::1]:8080", True),
+        ("[::1]", True),
+        ("[2001:DB8::1]:8080", True),
+        ("192.0.2.1:8080", True),
+        ("192.0.2.1", True),
+        ("localhost", True),
+        ("LOCALHOST:8080", True),
+        ("attic.example:8080", True),
+        ("rebound.example:8080", False),
+        ("[rebound.example]:8080", False),
+        ("[::1].rebound.example:8080", False),
+        ("::1.rebound.example", False),
+        ("[]", False),
+        (":8080", False),
+        ("", False),
+    ],
+)
+def test_a_host_header_names_us_or_is_refused(host: str, answer: bool) -> None:
+    """Addresses in either family and names we know; a name that was rebound to us is neither."""
+    server = PageServer(Board(), "::", 8080, None, ("attic.example",))
+
+    assert server.may_ask(host) is answer

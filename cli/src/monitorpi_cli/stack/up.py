@@ -32,10 +32,11 @@ from monitorpi_common.settings import (
     CommonSettings,
     ConfigurationError,
     NoSection,
+    authority,
     load,
 )
 from monitorpi_common.topics import Topic, TopicError, pattern
-from monitorpi_dashboard.settings import DashboardSettings
+from monitorpi_dashboard.settings import DashboardSettings, page_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -190,7 +191,7 @@ class Listener:
 
     def __init__(self, settings: BrokerSettings, filters: Sequence[str]) -> None:
         self._inbox = Inbox()
-        self._bus = MqttBus(settings, f"monitorpi-up-{os.getpid()}", None, Log("up"))
+        self._bus = MqttBus(settings, "monitorpi-up", None, Log("up"))
         self._filters = filters
 
     async def run(self, handle: Callable[[Raw], None]) -> None:
@@ -319,7 +320,7 @@ async def _run(plan: StackPlan) -> int:
     tasks = [asyncio.create_task(stopped.wait()), asyncio.create_task(stack.supervisor.failed())]
     try:
         await _until_the_broker_answers(stack, stopped)
-        _say(_greeting(stack))
+        _say(greeting(stack))
         tasks.append(asyncio.create_task(_tell_alerts(stack)))
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -356,11 +357,11 @@ async def _until_the_broker_answers(stack: Stack, stopped: asyncio.Event) -> Non
             return
 
 
-def _greeting(stack: Stack) -> str:
+def greeting(stack: Stack) -> str:
     """Say where to look."""
     plan = stack.plan
     settings = stack.viewer()
-    address = f"{settings.host}:{settings.port}"
+    address = authority(settings.host, settings.port)
     page = _page(stack)
     services = [
         f"  services  {', '.join(service.value for service in plan.services)}",
@@ -394,8 +395,7 @@ def _page(stack: Stack) -> str | None:
     except ConfigurationError:
         return None  # the service says what is wrong with it
     settings = loaded.section
-    host = "127.0.0.1" if settings.listen in ("0.0.0.0", "::") else settings.listen  # noqa: S104 - compared
-    return f"http://{host}:{settings.port}/" if settings.port else None
+    return page_url(settings.listen, settings.port) if settings.port else None
 
 
 def _say(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -87,8 +86,7 @@ class Viewer:
 
     def _listen(self) -> None:
         inbox = Inbox()
-        name = f"monitorpi-viewer-{os.getpid()}-{id(self):x}"
-        bus = MqttBus(self._settings, name, None, Log("viewer"))
+        bus = MqttBus(self._settings, "monitorpi-viewer", None, Log("viewer"))
         bus.open(inbox, self._filters)
         while not self._ended.is_set():
             item = inbox.take(_LOOK_S)
@@ -111,7 +109,7 @@ def forget(port: int, user: str, password: str, retained: Iterable[Topic]) -> No
     """Take back retained messages as their writer; gives up after some seconds without a broker."""
     settings = BrokerSettings(port=port, username=user, password=SecretStr(password))
     inbox = Inbox()
-    bus = MqttBus(settings, f"monitorpi-forget-{os.getpid()}", None, Log("viewer"))
+    bus = MqttBus(settings, "monitorpi-forget", None, Log("viewer"))
     bus.open(inbox, [])
     for topic in retained:
         bus.publish(topic, b"", _STATE, None)

@@ -11,11 +11,15 @@ itself connected. Everything else happens in the main thread:
 - at most ``MAX_INFLIGHT`` messages are with paho at once, so its own queues stay empty and a
   broker's limit of queued messages is never hit by a burst of ours;
 - a message above the broker's maximum packet size is refused here: paho would re-send it for ever;
-- a refusal by the broker's access rules shows only as the reason code of the acknowledgement.
+- a refusal by the broker's access rules shows only as the reason code of the acknowledgement;
+- whoever connects under another's client id throws it off, whatever its account: see ``client_id``.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 import ssl
 import threading
 import time
@@ -48,6 +52,7 @@ MAX_PACKET_BYTES: Final = 512 * 1024  # twice the largest window: more is not of
 SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless told otherwise
 RECONNECT_MIN_S: Final = 1
 RECONNECT_MAX_S: Final = 30
+CLIENT_ID_DIGITS: Final = 16  # 64 bits: more than anybody tries at a broker
 _CLOSE_S: Final = 3.0
 _HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
 _PRUNE_S: Final = 60.0
@@ -184,6 +189,20 @@ class _Outgoing:
     expires_at: float | None
 
 
+def client_id(name: str, password: str | None) -> str:
+    """Return a client id that stays the same over restarts and that nobody else can guess.
+
+    A broker ends the older of two connections with one client id, whatever accounts they have
+    (MQTT 5, section 3.1.4). So a new start takes over from a predecessor that hangs; anybody else
+    would have to know the password, which keys the digits behind the name. Without a password
+    there is nothing to know, and the name stands alone.
+    """
+    if not password:
+        return name
+    digits = hmac.new(password.encode(), name.encode(), hashlib.sha256).hexdigest()
+    return f"{name}-{digits[:CLIENT_ID_DIGITS]}"
+
+
 class MqttBus:
     """The bus over a broker. All methods belong to the main thread."""
 
@@ -192,12 +211,21 @@ class MqttBus:
     def __init__(
         self,
         settings: BrokerSettings,
-        client_id: str,
+        name: str,
         status: Topic | None,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare a connection; ``status`` None: one that only listens, without a last will."""
+        """Prepare a connection.
+
+        Args:
+            settings: where the broker is and who we are there.
+            name: for people who read the broker's log; the client id begins with it.
+            status: our topic for the last will; None: a connection of its own without one.
+            log: for what goes wrong.
+            clock: seconds, for expiries.
+
+        """
         self.counters = Counters()
         self.connected = False
         self._connections = 0
@@ -214,18 +242,20 @@ class MqttBus:
         self._thread: threading.Thread | None = None
         self._inbox: Inbox | None = None
         self._subscriptions: list[tuple[str, SubscribeOptions]] = []
-        self._client = self._make_client(client_id)
+        self._client = self._make_client(name)
 
-    def _make_client(self, client_id: str) -> mqtt.Client:
+    def _make_client(self, name: str) -> mqtt.Client:
+        settings = self._settings
+        password = settings.password.get_secret_value().strip() if settings.password else None
+        # without a status there may be several at a time, and none takes over from another
+        key = password if self._status is not None else secrets.token_hex()
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=client_id,
+            client_id=client_id(name, key),
             protocol=mqtt.MQTTv5,
             reconnect_on_failure=True,
         )
-        settings = self._settings
         if settings.username is not None:
-            password = settings.password.get_secret_value().strip() if settings.password else None
             client.username_pw_set(settings.username, password)
         if settings.tls_ca is not None:
             client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)

@@ -91,6 +91,11 @@ class CommonSettings(Section):
     """The MQTT broker."""
 
 
+def authority(host: str, port: int) -> str:
+    """Return a host and its port as they stand in a URL: IPv6 addresses in brackets (RFC 3986)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 

@@ -160,8 +160,8 @@ def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
     if broker.username is None and broker.password is not None:
         broker = broker.model_copy(update={"username": service.value})
     status = Topic(common.site, service.value, "status", common.instance)
-    client_id = f"monitorpi-{status.site}-{status.service}-{status.id}"
-    return MqttBus(broker, client_id, status, log)
+    name = f"monitorpi-{status.site}-{status.service}-{status.id}"
+    return MqttBus(broker, name, status, log)
 
 
 def _pipe_bus(assembly: Assembly) -> StdioBus:

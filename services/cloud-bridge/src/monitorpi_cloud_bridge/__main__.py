@@ -46,7 +46,7 @@ class GuardedOutbox:
     def add(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
         """Write rows; False: not now."""
         try:
-            self._outbox.add(rows, memory)
+            self._outbox.add(rows, memory, self._interval_s)
         except sqlite3.Error as error:
             self._log.error("the outbox cannot be written: rows are kept in memory", reason=error)
             return False
@@ -128,6 +128,10 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: Outbox) -> Assembly
         talkback.commands if talkback else {},
         courier.hurry,
         courier.state,
+        lambda ahead_s: context.log.warning(
+            "the clock was set back: rows go on between those that stand ahead of it",
+            ahead_s=ahead_s,
+        ),
     )
     core.recall(outbox.recall(TOLD))
     closers = [lane.sink.close for lane in lanes]

@@ -74,6 +74,8 @@ class BridgeCore:
     permitted: Mapping[str, Permitted] = field(default_factory=dict)
     hurry: Callable[[], None] = lambda: None
     state: Callable[[], dict[str, JsonValue]] = dict
+    set_back: Callable[[int], None] = lambda _: None
+    """Told that the clock was set back, and how many seconds ahead of it rows stand."""
     _unwritten: list[OutboxRow] = field(default_factory=list)
     _lost: int = 0
     _told: dict[str, str] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class BridgeCore:
     _texts: float = MOST_TEXTS
     """Texts that may still be sent now."""
     _boot_s: float | None = None
+    _set_back_total: int = 0
     _passed_over: int = 0
     """Changes of alerts that found no text, since the last one that did."""
     _passed_over_total: int = 0
@@ -123,6 +126,7 @@ class BridgeCore:
         """Tell of outbox, quota and TalkBack."""
         return {
             "waiting_for_clock": not self._synced,
+            "clock_set_back_total": self._set_back_total,
             "unwritten": len(self._unwritten),
             "lost_total": self._lost,
             "alerts_passed_over_total": self._passed_over_total,
@@ -160,10 +164,19 @@ class BridgeCore:
                 self.builder.shift(step_s)
             return
         self._offset_s = None
+        until_s = tick.at.timestamp() - LATE_S
+        self._come_back(until_s)
         self.builder.release(step_s if abs(step_s) > STEP_S else 0.0)
-        self._write(tick.at.timestamp() - LATE_S)
+        self._write(until_s)
         for alert in list(self._untold.values()):
             self._tell(alert)
+
+    def _come_back(self, until_s: float) -> None:
+        """Go on at once where the clock was set back, and say so."""
+        ahead = self.builder.closed
+        if self.builder.come_back(until_s):
+            self._set_back_total += 1
+            self.set_back(round(ahead - until_s))
 
     def _write(self, until_s: float) -> None:
         """Write what is finished; what a full disk refuses is kept and tried again."""

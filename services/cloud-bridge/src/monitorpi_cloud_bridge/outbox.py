@@ -35,6 +35,8 @@ MAX_ROWS: Final = 400_000
 PAGE_BYTES: Final = 1024
 """The log takes a whole page for each row touched: a quarter of the usual page spares the card."""
 
+_NEVER: Final = 2**63 - 1  # the largest number of SQLite
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS row (
     lane TEXT NOT NULL,
@@ -93,13 +95,25 @@ class Outbox:
 
     # --- writing ----------------------------------------------------------------------------
 
-    def add(self, rows: Iterable[OutboxRow], memory: Mapping[str, JsonValue]) -> None:
-        """Write rows and what must be remembered with them, in one transaction."""
+    def add(
+        self,
+        rows: Iterable[OutboxRow],
+        memory: Mapping[str, JsonValue],
+        interval_s: int = 1,
+    ) -> None:
+        """Write rows and what must be remembered with them, in one transaction.
+
+        The seconds of a lane's rows only grow, unless the clock was set back. Its seconds may be
+        taken then, here or at the cloud: such a row stands in a second between two intervals. With
+        an interval of a second there is none, and a row whose second is taken is dropped.
+        """
         with self._lock, _Transaction(self._db) as db:
             for row in rows:
+                again = interval_s > 1 and row.second <= _newest(db, row.lane)
+                second = _free(db, row, interval_s) if again else row.second
                 db.execute(
                     "INSERT OR IGNORE INTO row (lane, second, fields) VALUES (?, ?, ?)",
-                    (row.lane, row.second, json.dumps(dict(row.fields))),
+                    (row.lane, second, json.dumps(dict(row.fields))),
                 )
             _remember(db, memory)
 
@@ -141,9 +155,12 @@ class Outbox:
     def settle(self, lane: str, stored: Iterable[int], missing: Iterable[int]) -> None:
         """Record what the cloud showed: rows it has, and rows it does not have."""
         with self._lock, _Transaction(self._db) as db:
+            stored = list(stored)
             _mark(db, lane, stored, State.STORED)
             _mark(db, lane, missing, State.WAITING)
-            _keep_newest(db, lane, State.STORED, KEEP_STORED)
+            if stored:
+                # those ahead stay too: seconds that a clock which was ahead has taken
+                _keep_newest(db, lane, State.STORED, KEEP_STORED, min(stored))
 
     def set_aside(self, lane: str, second: int) -> None:
         """Give up a row that the cloud will never take."""
@@ -232,8 +249,16 @@ class Outbox:
             self._guard.close()
 
 
+def _newest(db: sqlite3.Connection, lane: str) -> int:
+    """Return the newest second of a lane's rows of counts, whatever became of it."""
+    found = db.execute(
+        "SELECT second FROM row WHERE lane = ? AND urgent = 0 ORDER BY second DESC LIMIT 1", (lane,)
+    ).fetchone()
+    return int(found[0]) if found else -1
+
+
 def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
-    """Return the first second from a row's own on that is free for a text."""
+    """Return the first second from a row's own on that is free, and no interval's end."""
     second = row.second
     taken = "SELECT 1 FROM row WHERE lane = ? AND second = ?"
     while second % interval_s == 0 or db.execute(taken, (row.lane, second)).fetchone():
@@ -255,13 +280,18 @@ def _mark(db: sqlite3.Connection, lane: str, seconds: Iterable[int], state: Stat
     )
 
 
-def _keep_newest(db: sqlite3.Connection, lane: str, state: State, most: int) -> int:
-    """Delete the oldest rows of a state beyond a number; returns how many."""
+def _keep_newest(
+    db: sqlite3.Connection, lane: str, state: State, most: int, until: int = _NEVER
+) -> int:
+    """Delete the oldest rows of a state, beyond a number of those up to a second.
+
+    Returns how many went.
+    """
     return db.execute(
         "DELETE FROM row WHERE lane = :lane AND state = :state AND second <= "
-        "(SELECT second FROM row WHERE lane = :lane AND state = :state "
+        "(SELECT second FROM row WHERE lane = :lane AND state = :state AND second <= :until "
         "ORDER BY second DESC LIMIT 1 OFFSET :most)",
-        {"lane": lane, "state": int(state), "most": most},
+        {"lane": lane, "state": int(state), "most": most, "until": until},
     ).rowcount
 
 

@@ -8,6 +8,10 @@ message that comes after its row was finished counts for the next one: a row is 
 
 What was said while the clock could not be trusted is held apart, on the clock it was said on. When
 the clock is set, the step is added to its seconds and it joins the rows.
+
+A clock that was trusted may be set back all the same. Rows then go on at the time it shows, and
+what was not finished counts for the first of them; that their seconds may be taken is the outbox's
+matter.
 """
 
 from __future__ import annotations
@@ -32,8 +36,10 @@ _MAX_SOURCES: Final = 256
 """Topics with counters whose totals are remembered."""
 MAX_OPEN: Final = 4320
 """Intervals that can be open at once: a day at 20 s. More come of a broken clock only."""
-FUTURE_S: Final = 3600
-"""An interval further ahead than this comes of a clock that was wrong; it is counted now."""
+SKEW_S: Final = 10
+"""Clocks of one site differ by less: what is stamped further ahead comes of one that was wrong."""
+NO_ROOM_S: Final = 3600
+"""How long rows of a second wait where the clock was set back: there is none between two."""
 
 
 class Sample(NamedTuple):
@@ -171,7 +177,7 @@ class RowBuilder:
 
     def finished(self, now_s: float) -> list[Row]:
         """Return and forget the rows whose interval ended at or before a moment."""
-        self._come_back(now_s)
+        self.come_back(now_s)
         rows = []
         for second in sorted(second for second in self._samples if second <= now_s):
             self.closed = max(self.closed, second)
@@ -185,12 +191,20 @@ class RowBuilder:
                 rows.append(Row(channel, second, fields))
         return rows
 
-    def _come_back(self, now_s: float) -> None:
-        """Leave a future that a wrong clock made."""
-        if self.closed > now_s + FUTURE_S:
-            self.closed = self._second_of(now_s) - self.interval_s
-        for second in sorted(second for second in self._samples if second > now_s + FUTURE_S):
-            _join(self._open(now_s), self._samples.pop(second))
+    def come_back(self, now_s: float) -> bool:
+        """Leave a future that a wrong clock made; True: finished rows stand there.
+
+        What is not finished counts now. A step of less than half an interval is waited out.
+        """
+        waited_s = self.interval_s / 2 if self.interval_s > 1 else NO_ROOM_S
+        back = self.closed > now_s + waited_s
+        if back:
+            self.closed = min([self._second_of(now_s), *self._held]) - self.interval_s
+        last = now_s + waited_s + self.interval_s + SKEW_S
+        for second in sorted(second for second in self._samples if second > last):
+            samples = self._samples.pop(second)
+            _join(self._open(now_s), samples)
+        return back
 
     def _fold(self, entry: Entry, sample: Sample) -> float:
         match entry.aggregate:

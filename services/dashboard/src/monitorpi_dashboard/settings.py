@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from monitorpi_common.settings import Section
+from monitorpi_common.settings import Section, authority
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared
+"""What means all addresses of the machine, and the one of them to tell."""
+
+
+def page_url(listen: str, port: int) -> str:
+    """Return where a browser on this machine finds a page that listens there."""
+    return f"http://{authority(_EVERY_ADDRESS.get(listen, listen), port)}/"
 
 
 class DashboardSettings(Section):
     """Where the page is served and to whom."""
 
     listen: str = "127.0.0.1"
-    """Address to serve on; another than this machine's own loopback needs a password."""
+    """Address to serve on, `0.0.0.0` for all of IPv4, `::` for all of IPv6 and IPv4; another than
+    this machine's own loopback needs a password."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """TCP port; 0: any free one, told in health as `url`."""
     password: SecretStr | None = None

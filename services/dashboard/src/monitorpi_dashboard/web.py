@@ -26,6 +26,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.service import ResourceError
+from monitorpi_dashboard.settings import page_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,15 +130,14 @@ class PageServer:
         except OSError as error:
             raise ResourceError(
                 f"the page cannot listen on {self.listen} port {self.port} ({error.strerror}): "
-                "set another one (dashboard.port)"
+                "set another one (dashboard.listen, dashboard.port)"
             ) from None
         self.port = self._server.server_address[1]
 
     @property
     def url(self) -> str:
         """Where a browser finds the page."""
-        host = "127.0.0.1" if self.listen in ("0.0.0.0", "") else self.listen  # noqa: S104 - compared
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+        return page_url(self.listen, self.port)
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Serve until stopped."""
@@ -188,12 +188,20 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = MAX_CONNECTIONS
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, address: tuple[str, int], handler: type[_Handler]) -> None:
+        host, port = address
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._places = threading.Semaphore(MAX_CONNECTIONS)
         self._asking: dict[socket.socket, None] = {}
         """Connections that have not said yet what they want and may have, the oldest first."""
         self._guard = threading.Lock()
-        super().__init__(*args)
+        super().__init__((host, port), handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            # `::` is both families, whatever the machine's default (net.ipv6.bindv6only)
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._places.acquire(blocking=False):
