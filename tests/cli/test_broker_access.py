@@ -255,7 +255,7 @@ def test_the_later_of_two_with_one_account_gives_way(
 
     second = detector()
 
-    assert second.wait(20) == 3
+    assert second.wait(20) == 2
     assert first.poll() is None
 
 
