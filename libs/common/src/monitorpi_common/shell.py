@@ -314,13 +314,12 @@ class Shell:
         if not self._health_seen:
             return  # left by the process before us
         if health.started_at <= self._started_at:
-            raise ConfigurationError(
-                [
-                    f"another process runs as {self._service.value} instance "
-                    f"{self._common.instance!r} of site {self._common.site!r}: stop it, or give "
-                    "this one another name (MONITORPI_INSTANCE)"
-                ]
+            line = (
+                f"another process runs as {self._service.value} instance "
+                f"{self._common.instance!r} of site {self._common.site!r}: stop it, or give this "
+                "one another name (MONITORPI_INSTANCE)"
             )
+            raise ConfigurationError([line])
         self._log.warning("another process tried to run under our name")
 
     def _obey(self, topic: Topic, raw: Raw) -> None:
