@@ -80,6 +80,19 @@ def test_the_first_row_may_be_short() -> None:
     assert ledger.differences({START + 5: row(2), START + 10: row(5)}, undisturbed=True) == []
 
 
+def test_a_row_that_began_before_the_first_window_heard_is_not_looked_at() -> None:
+    """The subscriber may have come after the bridge, in the middle of its second row."""
+    ledger = Ledger(5)
+    for number in range(6, 15):
+        ledger.add(window(number + 0.5, 1, number + 1))
+    stored = {START + 5: row(5), START + 10: row(5), START + 15: row(5)}
+
+    assert ledger.differences(stored, undisturbed=True) == []
+
+    stored[START + 15] = row(6)
+    assert len(ledger.differences(stored, undisturbed=True)) == 1
+
+
 def test_http_and_https_are_one_field() -> None:
     """Ports 80 and 443 are counted together, as the mapping says."""
     ledger = Ledger(5)

@@ -56,6 +56,7 @@ class Ledger:
         """Return what is wrong with the rows at the cloud, a sentence each.
 
         The first row is not looked at: the bridge may have come into the middle of its interval.
+        Nor is one that began before the first window heard.
 
         Args:
             stored: the rows by their second.
@@ -71,11 +72,13 @@ class Ledger:
             return []
         if not undisturbed:
             return self._sum_differs(stored, seconds)
+        heard_from_s = self._totals[0][0] if self._totals else math.inf
+        seconds = [s for s in seconds[1:] if s - self._interval_s >= heard_from_s]
         expected = {second: self._row(self._by_row.get(second, Counter())) for second in seconds}
         return [
             f"the row of second {second} says {stored[second]}, the windows add up to "
             f"{expected[second]}"
-            for second in seconds[1:]
+            for second in seconds
             if stored[second] != expected[second]
         ]
 
