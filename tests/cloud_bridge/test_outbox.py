@@ -64,9 +64,8 @@ class OutboxMachine(RuleBasedStateMachine):
         rows = []
         for wished in seconds:
             second = wished
-            while second <= self.newest(lane) and (
-                second in self.rows[lane] or second % INTERVAL_S == 0
-            ):
+            again = second <= self.newest(lane) or second in self.rows[lane]
+            while again and (second in self.rows[lane] or second % INTERVAL_S == 0):
                 second += 1
             rows.append(OutboxRow(lane, wished, {"field1": str(second)}))
             self.rows[lane][second] = State.WAITING

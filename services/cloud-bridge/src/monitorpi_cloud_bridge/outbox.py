@@ -109,8 +109,8 @@ class Outbox:
         """
         with self._lock, _Transaction(self._db) as db:
             for row in rows:
-                again = interval_s > 1 and row.second <= _newest(db, row.lane)
-                second = _free(db, row, interval_s) if again else row.second
+                again = row.second <= _newest(db, row.lane) or _is_taken(db, row.lane, row.second)
+                second = _free(db, row, interval_s) if again and interval_s > 1 else row.second
                 db.execute(
                     "INSERT OR IGNORE INTO row (lane, second, fields) VALUES (?, ?, ?)",
                     (row.lane, second, json.dumps(dict(row.fields))),
@@ -257,11 +257,15 @@ def _newest(db: sqlite3.Connection, lane: str) -> int:
     return int(found[0]) if found else -1
 
 
+def _is_taken(db: sqlite3.Connection, lane: str, second: int) -> bool:
+    taken = "SELECT 1 FROM row WHERE lane = ? AND second = ?"
+    return db.execute(taken, (lane, second)).fetchone() is not None
+
+
 def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
     """Return the first second from a row's own on that is free, and no interval's end."""
     second = row.second
-    taken = "SELECT 1 FROM row WHERE lane = ? AND second = ?"
-    while second % interval_s == 0 or db.execute(taken, (row.lane, second)).fetchone():
+    while second % interval_s == 0 or _is_taken(db, row.lane, second):
         second += 1
     return second
 
