@@ -113,6 +113,18 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     one.kill()
 
 
+@pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[Any]]]:
+    """Hold what a test starts: it has ended, by force, before the broker does."""
+    started: list[subprocess.Popen[Any]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
 def publish(broker: Broker, topic: str, payload: str, *options: str) -> None:
     """Publish as another program would: with the client of the broker's own package."""
     command = ["mosquitto_pub", "-p", str(broker.port), "-V", "mqttv5", "-q", "1", "-t", topic]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ROOT, Broker, wait_for
+from tests.conftest import ROOT, Broker, publish, wait_for
 
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.broker import USERS
@@ -159,11 +159,10 @@ def test_nobody_gets_in_without_a_password(guarded: tuple[Broker, dict[str, str]
 
 @pytest.fixture
 def detector(
-    guarded: tuple[Broker, dict[str, str]],
-) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    guarded: tuple[Broker, dict[str, str]], processes: list[subprocess.Popen[str]]
+) -> Callable[[], subprocess.Popen[str]]:
     """Start the smallest service as a process with the detector's account."""
     broker, passwords = guarded
-    started: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -172,15 +171,10 @@ def detector(
             stderr=subprocess.PIPE,
             text=True,
         )
-        started.append(process)
+        processes.append(process)
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
+    return start
 
 
 @pytest.fixture
@@ -191,12 +185,6 @@ def watch(
     broker, passwords = guarded
     publish(broker, STATUS, "", "-r", *login("detector", passwords))
     return subscribe(broker.port, "monitorpi/#", *login("operator", passwords))
-
-
-def publish(broker: Broker, topic: str, text: str, *options: str) -> None:
-    """Publish with the broker's own client."""
-    command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-q", "1", "-t", topic]
-    subprocess.run([*command, "-m", text, *options], check=True)
 
 
 def statuses_after_an_answer(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import ROOT
 
+from monitorpi_cli import thingspeak
 from monitorpi_cli.__main__ import COMMANDS, main
 
 if TYPE_CHECKING:
@@ -97,3 +98,16 @@ def test_a_set_up_that_is_ended_leaves_no_policy_behind(tmp_path: Path, signal: 
 
     assert done.stdout == ""
     assert ("policy-rc.d" in done.stderr) == (signal == "KILL")
+
+
+@pytest.mark.parametrize("key", ["K\r\nX-Injected: 1", "Schlüssel", "K\0"])
+def test_a_cloud_that_shows_a_key_no_header_can_hold_changes_nothing(
+    tmp_path: Path, key: str
+) -> None:
+    """What a service answers is not trusted: nothing is written, and the old key stays."""
+    shown = {"id": 1, "api_keys": [{"api_key": key, "write_flag": True}]}
+
+    with pytest.raises(ValueError, match="no key"):
+        thingspeak._keep_keys(tmp_path, "traffic", thingspeak.Channel.model_validate(shown))
+
+    assert list(tmp_path.iterdir()) == []

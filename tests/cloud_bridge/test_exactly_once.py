@@ -90,9 +90,10 @@ def wire(broker: Broker) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def bridge(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def bridge(
+    broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+) -> Callable[..., subprocess.Popen[bytes]]:
     """Start bridges with one state directory; only the last one lives on."""
-    started: list[subprocess.Popen[bytes]] = []
 
     def start(double: Double, channel: Channel, **more: str) -> subprocess.Popen[bytes]:
         environment = {
@@ -111,13 +112,10 @@ def bridge(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.
                 env=broker.environment(**environment),
                 stderr=log,
             )
-        started.append(process)
+        processes.append(process)
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    return start
 
 
 def total(channel: Channel) -> int:

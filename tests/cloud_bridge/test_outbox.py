@@ -176,3 +176,16 @@ class OutboxMachine(RuleBasedStateMachine):
 
 TestOutbox = OutboxMachine.TestCase
 TestOutbox.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_row_that_finds_no_second_is_counted(tmp_path: Path) -> None:
+    """With a row each second there is none between: the second row of a second is dropped."""
+    with closing(Outbox(tmp_path / "outbox.sqlite")) as box:
+        row = OutboxRow(LANES[0], 100, {"field1": "1"})
+
+        assert [box.add([row], {}, 1), box.add([row, row], {}, 1), box.add([row], {}, 20)] == [
+            0,
+            2,
+            0,
+        ]
+        assert box.counts(LANES[0])["waiting"] == 2

@@ -40,9 +40,10 @@ Start = "Callable[..., subprocess.Popen[str]]"
 
 
 @pytest.fixture
-def echo(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def echo(
+    broker: Broker, processes: list[subprocess.Popen[str]]
+) -> Callable[..., subprocess.Popen[str]]:
     """Start the smallest service as a process."""
-    started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -51,15 +52,10 @@ def echo(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        started.append(process)
+        processes.append(process)
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
+    return start
 
 
 def publish(broker: Broker, topic: str, payload: str, *options: str) -> None:

@@ -24,7 +24,7 @@ import pytest
 from tests.conftest import publish, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "monitorpi/v1/lab/capture"
@@ -32,9 +32,10 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="packet sockets need r
 
 
 @pytest.fixture
-def start(broker: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start(
+    broker: Any, tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+) -> Callable[..., subprocess.Popen[bytes]]:
     """Start the service on loopback, given nothing but its environment."""
-    started: list[subprocess.Popen[bytes]] = []
 
     def run(**settings: str) -> subprocess.Popen[bytes]:
         environment = broker.environment(
@@ -44,13 +45,10 @@ def start(broker: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
             process = subprocess.Popen(
                 [sys.executable, "-m", "monitorpi_capture"], env=environment, stderr=log
             )
-        started.append(process)
+        processes.append(process)
         return process
 
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
+    return run
 
 
 def command(broker: Any, id_: str, name: str, **args: Any) -> None:

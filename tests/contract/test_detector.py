@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import publish, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "monitorpi/v1/lab"
@@ -32,9 +32,10 @@ QUIET_S = 4
 
 
 @pytest.fixture
-def start(broker: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start(
+    broker: Any, tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+) -> Callable[..., subprocess.Popen[bytes]]:
     """Start the service, given nothing but its environment."""
-    started: list[subprocess.Popen[bytes]] = []
 
     def run() -> subprocess.Popen[bytes]:
         environment = broker.environment(
@@ -45,13 +46,10 @@ def start(broker: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
             process = subprocess.Popen(
                 [sys.executable, "-m", "monitorpi_detector"], env=environment, stderr=log
             )
-        started.append(process)
+        processes.append(process)
         return process
 
-    yield run
-    for process in started:
-        process.kill()
-        process.wait()
+    return run
 
 
 def send_window(broker: Any, number: int, syns: int) -> None:

@@ -35,7 +35,16 @@ def test_a_folder_without_labels_is_named(
 
 
 @pytest.mark.parametrize(
-    "table", ["", "file\tkind\n", "name\tkind\nflood.pcap\tflood\n", "\xff,\n"]
+    "table",
+    [
+        "",
+        "file\tkind\n",
+        "name\tkind\nflood.pcap\tflood\n",
+        "\xff,\n",
+        "file\tkind\n" + "x" * 200_000,
+        "file\tkind\nx\0.pcap\tflood\n",
+    ],
+    ids=range(6),
 )
 def test_labels_that_name_no_file_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str

@@ -255,6 +255,7 @@ def test_subnets_are_those_that_need_no_router() -> None:
             "-6 route add unreachable 2001:db8:3::/64",
             "-6 route add default via 2001:db8:1::1",
             "-6 route add 2000::/3 dev eth0",
+            "-6 route add 2001:db8:4::/48 dev eth0",
         ):
             space.run(["ip", *words.split()])
 

@@ -236,8 +236,11 @@ def read_folder(folder: Path, config: Path | None = None) -> Iterator[Row]:
     """
     with (folder / _LABELS).open(encoding="utf-8", errors="replace", newline="") as stream:
         table = csv.DictReader(stream, delimiter="\t")
-        labels = [label for label in table if label.get("file")]
-    if not labels:
+        try:
+            labels = [label for label in table if label.get("file")]
+        except csv.Error:
+            labels = []
+    if not labels or any("\0" in label["file"] for label in labels):
         raise LabelsError(
             f"{folder / _LABELS}: no file is named: its columns are file, kind, expected alert and "
             "attacker_mac, separated by tabs"

@@ -282,7 +282,8 @@ def _keep_keys(folder: Path, name: str, channel: Channel) -> None:
 
     """
     write, read = channel.key(writes=True), channel.key(writes=False)
-    if write is None or not f"{write}{read}".isascii():
+    keys = f"{write}{read}"
+    if write is None or not (keys.isascii() and keys.isprintable()):
         raise ValueError("no key")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(folder / f"cloud_bridge__write_keys__{name}", f"{write}\n")

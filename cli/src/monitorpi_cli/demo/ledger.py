@@ -72,8 +72,7 @@ class Ledger:
             return []
         if not undisturbed:
             return self._sum_differs(stored, seconds)
-        heard_from_s = self._totals[0][0] if self._totals else math.inf
-        seconds = [s for s in seconds[1:] if s - self._interval_s >= heard_from_s]
+        seconds = [s for s in seconds[1:] if s - self._interval_s >= self._heard_from_s]
         expected = {second: self._row(self._by_row.get(second, Counter())) for second in seconds}
         return [
             f"the row of second {second} says {stored[second]}, the windows add up to "
@@ -88,8 +87,7 @@ class Ledger:
         The newest windows of a row may have come too late for it: those of the first one then
         stand in the rows looked at, those of the last one in none yet.
         """
-        heard_from_s = self._totals[0][0] if self._totals else math.inf
-        seconds = [second for second in seconds if second >= heard_from_s]
+        seconds = [second for second in seconds if second >= self._heard_from_s]
         if len(seconds) < 2:  # noqa: PLR2004 - the base, and one to look at
             return []
         found = tuple(sum(column) for column in zip(*(stored[s] for s in seconds[1:]), strict=True))
@@ -100,6 +98,11 @@ class Ledger:
                     return []
         expected = _minus(ends[-1], starts[-1])
         return [f"the rows add up to {found}, the windows to {expected}"]
+
+    @property
+    def _heard_from_s(self) -> float:
+        """Where the first window heard began."""
+        return self._totals[0][0] if self._totals else math.inf
 
     def _until(self, second: int) -> list[Row]:
         """Return the totals of all epochs at each end of a window of the row of a second.

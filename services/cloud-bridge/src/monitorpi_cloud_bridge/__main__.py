@@ -46,10 +46,12 @@ class GuardedOutbox:
     def add(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
         """Write rows; False: not now."""
         try:
-            self._outbox.add(rows, memory, self._interval_s)
+            dropped = self._outbox.add(rows, memory, self._interval_s)
         except sqlite3.Error as error:
             self._log.error("the outbox cannot be written: rows are kept in memory", reason=error)
             return False
+        if dropped:
+            self._log.warning("rows were dropped: their seconds are taken", rows=dropped)
         return True
 
     def add_urgent(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:

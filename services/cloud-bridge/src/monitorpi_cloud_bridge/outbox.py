@@ -100,22 +100,27 @@ class Outbox:
         rows: Iterable[OutboxRow],
         memory: Mapping[str, JsonValue],
         interval_s: int = 1,
-    ) -> None:
+    ) -> int:
         """Write rows and what must be remembered with them, in one transaction.
+
+        Returns how many rows were dropped.
 
         The seconds of a lane's rows only grow, unless the clock was set back. Its seconds may be
         taken then, here or at the cloud: such a row stands in a second between two intervals. With
         an interval of a second there is none, and a row whose second is taken is dropped.
         """
+        dropped = 0
         with self._lock, _Transaction(self._db) as db:
             for row in rows:
                 again = row.second <= _newest(db, row.lane) or _is_taken(db, row.lane, row.second)
                 second = _free(db, row, interval_s) if again and interval_s > 1 else row.second
-                db.execute(
+                written = db.execute(
                     "INSERT OR IGNORE INTO row (lane, second, fields) VALUES (?, ?, ?)",
                     (row.lane, second, json.dumps(dict(row.fields))),
-                )
+                ).rowcount
+                dropped += 1 - written
             _remember(db, memory)
+        return dropped
 
     def add_urgent(
         self, rows: Iterable[OutboxRow], interval_s: int, memory: Mapping[str, JsonValue]

@@ -25,8 +25,9 @@ _SIOCGIFHWADDR: Final = 0x8927
 _SIOCGIFFLAGS: Final = 0x8913
 _IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING, _IFF_NOARP = 0x1, 0x8, 0x40, 0x80  # linux/if.h
 _RTF_REJECT: Final = 0x200  # linux/route.h
-_WIDEST_V4, _WIDEST_V6 = 8, 32
-"""Prefixes of the largest subnets: a VPN takes all traffic by 0.0.0.0/1 and the like."""
+_WIDEST_V4, _WIDEST_V6 = 8, 64
+"""Prefixes of the largest subnets: a VPN takes all traffic by 0.0.0.0/1 and the like, and anybody's
+router advertisement may call a prefix of any length attached."""
 _DISCARD: Final = 9  # a port; connecting a datagram socket sends nothing
 
 
