@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.devices import Inventory, Sighting, clean_name
+from monitorpi_capture.devices import Inventory, clean_name
+from monitorpi_capture.sighting import Sighting
 from monitorpi_capture.window import (
     BYTES,
     PACKETS,

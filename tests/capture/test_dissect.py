@@ -20,8 +20,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from monitorpi_capture.classify import classify
-from monitorpi_capture.devices import Sighting
 from monitorpi_capture.dissect import Dissector, is_telling
+from monitorpi_capture.sighting import Sighting
 
 HOST = "02:00:00:00:00:01"
 OTHER = "02:00:00:00:00:02"

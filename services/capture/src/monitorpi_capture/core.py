@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from monitorpi_capture.devices import Inventory, Sighting
+from monitorpi_capture.devices import Inventory
 from monitorpi_capture.line import PacketLine
 from monitorpi_capture.listing import listed, rfc3339, snapshot, tally_of
+from monitorpi_capture.sighting import Sighting
 from monitorpi_capture.window import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, WindowCounts
 from monitorpi_common.messages import (
     CLASSES,

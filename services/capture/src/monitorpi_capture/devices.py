@@ -2,8 +2,9 @@
 
 Theory of operation. A MAC that sends becomes a *candidate*, and a *device* (a retained topic) when
 it sent in a second window at least :data:`CONFIRM_S` after the first: a flood of random addresses
-leaves no device behind. Addresses and names come only from :class:`Sighting`, that is from ARP,
-NDP, DHCP and mDNS; what stands in plain traffic may be forged or routed. A MAC is a router when
+leaves no device behind. Addresses and names come only from sightings
+(:mod:`monitorpi_capture.sighting`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
+traffic may be forged or routed. A MAC is a router when
 
 - it sent a router advertisement, or
 - it owns an address that a DHCP server told as router, or
@@ -34,6 +35,7 @@ from monitorpi_common.topics import mac_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from monitorpi_capture.sighting import Sighting
     from monitorpi_capture.window import MacCounts, WindowCounts
     from monitorpi_common.messages import Role
 
@@ -63,21 +65,6 @@ _GROUP: Final = 0x01
 _LOCAL: Final = 0x02
 _MAX_NAME: Final = 63
 """Longest label of a host name (RFC 1035, 2.3.4)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What one ARP, NDP, DHCP or mDNS frame says about a device."""
-
-    mac: bytes
-    at_s: float
-    interface: str
-    ips: tuple[str, ...] = ()
-    hostname: str | None = None
-    is_router: bool = False
-    serves_dhcp: bool = False
-    router_ips: tuple[str, ...] = ()
-    """Addresses of routers the frame tells of (DHCP option 3)."""
 
 
 @dataclass(slots=True)

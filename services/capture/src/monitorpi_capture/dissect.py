@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_capture.classify import classify
-from monitorpi_capture.devices import Sighting
+from monitorpi_capture.sighting import Sighting
 from monitorpi_capture.window import CLASS_BIT
 
 if TYPE_CHECKING:
