@@ -369,7 +369,7 @@ class ProbeResult(Part):
     address: Short
     mac: Mac | None = None
     origin: Slug | None = None
-    """Why it is probed: ``configured``, ``pinned``, ``announced`` (by capture) or ``discovered``."""
+    """Why it is probed: ``configured``, ``pinned``, ``announced`` by capture, ``discovered``."""
     state: TargetState = "unknown"
     sent: Count = 0
     """Requests that were handed to the wire."""
