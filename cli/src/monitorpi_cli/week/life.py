@@ -339,7 +339,10 @@ def bonded(home: Home, thing: Thing) -> Process:
         client = dice.choice(clients)
         mac = thing.mac if hash_of(client.name) % 2 else thing.sibling or thing.mac
         if client.ip and thing.ip:
-            home.say(thing, telling.arp_reply((mac, client.wire_mac), (thing.ip, client.ip)))
+            macs, ips = (mac, client.wire_mac), (thing.ip, client.ip)
+            home.say(thing, telling.arp_reply(macs, ips))
+            home.say(client, telling.tcp(macs[::-1], ips[::-1], (50000, 445)), times=3)
+            home.say(thing, telling.tcp(macs, ips, (445, 50000)), times=3)
 
 
 def hash_of(text: str) -> int:

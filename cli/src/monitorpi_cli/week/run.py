@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.week import events, incidents, life
-from monitorpi_cli.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing
+from monitorpi_cli.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing, next_mac
 from monitorpi_cli.week.pings import Pinger
 from monitorpi_cli.week.stack import Stack
 from monitorpi_cli.week.truth import Fact, Truth
@@ -110,7 +110,8 @@ class Week:
         for name, last, wifi, rtt, spread, _ in _PLAIN:
             home.add(Thing(name, fixed(), ip(last), wifi, rtt, spread))
         home.things["speaker-1"].speaks6 = home.things["speaker-2"].speaks6 = True
-        home.add(Thing("nas", fixed(), ip(10), sibling=fixed(), speaks6=True))
+        card = fixed()
+        home.add(Thing("nas", card, ip(10), sibling=next_mac(card), speaks6=True))
         home.add(Thing("printer", fixed(), ip(20), True, 8, 6))
         home.add(Thing("tv", fixed(), ip(21), True, 4, 3, speaks6=True))
         home.add(Thing("iptv", fixed(), ip(22), rtt_ms=1, spread_ms=0.5))
