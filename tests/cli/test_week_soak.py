@@ -19,7 +19,7 @@ def test_a_week_of_a_home(seed: int) -> None:
     done = subprocess.run([*command, "--json"], check=False, capture_output=True, text=True)
 
     week = json.loads(done.stdout)
-    assert [] == week["missed"]
-    assert 10 == len(week["incidents"])
+    assert week["missed"] == []
+    assert len(week["incidents"]) == 10
     assert week["noise"] <= 3, week["noise_by_rule"]
-    assert 0 == done.returncode
+    assert done.returncode == 0
