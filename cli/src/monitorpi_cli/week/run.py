@@ -4,8 +4,7 @@ Theory of operation. Real frames go through the code that classifies, counts and
 Raspberry Pi (:mod:`.wire`), into the real cores of capture, prober and detector (:mod:`.stack`).
 The home (:mod:`.home`, :mod:`.life`, :mod:`.events`, :mod:`.incidents`) is made from one seed, and
 writes down what happened (:mod:`.truth`), by which the alerts are judged (:mod:`.verdict`).
-What is thinned stands in :mod:`.wire` and :mod:`.pings`: nothing in which a rule could have found
-anything.
+What is thinned stands in :mod:`.wire`: nothing in which a rule could have found anything.
 """
 
 from __future__ import annotations
