@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monitorpi_capture.sighting import Sighting
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dhcp6 import (
     DUID_EN,
@@ -48,6 +47,7 @@ from scapy.packet import Raw
 
 from monitorpi_capture.classify import classify
 from monitorpi_capture.dissect import Dissector, is_telling
+from monitorpi_capture.sighting import Sighting
 
 HOST = "02:00:00:00:00:01"
 OTHER = "02:00:00:00:00:02"
