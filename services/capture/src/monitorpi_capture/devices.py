@@ -27,73 +27,39 @@ from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.admission import NOTHING, Admission, Entry
 from monitorpi_capture.listing import mac_text, tally_of
-from monitorpi_capture.window import BYTES, PACKETS, WIDTH
+from monitorpi_capture.window import BYTES, PACKETS
 from monitorpi_common.messages import Device, DeviceTotals, Load, Publication, Tombstone
 from monitorpi_common.topics import mac_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from monitorpi_capture.sighting import Sighting
     from monitorpi_capture.window import MacCounts, WindowCounts
     from monitorpi_common.messages import Role
 
-CONFIRM_S: Final = 10.0
-"""Between two windows a MAC must be seen in (the contract's rule 5)."""
 SETTLE_S: Final = 5.0
 REFRESH_S: Final = 60.0
 FORGET_S: Final = 7 * 86400.0
 """A device absent for so long is taken back, as its retained message would expire."""
 PUBLISH_AT_ONCE: Final = 100
 """Device messages per turn: a broker queues 1,000 for a slow reader and drops the newest."""
-_MAX_CANDIDATES: Final = 8192
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
 _MAX_IPS: Final = 16
 _MAX_ROUTER_IPS: Final = 16
-_MAX_PINNED: Final = 4096
 _RELEASE_S: Final = 300.0
 """An address claimed by another MAC leaves its old owner when that has not claimed it so long."""
 _LOAD_S: Final = 5.0
 """Time constant of the load: an exponential average over the last seconds."""
 ROUTER_SENDERS: Final = 2
 ROUTER_TARGETS: Final = 4
-_ZEROS: Final = (0,) * WIDTH
-"""Shared by all who sent nothing yet: thousands of candidates never will again."""
 _GROUP: Final = 0x01
 _LOCAL: Final = 0x02
 _MAX_NAME: Final = 63
 """Longest label of a host name (RFC 1035, 2.3.4)."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One device, or a candidate for one."""
-
-    mac: bytes
-    interface: str
-    first_s: float
-    last_s: float
-    confirmed: bool = False
-    role: Role = "unknown"
-    ips: dict[str, float] = field(default_factory=dict)
-    hostname: str | None = None
-    vendor: str | None = None
-    serves_dhcp: bool = False
-    present: bool = True
-    tx: Sequence[int] = _ZEROS
-    rx: Sequence[int] = _ZEROS
-    tx_bps: float = 0.0
-    rx_bps: float = 0.0
-    tx_fps: float = 0.0
-    rx_fps: float = 0.0
-    load_s: float = 0.0
-    link_bps: int | None = None
-    published_s: float = -math.inf
-    changed: bool = True
-    restored: bool = False
-    """Known from before this process; its first time stays whatever this clock does."""
 
 
 @dataclass(slots=True)
@@ -121,22 +87,27 @@ class Inventory:
         pinned: Iterable[bytes] = (),
         vendor: Callable[[bytes], str | None] = lambda _: None,
     ) -> None:
-        self._max_devices = max_devices
         self._absent_after_s = absent_after_s
-        self._configured = frozenset(pinned)
-        self._answering: set[bytes] = set()
         self._vendor = vendor
-        self._devices: dict[bytes, _Entry] = {}
-        self._candidates: dict[bytes, _Entry] = {}
+        self._table = Admission(
+            max_devices=max_devices, pinned=pinned, entered=self._entered, left=self._left
+        )
+        self._devices, self._candidates = self._table.devices, self._table.candidates
         self._router_ips: dict[str, None] = {}
         self._behind: dict[bytes, _Behind] = {}
         self._gone: list[bytes] = []
-        self._turn: list[bytes] = []
-        self.changed = True
-        """The set of devices changed since this was last set to False."""
 
     def __len__(self) -> int:
         return len(self._devices)
+
+    @property
+    def changed(self) -> bool:
+        """The set of devices changed since this was last set to False."""
+        return self._table.changed
+
+    @changed.setter
+    def changed(self, changed: bool) -> None:
+        self._table.changed = changed
 
     @property
     def candidates(self) -> int:
@@ -150,22 +121,19 @@ class Inventory:
 
     def by_importance(self) -> list[bytes]:
         """Return the devices that must keep counters of their own, the most important first."""
-        pinned = [*self._configured, *self._answering]
-        known = sorted(self._devices.values(), key=lambda one: (not one.ips, one.first_s))
-        return list(dict.fromkeys([*pinned, *(one.mac for one in known)]))
+        return self._table.by_importance()
 
     def pin(self, mac: bytes) -> None:
         """Keep a device that answers pings."""
-        if len(self._answering) < _MAX_PINNED:
-            self._answering.add(mac)
+        self._table.pin(mac)
 
     def restore(self, device: Device) -> None:
         """Take back what a retained message of ours says, after a restart."""
         mac = bytes.fromhex(mac_id(device.mac))
-        if mac in self._devices or len(self._devices) >= self._max_devices:
+        if mac in self._devices or self._table.is_full:
             return
         last_s = device.last_seen.timestamp()
-        entry = self._candidates.pop(mac, None) or _Entry(mac, device.interface or "", 0, last_s)
+        entry = self._candidates.pop(mac, None) or Entry(mac, device.interface or "", 0, last_s)
         entry.first_s = device.first_seen.timestamp()
         entry.last_s = max(entry.last_s, last_s)
         entry.confirmed = True
@@ -195,7 +163,7 @@ class Inventory:
             if entry is None:
                 if not row.tx or mac[0] & _GROUP or not any(mac):
                     continue
-                entry = self._candidate(mac, window.interface, at_s)
+                entry = self._table.meet(mac, window.interface, at_s)
                 if not counts_all and not entry.confirmed:
                     entry.last_s = at_s
                     continue
@@ -209,61 +177,15 @@ class Inventory:
                 if row.syn_peer is not None or row.echo_peer is not None:
                     learn_router(row)
 
-    def _candidate(self, mac: bytes, interface: str, at_s: float) -> _Entry:
-        """Return the entry of a MAC that is no device yet; it may become one by this."""
-        entry = self._candidates.get(mac)
-        if entry is None:
-            if len(self._candidates) >= _MAX_CANDIDATES:
-                self._drop_candidates(at_s)
-            entry = self._candidates[mac] = _Entry(mac, interface, at_s, at_s)
-        elif at_s - entry.first_s >= CONFIRM_S:
-            self._admit(entry)
-        return entry
-
-    def _drop_candidates(self, at_s: float) -> None:
-        """Make room for half of them: those not seen lately go, then the newest.
-
-        At least half at a time, so that a flood does not make each newcomer look at all of them.
-        """
-        old = [mac for mac, one in self._candidates.items() if at_s - one.last_s > CONFIRM_S * 2]
-        for mac in old:
-            del self._candidates[mac]
-        for mac in list(self._candidates)[_MAX_CANDIDATES // 2 :]:
-            del self._candidates[mac]
-
-    def _admit(self, entry: _Entry) -> None:
-        """Make a candidate a device, if there is room or somebody less certain leaves."""
-        if len(self._devices) >= self._max_devices:
-            if not entry.ips and entry.mac not in self._configured | self._answering:
-                return  # the newcomer is the newest without an address itself
-            victim = self._least_certain()
-            if victim is None:
-                return
-            self._evict(victim)
-        self._candidates.pop(entry.mac, None)
-        entry.confirmed = True
+    def _entered(self, entry: Entry) -> None:
+        """Complete what is known of a MAC that became a device."""
         entry.vendor = self._vendor(entry.mac)
-        self._devices[entry.mac] = entry
         self._set_role(entry)
-        self.changed = True
 
-    def _least_certain(self) -> _Entry | None:
-        """Return who leaves where there is no room: the newest without an address.
-
-        Where all have one, the newest of those that are absent: a burst of invented addresses,
-        each with an ARP frame or two, must not keep every newcomer out for a week.
-        """
-        kept = self._configured | self._answering
-        leaving = [one for one in self._devices.values() if one.mac not in kept]
-        uncertain = [one for one in leaving if not one.ips]
-        absent = [one for one in leaving if not one.present]
-        return max(uncertain or absent, key=lambda one: one.first_s, default=None)
-
-    def _evict(self, entry: _Entry) -> None:
-        del self._devices[entry.mac]
+    def _left(self, entry: Entry) -> None:
+        """Take back the topic of a device that left."""
         self._behind.pop(entry.mac, None)
         self._gone.append(entry.mac)
-        self.changed = True
 
     def learn(self, sighting: Sighting) -> None:
         """Learn addresses, names and roles from one frame."""
@@ -291,14 +213,14 @@ class Inventory:
         for one in self._devices.values() if learned else (entry,):
             self._set_role(one)
 
-    def _sighted(self, sighting: Sighting) -> _Entry | None:
+    def _sighted(self, sighting: Sighting) -> Entry | None:
         """Return the entry a sighting is about; None for an address no device can have."""
         mac = sighting.mac
         if mac[0] & _GROUP or not any(mac):
             return None
-        return self._devices.get(mac) or self._candidate(mac, sighting.interface, sighting.at_s)
+        return self._devices.get(mac) or self._table.meet(mac, sighting.interface, sighting.at_s)
 
-    def _claim(self, entry: _Entry, ip: str, at_s: float) -> None:
+    def _claim(self, entry: Entry, ip: str, at_s: float) -> None:
         """Give an address to a device; its old owner loses it after a while of silence."""
         if ip not in entry.ips:
             for other in self._devices.values():
@@ -310,7 +232,7 @@ class Inventory:
             entry.changed = True
         entry.ips[ip] = at_s
 
-    def _set_role(self, entry: _Entry) -> None:
+    def _set_role(self, entry: Entry) -> None:
         role: Role = entry.role
         if any(ip in self._router_ips for ip in entry.ips):
             role = "router"
@@ -343,7 +265,7 @@ class Inventory:
     def forget_totals(self) -> None:
         """Begin the totals anew, with the epoch."""
         for entry in [*self._devices.values(), *self._candidates.values()]:
-            entry.tx = entry.rx = _ZEROS
+            entry.tx = entry.rx = NOTHING
 
     def shift(self, step_s: float) -> None:
         """Move the times of this process by a step of the clock that had stamped them."""
@@ -382,17 +304,17 @@ class Inventory:
         while self._gone:
             yield Tombstone(mac_id(mac_text(self._gone.pop())), Device)
 
-    def _age(self, entry: _Entry, at_s: float) -> None:
+    def _age(self, entry: Entry, at_s: float) -> None:
         """Notice that a device is absent, or gone for good."""
         silent_s = at_s - entry.last_s
         if entry.present and silent_s > self._absent_after_s:
             entry.present = False
             entry.changed = True
-        if silent_s > FORGET_S and entry.mac not in self._configured:
-            self._evict(entry)
+        if silent_s > FORGET_S and not self._table.is_configured(entry.mac):
+            self._table.evict(entry)
 
     @staticmethod
-    def _is_due(entry: _Entry, at_s: float, everything: bool) -> bool:
+    def _is_due(entry: Entry, at_s: float, everything: bool) -> bool:
         since = at_s - entry.published_s
         if since < 0 or everything:  # the clock stepped back
             return entry.changed or entry.last_s > entry.published_s
@@ -400,7 +322,7 @@ class Inventory:
             return since >= SETTLE_S
         return since >= REFRESH_S and entry.last_s > entry.published_s
 
-    def _message(self, entry: _Entry, at_s: float) -> Device:
+    def _message(self, entry: Entry, at_s: float) -> Device:
         averages = (entry.tx_bps, entry.rx_bps, entry.tx_fps, entry.rx_fps)
         tx_bps, rx_bps, tx_fps, rx_fps = (
             round(_decayed(average, at_s - entry.load_s), 1) for average in averages
@@ -447,7 +369,7 @@ class _Averaging:
         self._kept: dict[float, float] = {0.0: 0.0}
         """What is left of an older average, by its time: most devices share one."""
 
-    def add(self, entry: _Entry, row: MacCounts) -> None:
+    def add(self, entry: Entry, row: MacCounts) -> None:
         """Add what a device sent and was sent."""
         kept = self._kept.get(entry.load_s)
         if kept is None:
