@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr, ValidationError
 
 from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
@@ -247,6 +248,9 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
 
     """
     overrides = {"site": options.site} if options.site else {}
+    wrong = mistakes(options.config, secrets_of)
+    if wrong:
+        raise ConfigurationError(wrong)
     loaded = load(None, NoSection, file=options.config, overrides=overrides)
     common = loaded.common
     own = is_own(common.broker)
@@ -268,8 +272,15 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
 
 
 def is_own(settings: BrokerSettings) -> bool:
-    """Tell whether `up` runs the broker itself: one elsewhere or with TLS is somebody else's."""
-    return settings.host in LOOPBACK and settings.tls_ca is None
+    """Tell whether `up` runs the broker itself.
+
+    One elsewhere or with TLS is somebody else's, and so is one that asks for a user who is not of
+    our making; ``broker.own`` says it where that is not enough.
+    """
+    if settings.own is not None:
+        return settings.own
+    named = {"username", "password"} & settings.model_fields_set
+    return settings.host in LOOPBACK and settings.tls_ca is None and not named
 
 
 def secrets_of(service: Service, config: Path | None) -> Path | None:
@@ -302,10 +313,8 @@ def _services(config: Path | None) -> tuple[Service, ...]:
 
 
 def _cloud_is_configured(config: Path | None) -> bool:
-    try:
-        loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config)
-    except ConfigurationError:
-        return True  # somebody tried: the service says what is wrong
+    secrets = secrets_of(Service.CLOUD_BRIDGE, config)
+    loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets)
     return bool(loaded.section.model_fields_set)
 
 

@@ -33,7 +33,6 @@ from pydantic_settings import (
 )
 
 from monitorpi_common.endpoint import check_authority, host_name
-from monitorpi_common.messages import Service
 from monitorpi_common.settings_errors import (
     ENV_PREFIX,
     ConfigurationError,
@@ -46,6 +45,22 @@ from monitorpi_common.topics import slug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from monitorpi_common.messages import Service
+
+__all__ = [
+    "DEFAULT_FILE",
+    "DEFAULT_SECRETS",
+    "ENV_PREFIX",
+    "BrokerSettings",
+    "CommonSettings",
+    "ConfigurationError",
+    "Loaded",
+    "NoSection",
+    "Section",
+    "authority",
+    "load",
+]
 
 DEFAULT_FILE: Final = Path("/etc/monitorpi/monitorpi.toml")
 DEFAULT_SECRETS: Final = Path("/run/secrets")
@@ -71,6 +86,9 @@ class BrokerSettings(Section):
     """Password of that user. Better in the secrets directory, as a file `broker__password`."""
     keepalive_s: Annotated[int, Field(ge=5, le=600)] = 10
     """Seconds of silence after which a dead connection is noticed (by both sides: up to twice)."""
+    own: bool | None = None
+    """`up` runs a broker of its own (true) or uses the one that is there (false); by default its
+    own, if the host is this machine and neither user, password nor TLS are given."""
     tls_ca: Path | None = None
     """Certificate authority of the broker (PEM file); given, the connection uses TLS."""
 
