@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_cloud_bridge.clouds import web_of
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Section, load
@@ -39,9 +38,7 @@ def mistakes(
     lines: dict[str, None] = {}
     for service, section in SECTIONS.items():
         try:
-            loaded = load(service, section, file=config, secrets=secrets_of(service, config))
-            if isinstance(loaded.section, CloudBridgeSettings):
-                web_of(loaded.section).close()
+            load(service, section, file=config, secrets=secrets_of(service, config))
         except ConfigurationError as error:
             lines |= dict.fromkeys(error.lines)
     return list(lines)

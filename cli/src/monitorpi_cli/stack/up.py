@@ -22,10 +22,11 @@ from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_common.bus import BusEvent, MqttBus, Raw
+from monitorpi_common.bus import BusEvent, Raw, Report
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Service
+from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import (
     ENV_PREFIX,
@@ -195,8 +196,8 @@ class Listener:
         self._bus = MqttBus(settings, "monitorpi-up", None, Log("up"))
         self._filters = filters
 
-    async def run(self, handle: Callable[[Raw], None]) -> None:
-        """Hand on every message until cancelled."""
+    async def run(self, handle: Callable[[Raw], None], tell: Callable[[Report], None]) -> None:
+        """Hand on every message, and what becomes of the connection, until cancelled."""
         self._bus.open(self._inbox, self._filters)
         try:
             while True:
@@ -204,7 +205,9 @@ class Listener:
                     if isinstance(item, Raw):
                         handle(item)
                     elif isinstance(item, BusEvent):
-                        self._bus.event(item)
+                        report = self._bus.event(item)
+                        if report is not None:
+                            tell(report)
                 await asyncio.sleep(_POLL_S)
         finally:
             self._bus.close()
@@ -348,7 +351,23 @@ async def _tell_alerts(stack: Stack) -> None:
     """Print a line for each alert until cancelled."""
     shown: dict[str, tuple[str, str]] = {}
     listener = Listener(stack.viewer(), [pattern(stack.plan.site, "detector", "alert")])
-    await listener.run(lambda raw: _say_alert(raw, shown))
+    await listener.run(lambda raw: _say_alert(raw, shown), Connection().tell)
+
+
+class Connection:
+    """Says what becomes of the connection to the broker: each change, and no repetition."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def tell(self, report: Report) -> None:
+        """Print a failure that is another than the last, and that it is over."""
+        if report.failed and report.text != self._said:
+            self._said = report.text
+            _say(f"monitorpi: {report.text}")
+        elif not report.failed and self._said is not None:
+            self._said = None
+            _say(f"monitorpi: {report.text} again")
 
 
 async def _until_the_broker_answers(stack: Stack, stopped: asyncio.Event) -> None:

@@ -32,7 +32,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from monitorpi_common.endpoint import check_authority, host_name
+from monitorpi_common.endpoint import AuthorityFile, host_name
 from monitorpi_common.settings_errors import (
     ENV_PREFIX,
     ConfigurationError,
@@ -89,7 +89,7 @@ class BrokerSettings(Section):
     own: bool | None = None
     """`up` runs a broker of its own (true) or uses the one that is there (false); by default its
     own, if the host is this machine and neither user, password nor TLS are given."""
-    tls_ca: Path | None = None
+    tls_ca: AuthorityFile | None = None
     """Certificate authority of the broker (PEM file); given, the connection uses TLS."""
 
 
@@ -171,9 +171,6 @@ def load(
     values = {field: getattr(loaded, field) for field in CommonSettings.model_fields}
     given = loaded.model_fields_set & set(values)
     common = CommonSettings.model_construct(given, **values)
-    if common.broker.tls_ca is not None and (wrong := check_authority(common.broker.tls_ca)):
-        origin = origins.of(["broker", "tls_ca"])
-        raise ConfigurationError([f"{origin}broker.tls_ca: {common.broker.tls_ca}: {wrong}"])
     return Loaded(common, getattr(loaded, name))
 
 

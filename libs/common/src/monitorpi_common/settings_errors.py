@@ -7,6 +7,7 @@ write instead.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -55,15 +56,8 @@ class Origins:
             for secret in self.secrets:
                 if secret.lower() == name.lower():
                     return f"secret {self.folder / secret}: "
-        value: Any = self.table
-        for part in location:
-            if not isinstance(value, dict | list):
-                break
-            try:
-                value = value[int(part)] if isinstance(value, list) else value[part]
-            except (KeyError, IndexError, ValueError):
-                return ""
-        return f"{self.file}: " if self.file else ""
+        written = location[0] in self.table and self.file
+        return f"{self.file}: " if written else ""
 
 
 def explain(error: ValidationError, model: type[BaseSettings], origins: Origins) -> list[str]:
@@ -98,13 +92,20 @@ def _message(problem: dict[str, Any]) -> str:
 
 
 def explain_unparsed(error: SettingsError, origins: Origins) -> str:
-    """Return a line for a variable or secret of a table that is no JSON."""
+    """Return a line for a variable or secret of a list or table that is no JSON."""
     found = _UNPARSED.search(str(error))
-    if found is None:
+    cause = error.__cause__
+    if found is None or not isinstance(cause, json.JSONDecodeError):
         return f"environment or secrets: {error}"
     field = found[1]
-    one = f"one key of it is {ENV_PREFIX}{field.upper()}__KEY"
-    return f"{origins.of([field])}{field}: a table is written as JSON; {one}"
+    keys = [
+        name.removeprefix(ENV_PREFIX).lower()
+        for name, value in [*os.environ.items(), *origins.secrets.items()]
+        if value == cause.doc and name.removeprefix(ENV_PREFIX).lower().startswith(field)
+    ]
+    location = keys[0].split("__") if keys else [field]
+    origin, one = origins.of(location), f"{ENV_PREFIX}{field.upper()}__KEY"
+    return f"{origin}{'.'.join(location)}: write it as JSON; one key of a table is {one}"
 
 
 def _siblings(model: type[BaseModel], location: list[str]) -> list[str]:
