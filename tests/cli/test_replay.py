@@ -285,7 +285,7 @@ def test_a_file_that_ends_early_is_told_to_there_and_is_no_success(
     assert ended.returncode == 3
     assert "syn-flood" in ended.stdout
     assert ended.stderr.splitlines() == [
-        f"monitorpi-capture: {file} ends within a frame at byte {24 + 4999 * 70:,}, behind frame "
+        f"monitorpi-capture: {file} ends within a frame at byte {24 + 4999 * 76:,}, behind frame "
         "4,999; read up to there"
     ]
     if not flags:
