@@ -447,6 +447,7 @@ def test_verifier_effort(held: str) -> None:
     sizes = {
         "control": (ebpf_layout.CONTROL.size, 1),
         "buckets": (ebpf_layout.BUCKET_BYTES, 16),
+        "contenders": (ebpf_layout.CONTENDER_BYTES, 16),
         "rows": (ebpf_layout.ROW_BYTES, 16),
         "floods": (ebpf_layout.FLOOD_BYTES, 16),
         "registers": (ebpf_layout.REGISTER_WORD, 16),

@@ -39,19 +39,21 @@ def test_without_a_cloud_its_bridge_is_not_run() -> None:
     assert set(plan().services) == set(Service) - {Service.CLOUD_BRIDGE}
 
 
+CLOUD = 'channels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'
+
+
 @pytest.mark.parametrize("table", ["cloud-bridge", "cloud_bridge"])
-@pytest.mark.parametrize("rest", ["channels = { traffic = 1 }", "interval_s = 'often'"])
-def test_a_configured_cloud_is_run(tmp_path: Path, table: str, rest: str) -> None:
-    """Either spelling, and also where something is wrong with it: the service then says what."""
+def test_a_configured_cloud_is_run(tmp_path: Path, table: str) -> None:
+    """The table may be spelled either way."""
     file = tmp_path / "own.toml"
-    file.write_text(f"[{table}]\n{rest}\n")
+    file.write_text(f"[{table}]\n{CLOUD}")
 
     assert Service.CLOUD_BRIDGE in plan(file).services
 
 
 def test_the_default_file_counts_too(tmp_path: Path) -> None:
     """A cloud configured in the machine's own file needs no option."""
-    (tmp_path / "default.toml").write_text("[cloud-bridge]\nchannels = { traffic = 1 }\n")
+    (tmp_path / "default.toml").write_text(f"[cloud-bridge]\n{CLOUD}")
 
     assert Service.CLOUD_BRIDGE in plan().services
 
@@ -75,15 +77,19 @@ def test_a_broker_on_loopback_is_our_own(monkeypatch: pytest.MonkeyPatch, host: 
     "variables",
     [
         {"HOST": "192.0.2.1"},
-        {"TLS_CA": "/etc/ssl/ca.pem"},
+        {"TLS_CA": "CERTIFICATE"},
+        {"USERNAME": "somebody"},
+        {"PASSWORD": "theirs"},
+        {"OWN": "false"},
     ],
 )
-def test_a_broker_elsewhere_or_with_tls_is_somebody_elses(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+def test_a_broker_elsewhere_or_with_users_of_its_own_is_somebody_elses(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], certificate: tuple[str, str]
 ) -> None:
-    """Such a broker is used as configured."""
+    """Such a broker is used as configured, on this machine too."""
     for name, value in variables.items():
-        monkeypatch.setenv(f"MONITORPI_BROKER__{name}", value)
+        given = value.replace("CERTIFICATE", certificate[0])
+        monkeypatch.setenv(f"MONITORPI_BROKER__{name}", given)
 
     assert plan().other_broker is not None
 

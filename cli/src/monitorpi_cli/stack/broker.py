@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from monitorpi_cli.stack.private import write_private
-from monitorpi_common.bus import MAX_PACKET_BYTES
 from monitorpi_common.messages import Service
+from monitorpi_common.mqtt import MAX_PACKET_BYTES
 from monitorpi_common.service import ResourceError
 
 DEFAULT_PORT: Final = 1883

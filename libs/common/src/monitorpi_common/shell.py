@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from pydantic import ValidationError
 
 from monitorpi_common import __version__, clock
-from monitorpi_common.bus import BusEvent, InputEnded, MqttBus, Raw
+from monitorpi_common.bus import BusEvent, InputEnded, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
@@ -38,6 +38,7 @@ from monitorpi_common.messages import (
     message_type,
     timestamp,
 )
+from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import (
     Assembly,
     CommandRefusedError,
@@ -260,9 +261,10 @@ class Shell:
                 if isinstance(self._bus, StdioBus) and (raw := self._bus.accept(item)) is not None:
                     self._receive(raw)
             case _ if isinstance(item, BusEvent):
-                text = self._bus.event(item)
-                if text is not None:
-                    self._log.info("bus", what=text)
+                report = self._bus.event(item)
+                if report is not None:
+                    log = self._log.warning if report.failed else self._log.info
+                    log("bus", what=report.text)
             case _:
                 self._publish(self._core.handle(item))
 
