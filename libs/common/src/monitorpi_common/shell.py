@@ -227,6 +227,7 @@ class Shell:
         self._health_topic = Topic(common.site, service.value, Health.KIND, common.instance)
         self._running = True
         self._open_sources = len(assembly.sources)
+        self._incomplete: ResourceError | None = None
         self._started_at = clock.wall()
         self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()
@@ -237,7 +238,12 @@ class Shell:
         self._clock_synced = common.trust_clock
 
     def run(self) -> int:
-        """Run until stopped; returns the exit code for a clean end."""
+        """Run until stopped; returns the exit code for a clean end.
+
+        Raises:
+            ResourceError: a source of a pipe could not read all; what it read was published.
+
+        """
         own = [self._commands, str(self._health_topic)] if self._bus.live else []
         self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
         for source in self._assembly.sources:
@@ -247,6 +253,8 @@ class Shell:
         while self._running:
             self._step()
         self._close()
+        if self._incomplete is not None:
+            raise self._incomplete
         return EXIT_STOPPED
 
     def _drive(self, source: Source) -> None:
@@ -292,7 +300,9 @@ class Shell:
                 self._publish(self._core.handle(item))
 
     def _source_ended(self, error: BaseException | None) -> None:
-        if error is not None:
+        if isinstance(error, ResourceError) and not self._bus.live:
+            self._incomplete = error  # what it emitted stands: it is told to its end
+        elif error is not None:
             raise error
         self._open_sources -= 1
         if self._open_sources == 0 and not self._assembly.reads_pipe and not self._bus.live:
