@@ -536,7 +536,11 @@ def complaint(arguments: Sequence[str], **environment: str) -> tuple[int, list[s
     [
         ("capture", "[capture]\ninterfaecs = ['x']", ["interfaecs", "did you mean 'interfaces'"]),
         ("detector", "[detector.rules.syn-flood]\nfloor = -1", ["floor", "greater than 0"]),
-        ("detector", "[detector]\nignore = ['b8-27-eb']", ["ignore", "no MAC address: write it as"]),
+        (
+            "detector",
+            "[detector]\nignore = ['b8-27-eb']",
+            ["ignore", "no MAC address: write it as"],
+        ),
         ("detector", "[detector.rules.sin-flood]\nfloor = 1", ["sin-flood"]),
         ("prober", "[[prober.targets]]\nadress = '192.0.2.1'", ["adress", "unknown key"]),
     ],

@@ -105,9 +105,7 @@ class AlertBook:
             if finding.value >= level:
                 yield from self._keep(entry, finding, limits, seen)
             return
-        if not self._trigger(key, seen.interface).take(
-            finding, limits, seen.at.timestamp(), seen.span_s
-        ):
+        if not self._raises((key, seen.interface), finding, limits, seen):
             return
         if (told := told_elsewhere(self._open.values(), finding, seen)) is not None:
             if told.alert.rule == seen.rule:
@@ -118,14 +116,17 @@ class AlertBook:
             return
         yield from self._raise(key, finding, limits, seen)
 
-    def _trigger(self, key: str, interface: str | None) -> Trigger:
-        name = (key, interface)
-        trigger = self._triggers.get(name)
-        if trigger is None:
-            trigger = Trigger()
-            if len(self._triggers) < MAX_TRIGGERS:
-                self._triggers[name] = trigger
-        return trigger
+    def _raises(
+        self, name: tuple[str, str | None], finding: Finding, limits: Limits, seen: Observed
+    ) -> bool:
+        """Tell whether a finding raises; what it leaves behind pushes out the longest untouched."""
+        trigger = self._triggers.pop(name, None) or Trigger()
+        raises = trigger.take(finding, limits, seen.at.timestamp(), seen.span_s)
+        if trigger.holds:
+            if len(self._triggers) >= MAX_TRIGGERS:
+                del self._triggers[next(iter(self._triggers))]
+            self._triggers[name] = trigger
+        return raises
 
     def _is_full(self, rule: str) -> bool:
         own = slug(f"{rule}-{OTHERS}")
@@ -325,7 +326,11 @@ class AlertBook:
             self._windows.clear()
         else:
             self._windows.pop(interface, None)
-        self._triggers.clear()
+        self._triggers = {
+            name: one
+            for name, one in self._triggers.items()
+            if name[1] is None or name[1] != (interface or name[1])
+        }
 
     def step_clock(self) -> None:
         """Forget the watermark: the sensor's clock was set, times before mean nothing now."""
