@@ -29,9 +29,10 @@ from scapy.packet import Raw
 
 from monitorpi_capture import ebpf_build, ebpf_layout
 from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.capfile import LINK_ETHERNET, CaptureFile
+from monitorpi_capture.capfile import CaptureFile
 from monitorpi_capture.classify import class_names, classify
 from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, load_object
+from monitorpi_capture.linktypes import LINK_ETHERNET
 from monitorpi_capture.window import PACKETS
 from monitorpi_cli.lab.namespace import Namespace
 from monitorpi_common.messages import CLASSES

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.up import Stack, StackPlan, alert_line, greeting, make_plan
 from monitorpi_cli.table import Terminal
 from monitorpi_common import settings
@@ -113,6 +114,32 @@ def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:
     asyncio.run(stack.stop())
 
     assert (tmp_path / "state" / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def taken(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """Let it look as if others listened on these ports."""
+    monkeypatch.setattr(broker, "port_is_free", lambda port, _address="": port not in ports)
+
+
+def test_a_taken_page_port_is_passed_by_and_the_true_one_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with the broker's: the page moves on, and what is printed is where it is."""
+    taken(monkeypatch, 1883, 8080, 8081)
+
+    one = plan()
+
+    assert one.page == "http://127.0.0.1:8082/"
+    assert one.environment[Service.DASHBOARD] == {"MONITORPI_DASHBOARD__PORT": "8082"}
+
+
+def test_a_configured_page_port_that_is_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who chose a port wants that one."""
+    monkeypatch.setenv("MONITORPI_DASHBOARD__PORT", "8080")
+    taken(monkeypatch, 8080)
+
+    with pytest.raises(ResourceError, match=r"port 8080 is taken: .* \(dashboard.port\)"):
+        plan()
 
 
 @pytest.mark.parametrize(

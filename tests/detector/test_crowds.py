@@ -199,7 +199,7 @@ def test_a_resident_leaves_when_it_was_silent_for_long() -> None:
 def test_a_table_is_bounded_and_never_loses_a_fresh_resident(
     touches: list[tuple[int, int]], limit: int
 ) -> None:
-    """Whatever comes in whatever order: the limit holds, and residents stay while they are fresh."""
+    """Whatever comes in whatever order: the limit holds, residents stay while they are fresh."""
     table: Bounded[int] = Bounded(limit, stale_s=300)
     now_s = 0.0
     last: dict[str, float] = {}

@@ -77,6 +77,8 @@ class StackPlan:
     """More variables for single services."""
     prefix: Mapping[Service, Sequence[str]] = field(default_factory=dict)
     """What to put before a service's command, such as ``ip netns exec NAME``."""
+    page: str | None = None
+    """Where the page will be; None: it is not served, or takes any free port."""
     logs: Path | None = None
     """Folder for what the children print; None: where our own output goes."""
 
@@ -263,15 +265,39 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     if options.interface:
         names = json.dumps(options.interface)
         environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
+    services = _services(options.config)
+    page = None
+    if Service.DASHBOARD in services:
+        listen, page_port = _page(options.config)
+        environment[Service.DASHBOARD] = {f"{ENV_PREFIX}DASHBOARD__PORT": str(page_port)}
+        page = page_url(listen, page_port) if page_port else None
     return StackPlan(
         site=common.site,
         state_dir=state_dir(common),
-        services=_services(options.config),
+        services=services,
         port=port,
+        page=page,
         other_broker=None if own else common.broker,
         config=options.config.resolve() if options.config else None,
         environment=environment,
     )
+
+
+def _page(config: Path | None) -> tuple[str, int]:
+    """Return where the page listens: the port as configured, or the first free one.
+
+    Raises:
+        ResourceError: the configured port is taken.
+
+    """
+    secrets = secrets_of(Service.DASHBOARD, config)
+    settings = load(Service.DASHBOARD, DashboardSettings, file=config, secrets=secrets).section
+    configured = settings.port if "port" in settings.model_fields_set else None
+    if configured == 0:
+        return settings.listen, 0
+    address = "127.0.0.1" if settings.listen in ("", "localhost") else settings.listen
+    port = broker.choose_port(configured, settings.port, address, "dashboard.port")
+    return settings.listen, port
 
 
 def is_own(settings: BrokerSettings) -> bool:
@@ -390,7 +416,7 @@ def greeting(stack: Stack) -> str:
     plan = stack.plan
     settings = stack.viewer()
     address = authority(settings.host, settings.port)
-    page = _page(stack)
+    page = plan.page
     services = [
         f"  services  {', '.join(service.value for service in plan.services)}",
         *([f"  page      {page}"] if page else []),
@@ -412,20 +438,6 @@ def greeting(stack: Stack) -> str:
     )
 
 
-def _page(stack: Stack) -> str | None:
-    """Return the page's address, where it is served and can be told before it is up."""
-    plan, service = stack.plan, Service.DASHBOARD
-    if service not in plan.services:
-        return None
-    secrets = stack.secrets / service.value if plan.other_broker is None else None
-    try:
-        loaded = load(service, DashboardSettings, file=plan.config, secrets=secrets)
-    except ConfigurationError:
-        return None  # the service says what is wrong with it
-    settings = loaded.section
-    return page_url(settings.listen, settings.port) if settings.port else None
-
-
 def _say(text: str) -> None:
     """Print at once. Where nobody reads any more, the stack stops as by Ctrl-C."""
     try:
@@ -436,9 +448,7 @@ def _say(text: str) -> None:
 
 
 def _say_event(event: ChildEvent) -> None:
-    if event.what == "left":
-        _say(f"monitorpi: {event.name} ended: {event.text}; the rest runs on")
-    elif event.what == "died":
+    if event.what == "died":
         _say(f"monitorpi: {event.name} {event.text}")
 
 

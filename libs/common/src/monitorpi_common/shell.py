@@ -197,6 +197,7 @@ class Shell:
         self._health_seen = False
         self._running = True
         self._open_sources = len(assembly.sources)
+        self._incomplete: ResourceError | None = None
         self._started_at = clock.wall()
         self._started_s = clock.boot_s()
         self._next_tick = time.monotonic()
@@ -206,7 +207,12 @@ class Shell:
         self._clock_synced = common.trust_clock
 
     def run(self) -> int:
-        """Run until stopped; returns the exit code for a clean end."""
+        """Run until stopped; returns the exit code for a clean end.
+
+        Raises:
+            ResourceError: a source of a pipe could not read all; what it read was published.
+
+        """
         own = [self._commands, str(self._health_topic)] if self._bus.live else []
         self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
         for source in self._assembly.sources:
@@ -216,6 +222,8 @@ class Shell:
         while self._running:
             self._step()
         self._close()
+        if self._incomplete is not None:
+            raise self._incomplete
         return EXIT_STOPPED
 
     def _drive(self, source: Source) -> None:
@@ -261,7 +269,9 @@ class Shell:
                 self._publish(self._core.handle(item))
 
     def _source_ended(self, error: BaseException | None) -> None:
-        if error is not None:
+        if isinstance(error, ResourceError) and not self._bus.live:
+            self._incomplete = error  # what it emitted stands: it is told to its end
+        elif error is not None:
             raise error
         self._open_sources -= 1
         if self._open_sources == 0 and not self._assembly.reads_pipe and not self._bus.live:
