@@ -111,7 +111,7 @@ def await_vacancy(
             if free is False:
                 if not said:
                     log.warning(
-                        "another process has our name",
+                        "standing by",
                         what=f"{taken(status)}; until then this one waits",
                     )
                 said = True
