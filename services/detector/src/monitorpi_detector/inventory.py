@@ -192,17 +192,22 @@ class Inventory:
                 waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
             span_s = max(traffic.window_s, 1.0)
-            if answers := row.rx.get("syn_ack"):
-                known.answered += 0.1 * (answers / span_s - known.answered)
-                known.answered_at_s = now_s
-            if row.tx.get("syn_ack"):
-                known.passed_at_s = now_s
+            self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
             for peer in row.top_peer.values():
                 if peer.mac is not None and peer.ip is not None:
                     through = self._known.get(peer.mac)
                     if through is not None and len(through.reached) < FORWARDS_FROM:
                         through.reached.add(peer.ip)
+
+    @staticmethod
+    def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:
+        """Average over some ten seconds in which there were any; silence leaves it as it was."""
+        if answers := row.rx.get("syn_ack"):
+            known.answered += 0.1 * (answers / span_s - known.answered)
+            known.answered_at_s = now_s
+        if row.tx.get("syn_ack"):
+            known.passed_at_s = now_s
 
     @staticmethod
     def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:

@@ -31,7 +31,9 @@ _ANSWERS: Final = 20
 def _on_wire(view: WindowView) -> float:
     """Return the reports beyond a few from each MAC address that was here before."""
     traffic = view.traffic
-    omitted = min(traffic.omitted.classes.get("igmp", 0), _ANSWERS * traffic.omitted.devices)
+    omitted = 0
+    if traffic.source_macs >= traffic.omitted.devices:
+        omitted = min(traffic.omitted.classes.get("igmp", 0), _ANSWERS * traffic.omitted.devices)
     answers = omitted + sum(min(row.tx.get("igmp", 0), _ANSWERS) for row in traffic.devices)
     return traffic.counts.get("igmp", 0) - answers * view.known_share
 
