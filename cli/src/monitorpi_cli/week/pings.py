@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_prober.rounds import Echoes, Found, RoundDone, Sweeping
+
 from monitorpi_cli.lab import frames, telling
 from monitorpi_cli.week.home import INTERNET, PI, PROBES, SUBNET, chance
 from monitorpi_cli.week.stack import moment
 from monitorpi_cli.week.wire import Stream
-from monitorpi_prober.rounds import Echoes, Found, RoundDone, Sweeping
 from monitorpi_prober.targets import Sighting
 
 if TYPE_CHECKING:
