@@ -26,6 +26,7 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
 from monitorpi_detector.alerts import AlertBook
 from monitorpi_detector.baseline import Baseline
+from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
 from monitorpi_detector.moves import Moves
@@ -129,7 +130,10 @@ class DetectorCore:
         self._ignore = frozenset(settings.ignore)
         self._since = kept.since
         self._watched_s = kept.watched_s
-        self._macs = dict.fromkeys(kept.macs)
+        self._macs: Bounded[None] = Bounded(MAX_KNOWN)
+        """The MACs that are not new; times are seconds watched."""
+        for mac in kept.macs:
+            self._macs.restore(mac, None, kept.watched_s)
         self._servers = dict.fromkeys(kept.dhcp_servers)
         self._stays = TargetPresence()
         self._stays.restore(kept.stays, kept.was_up)
@@ -327,7 +331,7 @@ class DetectorCore:
             "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
-        _remember(self._macs, [device.mac])
+        self._macs.put(device.mac, None, self._watched_s)
         if device.dhcp_server and not learned and not self._settings.dhcp_servers:
             _remember(self._servers, [device.mac], _MAX_SERVERS)
 
@@ -441,7 +445,7 @@ class DetectorCore:
                     for (rule, mac), change in self._limits.overrides.items()
                 ],
                 silences=self._book.silences,
-                macs=list(self._macs),
+                macs=[mac for mac, _ in self._macs.items()],
                 dhcp_servers=list(self._servers),
                 stays=self._stays.saved(),
                 rounds_since_s=self._stays.began_s,
@@ -494,8 +498,9 @@ class DetectorCore:
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:
-    """Add names to a bounded table; the oldest leave."""
+    """Add names to a bounded table; those not named for the longest time leave."""
     for name in names:
+        table.pop(name, None)
         table[name] = None
         if len(table) > limit:
             del table[next(iter(table))]
