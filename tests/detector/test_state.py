@@ -190,7 +190,6 @@ def test_limits_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         settings_from(tmp_path, "[detector.rules.syn-flood]\nraise_m = 5")
 
 
-
 def test_what_is_said_of_a_device_wins() -> None:
     """Run time wins over configuration, a device over all."""
     settings: dict[str, Any] = {
