@@ -34,8 +34,9 @@ ROWS: Final[dict[str, DeviceWindow]] = {
     "igmp-storm": plain(ATTACKER, packets=1000, igmp=1000),
     "port-scan": syns(1000, ports=900, rx={"rst": 1000, "tcp": 1000}),
     "host-sweep": syns(200, hosts=200, peer=ROUTER),
+    "slow-scan": syns(49, ports=49, rx={"rst": 49, "tcp": 49}),
 }
-"""A sender that every window rule about senders finds at once."""
+"""A sender that every window rule about senders finds at once, or within five seconds."""
 BAD: Final[dict[str, dict[str, Any]]] = {
     "device-down": {"state": "down", "received": 0, "loss_ratio": 1.0},
     "high-loss": {"loss_ratio": 0.9},
@@ -161,7 +162,7 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 DECISIVE: Final = (
     "new-device", "arp-spoof", "rogue-dhcp", "device-down", "answers-no-pings", "cut-off",
-    "uplink-down", "group-down",
+    "uplink-down", "group-down", "slow-scan",
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 

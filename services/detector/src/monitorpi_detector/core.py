@@ -29,6 +29,7 @@ from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
+from monitorpi_detector.minute import Minute
 from monitorpi_detector.moves import Moves
 from monitorpi_detector.outage import Outages
 from monitorpi_detector.presence import Presence as TargetPresence
@@ -123,6 +124,7 @@ class DetectorCore:
         self._limits = LimitsTable(settings)
         self._inventory = Inventory()
         self._baseline = Baseline()
+        self._minute = Minute()
         self._round_baseline = Baseline()
         self._moves = Moves()
         self._book = AlertBook(site, self._inventory)
@@ -242,8 +244,10 @@ class DetectorCore:
         self._live(traffic.end)
         self._book.saw_window(name, traffic.end)
         view = WindowView(
-            traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s
-        )
+            traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s,
+            self._minute,
+        )  # fmt: skip
+        self._minute.see(view)
         observed = {
             "at": traffic.end, "span_s": view.span_s, "interface": name,
             "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
+from monitorpi_detector.minute import Minute
 from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ class WindowView:
     """When the first window of this epoch ended."""
     watched_s: float = 0.0
     """Seconds watched so far: the clock of the baselines."""
+    minute: Minute = field(default_factory=Minute)
+    """What each MAC tried in vain of late."""
     span_s: float = field(init=False)
     interface_id: str = field(init=False)
     rows: dict[str, DeviceWindow] = field(init=False)

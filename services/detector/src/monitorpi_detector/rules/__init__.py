@@ -18,6 +18,7 @@ from monitorpi_detector.rules import (
     outage,
     port_scan,
     rogue_dhcp,
+    slow_scan,
     slow_target,
     surge,
     syn_flood,
@@ -37,6 +38,7 @@ WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
     mac_flood.RULE,
     port_scan.RULE,
     host_sweep.RULE,
+    slow_scan.RULE,
     outage.UPLINK,
     *surge.RULES,
 )
