@@ -18,11 +18,11 @@ from monitorpi_capture.memory import hold_little
 from monitorpi_capture.pacing import Gate, PacedCore
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.stream import Stream
-from monitorpi_capture.vendors import Vendors
 from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
+from monitorpi_host.vendors import Vendors
 
 if TYPE_CHECKING:
     import argparse
