@@ -46,6 +46,7 @@ from monitorpi_common.bus import (
     NetworkDied,
     Raw,
     Report,
+    Subscribed,
     SubscriptionRefused,
 )
 from monitorpi_common.endpoint import unreachable
@@ -240,6 +241,7 @@ class MqttBus:
         for reason in reasons:
             if reason.is_failure:
                 self._inbox.put(SubscriptionRefused(str(reason)))
+        self._inbox.put(Subscribed())
 
     # --- the main thread --------------------------------------------------------------------
 

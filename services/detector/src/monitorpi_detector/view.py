@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
+from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.inventory import Inventory
     from monitorpi_detector.moves import Taken
+    from monitorpi_detector.outage import Outage
+    from monitorpi_detector.presence import Presence, Stay
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -23,6 +26,9 @@ LEAST_SPAN_S: Final = 1.0
 STRONG_SOURCE: Final = {"syn": 4.0, "icmp_echo": 2.0}
 """Frames/s from which a MAC is one of an attack's sources. A client that is not answered tries up
 to three times in a second (Windows repeats a refused SYN twice); people ping once a second."""
+
+_STRONG: Final = 4.0
+"""The same of any other class."""
 
 _LOOKS: Final = 3.0
 """Frames to each of many destinations that are a look at it (nmap tries up to three times)."""
@@ -251,6 +257,18 @@ class WindowView:
         alone = 2 * self.traffic.new_macs >= self.traffic.counts.get(name, 0)
         return 1.0 if not self.rows or (alone and not self.is_young) else _NOBODY
 
+    def omitted(self, name: str) -> float:
+        """Return the frames/s of a class from MACs that the window does not list."""
+        return self.rate(self.traffic.omitted.classes.get(name, 0))
+
+    def omitted_times(self, name: str, nobody: float = _NOBODY) -> float:
+        """Return the times of the floor that what is omitted must reach to be reported.
+
+        Once where those MACs send several frames of the class each: clients of one LAN do not.
+        """
+        each = self.omitted(name) / max(self.traffic.omitted.devices, 1)
+        return 1.0 if each >= STRONG_SOURCE.get(name, _STRONG) else nobody
+
     def source(self, row: DeviceWindow, packets: float) -> Peer:
         """Describe a sender."""
         return Peer(mac=row.mac, ip=self.inventory.ip(row.mac), packets=int(packets))
@@ -331,15 +349,45 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class RoundView:
-    """One round of one prober, beside what is usual for each target."""
+    """One round of one prober, beside what is known of each target."""
 
     probe: Probe
     now_s: float
     usual: Callable[[str, str], float | None]
     """By target address and measure (``loss_ratio``, ``rtt_ms``, ``jitter_ms``)."""
-    was_up: frozenset[str]
-    """Targets that were up at some time: what never answered cannot go down."""
+    presence: Presence
+    watched_s: float
+    outages: tuple[Outage, ...] = ()
+    witness: Callable[[Stay], str | None] = lambda _: None
+    """What shows that a silent target lives, in words."""
 
     def results(self) -> list[ProbeResult]:
         """Return the targets that were probed in this round."""
         return [target for target in self.probe.targets if target.sent > 0]
+
+    def is_named(self, target: ProbeResult) -> bool:
+        """Tell whether the operator asked for a target."""
+        return target.origin in NAMED
+
+    def is_settled(self, target: ProbeResult) -> bool:
+        """Tell whether a target's answers speak of its line, not of its coming or going."""
+        stay = self.presence.get(target.address)
+        return stay is not None and stay.is_settled(self.watched_s)
+
+    def gone(self) -> list[ProbeResult]:
+        """Return the targets that are down, that are missed and that no outage speaks for."""
+        carried = {address for one in self.outages if not one.tells_each for address in one.members}
+        return [
+            target
+            for target in self.probe.targets
+            if target.state == "down"
+            and target.address not in carried
+            and (stay := self.presence.get(target.address)) is not None
+            and self.presence.is_expected(stay)
+            and stay.is_missed(self.watched_s)
+        ]
+
+    def frames_since(self, target: ProbeResult) -> str | None:
+        """Return what shows that a target lives though it answers no pings; None: nothing does."""
+        stay = self.presence.get(target.address)
+        return None if stay is None else self.witness(stay)
