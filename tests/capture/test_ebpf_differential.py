@@ -224,8 +224,10 @@ def test_public_captures(in_kernel: Callable[[bytes], list[str]], captures: Path
         (Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP() / TCP(flags="R"), {"ipv4", "tcp", "rst", "vlan"}),
         (ARP(), {"arp"}),
         (PPPoE() / PPP() / IP() / TCP(flags="S"), {"ipv4", "tcp", "syn"}),
-        (Dot1Q(vlan=7) / PPPoE() / PPP() / IPv6() / ICMPv6EchoRequest(),
-         {"vlan", "ipv6", "icmp", "icmp_echo"}),
+        (
+            Dot1Q(vlan=7) / PPPoE() / PPP() / IPv6() / ICMPv6EchoRequest(),
+            {"vlan", "ipv6", "icmp", "icmp_echo"},
+        ),
     ],
 )
 def test_scapy_frames(
