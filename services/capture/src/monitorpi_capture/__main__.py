@@ -116,6 +116,7 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
         max_rows=context.settings.max_macs,
         dissector=Dissector(),
         dissected_per_s=context.settings.inventory_frames_per_s,
+        routine_below=context.settings.reporting_level,
         gate=gate,
         on_stop=stream.stop,
     )
