@@ -28,11 +28,12 @@ def test_ten_ports_a_second_are_a_slow_scan_within_half_a_minute() -> None:
 
 
 def test_hosts_tried_slowly_are_a_slow_scan() -> None:
-    """Eight hosts a second at one port, none of which answers."""
+    """Eight hosts a second at one port, none of which answers; others' connections come to life."""
     detector = Detector()
+    router = plain(ROUTER, packets=1, tcp=1, syn_ack=1).model_copy(update={"role": "router"})
 
     for second in range(40):
-        detector.take(window(second, syns(8, ports=1, hosts=8)))
+        detector.take(window(second, syns(8, ports=1, hosts=8), router))
 
     assert [f"slow-scan-{ID}"] == list(detector.open())
 
@@ -68,6 +69,7 @@ def test_a_fast_scan_is_told_of_once() -> None:
             syns(10, ports=10, fin=10, rx={"packets": 60, "tcp": 60, "syn_ack": 10, "fin": 10}),
             id="ten services that answer",
         ),
+        pytest.param(syns(8, ports=1, hosts=8), id="the uplink is away: nobody is answered"),
         pytest.param(syns(10, ports=10, role="router", rx=refused(10)), id="a router's many hosts"),
     ],
 )
