@@ -28,6 +28,7 @@ from monitorpi_capture.capfile import (
     Frame,
 )
 from monitorpi_capture.classify import ETHERNET_HEADER, Classified, classify, classify_packet
+from monitorpi_capture.copies import SlotSampler
 from monitorpi_capture.core import ListenerReport
 from monitorpi_capture.dissect import is_telling
 from monitorpi_capture.tally import Tally
@@ -108,6 +109,7 @@ class FileSource:
         self._interface = interface
         self._log = log
         self._tally = Tally(interface, ENGINE, max_rows)
+        self._sampler = SlotSampler(interface)
         self._dissector = dissector
         self._dissected_per_s = dissected_per_s
         self._dissected = 0
@@ -130,6 +132,7 @@ class FileSource:
         stop = -math.inf
         tally = self._tally
         add = tally.add
+        sampler = self._sampler
         telling = _MAY_TELL if self._dissector is not None else 0
         for frame in self._file:
             at_s, link, data, wire_length = frame
@@ -143,6 +146,8 @@ class FileSource:
             if link == LINK_ETHERNET and len(data) >= ETHERNET_HEADER:
                 classified = classify(data, wire_length)
                 add(data, classified, wire_length)
+                if at_s >= sampler.until_s:
+                    sampler.look(at_s, wire_length, data)
                 if classified[0] & telling and is_telling(data, classified):
                     self._dissect(data, at_s, emit)
             else:
@@ -172,6 +177,7 @@ class FileSource:
                 start += 1.0
                 self._start = start
                 self._emit(start + 1.0, emit)
+        self._sampler.begin()
         self._start = float(math.floor(at_s))
         self._latest = at_s
         self._dissected = 0
@@ -185,6 +191,9 @@ class FileSource:
         )
         if self._gate is not None:
             self._gate.enter()
+        sample = self._sampler.sample()
+        if sample is not None:
+            emit(sample)
         emit(window)
 
     def _dissect(self, data: bytes, at_s: float, emit: Callable[[object], None]) -> None:
