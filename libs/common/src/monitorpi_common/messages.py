@@ -235,7 +235,7 @@ class Repeats(Part):
     ratio: Ratio
     """Their share of all broadcasts and multicasts, as far as a sample tells."""
     senders: Count
-    """The MAC addresses they are from."""
+    """How many MAC addresses with equal shares they would be from: one that sends most is one."""
 
 
 class DeviceWindow(Part):

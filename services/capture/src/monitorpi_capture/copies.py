@@ -8,8 +8,7 @@ comparing frames: byte by byte from the addresses on, behind the VLAN tags, as f
 - Equal frames within :data:`GAP_S` are a *cluster*: one frame and its copies. Each cluster is one
   piece of evidence for its sender (and receiver): frames seen, and frames there were (one).
 - A frame that comes again later than that is a *repeat*, not a copy, and no evidence: a flood of
-  equal frames (a tool with constant fields) excuses nothing. Neither is a cluster of more than a
-  mirror makes.
+  equal frames (a tool with constant fields) excuses nothing.
 - Repeats of broadcasts and multicasts of several senders are what a loop looks like.
 - An equal frame on another interface is the same frame seen *elsewhere*: where windows of several
   interfaces are added up, it counts 1/k on each of the k that show it.
@@ -22,7 +21,7 @@ nobody else sends at all; by eight, for broadcasts, if two others do.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from statistics import median_low
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -60,7 +59,9 @@ _SINGLE_BELOW: Final = 1.1
 _MAX_SEEN: Final = 4096
 _MAX_MACS: Final = 1024
 _LARGE_TCP: Final = 1000
-"""TCP segments from here on may have been merged by receive offload, each copy in another way."""
+"""TCP segments from here on may have been merged by receive offload."""
+_TCP: Final = 6
+_ACK: Final = 0x10
 _LARGEST: Final = 1518
 _SMALLEST: Final = 60
 """Shorter frames are filled up to this; a tag may take the place of the filling."""
@@ -114,6 +115,8 @@ class Repeats(NamedTuple):
 
     ratio: float
     senders: int
+    """As many senders with equal shares; one that sends most is one (the inverse of Simpson's
+    index)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +145,20 @@ def normalised(data: bytes, length: int) -> tuple[bytes, int]:
 
 
 def _tells(data: bytes, length: int) -> bool:
-    """Tell whether a frame arrives here as it was on the wire, whatever receive offload does."""
+    """Tell whether a frame is evidence: as it was on the wire, and one that is not sent twice.
+
+    Receive offload merges the middle of a TCP stream, each copy in another way; bare ACKs of a
+    host that numbers no packets are equal by nature.
+    """
     if length > _LARGEST:
         return False
-    kind, protocol = data[_TYPE : _TYPE + 2], data[23] if len(data) > 23 else 0  # noqa: PLR2004
-    is_tcp = (kind == b"\x08\x00" and protocol == 6) or (kind == b"\x86\xdd" and data[20] == 6)  # noqa: PLR2004 - TCP's number
-    return not (is_tcp and length >= _LARGE_TCP)
+    if data[_TYPE : _TYPE + 2] == b"\x08\x00" and data[23] == _TCP:
+        flags = 14 + (data[14] & 15) * 4 + 13
+    elif data[_TYPE : _TYPE + 2] == b"\x86\xdd" and data[20] == _TCP:
+        flags = 14 + 40 + 13
+    else:
+        return True
+    return length < _LARGE_TCP and flags < len(data) and data[flags] != _ACK
 
 
 @dataclass(slots=True)
@@ -170,10 +181,6 @@ class _Share:
     frames: float = 0.0
     clusters: float = 0.0
 
-    def add(self, frames: int) -> None:
-        self.frames += frames
-        self.clusters += 1
-
     @property
     def times(self) -> float | None:
         """Return how often each frame was seen, None without enough evidence."""
@@ -190,24 +197,19 @@ class Ledger:
         self.elsewhere: dict[bytes, _Share] = {}
         """Frames: the sum of 1/k."""
         self.group_frames = 0
-        self.repeats = 0
-        self.repeaters: set[bytes] = set()
+        self.repeats: Counter[bytes] = Counter()
 
     def close(self, cluster: _Cluster, frames: int) -> None:
         """Take a cluster as evidence."""
         target, source = cluster.data[:6], cluster.data[6:12]
         if target[0] & _GROUP:
-            if frames <= MOST_GROUP:
-                _entry(self.group, source, frames)
-        elif frames <= MOST_UNICAST:
-            _entry(self.unicast, source, frames)
-            _entry(self.received, target, frames)
+            _add(self.group, source, min(frames, MOST_GROUP))
+        else:
+            _add(self.unicast, source, min(frames, MOST_UNICAST))
+            _add(self.received, target, min(frames, MOST_UNICAST))
         if cluster.joint and cluster.interfaces > 1:
             for mac in (source,) if target[0] & _GROUP else (source, target):
-                share = _share(self.elsewhere, mac)
-                if share is not None:
-                    share.frames += 1 / len(cluster.counts)
-                    share.clusters += 1
+                _add(self.elsewhere, mac, 1 / len(cluster.counts))
 
     def fade(self) -> None:
         """Let a window pass."""
@@ -218,8 +220,8 @@ class Ledger:
                 share.clusters *= keep
                 if share.clusters < 0.5:  # noqa: PLR2004 - less than one frame
                     del table[mac]
-        self.group_frames = self.repeats = 0
-        self.repeaters.clear()
+        self.group_frames = 0
+        self.repeats.clear()
 
     # --- belief -----------------------------------------------------------------------------
 
@@ -242,7 +244,7 @@ class Ledger:
             limit = 1.0
             if others:
                 limit = min(MOST_UNICAST, others[0] + _SLACK)
-            elif not single or self._answered_once(mac, table):
+            elif shown >= _COPIES_FROM and (not single or self._answered_once(mac, table)):
                 limit = MOST_UNICAST
             if len(others) >= 2:  # noqa: PLR2004 - two witnesses
                 limit = max(limit, min(most, others[1] + _SLACK))
@@ -283,11 +285,16 @@ class Ledger:
             )
             if shares != wire:
                 devices[mac] = shares
-        seen_again = None
-        if self.group_frames:
-            ratio = self.repeats / self.group_frames
-            seen_again = Repeats(round(ratio, 3), len(self.repeaters))
-        return CopyReport(self._ratio(unicast, group), wire, devices, seen_again)
+        return CopyReport(self._ratio(unicast, group), wire, devices, self._repeated())
+
+    def _repeated(self) -> Repeats | None:
+        """Return the repeats of this window, and of how many senders with equal shares they are."""
+        if not self.group_frames:
+            return None
+        total = self.repeats.total()
+        squares = sum(count * count for count in self.repeats.values())
+        even = round(total * total / squares) if squares else 0
+        return Repeats(round(total / self.group_frames, 3), even)
 
     def _elsewhere_of_all(self) -> float:
         clusters = sum(share.clusters for share in self.elsewhere.values())
@@ -308,19 +315,15 @@ class Ledger:
         return round(copies / frames, 3) if clusters >= _LEAST_WIRE else None
 
 
-def _share(table: dict[bytes, _Share], mac: bytes) -> _Share | None:
+def _add(table: dict[bytes, _Share], mac: bytes, frames: float) -> None:
+    """Take one cluster as evidence of a MAC."""
     share = table.get(mac)
     if share is None:
         if len(table) >= _MAX_MACS:
-            return None
+            return
         share = table[mac] = _Share()
-    return share
-
-
-def _entry(table: dict[bytes, _Share], mac: bytes, frames: int) -> None:
-    share = _share(table, mac)
-    if share is not None:
-        share.add(frames)
+    share.frames += frames
+    share.clusters += 1
 
 
 def _usual(times: Mapping[bytes, float]) -> float:
@@ -370,14 +373,10 @@ class CopyMeter:
                     continue
                 cluster.counts[names[port]] = cluster.counts.get(names[port], 0) + 1
                 cluster.last_s = max(cluster.last_s, at_s)
-                if is_group and cluster.counts[names[port]] > MOST_GROUP:
-                    ledger.repeats += 1
-                    ledger.repeaters.add(key[6:12])
             else:
                 cluster.last_s = max(cluster.last_s, at_s)
                 if is_group:
-                    ledger.repeats += 1
-                    ledger.repeaters.add(key[6:12])
+                    ledger.repeats[key[6:12]] += 1
         self._close(self._newest_s - _LATE_S)
 
     def _begin(self, named: bytes, cluster: _Cluster) -> None:
