@@ -104,7 +104,7 @@ class CopyShares(NamedTuple):
     @property
     def any(self) -> bool:
         """There is something to take off."""
-        return self != _NONE
+        return max(self) > 0
 
 
 _NONE: Final = CopyShares()
@@ -169,8 +169,8 @@ class _Cluster:
     first_s: float
     last_s: float
     counts: dict[str, int]
-    joint: bool
-    interfaces: int
+    is_joint: bool
+    """It began while all of several interfaces were looked at."""
     is_closed: bool = False
 
 
@@ -207,7 +207,7 @@ class Ledger:
         else:
             _add(self.unicast, source, min(frames, MOST_UNICAST))
             _add(self.received, target, min(frames, MOST_UNICAST))
-        if cluster.joint and cluster.interfaces > 1:
+        if cluster.is_joint:
             for mac in (source,) if target[0] & _GROUP else (source, target):
                 _add(self.elsewhere, mac, 1 / len(cluster.counts))
 
@@ -260,7 +260,7 @@ class Ledger:
         if table is not self.unicast or back is None:
             return False
         sent = table[mac].clusters
-        return sent / 2 <= back.clusters <= 1.25 * sent
+        return bool(sent / 2 <= back.clusters <= 1.25 * sent)
 
     def report(self) -> CopyReport:
         """Return what is known now."""
@@ -302,9 +302,7 @@ class Ledger:
             return 0.0
         return round(1 - sum(share.frames for share in self.elsewhere.values()) / clusters, 3)
 
-    def _ratio(
-        self, unicast: Mapping[bytes, float], group: Mapping[bytes, float]
-    ) -> float | None:
+    def _ratio(self, unicast: Mapping[bytes, float], group: Mapping[bytes, float]) -> float | None:
         """Return the share of copies among all frames sampled."""
         frames = copies = clusters = 0.0
         for table, times in ((self.unicast, unicast), (self.group, group)):
@@ -350,34 +348,36 @@ class CopyMeter:
         names = sample.interfaces
         for name in names:
             self._ledgers.setdefault(name, Ledger())
-        since_s, until_s = sample.joint
-        for at_s, port, length, data in sample.frames:
-            if len(data) <= _TYPE:
-                continue
-            key, size = normalised(data, length)
-            if not _tells(key, size):
-                continue
-            ledger = self._ledgers[names[port]]
-            is_group = key[0] & _GROUP
-            if is_group:
-                ledger.group_frames += 1
-            if not self._newest_s - MEMORY_S <= at_s <= self._newest_s:
-                self._newest_s = at_s
-            named = key + size.to_bytes(2, "big")
-            cluster = self._seen.get(named)
-            if cluster is None or not at_s - MEMORY_S <= cluster.last_s <= at_s + MEMORY_S:
-                joint = since_s <= at_s < until_s
-                self._begin(named, _Cluster(key, at_s, at_s, {names[port]: 1}, joint, len(names)))
-            elif abs(at_s - cluster.first_s) <= GAP_S:
-                if cluster.is_closed:
-                    continue
-                cluster.counts[names[port]] = cluster.counts.get(names[port], 0) + 1
-                cluster.last_s = max(cluster.last_s, at_s)
-            else:
-                cluster.last_s = max(cluster.last_s, at_s)
-                if is_group:
-                    ledger.repeats[key[6:12]] += 1
+        for frame in sample.frames:
+            if len(frame.data) > _TYPE:
+                self._compare(frame, sample)
         self._close(self._newest_s - _LATE_S)
+
+    def _compare(self, frame: Sampled, sample: Sample) -> None:
+        """Find out whether a frame is a first one, a copy or a repeat."""
+        at_s, port, length, data = frame
+        key, size = normalised(data, length)
+        if not _tells(key, size):
+            return
+        name = sample.interfaces[port]
+        ledger = self._ledgers[name]
+        is_group = key[0] & _GROUP
+        if is_group:
+            ledger.group_frames += 1
+        if not self._newest_s - MEMORY_S <= at_s <= self._newest_s:
+            self._newest_s = at_s
+        named = key + size.to_bytes(2, "big")
+        cluster = self._seen.get(named)
+        if cluster is None or not at_s - MEMORY_S <= cluster.last_s <= at_s + MEMORY_S:
+            joint = len(sample.interfaces) > 1 and sample.joint[0] <= at_s < sample.joint[1]
+            self._begin(named, _Cluster(key, at_s, at_s, {name: 1}, joint))
+            return
+        cluster.last_s = max(cluster.last_s, at_s)
+        if abs(at_s - cluster.first_s) > GAP_S:
+            if is_group:
+                ledger.repeats[key[6:12]] += 1
+        elif not cluster.is_closed:
+            cluster.counts[name] = cluster.counts.get(name, 0) + 1
 
     def _begin(self, named: bytes, cluster: _Cluster) -> None:
         self._seen.pop(named, None)

@@ -35,6 +35,7 @@ from monitorpi_detector.evidence import (
 from monitorpi_detector.links import Entry, cause_of, effects_of, explained_by, told_elsewhere
 from monitorpi_detector.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.raising import Trigger
+from monitorpi_detector.wires import ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,10 @@ MAX_CLOSED: Final = 512
 """Closed alerts that stay readable; the oldest are taken back."""
 MAX_TRIGGERS: Final = 8192
 MAX_SILENCES: Final = 256
+SAME: Final = timedelta(seconds=0.5)
+"""Of two windows whose ends are so near the higher rate is told: both show the same moment."""
+PART: Final = timedelta(seconds=4)
+"""What one port shows does not lower what several were seen to show together so long ago."""
 REFRESH_S: Final = 10.0
 SENSOR_S: Final = 10.0
 """Seconds without any window after which a sensor counts as lost."""
@@ -172,7 +177,7 @@ class AlertBook:
         )
         entry = Entry(
             alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
-            seen.lives_by_windows, {seen.interface} if seen.interface else set(),
+            seen.lives_by_windows, seen.at, set(seen.ports),
         )  # fmt: skip
         self._open[key] = entry
         self.opened_total += 1
@@ -191,9 +196,8 @@ class AlertBook:
         self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication]:
         """Take a window of an open alert; several interfaces seeing it do not add up."""
-        if seen.interface:
-            entry.interfaces.add(seen.interface)
-        same_time = seen.at - entry.last_active < timedelta(seconds=0.5)
+        entry.interfaces.update(seen.ports)
+        same_time = seen.at - entry.valued < (PART if seen.is_part else SAME)
         if same_time and finding.value < entry.alert.evidence.value and not entry.restored:
             entry.last_active = max(entry.last_active, seen.at)
             return
@@ -201,7 +205,7 @@ class AlertBook:
         entry.sources |= sources if len(entry.sources) < MAX_OPEN else frozenset()
         entry.involved |= involved if len(entry.involved) < 2 * MAX_OPEN else frozenset()
         entry.last_active = max(entry.last_active, seen.at)
-        entry.quiet_s, entry.restored = limits.quiet_s, False
+        entry.quiet_s, entry.restored, entry.valued = limits.quiet_s, False, seen.at
         old = entry.alert
         evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
         severity = severity_of(finding, old.caused_by)
@@ -373,6 +377,6 @@ class AlertBook:
         sources, involved = told_of(alert)
         interface = alert.interface
         self._open[alert.key] = Entry(
-            alert, kind, quiet_s, alert.at, alert.at, involved, sources,
-            interface is not None, {interface} if interface else set(), restored=True,
+            alert, kind, quiet_s, alert.at, alert.at, involved, sources, interface is not None,
+            alert.at, ports_of(interface) if interface else set(), restored=True,
         )  # fmt: skip

@@ -32,10 +32,11 @@ from monitorpi_detector.moves import Moves
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable, RuleChange
 from monitorpi_detector.state import Kept, Override
-from monitorpi_detector.view import DeviceView, RoundView, WindowView
+from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pydantic import JsonValue
 
@@ -113,6 +114,7 @@ class DetectorCore:
         self._moves = Moves()
         self._book = AlertBook(site, self._inventory)
         self._interfaces: dict[str, Interface] = {}
+        self._wires = Wires()
         self._sensors: set[str] = set()
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
@@ -193,6 +195,7 @@ class DetectorCore:
         seen = self._interfaces.get(name)
         if seen is not None and seen.epoch != traffic.epoch:
             yield from self._book.lose_sensor(name)
+            self._wires.forget(name)
             seen = None
         if seen is None:
             if len(self._interfaces) >= MAX_INTERFACES and name not in self._interfaces:
@@ -200,6 +203,7 @@ class DetectorCore:
             if self._now is not None and end_s < self._now.timestamp() - _STEP_S:
                 # the sensor's clock was set back: times before mean nothing now
                 self._book.step_clock()
+                self._wires.forget()
                 self._now = self._saved_at = None
             seen = self._interfaces[name] = Interface(traffic.epoch, end_s, traffic.seq)
         elif traffic.seq > seen.seq:
@@ -211,17 +215,24 @@ class DetectorCore:
         seen.sees_replies = traffic.sees_replies
         self._live(traffic.end)
         self._book.saw_window(name, traffic.end)
-        view = WindowView(
-            traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s
-        )
-        observed = {
-            "at": traffic.end, "span_s": view.span_s, "interface": name,
-            "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
-            "length_s": traffic.window_s,
-        }  # fmt: skip
-        yield from self._judge(WINDOW_RULES, view, observed)
+        view = self._view(traffic, seen.first_s)
+        others = self._wires.others(traffic)
+        yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, seen)
+        for windows in self._wires.join(view.traffic):
+            yield from self._judge_together(windows)
         yield from self._advance(traffic.end)
+
+    def _view(self, traffic: Traffic, first_s: float) -> WindowView:
+        now_s = traffic.end.timestamp()
+        return WindowView(traffic, self._inventory, self._baseline, now_s, first_s, self._watched_s)
+
+    def _judge_together(self, windows: Sequence[Traffic]) -> Iterator[Publication | Tombstone]:
+        """Judge what several mirror ports show of one moment as one wire."""
+        names = [one.interface for one in windows]
+        first_s = max(self._interfaces[name].first_s for name in names)
+        view = self._view(added(windows), first_s)
+        yield from self._judge(WINDOW_RULES, view, _observed(view.traffic, names))
 
     def _judge(
         self, rules: tuple[Rule[ViewT], ...], view: ViewT, observed: dict[str, object]
@@ -284,6 +295,7 @@ class DetectorCore:
         if not self._sensors:
             yield from self._book.lose_sensor()
             self._interfaces.clear()
+            self._wires.forget()
 
     # --- devices and probes ---------------------------------------------------------------------
 
@@ -453,6 +465,18 @@ class DetectorCore:
         self._save()
         if not limits.enabled and self._now is not None:
             yield from self._book.end_rule(order.rule, self._now, "silenced", order.mac)
+
+
+def _observed(
+    traffic: Traffic, ports: Sequence[str], *, is_part: bool = False
+) -> dict[str, object]:
+    """Return where and when the findings of a window are made."""
+    return {
+        "at": traffic.end, "span_s": max(traffic.window_s, LEAST_SPAN_S),
+        "interface": traffic.interface, "ports": tuple(ports), "is_part": is_part,
+        "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
+        "copies_ratio": traffic.copies_ratio, "length_s": traffic.window_s,
+    }  # fmt: skip
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:
