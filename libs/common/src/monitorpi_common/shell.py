@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from pydantic import ValidationError
 
 from monitorpi_common import __version__, clock
-from monitorpi_common.bus import BusEvent, InputEnded, MqttBus, Raw
+from monitorpi_common.bus import BusEvent, InputEnded, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
@@ -38,6 +38,7 @@ from monitorpi_common.messages import (
     message_type,
     timestamp,
 )
+from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import (
     Assembly,
     CommandRefusedError,
@@ -196,6 +197,7 @@ class Shell:
         self._health_seen = False
         self._running = True
         self._open_sources = len(assembly.sources)
+        self._incomplete: ResourceError | None = None
         self._started_at = clock.wall()
         self._started_s = clock.boot_s()
         self._next_tick = time.monotonic()
@@ -205,7 +207,12 @@ class Shell:
         self._clock_synced = common.trust_clock
 
     def run(self) -> int:
-        """Run until stopped; returns the exit code for a clean end."""
+        """Run until stopped; returns the exit code for a clean end.
+
+        Raises:
+            ResourceError: a source of a pipe could not read all; what it read was published.
+
+        """
         own = [self._commands, str(self._health_topic)] if self._bus.live else []
         self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
         for source in self._assembly.sources:
@@ -215,6 +222,8 @@ class Shell:
         while self._running:
             self._step()
         self._close()
+        if self._incomplete is not None:
+            raise self._incomplete
         return EXIT_STOPPED
 
     def _drive(self, source: Source) -> None:
@@ -252,14 +261,17 @@ class Shell:
                 if isinstance(self._bus, StdioBus) and (raw := self._bus.accept(item)) is not None:
                     self._receive(raw)
             case _ if isinstance(item, BusEvent):
-                text = self._bus.event(item)
-                if text is not None:
-                    self._log.info("bus", what=text)
+                report = self._bus.event(item)
+                if report is not None:
+                    log = self._log.warning if report.failed else self._log.info
+                    log("bus", what=report.text)
             case _:
                 self._publish(self._core.handle(item))
 
     def _source_ended(self, error: BaseException | None) -> None:
-        if error is not None:
+        if isinstance(error, ResourceError) and not self._bus.live:
+            self._incomplete = error  # what it emitted stands: it is told to its end
+        elif error is not None:
             raise error
         self._open_sources -= 1
         if self._open_sources == 0 and not self._assembly.reads_pipe and not self._bus.live:

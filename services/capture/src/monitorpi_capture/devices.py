@@ -198,7 +198,7 @@ class Inventory:
         if entry is None:
             return
         entry.last_s = max(entry.last_s, sighting.at_s)
-        for ip in sighting.ips:
+        for ip in (*sighting.ips, *sighting.named):
             self._claim(entry, ip, sighting.at_s)
         name = None if sighting.hostname is None else clean_name(sighting.hostname)
         if name is not None and name != entry.hostname:

@@ -50,7 +50,7 @@ MAX_TRIGGERS: Final = 8192
 MAX_SILENCES: Final = 256
 SAME: Final = timedelta(seconds=0.5)
 """Of two windows whose ends are so near the higher rate is told: both show the same moment."""
-PART: Final = timedelta(seconds=4)
+PART: Final = timedelta(seconds=5)
 """What one port shows does not lower what several were seen to show together so long ago."""
 REFRESH_S: Final = 10.0
 SENSOR_S: Final = 10.0

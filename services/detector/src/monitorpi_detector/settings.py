@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from monitorpi_common.messages import Mac
+from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
+from monitorpi_common.topics import normal_mac
 from monitorpi_detector.rule import Change, Limits, LimitsOf
 from monitorpi_detector.rules import RULES
 
@@ -42,11 +43,11 @@ class DetectorSettings(Section):
 
     rules: dict[str, RuleChange] = Field(default_factory=dict)
     """Changes to a rule for every device, by the rule's name: `[detector.rules.syn-flood]`."""
-    devices: dict[Mac, dict[str, RuleChange]] = Field(default_factory=dict)
+    devices: dict[WrittenMac, dict[str, RuleChange]] = Field(default_factory=dict)
     """Changes for one device, by MAC address and rule."""
-    ignore: list[Mac] = Field(default_factory=list, max_length=1024)
+    ignore: list[WrittenMac] = Field(default_factory=list, max_length=1024)
     """MAC addresses that are never told of, as source or subject."""
-    dhcp_servers: list[Mac] = Field(default_factory=list, max_length=64)
+    dhcp_servers: list[WrittenMac] = Field(default_factory=list, max_length=64)
     """The MAC addresses that may serve DHCP; empty: those seen in the learning time."""
     learning_s: Annotated[float, Field(ge=0, le=30 * 86400)] = 86400.0
     """Seconds of watching in which every device and DHCP server is taken as known."""
@@ -59,6 +60,16 @@ class DetectorSettings(Section):
         _check_names(rules)
         return rules
 
+    @field_validator("devices", mode="before")
+    @classmethod
+    def _each_device_once(cls, devices: object) -> object:
+        if isinstance(devices, dict):
+            macs = [normal_mac(mac) for mac in devices]
+            twice = next((mac for mac in macs if macs.count(mac) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{twice} stands there twice: put its rules together")
+        return devices
+
     @field_validator("devices")
     @classmethod
     def _known_device_rules(
@@ -67,6 +78,11 @@ class DetectorSettings(Section):
         for rules in devices.values():
             _check_names(rules)
         return devices
+
+    @model_validator(mode="after")
+    def _limits_can_be(self) -> DetectorSettings:
+        LimitsTable(self)
+        return self
 
 
 def _check_names(names: Iterable[str]) -> None:

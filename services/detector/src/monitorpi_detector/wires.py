@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import Tally
 
-LIVE_S: Final = timedelta(seconds=2.5)
-"""A port whose last window ended longer ago is not waited for: two windows and some."""
+LIVE_S: Final = timedelta(seconds=3.5)
+"""A port whose last window ended longer ago is not waited for: three windows and some."""
 _KEPT: Final = 3
 """Windows kept of each port: a bus or another sensor may be a window or two late."""
 _OVERLAP: Final = 0.5

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from monitorpi_common.messages import Mac
+from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
+from monitorpi_common.topics import normal_mac
+
+
+def known(written: object) -> object:
+    """Return an IP or MAC address as the inventory has it.
+
+    Raises:
+        ValueError: the text is neither.
+
+    """
+    if not isinstance(written, str):
+        return written
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(written.strip()))
+    with contextlib.suppress(ValueError):
+        return normal_mac(written)
+    raise ValueError("neither an IP address nor a MAC address")
+
+
+Known = Annotated[str, BeforeValidator(known)]
 
 
 class TargetSettings(Section):
@@ -17,7 +39,7 @@ class TargetSettings(Section):
     """IP address or host name."""
     name: Annotated[str, Field(max_length=255)] | None = None
     """What to call it; by default the address."""
-    mac: Mac | None = None
+    mac: WrittenMac | None = None
     """Its MAC address, where capture cannot see it."""
     interval_s: Annotated[float, Field(ge=1, le=3600)] | None = None
     """Length of its own rounds; by default those of all."""
@@ -40,9 +62,9 @@ class ProberSettings(Section):
     """ARP requests per second of a sweep."""
     listen_only: list[str] = Field(default_factory=list)
     """Interfaces that are never sent from: mirror ports."""
-    ignore: list[str] = Field(default_factory=list)
+    ignore: list[Known] = Field(default_factory=list)
     """Addresses and MAC addresses that are left alone, though they were seen."""
-    pin: list[str] = Field(default_factory=list)
+    pin: list[Known] = Field(default_factory=list)
     """Addresses and MAC addresses that stay targets though capture forgets them."""
     look_up_names: bool = True
     """Ask DNS and mDNS for the names of devices."""

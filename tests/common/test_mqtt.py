@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import Broker, wait_for
 
-from monitorpi_common import bus as bus_module
-from monitorpi_common.bus import Connected, Disconnected, MqttBus, NetworkDied, Raw, client_id
+from monitorpi_common import mqtt as mqtt_module
+from monitorpi_common.bus import Connected, Disconnected, NetworkDied, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Traffic
+from monitorpi_common.mqtt import MqttBus, client_id
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic
 
@@ -425,14 +426,14 @@ def test_streams_wait_bounded_and_the_oldest_go(client: Callable[..., Client]) -
     """With the broker away a stream keeps the newest messages and counts what it dropped."""
     one = client()
 
-    for number in range(bus_module.MAX_STREAM + 50):
+    for number in range(mqtt_module.MAX_STREAM + 50):
         one.bus.publish(TRAFFIC, b"%d" % number, Traffic.DELIVERY, 60)
 
     assert one.bus.counters.dropped == 50
-    assert one.bus.depth == bus_module.MAX_STREAM
+    assert one.bus.depth == mqtt_module.MAX_STREAM
     one.connect()
     one.pump(10, lambda: one.bus.depth == 0)
-    assert one.bus.counters.published == bus_module.MAX_STREAM + 1
+    assert one.bus.counters.published == mqtt_module.MAX_STREAM + 1
 
 
 def test_what_has_expired_while_waiting_is_not_sent(
@@ -521,9 +522,10 @@ def test_wrong_credentials_are_said(tmp_path: Path) -> None:
 
         refused = wait_for(lambda: one.inbox.take(0.1))
 
-        text = one.bus.event(refused)
-        assert text is not None
-        assert "check broker.username" in text
+        report = one.bus.event(refused)
+        assert report is not None
+        assert report.failed
+        assert "check broker.username" in report.text
         assert one.bus.alive
         one.bus.close()
     finally:
@@ -540,4 +542,4 @@ def test_foreign_floods_are_bounded(broker: Broker, client: Callable[..., Client
     publish(broker, DEVICE_TOPIC, "x", "--repeat", "100", "--repeat-delay", "0")
 
     wait_for(lambda: one.bus.counters.dropped >= 80)
-    assert len(one.inbox) <= 10 + bus_module.MAX_INFLIGHT
+    assert len(one.inbox) <= 10 + mqtt_module.MAX_INFLIGHT
