@@ -14,10 +14,18 @@ from tests.detector.windows import (
     window,
 )
 
-from monitorpi_common.messages import Copies, DeviceWindow, Traffic
-from monitorpi_detector.wires import Wires, added
+from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Traffic
+from monitorpi_detector.wires import Wires
+from monitorpi_detector.wires import added as added_or_none
 
 SUBJECT = ATTACKER.replace(":", "")
+
+
+def added(windows: list[Traffic]) -> Traffic:
+    """Return the sum of windows in which every MAC matters."""
+    together = added_or_none(windows, dict.fromkeys(CLASSES, 1.0))
+    assert together is not None
+    return together
 
 
 def arps(count: int) -> DeviceWindow:

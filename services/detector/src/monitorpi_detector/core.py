@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_common.messages import (
+    CLASSES,
     Acknowledge,
     Alert,
     Device,
@@ -61,6 +62,19 @@ _JUDGES: Final = {
     "igmp": "igmp-storm",
 }
 """Whose floor a class of one device is held against; the others have their surges' floors."""
+LOOKED_AT_BY: Final = {
+    name: tuple(
+        rule
+        for rule in (
+            *({"syn": ("port-scan", "host-sweep"), "icmp": ("icmp-flood",)}.get(name, ())),
+            _JUDGES.get(name, ""),
+            f"surge-{name.replace('_', '-')}",
+        )
+        if rule in RULES
+    )
+    for name in CLASSES
+}
+"""The rules that look at the senders of a class."""
 _STEP_S: Final = 2.0
 WATCHED_S: Final = 60.0
 """Time without a sign of life counts as watched up to so long: devices are told of each minute."""
@@ -223,15 +237,27 @@ class DetectorCore:
             yield from self._judge_together(windows)
         yield from self._advance(traffic.end)
 
-    def _view(self, traffic: Traffic, first_s: float) -> WindowView:
+    def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
         now_s = traffic.end.timestamp()
-        return WindowView(traffic, self._inventory, self._baseline, now_s, first_s, self._watched_s)
+        return WindowView(
+            traffic, self._inventory, self._baseline, now_s, first_s, self._watched_s, ports
+        )
+
+    def _levels(self) -> dict[str, float]:
+        """Return, by class, the frames/s of one MAC from which some rule looks at it."""
+        return {
+            name: min(self._limits.of_rule(rule).least for rule in rules)
+            for name, rules in LOOKED_AT_BY.items()
+        }
 
     def _judge_together(self, windows: Sequence[Traffic]) -> Iterator[Publication | Tombstone]:
         """Judge what several mirror ports show of one moment as one wire."""
+        together = added(windows, self._levels())
+        if together is None:
+            return
         names = [one.interface for one in windows]
         first_s = max(self._interfaces[name].first_s for name in names)
-        view = self._view(added(windows), first_s)
+        view = self._view(together, first_s, len(names))
         yield from self._judge(WINDOW_RULES, view, _observed(view.traffic, names))
 
     def _judge(

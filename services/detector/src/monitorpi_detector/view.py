@@ -131,6 +131,8 @@ class WindowView:
     """When the first window of this epoch ended."""
     watched_s: float = 0.0
     """Seconds watched so far: the clock of the baselines."""
+    ports: int = 1
+    """Mirror ports whose windows were added up."""
     shown: Traffic = field(init=False)
     """The window as the mirror port showed it; ``traffic`` counts each frame once."""
     span_s: float = field(init=False)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import DeviceWindow, Omitted, Peer, Spread, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from monitorpi_common.messages import Tally
 
@@ -36,6 +36,12 @@ _MAX_PORTS: Final = 16
 _FEW: Final = 4
 """Up to so many addresses or ports may be the same ones on each port; more are taken as others."""
 _MAX_NAMES: Final = 3
+_SOURCES: Final = (("syn", 4), ("icmp_echo", 2))
+"""What makes a MAC one of an attack's sources (:data:`monitorpi_detector.view.STRONG_SOURCE`)."""
+_RECEIVED: Final = frozenset({"syn", "icmp_echo", "icmp"})
+"""What a victim is known by."""
+_NEW_MACS: Final = 20
+"""MACs never seen before from which they may be invented."""
 
 
 @dataclass(slots=True)
@@ -127,20 +133,52 @@ def ports_of(name: str) -> set[str]:
     return {name, *name.split("+")}
 
 
-def added(windows: Sequence[Traffic]) -> Traffic:
-    """Return windows of several ports as one. Their counts are of frames, without copies."""
+def _matters(
+    found: Sequence[tuple[DeviceWindow, float]], levels: Mapping[str, float], ports: int
+) -> bool:
+    """Tell whether a MAC's frames on several ports together may be near a floor.
+
+    A row of one port was judged there: it counts only as one of several sources.
+    """
+    if len(found) == 1:
+        tx = found[0][0].tx
+        return any(tx.get(name, 0) >= least for name, least in _SOURCES)
+    for row, _ in found:
+        for name, level in levels.items():
+            if row.tx.get(name, 0) * ports >= level:
+                return True
+            if name in _RECEIVED and row.rx.get(name, 0) * ports >= level:
+                return True
+    return False
+
+
+def added(windows: Sequence[Traffic], levels: Mapping[str, float]) -> Traffic | None:
+    """Return windows of several ports as one; None: they show nothing that adds up.
+
+    Their counts are of frames, without copies. Only the MAC addresses are listed whose sums matter.
+
+    Args:
+        windows: one of each port.
+        levels: by class, the frames/s of a MAC from which a rule looks at it.
+
+    """
     latest = max(windows, key=lambda one: one.end)
-    rows: dict[str, list[tuple[DeviceWindow, float]]] = {}
+    all_rows: dict[str, list[tuple[DeviceWindow, float]]] = {}
     for one in windows:
         wire = one.copies.elsewhere if one.copies else 0.0
         for row in one.devices:
-            rows.setdefault(row.mac, []).append((row, row.copies.elsewhere if row.copies else wire))
+            share = row.copies.elsewhere if row.copies else wire
+            all_rows.setdefault(row.mac, []).append((row, share))
+    rows = {mac: found for mac, found in all_rows.items() if _matters(found, levels, len(windows))}
+    new_macs = sum(one.new_macs for one in windows)
+    if new_macs < _NEW_MACS and all(len(found) == 1 for found in rows.values()):
+        return None
     shares = [1 - (one.copies.elsewhere if one.copies else 0.0) for one in windows]
     whole = _sum(
         (one.counts | {"packets": one.packets, "bytes": one.bytes}, share)
         for one, share in zip(windows, shares, strict=True)
     )
-    twice = sum(len(found) - 1 for found in rows.values())
+    twice = sum(len(found) - 1 for found in all_rows.values())
     return Traffic.model_construct(
         epoch=latest.epoch,
         seq=latest.seq,
@@ -160,7 +198,7 @@ def added(windows: Sequence[Traffic]) -> Traffic:
         sees_replies=_replies(windows),
         spread=None,
         source_macs=max(0, sum(one.source_macs for one in windows) - twice),
-        new_macs=sum(one.new_macs for one in windows),
+        new_macs=new_macs,
         copies_ratio=max(
             (one.copies_ratio for one in windows if one.copies_ratio is not None), default=None
         ),

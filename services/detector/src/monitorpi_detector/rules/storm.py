@@ -54,6 +54,8 @@ def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]
     if value >= base.floor * base.close_ratio and explained < value / 2:
         # without MACs nobody can be told apart: the floor as it stands
         times = storm.nobody if view.rows else 1.0
+        # a little from everybody is there on each port
+        times *= view.ports
         yield Finding(
             subject=view.wire_subject,
             value=value,
