@@ -195,6 +195,24 @@ def test_a_bug_ends_the_process_and_the_will_speaks(
     wait_for(lambda: seen.of(STATUS)[-1] == "offline")
 
 
+@pytest.mark.parametrize("key", ["bug", "invalid"])
+def test_a_bug_in_a_command_ends_the_process(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber], key: str
+) -> None:
+    """What the core raises of a valid command is no bad input, even where it looks like one."""
+    seen = subscribe(broker.port)
+    service = echo()
+    online(seen)
+
+    order = '{"name":"silence","args":{"key":"%s","minutes":5},"at":"2026-01-01T00:00:00Z"}'
+    publish(broker, COMMAND_TOPIC, order % key)
+
+    assert service.wait(10) == 1
+    assert service.stderr is not None
+    assert "Traceback" in service.stderr.read()
+    assert seen.of("result/c1") == []
+
+
 @pytest.mark.parametrize(("fail", "code"), [("resource", 3), ("bug", 1)])
 def test_a_source_that_fails_ends_the_service(echo: Start, fail: str, code: int) -> None:
     """A missing resource is exit code 3 and one line; a bug in a source is exit code 1."""
@@ -283,19 +301,68 @@ def test_a_frozen_broker_is_noticed_and_left(
     assert service.poll() is None
 
 
-def test_a_second_process_of_the_same_name_gives_way(
+def test_a_second_process_of_the_same_name_waits_for_it(
     broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
 ) -> None:
-    """Two clients of one id would throw each other out for ever: the later one exits 3."""
+    """Two clients of one id would throw each other out for ever: the later one waits, and says so.
+
+    It takes over when the first one is killed.
+    """
     seen = subscribe(broker.port)
     first = echo()
     online(seen)
     second = echo()
 
-    assert second.wait(20) == 2  # 3 would be tried again
     assert second.stderr is not None
-    assert "another process runs as detector instance 'main'" in second.stderr.read()
+    assert "another process runs as detector instance 'main'" in second.stderr.readline()
+    assert seen.of(STATUS) == ["online"]
+
+    first.kill()
+    first.wait()
+
+    online(seen, 2)
+    assert seen.of(STATUS) == ["online", "offline", "online"]
+    assert second.poll() is None
+
+
+def test_a_process_that_waits_for_its_name_can_be_stopped(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
+) -> None:
+    """SIGTERM ends it with 0; the one that runs is not disturbed."""
+    seen = subscribe(broker.port)
+    first = echo()
+    online(seen)
+    second = echo()
+    assert second.stderr is not None
+    second.stderr.readline()
+
+    second.terminate()
+
+    assert second.wait(10) == 0
     assert first.poll() is None
+    assert seen.of(STATUS) == ["online"]
+
+
+def test_a_broker_that_remembers_an_older_start_ends_nobody(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
+) -> None:
+    """A broker may come back with an old memory: what stands still on a topic is nobody's rival."""
+    seen = subscribe(broker.port)
+    service = echo()
+    online(seen)
+    (health,) = wait_for(lambda: seen.of("health/main"))[:1]
+    older = json.loads(health) | {"started_at": "2020-01-01T00:00:00.000Z"}
+
+    broker.kill()
+    broker.start()
+    topic = "monitorpi/v1/lab/detector/health/main"
+    publish(broker, topic, json.dumps(older), "-r")
+    after = subscribe(broker.port)
+
+    online(after)
+    publish(broker, DEVICE_TOPIC, DEVICE % "still-here")
+    wait_for(lambda: any("still-here" in text for text in after.of("alert/b827eb123456")))
+    assert service.poll() is None
 
 
 # --- the bus alone --------------------------------------------------------------------------------
@@ -373,7 +440,7 @@ def test_two_that_only_listen_are_two_clients(broker: Broker) -> None:
     publish(broker, DEVICE_TOPIC, "x", "-r")
 
     for inbox in inboxes:
-        assert isinstance(wait_for(lambda inbox=inbox: inbox.take(0.1)), Raw)
+        wait_for(lambda inbox=inbox: isinstance(inbox.take(0.1), Raw), what="the message")
     for bus in buses:
         bus.close()
 

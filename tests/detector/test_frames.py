@@ -137,9 +137,9 @@ def test_a_loop_closes_when_the_cable_is_out() -> None:
 def test_storms_told_before_the_loop_was_seen_are_linked_to_it() -> None:
     """The window in which it began may have no sample of it."""
     detector = Detector()
-    detector.take(looping(0, each=400, repeats=None))
+    detector.take(*(looping(second, each=400, repeats=None) for second in range(3)))
     storms = {one.key for one in detector.open().values()}
-    for second in range(1, 4):
+    for second in range(3, 6):
         detector.take(looping(second, each=400))
 
     assert storms

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ATTACKER = "04:00:00:00:00:0a"
+ID = "04000000000a"
+"""The attacker's address in keys."""
 VICTIM = "04:00:00:00:00:0b"
 ROUTER = "04:00:00:00:00:01"
 PI = "04:00:00:00:00:03"
@@ -106,6 +108,14 @@ def probe(second: float, *targets: ProbeResult, source: ProbeSource | None = Non
     )  # fmt: skip
 
 
+def answer(**more: Any) -> ProbeResult:
+    """Build a target's result."""
+    values = {"name": "printer", "address": "198.18.0.11", "mac": VICTIM, "state": "up",
+              "sent": 10, "received": 10, "loss_ratio": 0.0, "rtt_p50_ms": 0.5,
+              "jitter_ms": 0.1}  # fmt: skip
+    return ProbeResult.model_validate(values | more)
+
+
 class Detector:
     """A core with a memory of what it said."""
 
@@ -157,3 +167,15 @@ def _wrap(item: object) -> object:
             return received(item, item.mac.replace(":", ""))
         case _:
             return item
+
+
+def rules_of(*windows: Traffic) -> list[str]:
+    """Return the keys that a few windows open."""
+    detector = Detector()
+    detector.take(*windows)
+    return sorted(detector.open())
+
+
+def repeated(count: int, *rows: DeviceWindow, **more: Any) -> list[Traffic]:
+    """Build the same window several times."""
+    return [window(second, *rows, **more) for second in range(count)]

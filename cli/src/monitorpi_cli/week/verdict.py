@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 NOISE_A_WEEK: Final = 3
 """What an owner puts up with."""
 BESIDE: Final = 2
+CARRIED: Final = "carried"
 NOTICES_A_DAY: Final = 10
 _DAY_S: Final = 86400.0
+_ROUNDED_S: Final = 0.01
+"""Alerts have milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,12 @@ def _telling(fact: Fact, told: list[Told]) -> Telling:
         late = at - fact.since
         if (
             one.first.rule in fact.rules
-            and 0 <= late <= fact.within_s
+            and -_ROUNDED_S <= late <= fact.within_s
             and fact.touches(one.first.subject, at)
         ):
-            return Telling(fact.name, fact.since, one.first.rule, one.first.subject, round(late, 1))
+            return Telling(
+                fact.name, fact.since, one.first.rule, one.first.subject, max(0.0, round(late, 1))
+            )
     return Telling(fact.name, fact.since, None, None, None)
 
 
@@ -128,7 +133,7 @@ def _line(
     times = told.openings + int(open_s // _DAY_S)
     verdict, noise = "noise", times
     if alert.caused_by is not None:
-        verdict, noise = "carried", 0
+        verdict, noise = CARRIED, 0
     elif fact is not None and fact.kind == "incident":
         used[id(fact)] += 1
         right = alert.rule in fact.rules

@@ -80,6 +80,11 @@ class SubscriptionRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The broker has answered a subscription; what it keeps comes next."""
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkDied:
     """The network thread ended with an exception: a bug."""
 
@@ -93,6 +98,7 @@ BusEvent = (
     | Disconnected
     | Acknowledged
     | SubscriptionRefused
+    | Subscribed
     | NetworkDied
 )
 """What a bus leaves in the inbox for itself."""

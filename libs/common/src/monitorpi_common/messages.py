@@ -497,7 +497,7 @@ class Target(Message):
 # --- detector ---------------------------------------------------------------------------------
 
 Severity = Literal["info", "warning", "critical"]
-CloseReason = Literal["quiet", "sensor-lost", "silenced", "replaced"]
+CloseReason = Literal["quiet", "sensor-lost", "silenced", "replaced", "usual"]
 
 
 class Evidence(Part):
@@ -682,6 +682,7 @@ class SetThreshold(Args):
     raise_at_once: Annotated[float, Field(ge=1, le=1e6)] | None = None
     close_ratio: Ratio | None = None
     quiet_s: Annotated[float, Field(gt=0, le=86400)] | None = None
+    usual_after_s: Annotated[float, Field(ge=60, le=30 * 86400)] | None = None
 
 
 class UploadNow(Args):

@@ -28,6 +28,7 @@ from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     COMMANDS,
+    Args,
     Command,
     Health,
     Publication,
@@ -36,7 +37,6 @@ from monitorpi_common.messages import (
     Status,
     Tombstone,
     message_type,
-    timestamp,
 )
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import (
@@ -54,12 +54,14 @@ from monitorpi_common.service import (
 from monitorpi_common.settings import CommonSettings, ConfigurationError, Section, load
 from monitorpi_common.stdio import Line, StdioBus
 from monitorpi_common.topics import Topic, TopicError, pattern
+from monitorpi_common.vacancy import Rival, Rivals, await_vacancy, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from monitorpi_common.bus import Bus
+    from monitorpi_common.settings import BrokerSettings
 
 EXIT_STOPPED: Final = 0
 EXIT_BUG: Final = 1
@@ -125,6 +127,8 @@ def run_service(
         common = loaded.common
         log = Log(service.value, common.log_level)
         live = options.bus is None
+        if live and not _await_name(service, common, inbox, log):
+            return EXIT_STOPPED
         context = Context(
             site=common.site,
             instance=common.instance,
@@ -156,13 +160,41 @@ def run_service(
         return EXIT_BUG
 
 
-def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
+def _await_name(service: Service, common: CommonSettings, inbox: Inbox, log: Log) -> bool:
+    """Wait until nobody else runs under our name; False: we were stopped meanwhile."""
+
+    def beat() -> None:
+        if common.heartbeat is not None:
+            _touch(common.heartbeat, log)
+
+    return await_vacancy(
+        _account(service, common), _status(service, common), log,
+        is_stopped=lambda: len(inbox) > 0, beat=beat,
+    )  # fmt: skip
+
+
+def _account(service: Service, common: CommonSettings) -> BrokerSettings:
     broker = common.broker
     if broker.username is None and broker.password is not None:
-        broker = broker.model_copy(update={"username": service.value})
-    status = Topic(common.site, service.value, "status", common.instance)
+        return broker.model_copy(update={"username": service.value})
+    return broker
+
+
+def _status(service: Service, common: CommonSettings) -> Topic:
+    return Topic(common.site, service.value, "status", common.instance)
+
+
+def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
+    status = _status(service, common)
     name = f"monitorpi-{status.site}-{status.service}-{status.id}"
-    return MqttBus(broker, name, status, log)
+    return MqttBus(_account(service, common), name, status, log)
+
+
+def _touch(heartbeat: Path, log: Log) -> None:
+    try:
+        heartbeat.touch()
+    except OSError as error:
+        log.warning("cannot touch the heartbeat file", file=heartbeat, reason=error.strerror)
 
 
 def _pipe_bus(assembly: Assembly) -> StdioBus:
@@ -194,11 +226,11 @@ class Shell:
         self._log = log
         self._commands = pattern(common.site, service.value, "command")
         self._health_topic = Topic(common.site, service.value, Health.KIND, common.instance)
-        self._health_seen = False
         self._running = True
         self._open_sources = len(assembly.sources)
         self._incomplete: ResourceError | None = None
         self._started_at = clock.wall()
+        self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()
         self._next_tick = time.monotonic()
         self._next_health = self._next_tick
@@ -280,84 +312,78 @@ class Shell:
     # --- inwards ----------------------------------------------------------------------------
 
     def _receive(self, raw: Raw) -> None:
-        """Turn foreign bytes into an item for the core; what is not of the contract is counted."""
+        """Turn foreign bytes into an item for the core; what is not of the contract is counted.
+
+        Reading alone may fail by what others sent: what is raised later is a bug of ours.
+        """
         self._bus.counters.received += 1
         try:
-            item = self._read(raw)
+            topic = Topic.parse(raw.topic)
+            if len(raw.payload) > MAX_PAYLOAD:
+                raise ValueError(f"larger than {MAX_PAYLOAD} bytes")
+            is_order = topic.kind == "command" and topic.service == self._service.value
+            item = None if is_order else _item(topic, raw)
         except (TopicError, ValidationError, ValueError, RecursionError) as error:
             self._bus.counters.rejected += 1
             self._log.warning("rejected a message", topic=raw.topic, reason=_first_line(error))
             return
-        if item is not None:
-            self._publish(self._core.handle(item))
-
-    def _read(self, raw: Raw) -> object | None:
-        topic = Topic.parse(raw.topic)
-        if len(raw.payload) > MAX_PAYLOAD:
-            raise ValueError(f"larger than {MAX_PAYLOAD} bytes")
-        if topic.kind == "status":
-            return Presence(topic, online=_is_online(raw.payload))
-        if topic.kind == "command" and topic.service == self._service.value:
+        if item is None:
             self._obey(topic, raw)
-            return None
-        if not raw.payload:
-            return Gone(topic)
-        kind = message_type(topic.service, topic.kind)
-        if kind is None:
-            raise ValueError(f"no message of the contract has the kind {topic.kind!r}")
-        message = kind.model_validate_json(raw.payload)
-        if topic == self._health_topic and isinstance(message, Health):
-            self._watch_for_a_rival(message)
-            return Received(topic, message, raw.retained)
-        if raw.retained and topic.service == self._service.value and message.DELIVERY.retain:
-            self._bus.adopt(raw, message.DELIVERY)
-        return Received(topic, message, raw.retained)
-
-    def _watch_for_a_rival(self, health: Health) -> None:
-        """Notice a second process of our name: the two would throw each other out for ever.
-
-        A broker drops the older connection of a client id, and paho comes back: endlessly. What
-        stands on our own health topic after our first message there can only be ours or a
-        rival's, whatever the clocks say. The one that started later gives way.
-        """
-        if timestamp(health.started_at) == timestamp(self._started_at):
-            self._health_seen = True
             return
-        if not self._health_seen:
-            return  # left by the process before us
-        if health.started_at <= self._started_at:
-            line = (
-                f"another process runs as {self._service.value} instance "
-                f"{self._common.instance!r} of site {self._common.site!r}: stop it, or give this "
-                "one another name (MONITORPI_INSTANCE)"
-            )
-            raise ConfigurationError([line])
-        self._log.warning("another process tried to run under our name")
+        if isinstance(item, Received):
+            self._recognise(item, raw)
+        self._publish(self._core.handle(item))
+
+    def _recognise(self, item: Received, raw: Raw) -> None:
+        """Look whether a message is of our own name: a rival's health, or state we retained."""
+        if item.topic == self._health_topic and isinstance(item.message, Health):
+            self._watch_for_a_rival(item.message, retained=raw.retained)
+        elif (
+            raw.retained
+            and item.topic.service == self._service.value
+            and item.message.DELIVERY.retain
+        ):
+            self._bus.adopt(raw, item.message.DELIVERY)
+
+    def _watch_for_a_rival(self, health: Health, *, retained: bool) -> None:
+        rival = self._rivals.judge(health, retained=retained)
+        if rival is Rival.EARLIER:
+            raise ResourceError(taken(self._health_topic))
+        if rival is Rival.LATER:
+            self._log.warning("another process tried to run under our name")
 
     def _obey(self, topic: Topic, raw: Raw) -> None:
         """Carry out one command and say what became of it."""
         name = "unknown"
         error: str | None = None
         try:
-            if raw.retained:
-                raise CommandRefusedError("a retained command is refused: send it without retain")
-            command = Command.model_validate_json(raw.payload)
+            command = _command(raw)
             name = command.name
-            kind = COMMANDS[self._service].get(name)
-            if kind is None:
-                known = ", ".join(COMMANDS[self._service]) or "none"
-                raise CommandRefusedError(f"unknown command; known: {known}")
-            args = kind.model_validate(command.args)
+            args = self._arguments(command)
             self._publish(self._core.handle(Order(name, args, topic.id)))
         except CommandRefusedError as refusal:
             error = str(refusal)
-        except ValidationError as invalid:
-            error = _first_line(invalid)
         if error is not None:
             self._bus.counters.rejected += 1
             self._log.warning("refused a command", name=name, reason=error)
         result = Result(name=name, at=clock.wall(), ok=error is None, error=error and error[:255])
         self._publish([Publication(topic.id, result)])
+
+    def _arguments(self, command: Command) -> Args:
+        """Return a command's arguments.
+
+        Raises:
+            CommandRefusedError: there is no such command here, or it takes others.
+
+        """
+        kind = COMMANDS[self._service].get(command.name)
+        if kind is None:
+            known = ", ".join(COMMANDS[self._service]) or "none"
+            raise CommandRefusedError(f"unknown command; known: {known}")
+        try:
+            return kind.model_validate(command.args)
+        except (ValidationError, RecursionError) as error:
+            raise CommandRefusedError(_first_line(error)) from None
 
     # --- outwards ---------------------------------------------------------------------------
 
@@ -386,13 +412,7 @@ class Shell:
             self._health_pause_s = min(2 * self._health_pause_s, HEALTH_S)
             self._publish([Publication(self._common.instance, self._health(at))])
         if self._common.heartbeat is not None and self._bus.alive:
-            self._beat(self._common.heartbeat)
-
-    def _beat(self, file: Path) -> None:
-        try:
-            file.touch()
-        except OSError as error:
-            self._log.warning("cannot touch the heartbeat file", file=file, reason=error.strerror)
+            _touch(self._common.heartbeat, self._log)
 
     def _health(self, at: datetime) -> Health:
         counters = self._bus.counters
@@ -431,6 +451,38 @@ class Shell:
             item = self._inbox.take(left)
             if item is not None:
                 self._take(item)
+
+
+def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
+    """Return what a message says, validated.
+
+    Raises:
+        ValueError: it is not of the contract.
+
+    """
+    if topic.kind == "status":
+        return Presence(topic, online=_is_online(raw.payload))
+    if not raw.payload:
+        return Gone(topic)
+    kind = message_type(topic.service, topic.kind)
+    if kind is None:
+        raise ValueError(f"no message of the contract has the kind {topic.kind!r}")
+    return Received(topic, kind.model_validate_json(raw.payload), raw.retained)
+
+
+def _command(raw: Raw) -> Command:
+    """Return a command as it was sent.
+
+    Raises:
+        CommandRefusedError: it is retained, or not of the contract.
+
+    """
+    if raw.retained:
+        raise CommandRefusedError("a retained command is refused: send it without retain")
+    try:
+        return Command.model_validate_json(raw.payload)
+    except (ValidationError, RecursionError) as error:
+        raise CommandRefusedError(_first_line(error)) from None
 
 
 def _first_line(error: Exception) -> str:

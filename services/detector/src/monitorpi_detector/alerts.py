@@ -8,6 +8,7 @@ Theory of operation. An alert is open or closed; the table of what moves it:
     open    --its sensor is gone, or its windows stopped-->                  closed (sensor-lost)
     open    --the order ``silence``-->                                       closed (silenced)
     open    --an alert on another subject explains it-->                     closed (replaced)
+    open    --it was open for so long that it is usual-->                    closed (usual)
 
 An alert that opens again within ``quiet_s`` of its close is the same alert: it keeps ``id`` and
 ``opened_at``. All times are event time: the watermark is the latest end of a window, or, on a live
@@ -30,11 +31,21 @@ from monitorpi_detector.evidence import (
     sentence,
     severity_of,
     told_of,
+    usual_sentence,
     whose_limits,
 )
-from monitorpi_detector.links import Entry, cause_of, effects_of, explained_by, told_elsewhere
+from monitorpi_detector.links import (
+    CAUSES,
+    Entry,
+    cause_of,
+    effects_of,
+    explained_by,
+    told_elsewhere,
+)
 from monitorpi_detector.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.raising import Trigger
+from monitorpi_detector.stories import Stories
+from monitorpi_detector.usual import MARGIN, Habits
 from monitorpi_detector.wires import ports_of
 
 if TYPE_CHECKING:
@@ -73,6 +84,8 @@ class AlertBook:
         self._windows: dict[str, datetime] = {}
         self.silences: dict[str, datetime] = {}
         self.watermark: datetime | None = None
+        self.habits = Habits()
+        self.stories = Stories()
         self.opened_total = 0
         self.overflow_total = 0
 
@@ -100,37 +113,94 @@ class AlertBook:
     ) -> Iterator[Publication | Tombstone]:
         """Take one finding: it keeps an alert, raises one, or does nothing."""
         key = slug(f"{seen.rule}-{finding.subject}")
-        if (until := self.silences.get(key)) is not None:
-            if seen.at < until:
-                return
-            del self.silences[key]
+        if self._is_silenced(key, seen.at):
+            return
+        if limits.usual_after_s is not None:
+            finding = self.habits.held_against(key, finding, seen.watched_s)
         entry = self._open.get(key)
-        level = finding.threshold * limits.close_ratio
         if entry is not None:
-            if finding.value >= level:
-                yield from self._keep(entry, finding, limits, seen)
+            yield from self._go_on(entry, finding, limits, seen)
             return
-        if not self._trigger(key, seen.interface).take(
-            finding, limits, seen.at.timestamp(), seen.span_s
-        ):
+        if not self._raises((key, seen.interface), finding, limits, seen):
             return
-        if (told := told_elsewhere(self._open.values(), finding, seen)) is not None:
-            if told.alert.rule == seen.rule:
-                told.last_active = max(told.last_active, seen.at)
+        if self._is_told(key, finding, limits, seen):
             return
         if self._is_full(seen.rule):
             yield from self._count_in(finding, limits, seen)
             return
         yield from self._raise(key, finding, limits, seen)
 
-    def _trigger(self, key: str, interface: str | None) -> Trigger:
-        name = (key, interface)
-        trigger = self._triggers.get(name)
-        if trigger is None:
-            trigger = Trigger()
-            if len(self._triggers) < MAX_TRIGGERS:
-                self._triggers[name] = trigger
-        return trigger
+    def _raises(
+        self, name: tuple[str, str | None], finding: Finding, limits: Limits, seen: Observed
+    ) -> bool:
+        """Tell whether a finding raises; what it leaves behind pushes out the longest untouched."""
+        trigger = self._triggers.pop(name, None) or Trigger()
+        raises = trigger.take(finding, limits, seen.at.timestamp(), seen.span_s)
+        if trigger.holds:
+            if len(self._triggers) >= MAX_TRIGGERS:
+                del self._triggers[next(iter(self._triggers))]
+            self._triggers[name] = trigger
+        return raises
+
+    def _is_silenced(self, key: str, at: datetime) -> bool:
+        until = self.silences.get(key)
+        if until is None:
+            return False
+        if at >= until:
+            del self.silences[key]
+        return at < until
+
+    def _go_on(
+        self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
+    ) -> Iterator[Publication | Tombstone]:
+        """Keep an open alert while its value is high enough, until that is usual."""
+        key = entry.alert.key
+        usual = self.habits.level(key) if limits.usual_after_s is not None else None
+        if finding.value < max(finding.threshold * limits.close_ratio, usual or 0.0):
+            return
+        yield from self._keep(entry, finding, limits, seen)
+        level = self._count_habit(key, finding, limits, seen)
+        if level is not None:
+            summary = usual_sentence(finding, level, MARGIN * level)
+            entry.alert = entry.alert.model_copy(update={"summary": summary})
+            yield from self._close(key, "usual", seen.at)
+
+    def _count_habit(
+        self, key: str, finding: Finding, limits: Limits, seen: Observed
+    ) -> float | None:
+        """Count a window or round over the limit; return the level that is usual from now on."""
+        if limits.usual_after_s is None:
+            return None
+        return self.habits.add(
+            key, finding.value, seen.span_s, seen.watched_s, limits.usual_after_s
+        )
+
+    def _is_told(self, key: str, finding: Finding, limits: Limits, seen: Observed) -> bool:
+        """Tell whether another alert tells of this, or enough was told of its story this night.
+
+        What an open alert causes is linked to it and opens beside it.
+        """
+        told = told_elsewhere(self._open.values(), finding, seen)
+        if told is not None:
+            if told.alert.rule == seen.rule:
+                told.last_active = max(told.last_active, seen.at)
+            return True
+        if finding.story is None or finding.a_night is None or self._reopens(key, seen) is not None:
+            return False
+        if cause_of(self._open.values(), macs_of(finding)[1], seen) is not None:
+            return False
+        if not self.stories.is_full(finding.story, finding.a_night, seen.watched_s):
+            return False
+        self._count_habit(key, finding, limits, seen)
+        return True
+
+    def _reopens(self, key: str, seen: Observed) -> Alert | None:
+        """Return the alert that closed so recently that it goes on."""
+        before = self._closed.get(key)
+        quiet = timedelta(seconds=self._closed_quiet.get(key, 0.0))
+        if before is None or before.closed_at is None or before.close_reason == "usual":
+            return None
+        return before if before.closed_at <= seen.at <= before.closed_at + quiet else None
 
     def _is_full(self, rule: str) -> bool:
         own = slug(f"{rule}-{OTHERS}")
@@ -141,19 +211,14 @@ class AlertBook:
     def _raise(
         self, key: str, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication | Tombstone]:
-        before = self._closed.pop(key, None)
-        quiet_s = self._closed_quiet.pop(key, 0.0)
-        opened_at, again = seen.at, False
-        if (
-            before is not None
-            and before.closed_at is not None
-            and before.closed_at <= seen.at <= before.closed_at + timedelta(seconds=quiet_s)
-        ):
-            opened_at, again = before.opened_at, True
+        before = self._reopens(key, seen)
+        self._closed.pop(key, None)
+        self._closed_quiet.pop(key, None)
+        opened_at = seen.at if before is None else before.opened_at
         sources, involved = macs_of(finding)
         cause = cause_of(self._open.values(), involved, seen)
         alert = Alert(
-            id=str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}")),
+            id=self._new_id(key, opened_at) if before is None else before.id,
             key=key,
             rule=seen.rule,
             severity=severity_of(finding, cause),
@@ -162,7 +227,7 @@ class AlertBook:
             interface=seen.interface,
             opened_at=opened_at,
             at=seen.at,
-            acknowledged=before.acknowledged if again and before is not None else False,
+            acknowledged=before is not None and before.acknowledged,
             caused_by=cause,
             summary=sentence(finding, finding.value, seen),
             evidence=evidence_of(
@@ -170,27 +235,31 @@ class AlertBook:
                 seen,
                 self._inventory,
                 opened_at,
-                before.evidence.model_copy(update={"kernel_drops": 0})
-                if again and before is not None
-                else None,
+                None if before is None else before.evidence.model_copy(update={"kernel_drops": 0}),
             ),
         )
         entry = Entry(
             alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
             seen.lives_by_windows, seen.at, set(seen.ports),
+            story=finding.story, decisive=finding.decisive,
         )  # fmt: skip
+        if finding.story is not None and cause is None and before is None:
+            self.stories.tell(finding.story, seen.watched_s)
         self._open[key] = entry
         self.opened_total += 1
         yield Publication(key, alert)
         for explained in explained_by(entry, self._open.values(), seen):
             yield from self._close(explained, "replaced", seen.at)
-        if seen.kind == "flood":
+        if seen.kind in CAUSES:
             for effect in effects_of(entry, self._open.values(), seen.at):
                 effect.alert = effect.alert.model_copy(
                     update={"caused_by": key, "severity": "info", "at": seen.at}
                 )
                 effect.published = seen.at
                 yield Publication(effect.alert.key, effect.alert)
+
+    def _new_id(self, key: str, opened_at: datetime) -> str:
+        return str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}"))
 
     def _keep(
         self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
@@ -313,28 +382,29 @@ class AlertBook:
 
     # --- from outside ---------------------------------------------------------------------------
 
-    def lose_sensor(self, interface: str | None = None) -> Iterator[Publication | Tombstone]:
-        """Close what one interface (None: all) was watching: nobody looks any more."""
+    def lose_sensor(self) -> Iterator[Publication | Tombstone]:
+        """Close what windows were watching: nobody looks any more."""
         for key, entry in list(self._open.items()):
-            if not entry.lives_by_windows or not entry.interfaces:
-                continue
-            if interface is None:
-                entry.interfaces.clear()
-            else:
-                entry.interfaces.discard(interface)
-            if not entry.interfaces:
+            if entry.lives_by_windows and entry.interfaces:
                 at = max(entry.last_active, self.watermark or entry.last_active)
                 yield from self._close(key, "sensor-lost", at)
-        if interface is None:
-            self._windows.clear()
-        else:
-            self._windows.pop(interface, None)
+        self._windows.clear()
         self._triggers.clear()
 
-    def step_clock(self) -> None:
-        """Forget the watermark: the sensor's clock was set, times before mean nothing now."""
+    def step_clock(self, by: timedelta) -> None:
+        """Move what is open along with a clock that was set: the cause did not end by it."""
         self.watermark = None
-        self._windows.clear()
+        self._windows = {name: end + by for name, end in self._windows.items()}
+        self.silences = {key: until + by for key, until in self.silences.items()}
+        self._triggers.clear()
+        for entry in self._open.values():
+            entry.last_active += by
+            entry.published += by
+            entry.valued += by
+            old = entry.alert
+            entry.alert = old.model_copy(
+                update={"opened_at": old.opened_at + by, "at": old.at + by}
+            )
 
     def silence(self, key: str, until: datetime, at: datetime) -> Iterator[Publication | Tombstone]:
         """Close an alert and keep it shut."""

@@ -2,8 +2,8 @@
 
 Theory of operation. Each item becomes a view; the rules yield findings; the alert book turns
 findings into alerts; the watermark (the latest end of a window) moves and closes what is quiet.
-Time is the windows' own, so that a file and a wire give the same alerts. A live tick only moves
-the watermark to three seconds ago, so that a dead sensor cannot hold an alert open.
+Time is the windows' own, so that a file and a wire give the same alerts. Live ticks only let it go
+on, three seconds behind, while nothing arrives, so that a dead sensor cannot hold an alert open.
 """
 
 from __future__ import annotations
@@ -27,11 +27,16 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
 from monitorpi_detector.alerts import AlertBook
 from monitorpi_detector.baseline import Baseline
+from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
 from monitorpi_detector.moves import Moves
+from monitorpi_detector.outage import Outages
+from monitorpi_detector.presence import Presence as TargetPresence
+from monitorpi_detector.presence import Stay
+from monitorpi_detector.rule import Change
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
-from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable, RuleChange
+from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import Kept, Override
 from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
 from monitorpi_detector.wires import Wires, added
@@ -45,7 +50,9 @@ if TYPE_CHECKING:
     from monitorpi_detector.rule import Finding, Limits, Rule
 
 LATE: Final = timedelta(seconds=3)
-"""A live tick says that everything up to so long ago has arrived."""
+"""Ticks without a window or round move time after so long."""
+_LONGEST_TICK_S: Final = 5.0
+"""A longer pause between two ticks was our own: what waited meanwhile is still to be read."""
 LEARN_EACH: Final = 10
 """One window of so many teaches the baseline and stands for the others: a tenth of the cost."""
 MAX_INTERFACES: Final = 64
@@ -76,6 +83,11 @@ LOOKED_AT_BY: Final = {
 }
 """The rules that look at the senders of a class."""
 _STEP_S: Final = 2.0
+WITNESS_AFTER_S: Final = 10.0
+"""Frames sent so long after a silent round began show that a target lives: it may have gone at any
+time of that round."""
+WITNESS_S: Final = 120.0
+"""They show it for so long: capture speaks of an idle device once a minute."""
 WATCHED_S: Final = 60.0
 """Time without a sign of life counts as watched up to so long: devices are told of each minute."""
 
@@ -89,6 +101,8 @@ class Interface:
     epoch: str
     first_s: float
     seq: int
+    end: datetime
+    """End of its last window."""
     windows: int = 0
     lost: int = 0
     sees_replies: bool | None = None
@@ -133,16 +147,29 @@ class DetectorCore:
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
+        self._boot_s: float | None = None
+        self._idle_s = 0.0
+        """Seconds since the last window or round, as ticks tell."""
         self._ignore = frozenset(settings.ignore)
         self._since = kept.since
         self._watched_s = kept.watched_s
-        self._macs = dict.fromkeys(kept.macs)
+        self._macs: Bounded[None] = Bounded(MAX_KNOWN)
+        """The MACs that are not new; times are seconds watched."""
+        for mac in kept.macs:
+            self._macs.restore(mac, None, kept.watched_s)
         self._servers = dict.fromkeys(kept.dhcp_servers)
-        self._was_up = dict.fromkeys(kept.was_up)
+        self._stays = TargetPresence()
+        self._stays.restore(kept.stays, kept.was_up)
+        self._stays.began_s = kept.rounds_since_s
+        self._outages = Outages(
+            self._stays, lambda stay: self._witness(stay) is not None, self._inventory.forwards
+        )
         self._router_ips: dict[str, None] = {}
         self._baseline.restore(kept.rates, kept.watched_s)
         self._round_baseline.restore(kept.probes, kept.watched_s)
         self._book.silences.update(kept.silences)
+        self._book.habits.restore(kept.usual)
+        self._book.stories.restore(kept.told)
         for one in kept.overrides:
             self._limits.restore(one.rule, one.mac, one.change)
 
@@ -162,11 +189,11 @@ class DetectorCore:
             case Received(_, Alert() as alert, True):
                 yield from self._restore(alert)
             case Presence(topic, online) if topic.service == Service.CAPTURE:
-                yield from self._presence(topic.id, online=online)
+                yield from self._status(topic.id, online=online)
             case Presence(topic, False) if topic.service == Service.PROBER:
                 yield from self._lose_prober(topic.id)
-            case Tick(at):
-                yield from self._tick(at)
+            case Tick() as tick:
+                yield from self._tick(tick)
             case Order(_, args):
                 yield from self._obey(args)
             case _:
@@ -191,6 +218,8 @@ class DetectorCore:
             "open_alerts": sum(book.open_by_rule().values()),
             "opened_total": book.opened_total,
             "beyond_limit_total": book.overflow_total,
+            "held_back_total": book.stories.held_back_total,
+            "usual": dict(book.habits.levels()),
             "silences": {key: until.isoformat() for key, until in book.silences.items()},
             "baselines": len(self._baseline),
             "devices": len(self._inventory),
@@ -208,24 +237,23 @@ class DetectorCore:
         name, end_s = traffic.interface, traffic.end.timestamp()
         seen = self._interfaces.get(name)
         if seen is not None and seen.epoch != traffic.epoch:
-            yield from self._book.lose_sensor(name)
-            self._wires.forget(name)
-            seen = None
-        if seen is None:
+            # the sensor lives: its counters were reset, or its clock was set
+            self._renew(seen, traffic)
+        elif seen is None:
             if len(self._interfaces) >= MAX_INTERFACES and name not in self._interfaces:
                 return
             if self._now is not None and end_s < self._now.timestamp() - _STEP_S:
-                # the sensor's clock was set back: times before mean nothing now
-                self._book.step_clock()
-                self._wires.forget()
-                self._now = self._saved_at = None
-            seen = self._interfaces[name] = Interface(traffic.epoch, end_s, traffic.seq)
+                self._step_clock(traffic.end - self._now)
+            seen = self._interfaces[name] = Interface(
+                traffic.epoch, end_s, traffic.seq, traffic.end
+            )
         elif traffic.seq > seen.seq:
             seen.lost += traffic.seq - seen.seq - 1
             seen.seq = traffic.seq
         else:
             return  # the same window twice: quality of service 1 may repeat
         seen.windows += 1
+        seen.end = traffic.end
         seen.sees_replies = traffic.sees_replies
         self._live(traffic.end)
         self._book.saw_window(name, traffic.end)
@@ -235,6 +263,7 @@ class DetectorCore:
         self._learn(view, seen)
         for windows in self._wires.join(view.traffic):
             yield from self._judge_together(windows)
+        self._idle_s = 0.0
         yield from self._advance(traffic.end)
 
     def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
@@ -260,6 +289,24 @@ class DetectorCore:
         view = self._view(together, first_s, len(names))
         yield from self._judge(WINDOW_RULES, view, _observed(view.traffic, names))
 
+    def _renew(self, seen: Interface, traffic: Traffic) -> None:
+        """Begin a new epoch of an interface that is still watched: its alerts go on."""
+        step = traffic.end - seen.end - timedelta(seconds=traffic.window_s)
+        if abs(step.total_seconds()) > _STEP_S:
+            self._step_clock(step)
+        self._wires.forget(traffic.interface)
+        seen.epoch, seen.seq = traffic.epoch, traffic.seq
+        seen.first_s = traffic.end.timestamp()
+
+    def _step_clock(self, by: timedelta) -> None:
+        """Take over a clock that was set: what was measured so far moves with it."""
+        self._book.step_clock(by)
+        self._wires.forget()
+        for seen in self._interfaces.values():
+            seen.end += by
+        if by.total_seconds() < 0:
+            self._now = self._saved_at = None
+
     def _judge(
         self, rules: tuple[Rule[ViewT], ...], view: ViewT, observed: dict[str, object]
     ) -> Iterator[Publication | Tombstone]:
@@ -268,7 +315,7 @@ class DetectorCore:
             base = self._limits.of(rule.name, None)
             if not base.enabled and not self._limits.has_devices(rule.name):
                 continue
-            seen = Observed(rule=rule.name, kind=rule.kind, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
+            seen = Observed(rule=rule.name, kind=rule.kind, watched_s=self._watched_s, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
             for finding in rule.judge(view, self._limits.of_rule(rule.name)):
                 limits = self._limits.of(rule.name, whose_limits(finding))
                 if limits.enabled and not self._ignored(finding):
@@ -307,7 +354,7 @@ class DetectorCore:
         rule = _JUDGES.get(name) or f"surge-{name.replace('_', '-')}"
         return self._limits.of(rule, mac).floor if rule in RULES else None
 
-    def _presence(self, instance: str, *, online: bool) -> Iterator[Publication | Tombstone]:
+    def _status(self, instance: str, *, online: bool) -> Iterator[Publication | Tombstone]:
         """Note a sensor's status. Only the last one to go takes every alert's eyes with it.
 
         Windows do not say which instance counted them: while another one lives, the interfaces
@@ -347,7 +394,7 @@ class DetectorCore:
             "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
-        _remember(self._macs, [device.mac])
+        self._macs.put(device.mac, None, self._watched_s)
         if device.dhcp_server and not learned and not self._settings.dhcp_servers:
             _remember(self._servers, [device.mac], _MAX_SERVERS)
 
@@ -359,14 +406,22 @@ class DetectorCore:
         before_s = self._rounds.get(prober, probe.round_start.timestamp())
         if prober in self._rounds or len(self._rounds) < MAX_INTERFACES:
             self._rounds[prober] = end_s
-        view = RoundView(probe, end_s, self._usual_round, frozenset(self._was_up))
+        self._stays.see_round(prober, probe, self._watched_s)
+        length_s = max(0.0, (probe.round_end - probe.round_start).total_seconds())
+        own = frozenset(one.ip for one in (probe.source, *probe.sources) if one.ip)
+        view = RoundView(
+            probe, end_s, self._usual_round, self._stays, self._watched_s,
+            outages=self._outages.follow(prober, end_s, length_s, own, self._watched_s),
+            witness=self._witness,
+        )  # fmt: skip
         observed: dict[str, object] = {
             "at": probe.round_end, "span_s": min(3600.0, max(1.0, end_s - before_s)),
-            "length_s": max(0.0, (probe.round_end - probe.round_start).total_seconds()),
+            "length_s": length_s,
             "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(ROUND_RULES, view, observed)
         self._learn_round(view)
+        self._idle_s = 0.0
         yield from self._advance(probe.round_end)
 
     def _usual_round(self, address: str, measure: str) -> float | None:
@@ -375,8 +430,6 @@ class DetectorCore:
     def _learn_round(self, view: RoundView) -> None:
         frozen = self._book.involved()
         for target in view.results():
-            if target.state == "up":
-                _remember(self._was_up, [target.address])
             if not frozen.isdisjoint((target.address, target.mac)):
                 self._round_baseline.hold(target.address, self._watched_s)
                 continue
@@ -392,12 +445,24 @@ class DetectorCore:
             ]
             self._round_baseline.learn_levels(target.address, usual, self._watched_s)
 
+    def _witness(self, stay: Stay) -> str | None:
+        """Say what shows that a silent target lives: its frames, or another address of it."""
+        if stay.silent_from is None or stay.mac is None:
+            return None
+        known = self._inventory.get(stay.mac)
+        since_s = stay.silent_from + WITNESS_AFTER_S
+        if known is None or known.sent_at_s <= max(since_s, stay.heard_at - WITNESS_S):
+            return None
+        return (
+            f"it sends frames ({stay.mac}, {max(0.0, stay.heard_at - known.sent_at_s):.0f} s ago)"
+        )
+
     def _target(self, target: Target) -> None:
-        if target.state in ("up", "flapping"):
-            _remember(self._was_up, [target.address])
+        self._stays.see_target(target, self._watched_s)
 
     def _lose_prober(self, instance: str) -> Iterator[Publication | Tombstone]:
         self._rounds.pop(instance, None)
+        self._outages.forget(instance)
         if not self._rounds and self._now is not None:
             for rule in ROUND_RULES:
                 yield from self._book.end_rule(rule.name, self._now, "sensor-lost")
@@ -420,10 +485,19 @@ class DetectorCore:
             self._saved_at = to
             self._save()
 
-    def _tick(self, at: datetime) -> Iterator[Publication | Tombstone]:
-        to = at - LATE
-        if self._book.watermark is None or to > self._book.watermark:
-            yield from self._advance(to)
+    def _tick(self, tick: Tick) -> Iterator[Publication | Tombstone]:
+        """Let time go on from the last window or round, by a clock that never steps.
+
+        Windows that come late hold time back with them; only silence moves it.
+        """
+        passed_s = min(max(0.0, tick.boot_s - (self._boot_s or tick.boot_s)), _LONGEST_TICK_S)
+        self._boot_s = tick.boot_s
+        self._idle_s += passed_s
+        if self._book.watermark is None:
+            yield from self._advance((self._now or tick.at) - LATE)
+        elif self._idle_s > LATE.total_seconds():
+            passed_s = min(passed_s, self._idle_s - LATE.total_seconds())
+            yield from self._advance(self._book.watermark + timedelta(seconds=passed_s))
 
     # --- restarts -------------------------------------------------------------------------------
 
@@ -440,13 +514,16 @@ class DetectorCore:
                 since=self._since,
                 watched_s=round(self._watched_s, 1),
                 overrides=[
-                    Override(rule=rule, mac=mac, change=RuleChange(**dict(change)))
+                    Override(rule=rule, mac=mac, change=Change(**dict(change)))
                     for (rule, mac), change in self._limits.overrides.items()
                 ],
                 silences=self._book.silences,
-                macs=list(self._macs),
+                macs=[mac for mac, _ in self._macs.items()],
                 dhcp_servers=list(self._servers),
-                was_up=list(self._was_up),
+                stays=self._stays.saved(),
+                rounds_since_s=self._stays.began_s,
+                usual=self._book.habits.saved(),
+                told=self._book.stories.saved(self._watched_s),
                 rates=self._baseline.saved(),
                 probes=self._round_baseline.saved(),
             )
@@ -483,7 +560,7 @@ class DetectorCore:
                 return
 
     def _set_threshold(self, order: SetThreshold) -> Iterator[Publication | Tombstone]:
-        change = RuleChange(**order.model_dump(exclude={"rule", "mac"}))
+        change = Change(**order.model_dump(exclude={"rule", "mac"}))
         try:
             limits: Limits = self._limits.change(order.rule, order.mac, change)
         except LimitsError as error:
@@ -506,8 +583,9 @@ def _observed(
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:
-    """Add names to a bounded table; the oldest leave."""
+    """Add names to a bounded table; those not named for the longest time leave."""
     for name in names:
+        table.pop(name, None)
         table[name] = None
         if len(table) > limit:
             del table[next(iter(table))]

@@ -51,7 +51,13 @@ def by_frames(traffic: Traffic) -> Traffic:
     rows = [_row(row, row.copies or wire, repeated) for row in traffic.devices]
     whole = _tally(traffic.counts | {"packets": traffic.packets}, _mean(traffic, wire), repeated)
     packets = whole.pop("packets", 0)
-    return traffic.model_copy(update={"counts": whole, "packets": packets, "devices": rows})
+    rest = traffic.omitted
+    classes = _tally(rest.classes | {"packets": rest.packets}, wire, repeated)
+    left = classes.pop("packets", 0)
+    omitted = rest.model_copy(update={"classes": classes, "packets": left})
+    return traffic.model_copy(
+        update={"counts": whole, "packets": packets, "devices": rows, "omitted": omitted}
+    )
 
 
 def _row(row: DeviceWindow, own: Copies, again: float) -> DeviceWindow:

@@ -33,6 +33,8 @@ class Known:
     """One MAC address."""
 
     since_s: float
+    sent_at_s: float = 0.0
+    """End of the last window in which it sent a frame."""
     role: str = "unknown"
     ips: tuple[str, ...] = ()
     serves_dhcp: bool = False
@@ -43,6 +45,11 @@ class Known:
     other_tx: float = 0.0
     """TCP frames/s sent beside SYN, SYN-ACK and RST while it opened few connections."""
     other_rx: float = 0.0
+    answered: float = 0.0
+    """SYN-ACKs/s it was sent of late, while there were any."""
+    answered_at_s: float = 0.0
+    passed_at_s: float = 0.0
+    """End of the last window in which it sent SYN-ACKs: of a router, that it passed answers on."""
     asked: float = 0.0
     """Requests it was sent of late that no ICMP of it has answered."""
     asked_at_s: float = 0.0
@@ -128,6 +135,7 @@ class Inventory:
         known = self._entry(device.mac, device.last_seen.timestamp())
         if known is not None:
             known.role = device.role
+            known.sent_at_s = max(known.sent_at_s, device.last_seen.timestamp())
             known.serves_dhcp = device.dhcp_server
             known.ips = tuple(device.ips)
 
@@ -175,18 +183,31 @@ class Inventory:
                 continue
             if row.role != "unknown":
                 known.role = row.role
+            if row.tx.get("packets"):
+                known.sent_at_s = now_s
             known.passes = known.passes or passes_connections(row)
             answered = other_icmp(row.tx)
             asked = sum(row.rx.get(name, 0) for name in ("icmp_echo", "udp", "syn"))
             if asked or answered:
                 waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
-            self._learn_other(known, row, max(traffic.window_s, 1.0), busy)
+            span_s = max(traffic.window_s, 1.0)
+            self._learn_answers(known, row, span_s, now_s)
+            self._learn_other(known, row, span_s, busy)
             for peer in row.top_peer.values():
                 if peer.mac is not None and peer.ip is not None:
                     through = self._known.get(peer.mac)
                     if through is not None and len(through.reached) < FORWARDS_FROM:
                         through.reached.add(peer.ip)
+
+    @staticmethod
+    def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:
+        """Average over some ten seconds in which there were any; silence leaves it as it was."""
+        if answers := row.rx.get("syn_ack"):
+            known.answered += 0.1 * (answers / span_s - known.answered)
+            known.answered_at_s = now_s
+        if row.tx.get("syn_ack"):
+            known.passed_at_s = now_s
 
     @staticmethod
     def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:

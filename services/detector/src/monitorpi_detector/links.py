@@ -48,6 +48,12 @@ class Entry:
     """The end of the window whose value the alert tells."""
     interfaces: set[str] = field(default_factory=set)
     restored: bool = False
+    story: str | None = None
+    decisive: bool = False
+
+
+CAUSES: Final = ("flood", "outage")
+"""Kinds of alerts that cause others."""
 
 
 def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -> Entry | None:
@@ -69,11 +75,13 @@ def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -
 
 
 def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[str]:
-    """Return the keys of the same rule's alerts that a new one explains."""
+    """Return the keys of the alerts that a new one explains: of its rule, or of its story."""
     subject = by.alert.subject
     attackers = {slug(mac.replace(":", "")) for mac in by.sources}
     explained = []
     for entry in entries:
+        if by.decisive and by.story is not None and by.story == entry.story and not entry.decisive:
+            explained.append(entry.alert.key)
         if entry is by or entry.alert.rule != seen.rule:
             continue
         other = entry.alert.subject
@@ -90,7 +98,7 @@ def _shares(entry: Entry, seen: Observed) -> bool:
 
 
 def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed) -> str | None:
-    """Return the key of the open flood that a side effect comes from, or of a loop."""
+    """Return the key of the open flood, outage or loop that a side effect comes from."""
     entries = list(entries)
     if seen.rule in REPEATED:
         for entry in entries:
@@ -102,19 +110,19 @@ def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed)
         (
             entry.alert.key
             for entry in entries
-            if entry.kind == "flood" and entry.involved & involved
+            if entry.kind in CAUSES and entry.involved & involved
         ),
         None,
     )
 
 
-def effects_of(flood: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
+def effects_of(cause: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
     """Find what was told a moment before its cause was known."""
     for entry in entries:
         if entry.alert.caused_by is not None or at - entry.alert.opened_at > FRESH:
             continue
-        if flood.alert.rule == LOOP:
-            if entry.alert.rule in REPEATED and entry.interfaces & flood.interfaces:
+        if cause.alert.rule == LOOP:
+            if entry.alert.rule in REPEATED and entry.interfaces & cause.interfaces:
                 yield entry
-        elif entry.kind == "effect" and entry.involved & flood.involved:
+        elif entry.kind == "effect" and entry.involved & cause.involved:
             yield entry

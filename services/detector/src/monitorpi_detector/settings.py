@@ -19,31 +19,12 @@ MAX_OVERRIDES: Final = 1024
 """Limits changed at run time, one per rule and device."""
 
 
-class RuleChange(Change):
-    """What can be set of a rule in the configuration."""
-
-    floor: Annotated[float | None, Field(gt=0, le=1e9)] = None
-    """Least value that raises, in the rule's unit."""
-    factor: Annotated[float | None, Field(ge=1, le=1e6)] = None
-    """Times the baseline that raises, where that is more than the floor."""
-    raise_m: Annotated[int | None, Field(ge=1, le=60)] = None
-    """Windows over the threshold that raise ..."""
-    raise_n: Annotated[int | None, Field(ge=1, le=60)] = None
-    """... out of this many."""
-    raise_at_once: Annotated[float | None, Field(ge=1, le=1e6)] = None
-    """Times the threshold from which one window raises by itself."""
-    close_ratio: Annotated[float | None, Field(ge=0, le=1)] = None
-    """Share of the threshold under which a window is quiet."""
-    quiet_s: Annotated[float | None, Field(gt=0, le=86400)] = None
-    """Quiet seconds after which the alert closes."""
-
-
 class DetectorSettings(Section):
     """Which rules run, and with which limits."""
 
-    rules: dict[str, RuleChange] = Field(default_factory=dict)
+    rules: dict[str, Change] = Field(default_factory=dict)
     """Changes to a rule for every device, by the rule's name: `[detector.rules.syn-flood]`."""
-    devices: dict[WrittenMac, dict[str, RuleChange]] = Field(default_factory=dict)
+    devices: dict[WrittenMac, dict[str, Change]] = Field(default_factory=dict)
     """Changes for one device, by MAC address and rule."""
     ignore: list[WrittenMac] = Field(default_factory=list, max_length=1024)
     """MAC addresses that are never told of, as source or subject."""
@@ -56,7 +37,7 @@ class DetectorSettings(Section):
 
     @field_validator("rules")
     @classmethod
-    def _known_rules(cls, rules: dict[str, RuleChange]) -> dict[str, RuleChange]:
+    def _known_rules(cls, rules: dict[str, Change]) -> dict[str, Change]:
         _check_names(rules)
         return rules
 
@@ -73,8 +54,8 @@ class DetectorSettings(Section):
     @field_validator("devices")
     @classmethod
     def _known_device_rules(
-        cls, devices: dict[str, dict[str, RuleChange]]
-    ) -> dict[str, dict[str, RuleChange]]:
+        cls, devices: dict[str, dict[str, Change]]
+    ) -> dict[str, dict[str, Change]]:
         for rules in devices.values():
             _check_names(rules)
         return devices

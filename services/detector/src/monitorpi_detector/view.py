@@ -9,6 +9,7 @@ from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
 from monitorpi_detector.frames import by_frames
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
+from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.inventory import Inventory
     from monitorpi_detector.moves import Taken
+    from monitorpi_detector.outage import Outage
+    from monitorpi_detector.presence import Presence, Stay
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -24,6 +27,9 @@ LEAST_SPAN_S: Final = 1.0
 STRONG_SOURCE: Final = {"syn": 4.0, "icmp_echo": 2.0}
 """Frames/s from which a MAC is one of an attack's sources. A client that is not answered tries up
 to three times in a second (Windows repeats a refused SYN twice); people ping once a second."""
+
+_STRONG: Final = 4.0
+"""The same of any other class."""
 
 _LOOKS: Final = 3.0
 """Frames to each of many destinations that are a look at it (nmap tries up to three times)."""
@@ -39,6 +45,11 @@ _YOUNG_S: Final = 10.0
 
 MIN_SOURCES: Final = 3
 """So many sources that share one top peer are told as one attack on that peer."""
+
+WAS_ANSWERED: Final = 0.3
+"""Share of a sender's SYNs that were answered: a crawler's are, a sweep's are not."""
+_LAST_ANSWERS_S: Final = 60.0
+_MOMENT_S: Final = 3.0
 
 CLOSES_FROM: Final = 1000.0
 """SYN/s from which connections must also be seen to end: nobody can hold that many open."""
@@ -158,6 +169,12 @@ class WindowView:
         return self.now_s - self.first_seen_s < _YOUNG_S
 
     @property
+    def known_share(self) -> float:
+        """Share of this window's MAC addresses that were here before; all in an epoch's start."""
+        macs = self.traffic.source_macs
+        return 1.0 if self.is_young or not macs else max(0.0, 1.0 - self.traffic.new_macs / macs)
+
+    @property
     def wire_subject(self) -> str:
         """The subject of what no device explains."""
         return f"wire-{self.interface_id}"
@@ -257,6 +274,43 @@ class WindowView:
         alone = 2 * self.traffic.new_macs >= self.traffic.counts.get(name, 0)
         return 1.0 if not self.rows or (alone and not self.is_young) else _NOBODY
 
+    def lost_uplink(self, row: DeviceWindow) -> str | None:
+        """Return the router behind which a sender's answers stopped; None: they did not.
+
+        What it asks for was answered until the router passed no answer of anybody any more.
+        """
+        peer = row.top_peer.get("syn")
+        if peer is None or peer.mac is None or not self.forwards(peer.mac):
+            return None
+        sender, router = self.inventory.get(row.mac), self.inventory.get(peer.mac)
+        through = self.rows.get(peer.mac)
+        if sender is None or router is None or (through and through.tx.get("syn_ack")):
+            return None
+        was_answered = sender.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
+        until_the_end = sender.answered_at_s >= router.passed_at_s - _LAST_ANSWERS_S > 0
+        return peer.mac if was_answered and until_the_end else None
+
+    def was_answered(self, row: DeviceWindow) -> bool:
+        """Tell whether most of a sender's SYNs were answered until a moment ago."""
+        known = self.inventory.get(row.mac)
+        return (
+            known is not None
+            and self.now_s - known.answered_at_s <= _MOMENT_S
+            and known.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
+        )
+
+    def omitted(self, name: str) -> float:
+        """Return the frames/s of a class from MACs that the window does not list."""
+        return self.rate(self.traffic.omitted.classes.get(name, 0))
+
+    def omitted_times(self, name: str, nobody: float = _NOBODY) -> float:
+        """Return the times of the floor that what is omitted must reach to be reported.
+
+        Once where those MACs send several frames of the class each: clients of one LAN do not.
+        """
+        each = self.omitted(name) / max(self.traffic.omitted.devices, 1)
+        return 1.0 if each >= STRONG_SOURCE.get(name, _STRONG) else nobody
+
     def source(self, row: DeviceWindow, packets: float) -> Peer:
         """Describe a sender."""
         return Peer(mac=row.mac, ip=self.inventory.ip(row.mac), packets=int(packets))
@@ -337,15 +391,45 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class RoundView:
-    """One round of one prober, beside what is usual for each target."""
+    """One round of one prober, beside what is known of each target."""
 
     probe: Probe
     now_s: float
     usual: Callable[[str, str], float | None]
     """By target address and measure (``loss_ratio``, ``rtt_ms``, ``jitter_ms``)."""
-    was_up: frozenset[str]
-    """Targets that were up at some time: what never answered cannot go down."""
+    presence: Presence
+    watched_s: float
+    outages: tuple[Outage, ...] = ()
+    witness: Callable[[Stay], str | None] = lambda _: None
+    """What shows that a silent target lives, in words."""
 
     def results(self) -> list[ProbeResult]:
         """Return the targets that were probed in this round."""
         return [target for target in self.probe.targets if target.sent > 0]
+
+    def is_named(self, target: ProbeResult) -> bool:
+        """Tell whether the operator asked for a target."""
+        return target.origin in NAMED
+
+    def is_settled(self, target: ProbeResult) -> bool:
+        """Tell whether a target's answers speak of its line, not of its coming or going."""
+        stay = self.presence.get(target.address)
+        return stay is not None and stay.is_settled(self.watched_s)
+
+    def gone(self) -> list[ProbeResult]:
+        """Return the targets that are down, that are missed and that no outage speaks for."""
+        carried = {address for one in self.outages if not one.tells_each for address in one.members}
+        return [
+            target
+            for target in self.probe.targets
+            if target.state == "down"
+            and target.address not in carried
+            and (stay := self.presence.get(target.address)) is not None
+            and self.presence.is_expected(stay)
+            and stay.is_missed(self.watched_s)
+        ]
+
+    def frames_since(self, target: ProbeResult) -> str | None:
+        """Return what shows that a target lives though it answers no pings; None: nothing does."""
+        stay = self.presence.get(target.address)
+        return None if stay is None else self.witness(stay)

@@ -45,6 +45,10 @@ class TargetSettings(Section):
     """Length of its own rounds; by default those of all."""
 
 
+SWEEP_SHARE = 0.75
+"""Of the limit on ARP requests; the rest is for targets that do not answer meanwhile."""
+
+
 class ProberSettings(Section):
     """What is probed, how often and how hard."""
 
@@ -59,7 +63,10 @@ class ProberSettings(Section):
     discover_max_addresses: Annotated[int, Field(ge=1, le=65_536)] = 1024
     """A larger subnet is not swept."""
     discover_rate: Annotated[float, Field(gt=0, le=1000)] = 20.0
-    """ARP requests per second of a sweep."""
+    """ARP requests per second of a sweep; at most three quarters of `max_arp_rate`."""
+    max_arp_rate: Annotated[float, Field(ge=1, le=1000)] = 20.0
+    """ARP requests per second at most, those of sweeps and those the kernel sends for addresses
+    that do not answer together. A LAN of silent addresses is asked more slowly."""
     listen_only: list[str] = Field(default_factory=list)
     """Interfaces that are never sent from: mirror ports."""
     ignore: list[Known] = Field(default_factory=list)
@@ -73,7 +80,8 @@ class ProberSettings(Section):
     probes: Annotated[int, Field(ge=1, le=100)] = 10
     """Echo requests per target and round; fewer where the rate would pass `max_rate`."""
     max_rate: Annotated[float, Field(gt=0, le=10_000)] = 250.0
-    """Echo requests per second to all targets together."""
+    """Echo requests per second to all targets that answer together; those that do not are asked at
+    most 10 times a second, within what is left, or once a second."""
     timeout_s: Annotated[float, Field(gt=0, le=10)] = 1.0
     """How long a reply may take."""
     down_after: Annotated[int, Field(ge=1, le=100)] = 3
@@ -89,3 +97,8 @@ class ProberSettings(Section):
     devices seen most recently."""
     source: str | None = None
     """Own address or interface to send from, for a machine whose wired port only listens."""
+
+    @property
+    def sweep_rate(self) -> float:
+        """ARP requests per second of a sweep, within the limit."""
+        return min(self.discover_rate, SWEEP_SHARE * self.max_arp_rate)

@@ -10,17 +10,16 @@ from monitorpi_detector.rules import (
     broadcast_storm,
     device_down,
     dhcp_starvation,
-    high_delay,
-    high_jitter,
-    high_loss,
     host_sweep,
     icmp_flood,
     igmp_storm,
     loop,
     mac_flood,
     new_device,
+    outage,
     port_scan,
     rogue_dhcp,
+    slow_target,
     surge,
     syn_flood,
 )
@@ -40,6 +39,7 @@ WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
     mac_flood.RULE,
     port_scan.RULE,
     host_sweep.RULE,
+    outage.UPLINK,
     *surge.RULES,
 )
 """Rules that read what capture counted in a window. Floods first: they are the cause of others,
@@ -53,12 +53,12 @@ DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
 """Rules that read what capture says of a device."""
 
 ROUND_RULES: Final[tuple[Rule[RoundView], ...]] = (
-    device_down.RULE,
-    high_loss.RULE,
-    high_delay.RULE,
-    high_jitter.RULE,
+    *outage.RULES,
+    device_down.DOWN,
+    device_down.NO_PINGS,
+    *slow_target.RULES,
 )
-"""Rules that read a round of probes."""
+"""Rules that read a round of probes. Outages first: they are the cause of others."""
 
 RULES: Final[dict[str, Rule[WindowView] | Rule[DeviceView] | Rule[RoundView]]] = {
     **{rule.name: rule for rule in WINDOW_RULES},

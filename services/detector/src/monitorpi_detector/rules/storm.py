@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import Finding, Limits, LimitsOf
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import DeviceWindow
     from monitorpi_detector.view import WindowView
+
+
+USUAL_AFTER_S: Final = 86400.0
+"""A day of a storm that harms nobody enough to be ended, and each step beyond it is told anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Storm:
     """Frames of the wire in this window that count."""
     nobody: float
     """Times the floor that what no sender explains must reach."""
+    may_be_brief: Callable[[WindowView, DeviceWindow], bool] = lambda _, __: False
+    """A sender's frames are no storm unless they last."""
 
 
 def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]:
@@ -49,13 +55,18 @@ def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]
             baseline=usual,
             sources=(view.source(row, count),),
             beyond_router=None,
+            must_last=storm.may_be_brief(view, row),
         )
     value = view.rate(storm.of_wire(view))
-    if value >= base.floor * base.close_ratio and explained < value / 2:
-        # without MACs nobody can be told apart: the floor as it stands
-        times = storm.nobody if view.rows else 1.0
-        # a little from everybody is there on each port
-        times *= view.ports
+    # without MACs nobody can be told apart: the floor as it stands
+    times = storm.nobody if view.rows else 1.0
+    times *= view.ports  # a little from everybody is there on each port
+    if explained >= value / 2:
+        value = min(value - explained, view.omitted(storm.reads))
+        times = view.omitted_times(storm.reads, storm.nobody)
+    elif view.omitted(storm.reads) >= value / 2:
+        times = view.omitted_times(storm.reads, times)
+    if value >= base.floor * base.close_ratio:
         yield Finding(
             subject=view.wire_subject,
             value=value,
