@@ -211,6 +211,10 @@ class Spread(Part):
     src_ips: Count = 0
     dst_ips: Count = 0
     dst_ports: Count = 0
+    a_host: Ip | None = None
+    """One destination of several of its SYNs, as it happened: a sample for who looks for scans."""
+    a_port: Port | None = None
+    """The port of that SYN."""
 
 
 class DeviceWindow(Part):
