@@ -169,7 +169,7 @@ class Inventory:
                     continue
             averaging.add(entry, row)
             if row.tx:
-                entry.last_s = max(entry.last_s, at_s)
+                entry.last_s = max(entry.last_s, window.last_s.get(mac, at_s))
                 entry.interface = window.interface
                 entry.link_bps = window.link_bps
                 if not entry.present:
