@@ -108,6 +108,8 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
         device["rx"] = tally_of(row.rx)
     if row.spread is not None:
         device["spread"] = row.spread._asdict()
+        if row.sample is not None and max(row.spread.dst_ips, row.spread.dst_ports) > 1:
+            device["spread"] |= {"a_host": ip_text(row.sample.ip), "a_port": row.sample.port}
     if row.syn_peer is not None or row.echo_peer is not None:
         device["top_peer"] = {
             name: _peer(peer)
