@@ -311,7 +311,7 @@ class Observer:
         wire.arrived_s = self._now_s
         wire.late_s = (at - window.end).total_seconds()
         wire.sees_replies = window.sees_replies
-        wire.copies_ratio = getattr(window, "copies_ratio", None)
+        wire.copies_ratio = window.copies_ratio
         wire.frames.append((window.packets, window.kernel_drops))
         self._away.pop(window.interface, None)
 
