@@ -10,7 +10,13 @@ import pytest
 
 from monitorpi_capture.copies import CopyReport, Repeats
 from monitorpi_capture.window import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
-from monitorpi_cli.doctor import judge_copies, judge_port, look_at_broker, look_at_disk, look_at_settings
+from monitorpi_cli.doctor import (
+    judge_copies,
+    judge_port,
+    look_at_broker,
+    look_at_disk,
+    look_at_settings,
+)
 from monitorpi_cli.lab.hosts import Household
 from monitorpi_cli.lab.lan import Host, Lab
 from monitorpi_cli.stack import broker
