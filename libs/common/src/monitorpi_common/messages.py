@@ -368,10 +368,23 @@ class ProbeResult(Part):
     name: Short
     address: Short
     mac: Mac | None = None
+    origin: Slug | None = None
+    """Why it is probed: ``configured``, ``pinned``, ``announced`` by capture, ``discovered``."""
     state: TargetState = "unknown"
     sent: Count = 0
+    """Requests that were handed to the wire."""
     received: Count = 0
+    """Sound replies within the time limit."""
+    unsent: Count = 0
+    """Requests of the round that never left this machine: held back because nobody answers ARP (or
+    neighbour discovery) for the address, or refused by the kernel. Neither sent nor lost."""
+    late: Count = 0
+    """Replies after the time limit: neither received nor lost."""
+    altered: Count = 0
+    """Answers other than a sound reply (other data, another code, from another address): neither
+    received nor lost."""
     loss_ratio: Ratio | None = None
+    """Share of ``sent`` that nothing came back for; null for a target that does not answer."""
     rtt_min_ms: Quantity | None = None
     rtt_avg_ms: Quantity | None = None
     rtt_p50_ms: Quantity | None = None
@@ -383,6 +396,12 @@ class ProbeResult(Part):
     pdv_p95_ms: Quantity | None = None
     mos: Annotated[float, Field(ge=1, le=5)] | None = None
     error: Short | None = None
+    """What is wrong, in words."""
+    cause: Slug | None = None
+    """The same for programs: ``no-network`` (this machine has no route), ``no-neighbour`` (nobody
+    answers ARP or neighbour discovery), ``unreachable`` (a router says so), ``no-reply``,
+    ``unsent`` (this machine could not send), ``late``, ``altered``, ``other-address``,
+    ``no-address`` (the name does not resolve), ``duplicate``."""
 
 
 class Probe(Message):
@@ -579,6 +598,16 @@ class ProbeNow(Args):
     address: Ip | None = None
 
 
+class Announce(Args):
+    """Publish for a while what another program of this machine is about to send, as our own."""
+
+    seconds: Annotated[float, Field(gt=0, le=600)]
+    echo_per_s: Annotated[float, Field(ge=0, le=1000)] = 0
+    arp_per_s: Annotated[float, Field(ge=0, le=100)] = 0
+    mac: Mac
+    ip: Ip
+
+
 class Silence(Args):
     """Close an alert and keep it shut for a while."""
 
@@ -614,7 +643,7 @@ class UploadNow(Args):
 
 COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
     Service.CAPTURE: {"watch": Watch, "reset": Reset},
-    Service.PROBER: {"probe_now": ProbeNow},
+    Service.PROBER: {"probe_now": ProbeNow, "announce": Announce},
     Service.DETECTOR: {
         "silence": Silence,
         "acknowledge": Acknowledge,

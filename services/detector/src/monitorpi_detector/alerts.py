@@ -17,31 +17,32 @@ bus, at least three seconds ago.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import (
-    Alert,
-    CloseReason,
-    Evidence,
-    Publication,
-    Severity,
-    Tombstone,
-    timestamp,
+from monitorpi_common.messages import Alert, CloseReason, Publication, Tombstone, timestamp
+from monitorpi_common.topics import slug
+from monitorpi_detector.evidence import (
+    evidence_of,
+    is_worse,
+    macs_of,
+    probed,
+    sentence,
+    severity_of,
+    told_of,
+    whose_limits,
 )
-from monitorpi_common.topics import TopicError, mac_from_id, slug
+from monitorpi_detector.links import Entry, cause_of, effects_of, explained_by, told_elsewhere
+from monitorpi_detector.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.raising import Trigger
-from monitorpi_detector.rule import CRITICAL_AT, Finding, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from monitorpi_common.messages import Peer
+    from monitorpi_detector.evidence import Observed
     from monitorpi_detector.inventory import Inventory
+    from monitorpi_detector.rule import Finding, Limits
 
-MAX_OPEN: Final = 32
-"""Open alerts per rule; what is more is counted in one summary alert."""
 MAX_CLOSED: Final = 512
 """Closed alerts that stay readable; the oldest are taken back."""
 MAX_TRIGGERS: Final = 8192
@@ -49,56 +50,8 @@ MAX_SILENCES: Final = 256
 REFRESH_S: Final = 10.0
 SENSOR_S: Final = 10.0
 """Seconds without any window after which a sensor counts as lost."""
-OTHERS: Final = "others"
-"""Subject of the alert that counts what found no place."""
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:monitorpi:alert")
 _FORGET_TRIGGER_S: Final = 60.0
-_MAX_SUMMARY: Final = 400
-_ORDER: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "critical": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """Where and when a finding was made."""
-
-    rule: str
-    kind: str
-    """``flood``, ``effect`` or ``notice``."""
-    at: datetime
-    span_s: float
-    interface: str | None = None
-    kernel_drops: int = 0
-    sees_replies: bool | None = None
-    length_s: float = 1.0
-    """What the alert says it measured over."""
-    lives_by_windows: bool = True
-    """It is lost with its interface's windows; False: it ends by being quiet only."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """One open alert."""
-
-    alert: Alert
-    kind: str
-    quiet_s: float
-    last_active: datetime
-    published: datetime
-    involved: frozenset[str]
-    """MACs, and addresses of victims."""
-    sources: frozenset[str]
-    lives_by_windows: bool
-    interfaces: set[str] = field(default_factory=set)
-    restored: bool = False
-
-
-@dataclass(slots=True)
-class Overflow:
-    """Subjects of one rule beyond those that have alerts of their own."""
-
-    subjects: dict[str, datetime] = field(default_factory=dict)
-    pruned: datetime | None = None
-    told: bool = False
 
 
 class AlertBook:
@@ -156,7 +109,7 @@ class AlertBook:
             finding, limits, seen.at.timestamp(), seen.span_s
         ):
             return
-        if (told := self._told_elsewhere(finding, seen)) is not None:
+        if (told := told_elsewhere(self._open.values(), finding, seen)) is not None:
             if told.alert.rule == seen.rule:
                 told.last_active = max(told.last_active, seen.at)
             return
@@ -173,24 +126,6 @@ class AlertBook:
             if len(self._triggers) < MAX_TRIGGERS:
                 self._triggers[name] = trigger
         return trigger
-
-    def _told_elsewhere(self, finding: Finding, seen: Observed) -> Entry | None:
-        """Return the open alert of the same rule that already tells of this attack."""
-        macs = _macs(finding)[0]
-        for entry in self._open.values():
-            if seen.kind == "effect" and entry.kind == "flood" and macs & entry.sources:
-                return entry  # the flood's own frames, counted under another name
-            if entry.alert.rule != seen.rule:
-                continue
-            subject = entry.alert.subject
-            if finding.subject.startswith("wire-"):
-                if not subject.startswith("wire-") and (
-                    seen.interface is None or seen.interface in entry.interfaces
-                ):
-                    return entry
-            elif subject.startswith("victim-") and macs & entry.sources:
-                return entry
-        return None
 
     def _is_full(self, rule: str) -> bool:
         own = slug(f"{rule}-{OTHERS}")
@@ -210,13 +145,13 @@ class AlertBook:
             and before.closed_at <= seen.at <= before.closed_at + timedelta(seconds=quiet_s)
         ):
             opened_at, again = before.opened_at, True
-        sources, involved = _macs(finding)
-        cause = self._cause(involved, seen)
+        sources, involved = macs_of(finding)
+        cause = cause_of(self._open.values(), involved, seen)
         alert = Alert(
             id=str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}")),
             key=key,
             rule=seen.rule,
-            severity=_severity(finding, cause),
+            severity=severity_of(finding, cause),
             state="open",
             subject=slug(finding.subject),
             interface=seen.interface,
@@ -224,13 +159,15 @@ class AlertBook:
             at=seen.at,
             acknowledged=before.acknowledged if again and before is not None else False,
             caused_by=cause,
-            summary=_sentence(finding, finding.value, seen),
-            evidence=self._evidence(
+            summary=sentence(finding, finding.value, seen),
+            evidence=evidence_of(
                 finding,
                 seen,
-                before.evidence.peak if again and before is not None else 0.0,
-                0,
+                self._inventory,
                 opened_at,
+                before.evidence.model_copy(update={"kernel_drops": 0})
+                if again and before is not None
+                else None,
             ),
         )
         entry = Entry(
@@ -240,9 +177,15 @@ class AlertBook:
         self._open[key] = entry
         self.opened_total += 1
         yield Publication(key, alert)
-        yield from self._replaced_by(entry, seen)
+        for explained in explained_by(entry, self._open.values(), seen):
+            yield from self._close(explained, "replaced", seen.at)
         if seen.kind == "flood":
-            yield from self._link_effects(entry, seen.at)
+            for effect in effects_of(entry, self._open.values(), seen.at):
+                effect.alert = effect.alert.model_copy(
+                    update={"caused_by": key, "severity": "info", "at": seen.at}
+                )
+                effect.published = seen.at
+                yield Publication(effect.alert.key, effect.alert)
 
     def _keep(
         self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
@@ -254,62 +197,26 @@ class AlertBook:
         if same_time and finding.value < entry.alert.evidence.value and not entry.restored:
             entry.last_active = max(entry.last_active, seen.at)
             return
-        sources, involved = _macs(finding)
+        sources, involved = macs_of(finding)
         entry.sources |= sources if len(entry.sources) < MAX_OPEN else frozenset()
         entry.involved |= involved if len(entry.involved) < 2 * MAX_OPEN else frozenset()
         entry.last_active = max(entry.last_active, seen.at)
         entry.quiet_s, entry.restored = limits.quiet_s, False
         old = entry.alert
-        evidence = self._evidence(
-            finding, seen, old.evidence.peak, old.evidence.kernel_drops, old.opened_at
-        )
-        severity = _severity(finding, old.caused_by)
-        rises = _ORDER[severity] > _ORDER[old.severity]
+        evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
+        severity = severity_of(finding, old.caused_by)
+        rises = is_worse(severity, old.severity)
         entry.alert = old.model_copy(
             update={
                 "at": max(old.at, seen.at),
                 "severity": severity if rises else old.severity,
-                "summary": _sentence(finding, evidence.peak, seen),
+                "summary": sentence(finding, evidence.peak, seen),
                 "evidence": evidence,
             }
         )
         if rises:
             entry.published = seen.at
             yield Publication(old.key, entry.alert)
-
-    def _evidence(
-        self, finding: Finding, seen: Observed, peak: float, drops: int, opened_at: datetime
-    ) -> Evidence:
-        since_s = opened_at.timestamp() - seen.length_s
-        return Evidence(
-            value=round(finding.value, 3),
-            unit=finding.unit,
-            threshold=round(finding.threshold, 3),
-            baseline=None if finding.baseline is None else round(finding.baseline, 3),
-            window_s=round(seen.length_s, 6),
-            peak=round(max(peak, finding.value), 3),
-            sources=list(finding.sources[:32]),
-            victims=list(finding.victims[:32]),
-            spread=finding.spread,
-            answered_ratio=finding.answered_ratio,
-            spoofed=finding.spoofed,
-            beyond_router=finding.beyond_router,
-            sees_replies=seen.sees_replies,
-            kernel_drops=drops + seen.kernel_drops,
-            **self._probed(finding.victims, since_s),
-        )
-
-    def _probed(self, victims: Sequence[Peer], since_s: float) -> dict[str, float | None]:
-        """Return how the first probed victim answered in a round that ended after a moment."""
-        for peer in victims:
-            known = self._inventory.get(peer.mac) if peer.mac else None
-            if known is not None and known.probe and known.probed_until_s > since_s:
-                return {
-                    "victim_rtt_ms": known.probe.rtt_avg_ms,
-                    "victim_jitter_ms": known.probe.jitter_ms,
-                    "victim_loss_ratio": known.probe.loss_ratio,
-                }
-        return {}
 
     def see_round(self, start: datetime) -> None:
         """Put a round of probes that began before a flood's last window into its evidence."""
@@ -318,84 +225,20 @@ class AlertBook:
             if entry.kind != "flood" or start >= entry.last_active:
                 continue
             since_s = entry.alert.opened_at.timestamp() - evidence.window_s
-            probed = self._probed(evidence.victims, since_s)
+            answered = probed(evidence.victims, self._inventory, since_s)
             entry.alert = entry.alert.model_copy(
-                update={"evidence": evidence.model_copy(update=probed)}
+                update={"evidence": evidence.model_copy(update=answered)}
             )
-
-    # --- one attack, one alert ------------------------------------------------------------------
-
-    def _replaced_by(self, by: Entry, seen: Observed) -> Iterator[Publication | Tombstone]:
-        """Close alerts of the same rule that the new one explains."""
-        subject = by.alert.subject
-        for key, entry in list(self._open.items()):
-            if entry is by or entry.alert.rule != seen.rule:
-                continue
-            other = entry.alert.subject
-            shared = seen.interface is None or seen.interface in entry.interfaces
-            explained = (
-                (other.startswith("wire-") and not subject.startswith("wire-") and shared)
-                or (
-                    subject.startswith("victim-")
-                    and not other.startswith(("victim-", "wire-"))
-                    and other in {slug(mac.replace(":", "")) for mac in by.sources}
-                )
-            )  # fmt: skip
-            if explained:
-                yield from self._close(key, "replaced", seen.at)
-
-    def _cause(self, involved: frozenset[str], seen: Observed) -> str | None:
-        """Return the open flood that a side effect comes from."""
-        if seen.kind != "effect":
-            return None
-        return next(
-            (
-                key
-                for key, entry in self._open.items()
-                if entry.kind == "flood" and entry.involved & involved
-            ),
-            None,
-        )
-
-    def _link_effects(self, flood: Entry, at: datetime) -> Iterator[Publication]:
-        """Link what was told a moment before its cause was known."""
-        for key, entry in self._open.items():
-            fresh = at - entry.alert.opened_at <= timedelta(seconds=REFRESH_S)
-            if (
-                entry.kind == "effect"
-                and entry.alert.caused_by is None
-                and fresh
-                and entry.involved & flood.involved
-            ):
-                entry.alert = entry.alert.model_copy(
-                    update={"caused_by": flood.alert.key, "severity": "info", "at": at}
-                )
-                entry.published = at
-                yield Publication(key, entry.alert)
 
     def _count_in(
         self, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication | Tombstone]:
         """Count a subject that finds no place in the rule's summary alert."""
-        overflow = self._overflow.setdefault(seen.rule, Overflow())
-        if finding.subject in overflow.subjects or len(overflow.subjects) < MAX_TRIGGERS:
-            overflow.subjects[finding.subject] = seen.at
         self.overflow_total += 1
-        if overflow.pruned is None or seen.at > overflow.pruned:
-            # once a window: an attacker chooses how many subjects there are
-            since = seen.at - timedelta(seconds=limits.quiet_s)
-            overflow.subjects = {name: at for name, at in overflow.subjects.items() if at > since}
-            overflow.pruned = seen.at
-            overflow.told = False
-        if overflow.told:
+        overflow = self._overflow.setdefault(seen.rule, Overflow())
+        summary = overflow.count(finding, limits.quiet_s, seen)
+        if summary is None:
             return
-        overflow.told = True
-        count = len(overflow.subjects)
-        summary = Finding(
-            subject=OTHERS, value=float(count), threshold=1.0, unit="subjects",
-            text=f"{seen.rule}: {count} more beside the {MAX_OPEN} that have alerts of their own",
-            severity="critical", decisive=True,
-        )  # fmt: skip
         key = slug(f"{seen.rule}-{OTHERS}")
         entry = self._open.get(key)
         if entry is None:
@@ -527,67 +370,9 @@ class AlertBook:
         if alert.state == "closed":
             yield from self._remember(alert, quiet_s)
             return
-        sources = frozenset(peer.mac for peer in alert.evidence.sources if peer.mac is not None)
-        involved = sources | _names(alert.evidence.victims) | set(_mac_of(alert.subject))
+        sources, involved = told_of(alert)
         interface = alert.interface
         self._open[alert.key] = Entry(
             alert, kind, quiet_s, alert.at, alert.at, involved, sources,
             interface is not None, {interface} if interface else set(), restored=True,
         )  # fmt: skip
-
-
-def whose_limits(one: Finding | Evidence) -> str | None:
-    """Return the MAC whose limits hold: that of the only source, else the victim's, else None."""
-    peers = one.sources if len(one.sources) == 1 else one.victims or one.sources
-    return peers[0].mac if peers else None
-
-
-def _macs(finding: Finding) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the MACs of the sources, and of everybody involved."""
-    sources = frozenset(peer.mac for peer in finding.sources if peer.mac is not None)
-    victims = _names(finding.victims)
-    return sources, sources | victims | finding.about
-
-
-def _names(peers: Sequence[Peer]) -> frozenset[str]:
-    """Return MACs and addresses: what is beyond a router is probed by its address alone."""
-    return frozenset(name for peer in peers for name in (peer.mac, peer.ip) if name is not None)
-
-
-def _mac_of(subject: str) -> Iterator[str]:
-    try:
-        yield mac_from_id(subject.rsplit("-", 1)[-1])
-    except TopicError:
-        return
-
-
-def _severity(finding: Finding, cause: str | None) -> Severity:
-    if cause is not None:
-        return "info"
-    if finding.severity is not None:
-        return finding.severity
-    return "critical" if finding.value >= CRITICAL_AT * finding.threshold else "warning"
-
-
-def _sentence(finding: Finding, peak: float, seen: Observed) -> str:
-    """Write the alert's one sentence: who, how much over which time, and what limits it."""
-    words = [f"{finding.text}: {_number(finding.value)} {finding.unit}"]
-    if finding.unit.endswith("/s"):
-        words.append(f" over {seen.length_s:.3g} s")
-    words.append(f" (threshold {_number(finding.threshold)}")
-    if peak > finding.value:
-        words.append(f", peak {_number(peak)}")
-    words.append(")")
-    if finding.answered_ratio is not None:
-        words.append(f", {finding.answered_ratio:.0%} answered")
-    if finding.spoofed:
-        words.append(", source addresses forged")
-    if seen.sees_replies is False:
-        words.append("; the mirror port shows one direction only, replies could not be judged")
-    if seen.kernel_drops:
-        words.append(f"; {seen.kernel_drops} frames lost in the sensor")
-    return "".join(words)[:_MAX_SUMMARY]
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004 - two digits suffice

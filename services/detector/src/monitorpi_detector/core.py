@@ -24,8 +24,9 @@ from monitorpi_common.messages import (
     Traffic,
 )
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
-from monitorpi_detector.alerts import AlertBook, Observed, whose_limits
+from monitorpi_detector.alerts import AlertBook
 from monitorpi_detector.baseline import Baseline
+from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
 from monitorpi_detector.moves import Moves
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES

@@ -1,0 +1,102 @@
+"""One attack, one alert: which open alert explains, replaces or causes another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.topics import slug
+from monitorpi_detector.evidence import macs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from monitorpi_common.messages import Alert
+    from monitorpi_detector.evidence import Observed
+    from monitorpi_detector.rule import Finding
+
+FRESH: Final = timedelta(seconds=10)
+"""What was told so long before its cause was known is linked to it."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One open alert."""
+
+    alert: Alert
+    kind: str
+    quiet_s: float
+    last_active: datetime
+    published: datetime
+    involved: frozenset[str]
+    """MACs, and addresses of victims."""
+    sources: frozenset[str]
+    lives_by_windows: bool
+    interfaces: set[str] = field(default_factory=set)
+    restored: bool = False
+
+
+def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -> Entry | None:
+    """Return the open alert that already tells of this attack."""
+    macs = macs_of(finding)[0]
+    for entry in entries:
+        if seen.kind == "effect" and entry.kind == "flood" and macs & entry.sources:
+            return entry  # the flood's own frames, counted under another name
+        if entry.alert.rule != seen.rule:
+            continue
+        subject = entry.alert.subject
+        if finding.subject.startswith("wire-"):
+            if not subject.startswith("wire-") and _shares(entry, seen):
+                return entry
+        elif subject.startswith("victim-") and macs & entry.sources:
+            return entry
+    return None
+
+
+def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[str]:
+    """Return the keys of the same rule's alerts that a new one explains."""
+    subject = by.alert.subject
+    attackers = {slug(mac.replace(":", "")) for mac in by.sources}
+    explained = []
+    for entry in entries:
+        if entry is by or entry.alert.rule != seen.rule:
+            continue
+        other = entry.alert.subject
+        if other.startswith("wire-"):
+            if not subject.startswith("wire-") and _shares(entry, seen):
+                explained.append(entry.alert.key)
+        elif subject.startswith("victim-") and other in attackers:
+            explained.append(entry.alert.key)
+    return explained
+
+
+def _shares(entry: Entry, seen: Observed) -> bool:
+    return seen.interface is None or seen.interface in entry.interfaces
+
+
+def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed) -> str | None:
+    """Return the key of the open flood that a side effect comes from."""
+    if seen.kind != "effect":
+        return None
+    return next(
+        (
+            entry.alert.key
+            for entry in entries
+            if entry.kind == "flood" and entry.involved & involved
+        ),
+        None,
+    )
+
+
+def effects_of(flood: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
+    """Find what was told a moment before its cause was known."""
+    for entry in entries:
+        if (
+            entry.kind == "effect"
+            and entry.alert.caused_by is None
+            and at - entry.alert.opened_at <= FRESH
+            and entry.involved & flood.involved
+        ):
+            yield entry
