@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monitorpi_capture.sighting import Sighting
 
 from monitorpi_capture.devices import Inventory, clean_name
+from monitorpi_capture.sighting import Sighting
 from monitorpi_capture.window import (
     BYTES,
     PACKETS,

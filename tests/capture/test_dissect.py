@@ -6,7 +6,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monitorpi_capture.sighting import Sighting
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dns import DNS, DNSRR
 from scapy.layers.inet import ICMP, IP, UDP
@@ -22,6 +21,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 
 from monitorpi_capture.classify import classify
 from monitorpi_capture.dissect import Dissector, is_telling
+from monitorpi_capture.sighting import Sighting
 
 HOST = "02:00:00:00:00:01"
 OTHER = "02:00:00:00:00:02"

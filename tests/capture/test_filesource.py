@@ -7,13 +7,13 @@ import struct
 from typing import Any
 
 import pytest
-from monitorpi_capture.sighting import Sighting
 
 from monitorpi_capture.core import ListenerReport
 from monitorpi_capture.dissect import Dissector
 from monitorpi_capture.filesource import FileSource
 from monitorpi_capture.listing import tally_of
 from monitorpi_capture.pacing import Gate
+from monitorpi_capture.sighting import Sighting
 from monitorpi_capture.window import WindowCounts
 from monitorpi_common.log import Log
 from monitorpi_common.service import ResourceError

@@ -39,8 +39,6 @@ from monitorpi_capture.groups import Relation, related
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from monitorpi_capture.sighting import How
-
 Space = tuple[int, ...]
 """VLAN ids, outermost first: the same address in two VLANs is two addresses."""
 Key = tuple[Space, str]
@@ -194,6 +192,8 @@ class Dispute:
     router: bool
     """It is a router's address."""
     relation: Relation
+    in_turns: bool = True
+    """The holder was silent whenever the challenger had it."""
 
     def take_turn(self, at_s: float) -> None:
         """Count a turn of the challenger."""
@@ -212,7 +212,7 @@ class Holding:
     mac: bytes = b""
     since_s: float = 0.0
     claimed_s: float = 0.0
-    how: How = "arp"
+    how: str = "arp"
     named: bytes = b""
     """The client a server gave it to last."""
     behalf: bytes = b""
@@ -225,6 +225,10 @@ class Holding:
     disputes: dict[bytes, Dispute] = field(default_factory=dict)
     """By challenger."""
 
+    def is_undisputed_of(self, mac: bytes) -> bool:
+        """Tell whether a MAC holds it and did not take it from somebody who may insist."""
+        return self.mac == mac and self.state in (State.HELD, State.CONTESTED)
+
 
 def _never(*_: object) -> bool:
     return False
@@ -236,6 +240,8 @@ class Witness:
 
     is_present: Callable[[bytes, float], bool] = _never
     """A MAC sent something within the last seconds (:data:`PRESENT_S`)."""
+    was_away: Callable[[bytes, float, float], bool] = _never
+    """A MAC was silent from one moment until about another one."""
     is_known: Callable[[bytes], bool] = _never
     """A MAC is a device."""
     is_established: Callable[[bytes, Space], bool] = _never
@@ -310,7 +316,7 @@ class Addresses:
 
     # --- what happens -------------------------------------------------------------------------
 
-    def claim(self, mac: bytes, space: Space, ip: str, at_s: float, how: How = "arp") -> None:
+    def claim(self, mac: bytes, space: Space, ip: str, at_s: float, how: str = "arp") -> None:
         """Take that a MAC says an address is its own."""
         if self._witness.is_nobodys(space, ip):
             return
@@ -319,16 +325,17 @@ class Addresses:
             self._settle(held, at_s)
         if self._answers_for_others(mac, space, ip, held, at_s):
             return
-        if held is None:
-            if (held := self._enter(space, ip, at_s)) is None:
-                return
+        if held is None and (held := self._enter(space, ip, at_s)) is None:
+            return
         self._apply(held, self._event(held, mac, at_s), mac, at_s)
+        if held.disputes and held.spoke != mac == held.defender:
+            self._insist(held, at_s)
         if held.mac == mac:
             held.claimed_s, held.how = max(held.claimed_s, at_s), how
         held.spoke = mac
 
     def name(
-        self, mac: bytes, space: Space, ips: Iterable[str], at_s: float, how: How = "dhcp"
+        self, mac: bytes, space: Space, ips: Iterable[str], at_s: float, how: str = "dhcp"
     ) -> None:
         """Take that a server gave a client these addresses: they replace those it gave before."""
         named = tuple(ip for ip in ips if not self._witness.is_nobodys(space, ip))[:MAX_FAMILY]
@@ -380,6 +387,7 @@ class Addresses:
             for version in (4, 6)
         }
         for one in held:
+            one.claimed_s = min(one.claimed_s, at_s + 1.0)
             self._settle(one, at_s)
             unclaimed_s = newest[one.version] - one.claimed_s
             if unclaimed_s > UNCLAIMED_S or at_s - one.claimed_s > AGE_S:
@@ -397,7 +405,7 @@ class Addresses:
             self._remove(one)
 
     def restore(
-        self, mac: bytes, space: Space, ip: str, since_s: float, claimed_s: float, how: How
+        self, mac: bytes, space: Space, ip: str, since_s: float, claimed_s: float, how: str
     ) -> None:
         """Take back what was known before a restart; where two had it, the later claim holds."""
         held = self._table.get((space, ip))
@@ -405,9 +413,8 @@ class Addresses:
             held is not None and held.mac and held.claimed_s >= claimed_s
         ):
             return
-        if held is None:
-            if (held := self._enter(space, ip, claimed_s)) is None:
-                return
+        if held is None and (held := self._enter(space, ip, claimed_s)) is None:
+            return
         held.state = State.HELD
         self._give(held, mac, since_s)
         held.claimed_s, held.how = claimed_s, how
@@ -501,6 +508,13 @@ class Addresses:
         if held.spoke != challenger or not dispute.turns:
             dispute.take_turn(at_s)
         self.touched |= {holder, challenger}
+
+    def _insist(self, held: Holding, at_s: float) -> None:
+        """Take that the holder claims its address after a challenger did."""
+        for one in held.disputes.values():
+            if one.in_turns and not self._witness.was_away(one.holder, one.turns[-1], at_s):
+                one.in_turns = False
+                self.touched |= {one.holder, one.challenger}
 
     def _challenge(self, held: Holding, holder: bytes, challenger: bytes, at_s: float) -> Dispute:
         """Note a challenger, in the place of the one that was silent longest."""

@@ -81,10 +81,11 @@ class Routers:
         """Take that a MAC says it is no router any more."""
         self._advertised.pop(mac, None)
 
-    def advertises(self, mac: bytes, at_s: float) -> bool:
-        """Tell whether a MAC advertises itself."""
+    def advertised(self, mac: bytes, at_s: float) -> float | None:
+        """Return when a MAC advertised itself last; None: it does not, or not any more."""
         advertised_s = self._advertised.get(mac)
-        return advertised_s is not None and at_s - advertised_s < _ADVERTISED_S
+        fresh = advertised_s is not None and at_s - advertised_s < _ADVERTISED_S
+        return advertised_s if fresh else None
 
     # --- what others do -----------------------------------------------------------------------
 

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 MAX_NETWORKS: Final = 64
 LONGEST: Final = 29
 """A router at .1 or .254 is never first or last of a network of eight addresses or more."""
+MAX_ANSWERS: Final = 8192
 _V6_LINK: Final = 64
 _BROADCAST_OCTETS: Final = frozenset({0, 255})
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Subnets:
@@ -32,6 +34,7 @@ class Subnets:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Space, Network], None] = {}
+        self._beyond: dict[bytes, bool] = {}
 
     def learn(self, space: Space, told: Iterable[str]) -> bool:
         """Take networks of this link, as ``192.168.1.0/24``; tells whether one is new."""
@@ -46,12 +49,13 @@ class Subnets:
             new = new or (space, network) not in self._known
             self._known.pop((space, network), None)
             self._known[space, network] = None
+            self._beyond.clear()
             if len(self._known) > MAX_NETWORKS:
                 del self._known[next(iter(self._known))]
         return new
 
     def learn_link(self, space: Space, address: str) -> None:
-        """Take that a device of this link has an IPv6 address: its /64 is here (RFC 4291, 2.5.1)."""
+        """Take that a device has an IPv6 address: its /64 is on this link (RFC 4291, 2.5.1)."""
         ip = ipaddress.ip_address(address)
         if ip.version == 6 and not ip.is_link_local and not self._holding(space, ip):  # noqa: PLR2004 - the version of IP
             self.learn(space, [f"{address}/{_V6_LINK}"])
@@ -69,11 +73,19 @@ class Subnets:
 
     def is_beyond(self, address: bytes) -> bool:
         """Tell whether an address is none of this wire's: frames to it are for a router."""
-        ip = ipaddress.ip_address(address)
+        beyond = self._beyond.get(address)
+        if beyond is None:
+            if len(self._beyond) >= MAX_ANSWERS:
+                self._beyond.clear()
+            beyond = self._beyond[address] = self._lies_beyond(ipaddress.ip_address(address))
+        return beyond
+
+    def _lies_beyond(self, ip: Address) -> bool:
         if ip.is_multicast or ip.is_link_local or ip.is_loopback or ip.is_unspecified:
             return False
         told = [one for _, one in self._known if one.version == ip.version]
         return not any(ip in one for one in told) and (ip.is_global or bool(told))
 
-    def _holding(self, space: Space, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[Network]:
+    def _holding(self, space: Space, ip: Address) -> list[Network]:
+        """Return the networks of a VLAN that hold an address."""
         return [one for where, one in self._known if where == space and ip in one]

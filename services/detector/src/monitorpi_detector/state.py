@@ -49,6 +49,7 @@ class Kept(Part):
     macs: list[str] = Field(default_factory=list, max_length=8192)
     """Devices that have been told of or were there from the beginning."""
     dhcp_servers: list[str] = Field(default_factory=list, max_length=64)
+    routers: list[str] = Field(default_factory=list, max_length=64)
     was_up: list[str] = Field(default_factory=list, max_length=8192)
     rates: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict, max_length=8192)
     probes: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict, max_length=8192)

@@ -20,6 +20,7 @@ from monitorpi_detector.rules import (
     new_device,
     port_scan,
     rogue_dhcp,
+    rogue_ra,
     surge,
     syn_flood,
 )
@@ -46,6 +47,7 @@ DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
     new_device.RULE,
     arp_spoof.RULE,
     rogue_dhcp.RULE,
+    rogue_ra.RULE,
 )
 """Rules that read what capture says of a device."""
 
