@@ -43,6 +43,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
     "other-ip4_fragments.pcap": {"udp": "later fragments count by their protocol here"},
     "other-sll.pcap": {
         "broadcast": "a cooked header tells of broadcasts, tshark's column is Ethernet only",
+        "wire_bytes": "a cooked frame counts with an Ethernet header",
         "src_macs": "a cooked header names the sender, tshark's column is Ethernet only",
     },
 }

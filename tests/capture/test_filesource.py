@@ -104,14 +104,22 @@ def test_a_file_of_the_sixteen_bit_age_works() -> None:
     assert shape(windows((0.0, PING), (4_294_967_295.5, PING)))[-1][0] == 4_294_967_295.0
 
 
-def cooked(kind: int, *, hardware: int = 1, mac: bytes = SENDER) -> bytes:
+def cooked(
+    how: int,
+    *,
+    hardware: int = 1,
+    mac: bytes = SENDER,
+    kind: bytes = b"\x08\0",
+    packet: bytes = IP,
+) -> bytes:
     """Return a frame as ``tcpdump -i any`` writes it."""
-    return struct.pack(">HHH", kind, hardware, 6) + mac + bytes(2) + b"\x08\0" + IP
+    return struct.pack(">HHH", how, hardware, 6) + mac + bytes(2) + kind + packet
 
 
-def cooked2(kind: int) -> bytes:
+def cooked2(how: int, *, hardware: int = 1, kind: bytes = b"\x08\0", packet: bytes = IP) -> bytes:
     """Return the same in the second version."""
-    return b"\x08\0" + bytes(6) + struct.pack(">HBB", 1, kind, 6) + SENDER + bytes(2) + IP
+    head = struct.pack(">HBB", hardware, how, 6)
+    return kind + bytes(6) + head + SENDER + bytes(2) + packet
 
 
 @pytest.mark.parametrize(
@@ -148,7 +156,7 @@ def test_cooked_frames_count_for_their_sender(link: int, make: Any) -> None:
     (row,) = window.rows
     assert row.mac == SENDER
     assert tally_of(row.tx) == {
-        "packets": 3, "bytes": 3 * len(make(0)), "broadcast": 1, "multicast": 1,
+        "packets": 3, "bytes": 3 * (14 + len(IP)), "broadcast": 1, "multicast": 1,
         "icmp": 3, "icmp_echo": 3, "ipv4": 3,
     }  # fmt: skip
     assert not row.rx
@@ -160,6 +168,24 @@ def test_cooked_frames_of_other_hardware_count_for_the_wire_only() -> None:
 
     assert not window.rows
     assert tally_of(window.wire)["icmp"] == 1
+    assert tally_of(window.wire)["bytes"] == 14 + len(IP)
+
+
+@pytest.mark.parametrize(("link", "make"), [(113, cooked), (276, cooked2)])
+def test_cooked_frames_tell_of_devices(link: int, make: Any) -> None:
+    """What ``tcpdump -i any`` wrote feeds the inventory as Ethernet frames do."""
+    message = ARP[14:]
+    frame = make(1, kind=b"\x08\x06", packet=message)
+    tagged = make(1, kind=b"\x81\0", packet=b"\0\x05\x08\x06" + message)
+    tunnel = make(1, kind=b"\x08\x06", packet=message, hardware=772)
+
+    emitted = items((1.0, frame), (1.1, tagged), (1.2, tunnel), link=link, dissector=Dissector())
+
+    sightings = [item for item in emitted if isinstance(item, Sighting)]
+    assert [(one.mac, one.vlan, one.ips) for one in sightings] == [
+        (SENDER, (), ("192.0.2.1",)),
+        (SENDER, (5,), ("192.0.2.1",)),
+    ]
 
 
 @pytest.mark.parametrize("link", [1, 0, 101, 108, 113, 228, 229, 276])

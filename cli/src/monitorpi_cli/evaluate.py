@@ -1,8 +1,9 @@
 """``monitorpi evaluate``: how well the detector judges what has a known answer.
 
 A folder of capture files with a ``labels.tsv`` (columns file, kind, expected alert, attacker_mac),
-read through the real services, or the generated scenarios. Reported is what matters to a person:
-found or missed, on whom, after how many seconds of event time, and every false alarm.
+read through the real services, the generated scenarios, or a simulated week of a home
+(:mod:`monitorpi_cli.week`). Reported is what matters to a person: found or missed, on whom, after
+how many seconds of event time, and every false alarm.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_cli import scenarios
 from monitorpi_cli.arguments import number
 from monitorpi_cli.replay import Pipe
+from monitorpi_cli.week import report
 from monitorpi_common.messages import Alert, Publication, Traffic
 from monitorpi_common.service import Received
 from monitorpi_common.topics import Topic
@@ -46,6 +48,8 @@ _BEGINS: Final = 5
 """Frames of the flood's class in a window from which the flood has begun."""
 _LEAST_HOURS: Final = 0.5
 """So that each of the hard benign cases has its turn."""
+_LEAST_DAYS: Final = 0.25
+_MOST_DAYS: Final = 28.0
 _OK, _FAILED, _USAGE = 0, 1, 2
 
 
@@ -164,8 +168,13 @@ class Observer:
 def main(argv: Sequence[str]) -> int:
     """Run the command: 0 all as labelled, 1 something was not, 2 wrong arguments."""
     options = _parse(argv)
+    if options.week:
+        return report.show(options.seed, options.days, as_json=options.json)
     if options.folder is None and not options.scenarios:
-        print("monitorpi evaluate: give a folder with labels.tsv, or --scenarios", file=sys.stderr)
+        print(
+            "monitorpi evaluate: give a folder with labels.tsv, --scenarios or --week",
+            file=sys.stderr,
+        )
         return _USAGE
     rows: list[Row] = []
     try:
@@ -190,11 +199,25 @@ def main(argv: Sequence[str]) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./monitorpi evaluate",
-        description="Judge labelled capture files, or generated scenarios.",
+        description="Judge labelled capture files, generated scenarios, or a simulated week.",
     )
     parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="holds labels.tsv")
     parser.add_argument("--scenarios", action="store_true", help="the generated scenarios")
-    parser.add_argument("--seed", type=int, default=1, help="of the scenarios (default 1)")
+    parser.add_argument(
+        "--week", action="store_true", help="a simulated week of a home with ten incidents in it"
+    )
+    parser.add_argument(
+        "--days",
+        type=number(
+            lambda value: _LEAST_DAYS <= value <= _MOST_DAYS,
+            f"give {_LEAST_DAYS:g} to {_MOST_DAYS:g}",
+        ),
+        default=7.0,
+        help="of the simulated week; a part of it has a part of the incidents (default 7)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the scenarios or the week (default 1)"
+    )
     parser.add_argument(
         "--hours",
         type=number(

@@ -35,7 +35,7 @@ def tcp_syn(
     """Return the frame of a SYN without options; each pair is (source, destination)."""
     header = struct.pack("!HHIIBBHHH", *ports, sequence, 0, 5 << 4, _SYN, 64240, 0, 0)
     checked = checksum(_pseudo_header(ips, _TCP, len(header)) + header)
-    return _ipv4_frame(macs, ips, _TCP, header[:16] + struct.pack("!H", checked) + header[18:])
+    return ipv4_frame(macs, ips, _TCP, header[:16] + struct.pack("!H", checked) + header[18:])
 
 
 def icmp_echo(macs: tuple[str, str], ips: tuple[str, str], identifier: int, sequence: int) -> bytes:
@@ -43,9 +43,7 @@ def icmp_echo(macs: tuple[str, str], ips: tuple[str, str], identifier: int, sequ
     data = bytes(range(32))
     header = struct.pack("!BBHHH", 8, 0, 0, identifier, sequence)
     checked = checksum(header + data)
-    return _ipv4_frame(
-        macs, ips, _ICMP, header[:2] + struct.pack("!H", checked) + header[4:] + data
-    )
+    return ipv4_frame(macs, ips, _ICMP, header[:2] + struct.pack("!H", checked) + header[4:] + data)
 
 
 def udp(
@@ -56,7 +54,7 @@ def udp(
     header = struct.pack("!HHHH", *ports, length, 0)
     # a sum of zero is sent as all ones: zero means "no checksum" (RFC 768)
     checked = checksum(_pseudo_header(ips, _UDP, length) + header + payload) or 0xFFFF
-    return _ipv4_frame(macs, ips, _UDP, header[:6] + struct.pack("!H", checked) + payload)
+    return ipv4_frame(macs, ips, _UDP, header[:6] + struct.pack("!H", checked) + payload)
 
 
 def arp_request(source_mac: str, source_ip: str, wanted_ip: str) -> bytes:
@@ -80,7 +78,7 @@ def igmp_report(source_mac: str, source_ip: str, group: str) -> bytes:
     message = struct.pack("!BBH", 0x16, 0, 0) + ip_bytes(group)
     message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
     macs = (source_mac, multicast_mac(group))
-    return _ipv4_frame(macs, (source_ip, group), _IGMP, message, ttl=1, options=_ROUTER_ALERT)
+    return ipv4_frame(macs, (source_ip, group), _IGMP, message, ttl=1, options=_ROUTER_ALERT)
 
 
 def multicast_mac(group: str) -> str:
@@ -110,7 +108,7 @@ def ip_bytes(ip: str) -> bytes:
     return ipaddress.IPv4Address(ip).packed
 
 
-def _ipv4_frame(
+def ipv4_frame(
     macs: tuple[str, str],
     ips: tuple[str, str],
     protocol: int,
@@ -119,6 +117,7 @@ def _ipv4_frame(
     ttl: int = 64,
     options: bytes = b"",
 ) -> bytes:
+    """Return the frame of an IPv4 packet; each pair is (source, destination)."""
     words = 5 + len(options) // 4
     length = 4 * words + len(payload)
     header = struct.pack("!BBHHHBBH", 0x40 | words, 0, length, 0, 0x4000, ttl, protocol, 0)

@@ -216,13 +216,14 @@ class Inventory:
 
     def learn(self, sighting: Sighting) -> None:
         """Learn addresses, names and roles from one frame."""
-        mac, at_s, space = sighting.mac, sighting.at_s, tuple(one for one in sighting.vlan if one)
+        mac, at_s, space = sighting.mac, sighting.at_s, sighting.vlan
         if mac[0] & _GROUP or not any(mac):
             return
         server = sighting.sender if sighting.sender not in (None, mac) else None
         if self._subnets.learn(space, sighting.subnets):
             self._addresses.forget_nobodys()
-        self._routers.tell(space, sighting.router_ips[:_MAX_TOLD_ROUTERS], at_s)
+        if sighting.named:
+            self._routers.tell(space, sighting.router_ips[:_MAX_TOLD_ROUTERS], at_s)
         if server is not None:
             self._learn_of_others(sighting, space, server)
         else:
@@ -259,9 +260,6 @@ class Inventory:
         self._addresses.name(mac, space, sighting.named, at_s, sighting.how)
         for ip in sighting.ended:
             self._addresses.end(mac, space, ip, at_s, server)
-        serving = self._devices.get(server) or self._candidates.get(server)
-        if serving is not None and serving.serves_dhcp:
-            self._serves(serving, sighting.router_ips, at_s)
         entry = self._devices.get(mac) or self._candidates.get(mac)
         if entry is not None:
             self._set_role(entry)

@@ -62,8 +62,8 @@ _MALFORMED: Final[Classified] = (CLASS_BIT["malformed"], 0, 0)
 _TYPE_IPV4: Final = 0x0800
 _TYPE_IPV6: Final = 0x86DD
 _MAY_TELL: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
-_SLL_HEADER: Final = 16
-_SLL2_HEADER: Final = 20
+_COOKED_HEADERS: Final = {LINK_SLL: 16, LINK_SLL2: 20}
+"""Bytes before the packet; every cooked frame counts as if it had an Ethernet header instead."""
 _COOKED_BROADCAST: Final = 1
 _COOKED_MULTICAST: Final = 2
 
@@ -144,7 +144,11 @@ class FileSource:
                 classified = classify(data, wire_length)
                 add(data, classified, wire_length)
                 if classified[0] & telling and is_telling(data, classified):
-                    self._dissect(data, at_s, emit)
+                    self._dissect(data, wire_length, at_s, emit)
+            elif link in _COOKED_HEADERS:
+                framed, classified, wire_length = _count_cooked(tally, frame)
+                if classified[0] & telling and is_telling(framed, classified):
+                    self._dissect(framed, wire_length, at_s, emit)
             else:
                 _count_other(tally, frame)
         self._finish(emit)
@@ -187,13 +191,17 @@ class FileSource:
             self._gate.enter()
         emit(window)
 
-    def _dissect(self, data: bytes, at_s: float, emit: Callable[[object], None]) -> None:
+    def _dissect(
+        self, data: bytes, wire_length: int, at_s: float, emit: Callable[[object], None]
+    ) -> None:
         """Hand on what a frame tells, up to the share of a second."""
         if self._dissector is None or self._dissected >= self._dissected_per_s:
             self._dropped += 1
             return
         self._dissected += 1
-        for sighting in self._dissector.dissect(data, at_s, self._interface):
+        for sighting in self._dissector.dissect(
+            data, at_s, self._interface, wire_length=wire_length
+        ):
             emit(sighting)
 
 
@@ -207,10 +215,6 @@ def _count_other(tally: Tally, frame: Frame) -> None:
             tally.add_packet(data, _raw(data, wire_length, 0), wire_length)
         case _ if link in (LINK_NULL, LINK_LOOP):
             tally.add_packet(data, _loopback(data, wire_length), wire_length)
-        case _ if link == LINK_SLL:
-            _count_cooked(tally, data, wire_length, _SLL_HEADER)
-        case _ if link == LINK_SLL2:
-            _count_cooked(tally, data, wire_length, _SLL2_HEADER)
 
 
 def _raw(data: bytes, wire_length: int, offset: int) -> Classified:
@@ -233,27 +237,34 @@ def _loopback(data: bytes, wire_length: int) -> Classified:
     return _raw(data, wire_length, _FAMILY_SIZE)
 
 
-def _count_cooked(tally: Tally, data: bytes, wire_length: int, header: int) -> None:
-    """Count a Linux cooked frame: it names the sender but not the destination."""
+def _count_cooked(tally: Tally, frame: Frame) -> tuple[bytes, Classified, int]:
+    """Count a Linux cooked frame: it names the sender but not the destination.
+
+    Returns the frame with an Ethernet header in place of the cooked one, what it is and its length
+    on the wire; nothing telling where the sender has no Ethernet address.
+    """
+    _, link, data, wire_length = frame
+    header = _COOKED_HEADERS[link]
+    size = max(wire_length + ETHERNET_HEADER - header, 0)
     if len(data) < header:
-        tally.add_unlinked(CLASS_BIT["malformed"] if wire_length < header else 0, wire_length)
-        return
-    if header == _SLL_HEADER:
-        kind, hardware, size = data[1], data[2] << 8 | data[3], data[4] << 8 | data[5]
-        source, ether_type = data[6:12], data[14] << 8 | data[15]
+        tally.add_unlinked(CLASS_BIT["malformed"] if wire_length < header else 0, size)
+        return b"", _NOTHING, size
+    if link == LINK_SLL:
+        kind, hardware, length = data[1], data[2] << 8 | data[3], data[4] << 8 | data[5]
+        source, protocol = data[6:12], data[14:16]
     else:
-        kind, hardware, size = data[10], data[8] << 8 | data[9], data[11]
-        source, ether_type = data[12:18], data[0] << 8 | data[1]
+        kind, hardware, length = data[10], data[8] << 8 | data[9], data[11]
+        source, protocol = data[12:18], data[0:2]
     mask = {
         _COOKED_BROADCAST: CLASS_BIT["broadcast"],
         _COOKED_MULTICAST: CLASS_BIT["multicast"],
     }.get(kind, 0)
-    if hardware != _ARPHRD_ETHERNET or size != len(source):
-        classified = classify_packet(data, wire_length, ether_type, header, mask)
-        tally.add_packet(data, classified, wire_length)
-        return
     target = _BROADCAST_MAC if kind == _COOKED_BROADCAST else UNKNOWN_MAC
-    framed = target + source + data[header - 2 :]  # the type's place matters not: offsets do
-    shift = ETHERNET_HEADER - header
-    classified = classify_packet(framed, wire_length + shift, ether_type, ETHERNET_HEADER, mask)
-    tally.add(framed, classified, wire_length)
+    framed = target + source + protocol + data[header:]
+    ether_type = protocol[0] << 8 | protocol[1]
+    classified = classify_packet(framed, size, ether_type, ETHERNET_HEADER, mask)
+    if hardware != _ARPHRD_ETHERNET or length != len(source):
+        tally.add_packet(framed, classified, size)
+        return framed, _NOTHING, size
+    tally.add(framed, classified, size)
+    return framed, classified, size

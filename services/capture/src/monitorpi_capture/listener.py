@@ -167,7 +167,10 @@ class Listener:
             if time.monotonic() > until_s:
                 self._dropped += 1
                 continue
-            for sighting in self._dissector.dissect(frame[0], time.time(), tap.interface):
+            data, length = frame
+            for sighting in self._dissector.dissect(
+                data, time.time(), tap.interface, wire_length=length
+            ):
                 emit(sighting)
 
 

@@ -25,7 +25,7 @@ class Sighting:
     interface: str
     how: How = "arp"
     vlan: tuple[int, ...] = ()
-    """VLAN ids of the frame's tags, outermost first; ``()``: untagged."""
+    """VLAN ids of the frame's tags, outermost first; ``()``: untagged, or a priority tag alone."""
     sender: bytes | None = None
     """The MAC address the frame came from, where that is not ``mac``; None: ``mac`` sent it."""
     ips: tuple[str, ...] = ()
@@ -36,13 +36,13 @@ class Sighting:
     """Addresses ``mac`` gives up (RELEASE) or refuses (DECLINE)."""
     hostname: str | None = None
     is_router: bool = False
-    """A router advertisement with a lifetime, at hop limit 255 (RFC 4861, 6.1.2)."""
+    """A router advertisement with a lifetime, valid as RFC 4861 says (6.1.2: hop limit 255 ...)."""
     ends_router: bool = False
     """A valid router advertisement with lifetime 0: no default router any more."""
     serves_dhcp: bool = False
     """It handed out an address (DHCP: yiaddr is one; DHCPv6: an IA address)."""
     router_ips: tuple[str, ...] = ()
-    """Addresses of routers the frame tells of (DHCP option 3)."""
+    """Addresses of routers the frame tells of (DHCP option 3); of a server: what it tells clients."""
     subnets: tuple[str, ...] = ()
     """Networks on this link that the frame tells of, as ``192.168.1.0/24`` (DHCP option 1, on-link
     prefixes of a router advertisement)."""

@@ -1,0 +1,147 @@
+"""The prober's side of the simulated home: rounds of probes, their frames, sweeps of the LAN.
+
+Theory of operation. The real core makes the plan and judges the answers; only the sending and the
+waiting is modelled. Each target is asked as often as the plan says. Of the results, those of a
+target that answered all requests in order are handed over once a minute only: nothing follows from
+the others. Whatever is lost, late or missing is handed over each time.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_cli.lab import frames, telling
+from monitorpi_cli.week.home import INTERNET, PI, PROBES, SUBNET, chance
+from monitorpi_cli.week.stack import moment
+from monitorpi_cli.week.wire import Stream
+from monitorpi_prober.rounds import Echoes, Found, RoundDone, Sweeping
+from monitorpi_prober.targets import Sighting
+
+if TYPE_CHECKING:
+    from monitorpi_cli.week.home import Home, Thing
+    from monitorpi_cli.week.stack import Stack
+    from monitorpi_cli.week.wire import Process
+    from monitorpi_prober.schedule import Aim, Lane, Plan
+
+ROUND_S: Final = 10.0
+_CLEAN_EACH: Final = 6
+"""Rounds of which one is handed over, for a target that answers everything at once."""
+_SWEEP_EACH_S: Final = 1800.0
+_SWEEP_PER_S: Final = 20
+_CALM_MS: Final = 30.0
+_ASKED: Final = 0.3
+"""Share of the rounds in which the kernel asks for a silent neighbour again, three times each."""
+
+
+class Pinger:
+    """Asks every target, as the plan says."""
+
+    def __init__(self, home: Home, stack: Stack) -> None:
+        self._home = home
+        self._stack = stack
+        self._due: dict[float, float] = {}
+        self._frames: dict[tuple[str, str, bool], bytes] = {}
+        self._plan: object = None
+
+    def run(self) -> Process:
+        """Ask, round after round."""
+        wire, stack = self._home.wire, self._stack
+        number = 0
+        while True:
+            yield ROUND_S
+            plan = stack.plan
+            if not wire.powered or plan is None:
+                wire.streams.pop("probes", None)
+                continue
+            if plan is not self._plan:
+                self._plan = plan
+                stack.take_plan(wire.now)
+            number += 1
+            held = self._home.holders()
+            wire.streams["probes"] = self._traffic(plan.lanes, held)
+            for lane in plan.lanes:
+                if self._due.get(lane.wanted_s, 0.0) <= wire.now + 1:
+                    self._due[lane.wanted_s] = wire.now + lane.interval_s
+                    self._round(plan, lane, held, number)
+
+    def _round(self, plan: Plan, lane: Lane, held: dict[str, Thing], number: int) -> None:
+        end = self._home.wire.now
+        echoes = []
+        for aim in lane.aims:
+            times = self._home.round_trips(aim.address, held)[: lane.probes]
+            calm = None not in times and max(filter(None, times), default=0.0) < _CALM_MS
+            if calm and (number + zlib.crc32(aim.key.encode())) % _CLEAN_EACH:
+                continue
+            echoes.append(Echoes(aim.key, times))
+        start, ended = moment(end - min(lane.interval_s, ROUND_S)), moment(end)
+        self._stack.take_round(
+            RoundDone(start=start, end=ended, plan=plan, lane=lane,
+                      echoes=tuple(echoes))
+        )  # fmt: skip
+
+    def _traffic(self, lanes: tuple[Lane, ...], held: dict[str, Thing]) -> Stream:
+        """Return what asking and answering puts on the wire each second."""
+        sent: list[bytes] = []
+        for lane in lanes:
+            for aim in lane.aims:
+                thing = held.get(aim.address)
+                there = thing is not None and self._home.is_reachable(thing)
+                if aim.address == INTERNET:
+                    sent.append(self._echo(self._home.router, INTERNET))
+                elif thing is not None and there:
+                    sent.append(self._echo(thing, aim.address))
+                    if thing.awake and thing.pings:
+                        sent.append(self._echo(thing, aim.address, reply=True))
+                else:
+                    self._ask(aim)
+        return Stream(tuple(sent), PROBES / ROUND_S)
+
+    def _ask(self, aim: Aim) -> None:
+        """Let the kernel ask for a neighbour that does not answer, by ARP."""
+        pi = self._home.things[PI]
+        if ":" not in aim.address and pi.ip and chance(self._home.dice("arp"), _ASKED):
+            self._home.wire.send(frames.arp_request(pi.mac, pi.ip, aim.address), times=3)
+
+    def _echo(self, thing: Thing, address: str, *, reply: bool = False) -> bytes:
+        key = (thing.wire_mac, address, reply)
+        known = self._frames.get(key)
+        if known is None:
+            pi = self._home.things[PI]
+            known = self._frames[key] = _echo(pi, thing.wire_mac, address, reply=reply)
+        return known
+
+    def sweeps(self) -> Process:
+        """Ask each address of the LAN by ARP, every half hour."""
+        home, stack, wire = self._home, self._stack, self._home.wire
+        pi = home.things[PI]
+        base = SUBNET.rpartition(".")[0]
+        while True:
+            if wire.powered:
+                stack.sweep(Sweeping(moment(wire.now), stack.own, float(_SWEEP_PER_S)))
+                held = home.holders()
+                found = []
+                for first in range(1, 255, _SWEEP_PER_S):
+                    for last in range(first, min(first + _SWEEP_PER_S, 255)):
+                        address = f"{base}.{last}"
+                        wire.send(frames.arp_request(pi.mac, pi.ip or "", address))
+                        thing = held.get(address)
+                        if thing is not None and thing.awake and home.is_reachable(thing):
+                            home.claim(thing)
+                            if thing.name != PI:
+                                found.append(Sighting(address, thing.wire_mac, interface="eth0"))
+                    yield 1.0
+                if wire.powered:
+                    stack.sweep(Found("eth0", tuple(found)))
+                    stack.sweep(Sweeping(moment(wire.now), stack.own, 0.0))
+            yield _SWEEP_EACH_S
+
+
+def _echo(pi: Thing, mac: str, address: str, *, reply: bool) -> bytes:
+    if ":" in address:
+        own = telling.link_local(pi.mac)
+        macs, ips = ((mac, pi.mac), (address, own)) if reply else ((pi.mac, mac), (own, address))
+        return telling.echo6(macs, ips, reply=reply)
+    if reply:
+        return telling.echo_reply((mac, pi.mac), (address, pi.ip or ""), 7)
+    return frames.icmp_echo((pi.mac, mac), (pi.ip or "", address), 7, 1)

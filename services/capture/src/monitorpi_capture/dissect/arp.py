@@ -1,0 +1,46 @@
+"""ARP (RFC 826, RFC 5227): whose address the sender says it has. Pure."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.dissect.frame import MalformedFrameError, ipv4
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitorpi_capture.dissect.frame import TellingFrame
+    from monitorpi_capture.sighting import Sighting
+
+_MESSAGE: Final = Struct(">2xHBBH6s4s")
+"""Hardware type, protocol, the sizes of both addresses, operation, the sender's two addresses."""
+_SIZE: Final = 28
+_IPV4_OVER_ETHERNET: Final = (0x0800, 6, 4)
+_REQUEST: Final = 1
+_REPLY: Final = 2
+"""Other operations no host listens to (Linux, net/ipv4/arp.c, arp_process)."""
+
+
+def read(frame: TellingFrame) -> Iterator[Sighting]:
+    """Read who claims an address.
+
+    A probe (sender 0.0.0.0) claims nothing, and a claim for another MAC than the frame's own is
+    not one: an announcement, a request and a reply say the same of their sender.
+
+    Raises:
+        MalformedFrameError: it is too short.
+
+    """
+    if len(frame.data) < frame.network + _SIZE:
+        raise MalformedFrameError
+    protocol, hardware_size, size, operation, hardware, address = _MESSAGE.unpack_from(
+        frame.data, frame.network
+    )
+    if (protocol, hardware_size, size) != _IPV4_OVER_ETHERNET:
+        return
+    if operation not in (_REQUEST, _REPLY) or hardware != frame.source:
+        return
+    ip = ipv4(address)
+    if ip is not None:
+        yield frame.sighting("arp", ips=(ip,))
