@@ -595,7 +595,7 @@ class Addresses:
         if len(self._table) >= MAX_HOLDINGS and not self._sweep(at_s):
             self.refused += 1
             return None
-        held = self._table[space, ip] = Holding(space, ip, version_of(ip))
+        held = self._table[space, ip] = Holding(space, ip, version_of(ip), claimed_s=at_s)
         return held
 
     def _sweep(self, at_s: float) -> bool:

@@ -43,7 +43,7 @@ FORGET_S: Final = 7 * 86400.0
 """A device absent for so long is taken back, as its retained message would expire."""
 AHEAD_S: Final = 60.0
 """A time so far ahead was stamped by a clock that was wrong."""
-SILENT_S: Final = 20.0
+SILENT_S: Final = 60.0
 """Who sent nothing for so long may have slept."""
 WAKES_S: Final = 5.0
 """Between a device's waking and its first claim, and between its last frame and its sleep."""
@@ -305,7 +305,8 @@ class Inventory:
         entry = self._devices.get(mac) or self._candidates.get(mac)
         if entry is None:
             return False
-        return entry.last_s <= since_s + WAKES_S or entry.woke_s >= max(since_s, at_s - WAKES_S)
+        silent = at_s - entry.last_s > SILENT_S and entry.last_s <= since_s + WAKES_S
+        return silent or entry.woke_s >= max(since_s, at_s - WAKES_S)
 
     def _is_established(self, mac: bytes, space: Space) -> bool:
         """Tell whether others showed a MAC to be a router, or hand it out as one undisputed."""
