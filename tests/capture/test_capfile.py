@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
+import re
 import struct
-from datetime import UTC, datetime
+import tracemalloc
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.capfile import (
-    MAX_BLOCK,
-    MAX_FRAME,
-    CaptureFile,
-    CaptureFileError,
-    Frame,
-)
+from monitorpi_capture.capfile import CaptureFile, CaptureFileError
+from monitorpi_capture.frame import MAX_FRAME, Frame
 
 DATA = bytes(range(60))
 
@@ -59,10 +57,20 @@ def enhanced(ticks: int, data: bytes = DATA, order: str = "<", *, number: int = 
     return block(6, head + data + bytes(-len(data) % 4), order)
 
 
-def read(data: bytes) -> tuple[list[Frame], list[str]]:
-    """Return the frames and the notes of a stream."""
+GOOD = pcap((1, 0, DATA))
+GOODNG = section() + interface() + enhanced(1)
+
+
+def opened(data: bytes) -> tuple[list[Frame], CaptureFile]:
+    """Return the frames of a stream, and the file as it is behind them."""
     file = CaptureFile(io.BytesIO(data), "x.pcap")
-    return list(file), file.notes
+    return list(file), file
+
+
+def read(data: bytes) -> tuple[list[Frame], list[str]]:
+    """Return the frames of a stream and all that is said about it."""
+    frames, file = opened(data)
+    return frames, [*file.notes, *([file.failure] if file.failure else [])]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -87,11 +95,11 @@ def test_link_types(on_disk: int, link: int) -> None:
 
 
 def test_a_link_type_nobody_understands_is_one_clear_line() -> None:
-    """Monitor-mode captures of wireless cards are refused by name."""
+    """It has the number and the name; what can be read stands behind."""
     with pytest.raises(
-        CaptureFileError, match=r"x\.pcap holds frames of link type 127; understood"
+        CaptureFileError, match=r"x\.pcap holds only frames of link type 107 \(Frame Relay\); under"
     ):
-        read(pcap((1, 0, DATA), link=127))
+        read(pcap((1, 0, DATA), link=107))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -124,16 +132,19 @@ def test_pcapng(order: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("offset_s", [253_402_300_799, 2**62, -(2**62)])
-def test_a_time_at_the_end_of_the_calendar_leaves_room_for_what_ends_later(offset_s: int) -> None:
-    """Windows and alerts end after the last frame: that must be a date too."""
+@pytest.mark.parametrize("offset_s", [253_402_300_799, 2**62, -(2**62), -1, 2**32])
+def test_frames_of_impossible_years_do_not_count(offset_s: int) -> None:
+    """Before 1970 and beyond the 32 bits of pcap no time can be believed; others' count."""
     options = struct.pack("<HHq", 14, 8, offset_s)
+    good = interface() + enhanced(7_000_000, number=1)
 
-    frames, _ = read(section() + interface(options=options) + enhanced(5))
+    frames, file = opened(section() + interface(options=options) + good + enhanced(0) * 3)
 
-    (at_s,) = [frame.at_s for frame in frames]
-    assert at_s is not None
-    assert datetime.fromtimestamp(at_s + 7 * 86400, UTC).year in (1970, 9998)
+    assert [frame.at_s for frame in frames] == [7.0]
+    assert file.failure == (
+        "x.pcap has frames that do not count: 3 dated before 1970 or after 2106, the first at byte "
+        f"{len(section() + interface(options=options) + good)}, behind frame 1; all others are read"
+    )
 
 
 def test_simple_and_obsolete_packet_blocks() -> None:
@@ -148,15 +159,68 @@ def test_simple_and_obsolete_packet_blocks() -> None:
 
 
 def test_unknown_links_of_one_interface_are_skipped_and_counted() -> None:
-    """A capture of Ethernet and wireless interfaces keeps its Ethernet frames."""
-    data = section() + interface(127) + interface(1) + enhanced(1) + enhanced(2, number=1)
-    file = CaptureFile(io.BytesIO(data), "x")
+    """A capture of Ethernet and USB keeps its Ethernet frames, and is no failure."""
+    data = section() + interface(220) + interface(1) + enhanced(1) + enhanced(2, number=1)
 
-    frames = list(file)
+    frames, file = opened(data)
 
-    assert len(frames) == 1
-    assert file.skipped == 1
-    assert file.notes == ["x: frames of link type 127 are skipped"]
+    assert (len(frames), file.skipped, file.failure) == (1, 1, None)
+    assert len(file.notes) == 1
+    assert "link type 220 (USB of Linux, memory-mapped), 1 of them" in file.notes[0]
+
+
+def test_many_unknown_links_are_one_line() -> None:
+    """However many there are, the line is bounded, and counts those it does not name."""
+    unknown = b"".join(interface(link) for link in range(300, 400))
+
+    _, file = opened(section() + unknown + interface() + enhanced(1, number=100))
+
+    (note,) = file.notes
+    assert "link type 300" in note
+    assert "92 more link types" in note
+
+
+@pytest.mark.parametrize("frames", [b"", enhanced(1)])
+def test_nothing_that_can_be_read_is_a_failure_in_either_format(frames: bytes) -> None:
+    """A pcapng of one unknown link type fails as the pcap of it does."""
+    read_frames, file = opened(section() + interface(107) + frames)
+
+    assert read_frames == []
+    assert file.notes == []
+    assert "x.pcap holds only frames of link type 107 (Frame Relay)" in (file.failure or "")
+
+
+def test_a_large_block_that_is_skipped_is_skipped() -> None:
+    """A transfer of megabytes between frames is passed over, not held, and is no end."""
+    large = section() + interface(220) + interface() + enhanced(1, number=1)
+    data = large + enhanced(2, bytes(40_000_000)) + enhanced(3, number=1)
+
+    tracemalloc.start()
+    frames, file = opened(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (len(frames), file.skipped, file.failure) == (2, 1, None)
+    assert peak < 8_000_000
+
+
+def test_a_frame_larger_than_any_is_read_up_to_its_headers() -> None:
+    """The block tells where it ends: what is beyond the largest frame is not looked at."""
+    frames, file = opened(section() + interface() + enhanced(1, bytes(900_000)) + enhanced(2))
+
+    assert [(len(frame.data), frame.wire_length) for frame in frames] == [
+        (MAX_FRAME, 900_000), (60, 60),
+    ]  # fmt: skip
+    assert file.failure is None
+
+
+@pytest.mark.parametrize("kind", [4, 5, 10, 0x0BAD, 0x80000001])
+def test_other_blocks_are_passed_over(kind: int) -> None:
+    """Names, statistics, secrets, custom and unknown blocks, small and large, hold no frames."""
+    for size in (0, 40, 3_000_000):
+        frames, notes = read(GOODNG + block(kind, bytes(size)) + enhanced(2))
+
+        assert (len(frames), notes) == (2, [])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +228,13 @@ def test_unknown_links_of_one_interface_are_skipped_and_counted() -> None:
     [
         (b"", "x.pcap is empty: give a pcap or pcapng file"),
         (b"hello world", "x.pcap is no capture file (it begins with 68656c6c): give a pcap"),
-        (b"\x1f\x8b\x08\0", "unpack it first"),
+        (b"\x1f\x8b\x08\0", "cannot be read (its gzip data ends early)"),
+        (b"\x1f\x8b\x08\xff" * 9, "cannot be read (its gzip data is broken)"),
+        (gzip.compress(b"hello"), "is no capture file (it begins with 68656c6c)"),
+        (b"\x28\xb5\x2f\xfd", "is packed with zstd: unpack it first"),
+        (b"BZh91AY", "is packed with bzip2: unpack it first"),
+        (b"snoop\0\0\0", "is a snoop file: make it pcap first"),
+        (bytes(4096), "is no capture file (it begins with 00000000)"),
         (pcap()[:20], "x.pcap ends within its header: nothing to read"),
         (section()[:20], "x.pcap ends within its header: nothing to read"),
         (section()[:8] + b"xxxx" + section()[12:], "x.pcap has a broken pcapng header"),
@@ -179,27 +249,33 @@ def test_what_is_no_capture_is_refused_in_one_line(data: bytes, text: str) -> No
     assert "\n" not in str(raised.value)
 
 
-GOOD = pcap((1, 0, DATA))
-GOODNG = section() + interface() + enhanced(1)
-
-
 @pytest.mark.parametrize(
     ("data", "note"),
     [
         (GOOD + bytes(7), "ends within the header of a frame"),
         (GOOD + pcap((2, 0, DATA))[24:-1], "ends within a frame"),
-        (GOOD + struct.pack("<IIII", 1, 0, MAX_FRAME + 1, 60), "claims a frame of 262145 bytes"),
+        (GOOD + struct.pack("<IIII", 1, 0, MAX_FRAME + 1, 60), "claims a frame of 262,145 bytes"),
         (GOODNG + bytes(7), "ends within a block header"),
         (GOODNG + enhanced(1)[:-1], "ends within a block"),
         (GOODNG + block(5, bytes(64))[:-8], "ends within a block"),
         (GOODNG + struct.pack("<II", 6, 8) + bytes(8), "claims a block of 8 bytes"),
-        (GOODNG + struct.pack("<II", 6, MAX_BLOCK + 4) + bytes(8), "claims a block of 16777220"),
-        (GOODNG + struct.pack("<II", 6, 0xFFFFFFFC) + bytes(8), "claims a block of 4294967292"),
-        (GOODNG + enhanced(1, number=7), "has a frame of interface 7"),
-        (GOODNG + block(6, bytes(8)), "has a broken frame block"),
-        (GOODNG + block(3, b""), "has a broken frame block"),
-        (GOODNG + block(6, struct.pack("<IIIII", 0, 0, 0, 400, 400)), "claims a frame of 400"),
-        (GOODNG + section()[:8] + bytes(20), "unknown byte order"),
+        (GOODNG + struct.pack("<II", 6, 0x7FFFFFFC) + bytes(8), "ends within a block"),
+        (GOODNG + struct.pack("<II", 6, 0xFFFFFFFC) + bytes(8), "claims a block of 4,294,967,292"),
+        (GOODNG + enhanced(1)[:-4] + bytes(4), "has a block of 92 bytes or 0"),
+        (GOODNG + block(5, bytes(64))[:-4] + b"\x07\0\0\0", "has a block of 76 bytes or 7"),
+        (GOODNG + enhanced(1, number=7), "1 of interfaces that are not described"),
+        (GOODNG + enhanced(1, number=1) + interface(), "1 of interfaces that are not described"),
+        (GOODNG + section() + enhanced(1), "1 of interfaces that are not described"),
+        (GOODNG + block(6, bytes(8)), "1 in broken blocks"),
+        (GOODNG + block(3, b""), "1 in broken blocks"),
+        (GOODNG + block(6, struct.pack("<IIIII", 0, 0, 0, 400, 400)), "1 longer than their blocks"),
+        (GOODNG + section()[:8] + bytes(20), "no byte order"),
+        (GOODNG + section()[:8], "ends within a block header"),
+        (GOOD + bytes(1 << 20), "holds 1,048,576 bytes of zeros, as a power cut leaves,"),
+        (GOOD + bytes(32) + b"x", "holds 32 bytes of zeros"),
+        (GOODNG + bytes(1 << 20), "holds 1,048,576 bytes of zeros, as a power cut leaves,"),
+        (GOODNG + bytes(9), "ends within a block header"),
+        (gzip.compress(GOOD)[:-4], "cannot be read on (its gzip data ends early)"),
     ],
 )  # fmt: skip
 def test_broken_behind_good_frames(data: bytes, note: str) -> None:
@@ -209,6 +285,231 @@ def test_broken_behind_good_frames(data: bytes, note: str) -> None:
     assert len(frames) == 1
     assert len(notes) == 1
     assert note in notes[0]
+    assert re.search(r"at byte [\d,]+, behind frame 1;", notes[0])
+
+
+# --- several files and clocks in one --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pcap((200, 0, DATA)),
+        pcap((200, 0, DATA), order=">"),
+        pcap((200, 0, DATA), magic=0xA1B23C4D),
+        pcap((200, 0, DATA), magic=0xA1B23C4D, order=">"),
+        pcap((200, 0, DATA), link=1 | 1 << 26 | 2 << 28)[:40] + DATA,
+        section() + interface() + enhanced(200_000_000),
+        section(">") + interface(order=">") + enhanced(200_000_000, order=">"),
+    ],
+)
+@pytest.mark.parametrize("first", [pcap((100, 0, DATA)), pcap((100, 0, DATA), order=">"), GOODNG])
+def test_a_file_behind_another_is_read_too(first: bytes, second: bytes) -> None:
+    """``cat a b`` of any two formats gives the frames of both, and a note."""
+    frames, file = opened(first + second)
+
+    assert [frame.at_s for frame in frames][1:] == [200.0]
+    assert file.failure is None
+    if first[:4] == second[:4] == section()[:4]:
+        assert file.notes == []  # sections follow each other by nature
+    else:
+        place = f"at byte {len(first)}, behind frame 1"
+        assert file.notes == [f"x.pcap goes on with another capture file, read too, {place}"]
+
+
+def test_a_file_behind_another_may_have_another_link_type() -> None:
+    """Read where it is understood; skipped, and told, where it is not."""
+    raw, _ = read(pcap((1, 0, DATA)) + pcap((2, 0, DATA), link=101))
+    frames, file = opened(pcap((1, 0, DATA)) + pcap((2, 0, DATA), (3, 0, DATA), link=220) + GOOD)
+
+    assert [frame.link for frame in raw] == [1, 101]
+    assert (len(frames), file.skipped, file.failure) == (2, 2, None)
+    assert any("link type 220" in note for note in file.notes)
+
+
+def test_a_file_behind_a_power_cut_is_read_too() -> None:
+    """Zeros are no frames; the writer that came back began with a header."""
+    frames, file = opened(GOOD + bytes(5000) + pcap((2, 0, DATA)))
+
+    assert [frame.at_s for frame in frames] == [1.0, 2.0]
+    assert "holds 5,000 bytes of zeros" in (file.failure or "")
+
+
+@pytest.mark.parametrize("data", [GOOD, GOODNG])
+def test_gzip_is_unpacked_on_the_way(data: bytes) -> None:
+    """Of one member, of several, and of two files packed and put together."""
+    assert read(gzip.compress(data)) == read(data)
+    assert read(gzip.compress(data[:50]) + gzip.compress(data[50:])) == read(data)
+    assert len(read(gzip.compress(data) + gzip.compress(data))[0]) == 2
+
+
+def interleaved(*clocks: tuple[float, float], seconds: int = 8) -> bytes:
+    """Return a capture of interfaces with (frames/s, seconds their clock is off)."""
+    events = sorted(
+        (at / rate, number, off)
+        for number, (rate, off) in enumerate(clocks)
+        for at in range(int(rate * seconds))
+    )
+    return section() + interface() * len(clocks) + b"".join(
+        enhanced(round((1.7e9 + at + off) * 1e6), number=number) for at, number, off in events
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("off", [2.0, -2.0, 1.5, -30.0, 3600.0, -3600.0, 9e6])
+def test_clocks_that_differ_are_laid_on_one_line(off: float) -> None:
+    """Times of an interface stay as far apart as they were, and never go back on the whole."""
+    frames, file = opened(interleaved((100, 0.0), (20, off), (10, 0.0)))
+    times = [frame.at_s or 0.0 for frame in frames]
+
+    assert len(frames) == 8 * 130
+    assert min(after - before for before, after in pairwise(times)) > -1.01
+    assert sum(after - before > 1.01 for before, after in pairwise(times)) <= (off > 0)
+    assert max(times) - min(times) == pytest.approx(8 + max(off, 0.0), abs=0.2)
+    assert len(file.notes) in (1, 2)
+    assert all("has clocks that differ" in note for note in file.notes)
+    assert file.failure is None
+
+
+def test_clocks_that_agree_are_left_alone() -> None:
+    """Frames a little out of order keep their own times."""
+    frames, notes = read(interleaved((100, 0.0), (20, -0.5), (10, 0.4)))
+
+    assert notes == []
+    assert {frame.at_s for frame in frames} >= {1.7e9, 1.7e9 - 0.5, 1.7e9 + 0.4}
+
+
+def test_a_writer_that_is_late_does_not_push_the_line_ahead() -> None:
+    """Each 10 s one interface comes 3 s late: ten minutes stay ten minutes, and a little."""
+    late = b"".join(
+        b"".join(enhanced((1000 + at) * 1_000_000) for at in range(start, start + 10))
+        + b"".join(
+            enhanced((1000 + at) * 1_000_000, number=1) for at in range(start + 7, start + 10)
+        )
+        for start in range(0, 600, 10)
+    )
+
+    frames, _ = read(section() + interface() * 2 + late)
+
+    times = [frame.at_s or 0.0 for frame in frames]
+    assert 599 <= max(times) - min(times) <= 599 + 30
+
+
+def test_a_clock_that_is_set_back_begins_anew() -> None:
+    """An interface whose own time goes back is no matter of two clocks."""
+    back = b"".join(enhanced(at * 1_000_000, number=at % 2) for at in (100, 101, 50, 51, 52))
+
+    frames, notes = read(section() + interface() * 2 + back)
+
+    assert [frame.at_s for frame in frames] == [100, 101, 50, 51, 52]
+    assert notes == []
+
+
+def test_resolutions_and_offsets_are_no_differences() -> None:
+    """Three interfaces stamp the same second in three ways."""
+    nano = interface(options=struct.pack("<HHB3x", 9, 1, 9))
+    binary = interface(options=struct.pack("<HHB3x", 9, 1, 0x80 | 20))
+    offset = interface(options=struct.pack("<HHq", 14, 8, 900))
+    blocks = enhanced(1000 * 10**9) + enhanced(1000 << 20, number=1)
+
+    frames, notes = read(
+        section() + nano + binary + offset + blocks + enhanced(100_000_000, number=2)
+    )
+
+    assert [frame.at_s for frame in frames] == [1000.0] * 3
+    assert notes == []
+
+
+# --- checksums, versions, variants ----------------------------------------------------------------
+
+CHECKED = DATA + b"\x01\x02\x03\x04"
+
+
+def flagged(flags: int, data: bytes = CHECKED) -> bytes:
+    """Return a frame with flags."""
+    head = struct.pack("<IIIII", 0, 0, 5, len(data), len(data))
+    option = struct.pack("<HHI", 2, 4, flags) + bytes(4)
+    return block(6, head + data + bytes(-len(data) % 4) + option)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        section() + interface(options=struct.pack("<HHB3x", 13, 1, 32)) + enhanced(5, CHECKED),
+        section() + interface(options=struct.pack("<HHB3x", 13, 1, 4)) + enhanced(5, CHECKED),
+        section() + interface() + flagged(4 << 5 | 1),
+        section() + interface(options=struct.pack("<HHB3x", 13, 1, 16)) + flagged(4 << 5),
+        section() + interface(options=struct.pack("<HHB3x", 13, 1, 32)) + flagged(0),
+        section() + interface(options=struct.pack("<HHB3x", 13, 1, 32))
+        + block(3, struct.pack("<I", 64) + CHECKED),
+        pcap((0, 5, CHECKED), link=1 | 1 << 26 | 2 << 28),
+    ],
+)  # fmt: skip
+def test_a_checksum_that_is_told_of_is_taken_off(data: bytes) -> None:
+    """By the interface, in bits or bytes; by the frame's flags, which win; by pcap's header."""
+    ((_, _, kept, length),), notes = read(data)
+
+    assert (kept, length, notes) == (DATA, 60, [])
+
+
+def test_a_checksum_that_was_cut_off_is_taken_off_the_length() -> None:
+    """A snap length cuts the checksum first, and then the frame."""
+    for captured, left in ((64, 60), (62, 60), (60, 60), (40, 40)):
+        record = struct.pack("<IIII", 1, 0, captured, 64) + CHECKED[:captured]
+        frames, _ = read(pcap(link=1 | 1 << 26 | 2 << 28) + record)
+
+        assert frames == [Frame(1.0, 1, DATA[:left], 60)]
+
+
+def test_a_checksum_length_without_its_flag_means_nothing() -> None:
+    """The four bits are only valid beside the flag."""
+    assert read(pcap((1, 0, DATA), link=1 | 2 << 28))[0][0].wire_length == 60
+
+
+def test_wrong_versions_and_reserved_bits_are_told() -> None:
+    """They are read as if they were right, with a line that says so."""
+    version = bytearray(GOOD)
+    version[4:8] = struct.pack("<HH", 7, 9)
+    bits = pcap((1, 0, DATA), link=1 | 1 << 20)
+    ng = bytearray(GOODNG)
+    ng[12:16] = struct.pack("<HH", 3, 1)
+
+    for data, text in (
+        (bytes(version), "says that it is pcap 7.9, read as 2.4"),
+        (bits, "has reserved bits set in its link type (0x00100001)"),
+        (bytes(ng), "says that it is pcapng 3.1, read as 1.0"),
+    ):
+        frames, file = opened(data)
+
+        assert (len(frames), file.failure) == (1, None)
+        assert [text in note for note in file.notes] == [True]
+
+
+def test_the_format_that_kuznetzov_modified() -> None:
+    """Its records have interface, protocol and direction behind their head."""
+    head = struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 262144, 1)
+    record = struct.pack("<IIIIIHBB", 1, 250_000, 60, 60, 3, 0x800, 0, 0) + DATA
+
+    assert read(head + record + record) == ([Frame(1.25, 1, DATA, 60)] * 2, [])
+
+
+def test_lengths_of_old_files_stand_the_other_way_round() -> None:
+    """Before version 2.3 the original length came first."""
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 2, 0, 0, 0, 1)
+
+    assert read(head + struct.pack("<IIII", 1, 0, 1500, 60) + DATA) == (
+        [Frame(1.0, 1, DATA, 1500)], [],
+    )  # fmt: skip
+
+
+def test_too_many_interfaces_are_no_end() -> None:
+    """Frames of those beyond the limit are skipped and told, the others go on."""
+    data = section() + interface() * 5000 + enhanced(1) + enhanced(2, number=4999) + enhanced(3)
+
+    frames, file = opened(data)
+
+    assert (len(frames), file.failure) == (2, None)
+    assert any("describes more than 4,096 interfaces" in note for note in file.notes)
+    assert any("1 frames of too many interfaces" in note for note in file.notes)
 
 
 class Pipe(io.RawIOBase):

@@ -29,9 +29,10 @@ from scapy.packet import Raw
 
 from monitorpi_capture import ebpf_build, ebpf_layout
 from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.capfile import LINK_ETHERNET, CaptureFile
+from monitorpi_capture.capfile import CaptureFile
 from monitorpi_capture.classify import class_names, classify
 from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, load_object
+from monitorpi_capture.linktypes import LINK_ETHERNET
 from monitorpi_capture.window import PACKETS
 from monitorpi_cli.lab.namespace import Namespace
 from monitorpi_common.messages import CLASSES
@@ -446,6 +447,7 @@ def test_verifier_effort(held: str) -> None:
     sizes = {
         "control": (ebpf_layout.CONTROL.size, 1),
         "buckets": (ebpf_layout.BUCKET_BYTES, 16),
+        "contenders": (ebpf_layout.CONTENDER_BYTES, 16),
         "rows": (ebpf_layout.ROW_BYTES, 16),
         "floods": (ebpf_layout.FLOOD_BYTES, 16),
         "registers": (ebpf_layout.REGISTER_WORD, 16),

@@ -272,6 +272,36 @@ def test_a_file_that_cannot_be_read_is_one_line(
         assert "broken.pcap" in ended.stderr
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_file_that_ends_early_is_told_to_there_and_is_no_success(
+    tmp_path: Path, flags: list[str]
+) -> None:
+    """What was read is counted and judged; one line says where it ends and why; exit 3."""
+    file = capture_file(tmp_path / "flood.pcap", syn_flood(5, 1000))
+    file.write_bytes(file.read_bytes()[:-10])
+
+    ended = replay(file, *flags)
+
+    assert ended.returncode == 3
+    assert "syn-flood" in ended.stdout
+    place = f"at byte {24 + 4999 * 76:,}, behind frame 4,999"
+    said = f"monitorpi-capture: {file} ends within a frame {place}; read up to there"
+    assert ended.stderr.splitlines() == [said]
+    if not flags:
+        assert "4,999 frames" in ended.stdout
+
+
+def test_no_alert_is_not_said_of_what_was_not_read(tmp_path: Path) -> None:
+    """A reader of the last lines alone must not take a cut file for a clean one."""
+    file = capture_file(tmp_path / "quiet.pcap", syn_flood(1, 10))
+    file.write_bytes(file.read_bytes()[:-10])
+
+    ended = replay(file)
+
+    assert "No alert in what could be read." in ended.stdout
+    assert "No alert.\n" not in ended.stdout
+
+
 def test_a_wrong_setting_is_said_once_and_ends_with_2(tmp_path: Path) -> None:
     """A configuration error of a service is the command's own."""
     file = capture_file(tmp_path / "flood.pcap", syn_flood(1, 10))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.up import Stack, StackPlan, alert_line, greeting, make_plan
 from monitorpi_cli.table import Terminal
 from monitorpi_common import settings
@@ -39,19 +40,21 @@ def test_without_a_cloud_its_bridge_is_not_run() -> None:
     assert set(plan().services) == set(Service) - {Service.CLOUD_BRIDGE}
 
 
+CLOUD = 'channels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'
+
+
 @pytest.mark.parametrize("table", ["cloud-bridge", "cloud_bridge"])
-@pytest.mark.parametrize("rest", ["channels = { traffic = 1 }", "interval_s = 'often'"])
-def test_a_configured_cloud_is_run(tmp_path: Path, table: str, rest: str) -> None:
-    """Either spelling, and also where something is wrong with it: the service then says what."""
+def test_a_configured_cloud_is_run(tmp_path: Path, table: str) -> None:
+    """The table may be spelled either way."""
     file = tmp_path / "own.toml"
-    file.write_text(f"[{table}]\n{rest}\n")
+    file.write_text(f"[{table}]\n{CLOUD}")
 
     assert Service.CLOUD_BRIDGE in plan(file).services
 
 
 def test_the_default_file_counts_too(tmp_path: Path) -> None:
     """A cloud configured in the machine's own file needs no option."""
-    (tmp_path / "default.toml").write_text("[cloud-bridge]\nchannels = { traffic = 1 }\n")
+    (tmp_path / "default.toml").write_text(f"[cloud-bridge]\n{CLOUD}")
 
     assert Service.CLOUD_BRIDGE in plan().services
 
@@ -75,15 +78,19 @@ def test_a_broker_on_loopback_is_our_own(monkeypatch: pytest.MonkeyPatch, host: 
     "variables",
     [
         {"HOST": "192.0.2.1"},
-        {"TLS_CA": "/etc/ssl/ca.pem"},
+        {"TLS_CA": "CERTIFICATE"},
+        {"USERNAME": "somebody"},
+        {"PASSWORD": "theirs"},
+        {"OWN": "false"},
     ],
 )
-def test_a_broker_elsewhere_or_with_tls_is_somebody_elses(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+def test_a_broker_elsewhere_or_with_users_of_its_own_is_somebody_elses(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], certificate: tuple[str, str]
 ) -> None:
-    """Such a broker is used as configured."""
+    """Such a broker is used as configured, on this machine too."""
     for name, value in variables.items():
-        monkeypatch.setenv(f"MONITORPI_BROKER__{name}", value)
+        given = value.replace("CERTIFICATE", certificate[0])
+        monkeypatch.setenv(f"MONITORPI_BROKER__{name}", given)
 
     assert plan().other_broker is not None
 
@@ -107,6 +114,32 @@ def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:
     asyncio.run(stack.stop())
 
     assert (tmp_path / "state" / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def taken(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """Let it look as if others listened on these ports."""
+    monkeypatch.setattr(broker, "port_is_free", lambda port, _address="": port not in ports)
+
+
+def test_a_taken_page_port_is_passed_by_and_the_true_one_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with the broker's: the page moves on, and what is printed is where it is."""
+    taken(monkeypatch, 1883, 8080, 8081)
+
+    one = plan()
+
+    assert one.page == "http://127.0.0.1:8082/"
+    assert one.environment[Service.DASHBOARD] == {"MONITORPI_DASHBOARD__PORT": "8082"}
+
+
+def test_a_configured_page_port_that_is_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who chose a port wants that one."""
+    monkeypatch.setenv("MONITORPI_DASHBOARD__PORT", "8080")
+    taken(monkeypatch, 8080)
+
+    with pytest.raises(ResourceError, match=r"port 8080 is taken: .* \(dashboard.port\)"):
+        plan()
 
 
 @pytest.mark.parametrize(

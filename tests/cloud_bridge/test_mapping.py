@@ -220,7 +220,7 @@ def test_a_file_that_holds_no_certificate_ends_the_process_with_one_line(tmp_pat
 
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert f"cloud-bridge.ca_file: {tmp_path}/ca.pem cannot be used" in line
+    assert f"{file}: cloud_bridge.ca_file: no PEM file" in line
 
 
 def test_the_default_mapping_is_sound() -> None:

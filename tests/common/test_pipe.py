@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_common.log import Log, _value
+from monitorpi_common.log import MOST_PER_EVENT, Log, _value
 from monitorpi_common.stdio import Line, StdioBus
 
 if TYPE_CHECKING:
@@ -124,3 +124,33 @@ def test_a_cause_is_logged_once_a_minute(capsys: pytest.CaptureFixture[str]) -> 
 
     assert len(lines) == 2
     assert lines[1].endswith("event=garbage topic=x repeated=999")
+
+
+def test_each_message_of_an_event_has_a_minute_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A second interface that is away is told though the first was, a moment before."""
+    log = Log("test-messages")
+    for name in ("eth0", "eth1", "eth0"):
+        log.warning("away", interface=name)
+
+    lines = capsys.readouterr().err.splitlines()
+
+    assert [line.rsplit(" ", 1)[1] for line in lines] == ["interface=eth0", "interface=eth1"]
+
+
+def test_messages_without_end_do_not_fill_the_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an event whose messages differ each time some are written, and the rest is counted."""
+    now = 0.0
+    log = Log("test-without-end")
+    log._clock = lambda: now
+    for number in range(1000):
+        log.warning("rejected", topic=number)
+    now = 61.0
+    log.warning("rejected", topic="last")
+
+    lines = capsys.readouterr().err.splitlines()
+
+    assert len(lines) == MOST_PER_EVENT + 1
+    assert lines[-1].endswith("event=rejected topic=last others=980")
+    assert len(log._events["rejected"]._since) <= MOST_PER_EVENT

@@ -104,7 +104,7 @@ def test_tables_of_other_services_are_none_of_our_business(tmp_path: Path) -> No
         ("[broker]\nzzz = 1", "broker.zzz: unknown key; remove it"),
         ("[broker]\nport = 0", "broker.port: input should be greater than or equal to 1 (not '0')"),
         ("[cloud-bridge.rules.x]\nfloor = -1", "rules.x.floor: input should be greater than 0"),
-        ("site = 'My LAN'", "site: string should match pattern"),
+        ("site = 'My LAN'", "site: use a-z, 0-9 and inner -, at most 64 characters (not 'My LAN')"),
         ("site = ", "not valid TOML"),
         ("[broker]\npassword = 5", "broker.password: input should be a valid string"),
     ],

@@ -325,13 +325,13 @@ def test_a_missing_file_is_exit_code_three() -> None:
 
 
 def test_a_cut_file_counts_up_to_the_cut(tmp_path: Path) -> None:
-    """A capture that was being written still counts; the damage is one warning."""
+    """A capture that was being written counts; that its end is missing is told, and exit 3."""
     file = tmp_path / "x.pcap"
     file.write_bytes(pcap((1, ARP), (1.5, ARP))[:-10])
 
     done = replay(str(file))
 
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert json.loads(done.stdout)["payload"]["packets"] == 1
     assert b"ends within a frame" in done.stderr
 

@@ -15,11 +15,12 @@ import pytest
 from tests.conftest import ROOT, wait_for
 
 from monitorpi_cli.stack.broker import free_port
-from monitorpi_common.bus import BusEvent, MqttBus
+from monitorpi_common.bus import BusEvent
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Device, Service, Target
+from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, address_id, mac_id
 from monitorpi_dashboard import web

@@ -104,7 +104,7 @@ def test_devices_and_targets_without_end_are_bounded() -> None:
 
     core = detector.core
     assert len(core._macs) <= 8192
-    assert len(core._was_up) <= 8192
+    assert len(core._stays) <= 8192
     assert len(core._inventory) <= 4096
     assert len(core._round_baseline) <= 4096
 

@@ -10,6 +10,8 @@ from tests.detector.windows import (
     ROUTER,
     VICTIM,
     Detector,
+    at,
+    conflict,
     device,
     echoes,
     plain,
@@ -36,6 +38,13 @@ ROWS: Final[dict[str, DeviceWindow]] = {
     "host-sweep": syns(200, hosts=200, peer=ROUTER),
 }
 """A sender that every window rule about senders finds at once."""
+BAD: Final[dict[str, dict[str, Any]]] = {
+    "device-down": {"state": "down", "received": 0, "loss_ratio": 1.0},
+    "high-loss": {"loss_ratio": 0.9},
+    "high-delay": {"rtt_p50_ms": 900.0},
+    "high-jitter": {"jitter_ms": 900.0},
+}
+"""A target that every rule about one target finds at once."""
 START_S: Final = 20
 
 
@@ -57,36 +66,54 @@ def rounds(**bad: Any) -> Callable[[int], list[object]]:
 
 def subject_of(rule: str) -> str | None:
     """Return the MAC whose limits hold for what :func:`hit` shows of a rule; None: nobody's."""
-    if rule == "mac-flood":
+    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down"):
         return None
-    return VICTIM if rule in ("device-down", "high-loss", "high-delay", "high-jitter") else ATTACKER
+    about_targets = ("device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter")
+    return VICTIM if rule in about_targets else ATTACKER
 
 
 def hit(rule: str, second: int) -> list[object]:
     """Build what makes a rule speak in a second."""
-    spoofed = [device(ROUTER, START_S - 1, "198.18.0.1", role="router")] * (second == START_S)
     match rule:
         case "mac-flood":
             return [window(second, new_macs=9000, source_macs=9000)]
         case "new-device":
-            return [device(ATTACKER, second)]
+            return [window(second), device(ATTACKER, second)]
         case "arp-spoof":
-            return [*spoofed, device(ATTACKER, second, "198.18.0.1")]
+            taken = conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)
+            return [window(second), device(ATTACKER, second, conflicts=[taken])]
         case "rogue-dhcp":
-            return [device(ATTACKER, second, dhcp_server=True)]
-        case "device-down":
-            return rounds(state="down", received=0, loss_ratio=1.0)(second)
-        case "high-loss":
-            return rounds(loss_ratio=0.9)(second)
-        case "high-delay":
-            return rounds(rtt_p50_ms=900.0)(second)
-        case "high-jitter":
-            return rounds(jitter_ms=900.0)(second)
+            return [window(second), device(ATTACKER, second, dhcp_server=True)]
+        case "rogue-ra":
+            return [window(second), device(ATTACKER, second, advertised_at=at(second))]
+        case _ if rule in BAD:
+            return rounds(**BAD[rule])(second)
+        case "answers-no-pings":
+            return [window(second, plain(VICTIM, packets=9)), *rounds(**BAD["device-down"])(second)]
+        case "cut-off" | "uplink-down" | "group-down":
+            return outage(rule, second)
         case _ if rule in ROWS:
             return [window(second, ROWS[rule])]
         case _:
             name = next(name for name in CLASSES if rule == f"surge-{name.replace('_', '-')}")
             return [window(second, plain(ATTACKER, packets=9999, **{name: 9999}))]
+
+
+def outage(rule: str, second: int) -> list[object]:
+    """Build a round in which all, all beyond the router, or three of five targets are gone."""
+    lost = {"cut-off": range(5), "uplink-down": range(3), "group-down": range(3)}[rule]
+    macs = {n: None if rule == "uplink-down" and n in lost else f"04:00:00:00:01:0{n}"
+            for n in range(5)}  # fmt: skip
+
+    def each(gone: bool) -> list[ProbeResult]:
+        return [
+            target(address=f"203.0.113.{n}", mac=macs[n],
+                   **({"received": 0, "state": "down"} if gone and n in lost else {}))
+            for n in macs
+        ]  # fmt: skip
+
+    return [*([probe(1, *each(gone=False))] if second == START_S else []),
+            probe(second, *each(gone=True))]  # fmt: skip
 
 
 def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
@@ -97,7 +124,8 @@ def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
     if mac is None:
         rules[rule] = rules.get(rule, {}) | change
     devices = {mac: {rule: change}} if mac else {}
-    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER])
+    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER],
+                        routers=[ROUTER])  # fmt: skip
     detector.take(window(0))
     return detector
 
@@ -136,7 +164,10 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
     assert opened(ordered(off, rule, mac, enabled=True), rule)
 
 
-DECISIVE: Final = ("new-device", "arp-spoof", "rogue-dhcp", "device-down")
+DECISIVE: Final = (
+    "new-device", "arp-spoof", "rogue-dhcp", "rogue-ra", "device-down", "answers-no-pings",
+    "cut-off", "uplink-down", "group-down",
+)  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 
 

@@ -12,7 +12,8 @@ from monitorpi_common.messages import CLASSES, Service, SetThreshold, Silence
 from monitorpi_common.service import Order, Tick
 from monitorpi_common.settings import ConfigurationError, load
 from monitorpi_detector.core import MEASURES
-from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable, RuleChange
+from monitorpi_detector.rule import Change
+from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import MAX_BYTES, Kept, Override, StateFile
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def test_the_fullest_state_fits_its_file(tmp_path: Path) -> None:
     rates = dict.fromkeys((*CLASSES, "half_open"), (99999.9999, 2592000.0))
     levels = dict.fromkeys(MEASURES, (99999.9999, 2592000.0))
     addresses = [f"fe80::ffff:ffff:ffff:{n:x}%interface" for n in range(8192)]
-    change = RuleChange(enabled=True, floor=1e9, factor=1e6, raise_m=60, raise_n=60,
+    change = Change(enabled=True, floor=1e9, factor=1e6, raise_m=60, raise_n=60,
                         raise_at_once=1e6, close_ratio=0.123, quiet_s=86400.0)  # fmt: skip
     full = Kept(
         since=at(0),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitorpi_common.fake import drive, received
 from monitorpi_common.messages import (
+    AddressConflict,
     Alert,
     Device,
     DeviceWindow,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ATTACKER = "04:00:00:00:00:0a"
+ID = "04000000000a"
+"""The attacker's address in keys."""
 VICTIM = "04:00:00:00:00:0b"
 ROUTER = "04:00:00:00:00:01"
 PI = "04:00:00:00:00:03"
@@ -98,12 +101,28 @@ def device(mac: str, second: float, *ips: str, **more: Any) -> Device:
     return Device(mac=mac, ips=list(ips), **values)
 
 
+def conflict(
+    ip: str, holder: str, claimant: str, second: float, claims: int = 1, **more: Any
+) -> AddressConflict:
+    """Build what capture says of an address that one device claims and another one holds."""
+    values = {"since": at(second), "last": at(second)} | more
+    return AddressConflict(ip=ip, holder=holder, claimant=claimant, claims=claims, **values)
+
+
 def probe(second: float, *targets: ProbeResult, source: ProbeSource | None = None) -> Probe:
     """Build a round of probes that ends at a second."""
     return Probe(
         epoch="e1", seq=int(second), round_start=at(second - 8), round_end=at(second),
         clock_synced=True, source=source or ProbeSource(), targets=list(targets),
     )  # fmt: skip
+
+
+def answer(**more: Any) -> ProbeResult:
+    """Build a target's result."""
+    values = {"name": "printer", "address": "198.18.0.11", "mac": VICTIM, "state": "up",
+              "sent": 10, "received": 10, "loss_ratio": 0.0, "rtt_p50_ms": 0.5,
+              "jitter_ms": 0.1}  # fmt: skip
+    return ProbeResult.model_validate(values | more)
 
 
 class Detector:
@@ -157,3 +176,15 @@ def _wrap(item: object) -> object:
             return received(item, item.mac.replace(":", ""))
         case _:
             return item
+
+
+def rules_of(*windows: Traffic) -> list[str]:
+    """Return the keys that a few windows open."""
+    detector = Detector()
+    detector.take(*windows)
+    return sorted(detector.open())
+
+
+def repeated(count: int, *rows: DeviceWindow, **more: Any) -> list[Traffic]:
+    """Build the same window several times."""
+    return [window(second, *rows, **more) for second in range(count)]

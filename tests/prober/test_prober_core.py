@@ -23,9 +23,10 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Tick
 from monitorpi_common.topics import Topic, mac_from_id
 from monitorpi_prober.announcement import Exit
+from monitorpi_prober.core import ProberCore
+from monitorpi_prober.items import Attempt, Echoes, Found, PlanTaken, RoundDone, Sweeping
 from monitorpi_prober.reachability import Limits, Reachability
-from monitorpi_prober.rounds import Echoes, Found, PlanTaken, ProberCore, RoundDone, Sweeping
-from monitorpi_prober.schedule import Aim, Lane, Pace, Plan, make_plan
+from monitorpi_prober.schedule import Pace, Plan, ProbeGroup, ProbeTarget, make_plan
 from monitorpi_prober.settings import ProberSettings
 from monitorpi_prober.targets import Resolution, Sighting, owner, target_id
 
@@ -42,7 +43,7 @@ class Prober:
     def __init__(self, *addresses: str, instance: str = "main", **settings: Any) -> None:
         targets = [{"address": address} for address in addresses]
         self.plans: list[Plan] = []
-        self.extra: list[Lane | None] = []
+        self.extra: list[ProbeGroup | None] = []
         self.at = T0
         self.core = ProberCore(
             ProberSettings(targets=settings.pop("targets", targets), **settings),
@@ -61,14 +62,21 @@ class Prober:
         return self.plans[-1]
 
     def round(self, *times: float | None, seconds: int = 10) -> list[Any]:
-        """Let every target answer alike for one round; returns what was said."""
+        """Let every target answer alike for one round; returns what was published."""
         self.at += timedelta(seconds=seconds)
-        said = []
-        for lane in self.plan.lanes:
-            echoes = tuple(Echoes(aim.key, times if aim.ip else ()) for aim in lane.aims)
-            done = RoundDone(self.at, self.at, self.plan, lane, echoes, (0.01, 0.02))
-            said += drive(self.core, [done])
-        return said
+        plan, published = self.plan, []
+        for one in plan.quiet:
+            if one.ip is not None:
+                published += drive(self.core, [self.attempt(one.key, *times)])
+        for group in plan.groups:
+            echoes = tuple(Echoes(one.key, times if one.ip else ()) for one in group.targets)
+            done = RoundDone(self.at, self.at, plan, group, echoes, (0.01, 0.02))
+            published += drive(self.core, [done])
+        return published
+
+    def attempt(self, key: str, *times: float | None, **more: Any) -> Attempt:
+        """Build the outcome of requests outside of a round."""
+        return Attempt(self.at, Echoes(key, times, **more), has_neighbour=True)
 
     def state(self, *times: float | None) -> str:
         """Let a round pass and return the first target's state in it."""
@@ -155,7 +163,7 @@ def test_sources_are_merged_by_address() -> None:
     prober = Prober(targets=[{"address": ADDRESS, "name": "printer"}])
     drive(prober.core, [received(device(ADDRESS, OTHER), "b827eb000007")])
 
-    first, second = prober.plan.aims
+    first, second = prober.plan.targets
 
     assert (first.name, first.mac, first.vendor) == ("printer", MAC, "Raspberry Pi")
     assert (second.name, second.address) == ("Raspberry Pi 00:00:07", OTHER)
@@ -166,8 +174,8 @@ def test_a_duplicate_is_told_and_not_probed_twice() -> None:
     prober = Prober(ADDRESS, ADDRESS, "printer.test")
     drive(prober.core, [Resolution("printer.test", ADDRESS)])
 
-    assert [aim.ip for aim in prober.plan.aims] == [ADDRESS, None, None]
-    assert "same target as 192.0.2.1" in str(prober.plan.aims[2].error)
+    assert [one.ip for one in prober.plan.targets] == [ADDRESS, None, None]
+    assert "same target as 192.0.2.1" in str(prober.plan.targets[2].error)
 
 
 def test_a_host_name_that_does_not_resolve_is_a_state() -> None:
@@ -188,7 +196,7 @@ def test_this_machine_is_no_target_of_its_own(settings: dict[str, Any], more: se
 
     drive(prober.core, [received(device(OWN.ip, mac=OWN.mac), "b827eb000063")])
 
-    assert {aim.ip for aim in prober.plan.aims} == {ADDRESS} | more
+    assert {one.ip for one in prober.plan.targets} == {ADDRESS} | more
 
 
 def test_ignored_devices_are_left_alone() -> None:
@@ -205,7 +213,7 @@ def test_ignored_devices_are_left_alone() -> None:
         ],
     )
 
-    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
+    assert [one.address for one in prober.plan.targets] == [ADDRESS]
     assert said == [Tombstone("192-0-2-2", Target)]
 
 
@@ -220,7 +228,7 @@ def test_pinned_devices_stay() -> None:
         [Gone(Topic("lab", "capture", "device", id_)) for id_ in ("b827eb000007", "b827eb000008")],
     )
 
-    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
+    assert [one.address for one in prober.plan.targets] == [ADDRESS]
     assert gone == [Tombstone("192-0-2-2", Target)]
 
 
@@ -246,8 +254,8 @@ def test_the_number_of_targets_is_bounded() -> None:
         ],
     )
 
-    assert len(prober.plan.aims) == 10
-    assert prober.plan.aims[0].address == "198.18.0.30"
+    assert len(prober.plan.targets) == 10
+    assert prober.plan.targets[0].address == "198.18.0.30"
     assert prober.core.detail()["omitted"] == 20
 
 
@@ -272,7 +280,7 @@ def test_devices_by_the_hundred_displace_none_that_answers(live: bool) -> None:
 
     drive(prober.core, [*claims(1000, 500), Tick(T0, 100.0, clock_synced=True)])
 
-    probed = [aim.address for aim in prober.plan.aims]
+    probed = [one.address for one in prober.plan.targets]
     assert {f"198.18.0.{n}" for n in range(1, 9)} <= set(probed)
     assert probed[8:] == ["198.18.5.219", "198.18.5.218"]
 
@@ -300,7 +308,7 @@ def test_nobody_makes_us_ping_the_internet(
 
     drive(prober.core, [received(device(claimed), "b827eb000007")])
 
-    assert [aim.address for plan in prober.plans[-1:] for aim in plan.aims] == [claimed] * probed
+    assert [one.address for plan in prober.plans[-1:] for one in plan.targets] == [claimed] * probed
     assert probed or prober.core.detail()["omitted_public"] == 1
 
 
@@ -328,13 +336,13 @@ def test_replicas_share_the_targets() -> None:
         for name in ("one", "two"):
             drive(prober.core, [Presence(Topic("lab", "prober", "status", name), online=True)])
 
-    shares = [{aim.address for aim in prober.plan.aims} for prober in both]
+    shares = [{one.address for one in prober.plan.targets} for prober in both]
     drive(both[0].core, [Presence(Topic("lab", "prober", "status", "two"), online=False)])
 
     assert shares[0] | shares[1] == set(addresses)
     assert not shares[0] & shares[1]
     assert 25 < len(shares[0]) < 75
-    assert len(both[0].plan.aims) == 100
+    assert len(both[0].plan.targets) == 100
 
 
 def test_a_take_over_keeps_the_state() -> None:
@@ -352,10 +360,11 @@ def test_a_take_over_keeps_the_state() -> None:
 # --- pace -----------------------------------------------------------------------------------
 
 
-def aims(count: int, **more: Any) -> list[Aim]:
+def aims(count: int, **more: Any) -> list[ProbeTarget]:
     """Build that many targets."""
     return [
-        Aim(f"198-18-0-{n}", "x", f"198.18.0.{n}", f"198.18.0.{n}", **more) for n in range(count)
+        ProbeTarget(f"198-18-0-{n}", "x", f"198.18.0.{n}", f"198.18.0.{n}", **more)
+        for n in range(count)
     ]
 
 
@@ -366,7 +375,7 @@ def test_the_cap_holds(count: int, probes: int, interval: float, cap: float) -> 
 
     assert plan.rate <= cap * 1.000001
     assert plan.limited or plan.rate == pytest.approx(count * probes / interval)
-    assert all(1 <= lane.probes <= probes for lane in plan.lanes)
+    assert all(1 <= lane.probes <= probes for lane in plan.groups)
 
 
 def test_own_intervals_make_lanes() -> None:
@@ -375,7 +384,7 @@ def test_own_intervals_make_lanes() -> None:
         [*aims(3), *aims(1, interval_s=2.0)], interval_s=10, probes=10, max_rate=100, timeout_s=1
     )
 
-    assert [(lane.interval_s, len(lane.aims)) for lane in plan.lanes] == [(2.0, 1), (10, 3)]
+    assert [(lane.interval_s, len(lane.targets)) for lane in plan.groups] == [(2.0, 1), (10, 3)]
     assert plan.rate == 8.0
 
 
@@ -405,7 +414,7 @@ def test_our_own_requests_are_announced_before_the_first_round() -> None:
 
 
 def test_silent_neighbours_are_allowed_for() -> None:
-    """Each target that is not up may cost one ARP request per second, where it is asked for."""
+    """A silent target may cost three ARP requests, one that answers one in 20 s, where it is."""
     prober = Prober(ADDRESS, OTHER)
     exits = {"192-0-2-1": OWN, "192-0-2-2": Exit("198.51.100.3", "b8:27:eb:00:00:99")}
     drive(prober.core, [PlanTaken(T0, prober.plan, exits)])
@@ -414,8 +423,8 @@ def test_silent_neighbours_are_allowed_for() -> None:
     prober.round(1.0)
     quiet = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
 
-    assert [one.arp_per_s for one in silent.sources] == [1, 1]
-    assert [one.arp_per_s for one in quiet.sources] == [0, 0]
+    assert [one.arp_per_s for one in silent.sources] == [3, 3]
+    assert [one.arp_per_s for one in quiet.sources] == [0.05, 0.05]
 
 
 def test_a_sweep_is_announced_before_any_target_is_known() -> None:
@@ -452,7 +461,7 @@ def test_a_discovered_device_that_moved_leaves_its_old_address() -> None:
 
     said = sweeps(prober, 2, Sighting(OTHER, MAC, interface="eth0"))
 
-    assert [aim.address for aim in prober.plan.aims] == [OTHER]
+    assert [one.address for one in prober.plan.targets] == [OTHER]
     assert said == [Tombstone("192-0-2-1", Target)]
 
 
@@ -463,10 +472,10 @@ def test_a_discovered_device_that_is_silent_stays_for_a_day() -> None:
 
     drive(prober.core, [Found("wlan0", ())] * 100)
     sweeps(prober, 47)
-    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
+    assert [one.address for one in prober.plan.targets] == [ADDRESS]
 
     sweeps(prober, 1)
-    assert prober.plan.aims == ()
+    assert prober.plan.targets == ()
 
 
 def test_a_pinned_device_that_is_silent_stays_for_ever() -> None:
@@ -476,7 +485,7 @@ def test_a_pinned_device_that_is_silent_stays_for_ever() -> None:
 
     sweeps(prober, 100)
 
-    assert [aim.address for aim in prober.plan.aims] == [ADDRESS]
+    assert [one.address for one in prober.plan.targets] == [ADDRESS]
 
 
 def test_targets_are_told_on_change_and_once_a_minute() -> None:
@@ -502,8 +511,9 @@ def test_targets_are_told_on_after_the_clock_stepped_back() -> None:
 
 
 def test_a_round_tells_total_loss_and_nulls() -> None:
-    """All lost is a loss of 1 with null times; the noise floor is the loopback's p95."""
+    """All lost of a target that is up is a loss of 1 with null times; the noise is its p95."""
     prober = Prober(ADDRESS)
+    prober.round(1.0)
 
     probe = next(m for m in messages(prober.round(None, None)) if isinstance(m, Probe))
 
@@ -518,6 +528,18 @@ def test_a_round_tells_total_loss_and_nulls() -> None:
     assert probe.noise_floor_ms == 0.019  # of 0.01 and 0.02, interpolated and cut
 
 
+@pytest.mark.parametrize("before", [(), (1.0, *[None] * 4)])
+def test_who_does_not_answer_loses_nothing(before: tuple[float | None, ...]) -> None:
+    """Of a target that never answered, or is down, nothing can be lost."""
+    prober = Prober(ADDRESS)
+    for time in before:
+        prober.round(time)
+
+    [row] = next(m for m in messages(prober.round(None)) if isinstance(m, Probe)).targets
+
+    assert (row.sent, row.received, row.loss_ratio) == (1, 0, None)
+
+
 def test_probe_now() -> None:
     """The command makes an extra round for one target, or all rounds anew; others are refused."""
     prober = Prober(ADDRESS)
@@ -525,7 +547,7 @@ def test_probe_now() -> None:
     drive(prober.core, [Order("probe_now", ProbeNow(address=ADDRESS), "1")])
     drive(prober.core, [Order("probe_now", ProbeNow(), "2")])
 
-    assert [lane and lane.aims[0].address for lane in prober.extra] == [ADDRESS, None]
+    assert [lane and lane.targets[0].address for lane in prober.extra] == [ADDRESS, None]
     with pytest.raises(CommandRefusedError, match="not a target"):
         drive(prober.core, [Order("probe_now", ProbeNow(address="203.0.113.5"), "3")])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP
@@ -19,9 +21,12 @@ def raw() -> packets.Format:
     return packets.Format(packets.V4, 0xBEEF, TOKEN)
 
 
-def reply_to(request: bytes) -> bytes:
+def reply_to(request: bytes, code: int = 0, payload: bytes | None = None) -> bytes:
     """Answer a request as a host does, with an IP header before it as a raw socket sees it."""
-    return b"\x45" + bytes(19) + b"\0" + request[1:]
+    data = request[8:] if payload is None else payload
+    reply = ICMP(type=0, code=code, id=int.from_bytes(request[4:6], "big"))
+    reply.seq = int.from_bytes(request[6:8], "big")
+    return b"\x45" + bytes(19) + bytes(reply / data)
 
 
 @given(NUMBERS, st.integers(0, 0xFFFF), st.binary(min_size=8, max_size=8))
@@ -44,15 +49,54 @@ def test_a_reply_is_recognised(number: int) -> None:
     assert one.number_sent(bytes(34) + one.request(number)) == number
 
 
-def test_foreign_replies_are_not_ours() -> None:
-    """Another token, identifier, sequence number, code or type is not an answer to us."""
+@pytest.mark.parametrize("place", range(20, 84))
+def test_a_reply_with_one_wrong_bit_is_not_sound(place: int) -> None:
+    """Type, code, checksum, identifier, sequence number and all data count."""
     one = raw()
-    good = reply_to(one.request(77))
+    forged = bytearray(reply_to(one.request(77)))
 
-    for place in (20, 21, 25, 27, 28):
-        forged = bytearray(good)
-        forged[place] ^= 0x40
-        assert one.number_of(bytes(forged)) is None
+    forged[place] ^= 0x40
+
+    assert one.number_of(bytes(forged)) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "payload", "flaw"),
+    [
+        (3, None, "answers with code 3 instead of 0"),
+        (0, b"", "answers, but without the data that was sent"),
+        (0, b"x" * 56, "answers, but not with what was sent"),
+        (0, TOKEN + (77).to_bytes(8, "big"), "answers, but not with what was sent"),
+        (0, TOKEN + (77).to_bytes(8, "big") + b"\1" * 40, "answers, but not with what was sent"),
+    ],
+)
+def test_a_reply_that_is_not_sound_is_no_silence(
+    code: int, payload: bytes | None, flaw: str
+) -> None:
+    """What a host answers instead is told in words, with the request it belongs to."""
+    one = raw()
+
+    found = one.examine(reply_to(one.request(77), code, payload))
+
+    assert found is not None
+    assert (found.sequence, found.flaw) == (77, flaw)
+
+
+def test_a_damaged_reply_says_nothing() -> None:
+    """With a wrong checksum no field can be relied on."""
+    one = raw()
+    data = bytearray(reply_to(one.request(77)))
+    data[22] ^= 1
+
+    assert one.examine(bytes(data)) == packets.Unsound(77, None, None)
+
+
+def test_replies_to_others_are_not_examined() -> None:
+    """Another identifier, and what is no echo reply, is nobody's answer to us."""
+    one, other = raw(), packets.Format(packets.V4, 0x1234, TOKEN)
+
+    assert one.examine(reply_to(other.request(77))) is None
+    assert one.examine(b"\x45" + bytes(19) + one.request(77)) is None
 
 
 @given(st.binary(max_size=120))
@@ -60,26 +104,61 @@ def test_garbage_is_never_ours(data: bytes) -> None:
     """No bytes from the wire crash the reading, and none without our token are ours."""
     assert raw().number_of(data) is None
     assert raw().number_sent(data) is None
-    packets.sequence_of(data)
+    raw().examine(data)
+    packets.quoted_request(data)
 
 
 @given(st.lists(st.tuples(st.integers(0, 41), st.integers(0, 40), st.binary(max_size=48))))
 def test_garbage_in_ancillary_data(extra: list[tuple[int, int, bytes]]) -> None:
     """No ancillary data crashes the reading of stamps and errors."""
     packets.arrival_ns(extra)
-    packets.departure_ns(extra)
-    packets.icmp_error(extra, packets.V4)
-    packets.icmp_error(extra, packets.V6)
+    packets.read_queued(extra, packets.V4)
+    packets.read_queued(extra, packets.V6)
 
 
-def test_an_error_names_who_says_it() -> None:
-    """An ICMP error carries the cause and the address of the router that reports it."""
-    body = struct.pack("@IBBBBII", 113, 2, 3, 1, 0, 0, 0) + struct.pack("=HH", 2, 0) + b"\n\0\0\1"
+def extended(kind: int, code: int, origin: int = 2, errno: int = 113) -> bytes:
+    """Build the extended error of ip(7), from 10.0.0.1."""
+    body = struct.pack("@IBBBBII", errno, origin, kind, code, 0, 0, 0)
+    return body + struct.pack("=HH", 2, 0) + b"\n\0\0\1"
 
-    found = packets.icmp_error([(0, packets.IP_RECVERR, body)], packets.V4)
 
-    assert found == (113, "10.0.0.1")
-    assert packets.explain(*found) == "no route to host, says 10.0.0.1"
+@pytest.mark.parametrize("stamped", [False, True])
+def test_an_error_names_who_says_it(stamped: bool) -> None:
+    """An ICMP error carries cause and address, also where the kernel stamped it besides."""
+    stamp = [(socket.SOL_SOCKET, packets.SO_TIMESTAMPING, struct.pack("@6q", 5, 7, 0, 0, 0, 0))]
+    error = [(0, packets.IP_RECVERR, extended(3, 1))]
+
+    found = packets.read_queued([*stamp * stamped, *error], packets.V4)
+
+    assert found == packets.IcmpError(113, 3, 1, "10.0.0.1")
+    assert packets.explain(found, packets.V4) == "no route to host, says 10.0.0.1"
+
+
+def test_a_stamp_of_sending_is_no_error() -> None:
+    """The kernel marks it as such beside the stamp."""
+    extra = [
+        (socket.SOL_SOCKET, packets.SO_TIMESTAMPING, struct.pack("@6q", 5, 7, 0, 0, 0, 0)),
+        (0, packets.IP_RECVERR, extended(0, 0, origin=4, errno=42)),
+    ]
+
+    assert packets.read_queued(extra, packets.V4) == 5_000_000_007
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [
+        (3, 13, "forbidden by a filter, says 10.0.0.1"),
+        (3, 10, "forbidden by a filter, says 10.0.0.1"),
+        (11, 0, "the way is too long (time to live exceeded), perhaps a loop, says 10.0.0.1"),
+        (3, 3, "it takes no echo requests, says 10.0.0.1"),
+    ],
+)
+def test_errors_in_words(kind: int, code: int, words: str) -> None:
+    """Type and code say more than the kernel's number, which is the same for all of these."""
+    found = packets.read_queued([(0, packets.IP_RECVERR, extended(kind, code))], packets.V4)
+
+    assert isinstance(found, packets.IcmpError)
+    assert packets.explain(found, packets.V4) == words
 
 
 def test_the_latest_number_with_a_sequence() -> None:

@@ -21,9 +21,11 @@ from monitorpi_common.log import Log
 from monitorpi_prober import interfaces, sweep
 from monitorpi_prober.announcement import Exit
 from monitorpi_prober.discovery import Discovery, Refusal, sweepable
-from monitorpi_prober.pinger import Pinger, Tally, one_round
-from monitorpi_prober.rounds import RoundDone
-from monitorpi_prober.schedule import Aim, Lane, Plan
+from monitorpi_prober.flights import Tally
+from monitorpi_prober.items import RoundDone
+from monitorpi_prober.once import one_round
+from monitorpi_prober.pinger import Pinger
+from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
@@ -54,9 +56,9 @@ def bench() -> Iterator[Bench]:
     one.close()
 
 
-def lane(*ips: str, probes: int = 20, seconds: float = 1.0) -> Lane:
+def lane(*ips: str, probes: int = 20, seconds: float = 1.0) -> ProbeGroup:
     """Build a lane of some addresses."""
-    return Lane(seconds, probes, tuple(Aim(ip, ip, ip, ip) for ip in ips), seconds)
+    return ProbeGroup(seconds, probes, tuple(ProbeTarget(ip, ip, ip, ip) for ip in ips), seconds)
 
 
 @contextlib.contextmanager
@@ -317,7 +319,7 @@ def test_a_sweep_finds_neighbours() -> None:
                 space.run(["ip", "address", "add", ip, "dev", name])
             space.run(["ip", "link", "set", name, "up"])
         mac = two.call(lambda: Path("/sys/class/net/far0/address").read_text()).strip()
-        settings = ProberSettings(discover=True, discover_rate=100)
+        settings = ProberSettings(discover=True, discover_rate=100, max_arp_rate=200)
         discovery = Discovery(settings, Log("prober"))
         near = [i for i in one.call(lambda: list(interfaces.attached())) if i.name == "eth0"]
 

@@ -67,7 +67,7 @@ async def scenario() -> None:
     targets = ", ".join(f'{{ address = "{address}" }}' for address in addresses)
     prober = (
         f"interval_s = 5\nprobes = 4\nmax_rate = {ECHOES_PER_S}\n"
-        f"discover_rate = {SWEEP_PER_S}\ntargets = [{targets}]"
+        f"discover_rate = {SWEEP_PER_S}\nmax_arp_rate = {2 * SWEEP_PER_S}\ntargets = [{targets}]"
     )
     async with running_stage(lambda _: None, hosts=MAX_HOSTS, settings={"prober": prober}) as stage:
         ear = Ear(stage)

@@ -405,12 +405,37 @@ def test_a_page_with_a_password_is_told_too(up: Start, tmp_path: Path) -> None:
     assert any(line.strip().startswith('-P "$(sudo cat ') for line in one.lines)
 
 
-def test_what_is_configured_about_the_broker_does_not_lock_the_services_out(up: Start) -> None:
-    """The own broker's accounts count, whatever user and password stand in the settings."""
-    one = up(MONITORPI_BROKER__USERNAME="somebody", MONITORPI_BROKER__PASSWORD="else")
-
-    for service in ("capture", "detector", "prober", "dashboard"):
-        one.online(service)
+def test_a_broker_that_is_there_already_is_used(lab: Lab, tmp_path: Path) -> None:
+    """A broker on this machine with a user of its own: the services log in there as that user."""
+    passwords, rules = tmp_path / "passwords", tmp_path / "mosquitto.conf"
+    passwords.write_text("somebody:theirs\n")
+    subprocess.run(["mosquitto_passwd", "-U", passwords], check=True, capture_output=True)
+    rules.write_text(f"listener 1884 127.0.0.1\nuser root\npassword_file {passwords}\n")
+    theirs = lab.sensor.popen(["mosquitto", "-c", str(rules)], stderr=subprocess.DEVNULL)
+    account = {"HOST": "127.0.0.1", "PORT": "1884", "USERNAME": "somebody", "PASSWORD": "theirs"}
+    process = lab.sensor.popen(
+        [sys.executable, "-m", "monitorpi_cli", "up", "--interface", lab.sensor.interface],
+        env=os.environ
+        | {"MONITORPI_STATE_DIR": str(tmp_path / "state")}
+        | {f"MONITORPI_BROKER__{name}": value for name, value in account.items()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        with lines_of(process) as lines:
+            greeting = "  broker    127.0.0.1:1884 (as configured)"
+            wait_for(lambda: greeting in lines, 30, "the greeting")
+            reader = ["mosquitto_sub", "-p", "1884", "-u", "somebody", "-P", "theirs", "-W", "30"]
+            for service in ("capture", "detector", "prober", "dashboard"):
+                topic = f"monitorpi/v1/+/{service}/status/main"
+                said = lab.sensor.run([*reader, "-C", "1", "-t", topic])
+                assert said.stdout.strip() == "online"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+    finally:
+        theirs.kill()
+        theirs.wait()
 
 
 @contextlib.contextmanager
@@ -511,7 +536,11 @@ def complaint(arguments: Sequence[str], **environment: str) -> tuple[int, list[s
     [
         ("capture", "[capture]\ninterfaecs = ['x']", ["interfaecs", "did you mean 'interfaces'"]),
         ("detector", "[detector.rules.syn-flood]\nfloor = -1", ["floor", "greater than 0"]),
-        ("detector", "[detector]\nignore = ['b8-27-eb']", ["ignore", "pattern"]),
+        (
+            "detector",
+            "[detector]\nignore = ['b8-27-eb']",
+            ["ignore", "no MAC address: write it as"],
+        ),
         ("detector", "[detector.rules.sin-flood]\nfloor = 1", ["sin-flood"]),
         ("prober", "[[prober.targets]]\nadress = '192.0.2.1'", ["adress", "unknown key"]),
     ],

@@ -690,7 +690,7 @@ def test_setup_refuses_in_sentences(double: Double, tmp_path: Path) -> None:
     config = tmp_path / "monitorpi.toml"
     config.write_text('[cloud-bridge]\nca_file = "/nowhere.pem"\n')
     code, _, told = thingspeak(double, tmp_path, "setup", "--config", str(config))
-    line = "monitorpi thingspeak: configuration: cloud-bridge.ca_file: /nowhere.pem cannot be used"
+    line = f"monitorpi thingspeak: configuration: {config}: cloud_bridge.ca_file: cannot be read"
     assert (code, told.partition(" (")[0]) == (2, line)
 
     double.fail_next("channels.json", "truncate", "503")

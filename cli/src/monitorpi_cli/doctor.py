@@ -22,16 +22,14 @@ from monitorpi_capture.window import COLUMN, PACKETS
 from monitorpi_cli.arguments import number
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.up import secrets_of, state_dir
 from monitorpi_cli.table import Terminal
-from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common import clock
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
-from monitorpi_common.settings import ConfigurationError, NoSection, Section, load
-from monitorpi_dashboard.settings import DashboardSettings
-from monitorpi_detector.settings import DetectorSettings
+from monitorpi_common.settings import NoSection, load
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
@@ -45,13 +43,6 @@ _MOST_S: Final = 3600.0
 _PING_S: Final = 1.0
 _LEAST_FREE: Final = 100 * 1024 * 1024
 """Bytes: a year of ThingSpeak rows that could not be sent, several times over."""
-_SECTIONS: Final[dict[Service, type[Section]]] = {
-    Service.CAPTURE: CaptureSettings,
-    Service.PROBER: ProberSettings,
-    Service.DETECTOR: DetectorSettings,
-    Service.CLOUD_BRIDGE: CloudBridgeSettings,
-    Service.DASHBOARD: DashboardSettings,
-}
 _TCP: Final = COLUMN["tcp"]
 _COLOURS: Final[dict[str, Colour]] = {"ok": "green", "note": "yellow", "wrong": "red"}
 
@@ -139,15 +130,8 @@ def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[
 
 def look_at_settings(config: Path | None) -> Iterator[Finding]:
     """Return what is wrong with the settings of any service."""
-    said = set()
-    for service, section in _SECTIONS.items():
-        try:
-            load(service, section, file=config, secrets=secrets_of(service, config))
-        except ConfigurationError as error:
-            for line in error.lines:
-                if line not in said:
-                    said.add(line)
-                    yield Finding("wrong", f"settings: {line}")
+    for line in mistakes(config, secrets_of):
+        yield Finding("wrong", f"settings: {line}")
 
 
 def look_at_clock(*, trusted: bool) -> Finding:

@@ -285,6 +285,8 @@ def _read_file(file: Path, label: dict[str, str], config: Path | None) -> Row:
             observer.take(message)
         code = pipe.wait()
     judged = observer.judge()
+    if code == _UNREADABLE and judged.hours > 0:
+        return judged  # it ends early: what was read is judged
     if code == _UNREADABLE and row.kind.startswith("malformed") and file.is_file():
         judged.verdict = "refused"
     elif code != 0:

@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import json
 import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.running import NoStackError, find_running
@@ -14,10 +16,12 @@ from monitorpi_common.messages import Device, Probe, Publication, Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
 from monitorpi_prober import interfaces
+from monitorpi_prober.core import ProberCore
+from monitorpi_prober.items import PlanTaken, RoundDone
 from monitorpi_prober.names import look_up_all
-from monitorpi_prober.pinger import Pinger, one_round
-from monitorpi_prober.rounds import PlanTaken, ProberCore
-from monitorpi_prober.schedule import make_plan
+from monitorpi_prober.once import contact_then_round
+from monitorpi_prober.pinger import Pinger
+from monitorpi_prober.schedule import Plan, ProbeGroup
 from monitorpi_prober.settings import ProberSettings, TargetSettings
 from monitorpi_prober.vendors import vendor_of
 
@@ -25,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from monitorpi_common.messages import Load, ProbeResult
+    from monitorpi_prober.schedule import ProbeTarget
 
 _SPACING_S: Final = 0.2
 """Between two requests to one target: what ping(8) allows everybody."""
-_MAX_RATE: Final = 250.0
 _MAX_PROBES: Final = 1000
 _MAX_ADDRESSES: Final = 1024
 _MAX_DEVICES: Final = 4096
@@ -44,12 +48,21 @@ _COLUMNS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be sent per second."""
+
+    echo_per_s: float = 250.0
+    arp_per_s: float = 20.0
+
+
 def measure(
     addresses: Sequence[str],
     count: int,
     timeout_s: float,
     source: str | None,
     devices: Iterable[Device] = (),
+    limits: Limits | None = None,
 ) -> Probe:
     """Probe some addresses or host names once and return the round as the prober publishes it.
 
@@ -59,26 +72,48 @@ def measure(
         ResourceError: no ICMP socket may be opened, or not from ``source``.
 
     """
+    limits = limits or Limits()
     settings = ProberSettings(
         targets=[TargetSettings(address=address) for address in addresses],
         announced=False,
         probes=count,
+        max_rate=limits.echo_per_s,
+        max_arp_rate=limits.arp_per_s,
+        max_targets=_MAX_ADDRESSES,
     )
-    core = ProberCore(settings, "ping", "ping", lambda _: None, vendor_of=vendor_of)
+    core = ProberCore(settings, "ping", "ping", lambda _: None, vendor_of=vendor_of, live=False)
     for device in devices:
         core.targets.announce(device)
     for found in look_up_all(core.targets.hostnames):
         core.targets.resolve(found)
-    interval_s = max(count * _SPACING_S, 1.0)
-    aims = core.targets.aims()
-    plan = make_plan(
-        aims, interval_s=interval_s, probes=count, max_rate=_MAX_RATE, timeout_s=timeout_s
-    )
     core.replan()
-    done = one_round(Pinger(source), plan.lanes[0], timeout_s)
-    list(core.handle(PlanTaken(done.start, plan, interfaces.exits(plan, source))))
-    said = [one.message for one in core.handle(done) if isinstance(one, Publication)]
-    return next(message for message in said if isinstance(message, Probe))
+
+    def grouped(targets: tuple[ProbeTarget, ...]) -> ProbeGroup:
+        # all that was asked for is sent: many targets take longer
+        interval_s = max(count * _SPACING_S, 1.0, count * len(targets) / limits.echo_per_s)
+        return ProbeGroup(interval_s, count, targets, settings.interval_s)
+
+    plan = Plan((), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=limits.arp_per_s)
+    probed = core.targets.merged()
+    began = datetime.now(UTC)
+    silent, done = contact_then_round(Pinger(source), probed, grouped, plan)
+    if done is None:
+        empty = ProbeGroup(settings.interval_s, count, (), settings.interval_s)
+        done = RoundDone(began, datetime.now(UTC), plan, empty, ())
+    shown = Plan((done.group,), timeout_s, quiet=tuple(probed))
+    list(core.handle(PlanTaken(done.start, shown, interfaces.exits(shown, source))))
+    published = [one for item in (*silent, done) for one in core.handle(item)]
+    messages = [one.message for one in published if isinstance(one, Publication)]
+    [probe] = [one for one in messages if isinstance(one, Probe) and one.targets][-1:]
+    return probe.model_copy(update={"targets": _in_order(probe.targets, probed)})
+
+
+def _in_order(rows: Sequence[ProbeResult], probed: Sequence[ProbeTarget]) -> list[ProbeResult]:
+    """Put the lines in the order asked for; a second one of an address says only that."""
+    places: dict[str, list[int]] = {}
+    for place, target in enumerate(probed):
+        places.setdefault(target.address, []).append(place)
+    return sorted(rows, key=lambda row: places[row.address].pop(0))
 
 
 def known_devices() -> list[Device]:

@@ -24,7 +24,7 @@ from monitorpi_common.messages import CLASSES, Alert, Message, Traffic, message_
 from monitorpi_common.topics import Topic, TopicError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from typing import IO
 
@@ -46,13 +46,16 @@ _SHOWN_FIRST: Final = (
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command and return its exit code: 0, or that of the service that failed."""
+    """Run the command and return its exit code: 0, or that of the service that failed.
+
+    3: the file could not be read, or not all of it.
+    """
     options = _parse(argv)
     with tempfile.TemporaryDirectory(prefix="monitorpi-replay-") as state:
         pipe = Pipe(options.file, options.config, Path(state), to_terminal=options.json)
         if not options.json:
             summary = Summary(Terminal.of(sys.stdout))
-            for line in summary.lines(pipe.messages()):
+            for line in summary.lines(pipe.messages(), lambda: pipe.wait() == 0):
                 print(line, flush=True)
         return pipe.wait()
 
@@ -154,8 +157,16 @@ class Summary:
         self._open: dict[str, Alert] = {}
         self._alerts = 0
 
-    def lines(self, messages: Iterator[Message]) -> Iterator[str]:
-        """Yield the lines to print."""
+    def lines(
+        self, messages: Iterator[Message], is_whole: Callable[[], bool] = lambda: True
+    ) -> Iterator[str]:
+        """Yield the lines to print.
+
+        Args:
+            messages: what the services say.
+            is_whole: tells, behind the last of them, whether all of the file was read.
+
+        """
         for message in messages:
             match message:
                 case Traffic():
@@ -163,7 +174,7 @@ class Summary:
                 case Alert():
                     yield from self._tell(message)
         if self._windows:
-            yield from self._end_of_alerts()
+            yield from self._end_of_alerts(is_whole=is_whole())
             yield from self._counts()
 
     # --- alerts -----------------------------------------------------------------------------
@@ -186,8 +197,10 @@ class Summary:
         since = (at - self._start).total_seconds() if self._start else 0.0
         return self._terminal.paint(f"{timestamp(at)} {since:+9.1f} s", "dim")
 
-    def _end_of_alerts(self) -> Iterator[str]:
-        if not self._alerts:
+    def _end_of_alerts(self, *, is_whole: bool) -> Iterator[str]:
+        if not self._alerts and not is_whole:
+            yield self._terminal.paint("No alert in what could be read.", "red")
+        elif not self._alerts:
             yield self._terminal.paint("No alert.", "green")
         elif self._open:
             number = len(self._open)

@@ -182,9 +182,11 @@ def measure() -> int:
     # all the service loads, for its memory: the shell brings the MQTT client
     import monitorpi_common.shell  # noqa: F401, PLC0415 - see above
     import monitorpi_prober.__main__  # noqa: F401, PLC0415 - see above
-    from monitorpi_prober.pinger import Pinger, one_round  # noqa: PLC0415 - only here
-    from monitorpi_prober.rounds import Echoes, ProberCore, RoundDone  # noqa: PLC0415 - only here
-    from monitorpi_prober.schedule import Lane, Plan  # noqa: PLC0415 - only here
+    from monitorpi_prober.core import ProberCore  # noqa: PLC0415 - only here
+    from monitorpi_prober.items import Echoes, RoundDone  # noqa: PLC0415 - only here
+    from monitorpi_prober.once import one_round  # noqa: PLC0415 - only here
+    from monitorpi_prober.pinger import Pinger  # noqa: PLC0415 - only here
+    from monitorpi_prober.schedule import Plan, ProbeGroup  # noqa: PLC0415 - only here
     from monitorpi_prober.settings import ProberSettings, TargetSettings  # noqa: PLC0415 - only here
     from monitorpi_prober.vendors import vendor_of  # noqa: PLC0415 - only here
 
@@ -196,21 +198,21 @@ def measure() -> int:
     ]
     settings = ProberSettings(targets=targets, probes=order["probes"], announced=False)
     core = ProberCore(settings, "bench", "main", lambda _: None, vendor_of=vendor_of)
-    aims = core.targets.aims()
+    probed = core.targets.merged()
 
     def take(item: object) -> None:
         for said in core.handle(item):
             getattr(said, "message").encode()  # noqa: B009 - a round takes nothing back
 
     # a service is warm for months: build what pydantic builds at the first message
-    lane = Lane(interval, order["probes"], aims, interval)
-    blank = tuple(Echoes(aim.key, (None,)) for aim in aims[:1])
+    group = ProbeGroup(interval, order["probes"], probed, interval)
+    blank = tuple(Echoes(target.key, (None,)) for target in probed[:1])
     now = datetime.now(UTC)
-    take(RoundDone(now, now, Plan(), lane, blank))
+    take(RoundDone(now, now, Plan(), group, blank))
     before = time.process_time()
-    done = one_round(Pinger(), lane, TIMEOUT_S, take)
+    done = one_round(Pinger(), group, TIMEOUT_S, take)
     cpu = time.process_time() - before
-    address = {aim.key: aim.address for aim in aims}
+    address = {target.key: target.address for target in probed}
     times = {address[echoes.key]: echoes.times_ms for echoes in done.echoes}
     json.dump({"times": times, "cpu_s": cpu, "rss_bytes": processes.peak_rss("self")}, sys.stdout)
     return 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_cli.demo.cloud import LocalCloud
 from monitorpi_cli.demo.judge import QUIET_S
 from monitorpi_cli.lab.hosts import Household
-from monitorpi_cli.lab.lan import Lab
+from monitorpi_cli.lab.lan import MAX_HOSTS, Lab
 from monitorpi_cli.lab.namespace import MARK, scratch
 from monitorpi_cli.lab.relay import Relay
 from monitorpi_cli.stack.broker import free_port
@@ -82,6 +82,7 @@ async def running_stage(
     notify: Callable[[ChildEvent], None],
     *,
     hosts: int = HOSTS,
+    clients: int = MAX_HOSTS,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stage]:
     """Set the stage and clear it afterwards.
@@ -89,6 +90,7 @@ async def running_stage(
     Args:
         notify: told of each service's starts and ends.
         hosts: size of the lab.
+        clients: how many of the hosts are busy.
         settings: lines of TOML by table, instead of the stage's own.
 
     Raises:
@@ -116,7 +118,7 @@ async def running_stage(
         everything = [pattern(SITE)]
         password = stack.passwords["viewer"]
         viewer = held.enter_context(Viewer(plan.port, "viewer", password, everything))
-        household = held.enter_context(Household(lab, pace=2.0))
+        household = held.enter_context(Household(lab, pace=2.0, clients=clients))
         yield Stage(lab, household, stack, viewer, page_port, cloud, folder / "logs")
 
 

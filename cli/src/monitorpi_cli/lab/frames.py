@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from functools import lru_cache
 from typing import Final
 
 BROADCAST_MAC: Final = "ff:ff:ff:ff:ff:ff"
@@ -98,11 +99,13 @@ def checksum(data: bytes) -> int:
     return 0xFFFE - (number - 1) % 0xFFFF if number else 0xFFFF
 
 
+@lru_cache(maxsize=4096)
 def mac_bytes(mac: str) -> bytes:
     """Return the six bytes of ``00:00:5e:00:53:01``."""
     return bytes.fromhex(mac.replace(":", ""))
 
 
+@lru_cache(maxsize=4096)
 def ip_bytes(ip: str) -> bytes:
     """Return the four bytes of an IPv4 address."""
     return ipaddress.IPv4Address(ip).packed

@@ -51,6 +51,7 @@ class Household:
     Args:
         lab: a running lab of at least three hosts.
         pace: how many times faster than a quiet home; 1 is about 2 frames/s per host.
+        clients: how many hosts are busy, beside the gateway and the server.
         seed: the same seed gives the same schedule.
 
     Raises:
@@ -58,8 +59,11 @@ class Household:
 
     """
 
-    def __init__(self, lab: Lab, *, pace: float = 1.0, seed: int = 1) -> None:
+    def __init__(
+        self, lab: Lab, *, pace: float = 1.0, clients: int = _MOST_CLIENTS, seed: int = 1
+    ) -> None:
         self._lab = lab
+        self._busy = min(clients, _MOST_CLIENTS)
         self._pace = pace
         self._dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self._stopped = threading.Event()
@@ -73,7 +77,7 @@ class Household:
     def __enter__(self) -> Self:
         if len(self._lab.hosts) < _LEAST_HOSTS:
             raise LabError(f"background traffic needs a lab of {_LEAST_HOSTS} hosts")
-        gateway, server, *clients = self._lab.hosts[: 2 + _MOST_CLIENTS]
+        gateway, server, *clients = self._lab.hosts[: 2 + self._busy]
         try:
             self._serve_names(gateway)
             self._serve_pages(server)

@@ -8,6 +8,7 @@ of its own.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import secrets
@@ -19,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from monitorpi_cli.stack.private import write_private
-from monitorpi_common.bus import MAX_PACKET_BYTES
 from monitorpi_common.messages import Service
+from monitorpi_common.mqtt import MAX_PACKET_BYTES
 from monitorpi_common.service import ResourceError
 
 DEFAULT_PORT: Final = 1883
@@ -118,33 +119,45 @@ def configuration(listeners: list[str], folder: str, user: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def port_is_free(port: int) -> bool:
-    """Tell whether nobody listens on this port of loopback."""
-    with socket.socket() as sock:
+def port_is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Tell whether nobody listens on this port of an address of this machine."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+            sock.bind((address, port))
+        except OSError as error:
+            # an address that is not of this machine: whoever is to listen there says so
+            return error.errno not in (errno.EADDRINUSE, errno.EACCES)
     return True
 
 
-def choose_port(configured: int | None) -> int:
-    """Return the configured port, or 1883, or another free one.
+def choose_port(
+    configured: int | None,
+    usual: int = DEFAULT_PORT,
+    address: str = "127.0.0.1",
+    key: str = "broker.port",
+) -> int:
+    """Return the configured port, or the usual one, or another free one.
+
+    Args:
+        configured: what the settings say; None: nothing.
+        usual: the port to begin with.
+        address: where it is to be free.
+        key: what the setting is called.
 
     Raises:
         ResourceError: the configured port is taken.
 
     """
     if configured is not None:
-        if not port_is_free(configured):
+        if not port_is_free(configured, address):
             raise ResourceError(
-                f"port {configured} is taken: stop what listens there, or configure another "
-                "(broker.port)"
+                f"port {configured} is taken: stop what listens there, or configure another ({key})"
             )
         return configured
-    for port in range(DEFAULT_PORT, DEFAULT_PORT + 1 + _NEXT_PORTS):
-        if port_is_free(port):
+    for port in range(usual, usual + 1 + _NEXT_PORTS):
+        if port_is_free(port, address):
             return port
     return free_port()
 

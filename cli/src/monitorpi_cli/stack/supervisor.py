@@ -1,11 +1,11 @@
 """Children that are started, watched, restarted and stopped together.
 
-Theory of operation. Each child has a task: start it, wait for its end, decide. A crash is answered
-by a restart with growing pauses. An exit that says "missing resource" is answered so too, with
-longer ones: after a power cut we are up before the switch is, and what was missing comes by itself.
-An exit that says "stopped" or "wrong configuration" is said and left alone, because starting again
-cannot mend it. The kernel ends a child when its parent dies, however it dies, so nothing is ever
-left behind.
+Theory of operation. Each child has a task: start it, wait for its end, start it again. A crash, or
+a stop that was not ours, is answered by a restart with growing pauses. An exit that says "missing
+resource" or "wrong configuration" is answered so too, with longer ones: after a power cut we are up
+before the switch is, and what was missing or wrong is mended while we run. Nothing is left off, or
+nobody would notice that a part of the watch is missing. The kernel ends a child when its parent
+dies, however it dies, so nothing is ever left behind.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ FIRST_LOOK_S: Final = 5.0
 LONGEST_LOOK_S: Final = 300.0
 """Between starts of a child that lacks something: it says so each time."""
 STOP_S: Final = 10.0
-_LEFT_ALONE: Final = {0: "stopped", 2: "its configuration is wrong"}
-_LACKS: Final = 3
+_LACKS: Final = {2: "its configuration is wrong", 3: "lacks something"}
+"""What our own exit codes say of a child that starting again at once cannot mend."""
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _LIBC: Final = ctypes.CDLL(None)  # loaded here: between fork and exec only the system call is safe
 
@@ -57,7 +57,7 @@ class ChildEvent:
 
     name: str
     what: str
-    """``started``, ``died`` or ``left``."""
+    """``started`` or ``died``."""
     pid: int | None = None
     text: str = ""
 
@@ -115,19 +115,15 @@ class Supervisor:
             code = await self._run_once(child)
             if self._stopping:
                 return
-            if code in _LEFT_ALONE and not child.restart_always:
-                self._notify(ChildEvent(child.name, "left", text=_LEFT_ALONE[code]))
-                return
             if loop.time() - started > STEADY_S:
                 pause, look = FIRST_PAUSE_S, FIRST_LOOK_S
-            if code == _LACKS and not child.restart_always:
-                text = f"lacks something; the rest runs on; starting again in {look:g} s"
+            if code in _LACKS and not child.restart_always:
+                text = f"{_LACKS[code]}; the rest runs on; starting again in {look:g} s"
                 self._notify(ChildEvent(child.name, "died", text=text))
                 await asyncio.sleep(look)
                 look = min(2 * look, LONGEST_LOOK_S)
                 continue
-            reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-            text = f"died ({reason}); starting again in {pause:g} s"
+            text = f"{_ending(code)}; starting again in {pause:g} s"
             self._notify(ChildEvent(child.name, "died", text=text))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
@@ -177,6 +173,13 @@ class Supervisor:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _ending(code: int) -> str:
+    """Say how a child ended."""
+    if code == 0:
+        return "was stopped by somebody else"
+    return f"died (signal {-code})" if code < 0 else f"died (exit code {code})"
 
 
 def _die_with_parent(parent: int) -> None:

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr, ValidationError
 
 from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_common.bus import BusEvent, MqttBus, Raw
+from monitorpi_common.bus import BusEvent, Raw, Report
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Service
+from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import (
     ENV_PREFIX,
@@ -75,6 +77,8 @@ class StackPlan:
     """More variables for single services."""
     prefix: Mapping[Service, Sequence[str]] = field(default_factory=dict)
     """What to put before a service's command, such as ``ip netns exec NAME``."""
+    page: str | None = None
+    """Where the page will be; None: it is not served, or takes any free port."""
     logs: Path | None = None
     """Folder for what the children print; None: where our own output goes."""
 
@@ -194,8 +198,8 @@ class Listener:
         self._bus = MqttBus(settings, "monitorpi-up", None, Log("up"))
         self._filters = filters
 
-    async def run(self, handle: Callable[[Raw], None]) -> None:
-        """Hand on every message until cancelled."""
+    async def run(self, handle: Callable[[Raw], None], tell: Callable[[Report], None]) -> None:
+        """Hand on every message, and what becomes of the connection, until cancelled."""
         self._bus.open(self._inbox, self._filters)
         try:
             while True:
@@ -203,7 +207,9 @@ class Listener:
                     if isinstance(item, Raw):
                         handle(item)
                     elif isinstance(item, BusEvent):
-                        self._bus.event(item)
+                        report = self._bus.event(item)
+                        if report is not None:
+                            tell(report)
                 await asyncio.sleep(_POLL_S)
         finally:
             self._bus.close()
@@ -247,6 +253,9 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
 
     """
     overrides = {"site": options.site} if options.site else {}
+    wrong = mistakes(options.config, secrets_of)
+    if wrong:
+        raise ConfigurationError(wrong)
     loaded = load(None, NoSection, file=options.config, overrides=overrides)
     common = loaded.common
     own = is_own(common.broker)
@@ -256,20 +265,51 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     if options.interface:
         names = json.dumps(options.interface)
         environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
+    services = _services(options.config)
+    page = None
+    if Service.DASHBOARD in services:
+        listen, page_port = _page(options.config)
+        environment[Service.DASHBOARD] = {f"{ENV_PREFIX}DASHBOARD__PORT": str(page_port)}
+        page = page_url(listen, page_port) if page_port else None
     return StackPlan(
         site=common.site,
         state_dir=state_dir(common),
-        services=_services(options.config),
+        services=services,
         port=port,
+        page=page,
         other_broker=None if own else common.broker,
         config=options.config.resolve() if options.config else None,
         environment=environment,
     )
 
 
+def _page(config: Path | None) -> tuple[str, int]:
+    """Return where the page listens: the port as configured, or the first free one.
+
+    Raises:
+        ResourceError: the configured port is taken.
+
+    """
+    secrets = secrets_of(Service.DASHBOARD, config)
+    settings = load(Service.DASHBOARD, DashboardSettings, file=config, secrets=secrets).section
+    configured = settings.port if "port" in settings.model_fields_set else None
+    if configured == 0:
+        return settings.listen, 0
+    address = "127.0.0.1" if settings.listen in ("", "localhost") else settings.listen
+    port = broker.choose_port(configured, settings.port, address, "dashboard.port")
+    return settings.listen, port
+
+
 def is_own(settings: BrokerSettings) -> bool:
-    """Tell whether `up` runs the broker itself: one elsewhere or with TLS is somebody else's."""
-    return settings.host in LOOPBACK and settings.tls_ca is None
+    """Tell whether `up` runs the broker itself.
+
+    One elsewhere or with TLS is somebody else's, and so is one that asks for a user who is not of
+    our making; ``broker.own`` says it where that is not enough.
+    """
+    if settings.own is not None:
+        return settings.own
+    named = {"username", "password"} & settings.model_fields_set
+    return settings.host in LOOPBACK and settings.tls_ca is None and not named
 
 
 def secrets_of(service: Service, config: Path | None) -> Path | None:
@@ -302,10 +342,8 @@ def _services(config: Path | None) -> tuple[Service, ...]:
 
 
 def _cloud_is_configured(config: Path | None) -> bool:
-    try:
-        loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config)
-    except ConfigurationError:
-        return True  # somebody tried: the service says what is wrong
+    secrets = secrets_of(Service.CLOUD_BRIDGE, config)
+    loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets)
     return bool(loaded.section.model_fields_set)
 
 
@@ -339,7 +377,23 @@ async def _tell_alerts(stack: Stack) -> None:
     """Print a line for each alert until cancelled."""
     shown: dict[str, tuple[str, str]] = {}
     listener = Listener(stack.viewer(), [pattern(stack.plan.site, "detector", "alert")])
-    await listener.run(lambda raw: _say_alert(raw, shown))
+    await listener.run(lambda raw: _say_alert(raw, shown), Connection().tell)
+
+
+class Connection:
+    """Says what becomes of the connection to the broker: each change, and no repetition."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def tell(self, report: Report) -> None:
+        """Print a failure that is another than the last, and that it is over."""
+        if report.failed and report.text != self._said:
+            self._said = report.text
+            _say(f"monitorpi: {report.text}")
+        elif not report.failed and self._said is not None:
+            self._said = None
+            _say(f"monitorpi: {report.text} again")
 
 
 async def _until_the_broker_answers(stack: Stack, stopped: asyncio.Event) -> None:
@@ -362,7 +416,7 @@ def greeting(stack: Stack) -> str:
     plan = stack.plan
     settings = stack.viewer()
     address = authority(settings.host, settings.port)
-    page = _page(stack)
+    page = plan.page
     services = [
         f"  services  {', '.join(service.value for service in plan.services)}",
         *([f"  page      {page}"] if page else []),
@@ -384,20 +438,6 @@ def greeting(stack: Stack) -> str:
     )
 
 
-def _page(stack: Stack) -> str | None:
-    """Return the page's address, where it is served and can be told before it is up."""
-    plan, service = stack.plan, Service.DASHBOARD
-    if service not in plan.services:
-        return None
-    secrets = stack.secrets / service.value if plan.other_broker is None else None
-    try:
-        loaded = load(service, DashboardSettings, file=plan.config, secrets=secrets)
-    except ConfigurationError:
-        return None  # the service says what is wrong with it
-    settings = loaded.section
-    return page_url(settings.listen, settings.port) if settings.port else None
-
-
 def _say(text: str) -> None:
     """Print at once. Where nobody reads any more, the stack stops as by Ctrl-C."""
     try:
@@ -408,9 +448,7 @@ def _say(text: str) -> None:
 
 
 def _say_event(event: ChildEvent) -> None:
-    if event.what == "left":
-        _say(f"monitorpi: {event.name} ended: {event.text}; the rest runs on")
-    elif event.what == "died":
+    if event.what == "died":
         _say(f"monitorpi: {event.name} {event.text}")
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
 
-from monitorpi_common.bus import BusEvent, MqttBus, Raw
+from monitorpi_common.bus import BusEvent, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Delivery, message_type
+from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, TopicError
 

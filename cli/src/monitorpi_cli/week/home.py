@@ -79,6 +79,12 @@ class Thing:
         return frozenset([*map(mac_id, macs), *map(slug, ips)])
 
 
+def next_mac(mac: str) -> str:
+    """Return the MAC address of the next card that left the same maker."""
+    number = int.from_bytes(frames.mac_bytes(mac), "big") + 1
+    return number.to_bytes(6, "big").hex(":")
+
+
 @lru_cache(maxsize=1024)
 def _made_of(mac: str) -> tuple[str, str]:
     """Return the link-local and the stable address that a MAC makes for itself."""

@@ -108,7 +108,11 @@ def _mac_flood(home: Home, fact: Fact) -> Process:
 def _loop(home: Home, fact: Fact) -> Process:
     """Plug both ends of a cable into the switch: each broadcast goes round without end."""
     _about(fact, WIRE, *home.things.values())
-    talkers = [one for one in home.things.values() if one.ip and one.awake and not one.wifi]
+    talkers = [
+        one
+        for one in home.things.values()
+        if one.ip and one.awake and not one.wifi and home.is_reachable(one)
+    ]
     caught = [frames.arp_request(one.mac, one.ip or "", "192.168.1.77") for one in talkers]
     caught += [telling.mdns_announcement(one.mac, one.ip or "", one.name) for one in talkers]
     for second in range(25):

@@ -193,7 +193,7 @@ def browse(home: Home, thing: Thing, minutes: float) -> Process:
                 home.say(thing, telling.tcp((router.mac, mac), *back, telling.SYN | telling.ACK))
                 home.say(thing, telling.tcp((router.mac, mac), *back, size=1400), times=20)
                 home.say(thing, telling.tcp((mac, router.mac), (ip, far), ports), times=8)
-        pause = dice.uniform(20, 240)
+        pause = dice.uniform(60, 500)
         left -= pause
         yield pause
 
@@ -339,7 +339,10 @@ def bonded(home: Home, thing: Thing) -> Process:
         client = dice.choice(clients)
         mac = thing.mac if hash_of(client.name) % 2 else thing.sibling or thing.mac
         if client.ip and thing.ip:
-            home.say(thing, telling.arp_reply((mac, client.wire_mac), (thing.ip, client.ip)))
+            macs, ips = (mac, client.wire_mac), (thing.ip, client.ip)
+            home.say(thing, telling.arp_reply(macs, ips))
+            home.say(client, telling.tcp(macs[::-1], ips[::-1], (50000, 445)), times=3)
+            home.say(thing, telling.tcp(macs, ips, (445, 50000)), times=3)
 
 
 def hash_of(text: str) -> int:
@@ -364,8 +367,8 @@ def resolves(home: Home, thing: Thing) -> Process:
     ask = frames.udp((thing.mac, router.mac), (thing.ip or "", FAR[3]), (40053, 53), bytes(40))
     answer = frames.udp((router.mac, thing.mac), (FAR[3], thing.ip or ""), (53, 40053), bytes(120))
     while True:
-        yield dice.expovariate(1 / 240)
-        for _ in range(dice.randint(1, 8)):
+        yield dice.expovariate(1 / 900)
+        for _ in range(dice.randint(1, 6)):
             home.say(thing, ask, times=dice.randint(10, 110))
             if home.uplink and home.router_up:
                 home.say(thing, answer, times=dice.randint(10, 110))

@@ -1,21 +1,20 @@
 """The prober's side of the simulated home: rounds of probes, their frames, sweeps of the LAN.
 
 Theory of operation. The real core makes the plan and judges the answers; only the sending and the
-waiting is modelled. Each target is asked as often as the plan says. Of the results, those of a
-target that answered all requests in order are handed over once a minute only: nothing follows from
-the others. Whatever is lost, late or missing is handed over each time.
+waiting is modelled. Each target is asked as often as the plan says, and every round is handed
+over whole: what a round says of one target depends on how the others fared.
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Final
+
+from monitorpi_prober.rounds import Echoes, Found, RoundDone, Sweeping
 
 from monitorpi_cli.lab import frames, telling
 from monitorpi_cli.week.home import INTERNET, PI, PROBES, SUBNET, chance
 from monitorpi_cli.week.stack import moment
 from monitorpi_cli.week.wire import Stream
-from monitorpi_prober.rounds import Echoes, Found, RoundDone, Sweeping
 from monitorpi_prober.targets import Sighting
 
 if TYPE_CHECKING:
@@ -25,11 +24,8 @@ if TYPE_CHECKING:
     from monitorpi_prober.schedule import Aim, Lane, Plan
 
 ROUND_S: Final = 10.0
-_CLEAN_EACH: Final = 6
-"""Rounds of which one is handed over, for a target that answers everything at once."""
 _SWEEP_EACH_S: Final = 1800.0
 _SWEEP_PER_S: Final = 20
-_CALM_MS: Final = 30.0
 _ASKED: Final = 0.3
 """Share of the rounds in which the kernel asks for a silent neighbour again, three times each."""
 
@@ -47,7 +43,6 @@ class Pinger:
     def run(self) -> Process:
         """Ask, round after round."""
         wire, stack = self._home.wire, self._stack
-        number = 0
         while True:
             yield ROUND_S
             plan = stack.plan
@@ -57,23 +52,19 @@ class Pinger:
             if plan is not self._plan:
                 self._plan = plan
                 stack.take_plan(wire.now)
-            number += 1
             held = self._home.holders()
             wire.streams["probes"] = self._traffic(plan.lanes, held)
             for lane in plan.lanes:
                 if self._due.get(lane.wanted_s, 0.0) <= wire.now + 1:
                     self._due[lane.wanted_s] = wire.now + lane.interval_s
-                    self._round(plan, lane, held, number)
+                    self._round(plan, lane, held)
 
-    def _round(self, plan: Plan, lane: Lane, held: dict[str, Thing], number: int) -> None:
+    def _round(self, plan: Plan, lane: Lane, held: dict[str, Thing]) -> None:
         end = self._home.wire.now
-        echoes = []
-        for aim in lane.aims:
-            times = self._home.round_trips(aim.address, held)[: lane.probes]
-            calm = None not in times and max(filter(None, times), default=0.0) < _CALM_MS
-            if calm and (number + zlib.crc32(aim.key.encode())) % _CLEAN_EACH:
-                continue
-            echoes.append(Echoes(aim.key, times))
+        echoes = [
+            Echoes(aim.key, self._home.round_trips(aim.address, held)[: lane.probes])
+            for aim in lane.aims
+        ]
         start, ended = moment(end - min(lane.interval_s, ROUND_S)), moment(end)
         self._stack.take_round(
             RoundDone(start=start, end=ended, plan=plan, lane=lane,

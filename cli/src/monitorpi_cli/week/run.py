@@ -4,8 +4,7 @@ Theory of operation. Real frames go through the code that classifies, counts and
 Raspberry Pi (:mod:`.wire`), into the real cores of capture, prober and detector (:mod:`.stack`).
 The home (:mod:`.home`, :mod:`.life`, :mod:`.events`, :mod:`.incidents`) is made from one seed, and
 writes down what happened (:mod:`.truth`), by which the alerts are judged (:mod:`.verdict`).
-What is thinned stands in :mod:`.wire` and :mod:`.pings`: nothing in which a rule could have found
-anything.
+What is thinned stands in :mod:`.wire`: nothing in which a rule could have found anything.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.week import events, incidents, life
-from monitorpi_cli.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing
+from monitorpi_cli.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing, next_mac
 from monitorpi_cli.week.pings import Pinger
 from monitorpi_cli.week.stack import Stack
 from monitorpi_cli.week.truth import Fact, Truth
@@ -110,7 +109,8 @@ class Week:
         for name, last, wifi, rtt, spread, _ in _PLAIN:
             home.add(Thing(name, fixed(), ip(last), wifi, rtt, spread))
         home.things["speaker-1"].speaks6 = home.things["speaker-2"].speaks6 = True
-        home.add(Thing("nas", fixed(), ip(10), sibling=fixed(), speaks6=True))
+        card = fixed()
+        home.add(Thing("nas", card, ip(10), sibling=next_mac(card), speaks6=True))
         home.add(Thing("printer", fixed(), ip(20), True, 8, 6))
         home.add(Thing("tv", fixed(), ip(21), True, 4, 3, speaks6=True))
         home.add(Thing("iptv", fixed(), ip(22), rtt_ms=1, spread_ms=0.5))

@@ -32,6 +32,8 @@ NOISE_A_WEEK: Final = 3
 BESIDE: Final = 2
 NOTICES_A_DAY: Final = 10
 _DAY_S: Final = 86400.0
+_ROUNDED_S: Final = 0.01
+"""Alerts have milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,12 @@ def _telling(fact: Fact, told: list[Told]) -> Telling:
         late = at - fact.since
         if (
             one.first.rule in fact.rules
-            and 0 <= late <= fact.within_s
+            and -_ROUNDED_S <= late <= fact.within_s
             and fact.touches(one.first.subject, at)
         ):
-            return Telling(fact.name, fact.since, one.first.rule, one.first.subject, round(late, 1))
+            return Telling(
+                fact.name, fact.since, one.first.rule, one.first.subject, max(0.0, round(late, 1))
+            )
     return Telling(fact.name, fact.since, None, None, None)
 
 

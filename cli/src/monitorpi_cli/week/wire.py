@@ -5,9 +5,9 @@ on the wire. Each is classified, counted and dissected by the code that does it 
 a frame seen before is looked up. Two kinds of traffic are told apart:
 
 - *Frames* are all counted, each at its time. A second with :data:`LOUD` of them or more is a window
-  of its own, as on a Pi, and so are the :data:`AFTERMATH` seconds after it. The others, in which no
-  rule could find anything (every floor is higher), are merged into windows of up to
-  :data:`LONGEST_S` seconds whose length says so: nothing is left out.
+  of its own, as on a Pi. The others, in which no rule could find anything (half of every floor is
+  higher), are merged into windows of up to :data:`LONGEST_S` seconds whose length says so: nothing
+  is left out.
 - *Streams* (own probes, a film, a backup, browsing) go on for hours at a rate, and are counted at
   that rate for the length of each window. What would be lost by that is their busiest seconds: so
   whoever runs a stream sends its bursts as frames, at its begin and at times within.
@@ -37,9 +37,8 @@ ENGINE: Final = "socket"
 LINK_BPS: Final = 1_000_000_000
 LOUD: Final = 15
 """Frames in a second: fewer cannot reach half of the lowest floor (30 DHCP frames/s)."""
-AFTERMATH: Final = 2
 LONGEST_S: Final = 30
-WATCHED_S: Final = 5
+WATCHED_S: Final = 10
 """The same while an alert is open: the detector takes ten seconds without windows for a sensor
 that is gone."""
 _REMEMBERED: Final = 65_536
@@ -80,7 +79,6 @@ class Wire:
     _in_second: int = 0
     _merged: list[tuple[bytes, int, int]] = field(default_factory=list)
     _since: int = 0
-    _quiet_after: int = 0
     _known: dict[bytes, tuple[Classified, tuple[Sighting, ...]]] = field(default_factory=dict)
     _dissector: Dissector = field(default_factory=Dissector)
     _tally: Tally = field(default_factory=lambda: Tally(INTERFACE, ENGINE))
@@ -144,18 +142,13 @@ class Wire:
         at = int(self.now)
         if self._in_second >= LOUD:
             self.loud += 1
-            self._quiet_after = at + 1 + AFTERMATH
-        if at < self._quiet_after:
             self._emit(self._merged, self._since, at)
             self._emit(self._second, at, at + 1)
             self._merged = []
         else:
             self._merged += self._second
         self._second, self._in_second = [], 0
-        while to > self._since:
-            step = 1 if self._since < self._quiet_after else self._longest()
-            if to - self._since < step:
-                break
+        while to - self._since >= (step := self._longest()):
             self._emit(self._merged, self._since, self._since + step)
             self._merged = []
 

@@ -22,12 +22,15 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
     PlainSerializer,
     StringConstraints,
 )
+
+from monitorpi_common import topics
 
 # --- words ------------------------------------------------------------------------------------
 
@@ -99,6 +102,8 @@ Timestamp = Annotated[
     PlainSerializer(timestamp, return_type=str, when_used="json-unless-none"),
 ]
 Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
+WrittenMac = Annotated[Mac, BeforeValidator(topics.normal_mac)]
+"""A MAC address as people write it, in settings and commands."""
 Ip = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}(%[\w.-]{1,15})?$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?$")]
 Vlan = Annotated[list[Annotated[int, Field(ge=1, le=4095)]], Field(max_length=4)]
@@ -509,7 +514,7 @@ class Target(Message):
 # --- detector ---------------------------------------------------------------------------------
 
 Severity = Literal["info", "warning", "critical"]
-CloseReason = Literal["quiet", "sensor-lost", "silenced", "replaced"]
+CloseReason = Literal["quiet", "sensor-lost", "silenced", "replaced", "usual"]
 
 
 class Evidence(Part):
@@ -641,7 +646,7 @@ class Watch(Args):
     """Show packet lines for a while."""
 
     seconds: Annotated[int, Field(ge=1, le=600)] = 60
-    mac: Mac | None = None
+    mac: WrittenMac | None = None
     class_: Annotated[ClassName | None, Field(alias="class")] = None
 
 
@@ -682,7 +687,7 @@ class SetThreshold(Args):
     """Change one rule while it runs; what is not given stays. Kept over restarts."""
 
     rule: Slug
-    mac: Mac | None = None
+    mac: WrittenMac | None = None
     """Only for this device; None: for every device."""
     enabled: bool | None = None
     floor: Annotated[float, Field(gt=0, le=1e9)] | None = None
@@ -692,6 +697,7 @@ class SetThreshold(Args):
     raise_at_once: Annotated[float, Field(ge=1, le=1e6)] | None = None
     close_ratio: Ratio | None = None
     quiet_s: Annotated[float, Field(gt=0, le=86400)] | None = None
+    usual_after_s: Annotated[float, Field(ge=60, le=30 * 86400)] | None = None
 
 
 class UploadNow(Args):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from pydantic import ValidationError
 
 from monitorpi_common import __version__, clock
-from monitorpi_common.bus import BusEvent, InputEnded, MqttBus, Raw
+from monitorpi_common.bus import BusEvent, InputEnded, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
@@ -36,8 +36,8 @@ from monitorpi_common.messages import (
     Status,
     Tombstone,
     message_type,
-    timestamp,
 )
+from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import (
     Assembly,
     CommandRefusedError,
@@ -53,12 +53,14 @@ from monitorpi_common.service import (
 from monitorpi_common.settings import CommonSettings, ConfigurationError, Section, load
 from monitorpi_common.stdio import Line, StdioBus
 from monitorpi_common.topics import Topic, TopicError, pattern
+from monitorpi_common.vacancy import Rival, Rivals, await_vacancy, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from monitorpi_common.bus import Bus
+    from monitorpi_common.settings import BrokerSettings
 
 EXIT_STOPPED: Final = 0
 EXIT_BUG: Final = 1
@@ -124,6 +126,8 @@ def run_service(
         common = loaded.common
         log = Log(service.value, common.log_level)
         live = options.bus is None
+        if live and not _await_name(service, common, inbox, log):
+            return EXIT_STOPPED
         context = Context(
             site=common.site,
             instance=common.instance,
@@ -155,13 +159,41 @@ def run_service(
         return EXIT_BUG
 
 
-def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
+def _await_name(service: Service, common: CommonSettings, inbox: Inbox, log: Log) -> bool:
+    """Wait until nobody else runs under our name; False: we were stopped meanwhile."""
+
+    def beat() -> None:
+        if common.heartbeat is not None:
+            _touch(common.heartbeat, log)
+
+    return await_vacancy(
+        _account(service, common), _status(service, common), log,
+        is_stopped=lambda: len(inbox) > 0, beat=beat,
+    )  # fmt: skip
+
+
+def _account(service: Service, common: CommonSettings) -> BrokerSettings:
     broker = common.broker
     if broker.username is None and broker.password is not None:
-        broker = broker.model_copy(update={"username": service.value})
-    status = Topic(common.site, service.value, "status", common.instance)
+        return broker.model_copy(update={"username": service.value})
+    return broker
+
+
+def _status(service: Service, common: CommonSettings) -> Topic:
+    return Topic(common.site, service.value, "status", common.instance)
+
+
+def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
+    status = _status(service, common)
     name = f"monitorpi-{status.site}-{status.service}-{status.id}"
-    return MqttBus(broker, name, status, log)
+    return MqttBus(_account(service, common), name, status, log)
+
+
+def _touch(heartbeat: Path, log: Log) -> None:
+    try:
+        heartbeat.touch()
+    except OSError as error:
+        log.warning("cannot touch the heartbeat file", file=heartbeat, reason=error.strerror)
 
 
 def _pipe_bus(assembly: Assembly) -> StdioBus:
@@ -193,10 +225,11 @@ class Shell:
         self._log = log
         self._commands = pattern(common.site, service.value, "command")
         self._health_topic = Topic(common.site, service.value, Health.KIND, common.instance)
-        self._health_seen = False
         self._running = True
         self._open_sources = len(assembly.sources)
+        self._incomplete: ResourceError | None = None
         self._started_at = clock.wall()
+        self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()
         self._next_tick = time.monotonic()
         self._next_health = self._next_tick
@@ -205,7 +238,12 @@ class Shell:
         self._clock_synced = common.trust_clock
 
     def run(self) -> int:
-        """Run until stopped; returns the exit code for a clean end."""
+        """Run until stopped; returns the exit code for a clean end.
+
+        Raises:
+            ResourceError: a source of a pipe could not read all; what it read was published.
+
+        """
         own = [self._commands, str(self._health_topic)] if self._bus.live else []
         self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
         for source in self._assembly.sources:
@@ -215,6 +253,8 @@ class Shell:
         while self._running:
             self._step()
         self._close()
+        if self._incomplete is not None:
+            raise self._incomplete
         return EXIT_STOPPED
 
     def _drive(self, source: Source) -> None:
@@ -252,14 +292,17 @@ class Shell:
                 if isinstance(self._bus, StdioBus) and (raw := self._bus.accept(item)) is not None:
                     self._receive(raw)
             case _ if isinstance(item, BusEvent):
-                text = self._bus.event(item)
-                if text is not None:
-                    self._log.info("bus", what=text)
+                report = self._bus.event(item)
+                if report is not None:
+                    log = self._log.warning if report.failed else self._log.info
+                    log("bus", what=report.text)
             case _:
                 self._publish(self._core.handle(item))
 
     def _source_ended(self, error: BaseException | None) -> None:
-        if error is not None:
+        if isinstance(error, ResourceError) and not self._bus.live:
+            self._incomplete = error  # what it emitted stands: it is told to its end
+        elif error is not None:
             raise error
         self._open_sources -= 1
         if self._open_sources == 0 and not self._assembly.reads_pipe and not self._bus.live:
@@ -295,32 +338,18 @@ class Shell:
             raise ValueError(f"no message of the contract has the kind {topic.kind!r}")
         message = kind.model_validate_json(raw.payload)
         if topic == self._health_topic and isinstance(message, Health):
-            self._watch_for_a_rival(message)
+            self._watch_for_a_rival(message, retained=raw.retained)
             return Received(topic, message, raw.retained)
         if raw.retained and topic.service == self._service.value and message.DELIVERY.retain:
             self._bus.adopt(raw, message.DELIVERY)
         return Received(topic, message, raw.retained)
 
-    def _watch_for_a_rival(self, health: Health) -> None:
-        """Notice a second process of our name: the two would throw each other out for ever.
-
-        A broker drops the older connection of a client id, and paho comes back: endlessly. What
-        stands on our own health topic after our first message there can only be ours or a
-        rival's, whatever the clocks say. The one that started later gives way.
-        """
-        if timestamp(health.started_at) == timestamp(self._started_at):
-            self._health_seen = True
-            return
-        if not self._health_seen:
-            return  # left by the process before us
-        if health.started_at <= self._started_at:
-            line = (
-                f"another process runs as {self._service.value} instance "
-                f"{self._common.instance!r} of site {self._common.site!r}: stop it, or give this "
-                "one another name (MONITORPI_INSTANCE)"
-            )
-            raise ConfigurationError([line])
-        self._log.warning("another process tried to run under our name")
+    def _watch_for_a_rival(self, health: Health, *, retained: bool) -> None:
+        rival = self._rivals.judge(health, retained=retained)
+        if rival is Rival.EARLIER:
+            raise ResourceError(taken(self._health_topic))
+        if rival is Rival.LATER:
+            self._log.warning("another process tried to run under our name")
 
     def _obey(self, topic: Topic, raw: Raw) -> None:
         """Carry out one command and say what became of it."""
@@ -374,13 +403,7 @@ class Shell:
             self._health_pause_s = min(2 * self._health_pause_s, HEALTH_S)
             self._publish([Publication(self._common.instance, self._health(at))])
         if self._common.heartbeat is not None and self._bus.alive:
-            self._beat(self._common.heartbeat)
-
-    def _beat(self, file: Path) -> None:
-        try:
-            file.touch()
-        except OSError as error:
-            self._log.warning("cannot touch the heartbeat file", file=file, reason=error.strerror)
+            _touch(self._common.heartbeat, self._log)
 
     def _health(self, at: datetime) -> Health:
         counters = self._bus.counters

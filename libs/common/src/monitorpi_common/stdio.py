@@ -16,7 +16,7 @@ from monitorpi_common.bus import Counters, InputEnded, Raw
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitorpi_common.bus import BusEvent
+    from monitorpi_common.bus import BusEvent, Report
     from monitorpi_common.inbox import Inbox
     from monitorpi_common.messages import Delivery
     from monitorpi_common.topics import Topic
@@ -53,7 +53,7 @@ class StdioBus:
             inbox.wait_put(Line(line))
         inbox.put(InputEnded())
 
-    def event(self, item: BusEvent) -> str | None:
+    def event(self, item: BusEvent) -> Report | None:
         """Nothing happens to a pipe but its end, which the shell handles."""
         del item
         return None

@@ -9,11 +9,21 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import Final
 
 ROOT = "monitorpi"
 VERSION = "v1"
 ANY = "+"
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
+_MAC_FORMS: Final = tuple(
+    re.compile(form)
+    for form in (
+        r"[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}",
+        r"[0-9a-f]{4}(\.[0-9a-f]{4}){2}",
+        r"[0-9a-f]{6}[:-]?[0-9a-f]{6}",
+    )
+)
+"""Pairs, as on most labels; in fours, as Cisco; in sixes, as HP; without anything between."""
 _NOT_SLUG = re.compile(r"[^a-z0-9]")
 
 
@@ -76,6 +86,24 @@ def slug(text: str) -> str:
     Hyphens at the ends go; what leaves nothing becomes ``x``.
     """
     return _NOT_SLUG.sub("-", text.lower())[:128].strip("-") or "x"
+
+
+def normal_mac(written: object) -> object:
+    """Return a MAC address as messages have it, from any way labels and tools print it.
+
+    ``B8-27-EB-12-34-56``, ``b827.eb12.3456`` and ``b827eb123456`` -> ``b8:27:eb:12:34:56``;
+    what is no text is returned as it is.
+
+    Raises:
+        ValueError: the text is no MAC address.
+
+    """
+    if not isinstance(written, str):
+        return written
+    text = written.strip().lower()
+    if not any(form.fullmatch(text) for form in _MAC_FORMS):
+        raise ValueError("no MAC address: write it as b8:27:eb:12:34:56")
+    return mac_from_id(re.sub(r"[^0-9a-f]", "", text))
 
 
 def mac_id(mac: str) -> str:

@@ -23,10 +23,11 @@ import socket
 import struct
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture import ebpf_build, ebpf_layout, interfaces
 from monitorpi_capture import ebpf_syscall as system
+from monitorpi_capture.contenders import Guests, kept_rows, most_seeds
 from monitorpi_capture.ebpf_object import BpfObject, ObjectFormatError, parse
 from monitorpi_capture.packetsocket import (
     ETH_P_ALL,
@@ -45,7 +46,8 @@ _SO_LOCK_FILTER: Final = 44
 _PACKET_MR_PROMISC: Final = 1
 _ROWS_PER_FLOOD: Final = 8
 """An eighth of the MACs of a window may have sent SYNs or echo requests and get their spread told;
-1.7 KB each. Known devices come first: strangers get half of these at most."""
+1.7 KB each. Strangers get half of these at most, and as many as rows are reserved are left for
+who is promoted or a guest."""
 _FEWEST_FLOODS: Final = 64
 _EPOCHS: Final = 2
 
@@ -94,21 +96,41 @@ def relinquish() -> None:
         system.drop_capability(capability)
 
 
+class _Used(NamedTuple):
+    """What is taken in a part: open rows, reserved rows, flood blocks, cells of contenders."""
+
+    rows: int
+    promoted: int
+    floods: int
+    is_contended: bool
+
+    def promoted_at(self, geometry: ebpf_layout.Geometry) -> slice:
+        """Return where the reserved rows that are taken lie among all rows, in bytes."""
+        end = geometry.rows + self.promoted
+        return slice(geometry.rows * ebpf_layout.ROW_BYTES, end * ebpf_layout.ROW_BYTES)
+
+
+_NOTHING_USED: Final = _Used(0, 0, 0, is_contended=False)
+
+
 class Table:
     """The maps of one interface."""
 
     def __init__(self, geometry: ebpf_layout.Geometry) -> None:
         self._geometry = geometry
+        self._known: Sequence[bytes] = ()
+        self._guests = Guests(geometry.reserve)
         self._seeds = ebpf_layout.seeds(geometry, ())
         self._stale = {0, 1}
-        self._used = {epoch: [(0, 0)] * geometry.parts for epoch in range(_EPOCHS)}
-        """Rows and flood blocks taken in each part of an epoch."""
+        self._used = {epoch: [_NOTHING_USED] * geometry.parts for epoch in range(_EPOCHS)}
+        """What is taken in each part of an epoch."""
         self._maps: dict[str, system.ArrayMap] = {}
         count = _EPOCHS * geometry.parts
         try:
             for name, size, entries in (
                 ("buckets", ebpf_layout.BUCKET_BYTES, geometry.buckets),
-                ("rows", ebpf_layout.ROW_BYTES, geometry.rows),
+                ("contenders", ebpf_layout.CONTENDER_BYTES, geometry.contenders),
+                ("rows", ebpf_layout.ROW_BYTES, geometry.all_rows),
                 ("floods", ebpf_layout.FLOOD_BYTES, geometry.floods),
                 ("registers", ebpf_layout.REGISTER_WORD, geometry.register_words),
                 ("shares", ebpf_layout.SHARE_BYTES, 1),
@@ -125,7 +147,11 @@ class Table:
 
     def seed(self, macs: Sequence[bytes]) -> None:
         """Take the known MACs; they have rows from the next window on."""
-        self._seeds = ebpf_layout.seeds(self._geometry, macs)
+        self._known = macs[: most_seeds(self._geometry.rows)]
+        self._place()
+
+    def _place(self) -> None:
+        self._seeds = ebpf_layout.seeds(self._geometry, self._known, self._guests.macs)
         self._stale = {0, 1}
 
     def prepare(self, epoch: int) -> None:
@@ -138,6 +164,9 @@ class Table:
         """Return what a quiet epoch counted, and clear it."""
         with self._mapped(epoch) as parts:
             result = self._read(epoch, parts)
+            known = frozenset(self._known)
+            if self._guests.learn(result.rows, result.refused, known, overflown=result.overflown):
+                self._place()
             self._clear(epoch, parts)
         return result
 
@@ -158,14 +187,21 @@ class Table:
         geometry, found = self._geometry, []
         for number, part in enumerate(parts):
             share = ebpf_layout.share_of(part["shares"])
-            rows, floods = min(share.rows, geometry.rows), min(share.floods, geometry.floods)
-            self._used[epoch][number] = (rows, floods)
+            used = _Used(
+                min(share.rows, geometry.rows),
+                min(share.promoted, geometry.reserve),
+                min(share.floods, geometry.floods),
+                share.is_contended,
+            )
+            self._used[epoch][number] = used
             found.append(
                 ebpf_layout.Part(
                     share,
-                    part["rows"][: rows * ebpf_layout.ROW_BYTES],
-                    part["floods"][: floods * ebpf_layout.FLOOD_BYTES],
+                    part["rows"][: used.rows * ebpf_layout.ROW_BYTES],
+                    part["rows"][used.promoted_at(geometry)],
+                    part["floods"][: used.floods * ebpf_layout.FLOOD_BYTES],
                     part["registers"],
+                    part["contenders"],
                 )
             )
         # the rows of this epoch may stem from older seeds: those of now say who stays on surplus
@@ -174,16 +210,20 @@ class Table:
     def _clear(self, epoch: int, parts: Sequence[Mapping[str, memoryview]]) -> None:
         """Make each part what it is before its window."""
         seeds = self._seeds
-        for part, (rows, floods) in zip(parts, self._used[epoch], strict=True):
+        for part, used in zip(parts, self._used[epoch], strict=True):
+            rows, floods = used.rows, used.floods
             system.clear(part["rows"][: rows * ebpf_layout.ROW_BYTES])
             part["rows"][: len(seeds.rows)] = seeds.rows
+            if used.is_contended:
+                system.clear(part["rows"][used.promoted_at(self._geometry)])
+                system.clear(part["contenders"])
             system.clear(part["floods"][: floods * ebpf_layout.FLOOD_BYTES])
             sketches = floods * ebpf_layout.SKETCHES
             system.clear(part["registers"][: sketches * ebpf_layout.SKETCH_BYTES])
             system.clear(part["registers"][-ebpf_layout.SKETCH_BYTES :])
             part["buckets"][:] = seeds.buckets
             part["shares"][:] = seeds.share
-        self._used[epoch] = [(len(seeds.macs), 0)] * len(parts)
+        self._used[epoch] = [_NOTHING_USED._replace(rows=len(seeds.macs))] * len(parts)
         self._stale.discard(epoch)
 
     def close(self) -> None:
@@ -268,13 +308,14 @@ class EbpfEngine:
         The program is another one than that which counts in benchmarks only.
         """
         self._names = tuple(names)
-        rows = min(max_rows, ebpf_layout.MAX_ROWS)
+        rows = min(max_rows, ebpf_layout.MAX_ROWS - kept_rows(ebpf_layout.MAX_ROWS))
         self._geometry = ebpf_layout.Geometry(
             parts=parts(),
             rows=rows,
             floods=min(max(rows // _ROWS_PER_FLOOD, _FEWEST_FLOODS), rows),
             factor=secrets.randbits(64) | 1,
             salt=secrets.randbits(64),
+            reserve=kept_rows(rows),
         )
         self._section = program
         self._ports: list[_Port] = []

@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 import operator
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import nsmallest
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from monitorpi_capture.contenders import PROMOTE
 from monitorpi_capture.window import COLUMNS, PACKETS, MacCounts, SpreadCounts, TopPeer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
 MAX_PARTS: Final = 16
 MAX_ROWS: Final = 65_535
@@ -69,6 +73,11 @@ _Flood: TypeAlias = tuple["Part", int]
 _Sketch: TypeAlias = tuple[Bytes, int, int]
 """Registers; how many are filled, and what is gone of the sum: see :func:`estimate`."""
 _NUMBERS: Final = 1 + 2 * WORDS
+_KNOWN: Final = b"\x01\x00"
+_CONTENDER: Final = b"\x02\x00"
+"""What a row says of its MAC's kind."""
+CONTENDER_BYTES: Final = 8
+_PROMOTED: Final = 0x8000
 _WORD_BITS: Final = (1 << 64) - 1
 _ALPHA: Final = 0.7213 / (1 + 1.079 / SKETCH_REGISTERS)
 """Flajolet et al. 2007, figure 3."""
@@ -104,11 +113,23 @@ class Geometry:
 
     parts: int
     rows: int
-    """Per part: MACs of one interface and window."""
+    """Per part: MACs of one interface and window that find room by coming first, or are known."""
     floods: int
     """Per part: MACs whose spread and top peers are kept."""
     factor: int
     salt: int
+    reserve: int = 0
+    """Per part: rows beyond these, for those without one who flood."""
+
+    @property
+    def all_rows(self) -> int:
+        """Per part: the reserved ones too."""
+        return self.rows + self.reserve
+
+    @property
+    def contenders(self) -> int:
+        """Per part: cells in which MACs without a row contend for one."""
+        return self.buckets * CELLS
 
     @property
     def buckets(self) -> int:
@@ -129,12 +150,12 @@ class Geometry:
         return CONTROL.pack(
             0,
             self.parts,
-            self.rows,
+            self.all_rows,
             self.buckets,
             self.floods,
             self.floods // 2,
             self._shift,
-            0,
+            self.rows,
             self.factor,
             self.salt,
         )
@@ -155,11 +176,19 @@ class Seeds:
     macs: frozenset[bytes]
 
 
-def seeds(geometry: Geometry, macs: Iterable[bytes]) -> Seeds:
-    """Place MACs in an empty part, best first, as many as there is room for."""
+def seeds(geometry: Geometry, macs: Sequence[bytes], guests: Sequence[bytes] = ()) -> Seeds:
+    """Place MACs in an empty part, best first, as many as there is room for.
+
+    Args:
+        geometry: how large it is.
+        macs: the known devices.
+        guests: who flooded in the windows before; known ones are left out.
+
+    """
     cells: dict[int, list[int]] = {}
     rows: list[bytes] = []
-    for mac in dict.fromkeys(macs):
+    kinds = dict.fromkeys(guests, _CONTENDER) | dict.fromkeys(macs, _KNOWN)
+    for mac in dict.fromkeys([*macs, *guests]):
         if len(rows) >= geometry.rows:
             break
         home = geometry.home(mac)
@@ -172,7 +201,7 @@ def seeds(geometry: Geometry, macs: Iterable[bytes]) -> Seeds:
     image = bytearray(geometry.buckets * BUCKET_BYTES)
     for index, bucket in cells.items():
         struct.pack_into(f"<{len(bucket)}Q", image, index * BUCKET_BYTES, *bucket)
-    heads = b"".join((mac + b"\x01\x00").ljust(ROW_BYTES, b"\0") for mac in rows)
+    heads = b"".join((mac + kinds[mac]).ljust(ROW_BYTES, b"\0") for mac in rows)
     share = _SHARE_HEAD.pack(len(rows), 0, 0, 0).ljust(SHARE_BYTES, b"\0")
     return Seeds(bytes(image), heads, share, frozenset(rows))
 
@@ -183,20 +212,26 @@ class Share:
 
     rows: int
     floods: int
+    promoted: int
     overflow_tx: tuple[int, ...]
     overflow_rx: tuple[int, ...]
     unlinked: tuple[int, ...]
     overflown: tuple[int, int]
     """How full the sketch of the sources is that found no row."""
 
+    @property
+    def is_contended(self) -> bool:
+        """Some frame found no row at first."""
+        return bool(self.promoted or self.overflow_tx[PACKETS] or self.overflow_rx[PACKETS])
+
 
 def share_of(data: Bytes) -> Share:
     """Decode a share."""
-    rows, floods, _, _ = _SHARE_HEAD.unpack_from(data)
+    rows, floods, _, promoted = _SHARE_HEAD.unpack_from(data)
     numbers = _SHARE_SIDES.unpack_from(data, _SHARE_HEAD.size)
     tx, rx, unlinked = (side(numbers) for side in _SIDES)
     filled, gone = _SHARE_FILL.unpack_from(data, _SHARE_HEAD.size + _SHARE_SIDES.size)
-    return Share(rows, floods, tx, rx, unlinked, (filled, gone))
+    return Share(rows, floods, promoted, tx, rx, unlinked, (filled, gone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +240,12 @@ class Part:
 
     share: Share
     rows: Bytes
+    promoted: Bytes
+    """The rows of those who found none at first."""
     floods: Bytes
     registers: Bytes
     """Of the flood blocks' sketches, three each, and at last of the share's."""
+    contenders: Bytes = b""
 
     def block(self, number: int) -> tuple[Any, ...]:
         """Return what a flood block holds, by its number, from 0."""
@@ -219,6 +257,17 @@ class Part:
         fill = _FILLS[which]
         filled, gone = self.block(number)[fill : fill + 2]
         return self.registers[at : at + SKETCH_BYTES], filled, gone
+
+    def refused(self) -> Counter[bytes]:
+        """Return who deserved a row and got none, with its votes."""
+        cells = memoryview(self.contenders).cast("Q") if self.share.is_contended else ()
+        return Counter(
+            {
+                (cell >> 16).to_bytes(6, "little"): cell & _PROMOTED - 1
+                for cell in cells
+                if PROMOTE <= cell & _PROMOTED * 2 - 1 < _PROMOTED
+            }
+        )
 
     @property
     def overflown(self) -> _Sketch:
@@ -235,6 +284,10 @@ class Reading:
     overflow_tx: Sequence[int]
     overflow_rx: Sequence[int]
     source_macs: int
+    refused: Mapping[bytes, int]
+    """Votes of those who deserved a row and got none."""
+    overflown: bool
+    """Some MAC did not find a row at once."""
 
 
 def _added(*rows: Sequence[int]) -> tuple[int, ...]:
@@ -245,7 +298,7 @@ def reading(parts: Sequence[Part], max_rows: int, seeded: frozenset[bytes]) -> R
     """Put the parts of one window together."""
     rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]] = {}
     for part in parts:
-        for number in _ROW.iter_unpack(part.rows):
+        for number in chain(_ROW.iter_unpack(part.rows), _ROW.iter_unpack(part.promoted)):
             sent, got = number[_TX_PACKETS], number[_RX_PACKETS]
             if not sent and not got:
                 continue
@@ -262,14 +315,20 @@ def reading(parts: Sequence[Part], max_rows: int, seeded: frozenset[bytes]) -> R
                 )
             else:
                 rows[mac] = (tx, rx, flood)
-    return _bounded(parts, rows, max_rows, seeded)
+    return _bounded(parts, rows, max_rows, seeded | _promoted(parts))
+
+
+def _promoted(parts: Sequence[Part]) -> frozenset[bytes]:
+    return frozenset(
+        row[0] for part in parts if part.share.promoted for row in _ROW.iter_unpack(part.promoted)
+    )
 
 
 def _bounded(
     parts: Sequence[Part],
     rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]],
     max_rows: int,
-    seeded: frozenset[bytes],
+    kept: frozenset[bytes],
 ) -> Reading:
     """Keep as many rows as one window may have; the CPUs together may have found more."""
     overflow_tx = [part.share.overflow_tx for part in parts]
@@ -278,8 +337,8 @@ def _bounded(
     sources = sum(1 for row in rows.values() if row[0])
     surplus = len(rows) - max_rows
     if surplus > 0:
-        strangers = [mac for mac in rows if mac not in seeded]
-        for mac in strangers[len(strangers) - surplus :]:
+        strangers = [mac for mac in rows if mac not in kept]
+        for mac in nsmallest(surplus, strangers, key=lambda mac: _frames(*rows[mac][:2])):
             tx, rx, _ = rows.pop(mac)
             overflow_tx.append(tuple(tx) or (0,) * len(COLUMNS))
             overflow_rx.append(tuple(rx) or (0,) * len(COLUMNS))
@@ -291,7 +350,13 @@ def _bounded(
         overflow_tx=lost_tx,
         overflow_rx=_added(*overflow_rx),
         source_macs=sources + overflown,
+        refused=sum((part.refused() for part in parts), Counter[bytes]()),
+        overflown=surplus > 0 or any(part.share.is_contended for part in parts),
     )
+
+
+def _frames(tx: Sequence[int], rx: Sequence[int]) -> int:
+    return (tx[PACKETS] if tx else 0) + (rx[PACKETS] if rx else 0)
 
 
 def _counts(

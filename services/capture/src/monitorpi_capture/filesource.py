@@ -14,7 +14,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.capfile import (
+from monitorpi_capture.capfile import CaptureFile, CaptureFileError
+from monitorpi_capture.classify import ETHERNET_HEADER, Classified, classify, classify_packet
+from monitorpi_capture.core import ListenerReport
+from monitorpi_capture.dissect import is_telling
+from monitorpi_capture.linktypes import (
     LINK_ETHERNET,
     LINK_IPV4,
     LINK_IPV6,
@@ -23,13 +27,7 @@ from monitorpi_capture.capfile import (
     LINK_RAW,
     LINK_SLL,
     LINK_SLL2,
-    CaptureFile,
-    CaptureFileError,
-    Frame,
 )
-from monitorpi_capture.classify import ETHERNET_HEADER, Classified, classify, classify_packet
-from monitorpi_capture.core import ListenerReport
-from monitorpi_capture.dissect import is_telling
 from monitorpi_capture.tally import Tally
 from monitorpi_capture.window import CLASS_BIT, Instant, WindowCounts
 from monitorpi_common.service import ResourceError
@@ -37,8 +35,9 @@ from monitorpi_common.service import ResourceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_capture.capfile import ByteStream
     from monitorpi_capture.dissect import Dissector
+    from monitorpi_capture.frame import Frame
+    from monitorpi_capture.instream import ByteStream
     from monitorpi_capture.pacing import Gate
     from monitorpi_common.log import Log
 
@@ -161,10 +160,8 @@ class FileSource:
             emit(ListenerReport(self._dropped, self._dissector.failed))
         for note in self._file.notes:
             self._log.warning("capture file", what=note)
-        if self._file.skipped:
-            self._log.warning(
-                "frames of unknown link types were skipped", frames=self._file.skipped
-            )
+        if self._file.failure is not None:
+            raise ResourceError(self._file.failure)
 
     def _move(self, at_s: float, emit: Callable[[object], None]) -> float:
         """Close the current window, begin the one of this time and return where that ends."""

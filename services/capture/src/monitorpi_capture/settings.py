@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
-from monitorpi_common.messages import Mac
+from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
 
 InterfaceName = Annotated[str, Field(pattern=r"^[^\s/]{1,15}$")]
@@ -45,7 +45,7 @@ class CaptureSettings(Section):
     then the newest of the absent ones."""
     absent_after_s: Annotated[float, Field(ge=10, le=86400)] = 300.0
     """A device that sent nothing for so long is absent."""
-    pinned_macs: Annotated[tuple[Mac, ...], Field(max_length=1024)] = ()
+    pinned_macs: Annotated[tuple[WrittenMac, ...], Field(max_length=1024)] = ()
     """Devices that never leave the inventory and always keep counters of their own."""
     inventory_frames_per_s: Annotated[int, Field(ge=1, le=10000)] = 200
     """ARP, DHCP, NDP and mDNS frames dissected per second; more are dropped and counted."""

@@ -74,6 +74,40 @@ class Distinct:
         return round(_ALPHA * _REGISTERS * _REGISTERS / total)
 
 
+class Frequent:
+    """Who sent most, in bounded memory (Misra and Gries 1982; merged as Agarwal et al. 2012).
+
+    With ``most`` counters kept, an item's votes are at most ``all / most`` too few, never too many.
+    """
+
+    __slots__ = ("_most", "_votes")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._votes: dict[bytes, int] = {}
+
+    def add(self, item: bytes, count: int = 1) -> int:
+        """Count an item and return its votes."""
+        votes = self._votes[item] = self._votes.get(item, 0) + count
+        if len(self._votes) > 2 * self._most:
+            self._outvote()
+            return self._votes.get(item, 0)
+        return votes
+
+    def _outvote(self) -> None:
+        """Take from all what the strongest of those has that find no place."""
+        least = sorted(self._votes.values(), reverse=True)[self._most]
+        self._votes = {item: votes - least for item, votes in self._votes.items() if votes > least}
+
+    def votes(self, item: bytes) -> int:
+        """Return how often an item was counted, at least."""
+        return self._votes.get(item, 0)
+
+    def over(self, least: int) -> dict[bytes, int]:
+        """Return the items with at least so many votes."""
+        return {item: votes for item, votes in self._votes.items() if votes >= least}
+
+
 class Vote:
     """The destination that got more than half of the frames, if one did (Boyer and Moore 1981)."""
 

@@ -2,17 +2,22 @@
 
 Theory of operation. A frame costs one look-up: (both MACs, class mask) -> [frames, bytes]. Those
 few pairs are folded into rows when the window is cut, or earlier when strangers make too many.
+Who gets a row when there are more MACs than rows: see :mod:`monitorpi_capture.contenders`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from heapq import nsmallest
+from operator import add
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_capture.classify import FLOOD, SYN, Classified, flood_ends
-from monitorpi_capture.sketch import Distinct, Vote
+from monitorpi_capture.contenders import FLOOD_CLASSES, PROMOTE, Guests, kept_rows, most_seeds
+from monitorpi_capture.sketch import Distinct, Frequent, Vote
 from monitorpi_capture.window import (
     BYTES,
+    CLASS_BIT,
     FIRST_CLASS,
     MAX_ROWS,
     PACKETS,
@@ -25,12 +30,15 @@ from monitorpi_capture.window import (
 from monitorpi_common.messages import CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MAX_PAIRS: Final = 8192
 """Pairs waiting to be folded; about 2 MB."""
 _GROUP: Final = 0x01
 _HEAD: Final = 12
+_FLOODS: Final = sum(CLASS_BIT[name] for name in FLOOD_CLASSES)
+_Refused: TypeAlias = "tuple[dict[bytes, list[int]], bytes, int, int, int]"
+"""Frames that found no row: the side, the MAC, the classes' mask, frames, bytes."""
 
 
 @lru_cache(maxsize=4096)
@@ -77,7 +85,11 @@ class Tally:
         self._interface = interface
         self._engine = engine
         self._max_rows = max_rows
+        self._kept = kept_rows(max_rows)
+        self._known: frozenset[bytes] = frozenset()
+        self._guests = Guests(self._kept)
         self._seeds: frozenset[bytes] = frozenset()
+        """The known devices and the guests."""
         self._clear()
 
     def _clear(self) -> None:
@@ -86,6 +98,9 @@ class Tally:
         self._tx: dict[bytes, list[int]] = {}
         self._rx: dict[bytes, list[int]] = {}
         self._strangers: set[bytes] = set()
+        self._promoted: set[bytes] = set()
+        self._contenders = Frequent(self._max_rows)
+        self._aiming = Frequent(self._max_rows)
         self._floods: dict[bytes, _Flood] = {}
         self._nobodys: _Flood | None = None
         self._wire = [0] * WIDTH
@@ -100,8 +115,9 @@ class Tally:
         return not (self._pairs or self._unlinked or self._wire[PACKETS])
 
     def seed(self, macs: Iterable[bytes]) -> None:
-        """Keep room for these MACs; takes effect at once, best first, at most all rows."""
-        self._seeds = frozenset(list(macs)[: self._max_rows])
+        """Keep room for these MACs; takes effect at once, best first, at most a share of all."""
+        self._known = frozenset(list(macs)[: most_seeds(self._max_rows)])
+        self._seeds = self._known.union(self._guests.macs)
 
     def add(self, data: bytes, classified: Classified, size: int, frames: int = 1) -> None:
         """Count a frame that has an Ethernet header at hand.
@@ -143,7 +159,7 @@ class Tally:
         source = data[6:12]
         flood = self._floods.get(source)
         if flood is None:
-            if len(self._floods) >= self._max_rows and source not in self._seeds:
+            if len(self._floods) >= self._max_rows and not self._may_aim(source):
                 return
             flood = self._floods[source] = _Flood()
         src_ip, dst_ip, port = flood_ends(data, classified)
@@ -155,29 +171,61 @@ class Tally:
             vote = flood.echo = flood.echo or Vote()
         vote.add(data[:6], dst_ip, port)
 
+    def _may_aim(self, source: bytes) -> bool:
+        """Tell whether there is room for one more to have its aim kept; counts who asks."""
+        if source in self._seeds:
+            return True
+        votes = self._aiming.add(source)
+        return votes >= PROMOTE and len(self._floods) < self._max_rows + self._kept
+
     def _fold(self) -> None:
         """Turn the pairs into rows."""
-        wire = self._wire
+        wire, tx, rx = self._wire, self._tx, self._rx
+        refused: list[_Refused] = []
         for (head, mask), (frames, size) in self._pairs.items():
             _count(wire, mask, frames, size)
             source = head[6:]
-            row = self._row(self._tx, source)
+            row = self._row(tx, source)
             if row is None:
-                self._overflown.add(source)
-                row = self._overflow_tx
-            _count(row, mask, frames, size)
+                refused.append((tx, source, mask, frames, size))
+            else:
+                _count(row, mask, frames, size)
             if not head[0] & _GROUP:
-                _count(self._row(self._rx, head[:6]) or self._overflow_rx, mask, frames, size)
+                row = self._row(rx, head[:6])
+                if row is None:
+                    refused.append((rx, head[:6], mask, frames, size))
+                else:
+                    _count(row, mask, frames, size)
+        if refused:
+            self._contend(refused)
         for mask, (frames, size) in self._unlinked.items():
             _count(wire, mask, frames, size)
         self._pairs.clear()
         self._unlinked.clear()
 
+    def _contend(self, refused: Sequence[_Refused]) -> None:
+        """Give rows to those that flood; the frames of the others are summed."""
+        votes = self._contenders
+        for _, mac, mask, frames, _ in refused:
+            if mask & _FLOODS:
+                votes.add(mac, frames)
+        for side, mac, mask, frames, size in refused:
+            if votes.votes(mac) >= PROMOTE and len(self._promoted) < self._kept:
+                self._promoted.add(mac)
+            row = self._row(side, mac)
+            if row is None:
+                if side is self._tx:
+                    self._overflown.add(mac)
+                    row = self._overflow_tx
+                else:
+                    row = self._overflow_rx
+            _count(row, mask, frames, size)
+
     def _row(self, side: dict[bytes, list[int]], mac: bytes) -> list[int] | None:
         """Return the counts of a MAC on one side, None where there is no room for it."""
         row = side.get(mac)
         if row is None:
-            if mac not in self._seeds and mac not in self._strangers:
+            if not (mac in self._seeds or mac in self._strangers or mac in self._promoted):
                 if len(self._strangers) >= self._max_rows - len(self._seeds):
                     return None
                 self._strangers.add(mac)
@@ -193,6 +241,9 @@ class Tally:
     ) -> WindowCounts:
         """End the window and return it; counting begins anew."""
         self._fold()
+        overflown = bool(self._promoted or any(self._overflow_tx) or any(self._overflow_rx))
+        senders = len(self._tx)
+        self._drop_surplus()
         rows = [self._counts(mac) for mac in (self._tx | self._rx)]
         window = WindowCounts(
             interface=self._interface,
@@ -205,12 +256,30 @@ class Tally:
             overflow_tx=self._overflow_tx,
             overflow_rx=self._overflow_rx,
             spread=self._nobodys.counts() if self._nobodys else None,
-            source_macs=len(self._tx) + self._overflown.count(),
+            source_macs=senders + self._overflown.count(),
             losses=losses or {},
             merged=self.merged,
         )
+        refused = self._contenders.over(PROMOTE)
+        if self._guests.learn(rows, refused, self._known, overflown=overflown):
+            self._seeds = self._known.union(self._guests.macs)
         self._clear()
         return window
+
+    def _drop_surplus(self) -> None:
+        """Make room among the strangers for those that were promoted."""
+        surplus = len(self._tx.keys() | self._rx.keys()) - self._max_rows
+        if surplus <= 0:
+            return
+        nothing = [0] * WIDTH
+        sides = ((self._tx, self._overflow_tx), (self._rx, self._overflow_rx))
+
+        def frames(mac: bytes) -> int:
+            return sum(side.get(mac, nothing)[PACKETS] for side, _ in sides)
+
+        for mac in nsmallest(surplus, self._strangers - self._promoted, key=frames):
+            for side, overflow in sides:
+                overflow[:] = map(add, overflow, side.pop(mac, nothing))
 
     def _counts(self, mac: bytes) -> MacCounts:
         flood = self._floods.get(mac)

@@ -12,7 +12,6 @@ from monitorpi_cloud_bridge.courier import Lane
 from monitorpi_cloud_bridge.influx import Influx
 from monitorpi_cloud_bridge.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.web import client
-from monitorpi_common.settings import ConfigurationError
 
 if TYPE_CHECKING:
     import httpx
@@ -22,12 +21,7 @@ if TYPE_CHECKING:
 
 
 def lanes_of(settings: CloudBridgeSettings, site: str) -> list[Lane]:
-    """Return a lane for each channel of each cloud.
-
-    Raises:
-        ConfigurationError: the file with certificates is none.
-
-    """
+    """Return a lane for each channel of each cloud."""
     return _thingspeak_lanes(settings) + _influx_lanes(settings, site)
 
 
@@ -75,18 +69,8 @@ def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
 
 
 def web_of(settings: CloudBridgeSettings) -> httpx.Client:
-    """Return a client that trusts what the settings say.
-
-    Raises:
-        ConfigurationError: the file with certificates is none.
-
-    """
-    try:
-        return client(settings.ca_file)
-    except OSError as error:
-        raise ConfigurationError(
-            [f"cloud-bridge.ca_file: {settings.ca_file} cannot be used ({error})"]
-        ) from None
+    """Return a client that trusts what the settings say."""
+    return client(settings.ca_file)
 
 
 def reveal(secret: SecretStr) -> str:

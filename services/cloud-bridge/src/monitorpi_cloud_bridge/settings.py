@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from monitorpi_cloud_bridge.mapping import (
     check_mapping,
     check_quota,
 )
+from monitorpi_common.endpoint import AuthorityFile
 from monitorpi_common.messages import COMMANDS, Service
 from monitorpi_common.settings import Section
 
@@ -116,7 +116,7 @@ class CloudBridgeSettings(Section):
     """Address of ThingSpeak. Plain http is refused unless it is this machine."""
     allow_http: bool = False
     """Allow plain http to another machine: the key travels readable."""
-    ca_file: Path | None = None
+    ca_file: AuthorityFile | None = None
     """File with certificates to trust besides the public ones: a server of your own."""
     licence: Literal["free", "paid"] = "free"
     """The licence whose limits hold."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from monitorpi_common.endpoint import host_name
 from monitorpi_common.settings import Section, authority
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -18,10 +19,14 @@ def page_url(listen: str, port: int) -> str:
     return f"http://{authority(_EVERY_ADDRESS.get(listen, listen), port)}/"
 
 
+def _address(text: str) -> str:
+    return host_name(text) if text else text
+
+
 class DashboardSettings(Section):
     """Where the page is served and to whom."""
 
-    listen: str = "127.0.0.1"
+    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
     """Address to serve on, `0.0.0.0` for all of IPv4, `::` for all of IPv6 and IPv4; another than
     this machine's own loopback needs a password."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080

@@ -6,11 +6,10 @@ from typing import Final
 
 from monitorpi_common.messages import Service
 from monitorpi_common.service import Assembly, Context
-from monitorpi_common.settings import ConfigurationError
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_detector.core import DetectorCore
-from monitorpi_detector.settings import DetectorSettings, LimitsError
+from monitorpi_detector.settings import DetectorSettings
 from monitorpi_detector.state import StateFile
 
 _READS: Final = (
@@ -27,14 +26,11 @@ _READS: Final = (
 def assemble(context: Context[DetectorSettings]) -> Assembly:
     """Put the detector together. In a pipe nothing is read from or kept for another run."""
     file = StateFile(context.state_dir / f"detector-{context.instance}.json", context.log)
-    try:
-        core = (
-            DetectorCore(context.site, context.settings, kept=file.read(), keep=file)
-            if context.live
-            else DetectorCore(context.site, context.settings)
-        )
-    except LimitsError as error:
-        raise ConfigurationError([f"detector.rules: {error}"]) from None
+    core = (
+        DetectorCore(context.site, context.settings, kept=file.read(), keep=file)
+        if context.live
+        else DetectorCore(context.site, context.settings)
+    )
     return Assembly(
         core=core,
         sources=[file] if context.live else [],

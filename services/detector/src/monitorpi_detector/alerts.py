@@ -8,6 +8,7 @@ Theory of operation. An alert is open or closed; the table of what moves it:
     open    --its sensor is gone, or its windows stopped-->                  closed (sensor-lost)
     open    --the order ``silence``-->                                       closed (silenced)
     open    --an alert on another subject explains it-->                     closed (replaced)
+    open    --it was open for so long that it is usual-->                    closed (usual)
 
 An alert that opens again within ``quiet_s`` of its close is the same alert: it keeps ``id`` and
 ``opened_at``. All times are event time: the watermark is the latest end of a window, or, on a live
@@ -30,11 +31,21 @@ from monitorpi_detector.evidence import (
     sentence,
     severity_of,
     told_of,
+    usual_sentence,
     whose_limits,
 )
-from monitorpi_detector.links import Entry, cause_of, effects_of, explained_by, told_elsewhere
+from monitorpi_detector.links import (
+    CAUSES,
+    Entry,
+    cause_of,
+    effects_of,
+    explained_by,
+    told_elsewhere,
+)
 from monitorpi_detector.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.raising import Trigger
+from monitorpi_detector.stories import Stories
+from monitorpi_detector.usual import MARGIN, Habits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +79,8 @@ class AlertBook:
         self._windows: dict[str, datetime] = {}
         self.silences: dict[str, datetime] = {}
         self.watermark: datetime | None = None
+        self.habits = Habits()
+        self.stories = Stories()
         self.opened_total = 0
         self.overflow_total = 0
 
@@ -95,28 +108,31 @@ class AlertBook:
     ) -> Iterator[Publication | Tombstone]:
         """Take one finding: it keeps an alert, raises one, or does nothing."""
         key = slug(f"{seen.rule}-{finding.subject}")
-        if (until := self.silences.get(key)) is not None:
-            if seen.at < until:
-                return
-            del self.silences[key]
+        if self._is_silenced(key, seen.at):
+            return
+        if limits.usual_after_s is not None:
+            finding = self.habits.held_against(key, finding, seen.watched_s)
         entry = self._open.get(key)
-        level = finding.threshold * limits.close_ratio
         if entry is not None:
-            if finding.value >= level:
-                yield from self._keep(entry, finding, limits, seen)
+            yield from self._go_on(entry, finding, limits, seen)
             return
-        if not self._trigger(key, seen.interface).take(
-            finding, limits, seen.at.timestamp(), seen.span_s
-        ):
+        trigger = self._trigger(key, seen.interface)
+        if not trigger.take(finding, limits, seen.at.timestamp(), seen.span_s):
             return
-        if (told := told_elsewhere(self._open.values(), finding, seen)) is not None:
-            if told.alert.rule == seen.rule:
-                told.last_active = max(told.last_active, seen.at)
+        if self._is_told(key, finding, limits, seen):
             return
         if self._is_full(seen.rule):
             yield from self._count_in(finding, limits, seen)
             return
         yield from self._raise(key, finding, limits, seen)
+
+    def _is_silenced(self, key: str, at: datetime) -> bool:
+        until = self.silences.get(key)
+        if until is None:
+            return False
+        if at >= until:
+            del self.silences[key]
+        return at < until
 
     def _trigger(self, key: str, interface: str | None) -> Trigger:
         name = (key, interface)
@@ -127,6 +143,58 @@ class AlertBook:
                 self._triggers[name] = trigger
         return trigger
 
+    def _go_on(
+        self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
+    ) -> Iterator[Publication | Tombstone]:
+        """Keep an open alert while its value is high enough, until that is usual."""
+        key = entry.alert.key
+        usual = self.habits.level(key) if limits.usual_after_s is not None else None
+        if finding.value < max(finding.threshold * limits.close_ratio, usual or 0.0):
+            return
+        yield from self._keep(entry, finding, limits, seen)
+        level = self._count_habit(key, finding, limits, seen)
+        if level is not None:
+            summary = usual_sentence(finding, level, MARGIN * level)
+            entry.alert = entry.alert.model_copy(update={"summary": summary})
+            yield from self._close(key, "usual", seen.at)
+
+    def _count_habit(
+        self, key: str, finding: Finding, limits: Limits, seen: Observed
+    ) -> float | None:
+        """Count a window or round over the limit; return the level that is usual from now on."""
+        if limits.usual_after_s is None:
+            return None
+        return self.habits.add(
+            key, finding.value, seen.span_s, seen.watched_s, limits.usual_after_s
+        )
+
+    def _is_told(self, key: str, finding: Finding, limits: Limits, seen: Observed) -> bool:
+        """Tell whether another alert tells of this, or enough was told of its story this night.
+
+        What an open alert causes is linked to it and opens beside it.
+        """
+        told = told_elsewhere(self._open.values(), finding, seen)
+        if told is not None:
+            if told.alert.rule == seen.rule:
+                told.last_active = max(told.last_active, seen.at)
+            return True
+        if finding.story is None or finding.a_night is None or self._reopens(key, seen) is not None:
+            return False
+        if cause_of(self._open.values(), macs_of(finding)[1], seen) is not None:
+            return False
+        if not self.stories.is_full(finding.story, finding.a_night, seen.watched_s):
+            return False
+        self._count_habit(key, finding, limits, seen)
+        return True
+
+    def _reopens(self, key: str, seen: Observed) -> Alert | None:
+        """Return the alert that closed so recently that it goes on."""
+        before = self._closed.get(key)
+        quiet = timedelta(seconds=self._closed_quiet.get(key, 0.0))
+        if before is None or before.closed_at is None or before.close_reason == "usual":
+            return None
+        return before if before.closed_at <= seen.at <= before.closed_at + quiet else None
+
     def _is_full(self, rule: str) -> bool:
         own = slug(f"{rule}-{OTHERS}")
         return sum(
@@ -136,15 +204,10 @@ class AlertBook:
     def _raise(
         self, key: str, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication | Tombstone]:
-        before = self._closed.pop(key, None)
-        quiet_s = self._closed_quiet.pop(key, 0.0)
-        opened_at, again = seen.at, False
-        if (
-            before is not None
-            and before.closed_at is not None
-            and before.closed_at <= seen.at <= before.closed_at + timedelta(seconds=quiet_s)
-        ):
-            opened_at, again = before.opened_at, True
+        before = self._reopens(key, seen)
+        self._closed.pop(key, None)
+        self._closed_quiet.pop(key, None)
+        opened_at = seen.at if before is None else before.opened_at
         sources, involved = macs_of(finding)
         cause = cause_of(self._open.values(), involved, seen)
         alert = Alert(
@@ -157,7 +220,7 @@ class AlertBook:
             interface=seen.interface,
             opened_at=opened_at,
             at=seen.at,
-            acknowledged=before.acknowledged if again and before is not None else False,
+            acknowledged=before is not None and before.acknowledged,
             caused_by=cause,
             summary=sentence(finding, finding.value, seen),
             evidence=evidence_of(
@@ -165,21 +228,22 @@ class AlertBook:
                 seen,
                 self._inventory,
                 opened_at,
-                before.evidence.model_copy(update={"kernel_drops": 0})
-                if again and before is not None
-                else None,
+                None if before is None else before.evidence.model_copy(update={"kernel_drops": 0}),
             ),
         )
         entry = Entry(
             alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
             seen.lives_by_windows, {seen.interface} if seen.interface else set(),
+            story=finding.story, decisive=finding.decisive,
         )  # fmt: skip
+        if finding.story is not None and cause is None and before is None:
+            self.stories.tell(finding.story, seen.watched_s)
         self._open[key] = entry
         self.opened_total += 1
         yield Publication(key, alert)
         for explained in explained_by(entry, self._open.values(), seen):
             yield from self._close(explained, "replaced", seen.at)
-        if seen.kind == "flood":
+        if seen.kind in CAUSES:
             for effect in effects_of(entry, self._open.values(), seen.at):
                 effect.alert = effect.alert.model_copy(
                     update={"caused_by": key, "severity": "info", "at": seen.at}

@@ -29,9 +29,13 @@ from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.conflicts import Conflicts
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
+from monitorpi_detector.outage import Outages
+from monitorpi_detector.presence import Presence as TargetPresence
+from monitorpi_detector.presence import Stay
+from monitorpi_detector.rule import Change
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
 from monitorpi_detector.servers import Servers
-from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable, RuleChange
+from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import Kept, Override
 from monitorpi_detector.view import DeviceView, RoundView, WindowView
 
@@ -62,6 +66,11 @@ _JUDGES: Final = {
 }
 """Whose floor a class of one device is held against; the others have their surges' floors."""
 _STEP_S: Final = 2.0
+WITNESS_AFTER_S: Final = 10.0
+"""Frames sent so long after a silent round began show that a target lives: it may have gone at any
+time of that round."""
+WITNESS_S: Final = 120.0
+"""They show it for so long: capture speaks of an idle device once a minute."""
 WATCHED_S: Final = 60.0
 """Time without a sign of life counts as watched up to so long: devices are told of each minute."""
 
@@ -124,10 +133,17 @@ class DetectorCore:
         self._macs = dict.fromkeys(kept.macs)
         self._dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers)
         self._routers = Servers(settings.routers, kept.routers)
-        self._was_up = dict.fromkeys(kept.was_up)
+        self._stays = TargetPresence()
+        self._stays.restore(kept.stays, kept.was_up)
+        self._stays.began_s = kept.rounds_since_s
+        self._outages = Outages(
+            self._stays, lambda stay: self._witness(stay) is not None, self._inventory.forwards
+        )
         self._baseline.restore(kept.rates, kept.watched_s)
         self._round_baseline.restore(kept.probes, kept.watched_s)
         self._book.silences.update(kept.silences)
+        self._book.habits.restore(kept.usual)
+        self._book.stories.restore(kept.told)
         for one in kept.overrides:
             self._limits.restore(one.rule, one.mac, one.change)
 
@@ -147,7 +163,7 @@ class DetectorCore:
             case Received(_, Alert() as alert, True):
                 yield from self._restore(alert)
             case Presence(topic, online) if topic.service == Service.CAPTURE:
-                yield from self._presence(topic.id, online=online)
+                yield from self._status(topic.id, online=online)
             case Presence(topic, False) if topic.service == Service.PROBER:
                 yield from self._lose_prober(topic.id)
             case Tick(at):
@@ -176,6 +192,8 @@ class DetectorCore:
             "open_alerts": sum(book.open_by_rule().values()),
             "opened_total": book.opened_total,
             "beyond_limit_total": book.overflow_total,
+            "held_back_total": book.stories.held_back_total,
+            "usual": dict(book.habits.levels()),
             "silences": {key: until.isoformat() for key, until in book.silences.items()},
             "baselines": len(self._baseline),
             "devices": len(self._inventory),
@@ -232,7 +250,7 @@ class DetectorCore:
             base = self._limits.of(rule.name, None)
             if not base.enabled and not self._limits.has_devices(rule.name):
                 continue
-            seen = Observed(rule=rule.name, kind=rule.kind, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
+            seen = Observed(rule=rule.name, kind=rule.kind, watched_s=self._watched_s, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
             for finding in rule.judge(view, self._limits.of_rule(rule.name)):
                 limits = self._limits.of(rule.name, whose_limits(finding))
                 if limits.enabled and not self._ignored(finding):
@@ -271,7 +289,7 @@ class DetectorCore:
         rule = _JUDGES.get(name) or f"surge-{name.replace('_', '-')}"
         return self._limits.of(rule, mac).floor if rule in RULES else None
 
-    def _presence(self, instance: str, *, online: bool) -> Iterator[Publication | Tombstone]:
+    def _status(self, instance: str, *, online: bool) -> Iterator[Publication | Tombstone]:
         """Note a sensor's status. Only the last one to go takes every alert's eyes with it.
 
         Windows do not say which instance counted them: while another one lives, the interfaces
@@ -340,10 +358,17 @@ class DetectorCore:
         before_s = self._rounds.get(prober, probe.round_start.timestamp())
         if prober in self._rounds or len(self._rounds) < MAX_INTERFACES:
             self._rounds[prober] = end_s
-        view = RoundView(probe, end_s, self._usual_round, frozenset(self._was_up))
+        self._stays.see_round(prober, probe, self._watched_s)
+        length_s = max(0.0, (probe.round_end - probe.round_start).total_seconds())
+        own = frozenset(one.ip for one in (probe.source, *probe.sources) if one.ip)
+        view = RoundView(
+            probe, end_s, self._usual_round, self._stays, self._watched_s,
+            outages=self._outages.follow(prober, end_s, length_s, own, self._watched_s),
+            witness=self._witness,
+        )  # fmt: skip
         observed: dict[str, object] = {
             "at": probe.round_end, "span_s": min(3600.0, max(1.0, end_s - before_s)),
-            "length_s": max(0.0, (probe.round_end - probe.round_start).total_seconds()),
+            "length_s": length_s,
             "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(ROUND_RULES, view, observed)
@@ -356,8 +381,6 @@ class DetectorCore:
     def _learn_round(self, view: RoundView) -> None:
         frozen = self._book.involved()
         for target in view.results():
-            if target.state == "up":
-                _remember(self._was_up, [target.address])
             if not frozen.isdisjoint((target.address, target.mac)):
                 self._round_baseline.hold(target.address, self._watched_s)
                 continue
@@ -373,12 +396,24 @@ class DetectorCore:
             ]
             self._round_baseline.learn_levels(target.address, usual, self._watched_s)
 
+    def _witness(self, stay: Stay) -> str | None:
+        """Say what shows that a silent target lives: its frames, or another address of it."""
+        if stay.silent_from is None or stay.mac is None:
+            return None
+        known = self._inventory.get(stay.mac)
+        since_s = stay.silent_from + WITNESS_AFTER_S
+        if known is None or known.sent_at_s <= max(since_s, stay.heard_at - WITNESS_S):
+            return None
+        return (
+            f"it sends frames ({stay.mac}, {max(0.0, stay.heard_at - known.sent_at_s):.0f} s ago)"
+        )
+
     def _target(self, target: Target) -> None:
-        if target.state in ("up", "flapping"):
-            _remember(self._was_up, [target.address])
+        self._stays.see_target(target, self._watched_s)
 
     def _lose_prober(self, instance: str) -> Iterator[Publication | Tombstone]:
         self._rounds.pop(instance, None)
+        self._outages.forget(instance)
         if not self._rounds and self._now is not None:
             for rule in ROUND_RULES:
                 yield from self._book.end_rule(rule.name, self._now, "sensor-lost")
@@ -421,14 +456,17 @@ class DetectorCore:
                 since=self._since,
                 watched_s=round(self._watched_s, 1),
                 overrides=[
-                    Override(rule=rule, mac=mac, change=RuleChange(**dict(change)))
+                    Override(rule=rule, mac=mac, change=Change(**dict(change)))
                     for (rule, mac), change in self._limits.overrides.items()
                 ],
                 silences=self._book.silences,
                 macs=list(self._macs),
                 dhcp_servers=self._dhcp_servers.learned,
                 routers=self._routers.learned,
-                was_up=list(self._was_up),
+                stays=self._stays.saved(),
+                rounds_since_s=self._stays.began_s,
+                usual=self._book.habits.saved(),
+                told=self._book.stories.saved(self._watched_s),
                 rates=self._baseline.saved(),
                 probes=self._round_baseline.saved(),
             )
@@ -465,7 +503,7 @@ class DetectorCore:
                 return
 
     def _set_threshold(self, order: SetThreshold) -> Iterator[Publication | Tombstone]:
-        change = RuleChange(**order.model_dump(exclude={"rule", "mac"}))
+        change = Change(**order.model_dump(exclude={"rule", "mac"}))
         try:
             limits: Limits = self._limits.change(order.rule, order.mac, change)
         except LimitsError as error:

@@ -27,7 +27,7 @@ class Observed:
 
     rule: str
     kind: str
-    """``flood``, ``effect`` or ``notice``."""
+    """``flood``, ``outage``, ``effect`` or ``notice``."""
     at: datetime
     span_s: float
     interface: str | None = None
@@ -37,6 +37,8 @@ class Observed:
     """What the alert says it measured over."""
     lives_by_windows: bool = True
     """It is lost with its interface's windows; False: it ends by being quiet only."""
+    watched_s: float = 0.0
+    """Seconds watched so far."""
 
 
 def evidence_of(
@@ -81,7 +83,12 @@ def probed(
 
 
 def whose_limits(one: Finding | Evidence) -> str | None:
-    """Return the MAC whose limits hold: that of the only source, else the victim's, else None."""
+    """Return the MAC whose limits hold: that of the only source, else the victim's, else None.
+
+    Several victims of no source are an outage: that is about no one in particular.
+    """
+    if len(one.sources) != 1 and len(one.victims) > 1 and not one.sources:
+        return None
     peers = one.sources if len(one.sources) == 1 else one.victims or one.sources
     return peers[0].mac if peers else None
 
@@ -126,12 +133,13 @@ def is_worse(one: Severity, other: Severity) -> bool:
 
 def sentence(finding: Finding, peak: float, seen: Observed) -> str:
     """Write the alert's one sentence: who, how much over which time, and what limits it."""
-    words = [f"{finding.text}: {_number(finding.value)} {finding.unit}"]
+    unit, of = (finding.unit, 1.0) if finding.scale == 1 else ("%", finding.scale)
+    words = [f"{finding.text}: {_number(of * finding.value)} {unit}"]
     if finding.unit.endswith("/s"):
         words.append(f" over {seen.length_s:.3g} s")
-    words.append(f" (threshold {_number(finding.threshold)}")
+    words.append(f" (threshold {_number(of * finding.threshold)}")
     if peak > finding.value:
-        words.append(f", peak {_number(peak)}")
+        words.append(f", peak {_number(of * peak)}")
     words.append(")")
     if finding.answered_ratio is not None:
         words.append(f", {finding.answered_ratio:.0%} answered")
@@ -142,6 +150,15 @@ def sentence(finding: Finding, peak: float, seen: Observed) -> str:
     if seen.kernel_drops:
         words.append(f"; {seen.kernel_drops} frames lost in the sensor")
     return "".join(words)[:_MAX_SUMMARY]
+
+
+def usual_sentence(finding: Finding, level: float, from_: float) -> str:
+    """Write the last sentence of an alert whose cause is usual for its subject by now."""
+    unit, of = (finding.unit, 1.0) if finding.scale == 1 else ("%", finding.scale)
+    return (
+        f"{finding.text}: up to {_number(of * level)} {unit} is usual for it now, "
+        f"reported again from {_number(of * from_)}"
+    )[:_MAX_SUMMARY]
 
 
 def _number(value: float) -> str:

@@ -34,6 +34,8 @@ class Known:
     """One MAC address."""
 
     since_s: float
+    sent_at_s: float = 0.0
+    """End of the last window in which it sent a frame."""
     role: str = "unknown"
     ips: tuple[str, ...] = ()
     serves_dhcp: bool = False
@@ -132,6 +134,7 @@ class Inventory:
         known = self._entry(device.mac, device.last_seen.timestamp())
         if known is not None:
             known.role = device.role
+            known.sent_at_s = max(known.sent_at_s, device.last_seen.timestamp())
             known.serves_dhcp = device.dhcp_server
             known.ips = tuple(device.ips)
 
@@ -180,6 +183,8 @@ class Inventory:
                 continue
             if row.role != "unknown":
                 known.role = row.role
+            if row.tx.get("packets"):
+                known.sent_at_s = now_s
             if passes_connections(row, len(known.ips)):
                 known.passed_s = now_s
             answered = other_icmp(row.tx)

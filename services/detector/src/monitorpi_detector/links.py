@@ -36,6 +36,12 @@ class Entry:
     lives_by_windows: bool
     interfaces: set[str] = field(default_factory=set)
     restored: bool = False
+    story: str | None = None
+    decisive: bool = False
+
+
+CAUSES: Final = ("flood", "outage")
+"""Kinds of alerts that cause others."""
 
 
 def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -> Entry | None:
@@ -56,11 +62,13 @@ def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -
 
 
 def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[str]:
-    """Return the keys of the same rule's alerts that a new one explains."""
+    """Return the keys of the alerts that a new one explains: of its rule, or of its story."""
     subject = by.alert.subject
     attackers = {slug(mac.replace(":", "")) for mac in by.sources}
     explained = []
     for entry in entries:
+        if by.decisive and by.story is not None and by.story == entry.story and not entry.decisive:
+            explained.append(entry.alert.key)
         if entry is by or entry.alert.rule != seen.rule:
             continue
         other = entry.alert.subject
@@ -77,26 +85,26 @@ def _shares(entry: Entry, seen: Observed) -> bool:
 
 
 def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed) -> str | None:
-    """Return the key of the open flood that a side effect comes from."""
+    """Return the key of the open flood or outage that a side effect comes from."""
     if seen.kind != "effect":
         return None
     return next(
         (
             entry.alert.key
             for entry in entries
-            if entry.kind == "flood" and entry.involved & involved
+            if entry.kind in CAUSES and entry.involved & involved
         ),
         None,
     )
 
 
-def effects_of(flood: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
+def effects_of(cause: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
     """Find what was told a moment before its cause was known."""
     for entry in entries:
         if (
             entry.kind == "effect"
             and entry.alert.caused_by is None
             and at - entry.alert.opened_at <= FRESH
-            and entry.involved & flood.involved
+            and entry.involved & cause.involved
         ):
             yield entry

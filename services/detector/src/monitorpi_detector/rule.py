@@ -9,7 +9,9 @@ rules (:mod:`monitorpi_detector.raising` and :mod:`monitorpi_detector.alerts`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Generic, Literal, TypeVar
+
+from pydantic import Field
 
 from monitorpi_common.settings import Section
 
@@ -48,6 +50,8 @@ class Limits:
     quiet_s: float = 15.0
     """Seconds below the close level after which an alert closes (pulses of 2 s in 10 s are one)."""
     enabled: bool = True
+    usual_after_s: float | None = None
+    """Seconds over its limit after which that is usual for a subject; None: it never is."""
 
     def changed(self, change: Change) -> Limits:
         """Return these limits with everything the change gives."""
@@ -59,20 +63,22 @@ class Change(Section):
 
     enabled: bool | None = None
     """Switch the rule on or off."""
-    floor: float | None = None
+    floor: Annotated[float | None, Field(gt=0, le=1e9)] = None
     """Least value that raises, in the rule's unit."""
-    factor: float | None = None
+    factor: Annotated[float | None, Field(ge=1, le=1e6)] = None
     """Times the baseline that raises, where that is more than the floor."""
-    raise_m: int | None = None
+    raise_m: Annotated[int | None, Field(ge=1, le=60)] = None
     """Windows over the threshold that raise ..."""
-    raise_n: int | None = None
+    raise_n: Annotated[int | None, Field(ge=1, le=60)] = None
     """... out of this many."""
-    raise_at_once: float | None = None
+    raise_at_once: Annotated[float | None, Field(ge=1, le=1e6)] = None
     """Times the threshold from which one window raises by itself."""
-    close_ratio: float | None = None
+    close_ratio: Annotated[float | None, Field(ge=0, le=1)] = None
     """Share of the threshold under which a window is quiet."""
-    quiet_s: float | None = None
+    quiet_s: Annotated[float | None, Field(gt=0, le=86400)] = None
     """Quiet seconds after which the alert closes."""
+    usual_after_s: Annotated[float | None, Field(ge=60, le=30 * 86400)] = None
+    """Seconds over the limit after which that is usual for a subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ class Finding:
     text: str
     """Who does what to whom: the beginning of the alert's sentence."""
     unit: str = "frames/s"
+    scale: float = 1.0
+    """People read so many times the value: 100 for a ratio, which is shown in per cent."""
     baseline: float | None = None
     sources: tuple[Peer, ...] = ()
     victims: tuple[Peer, ...] = ()
@@ -112,12 +120,16 @@ class Finding:
     """Judge the sum over time too (CUSUM), not only each window."""
     decisive: bool = False
     """One observation is enough; there is nothing to count."""
+    story: str | None = None
+    """What this is a chapter of, such as one target: a decisive finding ends the others' alerts."""
+    a_night: int | None = None
+    """So many alerts of its story open within twelve hours, unless something else causes them."""
     about: frozenset[str] = field(default_factory=frozenset)
     """MACs and addresses this is about beside sources and victims, to link side effects."""
 
 
 ViewT = TypeVar("ViewT")
-Kind = Literal["flood", "effect", "notice"]
+Kind = Literal["flood", "outage", "effect", "notice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +142,4 @@ class Rule(Generic[ViewT]):
     defaults: Limits
     judge: Callable[[ViewT, LimitsOf], Iterator[Finding]]
     kind: Kind = "flood"
-    """A flood can cause other alerts, an effect can be caused by one, a notice is neither."""
+    """A flood or an outage can cause effects; a notice is neither cause nor effect."""

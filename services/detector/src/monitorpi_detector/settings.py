@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from monitorpi_common.messages import Mac
+from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
+from monitorpi_common.topics import normal_mac
 from monitorpi_detector.rule import Change, Limits, LimitsOf
 from monitorpi_detector.rules import RULES
 
@@ -18,40 +19,21 @@ MAX_OVERRIDES: Final = 1024
 """Limits changed at run time, one per rule and device."""
 
 
-class RuleChange(Change):
-    """What can be set of a rule in the configuration."""
-
-    floor: Annotated[float | None, Field(gt=0, le=1e9)] = None
-    """Least value that raises, in the rule's unit."""
-    factor: Annotated[float | None, Field(ge=1, le=1e6)] = None
-    """Times the baseline that raises, where that is more than the floor."""
-    raise_m: Annotated[int | None, Field(ge=1, le=60)] = None
-    """Windows over the threshold that raise ..."""
-    raise_n: Annotated[int | None, Field(ge=1, le=60)] = None
-    """... out of this many."""
-    raise_at_once: Annotated[float | None, Field(ge=1, le=1e6)] = None
-    """Times the threshold from which one window raises by itself."""
-    close_ratio: Annotated[float | None, Field(ge=0, le=1)] = None
-    """Share of the threshold under which a window is quiet."""
-    quiet_s: Annotated[float | None, Field(gt=0, le=86400)] = None
-    """Quiet seconds after which the alert closes."""
-
-
 class DetectorSettings(Section):
     """Which rules run, and with which limits."""
 
-    rules: dict[str, RuleChange] = Field(default_factory=dict)
+    rules: dict[str, Change] = Field(default_factory=dict)
     """Changes to a rule for every device, by the rule's name: `[detector.rules.syn-flood]`."""
-    devices: dict[Mac, dict[str, RuleChange]] = Field(default_factory=dict)
+    devices: dict[WrittenMac, dict[str, Change]] = Field(default_factory=dict)
     """Changes for one device, by MAC address and rule."""
-    ignore: list[Mac] = Field(default_factory=list, max_length=1024)
+    ignore: list[WrittenMac] = Field(default_factory=list, max_length=1024)
     """MAC addresses that are never told of, as source or subject."""
-    dhcp_servers: list[Mac] = Field(default_factory=list, max_length=64)
+    dhcp_servers: list[WrittenMac] = Field(default_factory=list, max_length=64)
     """The MAC addresses that may serve DHCP; empty: those seen in the learning time."""
-    routers: list[Mac] = Field(default_factory=list, max_length=64)
+    routers: list[WrittenMac] = Field(default_factory=list, max_length=64)
     """The MAC addresses that may advertise themselves as IPv6 routers; empty: those seen in the
     learning time."""
-    together: list[Annotated[list[Mac], Field(min_length=2, max_length=16)]] = Field(
+    together: list[Annotated[list[WrittenMac], Field(min_length=2, max_length=16)]] = Field(
         default_factory=list, max_length=256
     )
     """MAC addresses that may hold one address by turns: the ports of one machine, a pair that
@@ -63,18 +45,33 @@ class DetectorSettings(Section):
 
     @field_validator("rules")
     @classmethod
-    def _known_rules(cls, rules: dict[str, RuleChange]) -> dict[str, RuleChange]:
+    def _known_rules(cls, rules: dict[str, Change]) -> dict[str, Change]:
         _check_names(rules)
         return rules
+
+    @field_validator("devices", mode="before")
+    @classmethod
+    def _each_device_once(cls, devices: object) -> object:
+        if isinstance(devices, dict):
+            macs = [normal_mac(mac) for mac in devices]
+            twice = next((mac for mac in macs if macs.count(mac) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{twice} stands there twice: put its rules together")
+        return devices
 
     @field_validator("devices")
     @classmethod
     def _known_device_rules(
-        cls, devices: dict[str, dict[str, RuleChange]]
-    ) -> dict[str, dict[str, RuleChange]]:
+        cls, devices: dict[str, dict[str, Change]]
+    ) -> dict[str, dict[str, Change]]:
         for rules in devices.values():
             _check_names(rules)
         return devices
+
+    @model_validator(mode="after")
+    def _limits_can_be(self) -> DetectorSettings:
+        LimitsTable(self)
+        return self
 
 
 def _check_names(names: Iterable[str]) -> None:

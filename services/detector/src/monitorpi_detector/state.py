@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field, ValidationError
 
 from monitorpi_common.messages import Part
-from monitorpi_detector.settings import RuleChange
+from monitorpi_detector.rule import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class Override(Part):
 
     rule: str
     mac: str | None = None
-    change: RuleChange
+    change: Change
 
 
 class Kept(Part):
@@ -51,6 +51,19 @@ class Kept(Part):
     dhcp_servers: list[str] = Field(default_factory=list, max_length=64)
     routers: list[str] = Field(default_factory=list, max_length=64)
     was_up: list[str] = Field(default_factory=list, max_length=8192)
+    """Targets that answered once, as earlier versions kept them."""
+    rounds_since_s: Annotated[float, Field(ge=0)] | None = None
+    """Seconds watched when the first round of a prober came."""
+    stays: dict[str, tuple[float, float, list[tuple[float, float]]]] = Field(
+        default_factory=dict, max_length=8192
+    )
+    """Each target: seconds there, when last, and its absences (ended, length)."""
+    told: dict[str, Annotated[list[float], Field(max_length=8)]] = Field(
+        default_factory=dict, max_length=8192
+    )
+    """Each target: when alerts on it opened within the last twelve hours watched."""
+    usual: dict[str, tuple[float, float]] = Field(default_factory=dict, max_length=8192)
+    """By alert: the level that is usual, and when it was reached last (seconds watched)."""
     rates: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict, max_length=8192)
     probes: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict, max_length=8192)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
+from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     )
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.inventory import Inventory
+    from monitorpi_detector.outage import Outage
+    from monitorpi_detector.presence import Presence, Stay
     from monitorpi_detector.servers import Stranger
 
 LEAST_SPAN_S: Final = 1.0
@@ -338,15 +341,45 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class RoundView:
-    """One round of one prober, beside what is usual for each target."""
+    """One round of one prober, beside what is known of each target."""
 
     probe: Probe
     now_s: float
     usual: Callable[[str, str], float | None]
     """By target address and measure (``loss_ratio``, ``rtt_ms``, ``jitter_ms``)."""
-    was_up: frozenset[str]
-    """Targets that were up at some time: what never answered cannot go down."""
+    presence: Presence
+    watched_s: float
+    outages: tuple[Outage, ...] = ()
+    witness: Callable[[Stay], str | None] = lambda _: None
+    """What shows that a silent target lives, in words."""
 
     def results(self) -> list[ProbeResult]:
         """Return the targets that were probed in this round."""
         return [target for target in self.probe.targets if target.sent > 0]
+
+    def is_named(self, target: ProbeResult) -> bool:
+        """Tell whether the operator asked for a target."""
+        return target.origin in NAMED
+
+    def is_settled(self, target: ProbeResult) -> bool:
+        """Tell whether a target's answers speak of its line, not of its coming or going."""
+        stay = self.presence.get(target.address)
+        return stay is not None and stay.is_settled(self.watched_s)
+
+    def gone(self) -> list[ProbeResult]:
+        """Return the targets that are down, that are missed and that no outage speaks for."""
+        carried = {address for one in self.outages if not one.tells_each for address in one.members}
+        return [
+            target
+            for target in self.probe.targets
+            if target.state == "down"
+            and target.address not in carried
+            and (stay := self.presence.get(target.address)) is not None
+            and self.presence.is_expected(stay)
+            and stay.is_missed(self.watched_s)
+        ]
+
+    def frames_since(self, target: ProbeResult) -> str | None:
+        """Return what shows that a target lives though it answers no pings; None: nothing does."""
+        stay = self.presence.get(target.address)
+        return None if stay is None else self.witness(stay)

@@ -11,15 +11,17 @@ from monitorpi_common.service import Assembly, Context, Source
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_prober import interfaces
+from monitorpi_prober.core import ProberCore
 from monitorpi_prober.discovery import HEAD_START_S, Discovery
 from monitorpi_prober.names import DeviceNames, HostNames
 from monitorpi_prober.pinger import Pinger
-from monitorpi_prober.rounds import ProberCore, Wanted
 from monitorpi_prober.settings import ProberSettings
 from monitorpi_prober.vendors import vendor_of
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from monitorpi_prober.items import Wanted
 
 
 def assemble(context: Context[ProberSettings]) -> Assembly:
@@ -40,7 +42,11 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
         device_names.want(wanted)
 
     def counters() -> dict[str, JsonValue]:
-        return {f"{name}_replies": n for name, n in dataclasses.asdict(pinger.tally).items()}
+        replies = dataclasses.asdict(pinger.tally)
+        return {
+            **{f"{name}_replies": n for name, n in replies.items()},
+            "unsent_by_kernel_total": pinger.wire.unsent,
+        }
 
     core = ProberCore(
         settings,
@@ -54,6 +60,7 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
         own_macs=frozenset(one.mac for one in interfaces.attached() if one.mac is not None),
         attached=interfaces.attached_networks,
         live=context.live,
+        wake=pinger.wake,
     )
     gc.freeze()  # what was loaded stays for ever: no collection needs to look at it again
     site = context.site

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_prober import interfaces
 from monitorpi_prober.announcement import Exit
-from monitorpi_prober.rounds import ANNOUNCE_AGAIN, Found, Sweeping
+from monitorpi_prober.core import ANNOUNCE_AGAIN
+from monitorpi_prober.items import Found, Sweeping
 from monitorpi_prober.targets import Sighting
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Discovery:
     def _announced_sweep(self, one: Interface, emit: Callable[[object], None]) -> None:
         """Sweep one subnet, and say so before."""
         leaving = Exit(str(one.ip), one.mac)
-        emit(Sweeping(datetime.now(UTC), leaving, self.settings.discover_rate))
+        emit(Sweeping(datetime.now(UTC), leaving, self.settings.sweep_rate))
         self._stopped.wait(self.head_start_s)
         found = None if self._stopped.is_set() else self._sweep(one)
         if found is not None:
@@ -108,9 +109,9 @@ class Discovery:
         command = [
             *(sys.executable, "-P", "-m", "monitorpi_prober.sweep"),
             *(one.name, str(one.network), str(one.mac), str(one.ip)),
-            str(self.settings.discover_rate),
+            str(self.settings.sweep_rate),
         ]
-        limit_s = one.network.num_addresses / self.settings.discover_rate + _PATIENCE_S
+        limit_s = one.network.num_addresses / self.settings.sweep_rate + _PATIENCE_S
         with subprocess.Popen(  # noqa: S603 - our own module, arguments of our own
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as program:

@@ -157,18 +157,41 @@ def _ask(sock: socket.socket, name: str, request: int) -> bytes | None:
         return None
 
 
-def exits(plan: Plan, source: str | None) -> dict[str, Exit]:
-    """Tell where the requests to each target of a plan leave, by the target's key."""
+def has_no_arp(index: int) -> bool:
+    """Tell whether packets leave an interface without anybody being asked for an address."""
+    try:
+        name = socket.if_indextoname(index)
+    except OSError:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        found = _ask(sock, name, _SIOCGIFFLAGS)
+    if found is None:
+        return False
+    (flags,) = struct.unpack_from("=H", found, 16)
+    return bool(flags & (_IFF_NOARP | _IFF_LOOPBACK))
+
+
+def exits(plan: Plan, source: str | None, known: dict[str, Exit] | None = None) -> dict[str, Exit]:
+    """Tell where the requests to each target of a plan leave, by the target's key.
+
+    ``known`` are exits by IP address that need not be looked up again; what is found is added.
+    """
     pinned, near = place(source), list(attached())
-    by_ip: dict[str, Exit] = {}
+    by_target = {} if known is None else known
+    by_own: dict[str, Exit] = {one.ip: one for one in by_target.values()}
     found: dict[str, Exit] = {}
-    for aim in plan.aims:
-        own = leaves_from(aim.ip, pinned) if aim.ip is not None else None
-        if own is None:
+    for target in plan.targets:
+        ip = target.ip
+        if ip is None:
             continue
-        if own not in by_ip:
-            by_ip[own] = Exit(own, _mac_of(own, near))
-        found[aim.key] = by_ip[own]
+        if ip not in by_target:
+            own = leaves_from(ip, pinned)
+            if own is None:
+                continue
+            if own not in by_own:
+                by_own[own] = Exit(own, _mac_of(own, near))
+            by_target[ip] = by_own[own]
+        found[target.key] = by_target[ip]
     return found
 
 

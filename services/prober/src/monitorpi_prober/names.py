@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from icmplib import NameLookupError, resolve
 
 from monitorpi_prober import interfaces, mdns
-from monitorpi_prober.rounds import Named, Wanted
+from monitorpi_prober.items import Named, Wanted
 from monitorpi_prober.targets import Resolution
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ LEAVE_ALONE_S: Final = 60.0
 _PAUSE_S: Final = 0.2  # at most five questions a second to anybody's name server
 _MDNS_S: Final = 0.5
 _MAX_ASKED: Final = 8192
+_MAX_OTHERS: Final = 7  # addresses of one name that are tried
 
 
 @dataclass(slots=True)
@@ -47,8 +48,12 @@ class HostNames:
     """A source of addresses for the host names of the configuration."""
 
     _wanted: tuple[str, ...] = ()
+    _stale: tuple[str, ...] = ()
+    """Those whose address does not answer: looked up more often."""
     _due: dict[str, float] = field(default_factory=dict)
     """When each name is looked up next; infinite while it is being looked up."""
+    _asked: dict[str, float] = field(default_factory=dict)
+    """When each name was looked up last."""
     _lines: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(_AT_ONCE)
     )
@@ -57,8 +62,8 @@ class HostNames:
 
     def want(self, wanted: Wanted) -> None:
         """Take what shall be looked up; called from another thread."""
-        if wanted.hostnames != self._wanted:
-            self._wanted = wanted.hostnames
+        if (wanted.hostnames, wanted.stale) != (self._wanted, self._stale):
+            self._wanted, self._stale = wanted.hostnames, wanted.stale
             self._wake.set()
 
     def stop(self) -> None:
@@ -70,15 +75,20 @@ class HostNames:
         """Look up what is due, for ever."""
         while not self._stopped:
             for name in self._wanted:
-                if self._due.get(name, 0.0) <= time.monotonic() and self._lines.acquire(
-                    blocking=False
-                ):
+                if self._is_due(name, time.monotonic()) and self._lines.acquire(blocking=False):
                     self._due[name] = math.inf
                     threading.Thread(target=self._look_up, args=(name, emit), daemon=True).start()
             self._wake.wait(1.0 if self._wanted else RETRY_S)
             self._wake.clear()
 
+    def _is_due(self, name: str, now: float) -> bool:
+        due = self._due.get(name, 0.0)
+        if name in self._stale and due < math.inf:
+            due = min(due, self._asked.get(name, 0.0) + RETRY_S)
+        return due <= now
+
     def _look_up(self, name: str, emit: Callable[[object], None]) -> None:
+        self._asked[name] = time.monotonic()
         found = look_up(name)
         self._due[name] = time.monotonic() + (REFRESH_S if found.ip else RETRY_S)
         self._lines.release()
@@ -88,15 +98,19 @@ class HostNames:
 
 
 def look_up(hostname: str) -> Resolution:
-    """Return the address of a host name, IPv4 where it has one."""
+    """Return the addresses of a host name, those of IPv4 first."""
+    found: list[str] = []
     for family in (4, 6):
         try:
-            return Resolution(hostname, resolve(hostname, family)[0])
+            found += resolve(hostname, family)
         except NameLookupError:
             continue
-        except (OSError, UnicodeError, IndexError):
+        except (OSError, UnicodeError):
             break
-    return Resolution(hostname, None, f"the host name {hostname} does not resolve")
+    if not found:
+        return Resolution(hostname, None, f"the host name {hostname} does not resolve")
+    first, *others = dict.fromkeys(found)
+    return Resolution(hostname, first, others=tuple(others[:_MAX_OTHERS]))
 
 
 def look_up_all(hostnames: Sequence[str]) -> list[Resolution]:

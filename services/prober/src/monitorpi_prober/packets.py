@@ -5,6 +5,9 @@ token of this process and a 64-bit number that is never used twice; the 16-bit s
 the header is the number's low half. A reply is ours only if token, number and sequence number all
 fit, so a foreign, forged or re-used one is never credited. What the kernel hands back on a socket's
 error queue (time stamps of sending, ICMP errors) is told apart here too.
+
+A reply to one of our requests that is not sound, with other data or another code, is never credited
+either, but it is not silence: :meth:`Format.examine` says whose it is and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ IPV6_RECVERR: Final = 25  # linux/in6.h
 _ORIGIN_ICMP: Final = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 (linux/errqueue.h)
 
 _HEADER: Final = struct.Struct("!BBHHH")
+_ECHO: Final = struct.Struct(f"!BBHHH{TOKEN_BYTES}sQ")
 _TAG: Final = struct.Struct(f"!{TOKEN_BYTES}sQ")
 _TIMESPEC: Final = struct.Struct("@qq")
 _EXTENDED_ERROR: Final = struct.Struct("@IBBBBII")
@@ -57,6 +61,28 @@ V4: Final = Family(4, 8, 0, socket.IPPROTO_IP, IP_RECVERR, has_ip_header=True)
 V6: Final = Family(6, 128, 129, socket.IPPROTO_IPV6, IPV6_RECVERR, has_ip_header=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Unsound:
+    """An echo reply that is not what was asked for."""
+
+    sequence: int
+    number: int | None
+    """Of the request whose token it carries; None: it carries none of ours."""
+    flaw: str | None
+    """What is wrong with it, in words; None: its checksum, so that nothing else can be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpError:
+    """What a router, or our own kernel, says of a request (ip(7), sock_extended_err)."""
+
+    errno: int
+    kind: int
+    code: int
+    offender: str | None = None
+    """The address that says so."""
+
+
 @dataclass(slots=True)
 class Format:
     """Builds requests of one socket and recognises their replies.
@@ -68,12 +94,14 @@ class Format:
     identifier: int | None
     token: bytes
     _base: int = field(init=False)
+    _reply_base: int = field(init=False)
     _padding: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self._padding = bytes(PAYLOAD_BYTES - _TAG.size)
         blank = _HEADER.pack(self.family.request, 0, 0, self.identifier or 0, 0) + self.token
-        self._base = sum(struct.unpack(f"!{len(blank) // 2}H", blank))
+        self._base = _sum(blank)
+        self._reply_base = self._base + (self.family.reply - self.family.request) * 256
 
     def request(self, number: int) -> bytes:
         """Return the request with this number, checksum included.
@@ -91,19 +119,57 @@ class Format:
         )
 
     def number_of(self, data: bytes) -> int | None:
-        """Return the number of the request that a received packet answers; None: not ours."""
-        start = 0
-        if self.identifier is not None and self.family.has_ip_header and data:
-            start = (data[0] & 0x0F) * 4
-        if len(data) < start + _HEADER.size + _TAG.size:
+        """Return the number of the request that a packet is the sound reply to; None: of none.
+
+        Sound is what a host sends that returns what it got (RFC 1122, 3.2.2.6): all of it.
+        """
+        start = self._start(data)
+        if len(data) != start + PACKET_BYTES:
             return None
-        kind, code, _, identifier, sequence = _HEADER.unpack_from(data, start)
-        token, number = _TAG.unpack_from(data, start + _HEADER.size)
+        kind, code, checksum, identifier, sequence, token, number = _ECHO.unpack_from(data, start)
         if kind != self.family.reply or code != 0 or token != self.token:
             return None
-        if self.identifier is not None and identifier != self.identifier:
+        if number & _ONES != sequence or not data.endswith(self._padding):
             return None
-        return int(number) if number & _ONES == sequence else None
+        if self.identifier is not None:
+            if identifier != self.identifier:
+                return None
+            # as in request(); the kernel checks those of ICMPv6 and of unprivileged sockets
+            if start and (self._reply_base + sequence + number + checksum) % _ONES:
+                return None
+        return int(number)
+
+    def examine(self, data: bytes) -> Unsound | None:
+        """Say what is wrong with a packet that is no sound reply; None: it is not ours."""
+        start = self._start(data)
+        if len(data) < start + _HEADER.size:
+            return None
+        kind, code, _, identifier, sequence = _HEADER.unpack_from(data, start)
+        if kind != self.family.reply or self.identifier not in (None, identifier):
+            return None
+        if self.identifier is not None and self.family.has_ip_header and _sum(data[start:]) % _ONES:
+            return Unsound(sequence, None, None)
+        payload = data[start + _HEADER.size :]
+        number = None
+        if len(payload) >= _TAG.size and payload.startswith(self.token):
+            number = _TAG.unpack_from(payload)[1]
+        return Unsound(sequence, number, self._flaw(code, sequence, number, payload))
+
+    def _flaw(self, code: int, sequence: int, number: int | None, payload: bytes) -> str:
+        if number is not None and number & _ONES != sequence:
+            return "answers with another sequence number"
+        is_whole = number is not None and len(payload) == PAYLOAD_BYTES
+        if code != 0 and is_whole and payload.endswith(self._padding):
+            return f"answers with code {code} instead of 0"
+        if not payload:
+            return "answers, but without the data that was sent"
+        return "answers, but not with what was sent"
+
+    def _start(self, data: bytes) -> int:
+        """Return where the ICMP header begins."""
+        if self.identifier is not None and self.family.has_ip_header and data:
+            return (data[0] & 0x0F) * 4
+        return 0
 
     def number_sent(self, data: bytes) -> int | None:
         """Return the number in a request of ours that the kernel loops back with its stamp.
@@ -116,11 +182,12 @@ class Format:
         return int(number) if token == self.token else None
 
 
-def sequence_of(data: bytes) -> int | None:
-    """Return the sequence number of a request quoted in an ICMP error."""
+def quoted_request(data: bytes) -> tuple[int, int] | None:
+    """Return (identifier, sequence number) of a request quoted in an ICMP error."""
     if len(data) < _HEADER.size:
         return None
-    return int(_HEADER.unpack_from(data)[4])
+    _, _, _, identifier, sequence = _HEADER.unpack_from(data)
+    return int(identifier), int(sequence)
 
 
 def latest_with(sequence: int, newest: int) -> int:
@@ -136,29 +203,58 @@ def arrival_ns(extra: Iterable[Ancillary]) -> int | None:
     return None
 
 
-def departure_ns(extra: Iterable[Ancillary]) -> int | None:
-    """Return when the driver took a packet (Unix time, ns); None: not such a message."""
+def read_queued(extra: Iterable[Ancillary], family: Family) -> IcmpError | int | None:
+    """Read what the kernel put on the error queue: an ICMP error, or when the driver took a packet.
+
+    An error comes first: Linux 6.18 gives one a stamp besides.
+
+    Returns:
+        the error, a moment (Unix time, ns), or None: neither.
+
+    """
+    stamp: int | None = None
     for level, kind, data in extra:
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPING and len(data) >= _TIMESPEC.size:
-            return _ns(data) or None
-    return None
+        if level == family.level and kind == family.recverr:
+            # its fifth byte is the origin: mostly that of a stamp
+            if len(data) >= _EXTENDED_ERROR.size and data[4] in _ORIGIN_ICMP:
+                number, _, icmp_type, code, *_ = _EXTENDED_ERROR.unpack_from(data)
+                offender = _offender(data[_EXTENDED_ERROR.size :], family)
+                return IcmpError(number, icmp_type, code, offender)
+        elif level == socket.SOL_SOCKET and kind == SO_TIMESTAMPING and len(data) >= _TIMESPEC.size:
+            stamp = _ns(data) or None
+    return stamp
 
 
-def icmp_error(extra: Iterable[Ancillary], family: Family) -> tuple[int, str | None] | None:
-    """Return (errno, address that says so) of an ICMP error; None: not such a message."""
-    for level, kind, data in extra:
-        if (level, kind) != (family.level, family.recverr) or len(data) < _EXTENDED_ERROR.size:
-            continue
-        number, origin, *_ = _EXTENDED_ERROR.unpack_from(data)
-        if origin in _ORIGIN_ICMP:
-            return number, _offender(data[_EXTENDED_ERROR.size :], family)
-    return None
+def explain(error: IcmpError, family: Family) -> str:
+    """Say an ICMP error in words: ``no route to host, says 192.168.1.1``."""
+    words = _WORDS[family.version].get((error.kind, error.code))
+    text = words or os.strerror(error.errno).lower()
+    return f"{text}, says {error.offender}" if error.offender else text
 
 
-def explain(error: int, offender: str | None) -> str:
-    """Say an error of the network in words: ``no route to host, says 192.168.1.1``."""
-    text = os.strerror(error).lower()
-    return f"{text}, says {offender}" if offender else text
+_FILTERED: Final = "forbidden by a filter"
+_TOO_FAR: Final = "the way is too long (time to live exceeded), perhaps a loop"
+_WORDS: Final = {
+    4: {  # RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1
+        **{(3, code): _FILTERED for code in (9, 10, 13)},
+        (3, 2): "it knows no ICMP",
+        (3, 3): "it takes no echo requests",
+        (11, 0): _TOO_FAR,
+    },
+    6: {  # RFC 4443, 3.1 and 3.3
+        (1, 1): _FILTERED,
+        (1, 4): "it takes no echo requests",
+        (1, 5): _FILTERED,
+        (3, 0): _TOO_FAR,
+    },
+}
+"""Where the kernel's own word for an error says less than its type and code."""
+
+
+def _sum(data: bytes) -> int:
+    """Add up the 16-bit words of some bytes (RFC 1071)."""
+    even = data + b"\0" * (len(data) % 2)
+    return sum(struct.unpack(f"!{len(even) // 2}H", even))
 
 
 def _ns(data: bytes) -> int:

@@ -45,6 +45,11 @@ class Reachability:
     _round: int = 0
     _changes: deque[int] = field(default_factory=lambda: deque(maxlen=64))
 
+    @property
+    def answers(self) -> bool:
+        """It answered when it was asked last, or not long ago: it is worth a round."""
+        return self._level == "up" or self._answered > 0
+
     @classmethod
     def latched(cls, state: TargetState, since: datetime, limits: Limits) -> Reachability:
         """Take up a state as it was before a restart: one that flapped has to prove itself."""

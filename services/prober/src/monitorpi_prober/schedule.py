@@ -1,23 +1,31 @@
-"""Who is asked when: rounds cut into evenly spaced requests under one cap. Pure.
+"""Who is asked when: rounds of evenly spaced requests under one limit, and the quiet ones. Pure.
 
-Theory of operation. Targets with the same interval share a lane. A lane's round asks every target
+Theory of operation. Targets with the same interval share a group. A group's round asks every target
 in turn, and then every target again, with the same gap between any two requests, so that they
 never queue behind each other and a target's own requests lie as far apart as the round allows.
-Where all lanes together would pass the cap, first the requests per target are reduced, and when one
-each is still too many, the rounds get longer.
+Where all groups together would pass the limit, first the requests per target are reduced, and when
+one each is still too many, the rounds get longer.
+
+Targets that do not answer are in no round: they are *quiet*, and asked seldom (:mod:`.quiet`), so
+that a thousand of them take nothing from those that do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+QUIET_PER_S: Final = 10.0
+"""Requests to all quiet targets together, at most."""
+LEAST_QUIET_PER_S: Final = 1.0
+"""What is left for them where the rounds use up ``max_rate``."""
+
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class ProbeTarget:
     """One target as it is probed and shown."""
 
     key: str
@@ -32,59 +40,97 @@ class Aim:
     interval_s: float | None = None
     """Its own interval, where it has one."""
     error: str | None = None
+    cause: str | None = None
+    """The error as programs know it."""
+    origin: str | None = None
+    """Why it is probed, as in the contract."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ProbeGroup:
     """Targets that share a round."""
 
     interval_s: float
     probes: int
-    aims: tuple[Aim, ...]
+    targets: tuple[ProbeTarget, ...]
     wanted_s: float
-    """The interval asked for; the lane's name while plans change."""
+    """The interval asked for; the group's name while plans change."""
 
     @property
     def rate(self) -> float:
         """Echo requests per second."""
-        return sum(aim.ip is not None for aim in self.aims) * self.probes / self.interval_s
+        return sum(one.ip is not None for one in self.targets) * self.probes / self.interval_s
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the pinger shall do until it is told otherwise."""
+    """What the pinger goes by until it gets another one."""
 
-    lanes: tuple[Lane, ...] = ()
+    groups: tuple[ProbeGroup, ...] = ()
     timeout_s: float = 1.0
     limited: bool = False
-    """The cap allows fewer requests than asked for."""
+    """The limit allows fewer requests than asked for."""
+    quiet: tuple[ProbeTarget, ...] = ()
+    """Targets that do not answer, or have not been asked yet."""
+    quiet_per_s: float = QUIET_PER_S
+    """Requests to them per second, at most."""
+    arp_per_s: float = 20.0
+    """ARP requests per second that the kernel may be made to send, at most."""
 
     @property
     def rate(self) -> float:
-        """Echo requests per second to all targets together."""
-        return sum(lane.rate for lane in self.lanes)
+        """Echo requests per second of all rounds together."""
+        return sum(group.rate for group in self.groups)
 
     @property
-    def aims(self) -> tuple[Aim, ...]:
+    def targets(self) -> tuple[ProbeTarget, ...]:
         """All targets."""
-        return tuple(aim for lane in self.lanes for aim in lane.aims)
+        return (*(one for group in self.groups for one in group.targets), *self.quiet)
+
+    def first_pause_s(self, target: ProbeTarget) -> float:
+        """Return the time between the first requests to a quiet target: the interval it is owed."""
+        if target.interval_s is not None:
+            return target.interval_s
+        return max((group.wanted_s for group in self.groups), default=1.0)
 
 
 def make_plan(
-    aims: Iterable[Aim], *, interval_s: float, probes: int, max_rate: float, timeout_s: float
+    targets: Iterable[ProbeTarget],
+    *,
+    interval_s: float,
+    probes: int,
+    max_rate: float,
+    timeout_s: float,
+    quiet: Iterable[ProbeTarget] = (),
+    arp_per_s: float = 20.0,
 ) -> Plan:
-    """Sort targets into lanes and fit them under ``max_rate`` (echo requests per second)."""
-    groups: dict[float, list[Aim]] = {}
-    for aim in aims:
-        groups.setdefault(aim.interval_s or interval_s, []).append(aim)
-    once = sum(sum(a.ip is not None for a in group) / every for every, group in groups.items())
+    """Sort targets into groups and fit them under ``max_rate`` (echo requests per second).
+
+    ``quiet`` targets are in no round and do not count; each interval of theirs has a round all the
+    same, in which they are reported.
+    """
+    grouped: dict[float, list[ProbeTarget]] = {}
+    quiet = tuple(quiet)
+    for one in targets:
+        grouped.setdefault(one.interval_s or interval_s, []).append(one)
+    for one in quiet:
+        grouped.setdefault(one.interval_s or interval_s, [])
+    once = sum(sum(t.ip is not None for t in group) / every for every, group in grouped.items())
     fitting = probes if once == 0 else min(probes, max(1, int(max_rate / once + 1e-9)))
     stretch = max(1.0, once * fitting / max_rate)
-    lanes = tuple(
-        Lane(every * stretch, fitting, tuple(group), every)
-        for every, group in sorted(groups.items())
+    groups = tuple(
+        ProbeGroup(every * stretch, fitting, tuple(group), every)
+        for every, group in sorted(grouped.items())
     )
-    return Plan(lanes, timeout_s, limited=fitting < probes or stretch > 1)
+    left = max_rate - sum(group.rate for group in groups)
+    return Plan(
+        groups,
+        timeout_s,
+        limited=fitting < probes or stretch > 1,
+        quiet=quiet,
+        quiet_per_s=min(max(left, LEAST_QUIET_PER_S), QUIET_PER_S),
+        arp_per_s=arp_per_s,
+    )
 
 
 @dataclass(slots=True)

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from monitorpi_common.messages import Mac
+from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
+from monitorpi_common.topics import normal_mac
+
+
+def known(written: object) -> object:
+    """Return an IP or MAC address as the inventory has it.
+
+    Raises:
+        ValueError: the text is neither.
+
+    """
+    if not isinstance(written, str):
+        return written
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(written.strip()))
+    with contextlib.suppress(ValueError):
+        return normal_mac(written)
+    raise ValueError("neither an IP address nor a MAC address")
+
+
+Known = Annotated[str, BeforeValidator(known)]
 
 
 class TargetSettings(Section):
@@ -17,10 +39,14 @@ class TargetSettings(Section):
     """IP address or host name."""
     name: Annotated[str, Field(max_length=255)] | None = None
     """What to call it; by default the address."""
-    mac: Mac | None = None
+    mac: WrittenMac | None = None
     """Its MAC address, where capture cannot see it."""
     interval_s: Annotated[float, Field(ge=1, le=3600)] | None = None
     """Length of its own rounds; by default those of all."""
+
+
+SWEEP_SHARE = 0.75
+"""Of the limit on ARP requests; the rest is for targets that do not answer meanwhile."""
 
 
 class ProberSettings(Section):
@@ -37,12 +63,15 @@ class ProberSettings(Section):
     discover_max_addresses: Annotated[int, Field(ge=1, le=65_536)] = 1024
     """A larger subnet is not swept."""
     discover_rate: Annotated[float, Field(gt=0, le=1000)] = 20.0
-    """ARP requests per second of a sweep."""
+    """ARP requests per second of a sweep; at most three quarters of `max_arp_rate`."""
+    max_arp_rate: Annotated[float, Field(ge=1, le=1000)] = 20.0
+    """ARP requests per second at most, those of sweeps and those the kernel sends for addresses
+    that do not answer together. A LAN of silent addresses is asked more slowly."""
     listen_only: list[str] = Field(default_factory=list)
     """Interfaces that are never sent from: mirror ports."""
-    ignore: list[str] = Field(default_factory=list)
+    ignore: list[Known] = Field(default_factory=list)
     """Addresses and MAC addresses that are left alone, though they were seen."""
-    pin: list[str] = Field(default_factory=list)
+    pin: list[Known] = Field(default_factory=list)
     """Addresses and MAC addresses that stay targets though capture forgets them."""
     look_up_names: bool = True
     """Ask DNS and mDNS for the names of devices."""
@@ -51,7 +80,8 @@ class ProberSettings(Section):
     probes: Annotated[int, Field(ge=1, le=100)] = 10
     """Echo requests per target and round; fewer where the rate would pass `max_rate`."""
     max_rate: Annotated[float, Field(gt=0, le=10_000)] = 250.0
-    """Echo requests per second to all targets together."""
+    """Echo requests per second to all targets that answer together; those that do not are asked at
+    most 10 times a second, within what is left, or once a second."""
     timeout_s: Annotated[float, Field(gt=0, le=10)] = 1.0
     """How long a reply may take."""
     down_after: Annotated[int, Field(ge=1, le=100)] = 3
@@ -67,3 +97,8 @@ class ProberSettings(Section):
     devices seen most recently."""
     source: str | None = None
     """Own address or interface to send from, for a machine whose wired port only listens."""
+
+    @property
+    def sweep_rate(self) -> float:
+        """ARP requests per second of a sweep, within the limit."""
+        return min(self.discover_rate, SWEEP_SHARE * self.max_arp_rate)

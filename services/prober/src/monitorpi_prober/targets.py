@@ -1,6 +1,6 @@
 """Who is probed: configuration, announced devices and discovery, merged by address. Pure.
 
-Theory of operation. Each source of targets keeps its own table here; :meth:`Targets.aims` merges
+Theory of operation. Each source of targets keeps its own table here; :meth:`Targets.merged` joins
 them, the configuration first, then pinned ones, then those that have answered for longest, then
 what was seen most recently, and cuts at the limit: whoever invents devices by the thousand
 displaces none that is real. A public address counts only where this machine is attached to its
@@ -18,7 +18,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_common.topics import address_id, slug
-from monitorpi_prober.schedule import Aim
+from monitorpi_prober.items import DUPLICATE, NO_ADDRESS
+from monitorpi_prober.schedule import ProbeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -56,6 +57,8 @@ class Resolution:
     hostname: str
     ip: str | None
     error: str | None = None
+    others: tuple[str, ...] = ()
+    """Its further addresses, in order."""
 
 
 @dataclass(slots=True)
@@ -75,6 +78,8 @@ class Targets:
     """Sweeps in a row that did not find a discovered address."""
     _by_device: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _resolved: dict[str, Resolution] = field(default_factory=dict)
+    _turns: dict[str, int] = field(default_factory=dict)
+    """Which of its addresses is probed, by host name."""
     _names: dict[str, str] = field(default_factory=dict)
     omitted: int = 0
     """Targets beyond the limit."""
@@ -141,7 +146,17 @@ class Targets:
         known = self._resolved.get(result.hostname)
         if result.ip is None and known is not None and known.ip is not None:
             return
+        if known is None or (known.ip, known.others) != (result.ip, result.others):
+            self._turns.pop(result.hostname, None)
         self._resolved[result.hostname] = result
+
+    def turn(self, hostname: str) -> bool:
+        """Try the next address of a host name that does not answer; False: there is no other."""
+        found = self._resolved.get(hostname)
+        if found is None or not found.others:
+            return False
+        self._turns[hostname] = (self._turns.get(hostname, 0) + 1) % (1 + len(found.others))
+        return True
 
     def call(self, address: str, name: str) -> None:
         """Take the name that DNS or mDNS has for an address."""
@@ -171,14 +186,14 @@ class Targets:
             and self._is_ours(one, attached)
         ]
 
-    def aims(self, answering: Mapping[str, float] | None = None) -> tuple[Aim, ...]:
+    def merged(self, answering: Mapping[str, float] | None = None) -> tuple[ProbeTarget, ...]:
         """Merge the tables, strongest claim first, cut at ``max_targets``.
 
         ``answering`` are the keys of targets that answer, each with the Unix time since when.
         """
-        merged: dict[str, Aim] = {}
-        for aim in (*self._configured(), *self._seen(answering or {})):
-            merged.setdefault(aim.key, aim)
+        merged: dict[str, ProbeTarget] = {}
+        for one in (*self._configured(), *self._seen(answering or {})):
+            merged.setdefault(one.key, one)
         limit = self.settings.max_targets
         self.omitted = max(0, len(merged) - limit)
         return tuple(merged.values())[:limit]
@@ -187,32 +202,41 @@ class Targets:
         """Tell whether the configuration wants a target left alone."""
         return self._ignored(Sighting(address, mac))
 
-    def _configured(self) -> Iterator[Aim]:
+    def _configured(self) -> Iterator[ProbeTarget]:
         """Go through the configured targets; a second one of an address only says so."""
         taken: dict[str, str] = {}
         for number, target in enumerate(self.settings.targets):
-            ip, error = self._lookup(target.address)
+            first, ip, error = self._lookup(target.address)
             name = target.name or target.address
-            key = target_id(ip or target.address)
+            key = target_id(first or target.address)
             if key in taken:
                 error = f"not probed twice: it is the same target as {taken[key]}"
-                yield Aim(slug(f"{key}-{number}"), name, target.address, None, error=error)
+                yield ProbeTarget(
+                    slug(f"{key}-{number}"), name, target.address, None,
+                    error=error, cause=DUPLICATE, origin="configured",
+                )  # fmt: skip
                 continue
             taken[key] = name
             seen = self._announced.get(key) or self._discovered.get(key) or Sighting(ip or "")
             mac = target.mac or seen.mac
             vendor = seen.vendor or (self.vendor_of(mac) if mac else None)
-            yield Aim(key, name, target.address, ip, mac, vendor, target.interval_s, error)
+            yield ProbeTarget(
+                key, name, target.address, ip, mac, vendor, target.interval_s,
+                error, NO_ADDRESS if ip is None else None, "configured",
+            )  # fmt: skip
 
-    def _lookup(self, address: str) -> tuple[str | None, str | None]:
+    def _lookup(self, address: str) -> tuple[str | None, str | None, str | None]:
+        """Return the first address, by which a target is known, the one to probe, and an error."""
         if is_address(address):
-            return address, None
+            return address, address, None
         found = self._resolved.get(address)
         if found is None:
-            return None, "the host name is being resolved"
-        return found.ip, found.error
+            return None, None, "the host name is being resolved"
+        if found.ip is None:
+            return None, None, found.error
+        return found.ip, (found.ip, *found.others)[self._turns.get(address, 0)], found.error
 
-    def _seen(self, answering: Mapping[str, float]) -> Iterator[Aim]:
+    def _seen(self, answering: Mapping[str, float]) -> Iterator[ProbeTarget]:
         """Go through what was seen: pinned, then answering, then the newest first."""
         announced = self._announced if self.settings.announced else {}
         seen = self._discovered | announced
@@ -232,20 +256,23 @@ class Targets:
             if not self._is_ours(one, attached):
                 self.far += 1
                 continue
-            yield self._aim(key, one)
+            yield self._target(key, one)
 
     def _is_ours(self, one: Sighting, attached: Iterable[Network]) -> bool:
         """Tell whether an address may be probed though nobody configured it."""
         public = _public(one.address)
         return public is None or self._pinned(one) or any(public in net for net in attached)
 
-    def _aim(self, key: str, one: Sighting) -> Aim:
+    def _target(self, key: str, one: Sighting) -> ProbeTarget:
         vendor = one.vendor or (self.vendor_of(one.mac) if one.mac else None)
         name = one.hostname or self._names.get(one.address) or _descriptive(one, vendor)
         ip = one.address
         if one.interface and "%" not in ip and ipaddress.ip_address(ip).is_link_local and ":" in ip:
             ip = f"{ip}%{one.interface}"
-        return Aim(key, name[:255], one.address, ip, one.mac, vendor)
+        origin = "announced" if key in self._announced else "discovered"
+        if self._pinned(one):
+            origin = "pinned"
+        return ProbeTarget(key, name[:255], one.address, ip, one.mac, vendor, origin=origin)
 
     def _pinned(self, one: Sighting) -> bool:
         return one.address in self.settings.pin or one.mac in self.settings.pin

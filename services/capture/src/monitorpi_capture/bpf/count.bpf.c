@@ -13,9 +13,15 @@
  *
  * A MAC is found in a bucket of eight cells, one cache line; a cell is MAC << 16 | row number. The
  * bucket comes from a hash with a secret random factor, so nobody outside can aim at one bucket; if
- * it is full, its neighbour is asked. When neither has room, or all rows are
+ * it is full, its neighbour is asked. When neither has room, or all open rows are
  * taken, the frame counts in the CPU's overflow. A full table costs no more than an empty one: the
  * kernel's own hash maps take locks and walk free lists of every CPU just then.
+ *
+ * Nobody hides behind a full table. Some rows are not open to whoever comes first: a MAC without a
+ * row contends for one of these in a cell its hash says, by majority vote (Boyer and Moore 1981) of
+ * the frames that floods are made of. Whoever is PROMOTE ahead of all others in the cell has a row
+ * for the rest of the window; a flood of addresses that send a frame each outvotes nobody. What
+ * contends costs only the frames that would have counted in the overflow.
  *
  * The classes of a frame are a 64-bit mask, bit w or 32 + w for word w of a side. A side keeps two
  * 32-bit counters per word, so one add counts two classes, without a branch. (Branches would make
@@ -80,24 +86,32 @@ static long (*const load_bytes)(const void *skb, __u32 offset, void *to,
 #define C_FRAGMENT HIGH(10)
 #define C_MALFORMED LOW(11)
 #define WORDS 12
+/* What floods are made of: a MAC without a row contends for one with these. */
+#define C_FLOODS \
+	(C_SYN | C_ICMP | C_BROADCAST | C_MULTICAST | C_ARP | C_IGMP | C_DHCP | C_DNS | C_FIN | \
+	 C_SYN_ACK | C_MDNS | C_RST | C_FRAGMENT | C_MALFORMED)
 #define BOTH_HALVES 0x0000000100000001ULL
 #define COMMON (((1ULL << COMMON_WORDS) - 1) * BOTH_HALVES)
 
 /* --- memory ------------------------------------------------------------------------------------ */
 
 #define CELLS 8
+#define PROMOTE 16 /* votes ahead from which a MAC has a row; reporting begins at 10 frames/s */
+#define PROMOTED 0x8000 /* in a contender's cell: the number of its row, from the first reserved */
+#define KNOWN 1 /* who has a row: a seed ... */
+#define CONTENDER 2 /* ... or one that was promoted, now or in the windows before */
 #define SKETCH_WORDS 64 /* 1,024 registers of 4 bits: standard error 3.3 % */
 enum { SRC_IPS, DST_IPS, DST_PORTS, SKETCHES };
 
 struct control {
 	__u32 epoch;
 	__u32 cpus;
-	__u32 rows;	/* per CPU and epoch, at most 65,535 */
+	__u32 rows;	/* per CPU and epoch, the reserved ones too: at most 65,535 */
 	__u32 buckets;	/* per CPU and epoch, a power of two */
-	__u32 floods;	/* per CPU and epoch */
+	__u32 floods;	/* per CPU and epoch; as many as rows are reserved are for contenders */
 	__u32 strangers; /* of these, for MACs that are not seeded */
 	__u32 shift;	/* 64 - log2(buckets) */
-	__u32 unused;
+	__u32 open;	/* of the rows, those that whoever comes first may take */
 	__u64 factor;	/* secret, odd */
 	__u64 salt;	/* secret */
 };
@@ -109,7 +123,7 @@ struct side {
 
 struct row {
 	__u8 mac[6];
-	__u16 seeded;
+	__u16 kind; /* 0, KNOWN or CONTENDER */
 	__u32 flood; /* number of the flood block + 1, 0: none */
 	__u32 unused;
 	struct side tx; /* with the head: two cache lines */
@@ -150,10 +164,10 @@ struct flood {
 
 /* What a CPU keeps beside its rows. */
 struct share {
-	__u32 rows; /* taken so far */
+	__u32 rows; /* taken so far of the open ones */
 	__u32 floods;
 	__u32 strange_floods;
-	__u32 unused;
+	__u32 promoted; /* reserved rows taken so far */
 	struct side overflow_tx;
 	struct side overflow_rx;
 	struct side unlinked;
@@ -175,6 +189,7 @@ struct control control SEC("variables");
 		int unused; \
 	} name SEC("maps")
 MAP(buckets);
+MAP(contenders); /* MAC << 16 | votes ahead, or PROMOTED | row; as many as buckets have cells */
 MAP(rows);
 MAP(floods);
 MAP(registers); /* of the sketches of the flood blocks, then of the share's */
@@ -522,12 +537,12 @@ INLINE void aim(struct control *c, struct share *share, struct row *row, __u64 p
 	__u64 src0 = 0, src1, dst0 = 0, dst1, who = f->dst, salt = c->salt, number, port;
 	struct flood *flood;
 	struct sketch *s;
-	__u32 index = row->flood;
+	__u32 index = row->flood, kind = row->kind;
 
 	if (!index) {
-		if (share->floods >= c->floods)
+		if (share->floods >= c->floods - (kind == CONTENDER ? 0 : c->rows - c->open))
 			return;
-		if (!row->seeded) {
+		if (!kind) {
 			if (share->strange_floods >= c->strangers)
 				return;
 			share->strange_floods++;
@@ -632,7 +647,7 @@ INLINE __u64 find(struct control *c, struct share *share, __u64 part, __u64 mac)
 	}
 	return 0;
 insert:
-	if (share->rows >= c->rows)
+	if (share->rows >= c->open)
 		return 0;
 	number = share->rows++;
 	index = part * c->rows + number;
@@ -643,6 +658,50 @@ insert:
 	number = (number + 1) & 0xffff;
 	*hole = mac << 16 | number;
 	return number;
+}
+
+/* The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). */
+INLINE __u64 contend(struct control *c, struct share *share, __u64 part, __u64 mac, __u64 mask)
+{
+	__u64 mixed = mac * c->factor, cell, level, *place;
+	__u32 index;
+	struct row *row;
+
+	mixed ^= mixed >> 32;
+	mixed = mixed * c->factor >> (c->shift - 3 & 63); /* 3: log2(CELLS) */
+	index = part * c->buckets * CELLS + mixed;
+	place = map_lookup(&contenders, &index);
+	if (!place)
+		return 0;
+	cell = *place;
+	level = cell & 0xffff;
+	if (level & PROMOTED) {
+		if (cell >> 16 != mac)
+			return 0;
+		return c->open + (level & (PROMOTED - 1)) + 1;
+	}
+	if (!(mask & C_FLOODS))
+		return 0;
+	if (!level) {
+		*place = mac << 16 | 1;
+		return 0;
+	}
+	if (cell >> 16 != mac) {
+		*place = cell - 1;
+		return 0;
+	}
+	if (level < PROMOTED - 1)
+		*place = cell + 1;
+	if (level < PROMOTE || share->promoted >= c->rows - c->open)
+		return 0;
+	level = share->promoted++;
+	index = part * c->rows + c->open + level;
+	row = map_lookup(&rows, &index);
+	if (!row)
+		return 0;
+	*(__u64 *)row = mac | (__u64)CONTENDER << 48;
+	*place = mac << 16 | PROMOTED | level;
+	return c->open + level + 1;
 }
 
 /*
@@ -692,7 +751,7 @@ int count(struct __sk_buff *skb)
 	struct side *tx, *rx;
 	struct frame f;
 	__u32 index;
-	__u64 part, frames, bytes;
+	__u64 part, frames, bytes, number;
 	int known;
 
 	part = this_cpu();
@@ -721,7 +780,10 @@ int count(struct __sk_buff *skb)
 		return 0;
 	}
 
-	row = row_of(c, part, find(c, share, part, f.src));
+	number = find(c, share, part, f.src);
+	if (!number)
+		number = contend(c, share, part, f.src, f.mask);
+	row = row_of(c, part, number);
 	if (row) {
 		tx = &row->tx;
 		if (f.mask & (C_SYN | C_ICMP_ECHO))
@@ -734,7 +796,10 @@ int count(struct __sk_buff *skb)
 		add(tx, 0, f.mask, frames, bytes);
 		return 0;
 	}
-	row = row_of(c, part, find(c, share, part, f.dst));
+	number = find(c, share, part, f.dst);
+	if (!number)
+		number = contend(c, share, part, f.dst, f.mask);
+	row = row_of(c, part, number);
 	rx = row ? &row->rx : &share->overflow_rx;
 	add(tx, rx, f.mask, frames, bytes);
 	return 0;

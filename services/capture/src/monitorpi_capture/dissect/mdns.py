@@ -39,6 +39,8 @@ _MAX_LABELS: Final = 8
 """Labels of a name that is put together: a host's has two."""
 _MAX_WALKED: Final = 128
 """Labels of any name: 255 bytes hold no more (RFC 1035, 3.1)."""
+_MAX_NAMES: Final = 4
+"""Names that are put together in one frame: one host's are few, and mostly in ``.local``."""
 _LOCAL: Final = "local"
 
 
@@ -82,7 +84,7 @@ def _own_name(body: bytes, own: tuple[int, bytes], *, in_part: bool) -> str | No
 
     """
     questions, *records = _COUNTS(body, 4)
-    at, left, stop = _HEADER, _MAX_ENTRIES, len(body)
+    at, left, names, stop = _HEADER, _MAX_ENTRIES, _MAX_NAMES, len(body)
     while questions and left:
         at = _behind_name(body, at) + _QUESTION_SIZE
         questions -= 1
@@ -97,7 +99,8 @@ def _own_name(body: bytes, own: tuple[int, bytes], *, in_part: bool) -> str | No
             break
         if (kind, body[at : at + size]) == own and group & _CLASS == _INTERNET and lives_s:
             name = _local_name(body, begin)
-            if name is not None:
+            names -= 1
+            if name is not None or not names:
                 return name
         at += size
     else:

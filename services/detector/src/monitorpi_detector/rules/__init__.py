@@ -10,17 +10,16 @@ from monitorpi_detector.rules import (
     broadcast_storm,
     device_down,
     dhcp_starvation,
-    high_delay,
-    high_jitter,
-    high_loss,
     host_sweep,
     icmp_flood,
     igmp_storm,
     mac_flood,
     new_device,
+    outage,
     port_scan,
     rogue_dhcp,
     rogue_ra,
+    slow_target,
     surge,
     syn_flood,
 )
@@ -52,12 +51,12 @@ DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
 """Rules that read what capture says of a device."""
 
 ROUND_RULES: Final[tuple[Rule[RoundView], ...]] = (
-    device_down.RULE,
-    high_loss.RULE,
-    high_delay.RULE,
-    high_jitter.RULE,
+    *outage.RULES,
+    device_down.DOWN,
+    device_down.NO_PINGS,
+    *slow_target.RULES,
 )
-"""Rules that read a round of probes."""
+"""Rules that read a round of probes. Outages first: they are the cause of others."""
 
 RULES: Final[dict[str, Rule[WindowView] | Rule[DeviceView] | Rule[RoundView]]] = {
     **{rule.name: rule for rule in WINDOW_RULES},

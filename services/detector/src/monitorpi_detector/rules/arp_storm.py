@@ -37,5 +37,6 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
 
 
 RULE: Final = Rule(
-    name="arp-storm", title="ARP storm", unit="ARP/s", defaults=Limits(floor=100.0), judge=judge
-)
+    name="arp-storm", title="ARP storm", unit="ARP/s", judge=judge,
+    defaults=Limits(floor=100.0, usual_after_s=storm.USUAL_AFTER_S),
+)  # fmt: skip

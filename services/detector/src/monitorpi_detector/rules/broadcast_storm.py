@@ -41,5 +41,5 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
 
 RULE: Final = Rule(
     name="broadcast-storm", title="broadcast storm", unit="broadcasts/s",
-    defaults=Limits(floor=200.0), judge=judge,
+    defaults=Limits(floor=200.0, usual_after_s=storm.USUAL_AFTER_S), judge=judge,
 )  # fmt: skip

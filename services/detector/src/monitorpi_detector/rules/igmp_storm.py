@@ -32,5 +32,6 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
 
 
 RULE: Final = Rule(
-    name="igmp-storm", title="IGMP storm", unit="IGMP/s", defaults=Limits(floor=50.0), judge=judge
-)
+    name="igmp-storm", title="IGMP storm", unit="IGMP/s", judge=judge,
+    defaults=Limits(floor=50.0, usual_after_s=storm.USUAL_AFTER_S),
+)  # fmt: skip

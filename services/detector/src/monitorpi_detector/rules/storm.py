@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import Finding, Limits, LimitsOf
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import DeviceWindow
     from monitorpi_detector.view import WindowView
+
+
+USUAL_AFTER_S: Final = 86400.0
+"""A day of a storm that harms nobody enough to be ended, and each step beyond it is told anew."""
 
 
 @dataclass(frozen=True, slots=True)

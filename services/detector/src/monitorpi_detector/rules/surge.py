@@ -1,9 +1,10 @@
 """Surge: far more of one class from one device than is usual for it; a threshold for every class.
 
 One rule per class, ``surge-dns`` and so on. The classes the flood rules judge with evidence have
-generous floors here, so that the better rule speaks first. Classes of plain volume (tcp, udp, http
-...) have none by default: a speed test is no attack. A floor set in the configuration switches
-such a rule on.
+generous floors here, so that the better rule speaks first. Classes of plain volume (tcp, udp, http,
+multicast, fragment ...) have none by default: a speed test, a television channel of 25 Mb/s (2,400
+frames/s to a group) or a tunnel whose packets do not fit is no attack. A floor set in the
+configuration switches such a rule on.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from monitorpi_detector.view import WindowView
 
 _FLOORS: Final[dict[str, float]] = {
-    "multicast": 2000.0,  # a video stream to a group is a few hundred frames/s
     "arp": 1000.0,
     "icmp": 2000.0,
     "igmp": 500.0,
@@ -31,12 +31,12 @@ _FLOORS: Final[dict[str, float]] = {
     "rst": 2000.0,
     "fin": 2000.0,
     "syn_ack": 2000.0,
-    "fragment": 2000.0,
     "malformed": 100.0,
 }
 """Frames/s from one device, several times what its busiest benign use was seen to be."""
 
 _OFF: Final = 1e6
+_USUAL_AFTER_S: Final = 7200.0
 _FACTOR: Final = 10.0
 
 
@@ -73,7 +73,7 @@ RULES: Final[tuple[Rule[WindowView], ...]] = tuple(
         unit="frames/s",
         defaults=Limits(
             floor=_FLOORS.get(name, _OFF), factor=_FACTOR, enabled=name in _FLOORS, raise_m=3,
-            raise_n=5,
+            raise_n=5, usual_after_s=_USUAL_AFTER_S,
         ),
         judge=_judge_of(name),
         kind="effect",

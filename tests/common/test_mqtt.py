@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import Broker, wait_for
 
-from monitorpi_common import bus as bus_module
-from monitorpi_common.bus import Connected, Disconnected, MqttBus, NetworkDied, Raw, client_id
+from monitorpi_common import mqtt as mqtt_module
+from monitorpi_common.bus import Connected, Disconnected, NetworkDied, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Traffic
+from monitorpi_common.mqtt import MqttBus, client_id
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic
 
@@ -282,19 +283,68 @@ def test_a_frozen_broker_is_noticed_and_left(
     assert service.poll() is None
 
 
-def test_a_second_process_of_the_same_name_gives_way(
+def test_a_second_process_of_the_same_name_waits_for_it(
     broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
 ) -> None:
-    """Two clients of one id would throw each other out for ever: the later one exits 3."""
+    """Two clients of one id would throw each other out for ever: the later one waits, and says so.
+
+    It takes over when the first one is killed.
+    """
     seen = subscribe(broker.port)
     first = echo()
     online(seen)
     second = echo()
 
-    assert second.wait(20) == 2  # 3 would be tried again
     assert second.stderr is not None
-    assert "another process runs as detector instance 'main'" in second.stderr.read()
+    assert "another process runs as detector instance 'main'" in second.stderr.readline()
+    assert seen.of(STATUS) == ["online"]
+
+    first.kill()
+    first.wait()
+
+    online(seen, 2)
+    assert seen.of(STATUS) == ["online", "offline", "online"]
+    assert second.poll() is None
+
+
+def test_a_process_that_waits_for_its_name_can_be_stopped(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
+) -> None:
+    """SIGTERM ends it with 0; the one that runs is not disturbed."""
+    seen = subscribe(broker.port)
+    first = echo()
+    online(seen)
+    second = echo()
+    assert second.stderr is not None
+    second.stderr.readline()
+
+    second.terminate()
+
+    assert second.wait(10) == 0
     assert first.poll() is None
+    assert seen.of(STATUS) == ["online"]
+
+
+def test_a_broker_that_remembers_an_older_start_ends_nobody(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
+) -> None:
+    """A broker may come back with an old memory: what stands still on a topic is nobody's rival."""
+    seen = subscribe(broker.port)
+    service = echo()
+    online(seen)
+    (health,) = wait_for(lambda: seen.of("health/main"))[:1]
+    older = json.loads(health) | {"started_at": "2020-01-01T00:00:00.000Z"}
+
+    broker.kill()
+    broker.start()
+    topic = "monitorpi/v1/lab/detector/health/main"
+    publish(broker, topic, json.dumps(older), "-r")
+    after = subscribe(broker.port)
+
+    online(after)
+    publish(broker, DEVICE_TOPIC, DEVICE % "still-here")
+    wait_for(lambda: any("still-here" in text for text in after.of("alert/b827eb123456")))
+    assert service.poll() is None
 
 
 # --- the bus alone --------------------------------------------------------------------------------
@@ -372,7 +422,7 @@ def test_two_that_only_listen_are_two_clients(broker: Broker) -> None:
     publish(broker, DEVICE_TOPIC, "x", "-r")
 
     for inbox in inboxes:
-        assert isinstance(wait_for(lambda inbox=inbox: inbox.take(0.1)), Raw)
+        wait_for(lambda inbox=inbox: isinstance(inbox.take(0.1), Raw), what="the message")
     for bus in buses:
         bus.close()
 
@@ -425,14 +475,14 @@ def test_streams_wait_bounded_and_the_oldest_go(client: Callable[..., Client]) -
     """With the broker away a stream keeps the newest messages and counts what it dropped."""
     one = client()
 
-    for number in range(bus_module.MAX_STREAM + 50):
+    for number in range(mqtt_module.MAX_STREAM + 50):
         one.bus.publish(TRAFFIC, b"%d" % number, Traffic.DELIVERY, 60)
 
     assert one.bus.counters.dropped == 50
-    assert one.bus.depth == bus_module.MAX_STREAM
+    assert one.bus.depth == mqtt_module.MAX_STREAM
     one.connect()
     one.pump(10, lambda: one.bus.depth == 0)
-    assert one.bus.counters.published == bus_module.MAX_STREAM + 1
+    assert one.bus.counters.published == mqtt_module.MAX_STREAM + 1
 
 
 def test_what_has_expired_while_waiting_is_not_sent(
@@ -521,9 +571,10 @@ def test_wrong_credentials_are_said(tmp_path: Path) -> None:
 
         refused = wait_for(lambda: one.inbox.take(0.1))
 
-        text = one.bus.event(refused)
-        assert text is not None
-        assert "check broker.username" in text
+        report = one.bus.event(refused)
+        assert report is not None
+        assert report.failed
+        assert "check broker.username" in report.text
         assert one.bus.alive
         one.bus.close()
     finally:
@@ -540,4 +591,4 @@ def test_foreign_floods_are_bounded(broker: Broker, client: Callable[..., Client
     publish(broker, DEVICE_TOPIC, "x", "--repeat", "100", "--repeat-delay", "0")
 
     wait_for(lambda: one.bus.counters.dropped >= 80)
-    assert len(one.inbox) <= 10 + bus_module.MAX_INFLIGHT
+    assert len(one.inbox) <= 10 + mqtt_module.MAX_INFLIGHT

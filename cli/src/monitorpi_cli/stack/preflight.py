@@ -1,0 +1,44 @@
+"""What is wrong with the settings of any service, before one is started: for ``up`` and doctor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.settings import CaptureSettings
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_common.messages import Service
+from monitorpi_common.settings import ConfigurationError, Section, load
+from monitorpi_dashboard.settings import DashboardSettings
+from monitorpi_detector.settings import DetectorSettings
+from monitorpi_prober.settings import ProberSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SECTIONS: Final[dict[Service, type[Section]]] = {
+    Service.CAPTURE: CaptureSettings,
+    Service.PROBER: ProberSettings,
+    Service.DETECTOR: DetectorSettings,
+    Service.CLOUD_BRIDGE: CloudBridgeSettings,
+    Service.DASHBOARD: DashboardSettings,
+}
+
+
+def mistakes(
+    config: Path | None, secrets_of: Callable[[Service, Path | None], Path | None]
+) -> list[str]:
+    """Return a line for each mistake in what the services would read.
+
+    Args:
+        config: the TOML file; None: the default one.
+        secrets_of: tells the secrets directory of a service.
+
+    """
+    lines: dict[str, None] = {}
+    for service, section in SECTIONS.items():
+        try:
+            load(service, section, file=config, secrets=secrets_of(service, config))
+        except ConfigurationError as error:
+            lines |= dict.fromkeys(error.lines)
+    return list(lines)

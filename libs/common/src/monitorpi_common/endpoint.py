@@ -1,0 +1,128 @@
+"""The other end of a connection: how people write it, and why it cannot be reached."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import ssl
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+_PORT: Final = re.compile(r"^(?P<host>[^:]+|\[.*\]):(?P<port>\d+)$")
+_LONGEST_NAME: Final = 253
+"""Characters of a host name (RFC 1035, 2.3.4, without the dots of the wire's form)."""
+_PEM: Final = b"-----BEGIN CERTIFICATE-----"
+_MAX_AUTHORITY_BYTES: Final = 8 * 1024 * 1024
+"""Debian's bundle of all public authorities has 0.2 MB."""
+
+_EXPIRED: Final = (9, 10)
+_UNTRUSTED: Final = (2, 18, 19, 20, 21)
+_OTHER_NAME: Final = (62, 64)
+"""X509_V_ERR_... of OpenSSL's x509_vfy.h: not yet or no longer valid; issuer not known; the
+certificate is for another name or address."""
+
+
+def unreachable(error: BaseException, host: str, *, tls: bool) -> str:
+    """Return in words why no connection to a host came about, and what to look at.
+
+    Args:
+        error: what connecting raised.
+        host: as it was given.
+        tls: the connection was to be encrypted.
+
+    """
+    match error:
+        case socket.gaierror():
+            return f"the name {host!r} does not resolve: check broker.host and the name server"
+        case ssl.SSLCertVerificationError(verify_code=code, verify_message=message):
+            return _untrusted(code, message, host)
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
+            return "it speaks no TLS on this port: check broker.port, or leave broker.tls_ca out"
+        case ssl.SSLError():
+            return f"TLS failed ({error.reason or error}): the broker's log says more"
+        case ConnectionRefusedError():
+            return "nobody listens there: start the broker, or check broker.host and broker.port"
+        case TimeoutError():
+            return "no answer: check broker.host, the network and firewalls between"
+        case ConnectionResetError() | ConnectionAbortedError() | EOFError():
+            what = "it hung up during the TLS handshake" if tls else "it hung up"
+            return f"{what}: check broker.port, and whether it wants {'less' if tls else 'TLS'}"
+        case OSError(strerror=str() as text):
+            return f"{text[0].lower()}{text[1:]}: check broker.host and this machine's network"
+    return str(error) or type(error).__name__
+
+
+def _untrusted(code: int, message: str, host: str) -> str:
+    if code in _EXPIRED:
+        return "its certificate is not valid at this time: renew it, or set this machine's clock"
+    if code in _OTHER_NAME:
+        return f"its certificate is not for {host!r}: write the name in it as broker.host"
+    if code in _UNTRUSTED:
+        return "its certificate is not by the authority in broker.tls_ca: give the one that signed"
+    return f"its certificate is not accepted ({message})"
+
+
+def host_name(text: str) -> str:
+    """Return a host name or address that can be looked up.
+
+    Raises:
+        ValueError: it cannot; the text says what to write.
+
+    """
+    if "://" in text:
+        raise ValueError("give the host alone, without a scheme; its port is a key of its own")
+    if (found := _PORT.match(text)) is not None:
+        raise ValueError(
+            f"give the host alone, {found['host'].strip('[]')!r}; the port is a key of its own: "
+            f"port = {found['port']}"
+        )
+    if text.startswith("[") and text.endswith("]"):
+        return host_name(text[1:-1])
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return _named(text)
+    return text
+
+
+def _named(text: str) -> str:
+    try:
+        name = text.removesuffix(".").encode("idna")
+        name.decode("idna")
+    except UnicodeError:
+        name = b""
+    if not 0 < len(name) <= _LONGEST_NAME or not re.fullmatch(rb"[A-Za-z0-9_.-]+", name):
+        raise ValueError("no host name or address: a name has parts of 1 to 63 letters or digits")
+    return text
+
+
+def authority_file(file: Path) -> Path:
+    """Return a file of certificate authorities that can be used.
+
+    Raises:
+        ValueError: it cannot; the text says why and what to do.
+
+    """
+    try:
+        if file.is_dir():
+            raise ValueError("a folder; give the PEM file of the authority")
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_AUTHORITY_BYTES)
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    if _PEM not in content:
+        raise ValueError(
+            "no PEM file: `openssl x509 -inform der -in FILE -out FILE.pem` makes one of DER"
+        )
+    try:
+        ssl.create_default_context(cadata=content.decode("ascii", "ignore"))
+    except ssl.SSLError as error:
+        raise ValueError(f"holds no usable certificate ({error.reason or error})") from None
+    return file
+
+
+AuthorityFile = Annotated[Path, AfterValidator(authority_file)]
+"""A PEM file that is looked at when the settings are read: one that is missing is a mistake."""

@@ -1,0 +1,466 @@
+"""The bus over MQTT 5. The only file that imports paho; it owns the library's and broker's traps.
+
+Theory of operation. paho runs in one thread of ours; its callbacks do nothing but leave items in
+the inbox, because an exception in a callback would kill that thread while the client still calls
+itself connected. Everything else happens in the main thread:
+
+- *state* (retained) is kept here by topic, the newest only; it is sent, and sent again after each
+  connection with what is left of its expiry, so a broker that lost its memory learns it anew;
+- *streams* wait in a bounded queue that drops the oldest and counts it; what has outlived its
+  expiry while waiting is dropped too;
+- at most ``MAX_INFLIGHT`` messages are with paho at once, so its own queues stay empty and a
+  broker's limit of queued messages is never hit by a burst of ours;
+- a message above the broker's maximum packet size is refused here: paho would re-send it for ever;
+- why a connection failed, which paho keeps to itself, is looked up where its callback runs;
+- a refusal by the broker's access rules shows only as the reason code of the acknowledgement;
+- whoever connects under another's client id throws it off, whatever its account: see ``client_id``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import ssl
+import sys
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from monitorpi_common.bus import (
+    Acknowledged,
+    BusEvent,
+    Connected,
+    ConnectionFailed,
+    ConnectionRefused,
+    Counters,
+    Disconnected,
+    NetworkDied,
+    Raw,
+    Report,
+    Subscribed,
+    SubscriptionRefused,
+)
+from monitorpi_common.endpoint import unreachable
+from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
+from monitorpi_common.settings import BrokerSettings, authority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from monitorpi_common.inbox import Inbox
+    from monitorpi_common.log import Log
+    from monitorpi_common.topics import Topic
+
+MAX_INFLIGHT: Final = 20  # Mosquitto's own default for unacknowledged messages per client
+MAX_STREAM: Final = 300  # five minutes of one window a second; older windows have expired
+MAX_PACKET_BYTES: Final = 512 * 1024  # twice the largest window: more is not of the contract
+SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless told otherwise
+RECONNECT_MIN_S: Final = 1
+RECONNECT_MAX_S: Final = 30
+CLIENT_ID_DIGITS: Final = 16  # 64 bits: more than anybody tries at a broker
+_CLOSE_S: Final = 3.0
+_HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
+_PRUNE_S: Final = 60.0
+_ACCOUNT: Final = "check broker.username and its password"
+_REFUSALS: Final = {
+    "Bad user name or password": _ACCOUNT,
+    "Not authorized": _ACCOUNT,
+    "Unsupported protocol version": "it speaks no MQTT 5; Mosquitto does from 1.6 on",
+    "Client identifier not valid": "it takes no client id of ours: check its rules for ids",
+    "Banned": "it has banned this client or address",
+    "Server busy": "it is busy; tried again",
+    "Server unavailable": "it is not ready; tried again",
+    "Quota exceeded": "it allows no more clients; tried again",
+    "Connection rate exceeded": "too many connections; tried again",
+    "Use another server": "it wants us elsewhere: set broker.host",
+    "Server moved": "it has moved: set broker.host",
+}
+"""What to do, by the reason of a refusal (MQTT 5, table 3-1)."""
+_FAILURE: Final = 0x80  # MQTT 5: reason codes from here on are failures
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    expires_at: float | None
+
+
+def client_id(name: str, password: str | None) -> str:
+    """Return a client id that stays the same over restarts and that nobody else can guess.
+
+    A broker ends the older of two connections with one client id, whatever accounts they have
+    (MQTT 5, section 3.1.4). So a new start takes over from a predecessor that hangs; anybody else
+    would have to know the password, which keys the digits behind the name. Without a password
+    there is nothing to know, and the name stands alone.
+    """
+    if not password:
+        return name
+    digits = hmac.new(password.encode(), name.encode(), hashlib.sha256).hexdigest()
+    return f"{name}-{digits[:CLIENT_ID_DIGITS]}"
+
+
+class MqttBus:
+    """The bus over a broker. All methods belong to the main thread."""
+
+    live = True
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        name: str,
+        status: Topic | None,
+        log: Log,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare a connection.
+
+        Args:
+            settings: where the broker is and who we are there.
+            name: for people who read the broker's log; the client id begins with it.
+            status: our topic for the last will; None: a connection of its own without one.
+            log: for what goes wrong.
+            clock: seconds, for expiries.
+
+        """
+        self.counters = Counters()
+        self.connected = False
+        self._connections = 0
+        self._log = log
+        self._clock = clock
+        self._status = str(status) if status is not None else None
+        self._settings = settings
+        self._address = authority(settings.host, settings.port)
+        self._max_packet: int | None = None
+        self._states: OrderedDict[str, _Outgoing] = OrderedDict()
+        self._unsent: OrderedDict[str, _Outgoing] = OrderedDict()
+        self._stream: deque[_Outgoing] = deque()
+        self._inflight: dict[int, _Outgoing] = {}
+        self._pruned_at = clock()
+        self._thread: threading.Thread | None = None
+        self._inbox: Inbox | None = None
+        self._subscriptions: list[tuple[str, SubscribeOptions]] = []
+        self._client = self._make_client(name)
+
+    def _make_client(self, name: str) -> mqtt.Client:
+        settings = self._settings
+        password = settings.password.get_secret_value().strip() if settings.password else None
+        # without a status there may be several at a time, and none takes over from another
+        key = password if self._status is not None else secrets.token_hex()
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id(name, key),
+            protocol=mqtt.MQTTv5,
+            reconnect_on_failure=True,
+        )
+        if settings.username is not None:
+            client.username_pw_set(settings.username, password)
+        if settings.tls_ca is not None:
+            client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
+        if self._status is not None:
+            will = _properties(PacketTypes.WILLMESSAGE)
+            will.MessageExpiryInterval = OFFLINE_EXPIRY_S
+            client.will_set(self._status, Status.OFFLINE.value, qos=1, retain=True, properties=will)
+        client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)
+        client.max_inflight_messages_set(MAX_INFLIGHT)
+        client.max_queued_messages_set(2 * MAX_INFLIGHT)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    # --- callbacks, in the network thread: enqueue and nothing else ------------------------
+
+    def _on_connect(
+        self,
+        _client: mqtt.Client,
+        _data: Any,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if self._inbox is None:
+            return
+        if reason.is_failure:
+            self._inbox.put(ConnectionRefused(str(reason)))
+        else:
+            self._inbox.put(Connected(getattr(properties, "MaximumPacketSize", None)))
+
+    def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
+        error = sys.exc_info()[1]  # paho calls this while it handles what it does not hand over
+        if self._inbox is not None and error is not None:
+            self._inbox.put(ConnectionFailed(error.with_traceback(None)))
+
+    def _on_disconnect(
+        self,
+        _client: mqtt.Client,
+        _data: Any,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if self._inbox is not None:
+            self._inbox.put(Disconnected(str(reason)))
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: MQTTMessage) -> None:
+        if self._inbox is None:
+            return
+        expiry = getattr(message.properties, "MessageExpiryInterval", None)
+        raw = Raw(message.topic, bytes(message.payload), message.retain, expiry)
+        if not self._inbox.offer(raw):
+            self.counters.dropped += 1
+
+    def _on_publish(
+        self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if self._inbox is not None:
+            self._inbox.put(Acknowledged(mid, str(reason), reason.value >= _FAILURE))
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Any
+    ) -> None:
+        if self._inbox is None:
+            return
+        for reason in reasons:
+            if reason.is_failure:
+                self._inbox.put(SubscriptionRefused(str(reason)))
+        self._inbox.put(Subscribed())
+
+    # --- the main thread --------------------------------------------------------------------
+
+    def open(self, inbox: Inbox, subscriptions: Sequence[str]) -> None:
+        """Begin to connect; returns at once, the broker may be away."""
+        self._inbox = inbox
+        self._subscriptions = [(topic, SubscribeOptions(qos=1)) for topic in subscriptions]
+        connect = _properties(PacketTypes.CONNECT)
+        connect.SessionExpiryInterval = SESSION_EXPIRY_S
+        connect.MaximumPacketSize = MAX_PACKET_BYTES
+        self._client.connect_async(
+            self._settings.host,
+            self._settings.port,
+            keepalive=self._settings.keepalive_s,
+            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=connect,
+        )
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._client.loop_forever(retry_first_connection=True)
+        except BaseException as error:  # noqa: BLE001 - whatever ended it, the main thread must know
+            if self._inbox is not None:
+                self._inbox.put(NetworkDied(error))
+
+    @property
+    def alive(self) -> bool:
+        """The network thread lives."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting here or unacknowledged."""
+        return len(self._unsent) + len(self._stream) + len(self._inflight)
+
+    def event(self, item: BusEvent) -> Report | None:
+        """Take one of the bus's items from the inbox; what is returned is for people.
+
+        Raises:
+            BaseException: whatever killed the network thread.
+
+        """
+        match item:
+            case Connected():
+                self._connected(item)
+                return Report(f"connected to the broker at {self._address}")
+            case Disconnected():
+                return self._disconnected(item)
+            case ConnectionFailed(error):
+                tls = self._settings.tls_ca is not None
+                why = unreachable(error, self._settings.host, tls=tls)
+                return Report(f"no connection to the broker at {self._address}: {why}", failed=True)
+            case ConnectionRefused(reason):
+                hint = _REFUSALS.get(reason, "its log says why")
+                return Report(
+                    f"the broker at {self._address} refused us ({reason}): {hint}", failed=True
+                )
+            case SubscriptionRefused(reason):
+                return Report(
+                    f"the broker refused a subscription ({reason}): check its access rules",
+                    failed=True,
+                )
+            case Acknowledged():
+                self._acknowledged(item)
+            case NetworkDied(error):
+                raise error
+        return None
+
+    def _connected(self, item: Connected) -> None:
+        self.connected = True
+        self._connections += 1
+        self._max_packet = item.max_packet_bytes
+        if self._subscriptions:
+            self._client.subscribe(self._subscriptions)
+        for topic, outgoing in self._states.items():
+            self._unsent.setdefault(topic, outgoing)
+        self._say(Status.ONLINE, None)
+        self._pump()
+
+    def _say(self, status: Status, expires_at: float | None) -> None:
+        """Put our status behind everything that waits."""
+        if self._status is None:
+            return
+        self._unsent.pop(self._status, None)
+        self._unsent[self._status] = _Outgoing(
+            self._status, status.value.encode(), STATUS.qos, STATUS.retain, expires_at
+        )
+
+    def _disconnected(self, item: Disconnected) -> Report | None:
+        was_connected, self.connected = self.connected, False
+        # a QoS 0 message that was on its way is gone, and nobody will ever acknowledge it
+        self._inflight = {mid: out for mid, out in self._inflight.items() if out.qos > 0}
+        if not was_connected:
+            return None  # a refusal or a failure has said more
+        return Report(
+            f"connection lost to the broker at {self._address} ({item.reason})", failed=True
+        )
+
+    def _acknowledged(self, item: Acknowledged) -> None:
+        outgoing = self._inflight.pop(item.mid, None)
+        if outgoing is not None and item.failed:
+            self.counters.refused += 1
+            self._log.warning("refused by the broker", topic=outgoing.topic, reason=item.reason)
+        elif outgoing is not None:
+            self.counters.published += 1
+        self._pump()
+
+    def publish(
+        self, topic: Topic, payload: bytes, delivery: Delivery, expiry_s: int | None
+    ) -> None:
+        """Send, or keep until it can be sent; the newest state of a topic replaces an older one."""
+        name = str(topic)
+        expires_at = None if expiry_s is None else self._clock() + expiry_s
+        outgoing = _Outgoing(name, payload, delivery.qos, delivery.retain, expires_at)
+        if delivery.retain:
+            if payload:
+                self._states[name] = outgoing
+            else:
+                self._states.pop(name, None)
+            self._unsent[name] = outgoing
+        else:
+            self._stream.append(outgoing)
+            if len(self._stream) > MAX_STREAM:
+                self._stream.popleft()
+                self.counters.dropped += 1
+        self._pump()
+
+    def adopt(self, raw: Raw, delivery: Delivery) -> None:
+        """Take a retained message of an earlier process of our name as our own state.
+
+        So a broker that loses its memory after our restart learns that state anew too. Only what
+        the first connection shows is taken: later it could be something we have just taken back.
+        """
+        if self._connections == 1 and raw.topic not in self._states:
+            expires_at = None if raw.expiry_s is None else self._clock() + raw.expiry_s
+            self._states[raw.topic] = _Outgoing(
+                raw.topic, raw.payload, delivery.qos, delivery.retain, expires_at
+            )
+
+    def _pump(self) -> None:
+        """Hand to paho as much as may be under way at once, state before streams."""
+        self._prune()
+        while self.connected and len(self._inflight) < MAX_INFLIGHT:
+            if self._unsent:
+                outgoing = self._unsent.popitem(last=False)[1]
+            elif self._stream:
+                outgoing = self._stream.popleft()
+            else:
+                return
+            if not self._send(outgoing):
+                return
+
+    def _send(self, outgoing: _Outgoing) -> bool:
+        """Hand one message to paho; False: not now, it was put back."""
+        size = len(outgoing.topic.encode()) + len(outgoing.payload) + _HEADER_BYTES
+        if self._max_packet is not None and size > self._max_packet:
+            self.counters.refused += 1
+            self._states.pop(outgoing.topic, None)
+            self._log.warning(
+                "larger than the broker accepts",
+                topic=outgoing.topic,
+                bytes=size,
+                limit=self._max_packet,
+            )
+            return True
+        properties = _properties(PacketTypes.PUBLISH)
+        if outgoing.expires_at is not None:
+            left = outgoing.expires_at - self._clock()
+            if left < 1:
+                self._states.pop(outgoing.topic, None)
+                self.counters.dropped += 0 if outgoing.retain else 1
+                return True
+            properties.MessageExpiryInterval = int(left)
+        info = self._client.publish(
+            outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain, properties
+        )
+        kept = info.rc == mqtt.MQTT_ERR_SUCCESS or (
+            info.rc == mqtt.MQTT_ERR_NO_CONN and outgoing.qos > 0
+        )
+        if kept:
+            self._inflight[info.mid] = outgoing
+        elif outgoing.retain:
+            self._unsent.setdefault(outgoing.topic, outgoing)
+        else:
+            self._stream.appendleft(outgoing)
+        return kept
+
+    def _prune(self) -> None:
+        """Forget state that has expired, once a minute."""
+        now = self._clock()
+        if now - self._pruned_at < _PRUNE_S:
+            return
+        self._pruned_at = now
+        for topic, outgoing in list(self._states.items()):
+            if outgoing.expires_at is not None and outgoing.expires_at <= now:
+                del self._states[topic]
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def close(self) -> None:
+        """Send what waits and ``offline``, then disconnect so that the will is not needed."""
+        if self.connected and self._inbox is not None:
+            self._say(Status.OFFLINE, self._clock() + OFFLINE_EXPIRY_S)
+            self._pump()
+            self._drain(self._inbox, self._clock() + _CLOSE_S)
+        self._client.disconnect()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_S)
+
+    def _drain(self, inbox: Inbox, deadline: float) -> None:
+        """Wait until everything is acknowledged, or the deadline has passed."""
+        while self.depth and self.connected and (left := deadline - self._clock()) > 0:
+            item = inbox.take(min(left, 0.1))
+            if isinstance(item, Acknowledged | Disconnected):
+                self.event(item)
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call] # paho leaves this one untyped

@@ -1,0 +1,128 @@
+"""What is wrong with the settings, in words: one line for each mistake. Pure but for variables.
+
+Each line says where the value stands (file, secret or variable), what it is called, and what to
+write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from dataclasses import dataclass
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from monitorpi_common.messages import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pydantic_settings import BaseSettings, SettingsError
+
+ENV_PREFIX: Final = "MONITORPI_"
+_SECRET_WORDS: Final = ("password", "key", "token", "secret")
+_UNPARSED: Final = re.compile(r'field "(\w+)" from source "(\w+)"')
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used. One line per field, each naming what to change."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("\n".join(self.lines))
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where values may have come from."""
+
+    table: Mapping[str, Any]
+    file: Path | None
+    secrets: Mapping[str, str]
+    folder: Path
+
+    def of(self, location: list[str]) -> str:
+        """Name the source of the value at a location, as far as it can be told."""
+        for depth in range(len(location), 0, -1):
+            name = "__".join(location[:depth])
+            variable = ENV_PREFIX + name.upper()
+            if os.environ.get(variable):
+                return f"{variable}: "
+            for secret in self.secrets:
+                if secret.lower() == name.lower():
+                    return f"secret {self.folder / secret}: "
+        written = location[0] in self.table and self.file
+        return f"{self.file}: " if written else ""
+
+
+def explain(error: ValidationError, model: type[BaseSettings], origins: Origins) -> list[str]:
+    """Return one line per mistake: where it stands, what it is called, what is wrong."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        location = [str(part) for part in problem["loc"]]
+        origin = origins.of(location)
+        dotted = ".".join(part for part in location if not part.startswith("function-"))
+        if problem["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(location[-1], _siblings(model, location), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
+            lines.append(f"{origin}{dotted}: unknown key{hint}")
+            continue
+        value = problem.get("input")
+        secret = any(word in part for word in _SECRET_WORDS for part in location)
+        shown = "" if secret or isinstance(value, dict | list) else f" (not {str(value)[:80]!r})"
+        lines.append(f"{origin}{dotted}: {_message(dict(problem))}{shown}")
+    return lines
+
+
+def _message(problem: dict[str, Any]) -> str:
+    """Say what is wrong with a value as its reader would."""
+    if problem["type"] == "model_type":
+        return "should be a table"
+    if problem["type"] == "string_pattern_mismatch":
+        return "use a-z, 0-9 and inner -, at most 64 characters"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not message[1:2].isupper():  # an abbreviation
+        message = message[0].lower() + message[1:]
+    return message
+
+
+def explain_unparsed(error: SettingsError, origins: Origins) -> str:
+    """Return a line for a variable or secret of a list or table that is no JSON."""
+    found = _UNPARSED.search(str(error))
+    cause = error.__cause__
+    if found is None or not isinstance(cause, json.JSONDecodeError):
+        return f"environment or secrets: {error}"
+    field = found[1]
+    keys = [
+        name.removeprefix(ENV_PREFIX).lower()
+        for name, value in [*os.environ.items(), *origins.secrets.items()]
+        if value == cause.doc and name.removeprefix(ENV_PREFIX).lower().startswith(field)
+    ]
+    location = keys[0].split("__") if keys else [field]
+    origin, one = origins.of(location), f"{ENV_PREFIX}{field.upper()}__KEY"
+    return f"{origin}{'.'.join(location)}: write it as JSON; one key of a table is {one}"
+
+
+def _siblings(model: type[BaseModel], location: list[str]) -> list[str]:
+    """Return the names that would have been known at an unknown key's place."""
+    services = [service.value for service in Service] if len(location) == 1 else []
+    place: Any = model
+    for part in location[:-1]:
+        place = _inner(place, part)
+    return services + list(getattr(place, "model_fields", {}))
+
+
+def _inner(place: Any, part: str) -> Any:
+    """Return the type one step inside another: of a field, or of a list's or a table's values."""
+    if not isinstance(place, type) or not issubclass(place, BaseModel):
+        return get_args(place)[-1] if get_args(place) else None
+    field = place.model_fields.get(part)
+    found: Any = field.annotation if field is not None else None
+    if NoneType in get_args(found):  # it may be left out
+        found = next(one for one in get_args(found) if one is not NoneType)
+    return found

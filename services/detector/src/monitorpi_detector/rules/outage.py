@@ -1,0 +1,98 @@
+"""Outages: one cause that took several targets away, reported once with all it carries.
+
+``cut-off``: nothing answers the prober any more. ``uplink-down``: what is beyond the router is
+gone while the LAN lives. ``group-down``: several devices went at the same moment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import Peer
+from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from monitorpi_common.messages import Severity
+    from monitorpi_detector.outage import Cause, Outage
+    from monitorpi_detector.view import RoundView
+
+_PEERS: Final = 32
+_WITNESSES: Final = 0.2
+"""Share of the members whose frames must be seen to blame this machine's own link."""
+
+
+def _cut_off(one: Outage) -> str:
+    count = len(one.members)
+    who = f"none of {count} targets answers" if count > 1 else f"{one.names} does not answer"
+    if one.lacks_network:
+        return f"this Pi is cut off, its network is unreachable: {who} ({one.names})"
+    if one.witnessed >= max(1.0, _WITNESSES * count):
+        return (
+            f"this Pi is cut off: {who}, though the mirror port shows frames of {one.witnessed} "
+            f"of them: its own link is away ({one.names})"
+        )
+    return (
+        f"this Pi is cut off: {who} since the same moment: its own link, or the switch it is on "
+        f"({one.names})"
+    )
+
+
+def _uplink(one: Outage) -> str:
+    return (
+        f"the uplink is away: nothing beyond the router answers ({one.names}), "
+        f"{one.others} targets on the LAN do"
+    )
+
+
+def _group(one: Outage) -> str:
+    count = len(one.members)
+    if one.lacks_network:
+        return f"this Pi has no network to {count} targets any more ({one.names})"
+    return (
+        f"{count} devices went at the same moment ({one.names}), {one.others} others answer: "
+        "a switch, an access point or a fuse"
+    )
+
+
+def _judge_of(
+    cause: Cause, text: Callable[[Outage], str], severity: Severity
+) -> Callable[[RoundView, LimitsOf], Iterator[Finding]]:
+    def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
+        """Report the outages of this kind that go on."""
+        for one in view.outages:
+            if one.cause != cause or one.ended is not None:
+                continue
+            members = list(one.members.values())
+            yield Finding(
+                subject=one.subject,
+                value=float(max(1, len(one.silent))),
+                threshold=limits(None).floor,
+                text=text(one),
+                unit="targets",
+                victims=tuple(Peer(mac=stay.mac, ip=stay.ip) for stay in members[:_PEERS]),
+                about=frozenset(
+                    name for stay in members for name in (stay.mac, stay.address) if name
+                ),
+                severity=severity,
+                decisive=True,
+            )
+
+    return judge
+
+
+def _rule(
+    cause: Cause, title: str, text: Callable[[Outage], str], severity: Severity
+) -> Rule[RoundView]:
+    return Rule(
+        name=cause, title=title, unit="targets", defaults=Limits(floor=1.0, quiet_s=30.0),
+        judge=_judge_of(cause, text, severity), kind="outage",
+    )  # fmt: skip
+
+
+RULES: Final = (
+    _rule("cut-off", "this Pi is cut off", _cut_off, "critical"),
+    _rule("uplink-down", "the uplink is away", _uplink, "critical"),
+    _rule("group-down", "several devices went together", _group, "warning"),
+)

@@ -1,0 +1,84 @@
+"""Slow targets: round-trip delay, jitter or packet loss far over a fixed limit and over the usual.
+
+VoIP wants at most 150 ms one way, 30 ms of jitter and 1 % loss; a LAN's devices answer in a few
+milliseconds. With ten probes a round one lost reply is 10 %, so the floor of loss is two of ten,
+and in three of four rounds: a host that restarts loses replies in the round it goes and in the
+round it comes. What a target was like for an hour, such as a satellite link, a Wi-Fi device that
+saves power or one at the edge of the radio's reach, is usual for it from then on.
+
+A target that answers nothing is down, and one that has just come back is not judged yet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import Peer
+from monitorpi_common.topics import slug
+from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from monitorpi_detector.view import RoundView
+
+_USUAL_AFTER_S: Final = 3600.0
+_NAMED_A_NIGHT: Final = 2
+"""Alerts on the quality of one target within twelve hours, where the operator named it."""
+_OTHERS_A_NIGHT: Final = 1
+
+
+def _judge_of(
+    measure: str, unit: str, text: str, scale: float
+) -> Callable[[RoundView, LimitsOf], Iterator[Finding]]:
+    def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
+        """Find targets whose answers are worse than they should be."""
+        for target in view.results():
+            value = getattr(target, measure)
+            if value is None or target.state == "down" or not view.is_settled(target):
+                continue
+            own, usual = limits(target.mac), view.usual(target.address, MEASURES[measure])
+            yield Finding(
+                subject=slug(target.address),
+                value=value,
+                threshold=max(own.floor, own.factor * (usual or 0.0)),
+                text=f"{target.name} ({target.address}) {text}",
+                unit=unit,
+                scale=scale,
+                baseline=usual,
+                victims=(Peer(mac=target.mac),),
+                about=frozenset({target.address}),
+                severity="warning",
+                story=target.address,
+                a_night=_NAMED_A_NIGHT if view.is_named(target) else _OTHERS_A_NIGHT,
+            )
+
+    return judge
+
+
+MEASURES: Final = {"loss_ratio": "loss_ratio", "rtt_p50_ms": "rtt_ms", "jitter_ms": "jitter_ms"}
+"""What is read of a target, by the name under which its baseline is kept."""
+
+HIGH_LOSS: Final = Rule(
+    name="high-loss", title="high packet loss", unit="loss ratio",
+    defaults=Limits(
+        floor=0.2, factor=3.0, raise_m=3, raise_n=4, raise_at_once=100.0, quiet_s=60.0,
+        usual_after_s=_USUAL_AFTER_S,
+    ),
+    judge=_judge_of("loss_ratio", "loss ratio", "loses packets", 100.0), kind="effect",
+)  # fmt: skip
+HIGH_DELAY: Final = Rule(
+    name="high-delay", title="high round-trip delay", unit="ms",
+    defaults=Limits(
+        floor=100.0, factor=3.0, raise_m=3, raise_n=5, quiet_s=60.0, usual_after_s=_USUAL_AFTER_S
+    ),
+    judge=_judge_of("rtt_p50_ms", "ms", "has high round-trip delay", 1.0), kind="effect",
+)  # fmt: skip
+HIGH_JITTER: Final = Rule(
+    name="high-jitter", title="high jitter", unit="ms",
+    defaults=Limits(
+        floor=30.0, factor=3.0, raise_m=3, raise_n=5, quiet_s=60.0, usual_after_s=_USUAL_AFTER_S
+    ),
+    judge=_judge_of("jitter_ms", "ms", "has high jitter", 1.0), kind="effect",
+)  # fmt: skip
+RULES: Final = (HIGH_LOSS, HIGH_DELAY, HIGH_JITTER)

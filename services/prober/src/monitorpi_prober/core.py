@@ -1,0 +1,459 @@
+"""The prober's core: who is probed, what the answers mean, who is up.
+
+Theory of operation. The core keeps the tables of targets (:mod:`.targets`) and turns them into a
+:class:`Plan` for the pinger, at most once a second while they change. The pinger says what it sends
+from where when it takes a plan up (:class:`PlanTaken`), which is announced before the first request
+is counted by anybody, and reports each :class:`RoundDone`; the core turns the times into statistics
+(:mod:`.statistics`), follows each target's state (:mod:`.reachability`) and publishes the round and
+the states that changed. The states of all targets, also of those another replica probes, are kept
+as they stand in the retained messages, so that a restart or a take-over changes none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from monitorpi_common.messages import (
+    Announce,
+    Device,
+    Probe,
+    ProbeNow,
+    ProbeResult,
+    ProbeSource,
+    Publication,
+    Service,
+    Target,
+    Tombstone,
+)
+from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Received, Tick
+from monitorpi_common.topics import mac_from_id
+from monitorpi_prober import announcement
+from monitorpi_prober.items import (
+    Attempt,
+    Echoes,
+    Found,
+    Named,
+    PlanTaken,
+    RoundDone,
+    Sweeping,
+    Wanted,
+)
+from monitorpi_prober.reachability import Limits
+from monitorpi_prober.results import joined, percentile, rounded, summarise, target_message
+from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget, make_plan
+from monitorpi_prober.states import MAX_LATCHED, States
+from monitorpi_prober.targets import Network, Resolution, Targets, owner, target_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pydantic import JsonValue
+
+    from monitorpi_prober.reachability import Reachability
+    from monitorpi_prober.settings import ProberSettings
+
+REFRESH: Final = timedelta(seconds=60)
+"""A target's state is published on change and at most this often otherwise."""
+ANNOUNCE_AGAIN: Final = timedelta(seconds=5)
+"""While a sweep is under way: announcements are not retained, and a detector may start at any
+time."""
+UNCLAIMED_S: Final = 900.0
+"""A retained target that nobody probes that long after the start is taken back: capture and two
+sweeps have had their time to announce it."""
+_LOOK_EACH_S: Final = 60.0
+EXTRA_S: Final = 2.0
+"""Length of the round that a command asks for: at most 10 requests, 5 per second."""
+EXTRA_PROBES: Final = 10
+EXTRA_WANTED_S: Final = 0.0
+"""No round's interval: an extra round reports nobody else."""
+MAX_REPLICAS: Final = 64
+LEAST_ARP_SHARE: Final = 0.1
+"""Of the limit, for quiet targets, whatever sweeps and confirmations of the others leave."""
+
+
+@dataclass(slots=True)
+class ProberCore:
+    """The pure part of the prober."""
+
+    settings: ProberSettings
+    epoch: str
+    instance: str
+    order: Callable[[Plan], None]
+    """Hands the pinger its next plan."""
+    hurry: Callable[[ProbeGroup | None], None] = lambda _: None
+    """Asks the pinger for an extra round of a group; None: for all rounds anew."""
+    look_up: Callable[[Wanted], None] = lambda _: None
+    """Hands the name service what to look up."""
+    vendor_of: Callable[[str], str | None] = lambda _: None
+    counters: Callable[[], dict[str, JsonValue]] = dict
+    """What the pinger counted."""
+    own_macs: frozenset[str] = frozenset()
+    """Of this machine's interfaces."""
+    attached: Callable[[], Sequence[Network]] = tuple
+    """The subnets this machine is attached to now."""
+    live: bool = True
+    """Ticks come once a second; without them each change is planned at once."""
+    wake: Callable[[Iterable[str]], None] = lambda _: None
+    """Asks the pinger to try these quiet targets at once."""
+    targets: Targets = field(init=False)
+    _states: States = field(init=False)
+    _published: dict[str, datetime] = field(default_factory=dict)
+    _replicas: set[str] = field(default_factory=set)
+    _mine: dict[str, ProbeTarget] = field(default_factory=dict)
+    _plan: Plan = field(default_factory=Plan)
+    _attempted: dict[str, Echoes] = field(default_factory=dict)
+    """What became of requests outside of rounds, since the last round."""
+    _trouble: dict[str, Echoes] = field(default_factory=dict)
+    """The last such outcome of each target that did not answer."""
+    _seen: dict[str, datetime] = field(default_factory=dict)
+    """When capture saw each device last."""
+    _woken: dict[str, None] = field(default_factory=dict)
+    _sending: announcement.Sending = field(default_factory=announcement.Sending)
+    _announced_at: datetime | None = None
+    _seq: int = 0
+    _now: Tick | None = None
+    _rounds: int = 0
+    _unsent: int = 0
+    _changed: bool = False
+    _look_s: float | None = None
+    """Boot-time clock, for the wall clock may be set meanwhile, of the next look for targets that
+    nobody claims."""
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.targets = Targets(settings, self.vendor_of, self.own_macs, self.attached)
+        self._states = States(
+            Limits(
+                settings.down_after, settings.up_after, settings.flap_changes, settings.flap_rounds
+            )
+        )
+        self._replicas = {self.instance}
+        self.replan()
+
+    # --- the service's interface ------------------------------------------------------------
+
+    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+        """Take one item."""
+        match item:
+            case RoundDone():
+                yield from self._round_done(item)
+            case PlanTaken():
+                yield from self._taken(item)
+            case Attempt():
+                yield from self._take_attempt(item)
+            case Received(_, Device() as device):
+                self.targets.announce(device)
+                self._notice(device)
+                self._change()
+            case Received(topic, Target() as target):
+                yield from self._remember(topic.id, target, retained=item.retained)
+            case Gone(topic) if topic.kind == Device.KIND:
+                yield from self._forget(topic.id)
+            case Presence(topic, online) if topic.service == Service.PROBER.value:
+                self._presence(topic.id, online=online)
+            case Tick():
+                yield from self._tick(item)
+            case Order():
+                yield from self._obey(item)
+            case _:
+                yield from self._learn(item)
+
+    def close(self) -> Iterable[Publication | Tombstone]:
+        """Targets stay as they are: retained, and read again at the next start."""
+        return ()
+
+    def detail(self) -> dict[str, JsonValue]:
+        """Tell how much is probed."""
+        return {
+            "targets": len(self._mine),
+            "omitted": self.targets.omitted,
+            "omitted_public": self.targets.far,
+            "replicas": len(self._replicas),
+            "quiet": len(self._plan.quiet),
+            "unsent_total": self._unsent,
+            "echo_per_s": round(self._plan.rate, 3),
+            "arp_per_s": self._plan.arp_per_s,
+            "rate_limited": self._plan.limited,
+            "rounds": self._rounds,
+            **self.counters(),
+        }
+
+    # --- targets ----------------------------------------------------------------------------
+
+    def _learn(self, item: object) -> Iterable[Publication | Tombstone]:
+        """Take what discovery and the name service have found."""
+        match item:
+            case Found(interface, sightings):
+                yield from self._drop(self.targets.discover(interface, sightings))
+            case Resolution():
+                self.targets.resolve(item)
+            case Named(address, name):
+                self.targets.call(address, name)
+            case Sweeping(at, leaving, arp_per_s):
+                self._sending.sweeps.pop(leaving, None)
+                if arp_per_s > 0:
+                    self._sending.sweeps[leaving] = arp_per_s
+                yield from self._announce(at)
+            case _:
+                return
+        self._change()
+
+    def _change(self) -> None:
+        self._changed = True
+        if not self.live:
+            self.replan()
+
+    def replan(self) -> None:
+        """Make the plan for our share of the targets and hand it to the pinger."""
+        self._changed = False
+        settings = self.settings
+        targets = self.targets.merged(self._states.answering())
+        self._mine = {
+            one.key: one for one in targets if owner(one.key, self._replicas) == self.instance
+        }
+        mine, stale = self._mine, self._stale_names()
+        self.look_up(Wanted(self.targets.hostnames, tuple(self.targets.nameless()), stale))
+        tables: tuple[dict[str, Any], ...] = (
+            self._published, self._states.ours, self._attempted, self._trouble,
+        )  # fmt: skip
+        for table in tables:
+            for key in table.keys() - mine.keys():
+                del table[key]
+        answering = [
+            one for one in mine.values() if one.ip is not None and self._states.answers(one.key)
+        ]
+        keys = {one.key for one in answering}
+        plan = make_plan(
+            answering,
+            interval_s=settings.interval_s,
+            probes=settings.probes,
+            max_rate=settings.max_rate / len(self._replicas),
+            timeout_s=settings.timeout_s,
+            quiet=[one for one in mine.values() if one.key not in keys],
+            arp_per_s=self._quiet_arp_per_s(len(answering)),
+        )
+        if plan != self._plan:
+            self._plan = plan
+            self.order(plan)
+        if self._woken:
+            self.wake([one.key for one in plan.quiet if one.key in self._woken])
+            self._woken.clear()
+
+    def _quiet_arp_per_s(self, answering: int) -> float:
+        """Return what is left of the limit beside sweeps and the confirmation of known ones."""
+        limit = self.settings.max_arp_rate / len(self._replicas)
+        taken = sum(self._sending.sweeps.values()) + announcement.confirming_per_s(answering)
+        return round(max(limit - taken, limit * LEAST_ARP_SHARE), 1)
+
+    def _stale_names(self) -> tuple[str, ...]:
+        """Return the host names whose address does not answer."""
+        return tuple(
+            one.address
+            for key, one in self._mine.items()
+            if key in self._trouble and one.address in self.targets.hostnames
+        )
+
+    def _notice(self, device: Device) -> None:
+        """Ask a device that capture has seen anew at once, where it did not answer."""
+        before = self._seen.pop(device.mac, None)
+        self._seen[device.mac] = device.last_seen
+        while len(self._seen) > MAX_LATCHED:
+            del self._seen[next(iter(self._seen))]
+        if device.present and (before is None or device.last_seen > before):
+            for address in device.ips:
+                self._woken[target_id(address, device.interface)] = None
+
+    def _forget(self, device_id: str) -> Iterable[Tombstone]:
+        """Drop the addresses of a device that capture has taken back."""
+        yield from self._drop(self.targets.forget(mac_from_id(device_id)))
+        self._change()
+
+    def _drop(self, keys: Iterable[str]) -> Iterable[Tombstone]:
+        """Take back what was said of targets that are none any more."""
+        configured = {target_id(target.address) for target in self.settings.targets}
+        for key in keys:
+            if key in self._mine and key not in configured:
+                yield Tombstone(key, Target)
+
+    def _remember(self, key: str, target: Target, *, retained: bool) -> Iterable[Tombstone]:
+        """Take up the state of a target as it stands on the bus: from before, or of a replica."""
+        if retained and self.targets.ignores(target.address, target.mac):
+            yield Tombstone(key, Target)
+            return
+        self._states.remember(key, target, retained=retained)
+
+    def _presence(self, instance: str, *, online: bool) -> None:
+        before = set(self._replicas)
+        if online and len(self._replicas) < MAX_REPLICAS:
+            self._replicas.add(instance)
+        elif not online and instance != self.instance:
+            self._replicas.discard(instance)
+        if before != self._replicas:
+            self._change()
+
+    def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
+        self._now = tick
+        self._sending.expire(tick.boot_s)
+        if self._changed:
+            self.replan()
+        told_at = self._announced_at
+        if self._sending.sweeps and told_at and abs(tick.at - told_at) >= ANNOUNCE_AGAIN:
+            yield self._probe(tick.at, tick.at, [], None)
+        if self._look_s is None:
+            self._look_s = tick.boot_s + UNCLAIMED_S
+        if self._states.latched and tick.boot_s >= self._look_s:
+            self._look_s = tick.boot_s + _LOOK_EACH_S
+            yield from self._take_back()
+
+    def _take_back(self) -> Iterable[Tombstone]:
+        """Take back the targets on the bus that are nobody's."""
+        everybody = {one.key for one in self.targets.merged(self._states.answering())}
+        unclaimed = self._states.unclaimed(everybody)
+        if owner("unclaimed", self._replicas) == self.instance:
+            yield from (Tombstone(key, Target) for key in unclaimed)
+
+    def _obey(self, order: Order) -> Iterator[Publication]:
+        match order.args:
+            case ProbeNow(address=address):
+                self._probe_now(address)
+            case Announce() as announce:
+                yield from self._lend(announce)
+
+    def _probe_now(self, address: str | None) -> None:
+        if address is None:
+            self.hurry(None)
+            return
+        target = self._mine.get(target_id(address))
+        if target is None:
+            raise CommandRefusedError(f"{address} is not a target of this prober")
+        probes = min(self.settings.probes, EXTRA_PROBES)
+        self.hurry(ProbeGroup(EXTRA_S, probes, (target,), EXTRA_WANTED_S))
+
+    # --- what we send -----------------------------------------------------------------------
+
+    def _taken(self, taken: PlanTaken) -> Iterator[Publication]:
+        """Announce what goes out from now on before anybody can count it."""
+        self._sending.exits = taken.exits
+        yield from self._announce(taken.at)
+
+    def _lend(self, announce: Announce) -> Iterator[Publication]:
+        """Publish what another program of this machine is about to send."""
+        if self._now is None or not self._sending.lend(announce, self._now.boot_s):
+            raise CommandRefusedError("too many programs send at once: try again in a while")
+        yield from self._announce(self._now.at)
+
+    def _announce(self, at: datetime) -> Iterator[Publication]:
+        now = self._sending.sources(self._plan)
+        if not announcement.covers(self._sending.published, now):
+            yield self._probe(at, at, [], None)
+
+    def _probe(
+        self, start: datetime, end: datetime, results: list[ProbeResult], noise: float | None
+    ) -> Publication:
+        sources = self._sending.published = self._sending.sources(self._plan)
+        self._announced_at = end
+        self._seq += 1
+        return Publication(
+            self.instance,
+            Probe(
+                epoch=self.epoch,
+                seq=self._seq,
+                round_start=start,
+                round_end=end,
+                clock_synced=self._now is not None and self._now.clock_synced,
+                noise_floor_ms=rounded(noise),
+                rate_limited=self._plan.limited,
+                source=sources[0] if sources else ProbeSource(),
+                sources=list(sources) if len(sources) > 1 else [],
+                targets=results,
+            ),
+        )
+
+    # --- results ----------------------------------------------------------------------------
+
+    def _take_attempt(self, attempt: Attempt) -> Iterator[Publication]:
+        """Take one request outside of a round; a quiet target changes its state by it."""
+        echoes = attempt.echoes
+        target = self._mine.get(echoes.key)
+        if target is None:
+            return
+        key = target.key
+        self._attempted[key] = joined(self._attempted.get(key), echoes)
+        state = self._states.adopt(key)
+        if state.answers or not echoes.is_evidence:
+            return  # its round decides
+        self._note_trouble(target, echoes)
+        changed = state.follow(answered=echoes.answers, at=attempt.at, limits=self._states.limits)
+        # the first time its round reports it: what stands on the bus of it may not be here yet
+        if changed and key in self._published:
+            result = summarise(target, self._attempted[key], state.state)
+            yield self._target(target, state, result, attempt.at)
+        if state.answers:
+            self._change()
+
+    def _round_done(self, done: RoundDone) -> Iterator[Publication]:
+        """Publish a round, and the targets whose state changed or was not published for a while."""
+        results = []
+        for target, echoes, planned, decides in (*self._asked(done), *self._besides(done)):
+            state = self._states.adopt(target.key)
+            changed = False
+            if decides and echoes.is_evidence:
+                answered = state.answers
+                changed = state.follow(
+                    answered=echoes.answers, at=done.end, limits=self._states.limits
+                )
+                self._note_trouble(target, echoes)
+                self._changed |= answered != state.answers
+            result = summarise(target, echoes, state.state, planned)
+            self._unsent += result.unsent
+            results.append(result)
+            published = self._published.get(target.key)
+            # clocks step back too
+            if changed or published is None or abs(done.end - published) >= REFRESH:
+                yield self._target(target, state, result, done.end)
+        self._rounds += 1
+        yield self._probe(done.start, done.end, results, percentile(done.noise_ms, 0.95))
+        if self._changed and not self.live:
+            self.replan()
+
+    def _asked(self, done: RoundDone) -> Iterator[tuple[ProbeTarget, Echoes, int, bool]]:
+        """Go through the targets of a round: it decides on their states."""
+        for echoes in done.echoes:
+            target = self._mine.get(echoes.key)
+            if target is not None:  # else it is no longer ours
+                planned = len(echoes.times_ms) + echoes.unsent
+                yield target, joined(self._attempted.pop(target.key, None), echoes), planned, True
+
+    def _besides(self, done: RoundDone) -> Iterator[tuple[ProbeTarget, Echoes, int, bool]]:
+        """Go through the targets of the same interval that were in no round."""
+        asked = {echoes.key for echoes in done.echoes}
+        for key, target in self._mine.items():
+            if (
+                key in asked
+                or (target.interval_s or self.settings.interval_s) != done.group.wanted_s
+            ):
+                continue
+            echoes = self._attempted.pop(key, None)
+            if echoes is None and (trouble := self._trouble.get(key)) is not None:
+                echoes = Echoes(key, (), trouble.error, trouble.cause)
+            if target.ip is None:
+                yield target, Echoes(key, (), target.error, target.cause), 0, False
+            elif echoes is not None or key in self._published:
+                yield target, echoes or Echoes(key, ()), done.group.probes, False
+
+    def _target(
+        self, target: ProbeTarget, state: Reachability, result: ProbeResult, at: datetime
+    ) -> Publication:
+        self._published[target.key] = at
+        return Publication(target.key, target_message(target, state, result, at))
+
+    def _note_trouble(self, target: ProbeTarget, echoes: Echoes) -> None:
+        """Remember what is wrong with a target; of a host's addresses the next one is tried."""
+        if echoes.answers:
+            self._trouble.pop(target.key, None)
+            return
+        self._trouble[target.key] = echoes
+        if self.targets.turn(target.address):
+            self._change()

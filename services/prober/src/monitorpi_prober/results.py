@@ -1,0 +1,113 @@
+"""A target's round as figures, and as the messages that carry them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitorpi_common.messages import ProbeResult, Target
+from monitorpi_prober import statistics
+from monitorpi_prober.items import Echoes
+from monitorpi_prober.targets import is_randomised
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from monitorpi_common.messages import TargetState
+    from monitorpi_prober.reachability import Reachability
+    from monitorpi_prober.schedule import ProbeTarget
+
+
+def target_message(
+    target: ProbeTarget, state: Reachability, result: ProbeResult, at: datetime
+) -> Target:
+    """Write the retained state of a target."""
+    return Target(
+        name=target.name,
+        address=target.address,
+        mac=target.mac,
+        vendor=target.vendor,
+        randomised=target.mac is not None and is_randomised(target.mac),
+        state=state.state,
+        since=state.since or at,
+        at=at,
+        last=result,
+    )
+
+
+def joined(first: Echoes | None, then: Echoes) -> Echoes:
+    """Put together what became of earlier and of later requests to a target."""
+    if first is None:
+        return then
+    is_worse = then.error is not None or then.answers
+    return Echoes(
+        then.key,
+        first.times_ms + then.times_ms,
+        then.error if is_worse else first.error,
+        then.cause if is_worse else first.cause,
+        first.unsent + then.unsent,
+        first.late + then.late,
+        first.altered + then.altered,
+    )
+
+
+def summarise(
+    target: ProbeTarget, echoes: Echoes, state: TargetState, planned: int | None = None
+) -> ProbeResult:
+    """Turn what became of a target's requests into its figures.
+
+    Args:
+        target: the target.
+        echoes: its requests, in order of sending.
+        state: the state it is in.
+        planned: requests that the round had for it; those that were not sent are unsent. None: as
+            ``echoes`` tell.
+
+    """
+    times = echoes.times_ms
+    answered = [time for time in times if time is not None]
+    sent, received = len(times), len(answered)
+    counted = max(0, sent - received - echoes.late - echoes.altered)
+    answers = received > 0 or state in ("up", "flapping")
+    loss = counted / sent if sent and answers else None
+    average = sum(answered) / received if received else None
+    jitter = statistics.jitter(times)
+    score = None
+    if average is not None and jitter is not None:
+        # who speaks or plays misses what comes too late as well
+        score = statistics.mos(average, jitter, statistics.loss_ratio(sent, received) or 0.0)
+    return ProbeResult(
+        name=target.name,
+        address=target.address,
+        mac=target.mac,
+        origin=target.origin,
+        state=state,
+        sent=sent,
+        received=received,
+        unsent=echoes.unsent if planned is None else max(0, planned - sent),
+        late=echoes.late,
+        altered=echoes.altered,
+        loss_ratio=rounded(loss),
+        rtt_min_ms=rounded(min(answered, default=None)),
+        rtt_avg_ms=rounded(average),
+        rtt_p50_ms=rounded(percentile(answered, 0.5)),
+        rtt_p95_ms=rounded(percentile(answered, 0.95)),
+        rtt_max_ms=rounded(max(answered, default=None)),
+        mdev_ms=rounded(statistics.mdev(answered)),
+        jitter_ms=rounded(jitter),
+        jitter_rfc3550_ms=rounded(statistics.jitter_rfc3550(times)),
+        pdv_p95_ms=rounded(statistics.pdv_p95(answered)),
+        mos=rounded(score, 2),
+        error=echoes.error and echoes.error[:255],
+        cause=echoes.cause,
+    )
+
+
+def percentile(times: Sequence[float], q: float) -> float | None:
+    """Return a quantile; None of nothing."""
+    return statistics.percentile(times, q) if times else None
+
+
+def rounded(value: float | None, digits: int = 3) -> float | None:
+    """Round a figure for a message."""
+    return None if value is None else round(value, digits)

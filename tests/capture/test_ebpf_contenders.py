@@ -1,0 +1,181 @@
+"""In the kernel too whoever floods has a row of its own, whatever fills the table."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, mac, syn
+
+from monitorpi_capture import ebpf_build
+from monitorpi_capture import ebpf_syscall as system
+from monitorpi_capture.contenders import PROMOTE, kept_rows
+from monitorpi_capture.ebpf_engine import EbpfEngine
+from monitorpi_capture.window import COLUMN, PACKETS
+from monitorpi_cli.lab.namespace import LabError, Namespace
+from monitorpi_cli.lab.sender import INTERFACE, Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from monitorpi_capture.window import WindowCounts
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and BPF need root"),
+    pytest.mark.skipif(
+        not ebpf_build.OBJECT.exists(),
+        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
+    ),
+]
+
+LINE_RATE = 1_488_000
+"""Smallest frames a second on gigabit (IEEE 802.3)."""
+
+
+class Kernel:
+    """The counting program, and frames run through it at hand."""
+
+    def __init__(self, rows: int) -> None:
+        self.space = Namespace("ebpf-crowd")
+        self.space.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"])
+        self.space.run(["ip", "link", "set", INTERFACE, "up"])
+        self.engine = EbpfEngine([INTERFACE], rows)
+        self.space.call(self.engine.open)
+        self._run = system.TestRun(self.engine.programs[INTERFACE])
+
+    def count(self, frames: Iterable[bytes]) -> None:
+        """Let the program see frames."""
+        self.space.call(lambda: [self._run.run(frame) for frame in frames])
+
+    def cut(self) -> WindowCounts:
+        """End the window."""
+        (window,) = self.space.call(self.engine.cut)
+        return window
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.space.call(self.engine.close)
+        self.space.close()
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    """Return the program with 256 rows."""
+    made = Kernel(256)
+    yield made
+    made.close()
+
+
+def fill(kernel: Kernel, macs: int = 2000) -> None:
+    """Take every open row, of every CPU's part."""
+    kernel.count(arp(mac(number)) for number in range(macs))
+
+
+def one_cpu() -> None:
+    """Stay where we are: a table has a part for each CPU."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+@pytest.fixture(autouse=True)
+def pinned(kernel: Kernel) -> None:
+    """Let the namespace's thread stay on one CPU."""
+    kernel.space.call(one_cpu)
+
+
+def test_a_flooder_has_a_row_within_the_window_though_strangers_took_all(kernel: Kernel) -> None:
+    """Sender and victim are counted apart after a few frames, with spread and top peer."""
+    fill(kernel)
+    kernel.count([syn(FLOODER)] * 300)
+    window = kernel.cut()
+
+    row, victim = found(window, FLOODER), found(window, VICTIM)
+    assert row is not None
+    assert victim is not None
+    assert row.tx[COLUMN["syn"]] >= 300 - 2 * PROMOTE
+    assert victim.rx[COLUMN["syn"]] >= 300 - 2 * PROMOTE
+    assert row.syn_peer is not None
+    assert row.syn_peer.mac == VICTIM
+    assert row.spread is not None
+    assert row.spread.dst_ips == 1
+    assert len(window.rows) <= 256
+
+
+def test_a_guest_is_exact_in_the_windows_that_follow(kernel: Kernel) -> None:
+    """What was promoted once has its row from the first frame of a later window on."""
+    for _ in range(3):
+        fill(kernel)
+        kernel.count([syn(FLOODER)] * 40)
+        window = kernel.cut()
+
+    row = found(window, FLOODER)
+    assert row is not None
+    assert row.tx[COLUMN["syn"]] == 40
+
+
+def test_what_is_not_made_of_floods_wins_no_row_but_counts_in_one(kernel: Kernel) -> None:
+    """Data frames are not votes; once promoted, all frames of a MAC count for it."""
+    data = syn(FLOODER)[:47] + b"\x10" + syn(FLOODER)[48:]
+    fill(kernel)
+    kernel.count([data] * 200)
+    without = kernel.cut()
+    fill(kernel)
+    kernel.count([syn(FLOODER)] * 40 + [data] * 200)
+    promoted = kernel.cut()
+
+    assert found(without, FLOODER) is None
+    row = found(promoted, FLOODER)
+    assert row is not None
+    assert row.tx[PACKETS] >= 240 - 2 * PROMOTE
+
+
+def test_who_floods_most_becomes_a_guest_when_the_kept_rows_are_gone(kernel: Kernel) -> None:
+    """Decoys take all kept rows; who contended in vain with more votes has a row all the same."""
+    decoys = [arp(mac(10_000 + number)) for number in range(8 * kept_rows(256))]
+    for _ in range(3):
+        fill(kernel)
+        kernel.count(frame for frame in decoys for _ in range(2 * PROMOTE))
+        kernel.count([syn(FLOODER)] * 300)
+        window = kernel.cut()
+
+    row = found(window, FLOODER)
+    assert row is not None
+    assert row.tx[COLUMN["syn"]] == 300
+
+
+def test_no_frame_is_lost_or_counted_twice_by_promotion(kernel: Kernel) -> None:
+    """Rows and overflow together are the wire; the next window begins with nothing."""
+    fill(kernel)
+    kernel.count([syn(FLOODER)] * 100)
+    window, later = kernel.cut(), kernel.cut()
+    kernel.cut()
+    again = kernel.cut()
+
+    listed = sum(row.tx[PACKETS] for row in window.rows if row.tx)
+    assert listed + window.overflow_tx[PACKETS] == 2100 == window.wire[PACKETS]
+    assert not later.rows
+    assert not again.rows
+
+
+@pytest.mark.parametrize("noise", ["a million random addresses", "line rate"])
+def test_a_flood_of_300_is_found_among_random_addresses(noise: str) -> None:
+    """In the same window, of a full-sized table, while each frame brings an address of its own."""
+    try:
+        sender = Sender()
+    except LabError as error:
+        pytest.skip(str(error))
+    kernel = Kernel(4096)
+    frames, pieces = (1_000_000 if noise != "line rate" else LINE_RATE), 60
+    try:
+        for _ in range(pieces):
+            kernel.space.call(sender.send, frames // pieces, macs=0)
+            kernel.count([syn(FLOODER)] * (300 // pieces))
+        window = kernel.cut()
+    finally:
+        kernel.close()
+        sender.close()
+
+    row = found(window, FLOODER)
+    assert row is not None
+    assert row.tx[COLUMN["syn"]] > 150

@@ -1,0 +1,157 @@
+"""``./monitorpi`` sets itself up: after a move, with another Python, without the Internet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.timeout(300)
+
+NOBODY = 65534
+OFFLINE = {
+    "PIP_NO_INDEX": "1",
+    "UV_OFFLINE": "1",
+    "UV_NO_CACHE": "1",
+    "PATH": f"{Path(sys.base_prefix) / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+
+
+def copy_of_the_checkout(folder: Path) -> Path:
+    """Copy what a clone would have, with what is not yet committed."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True, text=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def run(
+    folder: Path, *arguments: str, user: int | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Call the script as a person would, without what the tests' own start has set."""
+    kept = {name: value for name, value in os.environ.items() if name != "MONITORPI_ROOT"}
+    return subprocess.run(
+        [folder / "monitorpi", *arguments],
+        cwd=folder, env=kept | environment, capture_output=True, text=True, check=False,
+        user=user, timeout=280,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a checkout that has been set up once, in a folder whose name has a space."""
+    folder = copy_of_the_checkout(tmp_path_factory.mktemp("set up") / "first place")
+    assert run(folder, "ping", "--count", "1", "127.0.0.1").returncode == 0
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def works(done: subprocess.CompletedProcess[str]) -> bool:
+    """Tell whether a ping to ourselves was answered."""
+    return done.returncode == 0 and "127.0.0.1" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["help"], [], ["--help"], ["up", "--help"], ["test", "-h"]])
+def test_help_installs_nothing(tmp_path: Path, words: list[str]) -> None:
+    """Who asks for help gets it at once, from a fresh clone."""
+    folder = copy_of_the_checkout(tmp_path / "fresh")
+
+    done = run(folder, *words)
+
+    assert done.returncode == 0
+    assert "usage: ./monitorpi COMMAND" in done.stdout
+    assert not (folder / ".venv").exists()
+
+
+def test_what_is_up_to_date_is_not_touched(checkout: Path) -> None:
+    """A second start sets nothing up."""
+    done = run(checkout, "ping", "--count", "1", "127.0.0.1")
+
+    assert works(done)
+    assert done.stderr == ""
+
+
+def test_the_help_of_one_command_needs_no_other_packages(checkout: Path) -> None:
+    """Its options are told by the environment that is there."""
+    done = run(checkout, "up", "--help")
+
+    assert done.returncode == 0
+    assert "--interface" in done.stdout
+
+
+def test_a_moved_folder_is_followed(checkout: Path, tmp_path: Path) -> None:
+    """Without the Internet: everything that is needed has moved along."""
+    place = tmp_path / "another place & name"
+    shutil.copytree(checkout, place, symlinks=True)
+
+    done = run(place, "ping", "--count", "1", "127.0.0.1", **OFFLINE)
+
+    assert works(done)
+    assert "this folder was" in done.stderr
+    assert str(checkout) not in (place / ".venv" / "pyvenv.cfg").read_text()
+    assert works(run(place, "ping", "--count", "1", "127.0.0.1", **OFFLINE))
+
+
+def test_packages_of_another_python_are_installed_anew(checkout: Path, tmp_path: Path) -> None:
+    """As after an upgrade of the system: the old packages are for a Python that has gone."""
+    place = tmp_path / "upgraded"
+    shutil.copytree(checkout, place, symlinks=True)
+    (lib,) = (place / ".venv" / "lib").iterdir()
+    lib.rename(lib.with_name("python3.9"))
+
+    done = run(place, "ping", "--count", "1", "127.0.0.1")
+
+    assert works(done)
+    assert [one.name for one in (place / ".venv" / "lib").iterdir()] == [lib.name]
+
+
+def test_without_the_internet_what_is_there_goes_on(checkout: Path, tmp_path: Path) -> None:
+    """A new lock file cannot be followed: that is said, and the old packages serve."""
+    place = tmp_path / "offline"
+    shutil.copytree(checkout, place, symlinks=True)
+    (place / "uv.lock").write_text("a lock file that cannot be read")
+
+    done = run(place, "ping", "--count", "1", "127.0.0.1", **OFFLINE)
+
+    assert works(done)
+    assert "going on with those there are" in done.stderr
+
+
+def test_without_the_internet_a_first_start_is_one_line(tmp_path: Path) -> None:
+    """What failed, and what to look at."""
+    folder = copy_of_the_checkout(tmp_path / "fresh")
+
+    done = run(folder, "ping", "127.0.0.1", **OFFLINE)
+
+    assert done.returncode == 3
+    (_, line) = done.stderr.splitlines()
+    assert line.startswith("monitorpi: the Python packages could not be installed; is the Internet")
+
+
+def test_a_set_up_of_roots_is_not_for_others_to_renew(checkout: Path, tmp_path: Path) -> None:
+    """Started with sudo first and without later: whose it is, and what to do."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be somebody else")
+    place = Path(shutil.copytree(checkout, tmp_path / "roots", symlinks=True))
+    (place / "uv.lock").write_text((place / "uv.lock").read_text() + "\n# changed\n")
+    for folder in (place, *place.parents[:-2]):
+        folder.chmod(0o755)
+
+    done = run(place, "ping", "127.0.0.1", user=NOBODY)
+
+    assert done.returncode == 3
+    assert done.stderr.strip().endswith("belongs to root: run this once with sudo")

@@ -1,0 +1,252 @@
+"""Settings that are wrong: each one line that says where and what to write; up and doctor agree."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_cli.doctor import look_at_settings
+from monitorpi_cli.stack.up import make_plan
+from monitorpi_common import settings
+from monitorpi_common.settings import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One way to be wrong, and what must be said of it."""
+
+    says: str
+    """Part of the line."""
+    toml: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    """Of the folder of the cloud bridge."""
+    where: str = "monitorpi.toml: "
+    """What the line begins with, after any folder."""
+
+
+BROKER = "[broker]\n"
+CLOUD = '[cloud-bridge]\nchannels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'
+TABLE = [
+    # the file itself
+    Wrong("not valid TOML", "site = "),
+    Wrong("not valid TOML", "site = 'a'\nsite = 'b'"),
+    Wrong("not valid TOML", "[capture\n"),
+    Wrong("the table stands twice", "[cloud-bridge]\n[cloud_bridge]\n"),
+    # unknown keys and tables
+    Wrong("sight: unknown key; did you mean 'site'?", "sight = 'x'"),
+    Wrong("captrue: unknown key; did you mean 'capture'?", "[captrue]\n"),
+    Wrong("capture.interface: unknown key; did you mean 'interfaces'?", "[capture]\ninterface=[]"),
+    Wrong("broker.pasword: unknown key; did you mean 'password'?", BROKER + "pasword = 'x'"),
+    Wrong("prober.target: unknown key; did you mean 'targets'?", "[prober]\ntarget = []"),
+    Wrong("dashboard.adress: unknown key", "[dashboard]\nadress = ''"),
+    Wrong("channel: unknown key; did you mean 'channels'?", "[cloud-bridge]\nchannel = {}"),
+    # the site, the instance, the log
+    Wrong("site: use a-z, 0-9 and inner -", "site = 'My LAN'"),
+    Wrong("site: use a-z, 0-9 and inner -", "site = '-a'"),
+    Wrong("site: input should be a valid string", "site = 5"),
+    Wrong("instance: use a-z, 0-9 and inner -", "instance = 'a/b'"),
+    Wrong("log_level: input should be 'debug'", "log_level = 'verbose'"),
+    Wrong("trust_clock: input should be a valid boolean", "trust_clock = 'maybe'"),
+    Wrong("broker: should be a table", "broker = 'here'"),
+    # the broker
+    Wrong("give the host alone, without a scheme", BROKER + "host = 'mqtt://10.0.0.1'"),
+    Wrong("give the host alone, '10.0.0.1'; the port is", BROKER + "host = '10.0.0.1:1883'"),
+    Wrong("give the host alone, '::1'; the port is", BROKER + "host = '[::1]:1883'"),
+    Wrong("broker.host: no host name or address", BROKER + "host = 'mqtt..lan'"),
+    Wrong("broker.host: no host name or address", BROKER + f"host = '{'a' * 64}.lan'"),
+    Wrong("broker.host: no host name or address", BROKER + f"host = '{'a.' * 127}lan'"),
+    Wrong("broker.host: no host name or address", BROKER + "host = 'xn--'"),
+    Wrong("broker.host: no host name or address", BROKER + "host = ''"),
+    Wrong("broker.host: no host name or address", BROKER + "host = 'my broker'"),
+    Wrong("broker.host: no host name or address", BROKER + "host = 'broker/path'"),
+    Wrong("broker.port: input should be less than or equal to 65535", BROKER + "port = 65536"),
+    Wrong("broker.port: input should be greater than or equal to 1", BROKER + "port = 0"),
+    Wrong("broker.port: input should be a valid integer", BROKER + "port = 'mqtt'"),
+    Wrong("broker.keepalive_s: input should be greater", BROKER + "keepalive_s = 1"),
+    Wrong("broker.password: input should be a valid string", BROKER + "password = 5"),
+    Wrong("cannot be read (No such file", BROKER + "tls_ca = '/nowhere/ca.pem'"),
+    Wrong("a folder; give the PEM file", BROKER + "tls_ca = '/etc'"),
+    Wrong("no PEM file", BROKER + "tls_ca = '/etc/hostname'"),
+    # MAC addresses
+    Wrong("pinned_macs.0: no MAC address: write it as", "[capture]\npinned_macs = ['printer']"),
+    Wrong("ignore.0: no MAC address: write it as", "[detector]\nignore = ['xx:yy']"),
+    Wrong("dhcp_servers.0: no MAC address", "[detector]\ndhcp_servers = ['192.168.1.1']"),
+    Wrong("no MAC address: write it as", "[detector.devices.'b8:27'.syn-flood]\nfloor = 1"),
+    Wrong(
+        "stands there twice: put its rules together",
+        "[detector.devices.'B8-27-EB-00-00-01'.syn-flood]\nfloor = 5\n"
+        "[detector.devices.'b8:27:eb:00:00:01'.icmp-flood]\nfloor = 5",
+    ),
+    Wrong("prober.ignore.0: neither an IP address nor a MAC", "[prober]\nignore = ['xx:yy']"),
+    Wrong("prober.pin.0: neither an IP address nor a MAC", "[prober]\npin = ['10.0.0.300']"),
+    Wrong("mac: no MAC address", "[prober]\ntargets = [{ address = 'a', mac = 'b' }]"),
+    # numbers, lists, choices
+    Wrong("capture.engine: input should be 'auto', 'ebpf' or", "[capture]\nengine = 'xdp'"),
+    Wrong("capture.max_macs: input should be", "[capture]\nmax_macs = 1"),
+    Wrong("capture.interfaces", "[capture]\ninterfaces = ['a name that no interface has']"),
+    Wrong("prober.targets: input should be a valid list", "[prober]\ntargets = '10.0.0.1'"),
+    Wrong("prober.targets.0.address: field required", "[prober]\ntargets = [{ name = 'x' }]"),
+    Wrong("prober.interval_s: input should be", "[prober]\ninterval_s = 0"),
+    Wrong("prober.timeout_s: input should be", "[prober]\ntimeout_s = nan"),
+    Wrong("dashboard.port: input should be", "[dashboard]\nport = 70000"),
+    Wrong("password: missing", "[dashboard]\nlisten = '0.0.0.0'"),
+    Wrong("dashboard.listen: no host name or address", "[dashboard]\nlisten = '0.0.0.0/0'"),
+    Wrong("dashboard.listen: give the host alone", "[dashboard]\nlisten = '0.0.0.0:80'"),
+    # rules
+    Wrong("there is no rule 'syn_flood'", "[detector.rules.syn_flood]\nfloor = 5"),
+    Wrong("floor: input should be greater than 0", "[detector.rules.syn-flood]\nfloor = -1"),
+    Wrong("unknown key; did you mean 'floor'?", "[detector.rules.syn-flood]\nfloors = 1"),
+    Wrong("raise_m 5 of raise_n 3 windows can never be", "[detector.rules.syn-flood]\nraise_m = 5"),
+    # clouds
+    Wrong("the key of channel 'traffic' is missing", "[cloud-bridge]\nchannels = { traffic = 1 }"),
+    Wrong("two names have one number", CLOUD.replace("= 1 }", "= 1, b = 1 }").replace(
+        '"KEY" }', '"KEY", b = "K" }')),
+    Wrong("is not an http or https address", CLOUD + "url = 'api.thingspeak.com'"),
+    Wrong("plain http would show the key", CLOUD + "url = 'http://api.thingspeak.com'"),
+    Wrong("interval_s: a free licence takes a row each", CLOUD + "interval_s = 5"),
+    Wrong("cloud_bridge.ca_file: cannot be read (No such", CLOUD + "ca_file = '/nowhere'"),
+    Wrong("knows no command 'reboot'", CLOUD + '[cloud-bridge.talkback]\nid = 1\nkey = "K"\n'
+          '[cloud-bridge.talkback.commands.x]\nservice = "capture"\nname = "reboot"'),
+    Wrong("input should be", CLOUD + '[cloud-bridge.talkback]\nid = 1\nkey = "K"\n'
+          '[cloud-bridge.talkback.commands.x]\nservice = "capture"\nname = "watch"\n'
+          "args = { seconds = -1 }"),
+    # the environment
+    Wrong("broker: write it as JSON; one key of a table is MONITORPI_BROKER__KEY",
+          environment={"MONITORPI_BROKER": "10.0.0.1"}, where="MONITORPI_BROKER: "),
+    Wrong("broker.port: input should be", environment={"MONITORPI_BROKER__PORT": "many"},
+          where="MONITORPI_BROKER__PORT: "),
+    Wrong("broker.host: give the host alone", environment={"MONITORPI_BROKER__HOST": "tcp://b"},
+          where="MONITORPI_BROKER__HOST: "),
+    Wrong("broker.hosts: unknown key; did you mean 'host'?",
+          environment={"MONITORPI_BROKER": '{"hosts": "a"}'}, where="MONITORPI_BROKER: "),
+    Wrong("prober.targets: write it as JSON", environment={"MONITORPI_PROBER__TARGETS": "10.0.0.1"},
+          where="MONITORPI_PROBER__TARGETS: "),
+    # secrets
+    Wrong("not UTF-8 text", secrets={"broker__password": b"\xff\xfe\0"}, where="secret "),
+    Wrong("larger than 65536 bytes", secrets={"broker__password": b"x" * 70_000}, where="secret "),
+    Wrong("cloud_bridge.write_keys.traffic: empty, or not all plain letters",
+          "[cloud-bridge]\nchannels = { traffic = 1 }\n",
+          secrets={"cloud_bridge__write_keys__traffic": "ключ".encode()}, where="secret "),
+    Wrong("broker.pasword: unknown key; did you mean 'password'?",
+          secrets={"broker__pasword": b"x"}, where="secret "),
+]  # fmt: skip
+"""More than 60 ways to be wrong."""
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep what is configured on this machine out of the tests."""
+    monkeypatch.setattr(settings, "DEFAULT_FILE", tmp_path / "default.toml")
+    monkeypatch.setattr(settings, "DEFAULT_SECRETS", tmp_path / "no-secrets")
+    monkeypatch.setenv("MONITORPI_STATE_DIR", str(tmp_path / "state"))
+
+
+def arranged(wrong: Wrong, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path | None:
+    """Put everything where it would be; return the configuration file."""
+    for name, value in wrong.environment.items():
+        monkeypatch.setenv(name, value)
+    secrets = folder / "state" / "secrets" / "cloud-bridge"
+    secrets.mkdir(parents=True)
+    for name, content in wrong.secrets.items():
+        (secrets / name).write_bytes(content)
+    if not wrong.toml:
+        return None
+    file = folder / "monitorpi.toml"
+    file.write_text(wrong.toml)
+    return file
+
+
+@pytest.mark.parametrize("wrong", TABLE, ids=lambda wrong: wrong.says[:40])
+def test_up_and_doctor_say_the_same_line(
+    wrong: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One mistake is one line with its origin, and ``up`` starts nothing."""
+    file = arranged(wrong, tmp_path, monkeypatch)
+
+    with pytest.raises(ConfigurationError) as caught:
+        make_plan(argparse.Namespace(config=file, site=None, interface=None))
+    found = [one.text for one in look_at_settings(file)]
+
+    (line,) = caught.value.lines
+    assert found == [f"settings: {line}"]
+    assert "\n" not in line
+    assert "Traceback" not in line
+    assert wrong.says in line
+    assert line.startswith((wrong.where, f"{wrong.where}{tmp_path}", f"{tmp_path}/{wrong.where}"))
+
+
+def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
+    """Three mistakes in three tables are three lines, and the exit code is 2."""
+    file = tmp_path / "monitorpi.toml"
+    file.write_text(
+        "[capture]\nengine = 'x'\n[prober]\nprobes = 0\n[detector.rules.x]\nfloor = 1\n"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-m", "monitorpi_cli", "up", "--config", str(file)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 3
+    assert all(line.startswith("monitorpi: configuration: ") for line in run.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MONITORPI_SECRETS_DIR", ""),
+        ("MONITORPI_CONFIG", ""),
+        ("MONITORPI_BROKER", ""),
+        ("MONITORPI_BROKER__PASSWORD", ""),
+        ("MONITORPI_CAPTURE__INTERFACES", ""),
+    ],
+)
+def test_a_variable_that_is_set_to_nothing_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str
+) -> None:
+    """As compose files leave them: no folder of its own, no empty password."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broker__pasword").write_text("in the current folder")
+    monkeypatch.setenv(variable, value)
+
+    plan = make_plan(argparse.Namespace(config=None, site=None, interface=None))
+
+    assert plan.other_broker is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["B8:27:EB:12:34:56", "b8-27-eb-12-34-56", "B827.EB12.3456", "b827eb-123456", "B827EB123456"],
+)
+def test_mac_addresses_are_taken_as_labels_print_them(tmp_path: Path, written: str) -> None:
+    """Capitals, hyphens, dots or nothing between: it is the same address."""
+    file = tmp_path / "monitorpi.toml"
+    file.write_text(
+        f"[capture]\npinned_macs = ['{written}']\n[detector]\nignore = ['{written}']\n"
+        f"[detector.devices.'{written}'.syn-flood]\nfloor = 5\n[prober]\npin = ['{written}']\n"
+    )
+
+    assert list(look_at_settings(file)) == []
+
+
+def test_copies_of_secrets_and_byte_order_marks_do_no_harm(tmp_path: Path) -> None:
+    """An editor's copy is no key, and a mark in front of a text is no part of it."""
+    secrets = tmp_path / "state" / "secrets" / "cloud-bridge"
+    secrets.mkdir(parents=True)
+    (secrets / "broker__password").write_bytes(b"\xef\xbb\xbfsecret\r\n")
+    (secrets / "broker__password~").write_bytes(b"\xff")
+    (secrets / "broker__password.dpkg-old").write_text("x")
+    file = tmp_path / "monitorpi.toml"
+    file.write_bytes(b"\xef\xbb\xbfsite = 'attic'\n")
+
+    assert list(look_at_settings(file)) == []

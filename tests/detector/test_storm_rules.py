@@ -1,0 +1,136 @@
+"""Storms, surges and floods of addresses."""
+
+from __future__ import annotations
+
+import pytest
+from tests.detector.windows import (
+    ATTACKER,
+    ID,
+    VICTIM,
+    Detector,
+    answer,
+    echoes,
+    plain,
+    probe,
+    repeated,
+    rules_of,
+    syns,
+    window,
+)
+
+from monitorpi_common.messages import (
+    Silence,
+)
+from monitorpi_common.service import Order
+
+
+@pytest.mark.parametrize(
+    ("counts", "key"),
+    [
+        ({"arp": 400, "broadcast": 400}, f"arp-storm-{ID}"),
+        ({"broadcast": 900, "udp": 900}, f"broadcast-storm-{ID}"),
+        ({"igmp": 200, "multicast": 200}, f"igmp-storm-{ID}"),
+        ({"dhcp": 200, "broadcast": 200, "udp": 200}, f"dhcp-starvation-{ID}"),
+        ({"dns": 3000, "udp": 3000}, f"surge-dns-{ID}"),
+        ({"malformed": 1000}, f"surge-malformed-{ID}"),
+    ],
+)
+def test_a_storm_is_called_by_its_kind(counts: dict[str, int], key: str) -> None:
+    """Frames of one kind without end open the rule of that kind, and only that."""
+    sender = plain(ATTACKER, packets=max(counts.values()), **counts)
+
+    assert rules_of(*repeated(3, sender)) == [key]
+
+
+def test_dhcp_from_invented_macs_is_told_of_the_wire() -> None:
+    """A request from a MAC of its own each is starvation by nobody in particular."""
+    rows = [plain(f"04:00:00:00:08:{n:02x}", packets=1, dhcp=1, broadcast=1) for n in range(200)]
+    total = {"dhcp": 1000, "broadcast": 1000, "udp": 1000}
+    windows = [window(n, *rows, counts=total, new_macs=1000) for n in range(20, 23)]
+
+    assert "dhcp-starvation-wire-eth0" in rules_of(window(0), *windows)
+
+
+def test_who_answers_arp_is_no_storm() -> None:
+    """A device that answers as often as it is asked makes no storm."""
+    asked = plain(VICTIM, rx={"arp": 400, "packets": 400}, arp=400, packets=400)
+
+    assert rules_of(*repeated(5, asked, counts={"arp": 50})) == []
+
+
+def test_a_dhcp_server_is_not_who_starves_it() -> None:
+    """The server answers as much as it is asked; only who asks without end is told of."""
+    asker = plain(ATTACKER, packets=400, dhcp=400, broadcast=400)
+    server = plain(VICTIM, packets=400, dhcp=400, rx={"dhcp": 0})
+    clients = [plain(f"04:00:00:00:08:{n:02x}", packets=4, dhcp=4) for n in range(100)]
+
+    assert rules_of(*repeated(3, asker, server)) == [f"dhcp-starvation-{ID}"]
+    assert rules_of(*repeated(3, server, *clients)) == []
+
+
+def test_macs_without_end_are_a_mac_flood() -> None:
+    """New source addresses by the hundred each second overflow a switch; a first look does not."""
+    first = window(0, new_macs=1000, source_macs=1000)
+    assert rules_of(first, window(1)) == []
+
+    later = [window(second, new_macs=900, source_macs=900) for second in range(20, 24)]
+
+    assert rules_of(first, *later) == ["mac-flood-wire-eth0"]
+
+
+def test_a_silenced_storm_is_not_learned() -> None:
+    """What is over a storm's floor never becomes usual, whoever chose not to hear of it."""
+    detector = Detector()
+    rows = {"arp": 300, "broadcast": 300}
+    detector.take(window(0))
+    for rule in ("arp-storm", "broadcast-storm"):
+        detector.take(Order("silence", Silence(key=f"{rule}-{ID}", minutes=60), rule))
+    for second in range(1, 1500):
+        detector.take(window(second, plain(ATTACKER, packets=300, **rows)))
+    storms = [window(second, plain(ATTACKER, packets=300, **rows)) for second in range(3700, 3704)]
+
+    assert detector.open() == {}
+    detector.take(*storms)
+
+    assert list(detector.open()) == [f"arp-storm-{ID}"]
+
+
+def test_a_delay_over_a_devices_own_floor_is_not_learned() -> None:
+    """A floor below the general one holds for what becomes usual, too."""
+    detector = Detector(devices={VICTIM: {"high-delay": {"floor": 20.0}}})
+    detector.take(window(0))
+    detector.take(Order("silence", Silence(key="high-delay-198-18-0-11", minutes=600), "1"))
+
+    detector.take(*[probe(10 * n, answer(rtt_p50_ms=50.0)) for n in range(1, 360)])
+
+    assert detector.open() == {}
+    assert detector.core._round_baseline.of("198.18.0.11", "rtt_ms", 0.0) is None
+
+
+def test_volume_is_no_attack_unless_a_floor_is_set() -> None:
+    """A speed test opens nothing; with a floor in the configuration the class is watched."""
+    loud = plain(ATTACKER, packets=8000, tcp=8000, https=8000)
+    assert rules_of(*repeated(10, loud)) == []
+
+    detector = Detector(rules={"surge-https": {"enabled": True, "floor": 1000}})
+    detector.take(*repeated(5, loud))
+
+    assert list(detector.open()) == [f"surge-https-{ID}"]
+
+
+def test_a_device_can_have_limits_of_its_own() -> None:
+    """What is configured for one device holds for it alone, lower or higher."""
+    detector = Detector(devices={ATTACKER: {"icmp-flood": {"floor": 5}}})
+
+    detector.take(*repeated(3, echoes(20), echoes(20, VICTIM, peer=ATTACKER)))
+
+    assert list(detector.open()) == [f"icmp-flood-{ID}"]
+
+
+def test_ignored_devices_are_never_told_of() -> None:
+    """A MAC on the ignore list opens nothing."""
+    detector = Detector(ignore=[ATTACKER])
+
+    detector.take(*repeated(3, syns(1000)))
+
+    assert detector.open() == {}

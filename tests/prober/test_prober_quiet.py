@@ -1,0 +1,201 @@
+"""The schedule of quiet targets, the ARP budget and the accounts of requests under way."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitorpi_prober.flights import GRACE_S, Awaited, Flights, Note, Request, Row
+from monitorpi_prober.items import ALTERED, NO_NEIGHBOUR, UNREACHABLE
+from monitorpi_prober.quiet import (
+    LONGEST_PAUSE_S,
+    PATIENCE,
+    SOLICITATIONS,
+    ArpBudget,
+    QuietTargets,
+    pause_s,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# --- who is asked when ------------------------------------------------------------------------
+
+
+def asked(quiet: QuietTargets, seconds: float, answering: Iterable[str] = ()) -> dict[str, list]:  # type: ignore[type-arg]
+    """Ask whoever is due, ten times a second; returns when each was asked."""
+    found: dict[str, list[float]] = {}
+    for tick in range(int(seconds * 10)):
+        now = tick / 10
+        key = quiet.take(now)
+        if key is not None:
+            found.setdefault(key, []).append(now)
+            quiet.settle(key, now, answered=key in answering)
+    return found
+
+
+def test_pauses_grow_to_a_minute() -> None:
+    """As often as a round at first, so that it is down as soon as ever, then seldom."""
+    quiet = QuietTargets()
+    quiet.set({"a": 10.0}, 0.0)
+
+    times = asked(quiet, 400)["a"]
+
+    pauses = [round(later - earlier) for earlier, later in pairwise(times)]
+    assert pauses[:5] == [10, 10, 10, 20, 40]
+    assert set(pauses[5:]) == {60}
+
+
+@given(st.integers(0, 10**6), st.floats(0.5, 3600))
+def test_no_pause_is_shorter_than_a_round_or_longer_than_it_need_be(
+    misses: int, first: float
+) -> None:
+    """From the interval to a minute, or always the interval where that is longer."""
+    assert first <= pause_s(misses, first) <= max(first, LONGEST_PAUSE_S)
+    assert misses > PATIENCE or pause_s(misses, first) == first
+
+
+def test_who_was_seen_is_asked_at_once() -> None:
+    """A hundred are due before it, and it is the next all the same."""
+    quiet = QuietTargets()
+    quiet.set({f"{n}": 10.0 for n in range(100)}, 0.0)
+
+    quiet.wake("77")
+
+    assert quiet.take(0.0) == "77"
+
+
+def test_who_invents_devices_keeps_nobody_from_being_asked() -> None:
+    """Of those that were seen three are asked, then one of the others."""
+    quiet = QuietTargets()
+    quiet.set({f"{n}": 10.0 for n in range(100)}, 0.0)
+
+    for n in range(50, 100):
+        quiet.wake(f"{n}")
+
+    assert [quiet.take(0.0) for _ in range(8)] == ["50", "51", "52", "0", "53", "54", "55", "1"]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("set"), st.sets(st.sampled_from("abcdef"))),
+            st.tuples(st.sampled_from(["wake", "settle", "back"]), st.sampled_from("abcdef")),
+            st.tuples(st.just("take"), st.none()),
+        ),
+        max_size=60,
+    )
+)
+def test_nobody_is_asked_twice_at_once_and_nobody_is_forgotten(steps: list) -> None:  # type: ignore[type-arg]
+    """Whatever happens, who is under way is not asked, and all others are sooner or later."""
+    quiet, under_way, now = QuietTargets(), set[str](), 0.0
+    for step, what in steps:
+        now += 1.0
+        match step:
+            case "set":
+                quiet.set(dict.fromkeys(what, 10.0), now)
+                under_way &= what
+            case "wake":
+                quiet.wake(what)
+            case "settle" if what in under_way:
+                under_way.discard(what)
+                quiet.settle(what, now, answered=False)
+            case "back" if what in under_way:
+                under_way.discard(what)
+                quiet.put_back(what, now)
+            case "take":
+                key = quiet.take(now)
+                assert key not in under_way
+                under_way |= {key} if key is not None else set()
+
+    standing = {key for key in "abcdef" if key in quiet}
+    rest = {quiet.take(now + 1e6) for _ in range(len(standing - under_way))}
+    assert rest == standing - under_way
+    assert quiet.take(now + 1e6) is None
+
+
+# --- ARP ------------------------------------------------------------------------------------------
+
+
+@given(st.floats(1, 100), st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=200))
+def test_no_second_has_more_arp_requests_than_the_limit(
+    per_s: float, outcomes: list[tuple[bool, float]]
+) -> None:
+    """Whether addresses answer at once, late or never: counted as the kernel sends them."""
+    budget, now, sent = ArpBudget(per_s), 0.0, []
+    for answers, after_s in outcomes:
+        now = max(now, budget.next_at)
+        budget.charge(now)
+        needed = min(int(after_s) + 1, SOLICITATIONS) if answers else SOLICITATIONS
+        sent += [now + n for n in range(needed)]
+        if answers and after_s < 1:
+            budget.refund(now + after_s / 100, after_s)
+
+    for start in sent:
+        # a refund comes when the answer does, so a second begins with what was due before it
+        assert sum(start <= at < start + 1 for at in sent) <= max(per_s, SOLICITATIONS) + 1
+
+
+# --- accounts -------------------------------------------------------------------------------
+
+OUTCOMES = ("sound", "late", "altered", "lost", "unsent", "altered then sound", "never handed over")
+
+
+@given(st.lists(st.sampled_from(OUTCOMES), max_size=60))
+def test_every_request_ends_once(outcomes: list[str]) -> None:
+    """Sent = received + late + altered + lost; what was not sent is in none of them."""
+    flights, awaited = Flights(), Awaited()
+    row = Row("a", awaited)
+    for number, outcome in enumerate(outcomes, 1):
+        if outcome == "never handed over":
+            row.unsent += 1
+            continue
+        request = Request(row, number, "192.0.2.1", 0, 0, 1.0, number + 1.0 + GRACE_S)
+        flights.depart(request)
+        if "altered" in outcome:
+            request.flaw = Note("answers, but not with what was sent", ALTERED)
+        match outcome:
+            case "sound" | "altered then sound":
+                flights.receive(request, 5.0)
+            case "late":
+                flights.receive(request, 1200.0)
+            case "unsent":
+                flights.unsend(request, Note("nobody answers ARP", NO_NEIGHBOUR))
+    while (request_ := flights.take_expired(1e9)) is not None:
+        flights.expire(request_)
+
+    echoes = row.finish()
+    received = sum(time is not None for time in echoes.times_ms)
+    lost = len(echoes.times_ms) - received - echoes.late - echoes.altered
+    counts = {name: outcomes.count(name) for name in OUTCOMES}
+    assert received == counts["sound"] + counts["altered then sound"]
+    assert (echoes.late, echoes.altered) == (counts["late"], counts["altered"])
+    assert echoes.unsent == counts["unsent"] + counts["never handed over"]
+    assert lost == counts["lost"]
+    assert (awaited.count, len(flights)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "received", "unsent", "error"),
+    [(3, 3, 0, None), (3, 2, 0, "no route to host"), (3, 3, 1, "no route to host")],
+)
+def test_trouble_that_passed_is_not_reported(
+    sent: int, received: int, unsent: int, error: str | None
+) -> None:
+    """An error that a later reply has refuted is none, unless something is missing all the same."""
+    row = Row("a", unsent=unsent, note=Note("no route to host", UNREACHABLE))
+    row.times = {n: 1.0 if n < received else None for n in range(sent)}
+
+    assert row.finish().error == error
+
+
+def test_silence_is_said_in_words() -> None:
+    """Requests that were sent and brought nothing back have a reason too."""
+    row = Row("a", times={1: None, 2: None})
+
+    assert (row.finish().error, row.finish().cause) == ("no reply", "no-reply")
+    assert Row("a", times={1: None, 2: 1.0}).finish().error is None
