@@ -407,6 +407,57 @@ def test_devices_are_told_by_a_live_sensor(wire: Wire) -> None:
     assert told["present"]
 
 
+LISTEN = """
+import threading
+from monitorpi_capture.dissect import Dissector
+from monitorpi_capture.listener import Listener
+from monitorpi_capture.sighting import Sighting
+
+def emit(item):
+    if isinstance(item, Sighting):
+        print(item.mac.hex(), *item.vlan, *item.ips, flush=True)
+
+Listener(["eth0"], Dissector(), 200).run(emit)
+"""
+
+
+def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire) -> None:
+    """The stack takes out one of 802.1Q or 802.1ad; the rest, and older kinds, are in the data."""
+    wire.plug()
+    inner = "0806" + ARP
+    frames = (
+        frame("0806", ARP),
+        frame("8100", "e005" + inner),
+        frame("88a8", "0064" + "81000005" + inner),
+        frame("9100", "0064" + "81000005" + inner),
+        frame("88a8", "0001" + "91000064" + "81000005" + inner),
+        frame("8100", "e000" + inner),
+    )
+    run = ["ip", "netns", "exec", wire.name, sys.executable, "-c", LISTEN]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(run, stdout=said)
+
+        def lines(address: str) -> list[str]:
+            said.seek(0)
+            return [line for line in said.read().splitlines() if line.endswith(address)]
+
+        first = frame("0806", ARP.replace("c0000201", "c0000209"))
+        try:
+            wait_for(lambda: wire.send((1, first)) or lines("192.0.2.9"))
+            wire.send(*((1, one) for one in frames))
+            wait_for(lambda: len(lines("192.0.2.1")) >= len(frames))
+        finally:
+            process.kill()
+            process.wait()
+        found = lines("192.0.2.1")
+
+    told = SENDER.replace(":", "")
+    assert found == [
+        f"{told} 192.0.2.1", f"{told} 5 192.0.2.1", f"{told} 100 5 192.0.2.1",
+        f"{told} 100 5 192.0.2.1", f"{told} 1 100 5 192.0.2.1", f"{told} 192.0.2.1",
+    ]  # fmt: skip
+
+
 def test_a_flood_of_arp_does_not_drown_the_sensor(wire: Wire) -> None:
     """Thousands of ARP frames a second are counted; their dissection is bounded."""
     wire.plug()

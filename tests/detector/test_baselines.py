@@ -18,7 +18,6 @@ from tests.detector.windows import (
 )
 
 from monitorpi_detector.baseline import MATURE_S, Baseline
-from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.rules import RULES
 
 
@@ -98,20 +97,6 @@ def test_a_baseline_speaks_only_when_it_has_watched_long_enough() -> None:
     again = Baseline()
     again.restore(baseline.saved(), now_s)
     assert again.of("a", "syn", now_s) == pytest.approx(baseline.of("a", "syn", now_s), abs=0.001)
-
-
-def test_a_bounded_table_keeps_what_is_known() -> None:
-    """Strangers find no room in a full table until somebody in it has been silent for long."""
-    table: Bounded[int] = Bounded(2, stale_s=10)
-    table.put("a", 1, 0.0)
-    table.put("b", 2, 5.0)
-
-    assert not table.put("c", 3, 9.0)
-    assert table.put("a", 4, 9.0)
-    assert table.put("c", 3, 15.0)
-
-    assert dict(table.items()) == {"a": 4, "c": 3}
-    assert table.refused == 1
 
 
 def test_every_rule_has_sane_limits_and_a_name_for_topics() -> None:

@@ -2,32 +2,33 @@
 
 Theory of operation. The real core makes the plan and judges the answers; only the sending and the
 waiting is modelled. Each target is asked as often as the plan says, and every round is handed
-over whole: what a round says of one target depends on how the others fared.
+over whole: what a round says of one target depends on how the others fared. Quiet targets are
+asked by the prober's own schedule, looked at once a round.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_prober.rounds import Echoes, Found, RoundDone, Sweeping
-
 from monitorpi_cli.lab import frames, telling
-from monitorpi_cli.week.home import INTERNET, PI, PROBES, SUBNET, chance
+from monitorpi_cli.week.home import INTERNET, PI, PROBES, SUBNET
 from monitorpi_cli.week.stack import moment
 from monitorpi_cli.week.wire import Stream
+from monitorpi_prober.items import NO_NEIGHBOUR, Attempt, Echoes, Found, RoundDone, Sweeping
+from monitorpi_prober.quiet import QuietTargets
 from monitorpi_prober.targets import Sighting
 
 if TYPE_CHECKING:
     from monitorpi_cli.week.home import Home, Thing
     from monitorpi_cli.week.stack import Stack
     from monitorpi_cli.week.wire import Process
-    from monitorpi_prober.schedule import Aim, Lane, Plan
+    from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget
 
 ROUND_S: Final = 10.0
 _SWEEP_EACH_S: Final = 1800.0
 _SWEEP_PER_S: Final = 20
-_ASKED: Final = 0.3
-"""Share of the rounds in which the kernel asks for a silent neighbour again, three times each."""
+_ASKED_PER_ROUND: Final = 60
+"""Quiet targets, at most: what the limit on ARP requests allows."""
 
 
 class Pinger:
@@ -39,6 +40,7 @@ class Pinger:
         self._due: dict[float, float] = {}
         self._frames: dict[tuple[str, str, bool], bytes] = {}
         self._plan: object = None
+        self._quiet = QuietTargets()
 
     def run(self) -> Process:
         """Ask, round after round."""
@@ -52,47 +54,70 @@ class Pinger:
             if plan is not self._plan:
                 self._plan = plan
                 stack.take_plan(wire.now)
+                quiet = [one for one in plan.quiet if one.ip is not None]
+                self._quiet.set({one.key: plan.first_pause_s(one) for one in quiet}, wire.now)
             held = self._home.holders()
-            wire.streams["probes"] = self._traffic(plan.lanes, held)
-            for lane in plan.lanes:
-                if self._due.get(lane.wanted_s, 0.0) <= wire.now + 1:
-                    self._due[lane.wanted_s] = wire.now + lane.interval_s
-                    self._round(plan, lane, held)
+            wire.streams["probes"] = self._traffic(plan.groups, held)
+            self._ask_quiet(plan, held)
+            for group in plan.groups:
+                if self._due.get(group.wanted_s, 0.0) <= wire.now + 1:
+                    self._due[group.wanted_s] = wire.now + group.interval_s
+                    self._round(plan, group, held)
 
-    def _round(self, plan: Plan, lane: Lane, held: dict[str, Thing]) -> None:
+    def _round(self, plan: Plan, group: ProbeGroup, held: dict[str, Thing]) -> None:
         end = self._home.wire.now
         echoes = [
-            Echoes(aim.key, self._home.round_trips(aim.address, held)[: lane.probes])
-            for aim in lane.aims
+            Echoes(one.key, self._home.round_trips(one.address, held)[: group.probes])
+            for one in group.targets
         ]
-        start, ended = moment(end - min(lane.interval_s, ROUND_S)), moment(end)
-        self._stack.take_round(
-            RoundDone(start=start, end=ended, plan=plan, lane=lane,
-                      echoes=tuple(echoes))
-        )  # fmt: skip
+        start, ended = moment(end - min(group.interval_s, ROUND_S)), moment(end)
+        self._stack.take_round(RoundDone(start, ended, plan, group, tuple(echoes)))
 
-    def _traffic(self, lanes: tuple[Lane, ...], held: dict[str, Thing]) -> Stream:
+    def _ask_quiet(self, plan: Plan, held: dict[str, Thing]) -> None:
+        """Make one request to each quiet target that is due."""
+        now = self._home.wire.now
+        for seen in self._stack.woken:
+            self._quiet.wake(seen)
+        self._stack.woken.clear()
+        targets = {one.key: one for one in plan.quiet}
+        for _ in range(_ASKED_PER_ROUND):
+            key = self._quiet.take(now)
+            if key is None:
+                return
+            echoes = self._attempt(targets[key], held)
+            self._quiet.settle(key, now, answered=echoes.answers)
+            there = echoes.cause != NO_NEIGHBOUR
+            self._stack.take_attempt(Attempt(moment(now), echoes, has_neighbour=there))
+
+    def _attempt(self, target: ProbeTarget, held: dict[str, Thing]) -> Echoes:
+        address = target.address
+        thing = held.get(address)
+        if address != INTERNET and (thing is None or not self._home.is_reachable(thing)):
+            self._ask(address)
+            text = "nobody answers ARP for this address"
+            return Echoes(target.key, (), text, NO_NEIGHBOUR, unsent=1)
+        return Echoes(target.key, self._home.round_trips(address, held)[:1])
+
+    def _traffic(self, groups: tuple[ProbeGroup, ...], held: dict[str, Thing]) -> Stream:
         """Return what asking and answering puts on the wire each second."""
         sent: list[bytes] = []
-        for lane in lanes:
-            for aim in lane.aims:
-                thing = held.get(aim.address)
+        for group in groups:
+            for one in group.targets:
+                thing = held.get(one.address)
                 there = thing is not None and self._home.is_reachable(thing)
-                if aim.address == INTERNET:
+                if one.address == INTERNET:
                     sent.append(self._echo(self._home.router, INTERNET))
                 elif thing is not None and there:
-                    sent.append(self._echo(thing, aim.address))
+                    sent.append(self._echo(thing, one.address))
                     if thing.awake and thing.pings:
-                        sent.append(self._echo(thing, aim.address, reply=True))
-                else:
-                    self._ask(aim)
+                        sent.append(self._echo(thing, one.address, reply=True))
         return Stream(tuple(sent), PROBES / ROUND_S)
 
-    def _ask(self, aim: Aim) -> None:
+    def _ask(self, address: str) -> None:
         """Let the kernel ask for a neighbour that does not answer, by ARP."""
         pi = self._home.things[PI]
-        if ":" not in aim.address and pi.ip and chance(self._home.dice("arp"), _ASKED):
-            self._home.wire.send(frames.arp_request(pi.mac, pi.ip, aim.address), times=3)
+        if ":" not in address and pi.ip:
+            self._home.wire.send(frames.arp_request(pi.mac, pi.ip, address), times=3)
 
     def _echo(self, thing: Thing, address: str, *, reply: bool = False) -> bytes:
         key = (thing.wire_mac, address, reply)

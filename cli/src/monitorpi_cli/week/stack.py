@@ -22,7 +22,8 @@ from monitorpi_common.topics import Topic
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_detector.state import Kept
-from monitorpi_prober.rounds import Found, PlanTaken, ProberCore, RoundDone, Sweeping
+from monitorpi_prober.core import ProberCore
+from monitorpi_prober.items import Attempt, Found, PlanTaken, RoundDone, Sweeping
 from monitorpi_prober.settings import ProberSettings, TargetSettings
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Stack:
     alerts: dict[str, Told] = field(default_factory=dict)
     published: int = 0
     plan: Plan | None = None
+    woken: list[str] = field(default_factory=list)
+    """Quiet targets that capture has seen: to be asked at once."""
     starts: int = 0
     rounds: int = 0
     _retained: dict[Topic, Message] = field(default_factory=dict)
@@ -87,6 +90,7 @@ class Stack:
         self._prober = ProberCore(
             ProberSettings(targets=list(self.targets)), epoch, "pi", self._order,
             own_macs=frozenset({self.own.mac or ""}), attached=lambda: self.attached,
+            wake=self.woken.extend,
         )  # fmt: skip
         for topic, message in list(self._retained.items()):
             received = Received(topic, message, retained=True)
@@ -122,6 +126,10 @@ class Stack:
         self._now = max(self._now, done.end.timestamp())
         self._spread(self._prober.handle(done), "prober")
         self._tick(done.end.timestamp())
+
+    def take_attempt(self, attempt: Attempt) -> None:
+        """Take what became of one request to a quiet target."""
+        self._spread(self._prober.handle(attempt), "prober")
 
     def sweep(self, item: Sweeping | Found) -> None:
         """Take the begin, the end or the result of a sweep of the LAN."""
@@ -208,7 +216,7 @@ class Stack:
     def take_plan(self, at_s: float) -> None:
         """Tell the prober that its plan is gone by from now on."""
         if self.plan is not None:
-            exits = {aim.key: self.own for aim in self.plan.aims}
+            exits = {one.key: self.own for one in self.plan.targets}
             self._spread(self._prober.handle(PlanTaken(moment(at_s), self.plan, exits)), "prober")
 
 

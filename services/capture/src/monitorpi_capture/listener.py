@@ -9,13 +9,20 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture import interfaces
 from monitorpi_capture.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.core import ListenerReport
 from monitorpi_capture.line import PacketLine, line_of
-from monitorpi_capture.packetsocket import ACCEPT, REJECT, drops, open_packet_socket
+from monitorpi_capture.packetsocket import (
+    ACCEPT,
+    ANCILLARY,
+    drops,
+    open_packet_socket,
+    stripped_tag,
+)
+from monitorpi_capture.telling import TELLING
 from monitorpi_capture.window import CLASS_BIT
 
 if TYPE_CHECKING:
@@ -37,43 +44,15 @@ _LOOKED_AT: Final = 200
 """Frames a watcher's filter looks at per slot for one that matches."""
 _MSG_TRUNC: Final = 0x20
 
-LDH: Final = 0x28
-LDB: Final = 0x30
-LDH_X: Final = 0x48
-LDX_IHL: Final = 0xB1
-JEQ: Final = 0x15
-JGE: Final = 0x35
-JGT: Final = 0x25
-JSET: Final = 0x45
 
-TELLING: Final[tuple[Instruction, ...]] = (
-    (LDH, 0, 0, 12),
-    (JEQ, 21, 0, 0x0806),  # ARP
-    (JEQ, 0, 9, 0x0800),
-    (LDB, 0, 0, 23),
-    (JEQ, 0, 19, 17),
-    (LDH, 0, 0, 20),
-    (JSET, 17, 0, 0x1FFF),  # a later fragment has no ports
-    (LDX_IHL, 0, 0, 14),
-    (LDH_X, 0, 0, 16),
-    (JEQ, 13, 0, 67),  # DHCP to the server
-    (JEQ, 12, 0, 68),  # and to the client
-    (JEQ, 11, 12, 5353),  # mDNS
-    (JEQ, 0, 11, 0x86DD),
-    (LDB, 0, 0, 20),
-    (JEQ, 0, 4, 17),
-    (LDH, 0, 0, 56),
-    (JEQ, 6, 0, 5353),
-    (JEQ, 5, 0, 546),
-    (JEQ, 4, 5, 547),
-    (JEQ, 0, 4, 58),
-    (LDB, 0, 0, 54),
-    (JGE, 0, 2, 133),  # router solicitation
-    (JGT, 1, 0, 136),  # to neighbour advertisement
-    ACCEPT,
-    REJECT,
-)
-"""Classic BPF: ARP, DHCP, mDNS and neighbour discovery."""
+class Caught(NamedTuple):
+    """One frame of a tap."""
+
+    data: bytes
+    length: int
+    """Its length; more than ``data`` has where it did not fit."""
+    tag: int | None
+    """The control information of the VLAN tag that the stack took out, if it did."""
 
 
 class Tap:
@@ -96,19 +75,22 @@ class Tap:
                 self._instructions,
                 receive_buffer=_RECEIVE_BUFFER,
                 promiscuous=False,
+                tags=True,
             )
         except OSError:
             self._socket = None
 
-    def receive(self) -> tuple[bytes, int] | None:
-        """Return one waiting frame and its length, None where none waits."""
+    def receive(self) -> Caught | None:
+        """Return one waiting frame, None where none waits."""
         if self._socket is None:
             return None
         try:
-            length = self._socket.recv_into(self._buffer, 0, _MSG_TRUNC)
+            length, ancillary, _, _ = self._socket.recvmsg_into(
+                [self._buffer], ANCILLARY, _MSG_TRUNC
+            )
         except OSError:
             return None
-        return bytes(self._buffer[:length]), length
+        return Caught(bytes(self._buffer[:length]), length, stripped_tag(ancillary))
 
     def tend(self, now_s: float) -> int:
         """Open again what vanished; returns the frames dropped since the last call."""
@@ -161,15 +143,18 @@ class Listener:
     def _listen(self, tap: Tap, share: int, until_s: float, emit: Callable[[object], None]) -> None:
         """Read a slot's share; what time does not allow to dissect is dropped."""
         for _ in range(share):
-            frame = tap.receive()
-            if frame is None:
+            caught = tap.receive()
+            if caught is None:
                 return
             if time.monotonic() > until_s:
                 self._dropped += 1
                 continue
-            data, length = frame
             for sighting in self._dissector.dissect(
-                data, time.time(), tap.interface, wire_length=length
+                caught.data,
+                time.time(),
+                tap.interface,
+                wire_length=caught.length,
+                tag=caught.tag,
             ):
                 emit(sighting)
 
@@ -237,15 +222,15 @@ class Watcher:
 def _first_match(tap: Tap, lease: _Lease) -> PacketLine | None:
     """Return the line of the first waiting frame that is asked for."""
     for _ in range(_LOOKED_AT):
-        frame = tap.receive()
-        if frame is None:
+        caught = tap.receive()
+        if caught is None:
             return None
-        data, length = frame
+        data, length, tag = caught
         if len(data) < ETHERNET_HEADER:
             continue
         if lease.mac is not None and lease.mac not in (data[:6], data[6:12]):
             continue
-        classified = classify(data, length)
+        classified = classify(data, length, tag is not None)
         if lease.mask and not classified[0] & lease.mask:
             continue
         return line_of(data, length, classified, tap.interface, time.time())

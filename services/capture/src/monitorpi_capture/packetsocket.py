@@ -13,12 +13,20 @@ if TYPE_CHECKING:
 SOL_PACKET: Final = 263
 PACKET_ADD_MEMBERSHIP: Final = 1
 PACKET_STATISTICS: Final = 6
+PACKET_AUXDATA: Final = 8
 PACKET_VNET_HDR: Final = 15
 PACKET_IGNORE_OUTGOING: Final = 23
 _PACKET_MR_PROMISC: Final = 1
 _SO_ATTACH_FILTER: Final = 26
 SO_RCVBUFFORCE: Final = 33
 ETH_P_ALL: Final = 3
+
+_AUXDATA: Final = struct.Struct("=IIIHHHH")
+"""struct tpacket_auxdata (linux/if_packet.h): status, length, captured length, two offsets, the
+tag's control information and its protocol."""
+_VLAN_VALID: Final = 0x10
+"""TP_STATUS_VLAN_VALID: a tag was taken out; its control information may well be 0."""
+ANCILLARY: Final = socket.CMSG_SPACE(_AUXDATA.size)
 
 Instruction = tuple[int, int, int, int]
 """One instruction of classic BPF: code, jump if true, jump if false, constant."""
@@ -42,6 +50,7 @@ def open_packet_socket(
     receive_buffer: int,
     promiscuous: bool = True,
     offload_header: bool = False,
+    tags: bool = False,
 ) -> socket.socket:
     """Return a socket that receives what comes in on an interface and passes the filter.
 
@@ -52,6 +61,7 @@ def open_packet_socket(
         instructions: classic BPF.
         receive_buffer: bytes to ask for; the kernel may give less.
         promiscuous: ask the card for all frames; the kernel takes it back with the socket.
+        tags: say with each frame what VLAN tag was taken out, as ancillary data.
         offload_header: put a virtio_net_hdr before each frame, which tells merged segments.
 
     Raises:
@@ -71,6 +81,8 @@ def open_packet_socket(
         sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         if offload_header:
             sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+        if tags:
+            sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         if promiscuous:
             index = socket.if_nametoindex(interface)
             membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
@@ -81,6 +93,15 @@ def open_packet_socket(
         raise
     sock.setblocking(False)
     return sock
+
+
+def stripped_tag(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:
+    """Return the control information of the VLAN tag that was taken out of a frame, if one was."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA) and len(data) >= _AUXDATA.size:
+            status, *_, tag, _ = _AUXDATA.unpack_from(data)
+            return tag if status & _VLAN_VALID else None
+    return None
 
 
 def drops(sock: socket.socket) -> int:

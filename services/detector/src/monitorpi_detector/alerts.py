@@ -116,8 +116,7 @@ class AlertBook:
         if entry is not None:
             yield from self._go_on(entry, finding, limits, seen)
             return
-        trigger = self._trigger(key, seen.interface)
-        if not trigger.take(finding, limits, seen.at.timestamp(), seen.span_s):
+        if not self._raises((key, seen.interface), finding, limits, seen):
             return
         if self._is_told(key, finding, limits, seen):
             return
@@ -126,6 +125,18 @@ class AlertBook:
             return
         yield from self._raise(key, finding, limits, seen)
 
+    def _raises(
+        self, name: tuple[str, str | None], finding: Finding, limits: Limits, seen: Observed
+    ) -> bool:
+        """Tell whether a finding raises; what it leaves behind pushes out the longest untouched."""
+        trigger = self._triggers.pop(name, None) or Trigger()
+        raises = trigger.take(finding, limits, seen.at.timestamp(), seen.span_s)
+        if trigger.holds:
+            if len(self._triggers) >= MAX_TRIGGERS:
+                del self._triggers[next(iter(self._triggers))]
+            self._triggers[name] = trigger
+        return raises
+
     def _is_silenced(self, key: str, at: datetime) -> bool:
         until = self.silences.get(key)
         if until is None:
@@ -133,15 +144,6 @@ class AlertBook:
         if at >= until:
             del self.silences[key]
         return at < until
-
-    def _trigger(self, key: str, interface: str | None) -> Trigger:
-        name = (key, interface)
-        trigger = self._triggers.get(name)
-        if trigger is None:
-            trigger = Trigger()
-            if len(self._triggers) < MAX_TRIGGERS:
-                self._triggers[name] = trigger
-        return trigger
 
     def _go_on(
         self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
@@ -389,7 +391,11 @@ class AlertBook:
             self._windows.clear()
         else:
             self._windows.pop(interface, None)
-        self._triggers.clear()
+        self._triggers = {
+            name: one
+            for name, one in self._triggers.items()
+            if name[1] is None or name[1] != (interface or name[1])
+        }
 
     def step_clock(self) -> None:
         """Forget the watermark: the sensor's clock was set, times before mean nothing now."""

@@ -139,4 +139,4 @@ class Baseline:
             usual = {
                 name: Usual(rate, watched_s, now_s) for name, (rate, watched_s) in rates.items()
             }
-            self._devices.put(mac, usual, now_s)
+            self._devices.restore(mac, usual, now_s)

@@ -26,6 +26,7 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
 from monitorpi_detector.alerts import AlertBook
 from monitorpi_detector.baseline import Baseline
+from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.conflicts import Conflicts
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
@@ -130,7 +131,10 @@ class DetectorCore:
         self._ignore = frozenset(settings.ignore)
         self._since = kept.since
         self._watched_s = kept.watched_s
-        self._macs = dict.fromkeys(kept.macs)
+        self._macs: Bounded[None] = Bounded(MAX_KNOWN)
+        """The MACs that are not new; times are seconds watched."""
+        for mac in kept.macs:
+            self._macs.restore(mac, None, kept.watched_s)
         self._dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers)
         self._routers = Servers(settings.routers, kept.routers)
         self._stays = TargetPresence()
@@ -325,7 +329,7 @@ class DetectorCore:
             "at": at, "span_s": 60.0, "interface": device.interface, "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
-        _remember(self._macs, [device.mac])
+        self._macs.put(device.mac, None, self._watched_s)
 
     def _time_of(self, device: Device) -> datetime:
         """Return when a message about a device was made, or the latest thing it tells of was.
@@ -460,7 +464,7 @@ class DetectorCore:
                     for (rule, mac), change in self._limits.overrides.items()
                 ],
                 silences=self._book.silences,
-                macs=list(self._macs),
+                macs=[mac for mac, _ in self._macs.items()],
                 dhcp_servers=self._dhcp_servers.learned,
                 routers=self._routers.learned,
                 stays=self._stays.saved(),
@@ -514,8 +518,9 @@ class DetectorCore:
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:
-    """Add names to a bounded table; the oldest leave."""
+    """Add names to a bounded table; those not named for the longest time leave."""
     for name in names:
+        table.pop(name, None)
         table[name] = None
         if len(table) > limit:
             del table[next(iter(table))]

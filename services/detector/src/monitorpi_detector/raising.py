@@ -28,6 +28,11 @@ class Trigger:
     cusum: float = 0.0
     at_s: float = 0.0
 
+    @property
+    def holds(self) -> bool:
+        """A later window depends on this one."""
+        return bool(self.over) or self.cusum > 0
+
     def take(self, finding: Finding, limits: Limits, now_s: float, span_s: float) -> bool:
         """Take one window's finding; True when it raises."""
         passed_s = max(span_s, now_s - self.at_s) if self.at_s else span_s
@@ -35,8 +40,9 @@ class Trigger:
         self.over = [at for at in self.over if at > now_s - (limits.raise_n - _SLACK) * span_s]
         if finding.value >= finding.threshold:
             self.over.append(now_s)
-        drift = CUSUM_DRIFT * finding.threshold
-        self.cusum = max(0.0, self.cusum + finding.value * span_s - drift * passed_s)
+        if finding.cumulates:
+            drift = CUSUM_DRIFT * finding.threshold
+            self.cusum = max(0.0, self.cusum + finding.value * span_s - drift * passed_s)
         return (
             (finding.decisive and finding.value >= finding.threshold)
             or finding.value >= limits.raise_at_once * finding.threshold

@@ -34,6 +34,9 @@ STRONG_SOURCE: Final = {"syn": 4.0, "icmp_echo": 2.0}
 """Frames/s from which a MAC is one of an attack's sources. A client that is not answered tries up
 to three times in a second (Windows repeats a refused SYN twice); people ping once a second."""
 
+_STRONG: Final = 4.0
+"""The same of any other class."""
+
 _LOOKS: Final = 3.0
 """Frames to each of many destinations that are a look at it (nmap tries up to three times)."""
 
@@ -260,6 +263,18 @@ class WindowView:
         """
         alone = 2 * self.traffic.new_macs >= self.traffic.counts.get(name, 0)
         return 1.0 if not self.rows or (alone and not self.is_young) else _NOBODY
+
+    def omitted(self, name: str) -> float:
+        """Return the frames/s of a class from MACs that the window does not list."""
+        return self.rate(self.traffic.omitted.classes.get(name, 0))
+
+    def omitted_times(self, name: str, nobody: float = _NOBODY) -> float:
+        """Return the times of the floor that what is omitted must reach to be reported.
+
+        Once where those MACs send several frames of the class each: clients of one LAN do not.
+        """
+        each = self.omitted(name) / max(self.traffic.omitted.devices, 1)
+        return 1.0 if each >= STRONG_SOURCE.get(name, _STRONG) else nobody
 
     def source(self, row: DeviceWindow, packets: float) -> Peer:
         """Describe a sender."""

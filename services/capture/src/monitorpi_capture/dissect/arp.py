@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from monitorpi_capture.dissect.frame import TellingFrame
     from monitorpi_capture.sighting import Sighting
 
-_MESSAGE: Final = Struct(">2xHBBH6s4s")
+_MESSAGE: Final = Struct(">HHBBH6s4s")
 """Hardware type, protocol, the sizes of both addresses, operation, the sender's two addresses."""
 _SIZE: Final = 28
+_ETHERNET: Final = (1, 6)
+"""Hardware types that hosts take on Ethernet: its own and IEEE 802's."""
 _IPV4_OVER_ETHERNET: Final = (0x0800, 6, 4)
 _REQUEST: Final = 1
 _REPLY: Final = 2
@@ -34,10 +36,10 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
     """
     if len(frame.data) < frame.network + _SIZE:
         raise MalformedFrameError
-    protocol, hardware_size, size, operation, hardware, address = _MESSAGE.unpack_from(
+    kind, protocol, hardware_size, size, operation, hardware, address = _MESSAGE.unpack_from(
         frame.data, frame.network
     )
-    if (protocol, hardware_size, size) != _IPV4_OVER_ETHERNET:
+    if (protocol, hardware_size, size) != _IPV4_OVER_ETHERNET or kind not in _ETHERNET:
         return
     if operation not in (_REQUEST, _REPLY) or hardware != frame.source:
         return

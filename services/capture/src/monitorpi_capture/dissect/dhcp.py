@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from monitorpi_capture.dissect.frame import TellingFrame
     from monitorpi_capture.sighting import Sighting
 
+_PORTS: Final = (67, 68)
 _FIXED: Final = 236
 _COOKIE: Final = b"\x63\x82\x53\x63"
 _REQUEST: Final = 1
@@ -53,6 +54,8 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
         MalformedFrameError: it is no DHCP message, or its options are broken.
 
     """
+    if frame.port not in _PORTS:
+        return
     start, stop, in_part = frame.udp_payload()
     body = frame.data[start:stop]
     if len(body) < _FIXED + len(_COOKIE) or body[_FIXED : _FIXED + len(_COOKIE)] != _COOKIE:

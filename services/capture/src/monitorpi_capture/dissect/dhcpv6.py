@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from monitorpi_capture.dissect.frame import IPV6_SIZE, MAC_SIZE, MalformedFrameError, ipv6
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from monitorpi_capture.dissect.frame import TellingFrame
     from monitorpi_capture.sighting import Sighting
 
+_PORTS: Final = (546, 547)
 _ADVERTISE: Final = 2
 _REPLY: Final = 7
 _RELEASE: Final = 8
@@ -32,6 +33,8 @@ _IA_ADDRESS: Final = 5
 _RELAY_MESSAGE: Final = 9
 _IA_PD: Final = 25
 _IA_PREFIX: Final = 26
+_OUTER: Final = frozenset({_CLIENT_ID})
+"""Options that are of use outside an association; an address there is none (21.6)."""
 _IA_HEADER: Final = {_IA_NA: 12, _IA_TA: 4, _IA_PD: 12}
 """Identity associations, and where the options in them begin (21.4, 21.5, 21.21)."""
 _ADDRESS_SIZE: Final = 24
@@ -69,6 +72,8 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
         MalformedFrameError: it is too short, or its options are broken.
 
     """
+    if frame.port not in _PORTS:
+        return
     start, stop, in_part = frame.udp_payload()
     body = frame.data[start:stop]
     relays = 0
@@ -119,6 +124,28 @@ def _options(body: bytes, at: int, *, in_part: bool) -> Iterator[tuple[int, byte
         at += size
 
 
+def _flat(body: bytes, *, in_part: bool) -> Iterator[tuple[int, bytes]]:
+    """Return a message's options and those in its identity associations, in their order.
+
+    Raises:
+        MalformedFrameError: they are broken, or too many.
+
+    """
+    left = _MAX_OPTIONS
+    for code, contents in _options(body, _HEADER, in_part=in_part):
+        inside = _IA_HEADER.get(code)
+        if inside is None:
+            inner: Iterable[tuple[int, bytes]] = ((code, contents),) if code in _OUTER else ()
+        else:
+            inner = _options(contents, inside, in_part=in_part)
+        left -= 1
+        for one in inner:
+            left -= 1
+            if left < 0:
+                raise MalformedFrameError
+            yield one
+
+
 def _found(body: bytes, *, in_part: bool) -> _Found:
     """Read the options of a message.
 
@@ -127,28 +154,21 @@ def _found(body: bytes, *, in_part: bool) -> _Found:
 
     """
     client = None
+    hands_out = False
     addresses: dict[str, None] = {}
     living: dict[str, None] = {}
-    hands_out = False
-    left = _MAX_OPTIONS
-    waiting = [_options(body, _HEADER, in_part=in_part)]
-    while waiting:
-        for code, contents in waiting.pop():
-            left -= 1
-            if left < 0:
-                raise MalformedFrameError
-            if code == _CLIENT_ID:
-                client = _mac(contents)
-            elif code in _IA_HEADER:
-                waiting.append(_options(contents, _IA_HEADER[code], in_part=in_part))
-            elif code == _IA_ADDRESS and len(contents) >= _ADDRESS_SIZE:
-                ip = ipv6(contents[:IPV6_SIZE])
-                if ip is not None and len(addresses) < _MAX_ADDRESSES:
-                    addresses[ip] = None
-                    if any(contents[20:_ADDRESS_SIZE]):
-                        living[ip] = None
-                        hands_out = True
-            elif code == _IA_PREFIX and len(contents) >= _PREFIX_SIZE and any(contents[4:8]):
+    for code, contents in _flat(body, in_part=in_part):
+        if code == _CLIENT_ID:
+            client = _mac(contents)
+        elif code == _IA_PREFIX and len(contents) >= _PREFIX_SIZE:
+            hands_out = hands_out or any(contents[4:8])
+        elif code == _IA_ADDRESS and len(contents) >= _ADDRESS_SIZE:
+            ip = ipv6(contents[:IPV6_SIZE])
+            if ip is None or len(addresses) >= _MAX_ADDRESSES:
+                continue
+            addresses[ip] = None
+            if any(contents[20:_ADDRESS_SIZE]):
+                living[ip] = None
                 hands_out = True
     return _Found(client, tuple(addresses), tuple(living), hands_out)
 

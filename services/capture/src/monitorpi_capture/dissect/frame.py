@@ -78,6 +78,11 @@ class TellingFrame:
         """
         return min(stop, len(self.data)), stop > len(self.data)
 
+    @property
+    def port(self) -> int:
+        """The UDP port it goes to."""
+        return self.u16(self.transport + 2)
+
     def udp_payload(self) -> tuple[int, int, bool]:
         """Return where a UDP payload begins and ends, and whether it was captured in part.
 

@@ -54,6 +54,17 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
             "invented MAC addresses",
             unit="DHCP/s",
         )
+        return
+    omitted = view.omitted(_CLASS)
+    if view.omitted_times(_CLASS) == 1.0 and omitted >= base.floor * base.close_ratio:
+        yield Finding(
+            subject=view.wire_subject,
+            value=omitted,
+            threshold=base.floor,
+            text=f"DHCP starvation on {view.traffic.interface} from MAC addresses that are not "
+            "listed",
+            unit="DHCP/s",
+        )
 
 
 def _answers(view: WindowView, row: DeviceWindow, wire: int) -> bool:

@@ -176,6 +176,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     to_nobody = unasked_for > value
     value = max(value, unasked_for)
     if value < limits.floor * limits.close_ratio or explained >= value / 2:
+        yield from _omitted(view, limits)
         return
     threshold = max(
         limits.floor * (_UNCLEAR if to_nobody else view.floor_times(_CLASS)),
@@ -185,6 +186,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     taken = view.rate(victim.rx.get(_CLASS, 0)) if victim is not None else 0.0
     if victim is not None and not to_nobody:
         if taken < value / 2 or not view.invented(value, limits.floor):
+            yield from _omitted(view, limits)
             return
         peer = Peer(
             mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=victim.rx.get(_CLASS, 0)
@@ -199,6 +201,23 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"ICMP flood on {view.traffic.interface} that no single MAC address explains",
+            unit=_UNIT,
+        )  # fmt: skip
+    else:
+        yield from _omitted(view, limits)
+
+
+def _omitted(view: WindowView, limits: Limits) -> Iterator[Finding]:
+    """Echo requests of MACs that found no place in the window."""
+    value = view.omitted(_CLASS)
+    threshold = max(
+        limits.floor * min(view.omitted_times(_CLASS), view.floor_times(_CLASS)),
+        limits.factor * (view.usual(None, _CLASS) or 0.0),
+    )
+    if value >= threshold * limits.close_ratio:
+        yield Finding(
+            subject=view.wire_subject, value=value, threshold=threshold,
+            text=f"ICMP flood on {view.traffic.interface} from MAC addresses that are not listed",
             unit=_UNIT,
         )  # fmt: skip
 

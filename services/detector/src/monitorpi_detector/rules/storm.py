@@ -55,9 +55,14 @@ def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]
             beyond_router=None,
         )
     value = view.rate(storm.of_wire(view))
-    if value >= base.floor * base.close_ratio and explained < value / 2:
-        # without MACs nobody can be told apart: the floor as it stands
-        times = storm.nobody if view.rows else 1.0
+    # without MACs nobody can be told apart: the floor as it stands
+    times = storm.nobody if view.rows else 1.0
+    if explained >= value / 2:
+        value = min(value - explained, view.omitted(storm.reads))
+        times = view.omitted_times(storm.reads, storm.nobody)
+    elif view.omitted(storm.reads) >= value / 2:
+        times = view.omitted_times(storm.reads, times)
+    if value >= base.floor * base.close_ratio:
         yield Finding(
             subject=view.wire_subject,
             value=value,

@@ -232,6 +232,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     )
     value = view.rate(opened.open)
     if explained >= value / 2:
+        yield from _omitted(view, limits, value - explained)
         return
     floor = limits.floor * view.floor_times(_CLASS)
     threshold = max(floor, limits.factor * (view.usual(None, "half_open") or 0.0))
@@ -239,6 +240,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     taken = view.asked_of(victim).open if victim is not None else 0.0
     if victim is not None:
         if view.rate(taken) < value / 2 or not view.invented(value, limits.floor):
+            yield from _omitted(view, limits, value - explained)
             return
         peer = Peer(mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=int(taken))
         yield Finding(
@@ -252,6 +254,21 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
             unit=_UNIT, answered_ratio=opened.answered_ratio,
+        )  # fmt: skip
+
+
+def _omitted(view: WindowView, limits: Limits, left: float) -> Iterator[Finding]:
+    """What MACs sent that found no place in the window, as far as nobody else explains it."""
+    threshold = max(
+        limits.floor * min(view.omitted_times(_CLASS), view.floor_times(_CLASS)),
+        limits.factor * (view.usual(None, "half_open") or 0.0),
+    )
+    value = min(view.omitted(_CLASS), left)
+    if value >= threshold * limits.close_ratio:
+        yield Finding(
+            subject=view.wire_subject, value=value, threshold=threshold,
+            text=f"SYN flood on {view.traffic.interface} from MAC addresses that are not listed",
+            unit=_UNIT,
         )  # fmt: skip
 
 

@@ -1,0 +1,126 @@
+"""The kernel's filter in front of the inventory, run by the kernel itself."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from scapy.layers.dns import DNS
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    ICMPv6MLReport2,
+    ICMPv6ND_RA,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+)
+from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
+from tests.capture.test_dissect_differential import frames, ours
+
+from monitorpi_capture.packetsocket import program
+from monitorpi_capture.telling import TELLING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scapy.packet import Packet
+
+SO_ATTACH_FILTER = 26
+
+
+@pytest.fixture(scope="module")
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Return two ends of a socket whose second has the filter; any socket runs one."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with near, far:
+        value, memory = program(TELLING)
+        far.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, value)
+        del memory
+        far.setblocking(False)
+        yield near, far
+
+
+def passes(ends: tuple[socket.socket, socket.socket], frame: bytes) -> bool:
+    """Return whether the filter lets a frame through."""
+    near, far = ends
+    near.send(frame)
+    try:
+        return far.recv(4096) == frame
+    except BlockingIOError:
+        return False
+
+
+ADVERTISED = IPv6(src="fe80::1", hlim=255) / ICMPv6ND_RA()
+LINKS = [
+    Ether(),
+    Ether() / Dot1Q(vlan=5),
+    Ether() / Dot1AD(vlan=100) / Dot1Q(vlan=5),
+    Ether(type=0x9100) / Dot1Q(vlan=100, type=0x8100) / Dot1Q(vlan=5),
+]
+
+
+@pytest.mark.parametrize("link", LINKS, ids=["plain", "vlan", "802.1ad", "9100"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        ARP(),
+        IP(options=b"\x01" * 8) / UDP(sport=68, dport=67),
+        IP() / UDP(sport=67, dport=68),
+        IP() / UDP(sport=5353, dport=5353) / DNS(),
+        IPv6() / UDP(sport=5353, dport=5353) / DNS(),
+        IPv6() / UDP(sport=546, dport=547) / b"\x01",
+        IPv6() / UDP(sport=547, dport=546) / b"\x07",
+        ADVERTISED,
+        IPv6(src="fe80::1", hlim=255) / IPv6ExtHdrDestOpt() / ICMPv6ND_RA(),
+        IPv6(src="fe80::1", hlim=255) / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / ICMPv6ND_RA(),
+    ],
+    ids=lambda payload: payload.summary(),
+)
+def test_what_tells_of_a_device_comes_through(
+    ends: tuple[socket.socket, socket.socket], link: Packet, payload: Packet
+) -> None:
+    """Behind no tag, one and two."""
+    assert passes(ends, bytes(link / payload))
+
+
+@pytest.mark.parametrize("link", LINKS, ids=["plain", "vlan", "802.1ad", "9100"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        IP() / TCP(dport=67),
+        IP() / UDP(sport=53, dport=53) / DNS(),
+        IP(frag=100) / UDP(sport=67, dport=68),
+        IP() / ICMP(),
+        IPv6() / TCP(dport=546),
+        IPv6() / ICMPv6EchoRequest(),
+        IPv6(src="fe80::1", hlim=64) / ICMPv6ND_RA(),
+        IPv6(src="fe80::1", hlim=1) / IPv6ExtHdrHopByHop() / ICMPv6MLReport2(),
+        IPv6(src="fe80::1", hlim=255) / IPv6ExtHdrFragment() / ICMPv6ND_RA(),
+        b"\x42\x42\x03" + bytes(40),
+        b"",
+    ],
+    ids=lambda payload: payload.summary() if hasattr(payload, "summary") else repr(payload[:3]),
+)
+def test_what_tells_nothing_stays_in_the_kernel(
+    ends: tuple[socket.socket, socket.socket], link: Packet, payload: Packet
+) -> None:
+    """Ordinary traffic, and what neighbour discovery must not be, costs no copy."""
+    assert not passes(ends, bytes(link / payload))
+
+
+def test_three_tags_are_too_many(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Two are looked through, as where frames are counted."""
+    assert not passes(ends, bytes(LINKS[2] / Dot1Q() / ARP()))
+
+
+@settings(max_examples=300, deadline=None)
+@given(frames())
+def test_whatever_says_something_comes_through(
+    ends: tuple[socket.socket, socket.socket], data: bytes
+) -> None:
+    """No frame that a file's reader makes something of is lost to a live one."""
+    assert passes(ends, data) or not ours(data)
