@@ -572,6 +572,39 @@ class Alert(Message):
     evidence: Evidence
 
 
+WatchLevel = Literal["watching", "partly", "blind"]
+
+
+class WatchReason(Part):
+    """One thing that keeps the watch from being whole, and what to do about it."""
+
+    what: ClassName
+    """``broker``, ``service``, ``interface``, ``judging``, ``clock``, ``losses``, ``direction`` or
+    ``copies``; copies are told and corrected, and leave the watch whole."""
+    service: Short | None = None
+    interface: Short | None = None
+    text: Short
+    """One sentence."""
+    remedy: Short | None = None
+
+
+class WatchState(Message):
+    """Whether anybody watches, as the detector concludes; readers conclude alone without it."""
+
+    SERVICE = Service.DETECTOR
+    KIND = "watch"
+    ID = "instance"
+    DELIVERY = Delivery("state", 1, retain=True, expiry_s=60, rate="on change, else each 10 s")
+
+    state: WatchLevel
+    """``watching``: all that is expected is there; ``partly``: a part is not seen; ``blind``."""
+    since: Timestamp
+    at: Timestamp
+    judged_until: Timestamp | None = None
+    """End of the newest window that was judged; null: none yet."""
+    reasons: Annotated[list[WatchReason], Field(max_length=32)] = []
+
+
 # --- every service ----------------------------------------------------------------------------
 
 
@@ -717,7 +750,15 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
 }
 """The commands each service obeys, with their arguments."""
 
-OWNED: Final[tuple[type[Message], ...]] = (Traffic, Packet, Device, Probe, Target, Alert)
+OWNED: Final[tuple[type[Message], ...]] = (
+    Traffic,
+    Packet,
+    Device,
+    Probe,
+    Target,
+    Alert,
+    WatchState,
+)
 """The messages that exactly one service writes."""
 
 SHARED: Final[tuple[type[Message], ...]] = (Health, Command, Result)
