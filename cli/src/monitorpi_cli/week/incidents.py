@@ -117,7 +117,7 @@ def _loop(home: Home, fact: Fact) -> Process:
     caught += [telling.mdns_announcement(one.mac, one.ip or "", one.name) for one in talkers]
     for second in range(25):
         for frame in caught[: 4 + second]:
-            home.wire.send(frame, times=250)
+            home.wire.send(frame, times=250, repeated=True)
         yield 1.0
 
 

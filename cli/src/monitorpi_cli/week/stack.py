@@ -2,7 +2,8 @@
 
 Theory of operation. What a core publishes is handed to those that subscribe to it, and kept where
 the contract retains it, so that a restart (the Pi's power fails) finds what a broker would hold.
-Windows pass through their JSON, as on the bus. Left out is what says nothing new: a device's
+Windows pass through their JSON, as on the bus. Ticks come with the windows: a Pi has one of each
+each second, so that none would find the last window old. Left out is what says nothing new: a device's
 refresh within ten minutes is not handed to the prober, which takes addresses and names only.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.copies import Sample
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sighting import Sighting
@@ -111,8 +113,8 @@ class Stack:
     # --- what comes in ------------------------------------------------------------------------
 
     def take(self, item: object) -> None:
-        """Take a sighting or a window."""
-        if isinstance(item, Sighting):
+        """Take a sighting, a sample or a window."""
+        if isinstance(item, Sighting | Sample):
             self._spread(self._capture.handle(item), "capture")
             return
         if isinstance(item, WindowCounts):
@@ -125,7 +127,6 @@ class Stack:
         self.rounds += 1
         self._now = max(self._now, done.end.timestamp())
         self._spread(self._prober.handle(done), "prober")
-        self._tick(done.end.timestamp())
 
     def take_attempt(self, attempt: Attempt) -> None:
         """Take what became of one request to a quiet target."""

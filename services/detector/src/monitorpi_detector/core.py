@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_common.messages import (
+    CLASSES,
     Acknowledge,
     Alert,
     Device,
@@ -27,26 +28,29 @@ from monitorpi_common.service import CommandRefusedError, Order, Presence, Recei
 from monitorpi_detector.alerts import AlertBook
 from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.conflicts import Conflicts
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
-from monitorpi_detector.minute import Minute
-from monitorpi_detector.moves import Moves
 from monitorpi_detector.outage import Outages
 from monitorpi_detector.presence import Presence as TargetPresence
 from monitorpi_detector.presence import Stay
 from monitorpi_detector.rule import Change
-from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
+from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
+from monitorpi_detector.servers import Servers
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import Kept, Override
-from monitorpi_detector.view import DeviceView, RoundView, WindowView
+from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.watching import Watching
+from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pydantic import JsonValue
 
     from monitorpi_common.messages import Publication, Tombstone
     from monitorpi_detector.rule import Finding, Limits, Rule
+    from monitorpi_detector.servers import Stranger
 
 LATE: Final = timedelta(seconds=3)
 """Ticks without a window or round move time after so long."""
@@ -56,7 +60,6 @@ LEARN_EACH: Final = 10
 """One window of so many teaches the baseline and stands for the others: a tenth of the cost."""
 MAX_INTERFACES: Final = 64
 MAX_KNOWN: Final = 8192
-_MAX_SERVERS: Final = 64
 MEASURES: Final = {"loss_ratio": "high-loss", "rtt_ms": "high-delay", "jitter_ms": "high-jitter"}
 """What is learned of each target, by the rule that judges it."""
 _JUDGES: Final = {
@@ -68,6 +71,19 @@ _JUDGES: Final = {
     "igmp": "igmp-storm",
 }
 """Whose floor a class of one device is held against; the others have their surges' floors."""
+LOOKED_AT_BY: Final = {
+    name: tuple(
+        rule
+        for rule in (
+            *({"syn": ("port-scan", "host-sweep"), "icmp": ("icmp-flood",)}.get(name, ())),
+            _JUDGES.get(name, ""),
+            f"surge-{name.replace('_', '-')}",
+        )
+        if rule in RULES
+    )
+    for name in CLASSES
+}
+"""The rules that look at the senders of a class."""
 _STEP_S: Final = 2.0
 WITNESS_AFTER_S: Final = 10.0
 """Frames sent so long after a silent round began show that a target lives: it may have gone at any
@@ -124,12 +140,13 @@ class DetectorCore:
         self._limits = LimitsTable(settings)
         self._inventory = Inventory()
         self._baseline = Baseline()
-        self._minute = Minute()
         self._round_baseline = Baseline()
-        self._moves = Moves()
+        self._conflicts = Conflicts(settings.together)
         self._book = AlertBook(site, self._inventory)
         self._interfaces: dict[str, Interface] = {}
+        self._wires = Wires()
         self._sensors: set[str] = set()
+        self._watching = Watching()
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
@@ -143,14 +160,14 @@ class DetectorCore:
         """The MACs that are not new; times are seconds watched."""
         for mac in kept.macs:
             self._macs.restore(mac, None, kept.watched_s)
-        self._servers = dict.fromkeys(kept.dhcp_servers)
+        self._dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers)
+        self._routers = Servers(settings.routers, kept.routers)
         self._stays = TargetPresence()
         self._stays.restore(kept.stays, kept.was_up)
         self._stays.began_s = kept.rounds_since_s
         self._outages = Outages(
             self._stays, lambda stay: self._witness(stay) is not None, self._inventory.forwards
         )
-        self._router_ips: dict[str, None] = {}
         self._baseline.restore(kept.rates, kept.watched_s)
         self._round_baseline.restore(kept.probes, kept.watched_s)
         self._book.silences.update(kept.silences)
@@ -163,11 +180,12 @@ class DetectorCore:
 
     def handle(self, item: object) -> Iterable[Publication | Tombstone]:
         """Take one item and answer with alerts."""
+        self._watching.observe(item)
         match item:
             case Received(_, Traffic() as traffic):
                 yield from self._window(traffic)
-            case Received(_, Device() as device):
-                yield from self._device(device)
+            case Received(_, Device() as device, retained):
+                yield from self._device(device, retained=retained)
             case Received(topic, Probe() as probe):
                 yield from self._round(topic.id, probe)
             case Received(_, Target() as target):
@@ -180,6 +198,7 @@ class DetectorCore:
                 yield from self._lose_prober(topic.id)
             case Tick() as tick:
                 yield from self._tick(tick)
+                yield from self._watch(tick)
             case Order(_, args):
                 yield from self._obey(args)
             case _:
@@ -243,32 +262,51 @@ class DetectorCore:
         seen.sees_replies = traffic.sees_replies
         self._live(traffic.end, traffic.window_s)
         self._book.saw_window(name, traffic.end)
-        view = WindowView(
-            traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s,
-            self._minute,
-        )  # fmt: skip
-        self._minute.see(view)
-        observed = {
-            "at": traffic.end, "span_s": view.span_s, "interface": name,
-            "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
-            "length_s": traffic.window_s,
-        }  # fmt: skip
-        yield from self._judge(WINDOW_RULES, view, observed)
+        view = self._view(traffic, seen.first_s)
+        others = self._wires.others(traffic)
+        yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, seen)
+        for windows in self._wires.join(view.traffic):
+            yield from self._judge_together(windows)
         self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
+        now_s = traffic.end.timestamp()
+        return WindowView(
+            traffic, self._inventory, self._baseline, now_s, first_s, self._watched_s, ports
+        )
+
+    def _levels(self) -> dict[str, float]:
+        """Return, by class, the frames/s of one MAC from which some rule looks at it."""
+        return {
+            name: min(self._limits.of_rule(rule).least for rule in rules)
+            for name, rules in LOOKED_AT_BY.items()
+        }
+
+    def _judge_together(self, windows: Sequence[Traffic]) -> Iterator[Publication | Tombstone]:
+        """Judge what several mirror ports show of one moment as one wire."""
+        together = added(windows, self._levels())
+        if together is None:
+            return
+        names = [one.interface for one in windows]
+        first_s = max(self._interfaces[name].first_s for name in names)
+        view = self._view(together, first_s, len(names))
+        yield from self._judge(WINDOW_RULES, view, _observed(view.traffic, names))
 
     def _renew(self, seen: Interface, traffic: Traffic) -> None:
         """Begin a new epoch of an interface that is still watched: its alerts go on."""
         step = traffic.end - seen.end - timedelta(seconds=traffic.window_s)
         if abs(step.total_seconds()) > _STEP_S:
             self._step_clock(step)
+        self._wires.forget(traffic.interface)
         seen.epoch, seen.seq = traffic.epoch, traffic.seq
         seen.first_s = traffic.end.timestamp()
 
     def _step_clock(self, by: timedelta) -> None:
         """Take over a clock that was set: what was measured so far moves with it."""
         self._book.step_clock(by)
+        self._wires.forget()
         for seen in self._interfaces.values():
             seen.end += by
         if by.total_seconds() < 0:
@@ -336,34 +374,53 @@ class DetectorCore:
         if not self._sensors:
             yield from self._book.lose_sensor()
             self._interfaces.clear()
+            self._wires.forget()
 
     # --- devices and probes ---------------------------------------------------------------------
 
-    def _device(self, device: Device) -> Iterator[Publication | Tombstone]:
-        self._live(device.last_seen)
+    def _device(self, device: Device, *, retained: bool) -> Iterator[Publication | Tombstone]:
         self._inventory.see_device(device)
-        if device.role == "router":
-            _remember(self._router_ips, device.ips)
-        now_s = device.last_seen.timestamp()
-        learned = self._watched_s >= self._settings.learning_s
+        if self._now is None and retained:
+            return  # it says what was; without a window there is no telling when that was
+        at = self._time_of(device)
+        learns = self._watched_s < self._settings.learning_s
         view = DeviceView(
             device=device,
-            now_s=now_s,
-            learned=learned,
+            now_s=at.timestamp(),
+            learned=not learns,
             is_new=device.mac not in self._macs,
-            taken=self._moves.see(device) if device.present else (),
-            dhcp_servers=frozenset(self._settings.dhcp_servers or self._servers),
-            serves_dhcp=device.dhcp_server,
-            router_ips=frozenset(self._router_ips),
+            conflicts=self._conflicts.see(device),
+            dhcp_stranger=self._server(device, at, learns=learns),
+            ra_stranger=self._advertiser(device, at, learns=learns),
         )
         observed: dict[str, object] = {
-            "at": device.last_seen, "span_s": 60.0, "interface": device.interface,
-            "lives_by_windows": False,
+            "at": at, "span_s": 60.0, "interface": device.interface, "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
         self._macs.put(device.mac, None, self._watched_s)
-        if device.dhcp_server and not learned and not self._settings.dhcp_servers:
-            _remember(self._servers, [device.mac], _MAX_SERVERS)
+
+    def _time_of(self, device: Device) -> datetime:
+        """Return when a message about a device was made, or the latest thing it tells of was.
+
+        Windows and rounds move time, messages about devices never do: one stamped by a clock that
+        was wrong would.
+        """
+        at = max([device.last_seen, *(one.last for one in device.conflicts)])
+        return at if self._now is None else min(at, self._now + LATE)
+
+    def _server(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+        if not device.dhcp_server:
+            return None
+        serves_s = None if device.dhcp_at is None else device.dhcp_at.timestamp()
+        return self._dhcp_servers.see(
+            device.mac, serves_s, at.timestamp(), device.dhcp_routers, learns=learns
+        )
+
+    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+        if device.advertised_at is None:
+            return None
+        advertised_s = device.advertised_at.timestamp()
+        return self._routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
 
     def _round(self, prober: str, probe: Probe) -> Iterator[Publication | Tombstone]:
         self._live(probe.round_end)
@@ -467,6 +524,14 @@ class DetectorCore:
             passed_s = min(passed_s, self._idle_s - LATE.total_seconds())
             yield from self._advance(self._book.watermark + timedelta(seconds=passed_s))
 
+    def _watch(self, tick: Tick) -> Iterator[Publication | Tombstone]:
+        """Conclude whether anybody watches, and judge the sensor itself."""
+        yield from self._watching.tick(tick, self._now)
+        observed: dict[str, object] = {
+            "at": self._book.watermark or tick.at, "span_s": 1.0, "lives_by_windows": False,
+        }  # fmt: skip
+        yield from self._judge(WATCH_RULES, self._watching.facts, observed)
+
     # --- restarts -------------------------------------------------------------------------------
 
     def _restore(self, alert: Alert) -> Iterator[Publication | Tombstone]:
@@ -487,7 +552,8 @@ class DetectorCore:
                 ],
                 silences=self._book.silences,
                 macs=[mac for mac, _ in self._macs.items()],
-                dhcp_servers=list(self._servers),
+                dhcp_servers=self._dhcp_servers.learned,
+                routers=self._routers.learned,
                 stays=self._stays.saved(),
                 rounds_since_s=self._stays.began_s,
                 usual=self._book.habits.saved(),
@@ -536,6 +602,18 @@ class DetectorCore:
         self._save()
         if not limits.enabled and self._now is not None:
             yield from self._book.end_rule(order.rule, self._now, "silenced", order.mac)
+
+
+def _observed(
+    traffic: Traffic, ports: Sequence[str], *, is_part: bool = False
+) -> dict[str, object]:
+    """Return where and when the findings of a window are made."""
+    return {
+        "at": traffic.end, "span_s": max(traffic.window_s, LEAST_SPAN_S),
+        "interface": traffic.interface, "ports": tuple(ports), "is_part": is_part,
+        "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
+        "copies_ratio": traffic.copies_ratio, "length_s": traffic.window_s,
+    }  # fmt: skip
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:

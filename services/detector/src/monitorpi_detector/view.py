@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
+from monitorpi_detector.frames import by_frames
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
-from monitorpi_detector.minute import Minute
 from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_common.messages import Device, Probe, ProbeResult, Tally, Traffic
+    from monitorpi_common.messages import (
+        AddressConflict,
+        Device,
+        Probe,
+        ProbeResult,
+        Tally,
+        Traffic,
+    )
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.inventory import Inventory
-    from monitorpi_detector.moves import Taken
     from monitorpi_detector.outage import Outage
     from monitorpi_detector.presence import Presence, Stay
+    from monitorpi_detector.servers import Stranger
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -142,8 +149,10 @@ class WindowView:
     """When the first window of this epoch ended."""
     watched_s: float = 0.0
     """Seconds watched so far: the clock of the baselines."""
-    minute: Minute = field(default_factory=Minute)
-    """What each MAC tried in vain of late."""
+    ports: int = 1
+    """Mirror ports whose windows were added up."""
+    shown: Traffic = field(init=False)
+    """The window as the mirror port showed it; ``traffic`` counts each frame once."""
     span_s: float = field(init=False)
     interface_id: str = field(init=False)
     rows: dict[str, DeviceWindow] = field(init=False)
@@ -152,6 +161,7 @@ class WindowView:
     _ordered: dict[str, list[DeviceWindow]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.shown, self.traffic = self.traffic, by_frames(self.traffic)
         self.span_s = max(self.traffic.window_s, LEAST_SPAN_S)
         self.interface_id = slug(self.traffic.interface)
         self.rows = {row.mac: row for row in self.traffic.devices}
@@ -378,12 +388,12 @@ class DeviceView:
     learned: bool
     """The time in which everything is taken as known is over."""
     is_new: bool
-    taken: tuple[Taken, ...] = ()
-    """Addresses that another present MAC holds too."""
-    dhcp_servers: frozenset[str] = frozenset()
-    """The DHCP servers known before, or configured."""
-    serves_dhcp: bool = False
-    router_ips: frozenset[str] = frozenset()
+    conflicts: tuple[AddressConflict, ...] = ()
+    """Claims of addresses that others hold, each once."""
+    dhcp_stranger: Stranger | None = None
+    """It hands out addresses, and is none of those that may."""
+    ra_stranger: Stranger | None = None
+    """It advertises itself as a router, and is none of those that may."""
 
 
 @dataclass(frozen=True, slots=True)
