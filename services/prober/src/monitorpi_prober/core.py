@@ -41,7 +41,14 @@ from monitorpi_prober.items import (
     Wanted,
 )
 from monitorpi_prober.reachability import Limits
-from monitorpi_prober.results import in_parts, joined, percentile, rounded, summarise, target_message
+from monitorpi_prober.results import (
+    in_parts,
+    joined,
+    percentile,
+    rounded,
+    summarise,
+    target_message,
+)
 from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget, make_plan
 from monitorpi_prober.states import MAX_LATCHED, States
 from monitorpi_prober.targets import Network, Resolution, Targets, owner, target_id

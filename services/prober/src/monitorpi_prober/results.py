@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ROW_BYTES: Final = 480
 """A line of a message with all figures, without its name and error; 446 are the most."""
+_CHARACTER_BYTES: Final = 4  # of UTF-8, at most
 _PART_BYTES: Final = 500_000
 """The bus takes 512 KiB."""
 
@@ -114,7 +115,7 @@ def in_parts(results: list[ProbeResult]) -> Iterator[list[ProbeResult]]:
     part: list[ProbeResult] = []
     size = 0
     for row in results:
-        size += _ROW_BYTES + len(row.name.encode()) + len(row.error or "")
+        size += _ROW_BYTES + len(row.name) * _CHARACTER_BYTES + len(row.error or "")
         if size > _PART_BYTES:
             yield part
             part, size = [], 0
