@@ -220,13 +220,16 @@ def read_queued(extra: Iterable[Ancillary], family: Family) -> IcmpError | int |
         if kind == SO_TIMESTAMPING and level == _SOL_SOCKET:
             if len(data) >= _TIMESPEC.size:
                 stamp = _ns(data) or None
-        # the fifth byte of an extended error is its origin: mostly that of a stamp
-        elif kind == recverr and level == family.level and len(data) >= _EXTENDED_ERROR.size:
-            if data[4] in _ORIGIN_ICMP:
-                number, _, icmp_type, code, *_ = _EXTENDED_ERROR.unpack_from(data)
-                offender = _offender(data[_EXTENDED_ERROR.size :], family)
-                return IcmpError(number, icmp_type, code, offender)
+        elif kind == recverr and level == family.level and _is_of_icmp(data):
+            number, _, icmp_type, code, *_ = _EXTENDED_ERROR.unpack_from(data)
+            offender = _offender(data[_EXTENDED_ERROR.size :], family)
+            return IcmpError(number, icmp_type, code, offender)
     return stamp
+
+
+def _is_of_icmp(data: bytes) -> bool:
+    """Tell an error from the note beside a stamp by its origin, the fifth byte (ip(7))."""
+    return len(data) >= _EXTENDED_ERROR.size and data[4] in _ORIGIN_ICMP
 
 
 def explain(error: IcmpError, family: Family) -> str:

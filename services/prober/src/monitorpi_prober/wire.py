@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from monitorpi_common.service import ResourceError
 from monitorpi_prober import packets
 from monitorpi_prober.flights import GRACE_S, Flights, Note, Request, Row
+from monitorpi_prober.interfaces import destination
 from monitorpi_prober.items import (
     ALTERED,
     NO_NEIGHBOUR,
@@ -111,15 +112,16 @@ class Wire:
         link.is_used = True
         before_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         try:
+            to = destination(ip) if "%" in ip else (ip, 0)
             try:
-                link.sock.sendto(packet, (ip, 0))
+                link.sock.sendto(packet, to)
             except OSError as error:
                 if error.errno not in _PAST_DEAD:
                     raise
                 # may be an ICMP error about another target that waited on the socket
                 self.read_queue(link)
                 wall_ns = time.time_ns()
-                link.sock.sendto(packet, (ip, 0))
+                link.sock.sendto(packet, to)
         except OSError as error:
             row.unsent += 1
             self.unsent += 1
@@ -285,9 +287,8 @@ def _refusal(error: OSError, ip: str) -> Note:
     if isinstance(error, BlockingIOError):
         return _FULL
     address, _, zone = ip.partition("%")
-    if isinstance(error, socket.gaierror):  # the zone is looked up before anything is sent
-        text = f"this machine has no interface {zone}" if zone else str(error.strerror)
-        return Note(text, NO_NETWORK)
+    if zone and not _has_interface(zone):
+        return Note(f"this machine has no interface {zone}", NO_NETWORK)
     if error.errno == errno.EINVAL and address.startswith("fe80:") and not zone:
         return Note(f"say on which interface it is: {address}%eth0, for example", NO_NETWORK)
     text = os.strerror(error.errno).lower() if error.errno else str(error)
@@ -298,6 +299,10 @@ def _refusal(error: OSError, ip: str) -> Note:
             return Note(text, UNREACHABLE)
         case _:
             return Note(text, UNSENT)
+
+
+def _has_interface(name: str) -> bool:
+    return name.isdecimal() or name in (other for _, other in socket.if_nameindex())
 
 
 def plain(ip: str) -> str:
