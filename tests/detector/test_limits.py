@@ -10,6 +10,8 @@ from tests.detector.windows import (
     ROUTER,
     VICTIM,
     Detector,
+    at,
+    conflict,
     device,
     echoes,
     plain,
@@ -19,7 +21,8 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, SetThreshold
-from monitorpi_common.service import Order
+from monitorpi_common.service import Order, Presence, Tick
+from monitorpi_common.topics import Topic
 from monitorpi_detector.rules import RULES
 
 if TYPE_CHECKING:
@@ -43,7 +46,18 @@ BAD: Final[dict[str, dict[str, Any]]] = {
     "high-jitter": {"jitter_ms": 900.0},
 }
 """A target that every rule about one target finds at once."""
+DEVICE_FACTS: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+    "new-device": lambda _: {},
+    "arp-spoof": lambda second: {
+        "conflicts": [conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)]
+    },
+    "rogue-dhcp": lambda _: {"dhcp_server": True},
+    "rogue-ra": lambda second: {"advertised_at": at(second)},
+}
+"""What capture says of a device that a rule about devices finds at once."""
 START_S: Final = 20
+SENSOR: Final = ("sensor-blind", "sensor-loses", "service-missing")
+"""Rules about the sensor itself, which are judged with each tick."""
 
 
 def target(**more: Any) -> ProbeResult:
@@ -64,7 +78,7 @@ def rounds(**bad: Any) -> Callable[[int], list[object]]:
 
 def subject_of(rule: str) -> str | None:
     """Return the MAC whose limits hold for what :func:`hit` shows of a rule; None: nobody's."""
-    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down"):
+    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down", *SENSOR):
         return None
     about_targets = ("device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter")
     return VICTIM if rule in about_targets else ATTACKER
@@ -72,27 +86,41 @@ def subject_of(rule: str) -> str | None:
 
 def hit(rule: str, second: int) -> list[object]:
     """Build what makes a rule speak in a second."""
-    spoofed = [device(ROUTER, START_S - 1, "198.18.0.1", role="router")] * (second == START_S)
     match rule:
         case "mac-flood":
             return [window(second, new_macs=9000, source_macs=9000)]
-        case "new-device":
-            return [device(ATTACKER, second)]
-        case "arp-spoof":
-            return [*spoofed, device(ATTACKER, second, "198.18.0.1")]
-        case "rogue-dhcp":
-            return [device(ATTACKER, second, dhcp_server=True)]
+        case _ if rule in DEVICE_FACTS:
+            return [window(second), device(ATTACKER, second, **DEVICE_FACTS[rule](second))]
         case _ if rule in BAD:
             return rounds(**BAD[rule])(second)
         case "answers-no-pings":
             return [window(second, plain(VICTIM, packets=9)), *rounds(**BAD["device-down"])(second)]
         case "cut-off" | "uplink-down" | "group-down":
             return outage(rule, second)
+        case _ if rule in SENSOR:
+            return sensor(rule, second)
         case _ if rule in ROWS:
             return [window(second, ROWS[rule])]
         case _:
             name = next(name for name in CLASSES if rule == f"surge-{name.replace('_', '-')}")
             return [window(second, plain(ATTACKER, packets=9999, **{name: 9999}))]
+
+
+def sensor(rule: str, second: int) -> list[object]:
+    """Build a port without windows, one of which frames are lost, or a service that has gone."""
+
+    def tick(boot_s: float) -> Tick:
+        return Tick(at(second), boot_s, clock_synced=True)
+
+    status = Topic("lab", "capture" if rule == "sensor-blind" else "prober", "status", "main")
+    first = [Presence(status, online=True), tick(0.0), window(second, kernel_drops=9999)]
+    if rule == "sensor-loses":
+        return [*first, tick(1.0)]
+    gone = [Presence(status, online=False)] * (rule == "service-missing")
+    other = [window(second, interface="eth1")]  # its time goes on with the windows of another port
+    return [
+        *(first if second == START_S else []), *other, *gone, tick(20.0 + second - START_S),
+    ]  # fmt: skip
 
 
 def outage(rule: str, second: int) -> list[object]:
@@ -120,7 +148,8 @@ def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
     if mac is None:
         rules[rule] = rules.get(rule, {}) | change
     devices = {mac: {rule: change}} if mac else {}
-    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER])
+    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER],
+                        routers=[ROUTER])  # fmt: skip
     detector.take(window(0))
     return detector
 
@@ -160,8 +189,8 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 
 DECISIVE: Final = (
-    "new-device", "arp-spoof", "rogue-dhcp", "device-down", "answers-no-pings", "cut-off",
-    "uplink-down", "group-down",
+    "new-device", "arp-spoof", "rogue-dhcp", "rogue-ra", "device-down", "answers-no-pings",
+    "cut-off", "uplink-down", "group-down", *SENSOR,
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.week.run import Week
-from monitorpi_cli.week.verdict import NOISE_A_WEEK
+from monitorpi_cli.week import incidents
+from monitorpi_cli.week.run import EVENTS, Week
+from monitorpi_cli.week.verdict import CARRIED, NOISE_A_WEEK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 _FULL_DAYS: Final = 7.0
 _LEARNING_SHARE: Final = 0.25
 """Of a part of a week, for learning; a whole one has the day that is the default."""
+_LEAST_INCIDENTS: Final = 3
+_LEAST_EVENTS: Final = 2
 _OK, _FAILED = 0, 1
 _MINUTE_S: Final = 60.0
 _HOUR_S: Final = 3600.0
@@ -31,7 +35,8 @@ def week(seed: int, days: float) -> Week:
         seed,
         days,
         learning_s=min(1.0, days * _LEARNING_SHARE) * 24 * _HOUR_S,
-        incidents=max(3, round(10 * days / _FULL_DAYS)),
+        incidents=max(_LEAST_INCIDENTS, round(incidents.COUNT * days / _FULL_DAYS)),
+        events=max(_LEAST_EVENTS, round(EVENTS * days / _FULL_DAYS)),
     )
 
 
@@ -61,7 +66,11 @@ def as_dict(verdict: Verdict) -> dict[str, object]:
 def lines(verdict: Verdict) -> Iterator[str]:
     """Write the week for people."""
     for line in verdict.lines:
-        yield _alert(line)
+        if line.verdict != CARRIED:
+            yield _alert(line)
+    carried = Counter(line.rule for line in verdict.lines if line.verdict == CARRIED)
+    for rule, count in carried.most_common():
+        yield f"and {count} {rule} carried by one of these, their cause"
     yield ""
     for one in verdict.incidents:
         told = (

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MONDAY: Final = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
 DAY_S: Final = 86400.0
+EVENTS: Final = 8
 _PLAIN: Final = (
     # name, last byte, on Wi-Fi, round trip in ms, its spread, seconds between a cloud's turns
     ("switch", 2, False, 0.9, 0.3, 900),
@@ -62,6 +63,8 @@ class Week:
     days: float = 7.0
     learning_s: float = DAY_S
     incidents: int = incidents.COUNT
+    events: int = EVENTS
+    """How many of those happen that an owner may hear of, or shall not."""
     truth: Truth = field(default_factory=Truth)
     home: Home = field(init=False)
     stack: Stack = field(init=False)
@@ -215,6 +218,7 @@ class Week:
             lambda: events.guest(home, truth),
             lambda: events.admin_scans(home, truth),
         ]
+        acts = home.dice("events").sample(acts, min(self.events, len(acts)))
         acts += [
             partial(incidents.happens, home, truth, one)
             for one in incidents.drawn(home)[: self.incidents]

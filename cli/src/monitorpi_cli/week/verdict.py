@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NOISE_A_WEEK: Final = 3
 """What an owner puts up with."""
 BESIDE: Final = 2
+CARRIED: Final = "carried"
 NOTICES_A_DAY: Final = 10
 _DAY_S: Final = 86400.0
 _ROUNDED_S: Final = 0.01
@@ -132,7 +133,7 @@ def _line(
     times = told.openings + int(open_s // _DAY_S)
     verdict, noise = "noise", times
     if alert.caused_by is not None:
-        verdict, noise = "carried", 0
+        verdict, noise = CARRIED, 0
     elif fact is not None and fact.kind == "incident":
         used[id(fact)] += 1
         right = alert.rule in fact.rules

@@ -106,6 +106,7 @@ WrittenMac = Annotated[Mac, BeforeValidator(topics.normal_mac)]
 """A MAC address as people write it, in settings and commands."""
 Ip = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}(%[\w.-]{1,15})?$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?$")]
+Vlan = Annotated[list[Annotated[int, Field(ge=1, le=4095)]], Field(max_length=4)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -211,6 +212,40 @@ class Spread(Part):
     src_ips: Count = 0
     dst_ips: Count = 0
     dst_ports: Count = 0
+    a_host: Ip | None = None
+    """One destination of several of its SYNs, as it happened: a sample for who looks for scans."""
+    a_port: Port | None = None
+    """The port of that SYN."""
+
+
+class Copies(Part):
+    """What share of the frames counted are copies of others, as far as a sample tells.
+
+    A mirror of both directions shows a frame where it came in and where it went out. The counts
+    stay as they are: a count of ``n`` were ``n * (1 - share)`` frames.
+    """
+
+    unicast: Ratio = 0
+    """Of the frames sent to one receiver."""
+    group: Ratio = 0
+    """Of the broadcasts and multicasts sent."""
+    received: Ratio = 0
+    """Of the frames received."""
+    elsewhere: Ratio = 0
+    """Of what is left, the share to take off where windows of several interfaces are added up: a
+    frame that k interfaces show counts 1/k on each."""
+
+
+class Repeats(Part):
+    """Broadcasts and multicasts that had been on the wire before, as a loop of cables makes them.
+
+    Copies that a mirror makes within milliseconds are not among them.
+    """
+
+    ratio: Ratio
+    """Their share of all broadcasts and multicasts, as far as a sample tells."""
+    senders: Count
+    """How many MAC addresses with equal shares they would be from: one that sends most is one."""
 
 
 class DeviceWindow(Part):
@@ -223,6 +258,8 @@ class DeviceWindow(Part):
     spread: Spread = Spread()
     top_peer: Annotated[dict[ClassName, Peer], Field(max_length=8)] = {}
     """By flood class: the destination that got most of it (a majority vote, not a sort)."""
+    copies: Copies | None = None
+    """Where it is not as with the wire: see ``copies`` there."""
 
 
 class Omitted(Part):
@@ -282,6 +319,14 @@ class Traffic(Message):
     """Distinct source MAC addresses in this window (an estimate beyond what is listed)."""
     new_macs: Count = 0
     """Of those, the ones not seen before in this epoch."""
+    copies_ratio: Ratio | None = None
+    """Share of the frames that are copies which the mirror port shows of others, estimated from a
+    sample; None: not known."""
+    copies: Copies | None = None
+    """The same by kind, for the wire and for devices that have none of their own; None: nothing to
+    take off."""
+    repeats: Repeats | None = None
+    """Broadcasts and multicasts that come again and again; None: none were sampled."""
     devices: Annotated[list[DeviceWindow], Field(max_length=4096)] = []
     """Those that send most of what floods are made of, then the busiest."""
     omitted: Omitted = Omitted()
@@ -325,6 +370,51 @@ class DeviceTotals(Part):
     rx: Tally = {}
 
 
+class HeldAddress(Part):
+    """One address a device holds, and how that is known."""
+
+    ip: Ip
+    vlan: Vlan = []
+    """VLAN ids, outermost first; empty: untagged."""
+    since: Timestamp
+    claimed_at: Timestamp
+    """When the device said so last."""
+    how: Short = "arp"
+    """By which protocol: `arp`, `nd`, `ra`, `mdns`; `dhcp`, `dhcpv6`: a server named it."""
+    router: bool = False
+    """Hosts send to it as to a router's: a DHCP server named it, or others' traffic shows it."""
+    temporary: bool = False
+    """An IPv6 address with a random end (RFC 8981, RFC 7217): it may end any day."""
+
+
+class AddressConflict(Part):
+    """One address that a device claimed though another one held it, within ten minutes."""
+
+    ip: Ip
+    vlan: Vlan = []
+    holder: Mac
+    """Who held it before."""
+    claimant: Mac
+    claims: Count
+    """Times the claimant took it, or claimed it again after its holder had."""
+    since: Timestamp
+    last: Timestamp
+    present: bool = True
+    """The holder was here when it was claimed first."""
+    router: bool = False
+    """It is a router's address."""
+    in_turns: bool = False
+    """The two were never heard at one time: the holder sleeps while the claimant answers."""
+    relation: Short = "strangers"
+    """`strangers`; `siblings`: the MACs follow each other, as those of one machine do; `virtual`:
+    the holder is a virtual router (VRRP, CARP, HSRP, GLBP) and the claimant not of its group."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Two that hold an address by turns without harm, as far as MACs and times tell."""
+        return self.relation == "siblings" or self.in_turns
+
+
 class Device(Message):
     """One device of the LAN, by MAC address."""
 
@@ -337,14 +427,25 @@ class Device(Message):
 
     mac: Mac
     role: Role = "unknown"
+    """`router`: other devices reach addresses beyond this wire through it."""
     ips: Annotated[list[Ip], Field(max_length=16)] = []
     """From ARP, NDP and DHCP only: addresses in plain traffic may be forged or routed."""
+    addresses: Annotated[list[HeldAddress], Field(max_length=16)] = []
+    """The same, with VLAN and time."""
+    conflicts: Annotated[list[AddressConflict], Field(max_length=16)] = []
+    """Addresses it claimed though another one held them, or that others claimed of it."""
     hostname: Short | None = None
     vendor: Short | None = None
     randomised: bool = False
     """The locally administered bit is set, as phones with private addresses do."""
     dhcp_server: bool = False
-    """It was seen to hand out addresses by DHCP."""
+    """It was seen to hand out addresses by DHCP or DHCPv6."""
+    dhcp_routers: Annotated[list[Ip], Field(max_length=4)] = []
+    """The routers it told DHCP clients of."""
+    dhcp_at: Timestamp | None = None
+    """When it handed out an address last."""
+    advertised_at: Timestamp | None = None
+    """When it advertised itself as an IPv6 router last; null: it does not, or not any more."""
     interface: Short | None = None
     first_seen: Timestamp
     last_seen: Timestamp
@@ -490,6 +591,8 @@ class Evidence(Part):
     beyond_router: bool | None = None
     sees_replies: bool | None = None
     kernel_drops: Count = 0
+    copies_ratio: Ratio | None = None
+    """Share of the frames on the wire that were copies and left out of ``value``."""
     victim_rtt_ms: Quantity | None = None
     victim_jitter_ms: Quantity | None = None
     victim_loss_ratio: Ratio | None = None
@@ -524,6 +627,39 @@ class Alert(Message):
     """The key of the open alert this one is a side effect of."""
     summary: Annotated[str, StringConstraints(max_length=400)]
     evidence: Evidence
+
+
+WatchLevel = Literal["watching", "partly", "blind"]
+
+
+class WatchReason(Part):
+    """One thing that keeps the watch from being whole, and what to do about it."""
+
+    what: ClassName
+    """``broker``, ``service``, ``interface``, ``judging``, ``clock``, ``losses``, ``direction`` or
+    ``copies``; copies are told and corrected, and leave the watch whole."""
+    service: Short | None = None
+    interface: Short | None = None
+    text: Short
+    """One sentence."""
+    remedy: Short | None = None
+
+
+class WatchState(Message):
+    """Whether anybody watches, as the detector concludes; readers conclude alone without it."""
+
+    SERVICE = Service.DETECTOR
+    KIND = "watch"
+    ID = "instance"
+    DELIVERY = Delivery("state", 1, retain=True, expiry_s=60, rate="on change, else each 10 s")
+
+    state: WatchLevel
+    """``watching``: all that is expected is there; ``partly``: a part is not seen; ``blind``."""
+    since: Timestamp
+    at: Timestamp
+    judged_until: Timestamp | None = None
+    """End of the newest window that was judged; null: none yet."""
+    reasons: Annotated[list[WatchReason], Field(max_length=32)] = []
 
 
 # --- every service ----------------------------------------------------------------------------
@@ -671,7 +807,15 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
 }
 """The commands each service obeys, with their arguments."""
 
-OWNED: Final[tuple[type[Message], ...]] = (Traffic, Packet, Device, Probe, Target, Alert)
+OWNED: Final[tuple[type[Message], ...]] = (
+    Traffic,
+    Packet,
+    Device,
+    Probe,
+    Target,
+    Alert,
+    WatchState,
+)
 """The messages that exactly one service writes."""
 
 SHARED: Final[tuple[type[Message], ...]] = (Health, Command, Result)

@@ -16,13 +16,14 @@ from monitorpi_capture.listener import Listener, Watcher
 from monitorpi_capture.live import LiveSource
 from monitorpi_capture.memory import hold_little
 from monitorpi_capture.pacing import Gate, PacedCore
+from monitorpi_capture.sampler import Sampler
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.stream import Stream
-from monitorpi_capture.vendors import Vendors
 from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
+from monitorpi_host.vendors import Vendors
 
 if TYPE_CHECKING:
     import argparse
@@ -78,7 +79,7 @@ def _live(context: Context[CaptureSettings]) -> Assembly:
     )
     return Assembly(
         core=PacedCore(core),
-        sources=[source, listener, watcher],
+        sources=[source, listener, watcher, Sampler(names, log)],
         subscriptions=[
             pattern(context.site, Service.CAPTURE.value, Device.KIND),
             pattern(context.site, Service.PROBER.value, Target.KIND),
@@ -116,6 +117,7 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
         max_rows=context.settings.max_macs,
         dissector=Dissector(),
         dissected_per_s=context.settings.inventory_frames_per_s,
+        routine_below=context.settings.reporting_level,
         gate=gate,
         on_stop=stream.stop,
     )

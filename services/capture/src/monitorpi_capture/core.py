@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from monitorpi_capture.copies import CopyMeter, Sample
 from monitorpi_capture.devices import Inventory
 from monitorpi_capture.line import PacketLine
 from monitorpi_capture.listing import listed, rfc3339, snapshot, tally_of
+from monitorpi_capture.seen import Seen
 from monitorpi_capture.sighting import Sighting
 from monitorpi_capture.window import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, WindowCounts
 from monitorpi_common.messages import (
@@ -43,8 +45,6 @@ STEP_S: Final = 0.5
 NOT_LOST: Final = "rx_dropped"
 """Told but not summed: the stack raises it for frames without a receiver, which the tap has seen
 (net/core/dev.c, __netif_receive_skb_core), and again for those that softnet counts."""
-_MAX_KNOWN: Final = 32_768
-"""MACs remembered as seen in this epoch; beyond, every stranger counts as new."""
 _GROUP: Final = 0x01
 _SYN: Final = COLUMN["syn"]
 _SYN_ACK: Final = COLUMN["syn_ack"]
@@ -175,7 +175,7 @@ class CaptureCore:
         self._clock_synced = clock_synced
         self._ticking = False
         self._ports: dict[str, _Port] = {}
-        self._known: set[bytes] = set()
+        self._seen = Seen()
         self._inventory = Inventory(
             max_devices=settings.max_devices,
             absent_after_s=settings.absent_after_s,
@@ -183,6 +183,7 @@ class CaptureCore:
             vendor=vendor,
         )
         self._report: EngineReport | None = None
+        self._copies = CopyMeter()
         self._listener = ListenerReport(0, 0)
         self._lines = 0
         self._merged = 0
@@ -197,6 +198,8 @@ class CaptureCore:
                 return self._window(item)
             case Sighting():
                 self._inventory.learn(item)
+            case Sample():
+                self._copies.take(item)
             case PacketLine():
                 return self._packet(item)
             case Tick():
@@ -248,7 +251,7 @@ class CaptureCore:
     def _begin_epoch(self) -> None:
         self._epochs += 1
         self._epoch = f"{self._first_epoch}-{self._epochs}"
-        self._known.clear()
+        self._seen.clear()
         self._inventory.forget_totals()
         self._lines = 0
         for port in self._ports.values():
@@ -297,11 +300,13 @@ class CaptureCore:
         self._merged += window.merged
         self._inventory.count(window)
         port.totals = list(map(add, port.totals, window.wire))
+        shown = self._copies.report(window.interface)
         devices, omitted = listed(
             window,
             self._settings.reporting_level,
             self._settings.listed_devices,
             self._inventory.role,
+            shown.devices,
         )
         senders, strangers = self._meet(window)
         head: dict[str, Any] = {
@@ -324,18 +329,19 @@ class CaptureCore:
             "spread": window.spread._asdict() if window.spread else None,
             "source_macs": senders,
             "new_macs": strangers,
+            "copies_ratio": shown.ratio,
+            "copies": shown.wire._asdict() if shown.wire.any else None,
+            "repeats": shown.repeats._asdict() if shown.repeats else None,
             "omitted": omitted,
         }
         port.seq += 1
         yield Publication(slug(window.interface), snapshot(head, devices))
-        if not self._ticking:
+        if not self._ticking and not window.last_s:  # with those there is nothing new to tell
             yield from self._inventory.tell(self._at_s)
 
     def _meet(self, window: WindowCounts) -> tuple[int, int]:
-        """Return how many MACs sent something, and how many of them this epoch had not seen."""
-        senders = {row.mac for row in window.rows if row.tx}
-        strangers = senders - self._known
-        if len(self._known) + len(strangers) <= _MAX_KNOWN:
-            self._known |= strangers
+        """Return how many MACs sent something, and how many of them were not seen of late."""
+        senders = [row.mac for row in window.rows if row.tx]
+        strangers = self._seen.meet(senders)
         beyond = max(window.source_macs - len(senders), 0)
-        return len(senders) + beyond, len(strangers) + beyond
+        return len(senders) + beyond, strangers + beyond

@@ -82,6 +82,13 @@ class TopPeer(NamedTuple):
     packets: int
 
 
+class Sample(NamedTuple):
+    """One destination of a MAC's SYNs, whatever it got: what a vote happened to end with."""
+
+    ip: bytes
+    port: int
+
+
 class MacCounts(NamedTuple):
     """What one MAC address sent and was sent in one window."""
 
@@ -92,6 +99,8 @@ class MacCounts(NamedTuple):
     """None: it sent neither SYNs nor echo requests."""
     syn_peer: TopPeer | None = None
     echo_peer: TopPeer | None = None
+    sample: Sample | None = None
+    """One of the destinations of its SYNs; None: it sent none."""
 
 
 class Instant(NamedTuple):
@@ -128,6 +137,8 @@ class WindowCounts:
     as rows that sent something."""
     losses: Mapping[str, int] = field(default_factory=dict)
     """Frames lost in this window, by place: ``socket``, ``rx_missed``, ``softnet`` ..."""
+    last_s: Mapping[bytes, float] = field(default_factory=dict)
+    """Of a window of many seconds that hold nothing new: when each source MAC sent last."""
     link_bps: int | None = None
     merged: int = 0
     """Frames that were counted once but may have been several on the wire (receive offload that

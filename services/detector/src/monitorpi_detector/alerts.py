@@ -46,6 +46,7 @@ from monitorpi_detector.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.raising import Trigger
 from monitorpi_detector.stories import Stories
 from monitorpi_detector.usual import MARGIN, Habits
+from monitorpi_detector.wires import ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,10 @@ MAX_CLOSED: Final = 512
 """Closed alerts that stay readable; the oldest are taken back."""
 MAX_TRIGGERS: Final = 8192
 MAX_SILENCES: Final = 256
+SAME: Final = timedelta(seconds=0.5)
+"""Of two windows whose ends are so near the higher rate is told: both show the same moment."""
+PART: Final = timedelta(seconds=5)
+"""What one port shows does not lower what several were seen to show together so long ago."""
 REFRESH_S: Final = 10.0
 SENSOR_S: Final = 10.0
 """Seconds without any window after which a sensor counts as lost."""
@@ -213,7 +218,7 @@ class AlertBook:
         sources, involved = macs_of(finding)
         cause = cause_of(self._open.values(), involved, seen)
         alert = Alert(
-            id=str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}")),
+            id=self._new_id(key, opened_at) if before is None else before.id,
             key=key,
             rule=seen.rule,
             severity=severity_of(finding, cause),
@@ -235,7 +240,7 @@ class AlertBook:
         )
         entry = Entry(
             alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
-            seen.lives_by_windows, {seen.interface} if seen.interface else set(),
+            seen.lives_by_windows, seen.at, set(seen.ports),
             story=finding.story, decisive=finding.decisive,
         )  # fmt: skip
         if finding.story is not None and cause is None and before is None:
@@ -253,13 +258,15 @@ class AlertBook:
                 effect.published = seen.at
                 yield Publication(effect.alert.key, effect.alert)
 
+    def _new_id(self, key: str, opened_at: datetime) -> str:
+        return str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}"))
+
     def _keep(
         self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication]:
         """Take a window of an open alert; several interfaces seeing it do not add up."""
-        if seen.interface:
-            entry.interfaces.add(seen.interface)
-        same_time = seen.at - entry.last_active < timedelta(seconds=0.5)
+        entry.interfaces.update(seen.ports)
+        same_time = seen.at - entry.valued < (PART if seen.is_part else SAME)
         if same_time and finding.value < entry.alert.evidence.value and not entry.restored:
             entry.last_active = max(entry.last_active, seen.at)
             return
@@ -267,7 +274,7 @@ class AlertBook:
         entry.sources |= sources if len(entry.sources) < MAX_OPEN else frozenset()
         entry.involved |= involved if len(entry.involved) < 2 * MAX_OPEN else frozenset()
         entry.last_active = max(entry.last_active, seen.at)
-        entry.quiet_s, entry.restored = limits.quiet_s, False
+        entry.quiet_s, entry.restored, entry.valued = limits.quiet_s, False, seen.at
         old = entry.alert
         evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
         severity = severity_of(finding, old.caused_by)
@@ -328,7 +335,9 @@ class AlertBook:
                 entry.restored, entry.last_active = False, max(entry.last_active, to)
             reason = self._ends(entry, to)
             if reason is not None:
-                yield from self._close(key, reason, to)
+                # a window may end long after: a file's seconds without frames have none
+                quiet = entry.last_active + timedelta(seconds=entry.quiet_s)
+                yield from self._close(key, reason, min(to, quiet) if reason == "quiet" else to)
             elif to - entry.published >= timedelta(seconds=REFRESH_S):
                 entry.published = to
                 entry.alert = entry.alert.model_copy(update={"at": to})
@@ -375,32 +384,29 @@ class AlertBook:
 
     # --- from outside ---------------------------------------------------------------------------
 
-    def lose_sensor(self, interface: str | None = None) -> Iterator[Publication | Tombstone]:
-        """Close what one interface (None: all) was watching: nobody looks any more."""
+    def lose_sensor(self) -> Iterator[Publication | Tombstone]:
+        """Close what windows were watching: nobody looks any more."""
         for key, entry in list(self._open.items()):
-            if not entry.lives_by_windows or not entry.interfaces:
-                continue
-            if interface is None:
-                entry.interfaces.clear()
-            else:
-                entry.interfaces.discard(interface)
-            if not entry.interfaces:
+            if entry.lives_by_windows and entry.interfaces:
                 at = max(entry.last_active, self.watermark or entry.last_active)
                 yield from self._close(key, "sensor-lost", at)
-        if interface is None:
-            self._windows.clear()
-        else:
-            self._windows.pop(interface, None)
-        self._triggers = {
-            name: one
-            for name, one in self._triggers.items()
-            if name[1] is None or name[1] != (interface or name[1])
-        }
-
-    def step_clock(self) -> None:
-        """Forget the watermark: the sensor's clock was set, times before mean nothing now."""
-        self.watermark = None
         self._windows.clear()
+        self._triggers.clear()
+
+    def step_clock(self, by: timedelta) -> None:
+        """Move what is open along with a clock that was set: the cause did not end by it."""
+        self.watermark = None
+        self._windows = {name: end + by for name, end in self._windows.items()}
+        self.silences = {key: until + by for key, until in self.silences.items()}
+        self._triggers.clear()
+        for entry in self._open.values():
+            entry.last_active += by
+            entry.published += by
+            entry.valued += by
+            old = entry.alert
+            entry.alert = old.model_copy(
+                update={"opened_at": old.opened_at + by, "at": old.at + by}
+            )
 
     def silence(self, key: str, until: datetime, at: datetime) -> Iterator[Publication | Tombstone]:
         """Close an alert and keep it shut."""
@@ -443,6 +449,6 @@ class AlertBook:
         sources, involved = told_of(alert)
         interface = alert.interface
         self._open[alert.key] = Entry(
-            alert, kind, quiet_s, alert.at, alert.at, involved, sources,
-            interface is not None, {interface} if interface else set(), restored=True,
+            alert, kind, quiet_s, alert.at, alert.at, involved, sources, interface is not None,
+            alert.at, ports_of(interface) if interface else set(), restored=True,
         )  # fmt: skip

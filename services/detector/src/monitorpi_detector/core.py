@@ -2,8 +2,8 @@
 
 Theory of operation. Each item becomes a view; the rules yield findings; the alert book turns
 findings into alerts; the watermark (the latest end of a window) moves and closes what is quiet.
-Time is the windows' own, so that a file and a wire give the same alerts. A live tick only moves
-the watermark to three seconds ago, so that a dead sensor cannot hold an alert open.
+Time is the windows' own, so that a file and a wire give the same alerts. Live ticks only let it go
+on, three seconds behind, while nothing arrives, so that a dead sensor cannot hold an alert open.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_common.messages import (
+    CLASSES,
     Acknowledge,
     Alert,
     Device,
@@ -27,33 +28,38 @@ from monitorpi_common.service import CommandRefusedError, Order, Presence, Recei
 from monitorpi_detector.alerts import AlertBook
 from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.conflicts import Conflicts
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
-from monitorpi_detector.moves import Moves
 from monitorpi_detector.outage import Outages
 from monitorpi_detector.presence import Presence as TargetPresence
 from monitorpi_detector.presence import Stay
 from monitorpi_detector.rule import Change
-from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
+from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
+from monitorpi_detector.servers import Servers
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import Kept, Override
-from monitorpi_detector.view import DeviceView, RoundView, WindowView
+from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.watching import Watching
+from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pydantic import JsonValue
 
     from monitorpi_common.messages import Publication, Tombstone
     from monitorpi_detector.rule import Finding, Limits, Rule
+    from monitorpi_detector.servers import Stranger
 
 LATE: Final = timedelta(seconds=3)
-"""A live tick says that everything up to so long ago has arrived."""
+"""Ticks without a window or round move time after so long."""
+_LONGEST_TICK_S: Final = 5.0
+"""A longer pause between two ticks was our own: what waited meanwhile is still to be read."""
 LEARN_EACH: Final = 10
 """One window of so many teaches the baseline and stands for the others: a tenth of the cost."""
 MAX_INTERFACES: Final = 64
 MAX_KNOWN: Final = 8192
-_MAX_SERVERS: Final = 64
 MEASURES: Final = {"loss_ratio": "high-loss", "rtt_ms": "high-delay", "jitter_ms": "high-jitter"}
 """What is learned of each target, by the rule that judges it."""
 _JUDGES: Final = {
@@ -65,6 +71,19 @@ _JUDGES: Final = {
     "igmp": "igmp-storm",
 }
 """Whose floor a class of one device is held against; the others have their surges' floors."""
+LOOKED_AT_BY: Final = {
+    name: tuple(
+        rule
+        for rule in (
+            *({"syn": ("port-scan", "host-sweep"), "icmp": ("icmp-flood",)}.get(name, ())),
+            _JUDGES.get(name, ""),
+            f"surge-{name.replace('_', '-')}",
+        )
+        if rule in RULES
+    )
+    for name in CLASSES
+}
+"""The rules that look at the senders of a class."""
 _STEP_S: Final = 2.0
 WITNESS_AFTER_S: Final = 10.0
 """Frames sent so long after a silent round began show that a target lives: it may have gone at any
@@ -84,6 +103,8 @@ class Interface:
     epoch: str
     first_s: float
     seq: int
+    end: datetime
+    """End of its last window."""
     windows: int = 0
     lost: int = 0
     sees_replies: bool | None = None
@@ -120,13 +141,18 @@ class DetectorCore:
         self._inventory = Inventory()
         self._baseline = Baseline()
         self._round_baseline = Baseline()
-        self._moves = Moves()
+        self._conflicts = Conflicts(settings.together)
         self._book = AlertBook(site, self._inventory)
         self._interfaces: dict[str, Interface] = {}
+        self._wires = Wires()
         self._sensors: set[str] = set()
+        self._watching = Watching()
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
+        self._boot_s: float | None = None
+        self._idle_s = 0.0
+        """Seconds since the last window or round, as ticks tell."""
         self._ignore = frozenset(settings.ignore)
         self._since = kept.since
         self._watched_s = kept.watched_s
@@ -134,14 +160,14 @@ class DetectorCore:
         """The MACs that are not new; times are seconds watched."""
         for mac in kept.macs:
             self._macs.restore(mac, None, kept.watched_s)
-        self._servers = dict.fromkeys(kept.dhcp_servers)
+        self._dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers)
+        self._routers = Servers(settings.routers, kept.routers)
         self._stays = TargetPresence()
         self._stays.restore(kept.stays, kept.was_up)
         self._stays.began_s = kept.rounds_since_s
         self._outages = Outages(
             self._stays, lambda stay: self._witness(stay) is not None, self._inventory.forwards
         )
-        self._router_ips: dict[str, None] = {}
         self._baseline.restore(kept.rates, kept.watched_s)
         self._round_baseline.restore(kept.probes, kept.watched_s)
         self._book.silences.update(kept.silences)
@@ -154,11 +180,12 @@ class DetectorCore:
 
     def handle(self, item: object) -> Iterable[Publication | Tombstone]:
         """Take one item and answer with alerts."""
+        self._watching.observe(item)
         match item:
             case Received(_, Traffic() as traffic):
                 yield from self._window(traffic)
-            case Received(_, Device() as device):
-                yield from self._device(device)
+            case Received(_, Device() as device, retained):
+                yield from self._device(device, retained=retained)
             case Received(topic, Probe() as probe):
                 yield from self._round(topic.id, probe)
             case Received(_, Target() as target):
@@ -169,8 +196,9 @@ class DetectorCore:
                 yield from self._status(topic.id, online=online)
             case Presence(topic, False) if topic.service == Service.PROBER:
                 yield from self._lose_prober(topic.id)
-            case Tick(at):
-                yield from self._tick(at)
+            case Tick() as tick:
+                yield from self._tick(tick)
+                yield from self._watch(tick)
             case Order(_, args):
                 yield from self._obey(args)
             case _:
@@ -214,36 +242,75 @@ class DetectorCore:
         name, end_s = traffic.interface, traffic.end.timestamp()
         seen = self._interfaces.get(name)
         if seen is not None and seen.epoch != traffic.epoch:
-            yield from self._book.lose_sensor(name)
-            seen = None
-        if seen is None:
+            # the sensor lives: its counters were reset, or its clock was set
+            self._renew(seen, traffic)
+        elif seen is None:
             if len(self._interfaces) >= MAX_INTERFACES and name not in self._interfaces:
                 return
             if self._now is not None and end_s < self._now.timestamp() - _STEP_S:
-                # the sensor's clock was set back: times before mean nothing now
-                self._book.step_clock()
-                self._now = self._saved_at = None
-            seen = self._interfaces[name] = Interface(traffic.epoch, end_s, traffic.seq)
+                self._step_clock(traffic.end - self._now)
+            seen = self._interfaces[name] = Interface(
+                traffic.epoch, end_s, traffic.seq, traffic.end
+            )
         elif traffic.seq > seen.seq:
             seen.lost += traffic.seq - seen.seq - 1
             seen.seq = traffic.seq
         else:
             return  # the same window twice: quality of service 1 may repeat
         seen.windows += 1
+        seen.end = traffic.end
         seen.sees_replies = traffic.sees_replies
-        self._live(traffic.end)
+        self._live(traffic.end, traffic.window_s)
         self._book.saw_window(name, traffic.end)
-        view = WindowView(
-            traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s
-        )
-        observed = {
-            "at": traffic.end, "span_s": view.span_s, "interface": name,
-            "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
-            "length_s": traffic.window_s,
-        }  # fmt: skip
-        yield from self._judge(WINDOW_RULES, view, observed)
+        view = self._view(traffic, seen.first_s)
+        others = self._wires.others(traffic)
+        yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, seen)
+        for windows in self._wires.join(view.traffic):
+            yield from self._judge_together(windows)
+        self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
+        now_s = traffic.end.timestamp()
+        return WindowView(
+            traffic, self._inventory, self._baseline, now_s, first_s, self._watched_s, ports
+        )
+
+    def _levels(self) -> dict[str, float]:
+        """Return, by class, the frames/s of one MAC from which some rule looks at it."""
+        return {
+            name: min(self._limits.of_rule(rule).least for rule in rules)
+            for name, rules in LOOKED_AT_BY.items()
+        }
+
+    def _judge_together(self, windows: Sequence[Traffic]) -> Iterator[Publication | Tombstone]:
+        """Judge what several mirror ports show of one moment as one wire."""
+        together = added(windows, self._levels())
+        if together is None:
+            return
+        names = [one.interface for one in windows]
+        first_s = max(self._interfaces[name].first_s for name in names)
+        view = self._view(together, first_s, len(names))
+        yield from self._judge(WINDOW_RULES, view, _observed(view.traffic, names))
+
+    def _renew(self, seen: Interface, traffic: Traffic) -> None:
+        """Begin a new epoch of an interface that is still watched: its alerts go on."""
+        step = traffic.end - seen.end - timedelta(seconds=traffic.window_s)
+        if abs(step.total_seconds()) > _STEP_S:
+            self._step_clock(step)
+        self._wires.forget(traffic.interface)
+        seen.epoch, seen.seq = traffic.epoch, traffic.seq
+        seen.first_s = traffic.end.timestamp()
+
+    def _step_clock(self, by: timedelta) -> None:
+        """Take over a clock that was set: what was measured so far moves with it."""
+        self._book.step_clock(by)
+        self._wires.forget()
+        for seen in self._interfaces.values():
+            seen.end += by
+        if by.total_seconds() < 0:
+            self._now = self._saved_at = None
 
     def _judge(
         self, rules: tuple[Rule[ViewT], ...], view: ViewT, observed: dict[str, object]
@@ -267,7 +334,8 @@ class DetectorCore:
         """Learn who forwards and, from a sample of windows, what is usual."""
         syn_floor = self._limits.of("syn-flood", None).floor
         self._inventory.see_window(view.traffic, view.now_s, syn_floor / 4)
-        if seen.windows % LEARN_EACH:
+        each = 1 if view.span_s >= LEARN_EACH else LEARN_EACH  # a long one stands for itself
+        if seen.windows % each:
             return
         frozen = self._book.involved()
         for mac in frozen:
@@ -285,7 +353,7 @@ class DetectorCore:
                 half_open = view.rate(view.opened_by(row).open)
                 if half_open < self._limits.of("syn-flood", row.mac).floor:
                     rates.append(("half_open", half_open))
-            self._baseline.learn(row.mac, rates, LEARN_EACH * view.span_s, self._watched_s)
+            self._baseline.learn(row.mac, rates, each * view.span_s, self._watched_s)
 
     def _floor(self, name: str, mac: str) -> float | None:
         """Return the floor of the rule that judges a class; what is above it is not usual."""
@@ -306,34 +374,53 @@ class DetectorCore:
         if not self._sensors:
             yield from self._book.lose_sensor()
             self._interfaces.clear()
+            self._wires.forget()
 
     # --- devices and probes ---------------------------------------------------------------------
 
-    def _device(self, device: Device) -> Iterator[Publication | Tombstone]:
-        self._live(device.last_seen)
+    def _device(self, device: Device, *, retained: bool) -> Iterator[Publication | Tombstone]:
         self._inventory.see_device(device)
-        if device.role == "router":
-            _remember(self._router_ips, device.ips)
-        now_s = device.last_seen.timestamp()
-        learned = self._watched_s >= self._settings.learning_s
+        if self._now is None and retained:
+            return  # it says what was; without a window there is no telling when that was
+        at = self._time_of(device)
+        learns = self._watched_s < self._settings.learning_s
         view = DeviceView(
             device=device,
-            now_s=now_s,
-            learned=learned,
+            now_s=at.timestamp(),
+            learned=not learns,
             is_new=device.mac not in self._macs,
-            taken=self._moves.see(device) if device.present else (),
-            dhcp_servers=frozenset(self._settings.dhcp_servers or self._servers),
-            serves_dhcp=device.dhcp_server,
-            router_ips=frozenset(self._router_ips),
+            conflicts=self._conflicts.see(device),
+            dhcp_stranger=self._server(device, at, learns=learns),
+            ra_stranger=self._advertiser(device, at, learns=learns),
         )
         observed: dict[str, object] = {
-            "at": device.last_seen, "span_s": 60.0, "interface": device.interface,
-            "lives_by_windows": False,
+            "at": at, "span_s": 60.0, "interface": device.interface, "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
         self._macs.put(device.mac, None, self._watched_s)
-        if device.dhcp_server and not learned and not self._settings.dhcp_servers:
-            _remember(self._servers, [device.mac], _MAX_SERVERS)
+
+    def _time_of(self, device: Device) -> datetime:
+        """Return when a message about a device was made, or the latest thing it tells of was.
+
+        Windows and rounds move time, messages about devices never do: one stamped by a clock that
+        was wrong would.
+        """
+        at = max([device.last_seen, *(one.last for one in device.conflicts)])
+        return at if self._now is None else min(at, self._now + LATE)
+
+    def _server(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+        if not device.dhcp_server:
+            return None
+        serves_s = None if device.dhcp_at is None else device.dhcp_at.timestamp()
+        return self._dhcp_servers.see(
+            device.mac, serves_s, at.timestamp(), device.dhcp_routers, learns=learns
+        )
+
+    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+        if device.advertised_at is None:
+            return None
+        advertised_s = device.advertised_at.timestamp()
+        return self._routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
 
     def _round(self, prober: str, probe: Probe) -> Iterator[Publication | Tombstone]:
         self._live(probe.round_end)
@@ -358,6 +445,7 @@ class DetectorCore:
         }  # fmt: skip
         yield from self._judge(ROUND_RULES, view, observed)
         self._learn_round(view)
+        self._idle_s = 0.0
         yield from self._advance(probe.round_end)
 
     def _usual_round(self, address: str, measure: str) -> float | None:
@@ -405,10 +493,11 @@ class DetectorCore:
 
     # --- time -----------------------------------------------------------------------------------
 
-    def _live(self, at: datetime) -> None:
+    def _live(self, at: datetime, watched_s: float = 0.0) -> None:
         """Note that this time was reached. Gaps in a file, or while we were away, teach nothing."""
         if self._now is not None:
-            self._watched_s += min(max(0.0, (at - self._now).total_seconds()), WATCHED_S)
+            passed_s = max(0.0, (at - self._now).total_seconds())
+            self._watched_s += min(passed_s, max(watched_s, WATCHED_S))
         self._now = at if self._now is None else max(self._now, at)
         if self._since is None:
             self._since = at
@@ -421,10 +510,27 @@ class DetectorCore:
             self._saved_at = to
             self._save()
 
-    def _tick(self, at: datetime) -> Iterator[Publication | Tombstone]:
-        to = at - LATE
-        if self._book.watermark is None or to > self._book.watermark:
-            yield from self._advance(to)
+    def _tick(self, tick: Tick) -> Iterator[Publication | Tombstone]:
+        """Let time go on from the last window or round, by a clock that never steps.
+
+        Windows that come late hold time back with them; only silence moves it.
+        """
+        passed_s = min(max(0.0, tick.boot_s - (self._boot_s or tick.boot_s)), _LONGEST_TICK_S)
+        self._boot_s = tick.boot_s
+        self._idle_s += passed_s
+        if self._book.watermark is None:
+            yield from self._advance((self._now or tick.at) - LATE)
+        elif self._idle_s > LATE.total_seconds():
+            passed_s = min(passed_s, self._idle_s - LATE.total_seconds())
+            yield from self._advance(self._book.watermark + timedelta(seconds=passed_s))
+
+    def _watch(self, tick: Tick) -> Iterator[Publication | Tombstone]:
+        """Conclude whether anybody watches, and judge the sensor itself."""
+        yield from self._watching.tick(tick, self._now)
+        observed: dict[str, object] = {
+            "at": self._book.watermark or tick.at, "span_s": 1.0, "lives_by_windows": False,
+        }  # fmt: skip
+        yield from self._judge(WATCH_RULES, self._watching.facts, observed)
 
     # --- restarts -------------------------------------------------------------------------------
 
@@ -446,7 +552,8 @@ class DetectorCore:
                 ],
                 silences=self._book.silences,
                 macs=[mac for mac, _ in self._macs.items()],
-                dhcp_servers=list(self._servers),
+                dhcp_servers=self._dhcp_servers.learned,
+                routers=self._routers.learned,
                 stays=self._stays.saved(),
                 rounds_since_s=self._stays.began_s,
                 usual=self._book.habits.saved(),
@@ -495,6 +602,18 @@ class DetectorCore:
         self._save()
         if not limits.enabled and self._now is not None:
             yield from self._book.end_rule(order.rule, self._now, "silenced", order.mac)
+
+
+def _observed(
+    traffic: Traffic, ports: Sequence[str], *, is_part: bool = False
+) -> dict[str, object]:
+    """Return where and when the findings of a window are made."""
+    return {
+        "at": traffic.end, "span_s": max(traffic.window_s, LEAST_SPAN_S),
+        "interface": traffic.interface, "ports": tuple(ports), "is_part": is_part,
+        "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
+        "copies_ratio": traffic.copies_ratio, "length_s": traffic.window_s,
+    }  # fmt: skip
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:

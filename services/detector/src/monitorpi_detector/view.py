@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
+from monitorpi_detector.frames import by_frames
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
 from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_common.messages import Device, Probe, ProbeResult, Tally, Traffic
+    from monitorpi_common.messages import (
+        AddressConflict,
+        Device,
+        Probe,
+        ProbeResult,
+        Tally,
+        Traffic,
+    )
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.inventory import Inventory
-    from monitorpi_detector.moves import Taken
     from monitorpi_detector.outage import Outage
     from monitorpi_detector.presence import Presence, Stay
+    from monitorpi_detector.servers import Stranger
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -44,6 +52,11 @@ _YOUNG_S: Final = 10.0
 
 MIN_SOURCES: Final = 3
 """So many sources that share one top peer are told as one attack on that peer."""
+
+WAS_ANSWERED: Final = 0.3
+"""Share of a sender's SYNs that were answered: a crawler's are, a sweep's are not."""
+_LAST_ANSWERS_S: Final = 60.0
+_MOMENT_S: Final = 3.0
 
 CLOSES_FROM: Final = 1000.0
 """SYN/s from which connections must also be seen to end: nobody can hold that many open."""
@@ -136,6 +149,10 @@ class WindowView:
     """When the first window of this epoch ended."""
     watched_s: float = 0.0
     """Seconds watched so far: the clock of the baselines."""
+    ports: int = 1
+    """Mirror ports whose windows were added up."""
+    shown: Traffic = field(init=False)
+    """The window as the mirror port showed it; ``traffic`` counts each frame once."""
     span_s: float = field(init=False)
     interface_id: str = field(init=False)
     rows: dict[str, DeviceWindow] = field(init=False)
@@ -144,6 +161,7 @@ class WindowView:
     _ordered: dict[str, list[DeviceWindow]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.shown, self.traffic = self.traffic, by_frames(self.traffic)
         self.span_s = max(self.traffic.window_s, LEAST_SPAN_S)
         self.interface_id = slug(self.traffic.interface)
         self.rows = {row.mac: row for row in self.traffic.devices}
@@ -156,6 +174,12 @@ class WindowView:
     def is_young(self) -> bool:
         """The epoch has just begun: every MAC is new."""
         return self.now_s - self.first_seen_s < _YOUNG_S
+
+    @property
+    def known_share(self) -> float:
+        """Share of this window's MAC addresses that were here before; all in an epoch's start."""
+        macs = self.traffic.source_macs
+        return 1.0 if self.is_young or not macs else max(0.0, 1.0 - self.traffic.new_macs / macs)
 
     @property
     def wire_subject(self) -> str:
@@ -257,6 +281,31 @@ class WindowView:
         alone = 2 * self.traffic.new_macs >= self.traffic.counts.get(name, 0)
         return 1.0 if not self.rows or (alone and not self.is_young) else _NOBODY
 
+    def lost_uplink(self, row: DeviceWindow) -> str | None:
+        """Return the router behind which a sender's answers stopped; None: they did not.
+
+        What it asks for was answered until the router passed no answer of anybody any more.
+        """
+        peer = row.top_peer.get("syn")
+        if peer is None or peer.mac is None or not self.forwards(peer.mac):
+            return None
+        sender, router = self.inventory.get(row.mac), self.inventory.get(peer.mac)
+        through = self.rows.get(peer.mac)
+        if sender is None or router is None or (through and through.tx.get("syn_ack")):
+            return None
+        was_answered = sender.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
+        until_the_end = sender.answered_at_s >= router.passed_at_s - _LAST_ANSWERS_S > 0
+        return peer.mac if was_answered and until_the_end else None
+
+    def was_answered(self, row: DeviceWindow) -> bool:
+        """Tell whether most of a sender's SYNs were answered until a moment ago."""
+        known = self.inventory.get(row.mac)
+        return (
+            known is not None
+            and self.now_s - known.answered_at_s <= _MOMENT_S
+            and known.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
+        )
+
     def omitted(self, name: str) -> float:
         """Return the frames/s of a class from MACs that the window does not list."""
         return self.rate(self.traffic.omitted.classes.get(name, 0))
@@ -339,12 +388,12 @@ class DeviceView:
     learned: bool
     """The time in which everything is taken as known is over."""
     is_new: bool
-    taken: tuple[Taken, ...] = ()
-    """Addresses that another present MAC holds too."""
-    dhcp_servers: frozenset[str] = frozenset()
-    """The DHCP servers known before, or configured."""
-    serves_dhcp: bool = False
-    router_ips: frozenset[str] = frozenset()
+    conflicts: tuple[AddressConflict, ...] = ()
+    """Claims of addresses that others hold, each once."""
+    dhcp_stranger: Stranger | None = None
+    """It hands out addresses, and is none of those that may."""
+    ra_stranger: Stranger | None = None
+    """It advertises itself as a router, and is none of those that may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,26 @@ from monitorpi_detector.rules import (
     host_sweep,
     icmp_flood,
     igmp_storm,
+    loop,
     mac_flood,
     new_device,
     outage,
     port_scan,
     rogue_dhcp,
+    rogue_ra,
+    sensor,
     slow_target,
     surge,
     syn_flood,
 )
 
 if TYPE_CHECKING:
+    from monitorpi_common.watch import Facts
     from monitorpi_detector.rule import Rule
     from monitorpi_detector.view import DeviceView, RoundView, WindowView
 
 WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
+    loop.RULE,
     syn_flood.RULE,
     icmp_flood.RULE,
     broadcast_storm.RULE,
@@ -37,14 +42,17 @@ WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
     mac_flood.RULE,
     port_scan.RULE,
     host_sweep.RULE,
+    outage.UPLINK,
     *surge.RULES,
 )
-"""Rules that read what capture counted in a window. Floods first: they are the cause of others."""
+"""Rules that read what capture counted in a window. Floods first: they are the cause of others,
+and a loop of floods."""
 
 DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
     new_device.RULE,
     arp_spoof.RULE,
     rogue_dhcp.RULE,
+    rogue_ra.RULE,
 )
 """Rules that read what capture says of a device."""
 
@@ -56,9 +64,13 @@ ROUND_RULES: Final[tuple[Rule[RoundView], ...]] = (
 )
 """Rules that read a round of probes. Outages first: they are the cause of others."""
 
-RULES: Final[dict[str, Rule[WindowView] | Rule[DeviceView] | Rule[RoundView]]] = {
+WATCH_RULES: Final[tuple[Rule[Facts], ...]] = sensor.RULES
+"""Rules that read what the detector concludes of the sensor."""
+
+RULES: Final[dict[str, Rule[WindowView] | Rule[DeviceView] | Rule[RoundView] | Rule[Facts]]] = {
     **{rule.name: rule for rule in WINDOW_RULES},
     **{rule.name: rule for rule in DEVICE_RULES},
     **{rule.name: rule for rule in ROUND_RULES},
+    **{rule.name: rule for rule in WATCH_RULES},
 }
 """Every rule by its name."""
