@@ -76,7 +76,7 @@ class _Round:
     @property
     def is_over(self) -> bool:
         """All is sent, and nothing is waited for."""
-        return self.awaited.count == 0 and self.used >= self.total
+        return self.awaited.is_complete and self.awaited.count == 0
 
 
 @dataclass(slots=True)
@@ -257,23 +257,21 @@ class Pinger:
                 )
 
     def _begin(self, group: ProbeGroup, now: float) -> None:
-        """Begin a round; one without targets reports those that are quiet."""
+        """Begin a round; one without targets lasts as long, and reports those that are quiet."""
         total = group.probes * len(group.targets)
-        awaited, limit_s = Awaited(is_complete=total == 0), self._plan.timeout_s
+        awaited, limit_s = Awaited(is_complete=False), self._plan.timeout_s
         one = _Round(
             self._plan,
             group,
             datetime.now(UTC),
-            Pace(now, group.interval_s / max(total, 1)),
+            Pace(now if total else now + group.interval_s, group.interval_s / max(total, 1)),
             [Row(target.key, awaited, limit_s) for target in group.targets],
             Row("", awaited, limit_s),
             awaited,
             total,
         )
         self._rounds.append(one)
-        if total > 0:
-            self._push(one)
-        self._ended = -1
+        self._push(one)
 
     def _push(self, one: _Round) -> None:
         self._order += 1
@@ -284,10 +282,9 @@ class Pinger:
             if not self._due or self._due[0][0] > now:
                 return
             one = heapq.heappop(self._due)[2]
-            if one.used >= one.total:
-                continue
-            self._send_next(one)
-            one.pace.take(now)
+            if one.used < one.total:
+                self._send_next(one)
+                one.pace.take(now)
             if one.used < one.total:
                 self._push(one)
             else:
