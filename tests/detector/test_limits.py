@@ -11,6 +11,7 @@ from tests.detector.windows import (
     VICTIM,
     Detector,
     at,
+    conflict,
     device,
     echoes,
     plain,
@@ -45,6 +46,15 @@ BAD: Final[dict[str, dict[str, Any]]] = {
     "high-jitter": {"jitter_ms": 900.0},
 }
 """A target that every rule about one target finds at once."""
+DEVICE_FACTS: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+    "new-device": lambda _: {},
+    "arp-spoof": lambda second: {
+        "conflicts": [conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)]
+    },
+    "rogue-dhcp": lambda _: {"dhcp_server": True},
+    "rogue-ra": lambda second: {"advertised_at": at(second)},
+}
+"""What capture says of a device that a rule about devices finds at once."""
 START_S: Final = 20
 SENSOR: Final = ("sensor-blind", "sensor-loses", "service-missing")
 """Rules about the sensor itself, which are judged with each tick."""
@@ -76,16 +86,11 @@ def subject_of(rule: str) -> str | None:
 
 def hit(rule: str, second: int) -> list[object]:
     """Build what makes a rule speak in a second."""
-    spoofed = [device(ROUTER, START_S - 1, "198.18.0.1", role="router")] * (second == START_S)
     match rule:
         case "mac-flood":
             return [window(second, new_macs=9000, source_macs=9000)]
-        case "new-device":
-            return [device(ATTACKER, second)]
-        case "arp-spoof":
-            return [*spoofed, device(ATTACKER, second, "198.18.0.1")]
-        case "rogue-dhcp":
-            return [device(ATTACKER, second, dhcp_server=True)]
+        case _ if rule in DEVICE_FACTS:
+            return [window(second), device(ATTACKER, second, **DEVICE_FACTS[rule](second))]
         case _ if rule in BAD:
             return rounds(**BAD[rule])(second)
         case "answers-no-pings":
@@ -143,7 +148,8 @@ def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
     if mac is None:
         rules[rule] = rules.get(rule, {}) | change
     devices = {mac: {rule: change}} if mac else {}
-    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER])
+    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER],
+                        routers=[ROUTER])  # fmt: skip
     detector.take(window(0))
     return detector
 
@@ -183,8 +189,8 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 
 DECISIVE: Final = (
-    "new-device", "arp-spoof", "rogue-dhcp", "device-down", "answers-no-pings", "cut-off",
-    "uplink-down", "group-down", *SENSOR,
+    "new-device", "arp-spoof", "rogue-dhcp", "rogue-ra", "device-down", "answers-no-pings",
+    "cut-off", "uplink-down", "group-down", *SENSOR,
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 
