@@ -130,13 +130,12 @@ class Inventory:
     def restore(self, device: Device) -> None:
         """Take back what a retained message of ours says, after a restart."""
         mac = bytes.fromhex(mac_id(device.mac))
-        if mac in self._devices or self._table.is_full:
+        if mac in self._devices:
             return
         last_s = device.last_seen.timestamp()
         entry = self._candidates.pop(mac, None) or Entry(mac, device.interface or "", 0, last_s)
         entry.first_s = device.first_seen.timestamp()
         entry.last_s = max(entry.last_s, last_s)
-        entry.confirmed = True
         entry.role = device.role
         entry.ips = dict.fromkeys(device.ips, last_s) | entry.ips
         entry.hostname = entry.hostname or device.hostname
@@ -146,8 +145,11 @@ class Inventory:
         entry.changed = False
         entry.restored = True
         entry.published_s = last_s
-        self._devices[mac] = entry
-        self.changed = True
+        known_s = last_s - device.first_seen.timestamp()
+        talking = bool(device.totals.tx.get("ipv4") or device.totals.tx.get("ipv6")) and bool(
+            device.totals.rx.get("ipv4") or device.totals.rx.get("ipv6")
+        )
+        self._table.restore(entry, lasting=known_s >= LASTING_S, talking=talking)
 
     # --- what is learned ----------------------------------------------------------------------
 
@@ -164,6 +166,8 @@ class Inventory:
                 if not row.tx or mac[0] & _GROUP or not any(mac):
                     continue
                 entry = self._table.meet(mac, window.interface, at_s)
+            if row.tx:
+                self._table.observe(entry, row, at_s)
                 if not counts_all and not entry.confirmed:
                     entry.last_s = at_s
                     continue
@@ -292,6 +296,7 @@ class Inventory:
         while self._gone:
             yield Tombstone(mac_id(mac_text(self._gone.pop())), Device)
         room = len(self._devices) if everything else PUBLISH_AT_ONCE
+        self._table.expire(at_s)
         for mac in list(self._devices):
             entry = self._devices[mac]
             self._age(entry, at_s)
