@@ -10,6 +10,8 @@ from tests.detector.windows import (
     ROUTER,
     VICTIM,
     Detector,
+    at,
+    conflict,
     device,
     echoes,
     plain,
@@ -72,16 +74,18 @@ def subject_of(rule: str) -> str | None:
 
 def hit(rule: str, second: int) -> list[object]:
     """Build what makes a rule speak in a second."""
-    spoofed = [device(ROUTER, START_S - 1, "198.18.0.1", role="router")] * (second == START_S)
     match rule:
         case "mac-flood":
             return [window(second, new_macs=9000, source_macs=9000)]
         case "new-device":
-            return [device(ATTACKER, second)]
+            return [window(second), device(ATTACKER, second)]
         case "arp-spoof":
-            return [*spoofed, device(ATTACKER, second, "198.18.0.1")]
+            taken = conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)
+            return [window(second), device(ATTACKER, second, conflicts=[taken])]
         case "rogue-dhcp":
-            return [device(ATTACKER, second, dhcp_server=True)]
+            return [window(second), device(ATTACKER, second, dhcp_server=True)]
+        case "rogue-ra":
+            return [window(second), device(ATTACKER, second, advertised_at=at(second))]
         case _ if rule in BAD:
             return rounds(**BAD[rule])(second)
         case "answers-no-pings":
@@ -120,7 +124,8 @@ def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
     if mac is None:
         rules[rule] = rules.get(rule, {}) | change
     devices = {mac: {rule: change}} if mac else {}
-    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER])
+    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER],
+                        routers=[ROUTER])  # fmt: skip
     detector.take(window(0))
     return detector
 
@@ -160,8 +165,8 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 
 DECISIVE: Final = (
-    "new-device", "arp-spoof", "rogue-dhcp", "device-down", "answers-no-pings", "cut-off",
-    "uplink-down", "group-down",
+    "new-device", "arp-spoof", "rogue-dhcp", "rogue-ra", "device-down", "answers-no-pings",
+    "cut-off", "uplink-down", "group-down",
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 

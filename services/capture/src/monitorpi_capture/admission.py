@@ -4,16 +4,17 @@ Theory of operation. A MAC that sends is a *candidate*, and a *device* when it s
 :data:`CONFIRM_S` later. Anybody can send from any address, so room is given by what a MAC has
 shown of itself, its :class:`Standing`; each step costs a forger more:
 
-- ``UNPROVEN``: it sent. An eighth of the places at most is for these. The newest of them leave
-  first; where they are many, those that fell silent leave after :data:`SILENT_S`.
-- ``LASTING``: it sent in :data:`LASTS` different minutes. With the unproven, three quarters at most.
+- ``UNPROVEN``: it sent.
+- ``LASTING``: it sent in :data:`LASTS` different minutes. Where these and the unproven are many,
+  those leave that have been silent for longer than they were here, :data:`SILENT_S` at least.
 - ``TALKING``: in :data:`TALKS` windows it sent IP packets and was sent some by others.
 - ``KEPT``: it answers our own pings, or the settings name it. It never leaves.
 
-Who has shown more takes the place of who has shown less, the newest first, and of his own kind only
-that of somebody who is absent and came within :data:`YOUNG_S`: devices that are known for long and
-out keep their place. Who does what must be looked at (:mod:`monitorpi_capture.suspects`) has a
-place at once, in a reserve beside these. Who finds no room is counted and stays a candidate.
+In a full inventory who has shown more takes the place of who has shown less, the newest first. Of
+its own kind it takes only that of somebody who is absent and came within :data:`YOUNG_S`: devices
+that are known for long and out keep theirs. (Of the unproven those without an address leave for one
+that has shown one.) Who does what must be looked at (:mod:`monitorpi_capture.suspects`) has a place
+at once; there are few of those. Who finds no room is counted and stays a candidate.
 
 Candidates are bounded too: those that never came back leave first, then those nobody talks to.
 """
@@ -44,16 +45,14 @@ LASTS: Final = 5
 TALKS: Final = 3
 """Windows with IP packets both ways. ARP does not count: every host answers whoever asks."""
 SILENT_S: Final = 120.0
-"""Who has shown nothing and is silent for so long leaves, where there are many such."""
+"""Nobody is taken for gone sooner."""
 YOUNG_S: Final = 3600.0
 """A device known for longer gives its place to nobody of its own standing."""
-_UNPROVEN_SHARE: Final = 8
-_FEWEST_UNPROVEN: Final = 64
+_FEWEST_PASSING: Final = 64
 """As many stay however silent: an ordinary LAN has no more of them."""
-_PASSING_SHARE: Final = 0.75
-"""Of the places, what those may have together that nobody talks to."""
+_LEAVE_AT_ONCE: Final = 100
+"""As many are taken back in a turn as are published: see ``devices.PUBLISH_AT_ONCE``."""
 _MAX_PINNED: Final = 4096
-_EXPIRE_EACH_S: Final = 5.0
 _CAME_BACK_S: Final = 1.0
 _STALE_CANDIDATE_S: Final = 2 * CONFIRM_S
 _SCANNED: Final = 256
@@ -88,6 +87,12 @@ class Entry:
     hostname: str | None = None
     vendor: str | None = None
     serves_dhcp: bool = False
+    dhcp_routers: tuple[str, ...] = ()
+    """The routers it told clients of."""
+    dhcp_s: float | None = None
+    """When it handed out an address last."""
+    woke_s: float = 0.0
+    """When it was heard again after a silence."""
     present: bool = True
     tx: Sequence[int] = NOTHING
     rx: Sequence[int] = NOTHING
@@ -130,15 +135,13 @@ class Admission:
 
         """
         self._suspects = Suspects(max_devices)
-        self._most = max_devices - self._suspects.most
-        """The others' places."""
+        self._most = max_devices
         self._configured = frozenset(pinned)
         self._answering: dict[bytes, None] = {}
         self._entered = entered
         self._left = left
         self._by: tuple[dict[bytes, Entry], ...] = ({}, {}, {}, {})
         """The devices by standing, each in the order they came."""
-        self._expired_s = -math.inf
         self.devices: dict[bytes, Entry] = {}
         self.candidates: dict[bytes, Entry] = {}
         self.refused_total = 0
@@ -253,17 +256,20 @@ class Admission:
 
     def _admit(self, entry: Entry, at_s: float) -> None:
         """Make a candidate a device, if there is room or somebody who has shown less leaves."""
-        if self._make_room(entry, at_s):
+        if self._make_room(self.standing(entry), at_s, has_address=bool(entry.ips)):
             self._enter(entry)
-        elif not entry.refused:
-            entry.refused = True
-            self.refused_total += 1
+        else:
+            self._refuse(entry)
+
+    def _refuse(self, entry: Entry) -> None:
+        self.refused_total += not entry.refused
+        entry.refused = True
 
     def restore(self, entry: Entry, *, lasting: bool, talking: bool) -> bool:
         """Take back a device of before a restart, with what it had shown; False: no room."""
         entry.minutes = LASTS if lasting else entry.minutes
         entry.talks = TALKS if talking else entry.talks
-        if not self._make_room(entry, entry.last_s):
+        if not self._make_room(self.standing(entry), entry.last_s):
             self.refused_total += 1
             return False
         self._enter(entry)
@@ -271,18 +277,20 @@ class Admission:
 
     def look_at(self, entry: Entry, cause: Cause, at_s: float) -> None:
         """Give who must be looked at a place at once; there are few, and few come a second."""
-        if not entry.confirmed or self.standing(entry) <= Standing.LASTING:
-            freed = self._suspects.add(entry.mac, cause, at_s, is_device=entry.confirmed)
-            if freed is None:
-                self.refused_total += not entry.refused
-                entry.refused = True
-                return
-            for mac in freed:
-                left = self.devices.get(mac)
-                if left is not None and self.standing(left) is Standing.UNPROVEN:
-                    self.evict(left)
-            if not entry.confirmed:
-                self._enter(entry)
+        if entry.confirmed and self.standing(entry) > Standing.LASTING:
+            return
+        freed = self._suspects.add(entry.mac, cause, at_s, is_device=entry.confirmed)
+        for mac in freed or ():
+            before = self.devices.get(mac)
+            if before is not None and self.standing(before) is Standing.UNPROVEN:
+                self.evict(before)
+        if entry.confirmed:
+            return
+        if freed is not None and self._make_room(Standing.KEPT, at_s):
+            self._enter(entry)
+        else:
+            self._suspects.remove(entry.mac)
+            self._refuse(entry)
 
     def _enter(self, entry: Entry) -> None:
         self.candidates.pop(entry.mac, None)
@@ -294,35 +302,17 @@ class Admission:
 
     # --- who leaves ---------------------------------------------------------------------------
 
-    def _make_room(self, entry: Entry, at_s: float) -> bool:
+    def _make_room(self, standing: Standing, at_s: float, *, has_address: bool = True) -> bool:
         """Tell whether there is room for one more of this standing, after somebody left for it."""
-        standing = self.standing(entry)
-        if not self._is_full(standing):
+        if len(self.devices) < self._most:
             return True
-        victim = self._weakest(standing, at_s)
+        victim = self._weakest(standing, at_s, has_address=has_address)
         if victim is None:
             return False
         self.evict(victim)
-        return not self._is_full(standing)
+        return True
 
-    def _is_full(self, standing: Standing) -> bool:
-        unproven = len(self._by[Standing.UNPROVEN])
-        passing = unproven + len(self._by[Standing.LASTING])
-        return (
-            len(self.devices) - len(self._suspects) >= self._most
-            or (standing is Standing.UNPROVEN and unproven >= self._most_unproven)
-            or (standing <= Standing.LASTING and passing >= self._most_passing)
-        )
-
-    @property
-    def _most_unproven(self) -> int:
-        return max(self._most // _UNPROVEN_SHARE, min(_FEWEST_UNPROVEN, self._most))
-
-    @property
-    def _most_passing(self) -> int:
-        return max(int(self._most * _PASSING_SHARE), min(_FEWEST_UNPROVEN, self._most))
-
-    def _weakest(self, standing: Standing, at_s: float) -> Entry | None:
+    def _weakest(self, standing: Standing, at_s: float, *, has_address: bool) -> Entry | None:
         """Return who leaves for somebody of this standing, None: nobody."""
         for weaker in (Standing.UNPROVEN, Standing.LASTING, Standing.TALKING):
             if weaker > standing:
@@ -338,23 +328,26 @@ class Admission:
                 victims = absent or newest
             else:
                 victims = [one for one in absent if at_s - one.first_s < YOUNG_S]
+            if not victims and weaker is Standing.UNPROVEN and has_address:
+                victims = [one for one in newest if not one.ips]
             if victims:
                 return victims[0]
         return None
 
     def expire(self, at_s: float) -> None:
-        """Let those leave that have shown nothing and are silent, where they are many."""
-        if 0 <= at_s - self._expired_s < _EXPIRE_EACH_S:
-            return
-        self._expired_s = at_s
+        """Let some leave that nobody talks to and are silent, where they are many."""
         self._suspects.expire(at_s)
-        group = self._by[Standing.UNPROVEN]
-        silent = [
+        passing = [*self._by[Standing.LASTING].values(), *self._by[Standing.UNPROVEN].values()]
+        most = min(len(passing) - _FEWEST_PASSING, _LEAVE_AT_ONCE)
+        if most <= 0:
+            return
+        silent = (
             one
-            for one in reversed(group.values())
-            if at_s - one.last_s > SILENT_S and one.mac not in self._suspects
-        ]
-        for one in silent[: max(len(group) - min(_FEWEST_UNPROVEN, self._most), 0)]:
+            for one in reversed(passing)
+            if at_s - one.last_s > max(SILENT_S, one.last_s - one.first_s)
+            and one.mac not in self._suspects
+        )
+        for one in list(islice(silent, most)):
             self.evict(one)
 
     def evict(self, entry: Entry) -> None:

@@ -1,16 +1,16 @@
-"""Who must be looked at whatever fills the inventory: a small reserve of places. Pure.
+"""Who must be looked at whatever fills the inventory. Pure.
 
 Theory of operation. Who hands out DHCP, advertises itself as a router or claims an address that
 another device holds may be the attack itself; it must be published though it came just now and the
-inventory is full. Such a *suspect* has a place in a reserve, by cause. The reserve is bounded: when
-it is full the oldest suspect of that cause makes room, which was published by then. Few may come in
-a second, so that a flood of claims makes no flood of messages. A suspect is an ordinary device
-again :data:`HELD_S` after its last deed.
+inventory is full. Such a *suspect* has a place at once and keeps it. There are few places for each
+cause: when they are taken the oldest suspect of that cause makes room, which was published by then.
+Few may come in a second, so that a flood of claims makes no flood of messages. A suspect is an
+ordinary device again :data:`HELD_S` after its last deed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,22 +23,17 @@ BURST: Final = 16.0
 """... after so many at once."""
 _PLACES: Final = 32
 """As many of each cause as alerts of one rule are told apart."""
-_SHARE: Final = 128
+_SHARE: Final = 8
 """One place of so many devices at most, for each cause."""
 
 
 class Suspects:
-    """The MACs in the reserve, with their cause and the time of their last deed."""
+    """The suspects, with their cause and the time of their last deed."""
 
     def __init__(self, max_devices: int) -> None:
-        self._places = min(_PLACES, max_devices // _SHARE)
+        self._places = min(_PLACES, max(max_devices // _SHARE, 1))
         self._deeds: dict[bytes, tuple[Cause, float]] = {}
         self._tokens: dict[Cause, tuple[float, float]] = {}
-
-    @property
-    def most(self) -> int:
-        """How many there may be."""
-        return self._places * len(get_args(Cause))
 
     def __len__(self) -> int:
         return len(self._deeds)
@@ -62,7 +57,7 @@ class Suspects:
         if mac in self._deeds:
             self._deeds[mac] = (self._deeds[mac][0], at_s)
             return []
-        if not self._places or not (is_device or self._may_enter(cause, at_s)):
+        if not (is_device or self._may_enter(cause, at_s)):
             return None
         others = [one for one, (why, _) in self._deeds.items() if why == cause]
         freed = others[: max(len(others) + 1 - self._places, 0)]

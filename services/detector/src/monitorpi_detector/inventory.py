@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Device, DeviceWindow, Probe, ProbeResult, Traffic
 
 MAX_DEVICES: Final = 4096
-FORWARDS_FROM: Final = 4
-"""So many different addresses reached through one MAC: it forwards (a host has two or three)."""
+FORWARDS_S: Final = 3600.0
+"""Connections that ended in order behind a MAC show for so long that it forwards."""
 SPOOFS_FROM: Final = 8
 """Source addresses in one second behind one MAC that does not forward: more than any host has."""
 KNOWN_AFTER_S: Final = 60.0
@@ -38,10 +39,8 @@ class Known:
     role: str = "unknown"
     ips: tuple[str, ...] = ()
     serves_dhcp: bool = False
-    passes: bool = False
-    """Connections of many source addresses came to a good end behind it."""
-    reached: set[str] = field(default_factory=set)
-    """Addresses that others reached through it, at most :data:`FORWARDS_FROM`."""
+    passed_s: float = -math.inf
+    """When connections of many addresses that are not its own came to a good end behind it."""
     other_tx: float = 0.0
     """TCP frames/s sent beside SYN, SYN-ACK and RST while it opened few connections."""
     other_rx: float = 0.0
@@ -68,6 +67,7 @@ class Inventory:
 
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
+        self._now_s = 0.0
         self._own: dict[str, dict[str, Own]] = {}
         """By MAC, then prober: replicas on one machine send from the same MAC."""
 
@@ -83,10 +83,14 @@ class Inventory:
         return known if self._known.put(mac, known, now_s) else None
 
     def forwards(self, mac: str) -> bool:
-        """Tell whether a MAC passes on what others send: a router, whatever announced it."""
+        """Tell whether a MAC passes on what others send.
+
+        By what others did of late, never by what it says or sends alone: capture saw them reach
+        addresses beyond this wire through it, or their connections ended in order behind it.
+        """
         known = self._known.get(mac)
         return known is not None and (
-            known.role == "router" or known.passes or len(known.reached) >= FORWARDS_FROM
+            known.role == "router" or self._now_s - known.passed_s < FORWARDS_S
         )
 
     def is_host(self, mac: str, now_s: float) -> bool:
@@ -172,6 +176,7 @@ class Inventory:
             busy: SYN/s from which a device's window is no example of the usual.
 
         """
+        self._now_s = now_s
         for row in traffic.devices:
             known = self._entry(row.mac, now_s)
             if known is None:
@@ -180,18 +185,14 @@ class Inventory:
                 known.role = row.role
             if row.tx.get("packets"):
                 known.sent_at_s = now_s
-            known.passes = known.passes or passes_connections(row)
+            if passes_connections(row, len(known.ips)):
+                known.passed_s = now_s
             answered = other_icmp(row.tx)
             asked = sum(row.rx.get(name, 0) for name in ("icmp_echo", "udp", "syn"))
             if asked or answered:
                 waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
             self._learn_other(known, row, max(traffic.window_s, 1.0), busy)
-            for peer in row.top_peer.values():
-                if peer.mac is not None and peer.ip is not None:
-                    through = self._known.get(peer.mac)
-                    if through is not None and len(through.reached) < FORWARDS_FROM:
-                        through.reached.add(peer.ip)
 
     @staticmethod
     def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:
@@ -202,13 +203,18 @@ class Inventory:
             known.other_rx += 0.1 * (other_tcp(row.rx) / span_s - known.other_rx)
 
 
-def passes_connections(row: DeviceWindow) -> bool:
+def passes_connections(row: DeviceWindow, own: int = 1) -> bool:
     """Tell whether connections of many source addresses end in order behind a MAC.
 
-    Nobody can end a connection for a forged address: the answers never come back.
+    Nobody can end a connection for a forged address: the answers never come back. So answers to
+    most of them must be here, and addresses of its own do not count.
     """
     syn = row.tx.get("syn", 0)
-    return row.spread.src_ips >= SPOOFS_FROM and 2 * row.tx.get("fin", 0) >= syn > 0
+    return (
+        row.spread.src_ips >= SPOOFS_FROM + max(0, own - 1)
+        and 2 * row.tx.get("fin", 0) >= syn > 0
+        and 2 * row.rx.get("syn_ack", 0) >= syn
+    )
 
 
 def other_icmp(tally: dict[str, int]) -> int:

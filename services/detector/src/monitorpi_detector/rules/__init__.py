@@ -18,6 +18,7 @@ from monitorpi_detector.rules import (
     outage,
     port_scan,
     rogue_dhcp,
+    rogue_ra,
     slow_target,
     surge,
     syn_flood,
@@ -45,6 +46,7 @@ DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
     new_device.RULE,
     arp_spoof.RULE,
     rogue_dhcp.RULE,
+    rogue_ra.RULE,
 )
 """Rules that read what capture says of a device."""
 
