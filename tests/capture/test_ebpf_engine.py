@@ -25,16 +25,17 @@ from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.classify import classify
 from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, parts
 from monitorpi_capture.ebpf_object import parse
-from monitorpi_capture.engines import open_engine
+from monitorpi_capture.engines import BEST_FIRST, open_engine
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.window import BYTES, COLUMN, PACKETS, MacCounts
 from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_cli.lab.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
+from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from monitorpi_capture.window import WindowCounts
+    from monitorpi_capture.window import Engine, WindowCounts
 
 pytestmark = [
     pytest.mark.lab,
@@ -84,6 +85,35 @@ def counting(
         yield engine
     finally:
         namespace.call(engine.close)
+
+
+def descriptors() -> int:
+    """Return how many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("make", BEST_FIRST.values(), ids=BEST_FIRST)
+def test_an_engine_gives_every_descriptor_back(
+    namespace: Namespace, make: Callable[[Sequence[str], int], Engine]
+) -> None:
+    """After its end, after a second end, and where there is nothing to count on."""
+    before = descriptors()
+    engine = make((INTERFACE,), 64)
+    namespace.call(engine.open)
+    engine.count_until(0.0)
+    engine.cut()
+    engine.stop()
+    engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + 60)
+    engine.close()
+    engine.close()
+    engine.stop()
+    after = descriptors()
+    nowhere = make(("nowhere0",), 64)
+    with pytest.raises(ResourceError):
+        namespace.call(nowhere.open)
+
+    assert after == before
+    assert descriptors() == before
 
 
 def rows(window: WindowCounts) -> dict[bytes, MacCounts]:

@@ -234,16 +234,18 @@ def test_a_new_start_takes_over_from_a_predecessor_that_hangs(
     assert statuses_after_an_answer(guarded, watch) == ["online", "offline", "online"]
 
 
-def test_the_later_of_two_with_one_account_gives_way(
+def test_the_later_of_two_with_one_account_waits(
     detector: Callable[[], subprocess.Popen[str]], watch: Subscriber
 ) -> None:
-    """Two processes with the same settings have the same client id: one says so and exits."""
+    """Its account may read who is there: the one that runs is not thrown off."""
     first = detector()
     wait_for(lambda: watch.of(STATUS) == ["online"], what="the first")
 
     second = detector()
+    assert second.stderr is not None
+    assert "standing by" in second.stderr.readline()
 
-    assert second.wait(20) == 2
+    assert watch.of(STATUS) == ["online"]
     assert first.poll() is None
 
 

@@ -70,12 +70,22 @@ class Echo:
                 yield Publication(topic.id, alert(topic.id, "gone"))
             case Presence(topic, online) if topic.service != "detector":
                 yield Publication("presence", alert("presence", f"{topic.service} {online}"))
-            case Order("silence", Silence(key="unknown")):
-                raise CommandRefusedError("no such alert")
             case Order("silence", Silence(key=key)):
-                yield Publication(key, alert(key, "silenced"))
+                yield self._silence(key)
             case _:
                 return
+
+    @staticmethod
+    def _silence(key: str) -> Publication:
+        """Obey, refuse, or break in a way that looks like bad input."""
+        match key:
+            case "unknown":
+                raise CommandRefusedError("no such alert")
+            case "bug":
+                raise ValueError("as asked")
+            case "invalid":
+                Silence.model_validate({"key": key})
+        return Publication(key, alert(key, "silenced"))
 
     def close(self) -> Iterable[Publication]:
         """Say a last word."""

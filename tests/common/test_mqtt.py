@@ -195,6 +195,24 @@ def test_a_bug_ends_the_process_and_the_will_speaks(
     wait_for(lambda: seen.of(STATUS)[-1] == "offline")
 
 
+@pytest.mark.parametrize("key", ["bug", "invalid"])
+def test_a_bug_in_a_command_ends_the_process(
+    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber], key: str
+) -> None:
+    """What the core raises of a valid command is no bad input, even where it looks like one."""
+    seen = subscribe(broker.port)
+    service = echo()
+    online(seen)
+
+    order = '{"name":"silence","args":{"key":"%s","minutes":5},"at":"2026-01-01T00:00:00Z"}'
+    publish(broker, COMMAND_TOPIC, order % key)
+
+    assert service.wait(10) == 1
+    assert service.stderr is not None
+    assert "Traceback" in service.stderr.read()
+    assert seen.of("result/c1") == []
+
+
 @pytest.mark.parametrize(("fail", "code"), [("resource", 3), ("bug", 1)])
 def test_a_source_that_fails_ends_the_service(echo: Start, fail: str, code: int) -> None:
     """A missing resource is exit code 3 and one line; a bug in a source is exit code 1."""

@@ -167,7 +167,7 @@ def test_a_live_tick_closes_what_no_window_speaks_of() -> None:
     flood(detector, 0, 3)
 
     for second in range(3, 20):
-        detector.take(Tick(at(second), 0.0, clock_synced=True))
+        detector.take(Tick(at(second), float(second), clock_synced=True))
 
     last = detector.alerts[-1]
     assert (last.state, last.close_reason) == ("closed", "sensor-lost")
@@ -180,7 +180,9 @@ def test_a_tick_never_outruns_the_windows() -> None:
     detector = Detector()
 
     for second in range(60):
-        detector.take(window(second, syns(500)), Tick(at(second + 1.2), 0.0, clock_synced=True))
+        detector.take(
+            window(second, syns(500)), Tick(at(second + 1.2), second + 1.2, clock_synced=True)
+        )
 
     assert {alert.state for alert in detector.alerts} == {"open"}
 
@@ -217,14 +219,52 @@ def test_losses_in_the_sensor_add_up() -> None:
     assert detector.alerts[-1].evidence.kernel_drops == 5 * 11
 
 
-def test_a_new_epoch_closes_alerts_and_time_may_go_back() -> None:
-    """A sensor whose clock was set back begins anew: old alerts close, new ones open."""
+@pytest.mark.parametrize("step_s", [0, 4, -30, -1000, 40_000_000])
+def test_alerts_go_on_in_a_new_epoch_of_a_living_sensor(step_s: int) -> None:
+    """Counters that are reset, or a clock that is set, end no flood: one alert, till it is over."""
     detector = Detector()
-    flood(detector, 1000, 1003)
-    flood(detector, 0, 3, epoch="e2")
+    ticks = [Tick(at(n + step_s * (n >= 5)), float(n), clock_synced=True) for n in range(40)]
+    for n in range(10):
+        epoch, second = ("e1", n) if n < 5 else ("e2", n + step_s)
+        last = window(n, syns(1000)).model_copy(
+            update={"epoch": epoch, "start": at(second), "end": at(second + 1)}
+        )
+        detector.take(ticks[n], last)
 
-    states = [(one.state, one.close_reason) for one in detector.alerts]
-    assert states == [("open", None), ("closed", "sensor-lost"), ("open", None)]
+    assert [alert.state for alert in detector.alerts] == ["open"] * len(detector.alerts)
+    for n in range(10, 40):
+        calm = window(n).model_copy(
+            update={"epoch": "e2", "start": at(n + step_s), "end": at(n + step_s + 1)}
+        )
+        detector.take(ticks[n], calm)
+
+    assert detector.alerts[-1].close_reason == "quiet"
+    assert len({alert.id for alert in detector.alerts}) == 1
+    assert detector.alerts[-1].closed_at == at(25 + step_s)
+
+
+@pytest.mark.parametrize("late_s", [4, 13, 60])
+def test_windows_that_come_late_make_one_flood_one_alert(late_s: int) -> None:
+    """Beside ticks of a clock far ahead of the windows, a flood opens once and closes quietly."""
+    detector = Detector()
+    for n in range(40):
+        flooded = [syns(1000)] if n < 10 else []
+        late = float(n + late_s)
+        detector.take(window(n, *flooded), Tick(at(n + late_s), late, clock_synced=True))
+
+    assert len({alert.id for alert in detector.alerts}) == 1
+    assert detector.alerts[-1].close_reason == "quiet"
+
+
+def test_a_pause_of_our_own_loses_no_sensor() -> None:
+    """A detector that was stopped for a minute reads what waited before it calls a sensor lost."""
+    detector = Detector()
+    flood(detector, 0, 10)
+
+    detector.take(Tick(at(10), 10.0, clock_synced=True), Tick(at(70), 70.0, clock_synced=True))
+    flood(detector, 10, 70)
+
+    assert {alert.state for alert in detector.alerts} == {"open"}
 
 
 def test_a_window_that_is_delivered_twice_counts_once() -> None:

@@ -19,7 +19,9 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import (
+    DeviceWindow,
     Silence,
+    Traffic,
 )
 from monitorpi_common.service import Order
 
@@ -134,3 +136,64 @@ def test_ignored_devices_are_never_told_of() -> None:
     detector.take(*repeated(3, syns(1000)))
 
     assert detector.open() == {}
+
+
+def members(hosts: int, groups: int) -> list[DeviceWindow]:
+    """Build hosts that each report some groups."""
+    return [
+        plain(f"04:00:00:00:01:{k:02x}", packets=groups, igmp=groups, multicast=groups)
+        for k in range(hosts)
+    ]
+
+
+@pytest.mark.parametrize("hosts", [40, 250])
+def test_answers_to_a_query_are_no_storm(hosts: int) -> None:
+    """Ten reports of each of many hosts within a second, each two minutes, are answers."""
+    calm, answers = [], members(hosts, 10)
+    for second in range(300):
+        rows = answers if second % 125 in (30, 31) else []
+        calm.append(window(second, *rows, source_macs=hosts, new_macs=0))
+
+    assert rules_of(*calm) == []
+
+
+def test_one_host_without_end_and_invented_ones_are_igmp_storms() -> None:
+    """What is more than answers is told, of the host or of the wire."""
+    calm = [window(second) for second in range(20)]
+    one = [window(second, *members(250, 2), plain(ATTACKER, packets=99, igmp=99), source_macs=251)
+           for second in range(20, 24)]  # fmt: skip
+    many = [window(second, *members(250, 2), source_macs=400, new_macs=400)
+            for second in range(20, 24)]  # fmt: skip
+
+    assert rules_of(*calm, *one) == [f"igmp-storm-{ID}"]
+    assert rules_of(*calm, *many) == [
+        "igmp-storm-wire-eth0", "mac-flood-wire-eth0",
+    ]  # fmt: skip
+
+
+def announcing(second: int, rate: int, *, answered: int = 0) -> Traffic:
+    """Build a window of a MAC that sends ARP to everybody."""
+    rx = {"arp": answered} if answered else {}
+    return window(second, plain(ATTACKER, rx=rx, packets=rate, arp=rate, broadcast=rate))
+
+
+def test_a_failover_that_announces_its_addresses_is_no_storm() -> None:
+    """Two hundred addresses, announced five times in a second and once more, then nothing."""
+    burst = [*(announcing(s, 1000) for s in (0, 1)), *(window(s) for s in range(2, 6)),
+             *(announcing(s, 1000) for s in (6, 7)), window(8)]  # fmt: skip
+
+    assert rules_of(*burst) == []
+
+
+def test_a_storm_or_a_sweep_is_told_beside_announcements() -> None:
+    """What lasts is a storm; what is answered is a sweep, at once."""
+    assert rules_of(*(announcing(s, 200) for s in range(3))) == [f"arp-storm-{ID}"]
+    assert rules_of(announcing(0, 400, answered=9)) == [f"arp-storm-{ID}"]
+
+
+@pytest.mark.parametrize("name", ["multicast", "fragment"])
+def test_television_and_tunnels_are_plain_volume(name: str) -> None:
+    """5,000 frames/s to groups, or in pieces, are no surge unless a floor is set."""
+    rows = [window(s, plain(ATTACKER, packets=5000, udp=5000, **{name: 5000})) for s in range(9)]
+
+    assert rules_of(*rows) == []

@@ -35,6 +35,8 @@ _TRIES: Final = 1000
 _ROOT: Final = "monitorpi/v1/+"
 _SYSTEM_USER: Final = "mosquitto"
 _PASSWORD_BYTES: Final = 24
+_QUEUE_MESSAGES: Final = 10_000
+"""4,096 devices, 1,024 targets, 544 alerts, and minutes of windows."""
 _QUEUE_BYTES: Final = 16 * 1024 * 1024  # 32 of the largest messages, minutes of usual windows
 
 
@@ -108,8 +110,9 @@ def configuration(listeners: list[str], folder: str, user: str) -> str:
         "# services publish their state again whenever they connect: nothing needs the SD card",
         "persistence false",
         f"max_packet_size {MAX_PACKET_BYTES}",
-        "# Mosquitto's own default, said aloud: what bursts past it is dropped silently",
-        "max_queued_messages 1000",
+        "# all retained state of a full site at once, beside the streams; the default is 1000, and",
+        "# what bursts past it is dropped silently",
+        f"max_queued_messages {_QUEUE_MESSAGES}",
         "# what a client that has stalled may hold of a small machine's memory",
         f"max_queued_bytes {_QUEUE_BYTES}",
         "log_dest stderr",

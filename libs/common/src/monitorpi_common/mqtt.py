@@ -11,6 +11,8 @@ itself connected. Everything else happens in the main thread:
 - at most ``MAX_INFLIGHT`` messages are with paho at once, so its own queues stay empty and a
   broker's limit of queued messages is never hit by a burst of ours;
 - a message above the broker's maximum packet size is refused here: paho would re-send it for ever;
+- a broker queues 1,000 messages of quality of service 1 for a subscription, retained ones too, and
+  drops the rest: state is subscribed to with 0, which is written to the connection at once;
 - why a connection failed, which paho keeps to itself, is looked up where its callback runs;
 - a refusal by the broker's access rules shows only as the reason code of the acknowledgement;
 - whoever connects under another's client id throws it off, whatever its account: see ``client_id``.
@@ -50,7 +52,14 @@ from monitorpi_common.bus import (
     SubscriptionRefused,
 )
 from monitorpi_common.endpoint import unreachable
-from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
+from monitorpi_common.messages import (
+    OFFLINE_EXPIRY_S,
+    OWNED,
+    SHARED,
+    STATUS,
+    Delivery,
+    Status,
+)
 from monitorpi_common.settings import BrokerSettings, authority
 
 if TYPE_CHECKING:
@@ -73,6 +82,8 @@ CLIENT_ID_DIGITS: Final = 16  # 64 bits: more than anybody tries at a broker
 _CLOSE_S: Final = 3.0
 _HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
 _PRUNE_S: Final = 60.0
+_KIND_LEVEL: Final = 4  # monitorpi/v1/site/service/kind/id
+_STATE: Final = {kind.KIND for kind in (*OWNED, *SHARED) if kind.DELIVERY.retain}
 _ACCOUNT: Final = "check broker.username and its password"
 _REFUSALS: Final = {
     "Bad user name or password": _ACCOUNT,
@@ -248,7 +259,9 @@ class MqttBus:
     def open(self, inbox: Inbox, subscriptions: Sequence[str]) -> None:
         """Begin to connect; returns at once, the broker may be away."""
         self._inbox = inbox
-        self._subscriptions = [(topic, SubscribeOptions(qos=1)) for topic in subscriptions]
+        self._subscriptions = [
+            (topic, SubscribeOptions(qos=_qos(topic))) for topic in subscriptions
+        ]
         connect = _properties(PacketTypes.CONNECT)
         connect.SessionExpiryInterval = SESSION_EXPIRY_S
         connect.MaximumPacketSize = MAX_PACKET_BYTES
@@ -460,6 +473,12 @@ class MqttBus:
             item = inbox.take(min(left, 0.1))
             if isinstance(item, Acknowledged | Disconnected):
                 self.event(item)
+
+
+def _qos(filter_: str) -> int:
+    """Return the quality of service to subscribe with: 0 for what is retained and refreshed."""
+    kind = filter_.split("/")[_KIND_LEVEL] if filter_.count("/") > _KIND_LEVEL else ""
+    return 0 if kind in _STATE else 1
 
 
 def _properties(packet: int) -> Properties:

@@ -28,6 +28,7 @@ from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     COMMANDS,
+    Args,
     Command,
     Health,
     Publication,
@@ -311,38 +312,38 @@ class Shell:
     # --- inwards ----------------------------------------------------------------------------
 
     def _receive(self, raw: Raw) -> None:
-        """Turn foreign bytes into an item for the core; what is not of the contract is counted."""
+        """Turn foreign bytes into an item for the core; what is not of the contract is counted.
+
+        Reading alone may fail by what others sent: what is raised later is a bug of ours.
+        """
         self._bus.counters.received += 1
         try:
-            item = self._read(raw)
+            topic = Topic.parse(raw.topic)
+            if len(raw.payload) > MAX_PAYLOAD:
+                raise ValueError(f"larger than {MAX_PAYLOAD} bytes")
+            is_order = topic.kind == "command" and topic.service == self._service.value
+            item = None if is_order else _item(topic, raw)
         except (TopicError, ValidationError, ValueError, RecursionError) as error:
             self._bus.counters.rejected += 1
             self._log.warning("rejected a message", topic=raw.topic, reason=_first_line(error))
             return
-        if item is not None:
-            self._publish(self._core.handle(item))
-
-    def _read(self, raw: Raw) -> object | None:
-        topic = Topic.parse(raw.topic)
-        if len(raw.payload) > MAX_PAYLOAD:
-            raise ValueError(f"larger than {MAX_PAYLOAD} bytes")
-        if topic.kind == "status":
-            return Presence(topic, online=_is_online(raw.payload))
-        if topic.kind == "command" and topic.service == self._service.value:
+        if item is None:
             self._obey(topic, raw)
-            return None
-        if not raw.payload:
-            return Gone(topic)
-        kind = message_type(topic.service, topic.kind)
-        if kind is None:
-            raise ValueError(f"no message of the contract has the kind {topic.kind!r}")
-        message = kind.model_validate_json(raw.payload)
-        if topic == self._health_topic and isinstance(message, Health):
-            self._watch_for_a_rival(message, retained=raw.retained)
-            return Received(topic, message, raw.retained)
-        if raw.retained and topic.service == self._service.value and message.DELIVERY.retain:
-            self._bus.adopt(raw, message.DELIVERY)
-        return Received(topic, message, raw.retained)
+            return
+        if isinstance(item, Received):
+            self._recognise(item, raw)
+        self._publish(self._core.handle(item))
+
+    def _recognise(self, item: Received, raw: Raw) -> None:
+        """Look whether a message is of our own name: a rival's health, or state we retained."""
+        if item.topic == self._health_topic and isinstance(item.message, Health):
+            self._watch_for_a_rival(item.message, retained=raw.retained)
+        elif (
+            raw.retained
+            and item.topic.service == self._service.value
+            and item.message.DELIVERY.retain
+        ):
+            self._bus.adopt(raw, item.message.DELIVERY)
 
     def _watch_for_a_rival(self, health: Health, *, retained: bool) -> None:
         rival = self._rivals.judge(health, retained=retained)
@@ -356,25 +357,33 @@ class Shell:
         name = "unknown"
         error: str | None = None
         try:
-            if raw.retained:
-                raise CommandRefusedError("a retained command is refused: send it without retain")
-            command = Command.model_validate_json(raw.payload)
+            command = _command(raw)
             name = command.name
-            kind = COMMANDS[self._service].get(name)
-            if kind is None:
-                known = ", ".join(COMMANDS[self._service]) or "none"
-                raise CommandRefusedError(f"unknown command; known: {known}")
-            args = kind.model_validate(command.args)
+            args = self._arguments(command)
             self._publish(self._core.handle(Order(name, args, topic.id)))
         except CommandRefusedError as refusal:
             error = str(refusal)
-        except ValidationError as invalid:
-            error = _first_line(invalid)
         if error is not None:
             self._bus.counters.rejected += 1
             self._log.warning("refused a command", name=name, reason=error)
         result = Result(name=name, at=clock.wall(), ok=error is None, error=error and error[:255])
         self._publish([Publication(topic.id, result)])
+
+    def _arguments(self, command: Command) -> Args:
+        """Return a command's arguments.
+
+        Raises:
+            CommandRefusedError: there is no such command here, or it takes others.
+
+        """
+        kind = COMMANDS[self._service].get(command.name)
+        if kind is None:
+            known = ", ".join(COMMANDS[self._service]) or "none"
+            raise CommandRefusedError(f"unknown command; known: {known}")
+        try:
+            return kind.model_validate(command.args)
+        except (ValidationError, RecursionError) as error:
+            raise CommandRefusedError(_first_line(error)) from None
 
     # --- outwards ---------------------------------------------------------------------------
 
@@ -442,6 +451,38 @@ class Shell:
             item = self._inbox.take(left)
             if item is not None:
                 self._take(item)
+
+
+def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
+    """Return what a message says, validated.
+
+    Raises:
+        ValueError: it is not of the contract.
+
+    """
+    if topic.kind == "status":
+        return Presence(topic, online=_is_online(raw.payload))
+    if not raw.payload:
+        return Gone(topic)
+    kind = message_type(topic.service, topic.kind)
+    if kind is None:
+        raise ValueError(f"no message of the contract has the kind {topic.kind!r}")
+    return Received(topic, kind.model_validate_json(raw.payload), raw.retained)
+
+
+def _command(raw: Raw) -> Command:
+    """Return a command as it was sent.
+
+    Raises:
+        CommandRefusedError: it is retained, or not of the contract.
+
+    """
+    if raw.retained:
+        raise CommandRefusedError("a retained command is refused: send it without retain")
+    try:
+        return Command.model_validate_json(raw.payload)
+    except (ValidationError, RecursionError) as error:
+        raise CommandRefusedError(_first_line(error)) from None
 
 
 def _first_line(error: Exception) -> str:

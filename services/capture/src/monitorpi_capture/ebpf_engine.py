@@ -35,7 +35,9 @@ from monitorpi_capture.packetsocket import (
     PACKET_IGNORE_OUTGOING,
     SOL_PACKET,
 )
+from monitorpi_capture.wake import Wake
 from monitorpi_capture.window import EngineRefusedError, Instant, WindowCounts
+from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -322,7 +324,7 @@ class EbpfEngine:
         self._control: system.ArrayMap | None = None
         self._grace: system.GracePeriod | None = None
         self._epoch = 0
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake = Wake()
         self._stopped = False
 
     @property
@@ -342,10 +344,10 @@ class EbpfEngine:
             EngineRefusedError: the kernel does not let us; the text names what is missing.
 
         """
-        interfaces.require(self._names)
         try:
+            interfaces.require(self._names)
             self._open()
-        except EngineRefusedError:
+        except (EngineRefusedError, ResourceError):
             self._release()
             raise
         except OSError as error:
@@ -377,7 +379,7 @@ class EbpfEngine:
     def count_until(self, boot_s: float) -> None:
         """Sleep while the kernel counts, until the boot-time clock shows this."""
         poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
         while not self._stopped:
             left = boot_s - time.clock_gettime(time.CLOCK_BOOTTIME)
             if left <= 0:
@@ -448,7 +450,7 @@ class EbpfEngine:
     def stop(self) -> None:
         """Make :meth:`count_until` return."""
         self._stopped = True
-        os.write(self._wake_write, b"x")
+        self._wake.set()
 
     def close(self) -> None:
         """Give everything back to the kernel."""
@@ -463,6 +465,7 @@ class EbpfEngine:
         if self._grace is not None:
             self._grace.close()
         self._control = self._grace = None
+        self._wake.close()
 
 
 def _refusal(error: OSError) -> str:

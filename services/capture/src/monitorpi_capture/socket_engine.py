@@ -10,7 +10,6 @@ sends is left out by PACKET_IGNORE_OUTGOING.
 from __future__ import annotations
 
 import errno
-import os
 import select
 import struct
 import time
@@ -20,7 +19,9 @@ from monitorpi_capture import interfaces
 from monitorpi_capture.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.packetsocket import ACCEPT, REJECT, drops, open_packet_socket
 from monitorpi_capture.tally import Tally
+from monitorpi_capture.wake import Wake
 from monitorpi_capture.window import CLASS_BIT, EngineRefusedError, Instant
+from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
     import socket
@@ -106,8 +107,8 @@ class SocketEngine:
         self._by_fd: dict[int, tuple[_Port, socket.socket, bool]] = {}
         self._buffer = bytearray(_VIRTIO_HEADER + _HEADERS)
         self._view = memoryview(self._buffer)
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._poll.register(self._wake_read, select.POLLIN)
+        self._wake = Wake()
+        self._poll.register(self._wake, select.POLLIN)
         self._stopped = False
 
     @property
@@ -122,7 +123,11 @@ class SocketEngine:
             EngineRefusedError: no permission.
 
         """
-        interfaces.require(tuple(port.name for port in self._ports))
+        try:
+            interfaces.require(tuple(port.name for port in self._ports))
+        except ResourceError:
+            self.close()
+            raise
         for port in self._ports:
             try:
                 self._attach(port)
@@ -237,12 +242,13 @@ class SocketEngine:
     def stop(self) -> None:
         """Make :meth:`count_until` return."""
         self._stopped = True
-        os.write(self._wake_write, b"x")
+        self._wake.set()
 
     def close(self) -> None:
         """Close the sockets."""
         for port in self._ports:
             self._detach(port)
+        self._wake.close()
 
 
 def segments(

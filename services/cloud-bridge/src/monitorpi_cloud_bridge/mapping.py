@@ -119,7 +119,7 @@ DEFAULTS: Final[tuple[Entry, ...]] = (
     _health(2, "mean RTT in ms", "prober/probe/+", "targets[].rtt_avg_ms", "mean"),
     _health(3, "highest p95 RTT in ms", "prober/probe/+", "targets[].rtt_p95_ms", "max"),
     _health(4, "mean jitter in ms", "prober/probe/+", "targets[].jitter_ms", "mean"),
-    _health(5, "loss in percent", "prober/probe/+", "targets[].loss_ratio", "mean", 100),
+    _health(5, "loss in percent", "prober/probe/+", "targets[state=up].loss_ratio", "mean", 100),
     _health(6, "link load in Mbit/s", "capture/traffic/+", "totals.bytes", "rate", 8e-6),
     _health(7, "frames lost by the sensor", "capture/traffic/+", "kernel_drops", "sum"),
     _health(8, "open alerts", "detector/health/+", "detail.open_alerts", "last"),

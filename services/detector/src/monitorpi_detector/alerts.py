@@ -213,7 +213,7 @@ class AlertBook:
         sources, involved = macs_of(finding)
         cause = cause_of(self._open.values(), involved, seen)
         alert = Alert(
-            id=str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}")),
+            id=self._new_id(key, opened_at) if before is None else before.id,
             key=key,
             rule=seen.rule,
             severity=severity_of(finding, cause),
@@ -252,6 +252,9 @@ class AlertBook:
                 )
                 effect.published = seen.at
                 yield Publication(effect.alert.key, effect.alert)
+
+    def _new_id(self, key: str, opened_at: datetime) -> str:
+        return str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}"))
 
     def _keep(
         self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
@@ -375,32 +378,28 @@ class AlertBook:
 
     # --- from outside ---------------------------------------------------------------------------
 
-    def lose_sensor(self, interface: str | None = None) -> Iterator[Publication | Tombstone]:
-        """Close what one interface (None: all) was watching: nobody looks any more."""
+    def lose_sensor(self) -> Iterator[Publication | Tombstone]:
+        """Close what windows were watching: nobody looks any more."""
         for key, entry in list(self._open.items()):
-            if not entry.lives_by_windows or not entry.interfaces:
-                continue
-            if interface is None:
-                entry.interfaces.clear()
-            else:
-                entry.interfaces.discard(interface)
-            if not entry.interfaces:
+            if entry.lives_by_windows and entry.interfaces:
                 at = max(entry.last_active, self.watermark or entry.last_active)
                 yield from self._close(key, "sensor-lost", at)
-        if interface is None:
-            self._windows.clear()
-        else:
-            self._windows.pop(interface, None)
-        self._triggers = {
-            name: one
-            for name, one in self._triggers.items()
-            if name[1] is None or name[1] != (interface or name[1])
-        }
-
-    def step_clock(self) -> None:
-        """Forget the watermark: the sensor's clock was set, times before mean nothing now."""
-        self.watermark = None
         self._windows.clear()
+        self._triggers.clear()
+
+    def step_clock(self, by: timedelta) -> None:
+        """Move what is open along with a clock that was set: the cause did not end by it."""
+        self.watermark = None
+        self._windows = {name: end + by for name, end in self._windows.items()}
+        self.silences = {key: until + by for key, until in self.silences.items()}
+        self._triggers.clear()
+        for entry in self._open.values():
+            entry.last_active += by
+            entry.published += by
+            old = entry.alert
+            entry.alert = old.model_copy(
+                update={"opened_at": old.opened_at + by, "at": old.at + by}
+            )
 
     def silence(self, key: str, until: datetime, at: datetime) -> Iterator[Publication | Tombstone]:
         """Close an alert and keep it shut."""

@@ -2,8 +2,8 @@
 
 Theory of operation. Each item becomes a view; the rules yield findings; the alert book turns
 findings into alerts; the watermark (the latest end of a window) moves and closes what is quiet.
-Time is the windows' own, so that a file and a wire give the same alerts. A live tick only moves
-the watermark to three seconds ago, so that a dead sensor cannot hold an alert open.
+Time is the windows' own, so that a file and a wire give the same alerts. Live ticks only let it go
+on, three seconds behind, while nothing arrives, so that a dead sensor cannot hold an alert open.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from monitorpi_detector.servers import Stranger
 
 LATE: Final = timedelta(seconds=3)
-"""A live tick says that everything up to so long ago has arrived."""
+"""Ticks without a window or round move time after so long."""
+_LONGEST_TICK_S: Final = 5.0
+"""A longer pause between two ticks was our own: what waited meanwhile is still to be read."""
 LEARN_EACH: Final = 10
 """One window of so many teaches the baseline and stands for the others: a tenth of the cost."""
 MAX_INTERFACES: Final = 64
@@ -85,6 +87,8 @@ class Interface:
     epoch: str
     first_s: float
     seq: int
+    end: datetime
+    """End of its last window."""
     windows: int = 0
     lost: int = 0
     sees_replies: bool | None = None
@@ -128,6 +132,9 @@ class DetectorCore:
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
+        self._boot_s: float | None = None
+        self._idle_s = 0.0
+        """Seconds since the last window or round, as ticks tell."""
         self._ignore = frozenset(settings.ignore)
         self._since = kept.since
         self._watched_s = kept.watched_s
@@ -170,8 +177,8 @@ class DetectorCore:
                 yield from self._status(topic.id, online=online)
             case Presence(topic, False) if topic.service == Service.PROBER:
                 yield from self._lose_prober(topic.id)
-            case Tick(at):
-                yield from self._tick(at)
+            case Tick() as tick:
+                yield from self._tick(tick)
             case Order(_, args):
                 yield from self._obey(args)
             case _:
@@ -215,22 +222,23 @@ class DetectorCore:
         name, end_s = traffic.interface, traffic.end.timestamp()
         seen = self._interfaces.get(name)
         if seen is not None and seen.epoch != traffic.epoch:
-            yield from self._book.lose_sensor(name)
-            seen = None
-        if seen is None:
+            # the sensor lives: its counters were reset, or its clock was set
+            self._renew(seen, traffic)
+        elif seen is None:
             if len(self._interfaces) >= MAX_INTERFACES and name not in self._interfaces:
                 return
             if self._now is not None and end_s < self._now.timestamp() - _STEP_S:
-                # the sensor's clock was set back: times before mean nothing now
-                self._book.step_clock()
-                self._now = self._saved_at = None
-            seen = self._interfaces[name] = Interface(traffic.epoch, end_s, traffic.seq)
+                self._step_clock(traffic.end - self._now)
+            seen = self._interfaces[name] = Interface(
+                traffic.epoch, end_s, traffic.seq, traffic.end
+            )
         elif traffic.seq > seen.seq:
             seen.lost += traffic.seq - seen.seq - 1
             seen.seq = traffic.seq
         else:
             return  # the same window twice: quality of service 1 may repeat
         seen.windows += 1
+        seen.end = traffic.end
         seen.sees_replies = traffic.sees_replies
         self._live(traffic.end)
         self._book.saw_window(name, traffic.end)
@@ -244,7 +252,24 @@ class DetectorCore:
         }  # fmt: skip
         yield from self._judge(WINDOW_RULES, view, observed)
         self._learn(view, seen)
+        self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _renew(self, seen: Interface, traffic: Traffic) -> None:
+        """Begin a new epoch of an interface that is still watched: its alerts go on."""
+        step = traffic.end - seen.end - timedelta(seconds=traffic.window_s)
+        if abs(step.total_seconds()) > _STEP_S:
+            self._step_clock(step)
+        seen.epoch, seen.seq = traffic.epoch, traffic.seq
+        seen.first_s = traffic.end.timestamp()
+
+    def _step_clock(self, by: timedelta) -> None:
+        """Take over a clock that was set: what was measured so far moves with it."""
+        self._book.step_clock(by)
+        for seen in self._interfaces.values():
+            seen.end += by
+        if by.total_seconds() < 0:
+            self._now = self._saved_at = None
 
     def _judge(
         self, rules: tuple[Rule[ViewT], ...], view: ViewT, observed: dict[str, object]
@@ -377,6 +402,7 @@ class DetectorCore:
         }  # fmt: skip
         yield from self._judge(ROUND_RULES, view, observed)
         self._learn_round(view)
+        self._idle_s = 0.0
         yield from self._advance(probe.round_end)
 
     def _usual_round(self, address: str, measure: str) -> float | None:
@@ -440,10 +466,19 @@ class DetectorCore:
             self._saved_at = to
             self._save()
 
-    def _tick(self, at: datetime) -> Iterator[Publication | Tombstone]:
-        to = at - LATE
-        if self._book.watermark is None or to > self._book.watermark:
-            yield from self._advance(to)
+    def _tick(self, tick: Tick) -> Iterator[Publication | Tombstone]:
+        """Let time go on from the last window or round, by a clock that never steps.
+
+        Windows that come late hold time back with them; only silence moves it.
+        """
+        passed_s = min(max(0.0, tick.boot_s - (self._boot_s or tick.boot_s)), _LONGEST_TICK_S)
+        self._boot_s = tick.boot_s
+        self._idle_s += passed_s
+        if self._book.watermark is None:
+            yield from self._advance((self._now or tick.at) - LATE)
+        elif self._idle_s > LATE.total_seconds():
+            passed_s = min(passed_s, self._idle_s - LATE.total_seconds())
+            yield from self._advance(self._book.watermark + timedelta(seconds=passed_s))
 
     # --- restarts -------------------------------------------------------------------------------
 

@@ -44,6 +44,11 @@ class Known:
     other_tx: float = 0.0
     """TCP frames/s sent beside SYN, SYN-ACK and RST while it opened few connections."""
     other_rx: float = 0.0
+    answered: float = 0.0
+    """SYN-ACKs/s it was sent of late, while there were any."""
+    answered_at_s: float = 0.0
+    passed_at_s: float = 0.0
+    """End of the last window in which it sent SYN-ACKs: of a router, that it passed answers on."""
     asked: float = 0.0
     """Requests it was sent of late that no ICMP of it has answered."""
     asked_at_s: float = 0.0
@@ -192,7 +197,18 @@ class Inventory:
             if asked or answered:
                 waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
-            self._learn_other(known, row, max(traffic.window_s, 1.0), busy)
+            span_s = max(traffic.window_s, 1.0)
+            self._learn_answers(known, row, span_s, now_s)
+            self._learn_other(known, row, span_s, busy)
+
+    @staticmethod
+    def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:
+        """Average over some ten seconds in which there were any; silence leaves it as it was."""
+        if answers := row.rx.get("syn_ack"):
+            known.answered += 0.1 * (answers / span_s - known.answered)
+            known.answered_at_s = now_s
+        if row.tx.get("syn_ack"):
+            known.passed_at_s = now_s
 
     @staticmethod
     def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:

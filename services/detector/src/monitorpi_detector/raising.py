@@ -16,6 +16,9 @@ CUSUM_DRIFT: Final = 0.5
 """Share of the threshold that is forgiven each second (the `a` of the CUSUM)."""
 CUSUM_RAISES: Final = 3.0
 """Seconds' worth of threshold that raise: twelve seconds at three quarters of the threshold."""
+LASTS_M: Final = 3
+LASTS_N: Final = 4
+"""Windows of so many that show that something lasts: a burst of announcements fills two."""
 _SLACK: Final = 0.5
 """Windows are as long as they are, not exactly a second."""
 
@@ -37,12 +40,15 @@ class Trigger:
         """Take one window's finding; True when it raises."""
         passed_s = max(span_s, now_s - self.at_s) if self.at_s else span_s
         self.at_s = now_s
-        self.over = [at for at in self.over if at > now_s - (limits.raise_n - _SLACK) * span_s]
+        many = max(limits.raise_n, LASTS_N if finding.must_last else 0)
+        self.over = [at for at in self.over if at > now_s - (many - _SLACK) * span_s]
         if finding.value >= finding.threshold:
             self.over.append(now_s)
         if finding.cumulates:
             drift = CUSUM_DRIFT * finding.threshold
             self.cusum = max(0.0, self.cusum + finding.value * span_s - drift * passed_s)
+        if finding.must_last:
+            return len(self.over) >= max(limits.raise_m, LASTS_M)
         return (
             (finding.decisive and finding.value >= finding.threshold)
             or finding.value >= limits.raise_at_once * finding.threshold

@@ -118,6 +118,8 @@ class Finding:
     """Fixed by the rule; None: by the excess over the threshold."""
     cumulates: bool = False
     """Judge the sum over time too (CUSUM), not only each window."""
+    must_last: bool = False
+    """A short burst is benign: only three of four windows raise, however strong one is."""
     decisive: bool = False
     """One observation is enough; there is nothing to count."""
     story: str | None = None

@@ -52,6 +52,11 @@ _YOUNG_S: Final = 10.0
 MIN_SOURCES: Final = 3
 """So many sources that share one top peer are told as one attack on that peer."""
 
+WAS_ANSWERED: Final = 0.3
+"""Share of a sender's SYNs that were answered: a crawler's are, a sweep's are not."""
+_LAST_ANSWERS_S: Final = 60.0
+_MOMENT_S: Final = 3.0
+
 CLOSES_FROM: Final = 1000.0
 """SYN/s from which connections must also be seen to end: nobody can hold that many open."""
 
@@ -165,6 +170,12 @@ class WindowView:
         return self.now_s - self.first_seen_s < _YOUNG_S
 
     @property
+    def known_share(self) -> float:
+        """Share of this window's MAC addresses that were here before; all in an epoch's start."""
+        macs = self.traffic.source_macs
+        return 1.0 if self.is_young or not macs else max(0.0, 1.0 - self.traffic.new_macs / macs)
+
+    @property
     def wire_subject(self) -> str:
         """The subject of what no device explains."""
         return f"wire-{self.interface_id}"
@@ -263,6 +274,31 @@ class WindowView:
         """
         alone = 2 * self.traffic.new_macs >= self.traffic.counts.get(name, 0)
         return 1.0 if not self.rows or (alone and not self.is_young) else _NOBODY
+
+    def lost_uplink(self, row: DeviceWindow) -> str | None:
+        """Return the router behind which a sender's answers stopped; None: they did not.
+
+        What it asks for was answered until the router passed no answer of anybody any more.
+        """
+        peer = row.top_peer.get("syn")
+        if peer is None or peer.mac is None or not self.forwards(peer.mac):
+            return None
+        sender, router = self.inventory.get(row.mac), self.inventory.get(peer.mac)
+        through = self.rows.get(peer.mac)
+        if sender is None or router is None or (through and through.tx.get("syn_ack")):
+            return None
+        was_answered = sender.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
+        until_the_end = sender.answered_at_s >= router.passed_at_s - _LAST_ANSWERS_S > 0
+        return peer.mac if was_answered and until_the_end else None
+
+    def was_answered(self, row: DeviceWindow) -> bool:
+        """Tell whether most of a sender's SYNs were answered until a moment ago."""
+        known = self.inventory.get(row.mac)
+        return (
+            known is not None
+            and self.now_s - known.answered_at_s <= _MOMENT_S
+            and known.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
+        )
 
     def omitted(self, name: str) -> float:
         """Return the frames/s of a class from MACs that the window does not list."""

@@ -38,6 +38,7 @@ WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
     mac_flood.RULE,
     port_scan.RULE,
     host_sweep.RULE,
+    outage.UPLINK,
     *surge.RULES,
 )
 """Rules that read what capture counted in a window. Floods first: they are the cause of others."""

@@ -1,6 +1,9 @@
 """ARP storm: one device asks (or answers) without end. A fast ARP sweep is one too.
 
 Benign captures stay below 26/s, sweeps reach 234-365/s. Our own discovery is subtracted.
+A cluster that takes over two hundred addresses announces them in one burst, once or twice (RFC 5227
+and keepalived's ``garp_master_repeat``): nobody answers an announcement, so that frames without any
+answer are a storm only when they last.
 """
 
 from __future__ import annotations
@@ -28,7 +31,14 @@ def _on_wire(view: WindowView) -> float:
     return max(0.0, view.traffic.counts.get("arp", 0) - 2 * own)
 
 
-_STORM: Final = storm.Storm("arp", "ARP storm or sweep", "ARP/s", _sent, _on_wire, nobody=5.0)
+def _announces(view: WindowView, row: DeviceWindow) -> bool:
+    """Tell whether nobody answers a sender, where answers would be seen."""
+    return view.traffic.sees_replies is True and not row.rx.get("arp")
+
+
+_STORM: Final = storm.Storm(
+    "arp", "ARP storm or sweep", "ARP/s", _sent, _on_wire, nobody=5.0, may_be_brief=_announces
+)
 
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:

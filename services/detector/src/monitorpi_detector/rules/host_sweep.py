@@ -35,6 +35,8 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
             continue
         if hosts < _HOSTS_PER_PORT * row.spread.dst_ports:
             continue
+        if view.was_answered(row) or view.lost_uplink(row):
+            continue  # a crawler whose answers stopped: the uplink is away, or just back
         # what one destination got is a conversation or a flood, answered or not
         one = sum(view.per_destination(row, name) for name in ("syn", "icmp_echo"))
         vain = _unanswered(view, row) - one

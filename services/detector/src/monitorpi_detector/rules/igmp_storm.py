@@ -1,4 +1,9 @@
-"""IGMP or MLD storm: group membership reports without end."""
+"""IGMP or MLD storm: group membership reports without end.
+
+A querier asks all at once, and each host answers for each of its groups within ten seconds (RFC
+3376, RFC 3810), or within one after a change of the topology: a few frames from each of many MAC
+addresses are answers. One address that sends many is a storm, and so are many invented ones.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +24,18 @@ def _sent(view: WindowView, row: DeviceWindow) -> float:
     return float(row.tx.get("igmp", 0))
 
 
+_ANSWERS: Final = 20
+"""Reports of one host in one second that answer a query: as many groups as a busy host joins."""
+
+
 def _on_wire(view: WindowView) -> float:
-    return float(view.traffic.counts.get("igmp", 0))
+    """Return the reports beyond a few from each MAC address that was here before."""
+    traffic = view.traffic
+    omitted = 0
+    if traffic.source_macs >= traffic.omitted.devices:
+        omitted = min(traffic.omitted.classes.get("igmp", 0), _ANSWERS * traffic.omitted.devices)
+    answers = omitted + sum(min(row.tx.get("igmp", 0), _ANSWERS) for row in traffic.devices)
+    return traffic.counts.get("igmp", 0) - answers * view.known_share
 
 
 _STORM: Final = storm.Storm("igmp", "IGMP storm", "IGMP/s", _sent, _on_wire, nobody=5.0)

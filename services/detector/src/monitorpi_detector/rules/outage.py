@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import Severity
     from monitorpi_detector.outage import Cause, Outage
-    from monitorpi_detector.view import RoundView
+    from monitorpi_detector.view import RoundView, WindowView
 
 _PEERS: Final = 32
+_A_NIGHT: Final = 4
+"""Outages of one kind and place within twelve hours: what fails more often is known to."""
 _WITNESSES: Final = 0.2
 """Share of the members whose frames must be seen to blame this machine's own link."""
 
@@ -56,6 +58,9 @@ def _group(one: Outage) -> str:
     )
 
 
+_LIMITS: Final = Limits(floor=1.0, quiet_s=30.0, raise_m=5, raise_n=6)
+
+
 def _judge_of(
     cause: Cause, text: Callable[[Outage], str], severity: Severity
 ) -> Callable[[RoundView, LimitsOf], Iterator[Finding]]:
@@ -77,16 +82,46 @@ def _judge_of(
                 ),
                 severity=severity,
                 decisive=True,
+                story=f"{cause}-{one.subject}" if cause != "uplink-down" else cause,
+                a_night=None if cause == "cut-off" else _A_NIGHT,
             )
 
     return judge
+
+
+_LOST: Final = 5.0
+"""Connections/s that were answered before, and none is now: fewer may stop by themselves."""
+
+
+def judge_window(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
+    """Find routers that pass no answer any more to those who were answered until then."""
+    asked: dict[str, float] = {}
+    for row, rate in view.senders("syn", 1.0):
+        router = view.lost_uplink(row)
+        if router is not None:
+            asked[router] = asked.get(router, 0.0) + rate
+    for router, rate in asked.items():
+        if rate < _LOST:
+            continue
+        yield Finding(
+            subject="internet",
+            value=1.0,
+            threshold=limits(router).floor,
+            text=f"the uplink is away: the router {router} passes no answer any more, "
+            f"{rate:.0f} connections/s are asked for in vain",
+            unit="uplinks",
+            victims=(Peer(mac=router, ip=view.inventory.ip(router)),),
+            severity="critical",
+            story="uplink-down",
+            a_night=_A_NIGHT,
+        )
 
 
 def _rule(
     cause: Cause, title: str, text: Callable[[Outage], str], severity: Severity
 ) -> Rule[RoundView]:
     return Rule(
-        name=cause, title=title, unit="targets", defaults=Limits(floor=1.0, quiet_s=30.0),
+        name=cause, title=title, unit="targets", defaults=_LIMITS,
         judge=_judge_of(cause, text, severity), kind="outage",
     )  # fmt: skip
 
@@ -96,3 +131,9 @@ RULES: Final = (
     _rule("uplink-down", "the uplink is away", _uplink, "critical"),
     _rule("group-down", "several devices went together", _group, "warning"),
 )
+
+UPLINK: Final[Rule[WindowView]] = Rule(
+    name="uplink-down", title="the uplink is away", unit="targets", defaults=_LIMITS,
+    judge=judge_window, kind="outage",
+)  # fmt: skip
+"""The same alert as seen in traffic, where no target beyond the router is probed."""

@@ -33,6 +33,8 @@ class Storm:
     """Frames of the wire in this window that count."""
     nobody: float
     """Times the floor that what no sender explains must reach."""
+    may_be_brief: Callable[[WindowView, DeviceWindow], bool] = lambda _, __: False
+    """A sender's frames are no storm unless they last."""
 
 
 def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]:
@@ -53,6 +55,7 @@ def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]
             baseline=usual,
             sources=(view.source(row, count),),
             beyond_router=None,
+            must_last=storm.may_be_brief(view, row),
         )
     value = view.rate(storm.of_wire(view))
     # without MACs nobody can be told apart: the floor as it stands
