@@ -19,6 +19,7 @@ WORKDIR /source
 # First what other people wrote: this layer changes with the lock file only.
 COPY pyproject.toml uv.lock ./
 COPY libs/common/pyproject.toml libs/common/
+COPY libs/host/pyproject.toml libs/host/
 COPY services/capture/pyproject.toml services/capture/
 COPY services/cloud-bridge/pyproject.toml services/cloud-bridge/
 COPY services/dashboard/pyproject.toml services/dashboard/

@@ -21,6 +21,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrRouting,
 )
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
+from scapy.layers.ppp import PPP, PPPoE, PPPoED
 from scapy.packet import Raw
 
 from monitorpi_capture.classify import class_names, classify, flood_ends
@@ -181,6 +182,24 @@ def ipv6(payload: Any) -> Any:
             {"ipv6", "tcp", "syn", "http"},
             id="authentication-header",
         ),
+        pytest.param(
+            frame(PPPoE(sessionid=7) / PPP() / ipv4(TCP(dport=9, flags="S"))),
+            {"ipv4", "tcp", "syn"},
+            id="pppoe",
+        ),
+        pytest.param(
+            frame(PPPoE() / PPP() / ipv6(UDP(sport=9, dport=53)), tags=2),
+            {"ipv6", "udp", "dns", "vlan"},
+            id="pppoe-tagged",
+        ),
+        pytest.param(frame(PPPoE() / PPP(proto=0xC021) / Raw(bytes(20))), set(), id="ppp-lcp"),
+        pytest.param(
+            frame(PPPoE(code=0xA7) / PPP() / ipv4(TCP(flags="S"))), set(), id="pppoe-terminate"
+        ),
+        pytest.param(
+            frame(PPPoED() / Raw(b"\x01\x01\0\0")), set(), id="pppoe-discovery"
+        ),
+        pytest.param(frame(PPPoE())[:14], {"malformed"}, id="pppoe-without-header"),
         pytest.param(frame(ARP())[:12] + b"\0\x26\x42\x42\x03" + bytes(43), set(), id="llc"),
         pytest.param(frame(ipv4(Raw(b"x" * 8), proto=47)), {"ipv4"}, id="gre"),
         pytest.param(frame(ipv4(ICMPv6EchoRequest(), proto=58)), {"ipv4"}, id="icmp6-in-ipv4"),

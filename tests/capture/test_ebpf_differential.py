@@ -25,6 +25,7 @@ from scapy.layers.inet6 import (
     PadN,
 )
 from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Raw
 
 from monitorpi_capture import ebpf_build, ebpf_layout
@@ -136,7 +137,7 @@ def packets6(draw: DrawFn) -> bytes:
 
 @st.composite
 def frames(draw: DrawFn) -> bytes:
-    """Return a frame with up to three tags."""
+    """Return a frame with up to three tags, and perhaps a PPPoE session's header."""
     target = draw(
         st.sampled_from(
             [b"\xff" * 6, b"\x01\x00\x5e\x00\x00\x01", b"\x02" + bytes(5), b"\xff" * 5 + b"\xfe"]
@@ -151,6 +152,11 @@ def frames(draw: DrawFn) -> bytes:
             st.binary(min_size=2, max_size=60),
         )
     )
+    if draw(st.booleans()) and rest[:2] in (b"\x08\x00", b"\x86\xdd"):
+        head = draw(st.sampled_from([b"\x11\x00"] * 5 + [b"\x11\x09", b"\x21\x00"]))
+        protocol = {b"\x08\x00": b"\x00\x21", b"\x86\xdd": b"\x00\x57"}[rest[:2]]
+        protocol = draw(st.sampled_from([protocol] * 5 + [b"\xc0\x21", b"\x00\x57"]))
+        rest = b"\x88\x64" + head + b"\x00\x07" + bytes(2) + protocol + rest[2:]
     data = target + b"\x02" + bytes(5) + b"".join(tag + b"\x00\x05" for tag in tags) + rest
     return data.ljust(60, b"\0") if draw(st.booleans()) else data
 
@@ -217,6 +223,11 @@ def test_public_captures(in_kernel: Callable[[bytes], list[str]], captures: Path
         (IPv6() / IPv6ExtHdrHopByHop() / ICMPv6MLReport(), {"ipv6", "icmp", "igmp"}),
         (Dot1Q(vlan=5) / Dot1Q(vlan=6) / IP() / TCP(flags="R"), {"ipv4", "tcp", "rst", "vlan"}),
         (ARP(), {"arp"}),
+        (PPPoE() / PPP() / IP() / TCP(flags="S"), {"ipv4", "tcp", "syn"}),
+        (
+            Dot1Q(vlan=7) / PPPoE() / PPP() / IPv6() / ICMPv6EchoRequest(),
+            {"vlan", "ipv6", "icmp", "icmp_echo"},
+        ),
     ],
 )
 def test_scapy_frames(

@@ -15,6 +15,7 @@ from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Device, Probe, Publication, Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
+from monitorpi_host.vendors import Vendors
 from monitorpi_prober import interfaces
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import PlanTaken, RoundDone
@@ -23,7 +24,6 @@ from monitorpi_prober.once import contact_then_round
 from monitorpi_prober.pinger import Pinger
 from monitorpi_prober.schedule import Plan, ProbeGroup
 from monitorpi_prober.settings import ProberSettings, TargetSettings
-from monitorpi_prober.vendors import vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,7 +81,9 @@ def measure(
         max_arp_rate=limits.arp_per_s,
         max_targets=_MAX_ADDRESSES,
     )
-    core = ProberCore(settings, "ping", "ping", lambda _: None, vendor_of=vendor_of, live=False)
+    core = ProberCore(
+        settings, "ping", "ping", lambda _: None, vendor_of=Vendors().of_text, live=False
+    )
     for device in devices:
         core.targets.announce(device)
     for found in look_up_all(core.targets.hostnames):

@@ -182,13 +182,13 @@ def measure() -> int:
     # all the service loads, for its memory: the shell brings the MQTT client
     import monitorpi_common.shell  # noqa: F401, PLC0415 - see above
     import monitorpi_prober.__main__  # noqa: F401, PLC0415 - see above
+    from monitorpi_host.vendors import Vendors  # noqa: PLC0415 - only here
     from monitorpi_prober.core import ProberCore  # noqa: PLC0415 - only here
     from monitorpi_prober.items import Echoes, RoundDone  # noqa: PLC0415 - only here
     from monitorpi_prober.once import one_round  # noqa: PLC0415 - only here
     from monitorpi_prober.pinger import Pinger  # noqa: PLC0415 - only here
     from monitorpi_prober.schedule import Plan, ProbeGroup  # noqa: PLC0415 - only here
     from monitorpi_prober.settings import ProberSettings, TargetSettings  # noqa: PLC0415 - only here
-    from monitorpi_prober.vendors import vendor_of  # noqa: PLC0415 - only here
 
     order = json.load(sys.stdin)
     interval = period_s(order["count"]) * order["probes"]
@@ -197,7 +197,7 @@ def measure() -> int:
         for address in addresses(order["count"])
     ]
     settings = ProberSettings(targets=targets, probes=order["probes"], announced=False)
-    core = ProberCore(settings, "bench", "main", lambda _: None, vendor_of=vendor_of)
+    core = ProberCore(settings, "bench", "main", lambda _: None, vendor_of=Vendors().of_text)
     probed = core.targets.merged()
 
     def take(item: object) -> None:

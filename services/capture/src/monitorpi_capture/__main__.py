@@ -18,11 +18,11 @@ from monitorpi_capture.memory import hold_little
 from monitorpi_capture.pacing import Gate, PacedCore
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.stream import Stream
-from monitorpi_capture.vendors import Vendors
 from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
+from monitorpi_host.vendors import Vendors
 
 if TYPE_CHECKING:
     import argparse
@@ -116,6 +116,7 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
         max_rows=context.settings.max_macs,
         dissector=Dissector(),
         dissected_per_s=context.settings.inventory_frames_per_s,
+        routine_below=context.settings.reporting_level,
         gate=gate,
         on_stop=stream.stop,
     )

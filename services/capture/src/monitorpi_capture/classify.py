@@ -42,6 +42,14 @@ _MAX_TAGS: Final = 2
 _TYPE_IPV4: Final = 0x0800
 _TYPE_ARP: Final = 0x0806
 _TYPE_IPV6: Final = 0x86DD
+_TYPE_PPPOE: Final = 0x8864
+"""The session stage of PPPoE (RFC 2516); discovery has a type of its own and carries nothing."""
+_PPPOE_HEADER: Final = 8
+"""With the protocol number of PPP behind it."""
+_PPPOE_DATA: Final = b"\x11\x00"
+"""Version 1, type 1, code 0."""
+_PPP_IPV4: Final = 0x0021
+_PPP_IPV6: Final = 0x0057
 _ARP_HEADER: Final = 8
 
 _P_ICMP: Final = 1
@@ -153,6 +161,23 @@ def _network(data: bytes, end: int, ether_type: int, offset: int, mask: int) -> 
         return _ipv6(data, end, offset, mask)
     if ether_type == _TYPE_ARP:
         return mask | _ARP | (_MALFORMED if offset + _ARP_HEADER > end else 0), 0, 0
+    if ether_type == _TYPE_PPPOE:
+        return _pppoe(data, end, offset, mask)
+    return mask, 0, 0
+
+
+def _pppoe(data: bytes, end: int, offset: int, mask: int) -> Classified:
+    """Look through the header of a PPPoE session."""
+    inner = offset + _PPPOE_HEADER
+    if inner > end:
+        return mask | _MALFORMED, 0, 0
+    if inner > len(data) or data[offset : offset + 2] != _PPPOE_DATA:
+        return mask, 0, 0
+    protocol = data[inner - 2] << 8 | data[inner - 1]
+    if protocol == _PPP_IPV4:
+        return _ipv4(data, end, inner, mask)
+    if protocol == _PPP_IPV6:
+        return _ipv6(data, end, inner, mask)
     return mask, 0, 0
 
 

@@ -329,7 +329,7 @@ class CaptureCore:
         }
         port.seq += 1
         yield Publication(slug(window.interface), snapshot(head, devices))
-        if not self._ticking:
+        if not self._ticking and not window.last_s:  # with those there is nothing new to tell
             yield from self._inventory.tell(self._at_s)
 
     def _meet(self, window: WindowCounts) -> tuple[int, int]:

@@ -220,7 +220,7 @@ class Inventory:
             if row.tx:
                 if at_s - entry.last_s > SILENT_S:
                     entry.woke_s = at_s
-                entry.last_s = max(entry.last_s, at_s)
+                entry.last_s = max(entry.last_s, window.last_s.get(mac, at_s))
                 entry.interface = window.interface
                 entry.link_bps = window.link_bps
                 if not entry.present:

@@ -1,74 +1,49 @@
 """A capture file as a source: windows in the file's own time.
 
 Theory of operation. Windows stand on whole seconds of the frames' timestamps. A window is emitted
-when a frame of a later second comes. Behind the last frame before a gap follow up to
-:data:`EMPTY_AFTER` empty windows, so that whoever counts "2 of 3 windows" sees the end of a burst;
-the rest of a gap is skipped, however long it is. A frame up to a second older than the current
-window counts in it (several capture threads write slightly out of order); an older one means that
-another capture was appended: a window there, which the core takes for a step of the clock. The
-last window ends with the last frame and says how long it was.
+when a frame of a later second comes; seconds without frames have none. Seconds that hold nothing
+new (:mod:`monitorpi_capture.routine`) share a window: the frames of a second are held until it is
+over, or until there are too many of them or one of them is news. A frame up to a second older than
+the newest counts in the current window (several capture threads write slightly out of order); an
+older one means that another capture was appended: a window there, which the core takes for a step
+of the clock. The last window ends with the last frame and says how long it was.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.capfile import CaptureFile, CaptureFileError
-from monitorpi_capture.classify import ETHERNET_HEADER, Classified, classify, classify_packet
+from monitorpi_capture.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.core import ListenerReport
 from monitorpi_capture.dissect import is_telling
-from monitorpi_capture.linktypes import (
-    LINK_ETHERNET,
-    LINK_IPV4,
-    LINK_IPV6,
-    LINK_LOOP,
-    LINK_NULL,
-    LINK_RAW,
-    LINK_SLL,
-    LINK_SLL2,
-)
+from monitorpi_capture.linklayers import Counted, counted
+from monitorpi_capture.linktypes import LINK_ETHERNET
+from monitorpi_capture.routine import LONGEST_S, Routine
 from monitorpi_capture.tally import Tally
-from monitorpi_capture.window import CLASS_BIT, Instant, WindowCounts
+from monitorpi_capture.window import CLASS_BIT, Instant
 from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitorpi_capture.dissect import Dissector
-    from monitorpi_capture.frame import Frame
     from monitorpi_capture.instream import ByteStream
     from monitorpi_capture.pacing import Gate
+    from monitorpi_capture.sighting import Sighting
     from monitorpi_common.log import Log
 
 ENGINE: Final = "file"
-EMPTY_AFTER: Final = 3
-"""Empty windows before a gap is skipped: as many as an m-of-n rule looks at (2 of 3)."""
 _REORDER_S: Final = 1.0
 _SHORTEST_S: Final = 0.001
 """Length of a window that holds a single instant; times are told in milliseconds."""
-
-UNKNOWN_MAC: Final = b"\x01\x00\x00\x00\x00\x00"
-"""Stands for a destination the link layer does not tell (Linux cooked): a group, so without row."""
-_BROADCAST_MAC: Final = b"\xff" * 6
-_ARPHRD_ETHERNET: Final = 1
-_FAMILY_IPV4: Final = 2
-_FAMILIES_IPV6: Final = frozenset({10, 24, 28, 30})
-"""AF_INET6 of Linux, the BSDs and Darwin (link type registry, LINKTYPE_NULL)."""
-_FAMILY_SIZE: Final = 4
-_NOTHING: Final[Classified] = (0, 0, 0)
-_MALFORMED: Final[Classified] = (CLASS_BIT["malformed"], 0, 0)
-_TYPE_IPV4: Final = 0x0800
-_TYPE_IPV6: Final = 0x86DD
 _MAY_TELL: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
-_COOKED_HEADERS: Final = {LINK_SLL: 16, LINK_SLL2: 20}
-"""Bytes before the packet; every cooked frame counts as if it had an Ethernet header instead."""
-_COOKED_BROADCAST: Final = 1
-_COOKED_MULTICAST: Final = 2
 
 
 class FileSource:
-    """Reads one capture stream and emits :class:`WindowCounts`, whole seconds each."""
+    """Reads one capture stream and emits :class:`WindowCounts`."""
 
     def __init__(
         self,
@@ -80,6 +55,7 @@ class FileSource:
         max_rows: int,
         dissector: Dissector | None = None,
         dissected_per_s: int = 200,
+        routine_below: float = 0.0,
         gate: Gate | None = None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
@@ -92,7 +68,8 @@ class FileSource:
             log: for notes about the file.
             max_rows: MAC addresses counted apart in a window.
             dissector: reads what frames tell about devices; None: nobody does.
-            dissected_per_s: such frames per window at most.
+            dissected_per_s: such frames per second at most.
+            routine_below: seconds with fewer frames may share a window; 0: none do.
             gate: bounds the windows that wait for the core.
             on_stop: ends the stream while it waits.
 
@@ -114,8 +91,19 @@ class FileSource:
         self._gate = gate
         self._on_stop = on_stop
         self._stopped = False
-        self._start: float | None = None
+        self._emit: Callable[[object], None] = lambda _: None
         self._latest = 0.0
+        self._second: float | None = None
+        """The second that is read."""
+        self._start: float | None = None
+        """Of the window, before or at ``_second``."""
+        self._end_s = 0.0
+        """Of the second before, where that shares the window."""
+        self._routine_below = routine_below
+        self._routine = Routine()
+        self._held: list[tuple[Counted, float]] | None = None
+        """Frames of a second that may be routine; None: it is not."""
+        self._last_s: dict[bytes, float] = {}
 
     def stop(self) -> None:
         """End with the current window."""
@@ -125,143 +113,135 @@ class FileSource:
             self._gate.open()
 
     def run(self, emit: Callable[[object], None]) -> None:
-        """Read to the end."""
-        stop = -math.inf
-        tally = self._tally
-        add = tally.add
+        """Read to the end.
+
+        Raises:
+            ResourceError: not all of the stream could be read, or nothing.
+
+        """
+        self._emit = emit
+        add = self._tally.add
         telling = _MAY_TELL if self._dissector is not None else 0
+        latest, least, stop = 0.0, 0.0, -math.inf
+        held: list[tuple[Counted, float]] | None = None
         for frame in self._file:
             at_s, link, data, wire_length = frame
             if at_s is None:
-                at_s = self._latest
-            if not self._latest - _REORDER_S <= at_s < stop:
-                stop = self._move(at_s, emit)
+                at_s = latest
+            if at_s > latest:
+                latest, least = at_s, at_s - _REORDER_S
+            if not least <= at_s < stop:
+                held = self._move(at_s)
                 if self._stopped:
                     break
-            self._latest = max(self._latest, at_s)
-            if link == LINK_ETHERNET and len(data) >= ETHERNET_HEADER:
-                classified = classify(data, wire_length)
-                add(data, classified, wire_length)
-                if classified[0] & telling and is_telling(data, classified):
-                    self._dissect(data, wire_length, at_s, emit)
-            elif link in _COOKED_HEADERS:
-                framed, classified, wire_length = _count_cooked(tally, frame)
-                if classified[0] & telling and is_telling(framed, classified):
-                    self._dissect(framed, wire_length, at_s, emit)
-            else:
-                _count_other(tally, frame)
-        self._finish(emit)
+                latest, least, stop = at_s, at_s - _REORDER_S, (self._second or 0.0) + 1.0
+            if link != LINK_ETHERNET or len(data) < ETHERNET_HEADER or held is not None:
+                one = counted(frame)
+                held = self._take(one, at_s)
+                if one.has_macs and one.classified[0] & telling:
+                    held = self._look(one, at_s)
+                continue
+            classified = classify(data, wire_length)
+            add(data, classified, wire_length)
+            if classified[0] & telling:
+                self._look(Counted(data, classified, wire_length, wire_length, True), at_s)
+        self._latest = latest
+        self._finish()
 
-    def _finish(self, emit: Callable[[object], None]) -> None:
+    def _finish(self) -> None:
         """Flush the last window, which ends with the last frame, and tell what was wrong."""
-        if self._start is not None:
-            self._emit(self._latest, emit)
+        if self._second is not None:
+            self._count_held()
+            self._close(self._latest)
         if self._dissector is not None:
-            emit(ListenerReport(self._dropped, self._dissector.failed))
+            self._emit(ListenerReport(self._dropped, self._dissector.failed))
         for note in self._file.notes:
             self._log.warning("capture file", what=note)
         if self._file.failure is not None:
             raise ResourceError(self._file.failure)
 
-    def _move(self, at_s: float, emit: Callable[[object], None]) -> float:
-        """Close the current window, begin the one of this time and return where that ends."""
-        start = self._start
-        if start is not None:
-            self._emit(start + 1.0, emit)
-            ahead = math.floor(at_s) - start - 1
-            for _ in range(int(min(ahead, EMPTY_AFTER))):
-                start += 1.0
-                self._start = start
-                self._emit(start + 1.0, emit)
-        self._start = float(math.floor(at_s))
-        self._latest = at_s
-        self._dissected = 0
-        return self._start + 1.0
+    # --- seconds ------------------------------------------------------------------------------
 
-    def _emit(self, end_s: float, emit: Callable[[object], None]) -> None:
+    def _move(self, at_s: float) -> list[tuple[Counted, float]] | None:
+        """End the current second and begin the one of this time."""
+        second = float(math.floor(at_s))
+        before, start = self._second, self._start
+        if before is not None and start is not None:
+            routine = self._held is not None
+            self._count_held()
+            self._end_s = before + 1.0
+            if not routine or not before < second < start + LONGEST_S:
+                self._close(self._end_s)
+        self._second = second
+        if self._start is None:
+            self._start = second
+        self._dissected = 0
+        self._held = [] if self._routine_below else None
+        return self._held
+
+    def _close(self, end_s: float) -> None:
+        """Emit the window up to this time."""
         start = self._start or 0.0
         length = max(end_s - start, _SHORTEST_S)
-        window: WindowCounts = self._tally.cut(
-            Instant(start, None), Instant(start + length, None), length
-        )
+        window = self._tally.cut(Instant(start, None), Instant(start + length, None), length)
+        if length > 1.0:
+            window = replace(window, last_s=self._last_s)
+        self._last_s = {}
+        self._start = None
         if self._gate is not None:
             self._gate.enter()
-        emit(window)
+        self._emit(window)
 
-    def _dissect(
-        self, data: bytes, wire_length: int, at_s: float, emit: Callable[[object], None]
-    ) -> None:
-        """Hand on what a frame tells, up to the share of a second."""
+    def _count_held(self) -> None:
+        """Count the frames of a second that turned out to be routine."""
+        for one, at_s in self._held or ():
+            self._count(one)
+            if one.has_macs:
+                self._last_s[one.data[6:12]] = at_s
+        self._held = None
+
+    def _part(self) -> None:
+        """Give the current second a window of its own: it is not routine."""
+        held, self._held = self._held or [], None
+        if self._start != self._second and self._second is not None:
+            self._close(self._end_s)
+            self._start = self._second
+        for one, _ in held:
+            self._count(one)
+
+    # --- frames -------------------------------------------------------------------------------
+
+    def _take(self, one: Counted, at_s: float) -> list[tuple[Counted, float]] | None:
+        """Count a frame, or hold it while its second may be routine."""
+        if self._held is None:
+            self._count(one)
+            return None
+        self._held.append((one, at_s))
+        if self._routine.is_news(one, at_s) or len(self._held) >= self._routine_below:
+            self._part()
+        return self._held
+
+    def _count(self, one: Counted) -> None:
+        if one.has_macs:
+            self._tally.add(one.data, one.classified, one.size)
+        else:
+            self._tally.add_packet(one.data, one.classified, one.size)
+
+    def _look(self, one: Counted, at_s: float) -> list[tuple[Counted, float]] | None:
+        """Hand on what a frame tells."""
+        if is_telling(one.data, one.classified):
+            sightings = self._dissect(one.data, one.wire_length, at_s)
+            anew = [self._routine.is_said_anew(sighting) for sighting in sightings]
+            if any(anew) and self._held is not None:
+                self._part()
+            for sighting in sightings:
+                self._emit(sighting)
+        return self._held
+
+    def _dissect(self, data: bytes, wire_length: int, at_s: float) -> list[Sighting]:
+        """Read what a frame tells, up to the share of a second."""
         if self._dissector is None or self._dissected >= self._dissected_per_s:
             self._dropped += 1
-            return
+            return []
         self._dissected += 1
-        for sighting in self._dissector.dissect(
-            data, at_s, self._interface, wire_length=wire_length
-        ):
-            emit(sighting)
-
-
-def _count_other(tally: Tally, frame: Frame) -> None:
-    """Count a frame that has no whole Ethernet header."""
-    _, link, data, wire_length = frame
-    match link:
-        case _ if link == LINK_ETHERNET:
-            tally.add_unlinked(classify(data, wire_length)[0], wire_length)
-        case _ if link in (LINK_RAW, LINK_IPV4, LINK_IPV6):
-            tally.add_packet(data, _raw(data, wire_length, 0), wire_length)
-        case _ if link in (LINK_NULL, LINK_LOOP):
-            tally.add_packet(data, _loopback(data, wire_length), wire_length)
-
-
-def _raw(data: bytes, wire_length: int, offset: int) -> Classified:
-    """Classify a bare IP packet."""
-    if len(data) <= offset:
-        return _NOTHING if wire_length > offset else _MALFORMED
-    ether_type = {4: _TYPE_IPV4, 6: _TYPE_IPV6}.get(data[offset] >> 4)
-    if ether_type is None:
-        return _MALFORMED
-    return classify_packet(data, wire_length, ether_type, offset)
-
-
-def _loopback(data: bytes, wire_length: int) -> Classified:
-    """Classify a BSD loopback frame: an address family, then the packet."""
-    if len(data) < _FAMILY_SIZE:
-        return _MALFORMED if wire_length < _FAMILY_SIZE else _NOTHING
-    family = max(data[0], data[3])  # either byte order: the value is small
-    if family != _FAMILY_IPV4 and family not in _FAMILIES_IPV6:
-        return _NOTHING
-    return _raw(data, wire_length, _FAMILY_SIZE)
-
-
-def _count_cooked(tally: Tally, frame: Frame) -> tuple[bytes, Classified, int]:
-    """Count a Linux cooked frame: it names the sender but not the destination.
-
-    Returns the frame with an Ethernet header in place of the cooked one, what it is and its length
-    on the wire; nothing telling where the sender has no Ethernet address.
-    """
-    _, link, data, wire_length = frame
-    header = _COOKED_HEADERS[link]
-    size = max(wire_length + ETHERNET_HEADER - header, 0)
-    if len(data) < header:
-        tally.add_unlinked(CLASS_BIT["malformed"] if wire_length < header else 0, size)
-        return b"", _NOTHING, size
-    if link == LINK_SLL:
-        kind, hardware, length = data[1], data[2] << 8 | data[3], data[4] << 8 | data[5]
-        source, protocol = data[6:12], data[14:16]
-    else:
-        kind, hardware, length = data[10], data[8] << 8 | data[9], data[11]
-        source, protocol = data[12:18], data[0:2]
-    mask = {
-        _COOKED_BROADCAST: CLASS_BIT["broadcast"],
-        _COOKED_MULTICAST: CLASS_BIT["multicast"],
-    }.get(kind, 0)
-    target = _BROADCAST_MAC if kind == _COOKED_BROADCAST else UNKNOWN_MAC
-    framed = target + source + protocol + data[header:]
-    ether_type = protocol[0] << 8 | protocol[1]
-    classified = classify_packet(framed, size, ether_type, ETHERNET_HEADER, mask)
-    if hardware != _ARPHRD_ETHERNET or length != len(source):
-        tally.add_packet(framed, classified, size)
-        return framed, _NOTHING, size
-    tally.add(framed, classified, size)
-    return framed, classified, size
+        return self._dissector.dissect(data, at_s, self._interface, wire_length=wire_length)

@@ -128,6 +128,8 @@ class WindowCounts:
     as rows that sent something."""
     losses: Mapping[str, int] = field(default_factory=dict)
     """Frames lost in this window, by place: ``socket``, ``rx_missed``, ``softnet`` ..."""
+    last_s: Mapping[bytes, float] = field(default_factory=dict)
+    """Of a window of many seconds that hold nothing new: when each source MAC sent last."""
     link_bps: int | None = None
     merged: int = 0
     """Frames that were counted once but may have been several on the wire (receive offload that

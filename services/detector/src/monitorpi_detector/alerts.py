@@ -331,7 +331,9 @@ class AlertBook:
                 entry.restored, entry.last_active = False, max(entry.last_active, to)
             reason = self._ends(entry, to)
             if reason is not None:
-                yield from self._close(key, reason, to)
+                # a window may end long after: a file's seconds without frames have none
+                quiet = entry.last_active + timedelta(seconds=entry.quiet_s)
+                yield from self._close(key, reason, min(to, quiet) if reason == "quiet" else to)
             elif to - entry.published >= timedelta(seconds=REFRESH_S):
                 entry.published = to
                 entry.alert = entry.alert.model_copy(update={"at": to})

@@ -240,7 +240,7 @@ class DetectorCore:
         seen.windows += 1
         seen.end = traffic.end
         seen.sees_replies = traffic.sees_replies
-        self._live(traffic.end)
+        self._live(traffic.end, traffic.window_s)
         self._book.saw_window(name, traffic.end)
         view = WindowView(
             traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s
@@ -293,7 +293,8 @@ class DetectorCore:
         """Learn who forwards and, from a sample of windows, what is usual."""
         syn_floor = self._limits.of("syn-flood", None).floor
         self._inventory.see_window(view.traffic, view.now_s, syn_floor / 4)
-        if seen.windows % LEARN_EACH:
+        each = 1 if view.span_s >= LEARN_EACH else LEARN_EACH  # a long one stands for itself
+        if seen.windows % each:
             return
         frozen = self._book.involved()
         for mac in frozen:
@@ -311,7 +312,7 @@ class DetectorCore:
                 half_open = view.rate(view.opened_by(row).open)
                 if half_open < self._limits.of("syn-flood", row.mac).floor:
                     rates.append(("half_open", half_open))
-            self._baseline.learn(row.mac, rates, LEARN_EACH * view.span_s, self._watched_s)
+            self._baseline.learn(row.mac, rates, each * view.span_s, self._watched_s)
 
     def _floor(self, name: str, mac: str) -> float | None:
         """Return the floor of the rule that judges a class; what is above it is not usual."""
@@ -450,10 +451,11 @@ class DetectorCore:
 
     # --- time -----------------------------------------------------------------------------------
 
-    def _live(self, at: datetime) -> None:
+    def _live(self, at: datetime, watched_s: float = 0.0) -> None:
         """Note that this time was reached. Gaps in a file, or while we were away, teach nothing."""
         if self._now is not None:
-            self._watched_s += min(max(0.0, (at - self._now).total_seconds()), WATCHED_S)
+            passed_s = max(0.0, (at - self._now).total_seconds())
+            self._watched_s += min(passed_s, max(watched_s, WATCHED_S))
         self._now = at if self._now is None else max(self._now, at)
         if self._since is None:
             self._since = at

@@ -10,13 +10,13 @@ from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context, Source
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
+from monitorpi_host.vendors import Vendors
 from monitorpi_prober import interfaces
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.discovery import HEAD_START_S, Discovery
 from monitorpi_prober.names import DeviceNames, HostNames
 from monitorpi_prober.pinger import Pinger
 from monitorpi_prober.settings import ProberSettings
-from monitorpi_prober.vendors import vendor_of
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -55,7 +55,7 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
         pinger.order,
         pinger.hurry,
         look_up,
-        vendor_of,
+        Vendors().of_text,
         counters,
         own_macs=frozenset(one.mac for one in interfaces.attached() if one.mac is not None),
         attached=interfaces.attached_networks,

@@ -311,25 +311,42 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u64 end, __u64 mask)
 	FORGET(mask, noise);
 	FORGET(end, noise);
 
-	if (type != 0x0800 && is_tag(type)) {
-		mask |= C_VLAN;
-		if (off + 4 > end)
-			return mask | C_MALFORMED;
-		if (load_bytes(skb, off, b + AT_SCRATCH, 4))
-			return mask;
-		type = U16(AT_SCRATCH + 2);
-		off += 4;
+	if (type != 0x0800) {
 		if (is_tag(type)) {
+			mask |= C_VLAN;
 			if (off + 4 > end)
 				return mask | C_MALFORMED;
 			if (load_bytes(skb, off, b + AT_SCRATCH, 4))
 				return mask;
 			type = U16(AT_SCRATCH + 2);
 			off += 4;
+			if (is_tag(type)) {
+				if (off + 4 > end)
+					return mask | C_MALFORMED;
+				if (load_bytes(skb, off, b + AT_SCRATCH, 4))
+					return mask;
+				type = U16(AT_SCRATCH + 2);
+				off += 4;
+			}
 		}
-		FORGET(off, noise);
-		if (off < end && load(skb, off, b + AT_NETWORK, 40, 63, end))
-			return mask;
+		if (type == 0x8864) { /* PPPoE: version and code, session, length, protocol of PPP */
+			if (off + 8 > end)
+				return mask | C_MALFORMED;
+			if (load_bytes(skb, off, b + AT_SAVED, 8))
+				return mask;
+			if (U16(AT_SAVED) != 0x1100)
+				return mask;
+			type = U16(AT_SAVED + 6);
+			if (type != 0x0021 && type != 0x0057)
+				return mask;
+			type = type == 0x0021 ? 0x0800 : 0x86dd;
+			off += 8;
+		}
+		if (off > 14) {
+			FORGET(off, noise);
+			if (off < end && load(skb, off, b + AT_NETWORK, 40, 63, end))
+				return mask;
+		}
 	}
 
 	if (type == 0x0800) {

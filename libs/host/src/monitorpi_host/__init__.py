@@ -1,0 +1,1 @@
+"""Facts that several services need of machines: who made a network card."""
