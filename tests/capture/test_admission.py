@@ -201,6 +201,24 @@ def test_a_flood_of_claims_makes_no_flood_of_messages() -> None:
     assert lan.inventory.refused_total > 3000
 
 
+def test_an_inventory_of_talkers_takes_no_passer_by_but_who_answers_pings() -> None:
+    """What is told in the docs: thousands that hold conversations are devices for all we see."""
+    lan = Lan(max_devices=64)
+    talkers = [forged(number) for number in range(64)]
+    for _ in range(14):
+        lan.second(talkers)
+    for _ in range(14):
+        lan.second(talkers, [NEWCOMER])
+    before = lan.message(NEWCOMER)
+    lan.inventory.pin(NEWCOMER)
+    for _ in range(6):
+        lan.second(talkers, [NEWCOMER])
+
+    assert before is None
+    assert lan.message(NEWCOMER) is not None
+    assert lan.inventory.refused_total == 1
+
+
 def test_passing_devices_of_an_ordinary_lan_are_kept() -> None:
     """Few that only ever sent some frames stay for their week: nobody needs their place."""
     lan = Lan()

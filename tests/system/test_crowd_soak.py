@@ -69,7 +69,6 @@ class Heard:
         elif "/alert/" in topic and payload and payload["state"] == "open":
             key = f"{payload['rule']}-{payload['subject']}"
             self.alerts.setdefault(key, at_s)
-            if os.environ.get("CROWD_DEBUG"): print(round(at_s,2), key, payload["at"], payload["summary"], flush=True)
 
 
 @contextlib.contextmanager
@@ -133,7 +132,6 @@ def scene(
     with watching(space, engine) as heard:
         begin_s = time.monotonic() + 0.2
         wall_s = time.time() + 0.2
-        if os.environ.get("CROWD_DEBUG"): print("attacks at", [(r, round(wall_s+s0,2)) for r, s0, _ in plan], flush=True)
         sending = threading.Thread(
             target=send, args=(space, heapq.merge(*streams), begin_s), daemon=True
         )
@@ -152,9 +150,7 @@ def scene(
 
 @pytest.mark.parametrize("name", FILLINGS)
 @pytest.mark.parametrize("engine", ["ebpf", "socket"])
-def test_each_attack_is_named_in_time_after_the_tables_were_filled(
-    engine: str, name: str
-) -> None:
+def test_each_attack_is_named_in_time_after_the_tables_were_filled(engine: str, name: str) -> None:
     """A SYN flood, a ping flood, a spoofer and a rogue server; and who was known stays known."""
     if engine == "ebpf" and not ebpf_build.OBJECT.exists():
         pytest.skip("the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)")
@@ -172,9 +168,7 @@ def test_each_attack_is_named_in_time_after_the_tables_were_filled(
         sender.close()
 
     print(f"{engine}, {name}: {took}")  # noqa: T201 - shown with -s
-    late = {
-        rule: at_s for rule, at_s in took.items() if at_s is None or at_s > EXPECTED[rule][1]
-    }
+    late = {rule: at_s for rule, at_s in took.items() if at_s is None or at_s > EXPECTED[rule][1]}
     assert late == {}
     first = {mac: heard.devices[mac.replace(":", "")].get("first_seen") for mac in KNOWN}
     assert None not in first.values()
