@@ -120,7 +120,11 @@ def test_a_window_becomes_a_traffic_message() -> None:
     sender, receiver = message.devices
     assert sender.mac == "02:00:00:00:00:01"
     assert sender.tx == {"packets": 30, "bytes": 1800, "syn": 30}
-    assert sender.spread.model_dump() == {"src_ips": 1, "dst_ips": 2, "dst_ports": 3}
+    assert sender.spread.model_dump(exclude_none=True) == {
+        "src_ips": 1,
+        "dst_ips": 2,
+        "dst_ports": 3,
+    }
     assert sender.top_peer["syn"].model_dump() == {
         "mac": "02:00:00:00:00:02", "ip": "192.0.2.2", "port": 80, "packets": 30,
     }  # fmt: skip

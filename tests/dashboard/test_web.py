@@ -66,7 +66,9 @@ def test_whoever_says_nothing_keeps_nobody_out(server: PageServer) -> None:
             slow.sendall(b"GET / HTTP/1.1\r\nX-")
 
         for _ in range(3):
-            assert ask(server, b"GET /healthz HTTP/1.0\r\n\r\n") == b"HTTP/1.0 200 OK"
+            assert ask(server, b"GET /healthz HTTP/1.0\r\n\r\n") == (
+                b"HTTP/1.0 503 Service Unavailable"
+            )
 
 
 def test_guesses_are_slow_and_keep_nobody_out(server: PageServer) -> None:
@@ -110,7 +112,7 @@ def test_a_usual_head_is_long_enough(server: PageServer) -> None:
 def test_all_streams_share_one_event() -> None:
     """A document of thousands of devices is megabytes: slow readers hold it, not copies of it."""
     board = Board()
-    board.put(b'{"site":"lab"}')
+    board.put(b'{"site":"lab"}', "watching")
 
     events = [board.after(0, 0.0)[1] for _ in range(2)]
 

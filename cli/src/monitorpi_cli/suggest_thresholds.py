@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MARGIN: Final = 3.0
 """Times the busiest usual second: a window of three times the floor raises at once."""
+ENOUGH_S: Final = 600.0
+"""Seconds of traffic below which no floor is proposed that is lower than the default."""
 LEAST_SHARE: Final = 0.5
 """No floor is proposed below this share of the default: a quiet hour is no promise."""
 OWN_LINE: Final = 2.0
@@ -101,7 +103,10 @@ class Measurement:
             peaks = self.peaks.get(rule.name)
             if not peaks:
                 continue
-            yield propose(rule.name, rule.unit, rule.defaults.floor, peaks)
+            yield propose(
+                rule.name, rule.unit, rule.defaults.floor, peaks,
+                LEAST_SHARE if self.seconds >= ENOUGH_S else 1.0,
+            )  # fmt: skip
 
 
 def _measuring(floor: float) -> LimitsOf:
@@ -109,23 +114,28 @@ def _measuring(floor: float) -> LimitsOf:
     return LimitsOf(lambda _: limits, _MEASURE.floor)
 
 
-def propose(rule: str, unit: str, default: float, peaks: dict[str, float]) -> Proposal:
-    """Return the floors that leave a margin above what each device did at its busiest."""
+def propose(
+    rule: str, unit: str, default: float, peaks: dict[str, float], share: float = LEAST_SHARE
+) -> Proposal:
+    """Return the floors that leave a margin above what each device did at its busiest.
+
+    None of them is below ``share`` of the default.
+    """
     ordered = sorted(peaks.items(), key=lambda one: one[1])
     own: dict[str, tuple[float, float]] = {}
     while len(ordered) > 1 and ordered[-1][0]:
         mac, peak = ordered[-1]
-        rest = _floor(ordered[-2][1], default)
+        rest = _floor(ordered[-2][1], default, share)
         if MARGIN * peak <= max(OWN_LINE * rest, default):
             break
         own[mac] = (_rounded(MARGIN * peak), peak)
         ordered.pop()
     peak = ordered[-1][1]
-    return Proposal(rule, unit, _floor(peak, default), default, peak, own)
+    return Proposal(rule, unit, _floor(peak, default, share), default, peak, own)
 
 
-def _floor(peak: float, default: float) -> float:
-    return _rounded(max(LEAST_SHARE * default, MARGIN * peak))
+def _floor(peak: float, default: float, share: float) -> float:
+    return _rounded(max(share * default, MARGIN * peak))
 
 
 def _rounded(value: float) -> float:
@@ -213,6 +223,11 @@ def _topics(site: str) -> list[str]:
 def written(measurement: Measurement) -> Iterator[str]:
     """Write the proposals as configuration, with what they rest on."""
     yield f"# from {measurement.windows} windows, {measurement.seconds / 3600:.2f} h of traffic"
+    if measurement.seconds < ENOUGH_S:
+        yield (
+            f"# {measurement.seconds:.0f} s are too little to lower a floor: listen for "
+            f"{ENOUGH_S / 60:.0f} minutes of a usual day at least"
+        )
     for one in measurement.proposals():
         yield f"\n[detector.rules.{one.rule}]"
         yield (

@@ -25,6 +25,8 @@ from monitorpi_common.messages import (
     Spread,
     Target,
     Traffic,
+    WatchReason,
+    WatchState,
 )
 from monitorpi_common.topics import Topic
 
@@ -138,6 +140,23 @@ EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
             since=AT - timedelta(hours=2),
             at=AT,
             last=_RESULT,
+        ),
+    ),
+    (
+        Topic(SITE, "detector", "watch", "main"),
+        WatchState(
+            state="partly",
+            since=AT - timedelta(minutes=3),
+            at=AT,
+            judged_until=AT - timedelta(seconds=1),
+            reasons=[
+                WatchReason(
+                    what="service",
+                    service="prober",
+                    text="The prober is not running.",
+                    remedy="look at its last log lines; ./monitorpi up starts it again",
+                )
+            ],
         ),
     ),
     (

@@ -212,6 +212,40 @@ class Spread(Part):
     src_ips: Count = 0
     dst_ips: Count = 0
     dst_ports: Count = 0
+    a_host: Ip | None = None
+    """One destination of several of its SYNs, as it happened: a sample for who looks for scans."""
+    a_port: Port | None = None
+    """The port of that SYN."""
+
+
+class Copies(Part):
+    """What share of the frames counted are copies of others, as far as a sample tells.
+
+    A mirror of both directions shows a frame where it came in and where it went out. The counts
+    stay as they are: a count of ``n`` were ``n * (1 - share)`` frames.
+    """
+
+    unicast: Ratio = 0
+    """Of the frames sent to one receiver."""
+    group: Ratio = 0
+    """Of the broadcasts and multicasts sent."""
+    received: Ratio = 0
+    """Of the frames received."""
+    elsewhere: Ratio = 0
+    """Of what is left, the share to take off where windows of several interfaces are added up: a
+    frame that k interfaces show counts 1/k on each."""
+
+
+class Repeats(Part):
+    """Broadcasts and multicasts that had been on the wire before, as a loop of cables makes them.
+
+    Copies that a mirror makes within milliseconds are not among them.
+    """
+
+    ratio: Ratio
+    """Their share of all broadcasts and multicasts, as far as a sample tells."""
+    senders: Count
+    """How many MAC addresses with equal shares they would be from: one that sends most is one."""
 
 
 class DeviceWindow(Part):
@@ -224,6 +258,8 @@ class DeviceWindow(Part):
     spread: Spread = Spread()
     top_peer: Annotated[dict[ClassName, Peer], Field(max_length=8)] = {}
     """By flood class: the destination that got most of it (a majority vote, not a sort)."""
+    copies: Copies | None = None
+    """Where it is not as with the wire: see ``copies`` there."""
 
 
 class Omitted(Part):
@@ -283,6 +319,14 @@ class Traffic(Message):
     """Distinct source MAC addresses in this window (an estimate beyond what is listed)."""
     new_macs: Count = 0
     """Of those, the ones not seen before in this epoch."""
+    copies_ratio: Ratio | None = None
+    """Share of the frames that are copies which the mirror port shows of others, estimated from a
+    sample; None: not known."""
+    copies: Copies | None = None
+    """The same by kind, for the wire and for devices that have none of their own; None: nothing to
+    take off."""
+    repeats: Repeats | None = None
+    """Broadcasts and multicasts that come again and again; None: none were sampled."""
     devices: Annotated[list[DeviceWindow], Field(max_length=4096)] = []
     """Those that send most of what floods are made of, then the busiest."""
     omitted: Omitted = Omitted()
@@ -536,6 +580,8 @@ class Evidence(Part):
     beyond_router: bool | None = None
     sees_replies: bool | None = None
     kernel_drops: Count = 0
+    copies_ratio: Ratio | None = None
+    """Share of the frames on the wire that were copies and left out of ``value``."""
     victim_rtt_ms: Quantity | None = None
     victim_jitter_ms: Quantity | None = None
     victim_loss_ratio: Ratio | None = None
@@ -570,6 +616,39 @@ class Alert(Message):
     """The key of the open alert this one is a side effect of."""
     summary: Annotated[str, StringConstraints(max_length=400)]
     evidence: Evidence
+
+
+WatchLevel = Literal["watching", "partly", "blind"]
+
+
+class WatchReason(Part):
+    """One thing that keeps the watch from being whole, and what to do about it."""
+
+    what: ClassName
+    """``broker``, ``service``, ``interface``, ``judging``, ``clock``, ``losses``, ``direction`` or
+    ``copies``; copies are told and corrected, and leave the watch whole."""
+    service: Short | None = None
+    interface: Short | None = None
+    text: Short
+    """One sentence."""
+    remedy: Short | None = None
+
+
+class WatchState(Message):
+    """Whether anybody watches, as the detector concludes; readers conclude alone without it."""
+
+    SERVICE = Service.DETECTOR
+    KIND = "watch"
+    ID = "instance"
+    DELIVERY = Delivery("state", 1, retain=True, expiry_s=60, rate="on change, else each 10 s")
+
+    state: WatchLevel
+    """``watching``: all that is expected is there; ``partly``: a part is not seen; ``blind``."""
+    since: Timestamp
+    at: Timestamp
+    judged_until: Timestamp | None = None
+    """End of the newest window that was judged; null: none yet."""
+    reasons: Annotated[list[WatchReason], Field(max_length=32)] = []
 
 
 # --- every service ----------------------------------------------------------------------------
@@ -717,7 +796,15 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
 }
 """The commands each service obeys, with their arguments."""
 
-OWNED: Final[tuple[type[Message], ...]] = (Traffic, Packet, Device, Probe, Target, Alert)
+OWNED: Final[tuple[type[Message], ...]] = (
+    Traffic,
+    Packet,
+    Device,
+    Probe,
+    Target,
+    Alert,
+    WatchState,
+)
 """The messages that exactly one service writes."""
 
 SHARED: Final[tuple[type[Message], ...]] = (Health, Command, Result)

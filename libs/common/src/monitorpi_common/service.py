@@ -70,6 +70,8 @@ class Tick:
     boot_s: float
     """Boot-time clock, seconds: never steps, counts suspension."""
     clock_synced: bool
+    broker: str | None = None
+    """Why there is no connection to the broker; None: there is one."""
 
 
 class CommandRefusedError(Exception):

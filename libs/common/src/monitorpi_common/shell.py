@@ -232,6 +232,7 @@ class Shell:
         self._started_at = clock.wall()
         self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()
+        self._trouble: str | None = "not connected yet"
         self._next_tick = time.monotonic()
         self._next_health = self._next_tick
         self._health_pause_s = FIRST_HEALTH_S
@@ -295,6 +296,7 @@ class Shell:
             case _ if isinstance(item, BusEvent):
                 report = self._bus.event(item)
                 if report is not None:
+                    self._trouble = report.text if report.failed else None
                     log = self._log.warning if report.failed else self._log.info
                     log("bus", what=report.text)
             case _:
@@ -406,7 +408,8 @@ class Shell:
             self._next_clock_check = now + _CLOCK_CHECK_S
             self._clock_synced = clock.synchronised()
         at = clock.wall()
-        self._publish(self._core.handle(Tick(at, clock.boot_s(), self._clock_synced)))
+        tick = Tick(at, clock.boot_s(), self._clock_synced, self._trouble)
+        self._publish(self._core.handle(tick))
         if now >= self._next_health:
             self._next_health = now + self._health_pause_s
             self._health_pause_s = min(2 * self._health_pause_s, HEALTH_S)

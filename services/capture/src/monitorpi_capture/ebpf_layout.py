@@ -18,7 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from monitorpi_capture.contenders import PROMOTE
-from monitorpi_capture.window import COLUMNS, PACKETS, MacCounts, SpreadCounts, TopPeer
+from monitorpi_capture.window import COLUMNS, PACKETS, MacCounts, Sample, SpreadCounts, TopPeer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -379,6 +379,7 @@ def _counts(
         SpreadCounts(*spread),
         _winner([block[_SYN_VOTE] for block in blocks], with_port=True),
         _winner([block[_ECHO_VOTE] for block in blocks], with_port=False),
+        _sample([block[_SYN_VOTE] for block in blocks]),
     )
 
 
@@ -417,6 +418,18 @@ def _merged(sketches: Sequence[_Sketch]) -> int:
     return estimate(filled, gone)
 
 
+def _sample(votes: Sequence[_Vote]) -> Sample | None:
+    """Return what the first CPU's vote ended with, won or not."""
+    for _, version, address, _, hits, port, _ in votes:
+        if hits:
+            return Sample(_address(version, address), port)
+    return None
+
+
+def _address(version: int, address: bytes) -> bytes:
+    return address[8:12] if version == 4 else address  # noqa: PLR2004 - the IP version
+
+
 def _winner(votes: Sequence[_Vote], *, with_port: bool) -> TopPeer | None:
     """Return whom the CPUs' votes together leave standing."""
     candidates = [vote for vote in votes if vote[_SCORE]]
@@ -424,8 +437,9 @@ def _winner(votes: Sequence[_Vote], *, with_port: bool) -> TopPeer | None:
     if winner is None:
         return None
     mac, version, address, _, hits, port, port_score = winner
-    ip = address[8:12] if version == 4 else address  # noqa: PLR2004 - the IP version
-    return TopPeer(mac, ip, port if with_port and port_score else None, hits)
+    return TopPeer(
+        mac, _address(version, address), port if with_port and port_score else None, hits
+    )
 
 
 def _elected(candidates: Sequence[_Vote]) -> _Vote | None:

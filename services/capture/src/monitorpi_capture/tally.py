@@ -290,4 +290,5 @@ class Tally:
             flood.counts() if flood else None,
             flood.syn.winner(with_port=True) if flood and flood.syn else None,
             flood.echo.winner(with_port=False) if flood and flood.echo else None,
+            flood.syn.sample() if flood and flood.syn else None,
         )

@@ -82,6 +82,13 @@ class TopPeer(NamedTuple):
     packets: int
 
 
+class Sample(NamedTuple):
+    """One destination of a MAC's SYNs, whatever it got: what a vote happened to end with."""
+
+    ip: bytes
+    port: int
+
+
 class MacCounts(NamedTuple):
     """What one MAC address sent and was sent in one window."""
 
@@ -92,6 +99,8 @@ class MacCounts(NamedTuple):
     """None: it sent neither SYNs nor echo requests."""
     syn_peer: TopPeer | None = None
     echo_peer: TopPeer | None = None
+    sample: Sample | None = None
+    """One of the destinations of its SYNs; None: it sent none."""
 
 
 class Instant(NamedTuple):

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from monitorpi_common.messages import Alert, Device, Health, Probe, Service, Target, Traffic
+from monitorpi_common.messages import (
+    Alert,
+    Device,
+    Health,
+    Probe,
+    Service,
+    Target,
+    Traffic,
+    WatchState,
+)
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
@@ -19,7 +28,9 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     server = PageServer(board, settings.listen, settings.port, password, tuple(settings.hosts))
     server.open()
     context.log.info("page", url=server.url)
-    kinds = [(kind.SERVICE, kind.KIND) for kind in (Traffic, Device, Probe, Target, Alert)]
+    kinds = [
+        (kind.SERVICE, kind.KIND) for kind in (Traffic, Device, Probe, Target, Alert, WatchState)
+    ]
     return Assembly(
         core=ViewCore(context.site, board.put, lambda: server.url),
         sources=[server],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic_core import to_json
@@ -26,6 +27,7 @@ from monitorpi_common.messages import (
 )
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import mac_id
+from monitorpi_common.watch import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_common.messages import Publication
+    from monitorpi_common.messages import Publication, WatchLevel
     from monitorpi_common.topics import Topic
 
 MAX_DEVICES: Final = 4096
@@ -42,6 +44,7 @@ MAX_ALERTS: Final = 512
 MAX_SERVICES: Final = 64
 MAX_INTERFACES: Final = 32
 MAX_STRANGERS: Final = 64
+ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
 HISTORY: Final = 120
 """Windows of history: two minutes."""
 
@@ -76,7 +79,10 @@ class ViewCore:
     """Keeps the picture and hands it out once a second."""
 
     def __init__(
-        self, site: str, hand_out: Callable[[bytes], None], url: Callable[[], str] = str
+        self,
+        site: str,
+        hand_out: Callable[[bytes, WatchLevel], None],
+        url: Callable[[], str] = str,
     ) -> None:
         self._site = site
         self._hand_out = hand_out
@@ -90,11 +96,19 @@ class ViewCore:
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
         self._round: Probe | None = None
         self._last_window_s: float | None = None
+        self._observer = Observer()
+        self._at: datetime | None = None
+        self._level: WatchLevel = "blind"
+        self._level_since: datetime | None = None
 
     # --- the service's interface ------------------------------------------------------------
 
-    def handle(self, item: object) -> Iterable[Publication]:
+    def handle(  # noqa: C901 - one line per kind of item
+        self, item: object
+    ) -> Iterable[Publication]:
         """Take one item; this service says nothing on the bus."""
+        if isinstance(item, Received) and self._at is not None:
+            self._observer.receive(item.topic, item.message, self._at, retained=item.retained)
         match item:
             case Received(_, Traffic() as window):
                 self._traffic(window)
@@ -109,11 +123,15 @@ class ViewCore:
             case Received(topic, Health() as health):
                 self._service(f"{topic.service}/{topic.id}")["health"] = _health(health)
             case Presence(topic, online):
+                self._observer.presence(topic, online=online)
                 self._service(f"{topic.service}/{topic.id}")["online"] = online
             case Gone(topic):
                 self._drop(topic)
-            case Tick(at, _, _):
-                self._hand_out(self.document(at))
+            case Tick(at, boot_s, _, broker):
+                self._at = at
+                self._observer.tick(boot_s, broker)
+                self._forget_old_alerts(at)
+                self._hand_out(self.document(at), self._level)
             case _:
                 pass
         return ()
@@ -145,6 +163,12 @@ class ViewCore:
             case _:
                 pass
 
+    def _forget_old_alerts(self, at: datetime) -> None:
+        """Forget what the broker has forgotten by now: nobody takes back what has expired."""
+        for id_, alert in list(self._alerts.items()):
+            if at - (alert.closed_at or alert.at) > ALERT_EXPIRY:
+                del self._alerts[id_]
+
     def _traffic(self, window: Traffic) -> None:
         name = window.interface
         if name not in self._interfaces:
@@ -166,6 +190,7 @@ class ViewCore:
         picture = {
             "site": self._site,
             "at": timestamp(at),
+            "watch": self._watch(at),
             "silent_s": None if silent is None else round(max(silent, 0.0), 1),
             "services": [{"name": name, **state} for name, state in sorted(self._services.items())],
             "interfaces": [_interface(name, one) for name, one in self._interfaces.items()],
@@ -176,6 +201,17 @@ class ViewCore:
             "alerts": [alert.model_dump(mode="json") for alert in self._alerts.values()],
         }
         return to_json(picture, inf_nan_mode="null")  # what is no number in JSON stops a page
+
+    def _watch(self, at: datetime) -> dict[str, Any]:
+        """Return whether anybody watches, since when, and why not."""
+        level, reasons = self._observer.state()
+        if level != self._level or self._level_since is None:
+            self._level, self._level_since = level, at
+        return {
+            "state": level,
+            "since": timestamp(self._level_since),
+            "reasons": [reason.model_dump(mode="json") for reason in reasons],
+        }
 
     def _device(self, id_: str, device: Device) -> dict[str, Any]:
         """Return a device as announced, but for when it was seen and what it does now."""

@@ -31,6 +31,8 @@ from monitorpi_dashboard.settings import page_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from monitorpi_common.messages import WatchLevel
+
 MAX_STREAMS: Final = 32
 MAX_CONNECTIONS: Final = 64
 MAX_HEAD: Final = 16 * 1024
@@ -60,16 +62,17 @@ class Board:
 
     def __init__(self) -> None:
         self._document = b"{}"
+        self._level: WatchLevel = "blind"
         self._event = b""
         self._number = 0
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, document: bytes) -> None:
-        """Show a new document."""
+    def put(self, document: bytes, level: WatchLevel) -> None:
+        """Show a new document, and whether anybody watches."""
         event = b"data: " + document + b"\n\n"  # once for all: megabytes, where devices are many
         with self._changed:
-            self._document, self._event = document, event
+            self._document, self._event, self._level = document, event, level
             self._number += 1
             self._changed.notify_all()
 
@@ -77,6 +80,11 @@ class Board:
         """Return the document that is shown."""
         with self._changed:
             return self._document
+
+    @property
+    def level(self) -> WatchLevel:
+        """Whether anybody watches."""
+        return self._level
 
     def after(self, number: int, timeout_s: float) -> tuple[int, bytes | None]:
         """Wait for the event of a document newer than the given one.
@@ -273,7 +281,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.split("?", 1)[0]
         if path == "/healthz":
-            return self._reply(HTTPStatus.OK, b"ok\n", "text/plain")
+            level = self.page.board.level
+            status = HTTPStatus.OK if level == "watching" else HTTPStatus.SERVICE_UNAVAILABLE
+            return self._reply(status, f"{level}\n".encode(), "text/plain")
         if not self.page.may_ask(self.headers.get("Host")):
             text = b"This page is not served by that name; see dashboard.hosts.\n"
             return self._reply(HTTPStatus.MISDIRECTED_REQUEST, text, "text/plain")

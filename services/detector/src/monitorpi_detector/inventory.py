@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.looks import Looks, is_vain
 
 if TYPE_CHECKING:
     from monitorpi_common.messages import Device, DeviceWindow, Probe, ProbeResult, Traffic
@@ -72,6 +73,7 @@ class Inventory:
 
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
+        self.looks = Looks()
         self._now_s = 0.0
         self._own: dict[str, dict[str, Own]] = {}
         """By MAC, then prober: replicas on one machine send from the same MAC."""
@@ -198,6 +200,8 @@ class Inventory:
                 waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
             span_s = max(traffic.window_s, 1.0)
+            if traffic.sees_replies is not False and is_vain(row):
+                self.looks.see(row, now_s)
             self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
 

@@ -87,14 +87,39 @@ function alertCard(alert) {
     make("p", {}, make("strong", {}, open ? alert.severity.toUpperCase() : "closed"), make("strong", {}, alert.rule), alert.summary),
     make("p", { class: "facts" }, facts));
 }
+// --- the watch: whether anybody looks, told before what was seen -----------------------------------
+const WORDS = { watching: "Watching, with a note:", partly: "Only a part is watched:", blind: "Nobody watches:" };
+const lost = () => !heardAt || Date.now() - heardAt > STALE_MS;
+const level = () => lost() ? "blind" : state.watch.state;
+function reasons() {
+  if (!lost()) return state.watch.reasons;
+  return [{ text: heardAt ? `This page has had no news for ${span((Date.now() - heardAt) / 1000)}.` : "This page has no news yet.",
+    remedy: "does the dashboard run, and is it reached from here?" }];
+}
+function drawWatch() {
+  const list = reasons(), word = level();
+  $("watch").hidden = !list.length;
+  $("watch").className = `watch ${word}`;
+  text("watch-word", list.length ? WORDS[word] : "");
+  const items = list.map((r) => make("li", {}, r.text, r.remedy ? make("small", {}, ` ${r.remedy}`) : ""));
+  const old = [...$("watch-reasons").children];
+  items.forEach((one, i) => { if (!old[i]) $("watch-reasons").append(one); else if (!old[i].isEqualNode(one)) old[i].replaceWith(one); });
+  old.slice(items.length).forEach((one) => one.remove());
+  show({ watching: "good", partly: "wait", blind: "bad" }[word], { watching: "watching", partly: "sees a part", blind: "blind" }[word]);
+}
 function drawAlerts() {
   const byTime = (a, b) => Date.parse(b.opened_at) - Date.parse(a.opened_at);
   const open = state.alerts.filter((a) => a.state === "open").sort(byTime);
   const closed = state.alerts.filter((a) => a.state !== "open").sort(byTime);
-  $("open").replaceChildren(...(open.length ? open.map(alertCard) : [make("p", { class: "calm" }, "Nothing is wrong.")]));
+  $("open").replaceChildren(...(open.length ? open.map(alertCard) : [calm()]));
   text("closed-title", closed.length ? `${closed.length} closed in the last 24 hours` : "");
   $("closed").replaceChildren(...closed.slice(0, 50).map(alertCard));
-  document.title = open.length ? `(${open.length}) MonitorPi` : "MonitorPi";
+  const name = { watching: "MonitorPi", partly: "MonitorPi sees a part", blind: "MonitorPi is BLIND" }[level()];
+  document.title = open.length ? `(${open.length}) ${name}` : name;
+}
+function calm() {
+  if (level() === "watching") return make("p", { class: "calm" }, "Nothing is wrong.");
+  return make("p", { class: "unsure" }, level() === "partly" ? "No alert in what is seen." : "No alert: but nobody watches.");
 }
 function drawTiles() {
   const frames = sum(state.interfaces.map((i) => i.packets)), traffic = sum(state.interfaces.map((i) => i.bits));
@@ -189,20 +214,16 @@ function drawServices() {
 function drawAll() {
   if (!state) return;
   text("site", state.site);
-  drawAlerts(); drawTiles(); drawClasses(); drawDevices(); drawTargets(); drawServices();
+  drawWatch(); drawAlerts(); drawTiles(); drawClasses(); drawDevices(); drawTargets(); drawServices();
 }
 
 // --- life ---------------------------------------------------------------------------------------
 function show(kind, words) { $("live").className = `live ${kind}`; text("live", words); }
-function watch() {
-  if (!heardAt) return;
-  const quiet = Date.now() - heardAt;
-  if (quiet > STALE_MS) show("bad", `no news for ${span(quiet / 1000)}`);
-}
+function watch() { if (lost()) { drawWatch(); if (state) drawAlerts(); } }
 function connect() {
   const stream = new EventSource("/api/stream");
-  stream.onmessage = (event) => { state = JSON.parse(event.data); heardAt = Date.now(); show("good", "live"); drawAll(); };
-  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) { show("bad", "connection lost"); setTimeout(connect, 3000); } };
+  stream.onmessage = (event) => { state = JSON.parse(event.data); heardAt = Date.now(); drawAll(); };
+  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 3000); };
 }
 document.addEventListener("DOMContentLoaded", () => {
   for (const head of document.querySelectorAll("th[data-sort]")) {

@@ -80,7 +80,11 @@ def _answers(view: WindowView, row: DeviceWindow, wire: int) -> bool:
         return True
     # as many both ways: who asks does it by broadcast, having no address yet
     asks = best.tx.get("broadcast", 0) - row.tx.get("broadcast", 0)
-    return best.tx[_CLASS] == sent and asks > 0
+    if best.tx[_CLASS] != sent or asks:
+        return best.tx[_CLASS] == sent and asks > 0
+    # renewals and INFORMs go to the server alone: who was here long before is the server
+    server, client = view.inventory.get(row.mac), view.inventory.get(best.mac)
+    return server is not None and client is not None and server.since_s < client.since_s
 
 
 RULE: Final = Rule(

@@ -1,7 +1,8 @@
 """Host sweep: one device looks for hosts, by SYNs to one port or by echo requests.
 
 The value is distinct destinations per second, only while most of them do not answer: monitoring
-and browsing reach many hosts too, and get answers. Echo sweeps in public captures reach 223/s.
+and browsing reach many hosts too, and get answers. Echo sweeps in public captures reach 223/s. A
+slow sweep by SYNs is told by the hosts of the last minute.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rules.port_scan import slow_scans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     least = limits.least
     senders = {row.mac: row for row, _ in view.senders("syn", least)}
     senders |= {row.mac: row for row, _ in view.senders("icmp_echo", least)}
+    fast: set[str] = set()
     for row in senders.values():
         own = limits(row.mac)
         sent = row.tx.get("syn", 0) + row.tx.get("icmp_echo", 0)
@@ -42,9 +45,12 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         vain = _unanswered(view, row) - one
         if vain < (sent - one) / 2:
             continue
+        value = min(view.rate(hosts), view.rate(vain))
+        if value >= own.floor:
+            fast.add(row.mac)
         yield Finding(
             subject=mac_id(row.mac),
-            value=min(view.rate(hosts), view.rate(vain)),
+            value=value,
             threshold=own.floor,
             text=f"host sweep from {row.mac}",
             unit="hosts/s",
@@ -52,6 +58,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
             spread=row.spread,
             severity="warning",
         )
+    yield from slow_scans(view, limits, fast, "hosts", "host sweep")
 
 
 def _unanswered(view: WindowView, row: DeviceWindow) -> float:

@@ -133,6 +133,8 @@ def _finding(
         spread=row.spread,
         spoofed=view.forged(row),
         beyond_router=forwards,
+        # whether what it answers would be seen here is not known yet
+        must_last=view.traffic.sees_replies is None and peer is not row.top_peer.get(_CLASS),
     )
 
 

@@ -1,14 +1,16 @@
 """Port scan: one device tries many ports of one or several hosts.
 
 The value is ports tried per second (of each host, where there are several), only while the
-connections come to nothing. Public scans try 350-2,400 ports/s; ntopng calls 256 SYN/min one.
+connections come to nothing. Public scans try 350-2,400 ports/s; ntopng calls 256 SYN/min one. A
+slow scan is told by the ports of the last minute: as many as four seconds at the floor.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_common.topics import mac_id
+from monitorpi_detector.looks import is_vain
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.syn_flood import is_scan
 from monitorpi_detector.rules.words import to_whom
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import DeviceWindow
     from monitorpi_detector.view import WindowView
 
+SLOW_S: Final = 4.0
+"""Seconds at the floor that a minute's ports or hosts must come to: 200 where the floor is 50."""
 _PORTS_PER_HOST: Final = 5
 """Tries per host beyond which it is a port scan; a peer of file sharing gets one to three."""
 
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
-    """Find senders whose SYNs go to many ports."""
+    """Find senders whose SYNs go to many ports, at once or slowly."""
+    fast: set[str] = set()
     through: set[str | None] = set()
     rows = [row for row, _ in view.senders("syn", limits.least)]
     # hosts first: a scan that passes a router on the same wire is told of once, at the host
@@ -38,9 +43,12 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         peer = row.top_peer.get("syn")
         if peer is not None:
             through.add(peer.mac)
+        value = view.rate(min(opened.syn, row.spread.dst_ports * max(1, row.spread.dst_ips)))
+        if value >= own.floor:
+            fast.add(row.mac)
         yield Finding(
             subject=mac_id(row.mac),
-            value=view.rate(min(opened.syn, row.spread.dst_ports * max(1, row.spread.dst_ips))),
+            value=value,
             threshold=own.floor,
             text=f"port scan from {f'beyond the router {row.mac}' if beyond else row.mac}"
             + to_whom(peer),
@@ -50,6 +58,35 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
             spread=row.spread,
             answered_ratio=opened.answered_ratio,
             beyond_router=beyond,
+            severity="warning",
+        )
+
+    yield from slow_scans(view, limits, fast, "ports", "port scan")
+
+
+def slow_scans(
+    view: WindowView, limits: LimitsOf, fast: set[str], of: Literal["ports", "hosts"], title: str
+) -> Iterator[Finding]:
+    """Find senders that tried many ports, or hosts, in vain within a minute."""
+    for row, _ in view.senders("syn", 1.0):
+        if row.mac in fast or not is_vain(row) or view.traffic.sees_replies is False:
+            continue
+        looked = view.inventory.looks.within_a_minute(row.mac, view.now_s)
+        value = looked.ports if of == "ports" else looked.hosts
+        threshold = SLOW_S * limits(row.mac).floor
+        if value < threshold / 2 or view.forwards(row.mac) or view.lost_uplink(row):
+            continue
+        peer = row.top_peer.get("syn") if of == "ports" else None
+        yield Finding(
+            subject=mac_id(row.mac),
+            value=value,
+            threshold=threshold,
+            text=f"slow {title} from {row.mac}{to_whom(peer)}",
+            unit=f"{of} within a minute",
+            sources=(view.source(row, row.tx.get("syn", 0)),),
+            victims=() if peer is None else (peer,),
+            spread=row.spread,
+            beyond_router=False,
             severity="warning",
         )
 

@@ -1,0 +1,102 @@
+"""Slow scans: how many ports or hosts a sender tried in vain within a minute. Pure, bounded.
+
+Windows tell how many distinct ports and hosts a sender tried in each, not which: their sum counts
+what is tried again and again as often. But each window also carries a sample, one destination of
+many. The share of samples that are new tells how much of the sum is: a scan names another port
+each second, a program that polls ten dead ports names ten in all, however often. ``distinct = sum x
+different samples / samples``: what a scan tries, a sixth or less of what a poller does in a minute,
+and never more than the sum.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_detector.bounded import Bounded
+
+if TYPE_CHECKING:
+    from monitorpi_common.messages import DeviceWindow
+
+MINUTE_S: Final = 60.0
+MAX_LOOKERS: Final = 1024
+"""Senders of unanswered SYNs that are followed at once; the others wait until one is quiet."""
+_MAX_SAMPLES: Final = 64
+_LEAST_SAMPLES: Final = 5
+_AS_MANY: Final = 3.0
+"""Times as many different ports as hosts that are a scan of ports, and the other way round: peers
+of file sharing have a port and an address of their own each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One window of a sender."""
+
+    at_s: float
+    ports: int
+    hosts: int
+    port: int
+    host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a sender tried in vain within a minute; 0: not what it is after."""
+
+    ports: float = 0.0
+    hosts: float = 0.0
+
+
+@dataclass(slots=True)
+class Looker:
+    """The last minute of a sender."""
+
+    looks: deque[Look] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
+
+    def within(self, since_s: float) -> list[Look]:
+        """Return the windows of the last minute."""
+        return [one for one in self.looks if one.at_s > since_s]
+
+
+class Looks:
+    """Who tries ports or hosts in vain."""
+
+    def __init__(self) -> None:
+        self._lookers: Bounded[Looker] = Bounded(MAX_LOOKERS, stale_s=MINUTE_S)
+
+    def __len__(self) -> int:
+        return len(self._lookers)
+
+    def see(self, row: DeviceWindow, now_s: float) -> None:
+        """Take a window in which most SYNs of a sender came to nothing."""
+        spread, peer = row.spread, row.top_peer.get("syn")
+        port, host = spread.a_port, spread.a_host
+        if peer is not None:
+            port, host = port or peer.port, host or peer.ip
+        looker = self._lookers.get(row.mac) or Looker()
+        if port is None or not self._lookers.put(row.mac, looker, now_s):
+            return
+        vain = max(0, row.tx.get("syn", 0) - row.rx.get("syn_ack", 0))
+        looker.looks.append(
+            Look(now_s, min(vain, spread.dst_ports), min(vain, spread.dst_ips), port, host)
+        )
+
+    def within_a_minute(self, mac: str, now_s: float) -> Looked:
+        """Return what a sender tried in the minute before a moment."""
+        looker = self._lookers.get(mac)
+        looks = [] if looker is None else looker.within(now_s - MINUTE_S)
+        if len(looks) < _LEAST_SAMPLES:
+            return Looked()
+        ports = len({one.port for one in looks}) / len(looks) * sum(one.ports for one in looks)
+        hosts = len({one.host for one in looks}) / len(looks) * sum(one.hosts for one in looks)
+        return Looked(
+            ports if ports >= _AS_MANY * hosts else 0.0,
+            hosts if hosts >= _AS_MANY * ports else 0.0,
+        )
+
+
+def is_vain(row: DeviceWindow) -> bool:
+    """Tell whether most of a window's SYNs were not answered: only then is it worth a look."""
+    syn = row.tx.get("syn", 0)
+    return 0 < 2 * row.rx.get("syn_ack", 0) + 1 <= syn

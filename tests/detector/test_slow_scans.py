@@ -1,0 +1,98 @@
+"""Scans under the floor of a second, and what merely tries the same again."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.detector.windows import ATTACKER, ID, VICTIM, Detector, rules_of, window
+
+from monitorpi_common.messages import DeviceWindow, Peer, Spread
+from monitorpi_detector.looks import MAX_LOOKERS, Looks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def tries(
+    ends: Sequence[tuple[str, int]], *, answered: int = 0, mac: str = ATTACKER, peer: str = VICTIM
+) -> DeviceWindow:
+    """Build a window of SYNs to these addresses and ports; the vote ends with one of them."""
+    ip, port = random.Random(len(ends) + ends[0][1]).choice(ends)  # noqa: S311 - a vote
+    count = len(ends)
+    back = {"rst": count - answered, "syn_ack": answered, "tcp": count, "packets": count}
+    return DeviceWindow(
+        mac=mac,
+        tx={"packets": count, "bytes": 60 * count, "tcp": count, "syn": count},
+        rx={name: number for name, number in back.items() if number},
+        spread=Spread(src_ips=1, dst_ips=len({i for i, _ in ends}),
+                      dst_ports=len({p for _, p in ends})),
+        top_peer={"syn": Peer(mac=peer, ip=ip, port=port, packets=1)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", [5, 10, 30])
+def test_a_slow_port_scan_is_named(rate: int) -> None:
+    """395 ports of one host, a few each second: told once 200 were tried within a minute."""
+    ports = list(range(1, 396))
+    steps = [ports[n : n + rate] for n in range(0, len(ports), rate)]
+    detector = Detector()
+
+    for second, some in enumerate(steps):
+        detector.take(window(second, tries([("198.18.0.11", port) for port in some])))
+
+    assert list(detector.open()) == [f"port-scan-{ID}"]
+    alert = detector.open()[f"port-scan-{ID}"]
+    assert "slow port scan" in alert.summary
+    assert "ports within a minute (threshold 200)" in alert.summary
+
+
+def test_a_slow_sweep_is_named() -> None:
+    """Port 22 of eight hosts a second, of ever other ones."""
+    rows = [tries([(f"198.18.{n}.{k}", 22) for k in range(8)]) for n in range(40)]
+
+    assert rules_of(*[window(n, row) for n, row in enumerate(rows)]) == [f"host-sweep-{ID}"]
+
+
+def test_what_is_tried_again_and_again_is_no_scan() -> None:
+    """A monitor that asks ten dead ports of five hosts each second, for minutes."""
+    ends = [(f"198.18.0.{k % 5}", 8000 + k) for k in range(10)]
+    rows = []
+    for n in range(300):
+        row = tries(ends)
+        peer = Peer(mac=VICTIM, ip=ends[n % 10][0], port=ends[n % 10][1], packets=1)
+        rows.append(window(n, row.model_copy(update={"top_peer": {"syn": peer}})))
+
+    assert rules_of(*rows) == []
+
+
+def test_file_sharing_and_answered_crawls_are_no_slow_scans() -> None:
+    """Peers that are gone have a port and an address each; a crawl is answered."""
+    rng = random.Random(1)  # noqa: S311 - noise
+    peers = [
+        tries([(f"203.0.{rng.randrange(250)}.{rng.randrange(250)}", rng.randrange(1024, 65535))
+               for _ in range(8)])
+        for _ in range(120)
+    ]  # fmt: skip
+    crawl = [tries([(f"203.0.{n}.{k}", 443) for k in range(12)], answered=11) for n in range(120)]
+
+    assert rules_of(*[window(n, row) for n, row in enumerate(peers)]) == []
+    assert rules_of(*[window(n, row) for n, row in enumerate(crawl)]) == []
+
+
+def test_one_direction_names_no_slow_scan() -> None:
+    """Where answers cannot be seen, everything looks unanswered."""
+    steps = [tries([("198.18.0.11", 10 * n + k) for k in range(10)]) for n in range(40)]
+
+    assert rules_of(*[window(n, row, sees_replies=False) for n, row in enumerate(steps)]) == []
+
+
+def test_lookers_are_bounded() -> None:
+    """Ever new senders of unanswered SYNs fill the table once; it frees itself in a minute."""
+    looks = Looks()
+    for n in range(3 * MAX_LOOKERS):
+        row = tries([("198.18.0.11", n % 60_000)], mac=f"06:00:00:00:{n >> 8:02x}:{n & 255:02x}")
+        looks.see(row, n / 1000)
+
+    assert len(looks) <= MAX_LOOKERS
