@@ -230,6 +230,8 @@ def test_known_devices_are_not_new_again_after_thousands_of_invented_ones() -> N
         if n % 300 == 0:
             detector.take(window(1_800 + n // 5))
         forged = f"06:00:00:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}"
+        if n % 300 == 0:
+            detector.take(window(1_800 + n // 5))
         detector.take(device(forged, 1_800 + n * 0.2))
     opened = {alert.subject for alert in detector.alerts[before:]}
     for mac in known:

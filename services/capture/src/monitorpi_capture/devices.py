@@ -218,9 +218,10 @@ class Inventory:
                     continue
             averaging.add(entry, row)
             if row.tx:
-                if at_s - entry.last_s > SILENT_S:
-                    entry.woke_s = at_s
-                entry.last_s = max(entry.last_s, window.last_s.get(mac, at_s))
+                seen_s = window.last_s.get(mac, at_s)
+                if seen_s - entry.last_s > SILENT_S:
+                    entry.woke_s = seen_s
+                entry.last_s = max(entry.last_s, seen_s)
                 entry.interface = window.interface
                 entry.link_bps = window.link_bps
                 if not entry.present:
