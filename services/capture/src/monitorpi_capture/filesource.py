@@ -144,7 +144,7 @@ class FileSource:
             if link != LINK_ETHERNET or len(data) < ETHERNET_HEADER or held is not None:
                 one = counted(frame)
                 held = self._take(one, at_s)
-                if one.has_macs and one.classified[0] & telling:
+                if one.classified[0] & telling and one.has_macs:
                     held = self._look(one, at_s)
                 continue
             classified = classify(data, wire_length)

@@ -73,8 +73,8 @@ class Inventory:
 
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
-        self.looks = Looks()
         self._now_s = 0.0
+        self.looks = Looks()
         self._own: dict[str, dict[str, Own]] = {}
         """By MAC, then prober: replicas on one machine send from the same MAC."""
 
