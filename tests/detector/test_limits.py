@@ -46,6 +46,15 @@ BAD: Final[dict[str, dict[str, Any]]] = {
     "high-jitter": {"jitter_ms": 900.0},
 }
 """A target that every rule about one target finds at once."""
+DEVICE_FACTS: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+    "new-device": lambda _: {},
+    "arp-spoof": lambda second: {
+        "conflicts": [conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)]
+    },
+    "rogue-dhcp": lambda _: {"dhcp_server": True},
+    "rogue-ra": lambda second: {"advertised_at": at(second)},
+}
+"""What capture says of a device that a rule about devices finds at once."""
 START_S: Final = 20
 SENSOR: Final = ("sensor-blind", "sensor-loses", "service-missing")
 """Rules about the sensor itself, which are judged with each tick."""
@@ -80,15 +89,8 @@ def hit(rule: str, second: int) -> list[object]:  # noqa: C901 - one line per ki
     match rule:
         case "mac-flood":
             return [window(second, new_macs=9000, source_macs=9000)]
-        case "new-device":
-            return [window(second), device(ATTACKER, second)]
-        case "arp-spoof":
-            taken = conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)
-            return [window(second), device(ATTACKER, second, conflicts=[taken])]
-        case "rogue-dhcp":
-            return [window(second), device(ATTACKER, second, dhcp_server=True)]
-        case "rogue-ra":
-            return [window(second), device(ATTACKER, second, advertised_at=at(second))]
+        case _ if rule in DEVICE_FACTS:
+            return [window(second), device(ATTACKER, second, **DEVICE_FACTS[rule](second))]
         case _ if rule in BAD:
             return rounds(**BAD[rule])(second)
         case "answers-no-pings":
