@@ -84,7 +84,7 @@ def subject_of(rule: str) -> str | None:
     return VICTIM if rule in about_targets else ATTACKER
 
 
-def hit(rule: str, second: int) -> list[object]:  # noqa: C901 - one line per kind
+def hit(rule: str, second: int) -> list[object]:
     """Build what makes a rule speak in a second."""
     match rule:
         case "mac-flood":

@@ -107,11 +107,12 @@ def watching(space: Namespace, engine: str) -> Iterator[Heard]:
 
 
 def send(space: Namespace, timed: Iterable[Timed], begin_s: float) -> None:
-    """Send frames when their time comes, on a clock that began at ``begin_s`` (monotonic)."""
+    """Send frames when their time comes, on a clock that shows ``begin_s`` now."""
+    zero_s = time.monotonic() - begin_s
     with space.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
         sock.bind((INTERFACE, 0))
         for at_s, frame in timed:
-            wait_s = begin_s + at_s - time.monotonic()
+            wait_s = zero_s + at_s - time.monotonic()
             if wait_s > 0:
                 time.sleep(wait_s)
             sock.send(frame)
@@ -122,24 +123,18 @@ def scene(
 ) -> tuple[dict[str, float | None], Heard]:
     """Live, fill, attack; return how long each alert took."""
     at_once = how.per_second >= LINE_RATE
-    begins_s = WARM_UP_S + how.seconds + 3
+    begins_s = WARM_UP_S + (0 if at_once else how.seconds) + 3
     plan = list(attacks(begins_s))
     ends_s = begins_s + len(plan) * EACH_S
-    streams = [warm_up(), household(KNOWN[:10], WARM_UP_S, ends_s - WARM_UP_S)]
-    streams += [timed for _, _, timed in plan]
-    if not at_once:
-        streams.append(filling(how, WARM_UP_S))
+    then = [household(KNOWN[:10], WARM_UP_S, ends_s - WARM_UP_S), *(one for _, _, one in plan)]
     with watching(space, engine) as heard:
-        begin_s = time.monotonic() + 0.2
-        wall_s = time.time() + 0.2
-        sending = threading.Thread(
-            target=send, args=(space, heapq.merge(*streams), begin_s), daemon=True
-        )
-        sending.start()
+        send(space, warm_up(), 0.0)
         if at_once:
-            time.sleep(max(begin_s + WARM_UP_S - time.monotonic(), 0.0))
             space.call(sender.send, how.macs, macs=0, per_second=LINE_RATE)
-        sending.join()
+        else:
+            then.append(filling(how, WARM_UP_S))
+        wall_s = time.time() - WARM_UP_S
+        send(space, heapq.merge(*then), WARM_UP_S)
         time.sleep(3)
     took: dict[str, float | None] = {}
     for rule, start_s, _ in plan:
