@@ -22,6 +22,7 @@ from monitorpi_prober.items import PlanTaken, RoundDone
 from monitorpi_prober.names import look_up_all
 from monitorpi_prober.once import contact_then_round
 from monitorpi_prober.pinger import Pinger
+from monitorpi_prober.quiet import HEADROOM
 from monitorpi_prober.schedule import Plan, ProbeGroup
 from monitorpi_prober.settings import ProberSettings, TargetSettings
 
@@ -95,7 +96,7 @@ def measure(
         interval_s = max(count * _SPACING_S, 1.0, count * len(targets) / limits.echo_per_s)
         return ProbeGroup(interval_s, count, targets, settings.interval_s)
 
-    plan = Plan((), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=limits.arp_per_s)
+    plan = Plan((), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=HEADROOM * limits.arp_per_s)
     probed = core.targets.merged()
     began = datetime.now(UTC)
     silent, done = contact_then_round(Pinger(source), probed, grouped, plan)
