@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_cli.doctor import look_at_settings
-from monitorpi_cli.stack.up import make_plan
+from monitorpi_cli.stack.plan import make_plan
 from monitorpi_common import settings
 from monitorpi_common.settings import ConfigurationError
 

@@ -26,9 +26,9 @@ from monitorpi_capture.window import COLUMN, PACKETS
 from monitorpi_cli.arguments import number
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.plan import secrets_of, state_dir
 from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.running import NoStackError, find_running
-from monitorpi_cli.stack.up import secrets_of, state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_common import clock
 from monitorpi_common.log import Log

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitorpi_cli.stack.up import BROKER, LOOPBACK, state_dir
+from monitorpi_cli.stack.plan import LOOPBACK, state_dir
+from monitorpi_cli.stack.stack import BROKER
 from monitorpi_common.settings import NoSection, load
 
 if TYPE_CHECKING:
