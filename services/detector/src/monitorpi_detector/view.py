@@ -410,8 +410,23 @@ class RoundView:
         stay = self.presence.get(target.address)
         return stay is not None and stay.is_settled(self.watched_s)
 
+    def story(self, target: ProbeResult) -> str:
+        """Return what alerts on a target are counted for: its device."""
+        stay = self.presence.get(target.address)
+        alone = stay is None or len(self.presence.device(stay)) <= 1
+        return target.address if alone else target.mac or target.address
+
+    def is_known(self, target: ProbeResult, seconds: float) -> bool:
+        """Tell whether a target was there for so long, or is asked for by the operator."""
+        stay = self.presence.get(target.address)
+        return stay is not None and stay.is_known(seconds)
+
     def gone(self) -> list[ProbeResult]:
-        """Return the targets that are down, that are missed and that no outage speaks for."""
+        """Return the targets that are down, that are missed and that no outage speaks for.
+
+        Of each device only one, and none while another address of it answers, but for those
+        that the operator named.
+        """
         carried = {address for one in self.outages if not one.tells_each for address in one.members}
         return [
             target
@@ -421,7 +436,19 @@ class RoundView:
             and (stay := self.presence.get(target.address)) is not None
             and self.presence.is_expected(stay)
             and stay.is_missed(self.watched_s)
+            and (stay.named or self._stands_for_its_device(stay))
         ]
+
+    def _stands_for_its_device(self, stay: Stay) -> bool:
+        others = [
+            one
+            for one in self.presence.device(stay)
+            if one is not stay and one.prober == stay.prober
+        ]
+        if any(not one.silent_rounds and one.heard_at >= stay.heard_at for one in others):
+            return False
+        silent = [stay, *(one for one in others if one.silent_rounds)]
+        return stay is min(silent, key=lambda one: (":" in one.address, one.address))
 
     def frames_since(self, target: ProbeResult) -> str | None:
         """Return what shows that a target lives though it answers no pings; None: nothing does."""
