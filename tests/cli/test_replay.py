@@ -13,7 +13,7 @@ import pytest
 
 from monitorpi_cli import replay as replay_module
 from monitorpi_cli.lab import frames
-from monitorpi_cli.replay import Summary
+from monitorpi_cli.replay import Progress, Summary
 from monitorpi_cli.table import Terminal
 from monitorpi_common.messages import Alert, DeviceWindow, Evidence, Omitted, Peer, Traffic
 
@@ -153,6 +153,32 @@ def test_the_counts_fit_the_terminal(width: int) -> None:
     lines = told(window(1, counts=counts), width=width)
 
     assert all(len(line) <= max(width, 40) for line in lines[3:])
+
+
+class Screen(io.StringIO):
+    """A stream that may be a terminal."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        """Say what it is."""
+        return self._is_terminal
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_alone(is_terminal: bool) -> None:
+    """How much was read and how many frames that were, now and then, and cleared behind."""
+    screen = Screen(is_terminal=is_terminal)
+    times = iter(range(100))
+    progress = Progress(screen, lambda: 0.25, lambda: float(next(times)))
+
+    passed = list(progress.beside(iter([window(1), window(2)])))
+
+    assert len(passed) == 2
+    assert ("25% read, 600 frames ..." in screen.getvalue()) == is_terminal
+    assert screen.getvalue().endswith("\r\x1b[K") == is_terminal
 
 
 # --- the real services as a pipe -----------------------------------------------------------------

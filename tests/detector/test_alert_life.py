@@ -26,6 +26,7 @@ from monitorpi_common.fake import received
 from monitorpi_common.messages import (
     Acknowledge,
     Alert,
+    Copies,
     ProbeResult,
     SetThreshold,
     Silence,
@@ -275,10 +276,14 @@ def test_a_window_that_is_delivered_twice_counts_once() -> None:
 
 
 def test_two_interfaces_that_see_one_attacker_tell_of_it_once() -> None:
-    """The same flood on two interfaces is one alert with one rate, open until both are quiet."""
+    """A flood that two interfaces both show is one alert with one rate, until both are quiet."""
     detector = Detector()
+    both = Copies(elsewhere=0.5)
     for second in range(5):
-        detector.take(window(second, syns(500)), window(second, syns(480), interface="eth1"))
+        detector.take(
+            window(second, syns(500), copies=both),
+            window(second, syns(480), interface="eth1", copies=both),
+        )
     for second in range(5, 40):
         detector.take(window(second), window(second, syns(480), interface="eth1"))
 
@@ -290,21 +295,38 @@ def test_two_interfaces_that_see_one_attacker_tell_of_it_once() -> None:
 def test_the_interface_that_sees_more_is_believed() -> None:
     """Of one moment an alert tells the higher rate, whichever interface comes last."""
     detector = Detector()
+    both = Copies(elsewhere=0.5)
     for second in range(40):
         rows = [[syns(500)], [syns(480)]] if second < 5 else [[], []]
-        detector.take(window(second, *rows[0]), window(second, *rows[1], interface="eth1"))
+        detector.take(
+            window(second, *rows[0], copies=both),
+            window(second, *rows[1], interface="eth1", copies=both),
+        )
 
     assert (detector.alerts[-1].state, detector.alerts[-1].evidence.value) == ("closed", 500)
 
 
-def test_two_interfaces_do_not_add_up() -> None:
-    """Half a flood seen on two interfaces is half a flood."""
+def test_halves_on_two_interfaces_add_up() -> None:
+    """Half a flood on each of two mirror ports is a flood, told once, of the whole rate."""
     detector = Detector()
+    for second in range(5):
+        detector.take(window(second, syns(80)), window(second, syns(70), interface="eth1"))
 
-    for second in range(20):
-        detector.take(window(second, syns(50)), window(second, syns(50), interface="eth1"))
+    assert {KEY} == set(detector.open())
+    assert detector.open()[KEY].evidence.value == 150
 
-    assert detector.open() == {}
+
+def test_what_two_interfaces_both_show_does_not_add_up() -> None:
+    """Half a flood that two taps both show is half a flood."""
+    detector = Detector()
+    both = Copies(elsewhere=0.5)
+    for second in range(5):
+        detector.take(
+            window(second, syns(80), copies=both),
+            window(second, syns(80), interface="eth1", copies=both),
+        )
+
+    assert detector.alerts == []
 
 
 def test_three_sources_of_one_victim_are_one_attack() -> None:

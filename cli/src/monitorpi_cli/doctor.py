@@ -10,13 +10,17 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_capture import interfaces
+from monitorpi_capture.copies import CopyMeter, Sample
 from monitorpi_capture.engines import open_engine
+from monitorpi_capture.sampler import Sampler
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.window import COLUMN, PACKETS
 from monitorpi_cli.arguments import number
@@ -27,14 +31,18 @@ from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.up import secrets_of, state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_common import clock
+from monitorpi_common.log import Log
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import NoSection, load
+from monitorpi_detector.evidence import COPIES_TOLD
+from monitorpi_detector.frames import LOOPS_FROM, LOOPS_SENDERS
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from monitorpi_capture.copies import CopyReport
     from monitorpi_capture.window import MacCounts, WindowCounts
     from monitorpi_cli.table import Colour
 
@@ -108,6 +116,30 @@ def _judge_directions(name: str, rows: Sequence[MacCounts]) -> Iterator[Finding]
             f"{name}: only one direction of conversations is mirrored: missing replies cannot "
             "count as evidence; mirror both directions if the switch can",
         )
+
+
+def judge_copies(name: str, report: CopyReport) -> Iterator[Finding]:
+    """Say whether the port shows frames more than once, and whether frames go round in a loop."""
+    if report.repeats is not None and (
+        report.repeats.ratio >= LOOPS_FROM and report.repeats.senders >= LOOPS_SENDERS
+    ):
+        yield Finding(
+            "note",
+            f"{name}: {report.repeats.ratio:.0%} of the broadcasts come again and again: if there "
+            "are many, a cable leads back into the same LAN",
+        )
+    if report.ratio is None:
+        yield Finding("note", f"{name}: too few frames to say whether the port shows them twice")
+    elif report.ratio >= COPIES_TOLD:
+        yield Finding(
+            "note",
+            f"{name}: {report.ratio:.0%} of the frames are copies of others, because both "
+            "directions of several ports are mirrored. Copies are left out where alerts are "
+            "judged, but not of the counts: mirror only what comes in (ingress, rx) at each port, "
+            "or one port of each pair",
+        )
+    else:
+        yield Finding("ok", f"{name}: each frame is shown once")
 
 
 # --- looking --------------------------------------------------------------------------------------
@@ -191,8 +223,10 @@ def look_at_ports(
         yield Finding("note" if refused else "ok", f"capture: engine {engine.name}")
         for name, reason in refused.items():
             yield Finding("note", f"capture: engine {name} cannot be used: {reason}")
-        engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + seconds)
-        windows = engine.cut()
+        meter = CopyMeter()
+        with _sampling(chosen, meter):
+            engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + seconds)
+            windows = engine.cut()
         for name, reason in engine.away.items():
             yield Finding("wrong", f"{name}: {reason}")
     finally:
@@ -200,6 +234,25 @@ def look_at_ports(
     for window in windows:
         if window.interface not in engine.away:
             yield from judge_port([window], interfaces.mac_of(window.interface))
+            if window.wire[PACKETS]:
+                yield from judge_copies(window.interface, meter.report(window.interface))
+
+
+@contextmanager
+def _sampling(names: Sequence[str], meter: CopyMeter) -> Iterator[None]:
+    """Look for copies meanwhile."""
+    sampler = Sampler(names, Log("doctor"))
+    samples: list[object] = []
+    thread = threading.Thread(target=sampler.run, args=(samples.append,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sampler.stop()
+        thread.join()
+        for sample in samples:
+            if isinstance(sample, Sample):
+                meter.take(sample)
 
 
 # --- the command ----------------------------------------------------------------------------------

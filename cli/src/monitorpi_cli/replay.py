@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +28,7 @@ from monitorpi_common.topics import Topic, TopicError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
-    from typing import IO
+    from typing import IO, TextIO
 
 _MAX_ROWS: Final = 25
 _MAX_APART: Final = 8192
@@ -55,7 +57,10 @@ def main(argv: Sequence[str]) -> int:
         pipe = Pipe(options.file, options.config, Path(state), to_terminal=options.json)
         if not options.json:
             summary = Summary(Terminal.of(sys.stdout))
-            for line in summary.lines(pipe.messages(), lambda: pipe.wait() == 0):
+            progress = Progress(sys.stderr, pipe.read_ratio)
+            messages = progress.beside(pipe.messages())
+            for line in summary.lines(messages, lambda: pipe.wait() == 0):
+                progress.clear()
                 print(line, flush=True)
         return pipe.wait()
 
@@ -81,6 +86,7 @@ class Pipe:
         environment = os.environ | {"MONITORPI_STATE_DIR": str(state)}
         environment.setdefault("MONITORPI_LOG_LEVEL", "warning")
         settings = ["--config", str(config)] if config else []
+        self._file = file
         self._capture = subprocess.Popen(
             [*_service("capture"), "--bus", "-", *settings, "--read", str(file)],
             stdin=subprocess.DEVNULL,
@@ -96,6 +102,19 @@ class Pipe:
         if self._capture.stdout is not None:
             self._capture.stdout.close()  # so that capture notices when the detector goes
 
+    def read_ratio(self) -> float | None:
+        """Return how much of the file was read; None: it cannot be told (a pipe; it is over)."""
+        folder = Path(f"/proc/{self._capture.pid}")
+        try:
+            whole = self._file.stat().st_size
+            for fd in (folder / "fd").iterdir():
+                if fd.samefile(self._file):
+                    told = (folder / "fdinfo" / fd.name).read_text(encoding="ascii")
+                    return int(told.split()[1]) / whole if whole else None  # proc(5): "pos: N"
+        except (OSError, ValueError, IndexError):
+            pass
+        return None
+
     def messages(self) -> Iterator[Message]:
         """Yield what comes out of the pipe, as messages of the contract."""
         output: IO[bytes] | None = self._detector.stdout
@@ -108,6 +127,50 @@ class Pipe:
         """Wait for both services; returns the first exit code that is not 0."""
         with self._capture, self._detector:
             return self._capture.wait() or self._detector.wait()
+
+
+class Progress:
+    """One line on a terminal while a long file is read; nothing where nobody looks."""
+
+    EACH_S: Final = 0.5
+
+    def __init__(
+        self,
+        stream: TextIO,
+        read_ratio: Callable[[], float | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._read_ratio = read_ratio
+        self._clock = clock
+        self._next_s = clock() + 2 * self.EACH_S if stream.isatty() else math.inf
+        self._frames = 0
+        self._shown = False
+
+    def beside(self, messages: Iterator[Message]) -> Iterator[Message]:
+        """Pass messages on, and show now and then how far they are."""
+        for message in messages:
+            if isinstance(message, Traffic):
+                self._frames += message.packets
+            if self._clock() >= self._next_s:
+                self._next_s = self._clock() + self.EACH_S
+                self._show()
+            yield message
+        self.clear()
+
+    def _show(self) -> None:
+        ratio = self._read_ratio()
+        part = "" if ratio is None else f"{ratio:.0%} read, "
+        self._stream.write(f"\r\x1b[K{part}{grouped(self._frames)} frames ...")
+        self._stream.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        """Make room for a line."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._shown = False
 
 
 def _service(name: str) -> list[str]:

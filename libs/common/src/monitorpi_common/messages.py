@@ -217,6 +217,36 @@ class Spread(Part):
     """The port of that SYN."""
 
 
+class Copies(Part):
+    """What share of the frames counted are copies of others, as far as a sample tells.
+
+    A mirror of both directions shows a frame where it came in and where it went out. The counts
+    stay as they are: a count of ``n`` were ``n * (1 - share)`` frames.
+    """
+
+    unicast: Ratio = 0
+    """Of the frames sent to one receiver."""
+    group: Ratio = 0
+    """Of the broadcasts and multicasts sent."""
+    received: Ratio = 0
+    """Of the frames received."""
+    elsewhere: Ratio = 0
+    """Of what is left, the share to take off where windows of several interfaces are added up: a
+    frame that k interfaces show counts 1/k on each."""
+
+
+class Repeats(Part):
+    """Broadcasts and multicasts that had been on the wire before, as a loop of cables makes them.
+
+    Copies that a mirror makes within milliseconds are not among them.
+    """
+
+    ratio: Ratio
+    """Their share of all broadcasts and multicasts, as far as a sample tells."""
+    senders: Count
+    """How many MAC addresses with equal shares they would be from: one that sends most is one."""
+
+
 class DeviceWindow(Part):
     """What one MAC address sent (``tx``) and was sent (``rx``) in one window."""
 
@@ -227,6 +257,8 @@ class DeviceWindow(Part):
     spread: Spread = Spread()
     top_peer: Annotated[dict[ClassName, Peer], Field(max_length=8)] = {}
     """By flood class: the destination that got most of it (a majority vote, not a sort)."""
+    copies: Copies | None = None
+    """Where it is not as with the wire: see ``copies`` there."""
 
 
 class Omitted(Part):
@@ -286,6 +318,14 @@ class Traffic(Message):
     """Distinct source MAC addresses in this window (an estimate beyond what is listed)."""
     new_macs: Count = 0
     """Of those, the ones not seen before in this epoch."""
+    copies_ratio: Ratio | None = None
+    """Share of the frames that are copies which the mirror port shows of others, estimated from a
+    sample; None: not known."""
+    copies: Copies | None = None
+    """The same by kind, for the wire and for devices that have none of their own; None: nothing to
+    take off."""
+    repeats: Repeats | None = None
+    """Broadcasts and multicasts that come again and again; None: none were sampled."""
     devices: Annotated[list[DeviceWindow], Field(max_length=4096)] = []
     """Those that send most of what floods are made of, then the busiest."""
     omitted: Omitted = Omitted()
@@ -483,6 +523,8 @@ class Evidence(Part):
     beyond_router: bool | None = None
     sees_replies: bool | None = None
     kernel_drops: Count = 0
+    copies_ratio: Ratio | None = None
+    """Share of the frames on the wire that were copies and left out of ``value``."""
     victim_rtt_ms: Quantity | None = None
     victim_jitter_ms: Quantity | None = None
     victim_loss_ratio: Ratio | None = None

@@ -38,7 +38,6 @@ from monitorpi_common.messages import (
     Tombstone,
     message_type,
 )
-from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import (
     Assembly,
     CommandRefusedError,
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitorpi_common.bus import Bus
+    from monitorpi_common.mqtt import MqttBus
     from monitorpi_common.settings import BrokerSettings
 
 EXIT_STOPPED: Final = 0
@@ -187,6 +187,8 @@ def _status(service: Service, common: CommonSettings) -> Topic:
 def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
     status = _status(service, common)
     name = f"monitorpi-{status.site}-{status.service}-{status.id}"
+    from monitorpi_common.mqtt import MqttBus  # noqa: PLC0415 - a pipe needs none of it
+
     return MqttBus(_account(service, common), name, status, log)
 
 

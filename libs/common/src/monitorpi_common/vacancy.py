@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.bus import BusEvent, Connected, Raw, Subscribed
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.messages import Health, Status, timestamp
-from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
@@ -90,6 +89,8 @@ def await_vacancy(
     """
     health = Topic(status.site, status.service, Health.KIND, status.id)
     inbox = Inbox()
+    from monitorpi_common.mqtt import MqttBus  # noqa: PLC0415 - a pipe needs none of it
+
     bus = MqttBus(settings, "monitorpi-starts", None, log)
     bus.open(inbox, [str(status), str(health)])
     vacancy = Vacancy(time.monotonic())

@@ -16,6 +16,7 @@ from monitorpi_capture.listener import Listener, Watcher
 from monitorpi_capture.live import LiveSource
 from monitorpi_capture.memory import hold_little
 from monitorpi_capture.pacing import Gate, PacedCore
+from monitorpi_capture.sampler import Sampler
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.stream import Stream
 from monitorpi_common.messages import Device, Service, Target
@@ -78,7 +79,7 @@ def _live(context: Context[CaptureSettings]) -> Assembly:
     )
     return Assembly(
         core=PacedCore(core),
-        sources=[source, listener, watcher],
+        sources=[source, listener, watcher, Sampler(names, log)],
         subscriptions=[
             pattern(context.site, Service.CAPTURE.value, Device.KIND),
             pattern(context.site, Service.PROBER.value, Target.KIND),

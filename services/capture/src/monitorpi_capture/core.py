@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from monitorpi_capture.copies import CopyMeter, Sample
 from monitorpi_capture.devices import Inventory
 from monitorpi_capture.line import PacketLine
 from monitorpi_capture.listing import listed, rfc3339, snapshot, tally_of
@@ -182,6 +183,7 @@ class CaptureCore:
             vendor=vendor,
         )
         self._report: EngineReport | None = None
+        self._copies = CopyMeter()
         self._listener = ListenerReport(0, 0)
         self._lines = 0
         self._merged = 0
@@ -196,6 +198,8 @@ class CaptureCore:
                 return self._window(item)
             case Sighting():
                 self._inventory.learn(item)
+            case Sample():
+                self._copies.take(item)
             case PacketLine():
                 return self._packet(item)
             case Tick():
@@ -296,11 +300,13 @@ class CaptureCore:
         self._merged += window.merged
         self._inventory.count(window)
         port.totals = list(map(add, port.totals, window.wire))
+        shown = self._copies.report(window.interface)
         devices, omitted = listed(
             window,
             self._settings.reporting_level,
             self._settings.listed_devices,
             self._inventory.role,
+            shown.devices,
         )
         senders, strangers = self._meet(window)
         head: dict[str, Any] = {
@@ -323,6 +329,9 @@ class CaptureCore:
             "spread": window.spread._asdict() if window.spread else None,
             "source_macs": senders,
             "new_macs": strangers,
+            "copies_ratio": shown.ratio,
+            "copies": shown.wire._asdict() if shown.wire.any else None,
+            "repeats": shown.repeats._asdict() if shown.repeats else None,
             "omitted": omitted,
         }
         port.seq += 1

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.capfile import CaptureFile, CaptureFileError
 from monitorpi_capture.classify import ETHERNET_HEADER, classify
+from monitorpi_capture.copies import SlotSampler
 from monitorpi_capture.core import ListenerReport
 from monitorpi_capture.dissect import is_telling
 from monitorpi_capture.linklayers import Counted, counted
@@ -84,6 +85,7 @@ class FileSource:
         self._interface = interface
         self._log = log
         self._tally = Tally(interface, ENGINE, max_rows)
+        self._sampler = SlotSampler(interface)
         self._dissector = dissector
         self._dissected_per_s = dissected_per_s
         self._dissected = 0
@@ -121,6 +123,7 @@ class FileSource:
         """
         self._emit = emit
         add = self._tally.add
+        sampler = self._sampler
         telling = _MAY_TELL if self._dissector is not None else 0
         latest, least, stop = 0.0, 0.0, -math.inf
         held: list[tuple[Counted, float]] | None = None
@@ -135,10 +138,12 @@ class FileSource:
                 if self._stopped:
                     break
                 latest, least, stop = at_s, at_s - _REORDER_S, (self._second or 0.0) + 1.0
+            if at_s >= sampler.until_s and link == LINK_ETHERNET:
+                sampler.look(at_s, wire_length, data)
             if link != LINK_ETHERNET or len(data) < ETHERNET_HEADER or held is not None:
                 one = counted(frame)
                 held = self._take(one, at_s)
-                if one.has_macs and one.classified[0] & telling:
+                if one.classified[0] & telling and one.has_macs:
                     held = self._look(one, at_s)
                 continue
             classified = classify(data, wire_length)
@@ -172,6 +177,7 @@ class FileSource:
             self._end_s = before + 1.0
             if not routine or not before < second < start + LONGEST_S:
                 self._close(self._end_s)
+        self._sampler.begin()
         self._second = second
         if self._start is None:
             self._start = second
@@ -190,6 +196,9 @@ class FileSource:
         self._start = None
         if self._gate is not None:
             self._gate.enter()
+        sample = self._sampler.sample()
+        if sample is not None:
+            self._emit(sample)
         self._emit(window)
 
     def _count_held(self) -> None:

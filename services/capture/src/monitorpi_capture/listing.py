@@ -10,6 +10,7 @@ import ipaddress
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -18,8 +19,9 @@ from monitorpi_capture.window import BYTES, COLUMN, COLUMNS, PACKETS, WIDTH
 from monitorpi_common.messages import Traffic, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from monitorpi_capture.copies import CopyShares
     from monitorpi_capture.window import MacCounts, TopPeer, WindowCounts
 
 MAX_PAYLOAD: Final = 256 * 1024
@@ -97,7 +99,7 @@ def ordered(rows: Iterable[MacCounts], level: float) -> list[MacCounts]:
     return sorted(rows, key=rank)
 
 
-def device_json(row: MacCounts, role: str) -> bytes:
+def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> bytes:
     """Return one listed device as JSON; what is empty is left out."""
     device: dict[str, Any] = {"mac": mac_text(row.mac), "role": role}
     if row.tx:
@@ -114,6 +116,8 @@ def device_json(row: MacCounts, role: str) -> bytes:
             for name, peer in (("syn", row.syn_peer), ("icmp_echo", row.echo_peer))
             if peer is not None
         }
+    if copies is not None:
+        device["copies"] = copies._asdict()
     return to_json(device)
 
 
@@ -129,7 +133,11 @@ def _peer(peer: TopPeer) -> dict[str, Any]:
 
 
 def listed(
-    window: WindowCounts, level_per_s: float, most: int, role: Callable[[bytes], str]
+    window: WindowCounts,
+    level_per_s: float,
+    most: int,
+    role: Callable[[bytes], str],
+    copies: Mapping[bytes, CopyShares] = MappingProxyType({}),
 ) -> tuple[list[bytes], dict[str, Any]]:
     """Return the JSON of each device to list, and what the others add up to.
 
@@ -138,13 +146,14 @@ def listed(
         level_per_s: the reporting level, frames/s.
         most: how many devices at most; the payload's limit may leave less.
         role: tells the role of a MAC.
+        copies: how often the port shows the frames of a MAC.
 
     """
     rows = ordered(window.rows, level_per_s * window.length_s)
     pieces: list[bytes] = []
     room = MAX_PAYLOAD - _HEAD_ROOM
     for row in rows[:most]:
-        piece = device_json(row, role(row.mac))
+        piece = device_json(row, role(row.mac), copies.get(row.mac))
         room -= len(piece) + 1
         if room < 0:
             break

@@ -12,6 +12,7 @@ from monitorpi_capture.magic import (
     PCAP_HEADER,
     PCAP_RECORD,
     PCAP_VERSION,
+    PCAPNG,
     is_pcap,
     is_pcapng,
 )
@@ -26,6 +27,8 @@ _MAX_SKIPPED: Final = 128 * 1024 * 1024
 """The largest frame of any link type (libpcap's max_snaplen_for_dlt: D-Bus, USB)."""
 _ORDERED_SINCE: Final = (2, 3)
 """Older files have captured and original length the other way round (libpcap, sf-pcap.c)."""
+_MAGICS: Final = (*PCAP, PCAPNG)
+"""What stands for the seconds of a record where another file begins."""
 _RESERVED: Final = 0x03FF_0000
 _HAS_FCS: Final = 0x0400_0000
 
@@ -74,7 +77,8 @@ def records(  # noqa: C901 - once per frame: a loop without calls
         _skip(stream, head, findings)
         return
     buffer, at, size = stream.buffer, stream.at, len(stream.buffer)
-    frames, this_second = findings.frames, -1
+    frames = findings.frames
+    odd = {int.from_bytes(magic, "little" if head.order == "<" else "big") for magic in _MAGICS}
     while True:
         start = at + record
         if start > size:
@@ -86,11 +90,10 @@ def records(  # noqa: C901 - once per frame: a loop without calls
             buffer, at, size = stream.buffer, stream.at, len(stream.buffer)
             start = at + record
         seconds, ticks, captured, length = unpack(buffer, at)
-        if seconds != this_second or not 0 < captured <= MAX_FRAME:
+        if seconds in odd or not 0 < captured <= MAX_FRAME:
             stream.at, findings.frames = at, frames
             if _is_no_record(stream, captured, findings):
                 return
-            this_second = seconds
         if not ordered and captured > length:
             captured, length = length, captured
         stop = start + captured

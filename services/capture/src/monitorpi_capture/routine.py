@@ -41,9 +41,11 @@ class Routine:
     def is_news(self, frame: Counted, at_s: float) -> bool:
         """Tell whether a frame shows something for the first time, and remember it."""
         data, classified, _, _, has_macs = frame
-        return (has_macs and self._is_newcomer(data[6:12], at_s)) | (
-            bool(classified[0] & FLOOD) and self._is_aim(data, frame)
-        )
+        mac = data[6:12]
+        new = has_macs and self._first_s.get(mac, at_s) is not None and self._is_newcomer(mac, at_s)
+        if classified[0] & FLOOD:
+            return self._is_aim(data, frame) or new
+        return new
 
     def _is_newcomer(self, mac: bytes, at_s: float) -> bool:
         first_s = self._first_s.get(mac, at_s)

@@ -46,6 +46,7 @@ from monitorpi_detector.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.raising import Trigger
 from monitorpi_detector.stories import Stories
 from monitorpi_detector.usual import MARGIN, Habits
+from monitorpi_detector.wires import ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,10 @@ MAX_CLOSED: Final = 512
 """Closed alerts that stay readable; the oldest are taken back."""
 MAX_TRIGGERS: Final = 8192
 MAX_SILENCES: Final = 256
+SAME: Final = timedelta(seconds=0.5)
+"""Of two windows whose ends are so near the higher rate is told: both show the same moment."""
+PART: Final = timedelta(seconds=5)
+"""What one port shows does not lower what several were seen to show together so long ago."""
 REFRESH_S: Final = 10.0
 SENSOR_S: Final = 10.0
 """Seconds without any window after which a sensor counts as lost."""
@@ -235,7 +240,7 @@ class AlertBook:
         )
         entry = Entry(
             alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
-            seen.lives_by_windows, {seen.interface} if seen.interface else set(),
+            seen.lives_by_windows, seen.at, set(seen.ports),
             story=finding.story, decisive=finding.decisive,
         )  # fmt: skip
         if finding.story is not None and cause is None and before is None:
@@ -260,9 +265,8 @@ class AlertBook:
         self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication]:
         """Take a window of an open alert; several interfaces seeing it do not add up."""
-        if seen.interface:
-            entry.interfaces.add(seen.interface)
-        same_time = seen.at - entry.last_active < timedelta(seconds=0.5)
+        entry.interfaces.update(seen.ports)
+        same_time = seen.at - entry.valued < (PART if seen.is_part else SAME)
         if same_time and finding.value < entry.alert.evidence.value and not entry.restored:
             entry.last_active = max(entry.last_active, seen.at)
             return
@@ -270,7 +274,7 @@ class AlertBook:
         entry.sources |= sources if len(entry.sources) < MAX_OPEN else frozenset()
         entry.involved |= involved if len(entry.involved) < 2 * MAX_OPEN else frozenset()
         entry.last_active = max(entry.last_active, seen.at)
-        entry.quiet_s, entry.restored = limits.quiet_s, False
+        entry.quiet_s, entry.restored, entry.valued = limits.quiet_s, False, seen.at
         old = entry.alert
         evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
         severity = severity_of(finding, old.caused_by)
@@ -398,6 +402,7 @@ class AlertBook:
         for entry in self._open.values():
             entry.last_active += by
             entry.published += by
+            entry.valued += by
             old = entry.alert
             entry.alert = old.model_copy(
                 update={"opened_at": old.opened_at + by, "at": old.at + by}
@@ -444,6 +449,6 @@ class AlertBook:
         sources, involved = told_of(alert)
         interface = alert.interface
         self._open[alert.key] = Entry(
-            alert, kind, quiet_s, alert.at, alert.at, involved, sources,
-            interface is not None, {interface} if interface else set(), restored=True,
+            alert, kind, quiet_s, alert.at, alert.at, involved, sources, interface is not None,
+            alert.at, ports_of(interface) if interface else set(), restored=True,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_common.messages import (
+    CLASSES,
     Acknowledge,
     Alert,
     Device,
@@ -37,10 +38,11 @@ from monitorpi_detector.rule import Change
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import Kept, Override
-from monitorpi_detector.view import DeviceView, RoundView, WindowView
+from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pydantic import JsonValue
 
@@ -67,6 +69,19 @@ _JUDGES: Final = {
     "igmp": "igmp-storm",
 }
 """Whose floor a class of one device is held against; the others have their surges' floors."""
+LOOKED_AT_BY: Final = {
+    name: tuple(
+        rule
+        for rule in (
+            *({"syn": ("port-scan", "host-sweep"), "icmp": ("icmp-flood",)}.get(name, ())),
+            _JUDGES.get(name, ""),
+            f"surge-{name.replace('_', '-')}",
+        )
+        if rule in RULES
+    )
+    for name in CLASSES
+}
+"""The rules that look at the senders of a class."""
 _STEP_S: Final = 2.0
 WITNESS_AFTER_S: Final = 10.0
 """Frames sent so long after a silent round began show that a target lives: it may have gone at any
@@ -127,6 +142,7 @@ class DetectorCore:
         self._moves = Moves()
         self._book = AlertBook(site, self._inventory)
         self._interfaces: dict[str, Interface] = {}
+        self._wires = Wires()
         self._sensors: set[str] = set()
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
@@ -241,30 +257,51 @@ class DetectorCore:
         seen.sees_replies = traffic.sees_replies
         self._live(traffic.end, traffic.window_s)
         self._book.saw_window(name, traffic.end)
-        view = WindowView(
-            traffic, self._inventory, self._baseline, end_s, seen.first_s, self._watched_s
-        )
-        observed = {
-            "at": traffic.end, "span_s": view.span_s, "interface": name,
-            "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
-            "length_s": traffic.window_s,
-        }  # fmt: skip
-        yield from self._judge(WINDOW_RULES, view, observed)
+        view = self._view(traffic, seen.first_s)
+        others = self._wires.others(traffic)
+        yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, seen)
+        for windows in self._wires.join(view.traffic):
+            yield from self._judge_together(windows)
         self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
+        now_s = traffic.end.timestamp()
+        return WindowView(
+            traffic, self._inventory, self._baseline, now_s, first_s, self._watched_s, ports
+        )
+
+    def _levels(self) -> dict[str, float]:
+        """Return, by class, the frames/s of one MAC from which some rule looks at it."""
+        return {
+            name: min(self._limits.of_rule(rule).least for rule in rules)
+            for name, rules in LOOKED_AT_BY.items()
+        }
+
+    def _judge_together(self, windows: Sequence[Traffic]) -> Iterator[Publication | Tombstone]:
+        """Judge what several mirror ports show of one moment as one wire."""
+        together = added(windows, self._levels())
+        if together is None:
+            return
+        names = [one.interface for one in windows]
+        first_s = max(self._interfaces[name].first_s for name in names)
+        view = self._view(together, first_s, len(names))
+        yield from self._judge(WINDOW_RULES, view, _observed(view.traffic, names))
 
     def _renew(self, seen: Interface, traffic: Traffic) -> None:
         """Begin a new epoch of an interface that is still watched: its alerts go on."""
         step = traffic.end - seen.end - timedelta(seconds=traffic.window_s)
         if abs(step.total_seconds()) > _STEP_S:
             self._step_clock(step)
+        self._wires.forget(traffic.interface)
         seen.epoch, seen.seq = traffic.epoch, traffic.seq
         seen.first_s = traffic.end.timestamp()
 
     def _step_clock(self, by: timedelta) -> None:
         """Take over a clock that was set: what was measured so far moves with it."""
         self._book.step_clock(by)
+        self._wires.forget()
         for seen in self._interfaces.values():
             seen.end += by
         if by.total_seconds() < 0:
@@ -332,6 +369,7 @@ class DetectorCore:
         if not self._sensors:
             yield from self._book.lose_sensor()
             self._interfaces.clear()
+            self._wires.forget()
 
     # --- devices and probes ---------------------------------------------------------------------
 
@@ -536,6 +574,18 @@ class DetectorCore:
         self._save()
         if not limits.enabled and self._now is not None:
             yield from self._book.end_rule(order.rule, self._now, "silenced", order.mac)
+
+
+def _observed(
+    traffic: Traffic, ports: Sequence[str], *, is_part: bool = False
+) -> dict[str, object]:
+    """Return where and when the findings of a window are made."""
+    return {
+        "at": traffic.end, "span_s": max(traffic.window_s, LEAST_SPAN_S),
+        "interface": traffic.interface, "ports": tuple(ports), "is_part": is_part,
+        "kernel_drops": traffic.kernel_drops, "sees_replies": traffic.sees_replies,
+        "copies_ratio": traffic.copies_ratio, "length_s": traffic.window_s,
+    }  # fmt: skip
 
 
 def _remember(table: dict[str, None], names: Iterable[str], limit: int = MAX_KNOWN) -> None:

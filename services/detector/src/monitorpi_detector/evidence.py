@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Alert, Peer
     from monitorpi_detector.inventory import Inventory
 
+COPIES_TOLD: Final = 0.1
+"""Share of copies from which an alert mentions them."""
 _MAX_SUMMARY: Final = 400
 _MAX_PEERS: Final = 32
 _ORDER: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "critical": 2}
@@ -31,8 +33,13 @@ class Observed:
     at: datetime
     span_s: float
     interface: str | None = None
+    ports: tuple[str, ...] = ()
+    """The interfaces it was seen on, where it was windows that showed it."""
+    is_part: bool = False
+    """Other ports of the site show their part of this moment, and the sum is judged too."""
     kernel_drops: int = 0
     sees_replies: bool | None = None
+    copies_ratio: float | None = None
     length_s: float = 1.0
     """What the alert says it measured over."""
     lives_by_windows: bool = True
@@ -63,6 +70,7 @@ def evidence_of(
         beyond_router=finding.beyond_router,
         sees_replies=seen.sees_replies,
         kernel_drops=drops + seen.kernel_drops,
+        copies_ratio=seen.copies_ratio,
         **probed(finding.victims, inventory, opened_at.timestamp() - seen.length_s),
     )
 
@@ -147,6 +155,11 @@ def sentence(finding: Finding, peak: float, seen: Observed) -> str:
         words.append(", source addresses forged")
     if seen.sees_replies is False:
         words.append("; the mirror port shows one direction only, replies could not be judged")
+    if seen.copies_ratio is not None and seen.copies_ratio >= COPIES_TOLD:
+        words.append(
+            f"; the mirror port shows frames {1 / (1 - seen.copies_ratio):.2g} times on average, "
+            "each counted once here"
+        )
     if seen.kernel_drops:
         words.append(f"; {seen.kernel_drops} frames lost in the sensor")
     return "".join(words)[:_MAX_SUMMARY]

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 FRESH: Final = timedelta(seconds=10)
 """What was told so long before its cause was known is linked to it."""
 
+LOOP: Final = "loop"
+REPEATED: Final = frozenset(
+    {
+        "broadcast-storm", "arp-storm", "dhcp-starvation", "igmp-storm", "icmp-flood", "mac-flood",
+        *(f"surge-{name}" for name in ("broadcast", "multicast", "arp", "icmp", "igmp", "dhcp")),
+        "surge-mdns",
+    }
+)  # fmt: skip
+"""Rules whose frames a loop repeats."""
+
 
 @dataclass(slots=True)
 class Entry:
@@ -34,6 +44,8 @@ class Entry:
     """MACs, and addresses of victims."""
     sources: frozenset[str]
     lives_by_windows: bool
+    valued: datetime
+    """The end of the window whose value the alert tells."""
     interfaces: set[str] = field(default_factory=set)
     restored: bool = False
     story: str | None = None
@@ -54,7 +66,8 @@ def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -
             continue
         subject = entry.alert.subject
         if finding.subject.startswith("wire-"):
-            if not subject.startswith("wire-") and _shares(entry, seen):
+            # what several ports show together is no second wire beside one of them
+            if _shares(entry, seen):
                 return entry
         elif subject.startswith("victim-") and macs & entry.sources:
             return entry
@@ -81,11 +94,16 @@ def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[st
 
 
 def _shares(entry: Entry, seen: Observed) -> bool:
-    return seen.interface is None or seen.interface in entry.interfaces
+    return seen.interface is None or not entry.interfaces.isdisjoint(seen.ports)
 
 
 def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed) -> str | None:
-    """Return the key of the open flood or outage that a side effect comes from."""
+    """Return the key of the open flood, outage or loop that a side effect comes from."""
+    entries = list(entries)
+    if seen.rule in REPEATED:
+        for entry in entries:
+            if entry.alert.rule == LOOP and _shares(entry, seen):
+                return entry.alert.key
     if seen.kind != "effect":
         return None
     return next(
@@ -101,10 +119,10 @@ def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed)
 def effects_of(cause: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
     """Find what was told a moment before its cause was known."""
     for entry in entries:
-        if (
-            entry.kind == "effect"
-            and entry.alert.caused_by is None
-            and at - entry.alert.opened_at <= FRESH
-            and entry.involved & cause.involved
-        ):
+        if entry.alert.caused_by is not None or at - entry.alert.opened_at > FRESH:
+            continue
+        if cause.alert.rule == LOOP:
+            if entry.alert.rule in REPEATED and entry.interfaces & cause.interfaces:
+                yield entry
+        elif entry.kind == "effect" and entry.involved & cause.involved:
             yield entry

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
+from monitorpi_detector.frames import by_frames
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
 from monitorpi_detector.presence import NAMED
 
@@ -141,6 +142,10 @@ class WindowView:
     """When the first window of this epoch ended."""
     watched_s: float = 0.0
     """Seconds watched so far: the clock of the baselines."""
+    ports: int = 1
+    """Mirror ports whose windows were added up."""
+    shown: Traffic = field(init=False)
+    """The window as the mirror port showed it; ``traffic`` counts each frame once."""
     span_s: float = field(init=False)
     interface_id: str = field(init=False)
     rows: dict[str, DeviceWindow] = field(init=False)
@@ -149,6 +154,7 @@ class WindowView:
     _ordered: dict[str, list[DeviceWindow]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.shown, self.traffic = self.traffic, by_frames(self.traffic)
         self.span_s = max(self.traffic.window_s, LEAST_SPAN_S)
         self.interface_id = slug(self.traffic.interface)
         self.rows = {row.mac: row for row in self.traffic.devices}

@@ -13,6 +13,7 @@ from monitorpi_detector.rules import (
     host_sweep,
     icmp_flood,
     igmp_storm,
+    loop,
     mac_flood,
     new_device,
     outage,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from monitorpi_detector.view import DeviceView, RoundView, WindowView
 
 WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
+    loop.RULE,
     syn_flood.RULE,
     icmp_flood.RULE,
     broadcast_storm.RULE,
@@ -40,7 +42,8 @@ WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
     outage.UPLINK,
     *surge.RULES,
 )
-"""Rules that read what capture counted in a window. Floods first: they are the cause of others."""
+"""Rules that read what capture counted in a window. Floods first: they are the cause of others,
+and a loop of floods."""
 
 DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
     new_device.RULE,

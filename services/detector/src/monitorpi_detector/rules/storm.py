@@ -60,6 +60,7 @@ def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]
     value = view.rate(storm.of_wire(view))
     # without MACs nobody can be told apart: the floor as it stands
     times = storm.nobody if view.rows else 1.0
+    times *= view.ports  # a little from everybody is there on each port
     if explained >= value / 2:
         value = min(value - explained, view.omitted(storm.reads))
         times = view.omitted_times(storm.reads, storm.nobody)

@@ -1,0 +1,406 @@
+"""How often a frame is shown: copies of a mirror, repeats of a loop, and who may claim either."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitorpi_capture.copies import (
+    MOST_GROUP,
+    MOST_UNICAST,
+    CopyMeter,
+    CopyReport,
+    Sample,
+    Sampled,
+    SlotSampler,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EVERYBODY: Final = b"\xff" * 6
+PORT: Final = "eth0"
+Timed = tuple[float, bytes]
+
+
+def mac(number: int) -> bytes:
+    """Return an individual address."""
+    return bytes((4, 0, 0, 0, 1, number))
+
+
+def datagram(source: int, target: int | bytes, number: int, *, tags: bytes = b"") -> bytes:
+    """Return a UDP frame that its number tells apart."""
+    to = target if isinstance(target, bytes) else mac(target)
+    body = struct.pack("!BBHHHBBH", 0x45, 0, 60, number & 0xFFFF, 0, 64, 17, number >> 16)
+    body += bytes((198, 18, 0, source, 198, 18, 0, 1)) + struct.pack("!HHHH", 4000, 4001, 40, 0)
+    return to + mac(source) + tags + b"\x08\x00" + body + b"x" * 32
+
+
+def segment(source: int, target: int, number: int, flags: int, payload: int = 0) -> bytes:
+    """Return a TCP frame."""
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 40 + payload, number & 0xFFFF, 0, 64, 6, 0)
+    head += bytes((198, 18, 0, source, 198, 18, 0, target))
+    tcp = struct.pack("!HHIIBBHHH", 1024 + number % 60000, 80, number, 0, 0x50, flags, 1, 0, 0)
+    return mac(target) + mac(source) + b"\x08\x00" + head + tcp + b"x" * payload
+
+
+def spaced(frames: Iterable[bytes], *, each_s: float, times: int = 1) -> list[Timed]:
+    """Return frames in even distances, each shown so many times, 20 us apart."""
+    return [
+        (100 + number * each_s + copy * 20e-6, frame)
+        for number, frame in enumerate(frames)
+        for copy in range(times)
+    ]
+
+
+def shown(*streams: Iterable[Timed], meter: CopyMeter | None = None) -> CopyReport:
+    """Return what is told of one port that shows all streams."""
+    meter = meter or CopyMeter()
+    frames = sorted((frame for stream in streams for frame in stream), key=lambda one: one[0])
+    meter.take(Sample((PORT,), [Sampled(at_s, 0, len(data), data) for at_s, data in frames]))
+    return meter.report(PORT)
+
+
+def talk(one: int, other: int, count: int = 30, *, times: int = 1, back: int = 1) -> list[Timed]:
+    """Return a conversation of requests and answers; each side's frames shown so many times."""
+    there = spaced((datagram(one, other, n) for n in range(count)), each_s=0.03, times=times)
+    answers = spaced((datagram(other, one, n) for n in range(count)), each_s=0.03, times=back)
+    return there + [(at_s + 0.0004, data) for at_s, data in answers]
+
+
+# --- what a mirror does ---------------------------------------------------------------------------
+
+
+def test_frames_shown_once_are_no_copies() -> None:
+    """A mirror as it should be."""
+    told = shown(talk(1, 2), talk(3, 4))
+
+    assert (told.ratio, told.wire.any, told.devices) == (0.0, False, {})
+
+
+@pytest.mark.parametrize(("times", "share"), [(2, 0.5), (3, 0.667)])
+def test_both_directions_of_two_ports(times: int, share: float) -> None:
+    """Each frame between mirrored ports comes two or three times, within microseconds."""
+    told = shown(talk(1, 2, times=times, back=times))
+
+    assert told.ratio == share
+    assert (told.wire.unicast, told.wire.received) == (share, share)
+
+
+def test_one_direction_may_be_shown_twice() -> None:
+    """Requests come twice and answers once: who really asks twice is answered twice."""
+    told = shown(talk(1, 2, times=2))
+
+    assert told.devices[mac(1)].unicast == 0.5
+    assert told.devices[mac(2)].unicast == 0.0
+
+
+def test_two_of_many_ports_may_be_shown_twice() -> None:
+    """What two devices send each other comes twice, everybody else's frames once."""
+    told = shown(talk(1, 2, times=2, back=2), talk(3, 4), talk(5, 6), talk(7, 8))
+
+    assert told.wire.unicast == 0.0
+    assert told.devices[mac(1)].unicast == 0.5
+    assert mac(3) not in told.devices
+
+
+def test_a_broadcast_is_shown_at_each_port_it_leaves_by() -> None:
+    """Kinds differ: frames between two devices twice, broadcasts as often as there are ports."""
+    told = shown(
+        *(
+            spaced((datagram(one, EVERYBODY, n + one * 100) for n in range(9)), each_s=0.1, times=7)
+            for one in (1, 2, 3)
+        ),
+        talk(1, 2, times=2, back=2),
+    )
+
+    assert (told.wire.unicast, told.wire.group) == (0.5, 0.857)
+
+
+def test_broadcasts_may_be_single_where_the_rest_is_not() -> None:
+    """Frames between mirrored ports come twice, what comes in from elsewhere once."""
+    told = shown(
+        talk(1, 2, times=2, back=2),
+        *(spaced((datagram(one, EVERYBODY, n) for n in range(9)), each_s=0.1) for one in (1, 2, 3)),
+    )
+
+    assert (told.wire.unicast, told.wire.group) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize("tags", [b"\x81\x00\x00\x07", b"\x88\xa8\x00\x01\x81\x00\x00\x07"])
+def test_a_copy_may_have_a_tag(tags: bytes) -> None:
+    """A trunk port shows the same frame with its VLAN tag."""
+    pairs = [
+        [(at_s, data), (at_s + 3e-5, data[:12] + tags + data[12:])] for at_s, data in talk(1, 2)
+    ]
+
+    assert shown(*pairs).ratio == 0.5
+
+
+def test_a_short_copy_may_have_a_tag_in_place_of_its_filling() -> None:
+    """A frame of the least length is as long with a tag as without."""
+    short = [(100 + n * 0.02, datagram(1, 2, n)[:50]) for n in range(30)]
+    tagged = [
+        (at_s + 3e-5, (data[:12] + b"\x81\x00\x00\x07" + data[12:]).ljust(60, b"\0"))
+        for at_s, data in short
+    ]
+    plain = [(at_s, data.ljust(60, b"\0")) for at_s, data in short]
+
+    assert shown(plain, tagged).ratio == 0.5
+
+
+def test_a_routed_frame_is_no_copy() -> None:
+    """On its second wire a packet has other MAC addresses and a TTL one less."""
+    first = talk(1, 2)
+    routed = [
+        (at_s + 1e-4, mac(9) + mac(8) + data[12:22] + b"\x3f" + data[23:]) for at_s, data in first
+    ]
+
+    assert shown(first, routed).ratio == 0.0
+
+
+def test_nothing_is_known_of_a_quiet_wire() -> None:
+    """Five frames are no evidence."""
+    assert shown(talk(1, 2, count=2, times=2)).ratio is None
+    assert CopyMeter().report(PORT).ratio is None
+
+
+def test_what_was_known_fades() -> None:
+    """When the mirror is set right, copies are forgotten within some seconds."""
+    meter = CopyMeter()
+    assert shown(talk(1, 2, times=2, back=2), meter=meter).ratio == 0.5
+    for second in range(1, 30):
+        single = [(at_s + 2 * second, data) for at_s, data in talk(1, 2, count=20)]
+        changed = [(at_s, data[:18] + bytes((second,)) + data[19:]) for at_s, data in single]
+        told = shown(changed, meter=meter)
+
+    assert told.ratio is not None
+    assert told.ratio < 0.02
+
+
+# --- what nature does -----------------------------------------------------------------------------
+
+
+def test_equal_acknowledgements_are_no_copies() -> None:
+    """A host that numbers no packets acknowledges twice with the same bytes."""
+    acks = [segment(1, 2, n, 0x10) for n in range(60)]
+
+    told = shown(spaced(acks, each_s=0.01, times=2), talk(3, 4))
+
+    assert told.ratio == 0.0
+
+
+def test_segments_that_may_have_been_merged_are_no_evidence() -> None:
+    """Receive offload joins the copies of a stream in other ways than the stream."""
+    large = [segment(1, 2, n, 0x18, 1200) for n in range(60)]
+
+    assert shown(spaced(large, each_s=0.01), talk(3, 4, times=2, back=2)).ratio == 0.5
+
+
+def test_a_frame_sent_again_is_no_copy() -> None:
+    """Retries, gratuitous ARP sent twice a second apart, VRRP's hellos."""
+    again = [spaced((datagram(1, EVERYBODY, 1) for _ in range(40)), each_s=0.03)]
+
+    assert not shown(*again, talk(2, 3)).wire.any
+
+
+# --- who would be excused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [150, 400, 2000, 20000])
+def test_a_flood_of_equal_frames_is_not_excused(rate: int) -> None:
+    """A tool with constant fields sends one frame again and again."""
+    flood = spaced([datagram(1, 2, 7)] * rate, each_s=1 / rate)
+
+    told = shown(flood, talk(3, 4), talk(5, 6))
+
+    assert mac(1) not in told.devices
+    assert told.wire.unicast == 0.0
+
+
+def test_who_sends_each_frame_twice_is_not_excused() -> None:
+    """Alone with copies among others without, and answered by nobody, it is the sender's doing."""
+    twice = spaced((datagram(1, 2, n) for n in range(300)), each_s=0.003, times=2)
+
+    told = shown(twice, talk(3, 4), talk(5, 6))
+
+    assert told.devices.get(mac(1)) is None
+
+
+def test_real_doubles_are_answered_twice() -> None:
+    """Requests that were sent twice get two answers: no copies of a mirror."""
+    there = spaced((datagram(1, 2, n) for n in range(40)), each_s=0.02, times=2)
+    back = [(at_s + 1e-4, datagram(2, 1, number)) for number, (at_s, _) in enumerate(there)]
+
+    assert shown(there, back, talk(3, 4)).devices.get(mac(1)) is None
+
+
+@given(
+    forged=st.integers(0, 20),
+    times=st.integers(1, 30),
+    kind=st.sampled_from(["unicast", "group"]),
+    honest=st.integers(3, 8),
+)
+def test_an_attacker_gains_little_and_nobody_else_anything(
+    forged: int, times: int, kind: str, honest: int
+) -> None:
+    """Whatever is sent twice under however many addresses, shares stay within their bounds.
+
+    On a wire without copies nobody's own rate is lowered but the attacker's own, by 3 at most
+    (broadcasts: by 8).
+    """
+    target = EVERYBODY if kind == "group" else mac(99)
+    attack = [
+        spaced((datagram(100 + one, target, n) for n in range(12)), each_s=0.05, times=times)
+        for one in range(forged)
+    ]
+    others = [talk(2 * one + 1, 2 * one + 2, times=1) for one in range(honest)]
+
+    told = shown(*attack, *others)
+
+    for one in range(2 * honest):
+        own = told.devices.get(mac(one + 1), told.wire)
+        assert own.unicast == 0.0
+    for shares in (*told.devices.values(), told.wire):
+        assert shares.unicast <= 1 - 1 / MOST_UNICAST + 0.001
+        assert shares.group <= 1 - 1 / MOST_GROUP + 0.001
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 2), st.binary(max_size=140))))
+def test_any_bytes_at_any_time_are_borne(frames: list[tuple[float, int, bytes]]) -> None:
+    """Garbage, in any order of time, on three interfaces."""
+    meter = CopyMeter()
+    names = ("a", "b", "c")
+    meter.take(Sample(names, [Sampled(at, port, len(data), data) for at, port, data in frames]))
+
+    for name in names:
+        told = meter.report(name)
+        assert told.ratio is None or 0 <= told.ratio < 1
+        assert all(0 <= share < 1 for one in told.devices.values() for share in one)
+
+
+def test_memory_is_bounded() -> None:
+    """A hundred thousand senders fit."""
+    meter = CopyMeter()
+    for burst in range(20):
+        sent = [datagram(0, 1, burst * 5000 + n) for n in range(5000)]
+        frames = [
+            Sampled(100 + burst + n / 5000, 0, 60, one[:6] + n.to_bytes(6, "big") + one[12:])
+            for n, one in enumerate(sent)
+        ]
+        meter.take(Sample((PORT,), frames))
+        meter.report(PORT)
+
+    assert len(meter._seen) <= 4096
+    assert all(len(ledger.unicast) <= 1024 for ledger in meter._ledgers.values())
+
+
+# --- loops ----------------------------------------------------------------------------------------
+
+
+def circulating(senders: int, rate: int, seconds: float = 1.0) -> list[Timed]:
+    """Return what a loop shows: one broadcast of each sender, for ever."""
+    frames = [datagram(one + 1, EVERYBODY, 5) for one in range(senders)]
+    return spaced((frames[n % senders] for n in range(int(rate * seconds))), each_s=1 / rate)
+
+
+@pytest.mark.parametrize("rate", [1000, 20000])
+def test_a_loop_repeats_the_broadcasts_of_many(rate: int) -> None:
+    """The same frames again and again, from everybody in equal shares."""
+    told = shown(circulating(20, rate))
+
+    assert told.repeats is not None
+    assert told.repeats.ratio > 0.9
+    assert 18 <= told.repeats.senders <= 20
+
+
+def test_one_broken_device_is_one_sender() -> None:
+    """A host that repeats its frame beside others' hellos is no loop: it is named."""
+    hellos = [spaced([datagram(one, EVERYBODY, 1)] * 5, each_s=0.2) for one in range(20, 30)]
+
+    told = shown(spaced([datagram(1, EVERYBODY, 7)] * 2000, each_s=0.0005), *hellos)
+
+    assert told.repeats is not None
+    assert (told.repeats.ratio > 0.9, told.repeats.senders) == (True, 1)
+
+
+def test_a_mirror_of_many_ports_is_no_loop() -> None:
+    """A broadcast that 23 ports show within microseconds comes never again."""
+    told = shown(
+        *(
+            spaced((datagram(one, EVERYBODY, n) for n in range(9)), each_s=0.1, times=23)
+            for one in range(1, 6)
+        )
+    )
+
+    assert told.repeats is not None
+    assert told.repeats.ratio == 0.0
+
+
+# --- several interfaces ---------------------------------------------------------------------------
+
+
+def on_ports(*streams: list[Timed]) -> tuple[CopyReport, ...]:
+    """Return what is told of as many ports as there are streams."""
+    meter = CopyMeter()
+    names = tuple(f"eth{port}" for port in range(len(streams)))
+    frames = sorted(
+        Sampled(at_s, port, len(data), data)
+        for port, stream in enumerate(streams)
+        for at_s, data in stream
+    )
+    meter.take(Sample(names, frames))
+    return tuple(meter.report(name) for name in names)
+
+
+def test_two_taps_may_show_the_same_frames() -> None:
+    """Each counts half of what both show; within one tap nothing is a copy."""
+    stream = talk(1, 2)
+
+    first, second = on_ports(stream, [(at_s + 2e-4, data) for at_s, data in stream])
+
+    assert (first.wire.elsewhere, second.wire.elsewhere) == (0.5, 0.5)
+    assert (first.ratio, second.ratio) == (0.0, 0.0)
+
+
+def test_halves_of_a_bundle_are_different_frames() -> None:
+    """Near equal counts on two links say nothing: the frames do."""
+    stream = talk(1, 2)
+
+    first, second = on_ports(stream[::2], stream[1::2])
+
+    assert (first.wire.elsewhere, second.wire.elsewhere) == (0.0, 0.0)
+
+
+def test_three_taps_count_a_third_each() -> None:
+    """A frame that k interfaces show counts 1/k."""
+    stream = talk(1, 2)
+
+    told = on_ports(stream, stream, stream)
+
+    assert [one.wire.elsewhere for one in told] == [0.667] * 3
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_the_first_frames_of_each_slot_are_looked_at() -> None:
+    """A busy file costs a fixed number of comparisons a second; a quiet one is read whole."""
+    busy, quiet = SlotSampler("file"), SlotSampler("file")
+    for n in range(100_000):
+        if n / 100_000 >= busy.until_s:
+            busy.look(n / 100_000, 60, datagram(1, 2, n))
+    for n in range(200):
+        quiet.look(n / 200, 60, datagram(1, 2, n))
+
+    sampled, whole = busy.sample(), quiet.sample()
+
+    assert sampled is not None
+    assert len(sampled.frames) == 4 * SlotSampler.FRAMES
+    assert whole is not None
+    assert len(whole.frames) == 200
+    assert busy.sample() is None

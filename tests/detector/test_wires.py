@@ -1,0 +1,215 @@
+"""Several mirror ports of one site are one wire: halves add up, and nobody is waited for."""
+
+from __future__ import annotations
+
+import pytest
+from tests.detector.windows import (
+    ATTACKER,
+    VICTIM,
+    Detector,
+    device,
+    echoes,
+    plain,
+    syns,
+    window,
+)
+
+from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Traffic
+from monitorpi_detector.wires import Wires
+from monitorpi_detector.wires import added as added_or_none
+
+SUBJECT = ATTACKER.replace(":", "")
+
+
+def added(windows: list[Traffic]) -> Traffic:
+    """Return the sum of windows in which every MAC matters."""
+    together = added_or_none(windows, dict.fromkeys(CLASSES, 1.0))
+    assert together is not None
+    return together
+
+
+def arps(count: int) -> DeviceWindow:
+    """Build the row of a MAC that asks for addresses."""
+    return plain(ATTACKER, packets=count, bytes=60 * count, arp=count, broadcast=count)
+
+
+def requests(count: int) -> DeviceWindow:
+    """Build the row of a MAC that asks for leases."""
+    return plain(ATTACKER, packets=count, bytes=300 * count, dhcp=count, broadcast=count)
+
+
+FLOODS = {
+    "icmp-flood": (echoes, 80),
+    "syn-flood": (syns, 110),
+    "arp-storm": (arps, 150),
+    "dhcp-starvation": (requests, 50),
+}
+
+
+@pytest.mark.parametrize("rule", FLOODS)
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.875, 0.125), (0.34, 0.33, 0.33)])
+def test_parts_on_several_ports_add_up(rule: str, shares: tuple[float, ...]) -> None:
+    """Each part lies under the floor or not: the sum is told, once, as on one port."""
+    build, rate = FLOODS[rule]
+    detector, alone = Detector(), Detector()
+    for second in range(20, 40):
+        alone.take(window(second, build(rate)))
+        for port, share in enumerate(shares):
+            detector.take(window(second, build(round(rate * share)), interface=f"eth{port}"))
+
+    [alert] = detector.open().values()
+    assert alert.key == f"{rule}-{SUBJECT}"
+    assert alert.evidence.value == pytest.approx(rate, abs=2)
+    assert alert.opened_at == alone.open()[alert.key].opened_at
+
+
+def test_the_sum_is_one_alert_until_it_ends() -> None:
+    """One id, one closing, and no port's part in between."""
+    detector = Detector()
+    for second in range(60):
+        count = 40 if 20 <= second < 40 else 0
+        rows = [echoes(count)] if count else []
+        detector.take(window(second, *rows), window(second, *rows, interface="eth1"))
+
+    assert {one.id for one in detector.alerts} == {detector.alerts[0].id}
+    assert {one.evidence.value for one in detector.alerts} == {80}
+    assert detector.alerts[-1].close_reason == "quiet"
+
+
+def test_one_port_is_judged_as_ever() -> None:
+    """A second port that shows nothing changes neither rate nor time."""
+    alone, beside = Detector(), Detector()
+    for second in range(5):
+        alone.take(window(second, echoes(80)))
+        beside.take(window(second, echoes(80)), window(second, interface="eth1"))
+
+    [one], [other] = alone.open().values(), beside.open().values()
+    assert (one.opened_at, one.evidence.value) == (other.opened_at, other.evidence.value)
+
+
+def test_what_both_show_counts_once() -> None:
+    """The sensor saw the same frames on both."""
+    both = Copies(elsewhere=0.5)
+    detector = Detector()
+    for second in range(20):
+        detector.take(
+            window(second, echoes(40), copies=both),
+            window(second, echoes(40), interface="eth1", copies=both),
+        )
+
+    assert detector.alerts == []
+
+
+def test_a_dead_port_holds_nobody_up() -> None:
+    """Of three ports one dies; the other two go on adding up."""
+    detector = Detector()
+    for second in range(10):
+        detector.take(*(window(second, interface=f"eth{port}") for port in range(3)))
+    for second in range(10, 13):
+        detector.take(*(window(second, echoes(40), interface=f"eth{port}") for port in range(2)))
+
+    assert list(detector.open()) == [f"icmp-flood-{SUBJECT}"]
+
+
+def test_a_value_falls_with_what_the_ports_show() -> None:
+    """A flood that gets weaker, on one of its ports alone, is told as what it is."""
+    detector = Detector()
+    for second in range(40):
+        first, other = (40, 40) if second < 10 else (0, 60)
+        detector.take(window(second, echoes(first)))
+        detector.take(window(second, echoes(other), interface="eth1"))
+
+    [alert] = detector.open().values()
+    assert (alert.evidence.value, alert.evidence.peak) == (60, 80)
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_late_port_joins_when_it_comes(late: int) -> None:
+    """Windows of another sensor that come a second or two later belong to their moment."""
+    detector = Detector()
+    for second in range(20):
+        detector.take(window(second, echoes(40)))
+        if second >= late:
+            detector.take(window(second - late, echoes(40), interface="eth1"))
+
+    [alert] = detector.open().values()
+    assert alert.evidence.value == 80
+
+
+def test_ports_that_are_cut_at_other_moments_overlap() -> None:
+    """Two sensors' windows begin where they do."""
+    detector = Detector()
+    for second in range(10):
+        detector.take(window(second, echoes(40)))
+        shifted = window(second, echoes(40), interface="eth1")
+        moved = {name: getattr(shifted, name) + (window(1).start - window(0).start) * 0.4
+                 for name in ("start", "end")}  # fmt: skip
+        detector.take(shifted.model_copy(update=moved))
+
+    [alert] = detector.open().values()
+    assert alert.evidence.value == 80
+
+
+def test_requests_on_one_port_and_answers_on_another_belong_together() -> None:
+    """A tap shows each direction on a port of its own: together they show the answers."""
+    asks = syns(40)
+    answered = DeviceWindow(mac=ATTACKER, rx={"packets": 400, "tcp": 400, "syn_ack": 40})
+    together = added([window(0, asks), window(0, answered, interface="eth1")])
+
+    [row] = together.devices
+    assert (row.tx["syn"], row.rx["syn_ack"]) == (40, 40)
+
+
+def test_the_same_few_ends_count_once_and_many_add_up() -> None:
+    """One victim on both ports is one; a scan spreads over a bundle."""
+    victim = added([window(0, syns(40)), window(0, syns(40), interface="eth1")])
+    scan = added([window(0, syns(40, ports=40)), window(0, syns(40, ports=38), interface="eth1")])
+
+    assert victim.devices[0].spread.dst_ips == 1
+    assert victim.devices[0].top_peer["syn"].packets == 80
+    assert scan.devices[0].spread.dst_ports == 78
+
+
+def test_sums_follow_the_contract() -> None:
+    """What was built without checking would pass it."""
+    ports = [
+        window(0, syns(40), plain(VICTIM, packets=2), interface=f"eth{port}", source_macs=2)
+        for port in range(5)
+    ]
+
+    together = added(ports)
+
+    assert Traffic.model_validate(together.model_dump()).source_macs == 2
+    assert together.interface == "eth0+eth1+eth2+2 more"
+
+
+def test_one_port_keeps_one_window() -> None:
+    """Nothing is kept where there is nothing to add up."""
+    wires = Wires()
+    for second in range(100):
+        assert wires.join(window(second)) == []
+
+    assert sum(map(len, wires._held.values())) == 1
+
+
+def test_what_no_source_explains_is_one_alert_on_the_ports_together() -> None:
+    """A MAC flood over two ports is not told for each port and once more for both."""
+    detector = Detector()
+    for second in range(20):
+        detector.take(
+            window(second, new_macs=150, source_macs=150),
+            window(second, new_macs=150, source_macs=150, interface="eth1"),
+        )
+
+    assert len(detector.open()) == 1
+
+
+def test_a_router_is_one_on_every_port() -> None:
+    """What capture says of a MAC holds for the sum."""
+    detector = Detector()
+    detector.take(device(ATTACKER, 0, "198.18.0.1", role="router"))
+    for second in range(3):
+        detector.take(window(second, echoes(60)), window(second, echoes(60), interface="eth1"))
+
+    [alert] = detector.open().values()
+    assert alert.evidence.beyond_router is True
