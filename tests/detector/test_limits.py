@@ -10,6 +10,7 @@ from tests.detector.windows import (
     ROUTER,
     VICTIM,
     Detector,
+    at,
     device,
     echoes,
     plain,
@@ -19,7 +20,8 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, SetThreshold
-from monitorpi_common.service import Order
+from monitorpi_common.service import Order, Presence, Tick
+from monitorpi_common.topics import Topic
 from monitorpi_detector.rules import RULES
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ BAD: Final[dict[str, dict[str, Any]]] = {
 }
 """A target that every rule about one target finds at once."""
 START_S: Final = 20
+SENSOR: Final = ("sensor-blind", "sensor-loses", "service-missing")
+"""Rules about the sensor itself, which are judged with each tick."""
 
 
 def target(**more: Any) -> ProbeResult:
@@ -64,7 +68,7 @@ def rounds(**bad: Any) -> Callable[[int], list[object]]:
 
 def subject_of(rule: str) -> str | None:
     """Return the MAC whose limits hold for what :func:`hit` shows of a rule; None: nobody's."""
-    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down"):
+    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down", *SENSOR):
         return None
     about_targets = ("device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter")
     return VICTIM if rule in about_targets else ATTACKER
@@ -88,11 +92,30 @@ def hit(rule: str, second: int) -> list[object]:
             return [window(second, plain(VICTIM, packets=9)), *rounds(**BAD["device-down"])(second)]
         case "cut-off" | "uplink-down" | "group-down":
             return outage(rule, second)
+        case _ if rule in SENSOR:
+            return sensor(rule, second)
         case _ if rule in ROWS:
             return [window(second, ROWS[rule])]
         case _:
             name = next(name for name in CLASSES if rule == f"surge-{name.replace('_', '-')}")
             return [window(second, plain(ATTACKER, packets=9999, **{name: 9999}))]
+
+
+def sensor(rule: str, second: int) -> list[object]:
+    """Build a port without windows, one of which frames are lost, or a service that has gone."""
+
+    def tick(boot_s: float) -> Tick:
+        return Tick(at(second), boot_s, clock_synced=True)
+
+    status = Topic("lab", "capture" if rule == "sensor-blind" else "prober", "status", "main")
+    first = [Presence(status, online=True), tick(0.0), window(second, kernel_drops=9999)]
+    if rule == "sensor-loses":
+        return [*first, tick(1.0)]
+    gone = [Presence(status, online=False)] * (rule == "service-missing")
+    other = [window(second, interface="eth1")]  # its time goes on with the windows of another port
+    return [
+        *(first if second == START_S else []), *other, *gone, tick(20.0 + second - START_S),
+    ]  # fmt: skip
 
 
 def outage(rule: str, second: int) -> list[object]:
@@ -161,7 +184,7 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 DECISIVE: Final = (
     "new-device", "arp-spoof", "rogue-dhcp", "device-down", "answers-no-pings", "cut-off",
-    "uplink-down", "group-down",
+    "uplink-down", "group-down", *SENSOR,
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 

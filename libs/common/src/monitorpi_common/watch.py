@@ -80,6 +80,12 @@ class Facts:
     wires: Mapping[str, Wire]
     away: Mapping[str, str]
     """Interfaces that cannot be counted on, each with the reason."""
+    gone_s: Mapping[str, float] = field(default_factory=dict)
+    """By service that was here and is not: since when."""
+    announced_s: float | None = None
+    """When the detector last said what it concludes; None: not heard since the start."""
+    reads_windows: bool = True
+    """False for an observer that leaves windows to the detector."""
     judged_s: float | None = None
     """When the detector was last known to keep up; None: it is not asked."""
 
@@ -116,6 +122,9 @@ def _blind(facts: Facts) -> Iterator[WatchReason]:
             yield _missing(facts, service.value)
     if not facts.online.get(Service.CAPTURE.value):
         return
+    if not facts.reads_windows:
+        yield from _unheard(facts)
+        return
     silent = facts.silent()
     if not facts.wires or len(silent) == len(facts.wires):
         yield from (_silent(facts, name) for name in silent)
@@ -126,6 +135,17 @@ def _blind(facts: Facts) -> Iterator[WatchReason]:
         yield WatchReason(
             what="judging", service=Service.DETECTOR.value,
             text="The detector does not keep up: windows come and are not judged.",
+            remedy="look at the load of this machine and at the detector's log",
+        )  # fmt: skip
+
+
+def _unheard(facts: Facts) -> Iterator[WatchReason]:
+    """Yield that the detector is there and says nothing: only it knows of the windows."""
+    last_s = facts.began_s if facts.announced_s is None else facts.announced_s
+    if facts.online.get(Service.DETECTOR.value) and facts.now_s - last_s > FRESH_S:
+        yield WatchReason(
+            what="judging", service=Service.DETECTOR.value,
+            text=f"The detector has said nothing for {facts.now_s - last_s:.0f} s.",
             remedy="look at the load of this machine and at the detector's log",
         )  # fmt: skip
 
@@ -216,11 +236,15 @@ def _doubts(name: str, wire: Wire) -> Iterator[WatchReason]:
 class Observer:
     """Gathers the facts from the bus. All times are seconds of the caller's boot-time clock."""
 
-    def __init__(self, expected: Iterable[str] = EXPECTED_NAMES) -> None:
+    def __init__(
+        self, expected: Iterable[str] = EXPECTED_NAMES, *, reads_windows: bool = True
+    ) -> None:
+        self._reads_windows = reads_windows
         self._began_s: float | None = None
         self._now_s = 0.0
         self._expected = frozenset(expected)
         self._instances: dict[tuple[str, str], bool] = {}
+        self._gone_s: dict[str, float] = {}
         self._wires: dict[str, Wire] = {}
         self._away: dict[str, str] = {}
         self._broker: str | None = None
@@ -242,6 +266,11 @@ class Observer:
         key = (topic.service, topic.id)
         if key in self._instances or len(self._instances) < MAX_INSTANCES:
             self._instances[key] = online
+            is_there = any(up for (name, _), up in self._instances.items() if name == topic.service)
+            if is_there:
+                self._gone_s.pop(topic.service, None)
+            else:
+                self._gone_s.setdefault(topic.service, self._now_s)
         if topic.service == Service.CAPTURE.value and not online:
             self._away.clear()
 
@@ -282,7 +311,7 @@ class Observer:
         wire.arrived_s = self._now_s
         wire.late_s = (at - window.end).total_seconds()
         wire.sees_replies = window.sees_replies
-        wire.copies_ratio = getattr(window, "copies_ratio", None)
+        wire.copies_ratio = window.copies_ratio
         wire.frames.append((window.packets, window.kernel_drops))
         self._away.pop(window.interface, None)
 
@@ -304,7 +333,8 @@ class Observer:
         return Facts(
             now_s=self._now_s, began_s=self._now_s if self._began_s is None else self._began_s,
             broker=self._broker, online=online, wires=self._wires, away=self._away,
-            judged_s=self._judged_s,
+            judged_s=self._judged_s, gone_s=self._gone_s, reads_windows=self._reads_windows,
+            announced_s=self._announced[0] if self._announced else None,
         )  # fmt: skip
 
     def _young(self) -> bool:

@@ -15,10 +15,10 @@ from monitorpi_detector.state import StateFile
 _READS: Final = (
     ("capture", "traffic"),
     ("capture", "device"),
-    ("capture", "status"),
+    ("capture", "health"),
+    ("+", "status"),
     ("prober", "probe"),
     ("prober", "target"),
-    ("prober", "status"),
     ("detector", "alert"),  # our own: what the process before us left open
 )
 

@@ -35,10 +35,11 @@ from monitorpi_detector.outage import Outages
 from monitorpi_detector.presence import Presence as TargetPresence
 from monitorpi_detector.presence import Stay
 from monitorpi_detector.rule import Change
-from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WINDOW_RULES
+from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import Kept, Override
 from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.watching import Watching
 from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class DetectorCore:
         self._interfaces: dict[str, Interface] = {}
         self._wires = Wires()
         self._sensors: set[str] = set()
+        self._watching = Watching()
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
@@ -177,6 +179,7 @@ class DetectorCore:
 
     def handle(self, item: object) -> Iterable[Publication | Tombstone]:
         """Take one item and answer with alerts."""
+        self._watching.observe(item)
         match item:
             case Received(_, Traffic() as traffic):
                 yield from self._window(traffic)
@@ -194,6 +197,7 @@ class DetectorCore:
                 yield from self._lose_prober(topic.id)
             case Tick() as tick:
                 yield from self._tick(tick)
+                yield from self._watch(tick)
             case Order(_, args):
                 yield from self._obey(args)
             case _:
@@ -504,6 +508,14 @@ class DetectorCore:
         elif self._idle_s > LATE.total_seconds():
             passed_s = min(passed_s, self._idle_s - LATE.total_seconds())
             yield from self._advance(self._book.watermark + timedelta(seconds=passed_s))
+
+    def _watch(self, tick: Tick) -> Iterator[Publication | Tombstone]:
+        """Conclude whether anybody watches, and judge the sensor itself."""
+        yield from self._watching.tick(tick, self._now)
+        observed: dict[str, object] = {
+            "at": self._book.watermark or tick.at, "span_s": 1.0, "lives_by_windows": False,
+        }  # fmt: skip
+        yield from self._judge(WATCH_RULES, self._watching.facts, observed)
 
     # --- restarts -------------------------------------------------------------------------------
 

@@ -19,12 +19,14 @@ from monitorpi_detector.rules import (
     outage,
     port_scan,
     rogue_dhcp,
+    sensor,
     slow_target,
     surge,
     syn_flood,
 )
 
 if TYPE_CHECKING:
+    from monitorpi_common.watch import Facts
     from monitorpi_detector.rule import Rule
     from monitorpi_detector.view import DeviceView, RoundView, WindowView
 
@@ -60,9 +62,13 @@ ROUND_RULES: Final[tuple[Rule[RoundView], ...]] = (
 )
 """Rules that read a round of probes. Outages first: they are the cause of others."""
 
-RULES: Final[dict[str, Rule[WindowView] | Rule[DeviceView] | Rule[RoundView]]] = {
+WATCH_RULES: Final[tuple[Rule[Facts], ...]] = sensor.RULES
+"""Rules that read what the detector concludes of the sensor."""
+
+RULES: Final[dict[str, Rule[WindowView] | Rule[DeviceView] | Rule[RoundView] | Rule[Facts]]] = {
     **{rule.name: rule for rule in WINDOW_RULES},
     **{rule.name: rule for rule in DEVICE_RULES},
     **{rule.name: rule for rule in ROUND_RULES},
+    **{rule.name: rule for rule in WATCH_RULES},
 }
 """Every rule by its name."""
