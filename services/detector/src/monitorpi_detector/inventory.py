@@ -124,6 +124,11 @@ class Inventory:
             sum(own.targets for own in valid),
         )
 
+    @property
+    def own_macs(self) -> list[str]:
+        """The MAC addresses that probers of ours announced."""
+        return list(self._own)
+
     def asked(self, mac: str, now_s: float) -> float:
         """Return the requests a MAC was sent in the last windows that it may answer only now."""
         known = self._known.get(mac)
@@ -179,6 +184,7 @@ class Inventory:
             busy: SYN/s from which a device's window is no example of the usual.
 
         """
+        span_s = max(traffic.window_s, 1.0)
         for row in traffic.devices:
             known = self._entry(row.mac, now_s)
             if known is None:
@@ -189,20 +195,27 @@ class Inventory:
                 known.sent_at_s = now_s
             known.passes = known.passes or passes_connections(row)
             answered = other_icmp(row.tx)
-            asked = sum(row.rx.get(name, 0) for name in ("icmp_echo", "udp", "syn"))
+            rx = row.rx
+            asked = rx.get("icmp_echo", 0) + rx.get("udp", 0) + rx.get("syn", 0)
             if asked or answered:
-                waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
+                fresh = now_s - known.asked_at_s <= ERRORS_WITHIN_S
+                waiting = _STILL_ASKED * known.asked * fresh + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
-            span_s = max(traffic.window_s, 1.0)
-            if traffic.sees_replies is not False and is_vain(row):
-                self.looks.see(row, now_s)
-            self._learn_answers(known, row, span_s, now_s)
+            if "syn_ack" in rx or "syn_ack" in row.tx:
+                self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
-            for peer in row.top_peer.values():
-                if peer.mac is not None and peer.ip is not None:
-                    through = self._known.get(peer.mac)
-                    if through is not None and len(through.reached) < FORWARDS_FROM:
-                        through.reached.add(peer.ip)
+            if row.top_peer or row.spread.a_port is not None:
+                self._learn_peers(row, now_s, sees_replies=traffic.sees_replies)
+
+    def _learn_peers(self, row: DeviceWindow, now_s: float, *, sees_replies: bool | None) -> None:
+        """Learn whom a sender of SYNs or echo requests reaches, and through whom."""
+        if sees_replies is not False and is_vain(row):
+            self.looks.see(row, now_s)
+        for peer in row.top_peer.values():
+            if peer.mac is not None and peer.ip is not None:
+                through = self._known.get(peer.mac)
+                if through is not None and len(through.reached) < FORWARDS_FROM:
+                    through.reached.add(peer.ip)
 
     @staticmethod
     def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:

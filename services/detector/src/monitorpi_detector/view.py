@@ -9,6 +9,7 @@ from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
 from monitorpi_detector.frames import by_frames
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
+from monitorpi_detector.looks import is_vain
 from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class WindowView:
     _senders: dict[str, list[tuple[DeviceWindow, int]]] = field(init=False)
     _received: dict[str, int] = field(init=False, default_factory=dict)
     _ordered: dict[str, list[DeviceWindow]] = field(init=False, default_factory=dict)
+    _vain: list[DeviceWindow] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.shown, self.traffic = self.traffic, by_frames(self.traffic)
@@ -191,6 +193,13 @@ class WindowView:
             for row, count in self._senders.get(name, ())
             if count >= floor
         ]
+
+    @property
+    def vain_senders(self) -> list[DeviceWindow]:
+        """Who sent SYNs of which most were not answered; worked out once."""
+        if self._vain is None:
+            self._vain = [row for row, _ in self._senders.get("syn", ()) if is_vain(row)]
+        return self._vain
 
     def received(self, name: str) -> int:
         """Return how many frames of a class all listed devices were sent."""

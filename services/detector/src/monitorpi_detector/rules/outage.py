@@ -99,10 +99,10 @@ _LOST: Final = 5.0
 def judge_window(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find routers that pass no answer any more to those who were answered until then."""
     asked: dict[str, float] = {}
-    for row, rate in view.senders("syn", 1.0):
+    for row in view.vain_senders:
         router = view.lost_uplink(row)
         if router is not None:
-            asked[router] = asked.get(router, 0.0) + rate
+            asked[router] = asked.get(router, 0.0) + view.rate(row.tx.get("syn", 0))
     for router, rate in asked.items():
         if rate < _LOST:
             continue
