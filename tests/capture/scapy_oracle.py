@@ -144,14 +144,14 @@ def _dhcp(frame: Any) -> list[Any]:
     ip = usable(bootp.yiaddr)
     if bootp.op != 2 or kind not in (b"\x02", b"\x05") or ip is None:
         return []
-    found: list[Any] = [("dhcp", source, {"serves_dhcp": True})]
+    listed = raw.get(3, b"")
+    texts = [
+        usable(str(ipaddress.ip_address(listed[at : at + 4])))
+        for at in range(0, len(listed) // 4 * 4, 4)
+    ]
+    routers = tuple(dict.fromkeys(text for text in texts if text))[:4]
+    found: list[Any] = [("dhcp", source, {"serves_dhcp": True, "router_ips": routers})]
     if kind == b"\x05" and known:
-        listed = raw.get(3, b"")
-        texts = [
-            usable(str(ipaddress.ip_address(listed[at : at + 4])))
-            for at in range(0, len(listed) // 4 * 4, 4)
-        ]
-        routers = tuple(dict.fromkeys(text for text in texts if text))[:4]
         subnets: tuple[str, ...] = ()
         if len(raw.get(1, b"")) == 4 and any(raw[1]):
             mask = f"{int.from_bytes(raw[1], 'big'):032b}".rstrip("0")

@@ -131,40 +131,109 @@ def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
 
 
 def test_addresses_come_from_sightings_only() -> None:
-    """ARP, NDP and DHCP give addresses, the newest sixteen are kept, in order."""
+    """ARP, NDP and DHCP give addresses; the first and the newest of sixteen are kept, in order."""
     one = known(mac(1))
-    for number in range(20):
+    for number in range(1, 21):
         one.learn(Sighting(mac(1), 12 + number, "eth0", ips=(f"192.0.2.{number}",)))
 
     (device,) = told(one, 40)
 
-    assert device.ips == [f"192.0.2.{number}" for number in range(4, 20)]
+    assert device.ips == [f"192.0.2.{number}" for number in (1, *range(6, 21))]
     assert device.role == "host"
 
 
-def test_an_address_moves_when_its_old_owner_is_silent() -> None:
-    """Two claims at once are both shown (it may be an attack); an old one gives way."""
+def test_an_address_moves_with_the_first_claim() -> None:
+    """Nobody shows what another one claims by now; both tell of it at once, whoever is a device."""
+    one = known(mac(0x10), mac(0x20))
+    one.learn(Sighting(mac(0x10), 12, "eth0", ips=("192.0.2.1", "192.0.2.7")))
+    told(one, 12)
+    one.learn(Sighting(mac(0x20), 13, "eth0", ips=("192.0.2.1",)))
+    one.learn(Sighting(mac(0x99), 13, "eth0", ips=("192.0.2.7",)))
+
+    devices = {device.mac[-2:]: device for device in told(one, 13)}
+
+    assert {name: device.ips for name, device in devices.items()} == {"10": [], "20": ["192.0.2.1"]}
+    claims = {(taken.ip, taken.claimant[-2:]) for taken in devices["10"].conflicts}
+    assert claims == {("192.0.2.1", "20"), ("192.0.2.7", "99")}
+
+
+def test_what_a_server_says_makes_nobody_present() -> None:
+    """A client that is not on this wire becomes no device, however often its lease is renewed."""
+    one = known(mac(1))
+    for second in range(20, 200, 20):
+        one.learn(Sighting(mac(2), second, "eth0", "dhcp", (), mac(1), named=("192.0.2.9",)))
+
+    assert told(one, 200) == []
+    assert (len(one), one.candidates) == (1, 0)
+
+
+def test_addresses_say_how_they_are_known() -> None:
+    """VLAN, times, protocol, and whether it is a router's or may end any day."""
     one = known(mac(1), mac(2))
-    one.learn(Sighting(mac(1), 12, "eth0", ips=("192.0.2.1", "192.0.2.7")))
-    one.learn(Sighting(mac(2), 20, "eth0", ips=("192.0.2.1",)))
-    both = {device.mac[-1]: device.ips for device in told(one, 20)}
-    one.learn(Sighting(mac(2), 400, "eth0", ips=("192.0.2.7",)))
-    after = {device.mac[-1]: device.ips for device in told(one, 400)}
+    one.learn(Sighting(mac(1), 12, "eth0", vlan=(10,), ips=("192.0.2.1",)))
+    one.learn(Sighting(mac(1), 15, "eth0", vlan=(10,), ips=("192.0.2.1",)))
+    one.learn(Sighting(mac(1), 15, "eth0", "nd", ips=("2001:db8::a1b2:c3d4:e5f6:a7b8",)))
+    one.learn(
+        Sighting(mac(2), 16, "eth0", "dhcp", (10,), mac(9), named=("192.0.2.2",),
+                 router_ips=("192.0.2.1",))
+    )  # fmt: skip
 
-    assert both == {"1": ["192.0.2.1", "192.0.2.7"], "2": ["192.0.2.1"]}
-    assert after == {"1": ["192.0.2.1"], "2": ["192.0.2.1", "192.0.2.7"]}
+    first, second = told(one, 20)
+
+    assert [
+        (held.ip, held.vlan, held.how, held.router, held.temporary) for held in first.addresses
+    ] == [
+        ("192.0.2.1", [10], "arp", True, False),
+        ("2001:db8::a1b2:c3d4:e5f6:a7b8", [], "nd", False, True),
+    ]
+    assert first.addresses[0].since == datetime.fromtimestamp(12, UTC)
+    assert first.addresses[0].claimed_at == datetime.fromtimestamp(15, UTC)
+    assert [(held.ip, held.how) for held in second.addresses] == [("192.0.2.2", "dhcp")]
 
 
-def test_a_router_by_advertisement_or_dhcp() -> None:
-    """A router advertisement, or an address the DHCP server names as router, makes the role."""
+def test_what_one_says_of_itself_makes_no_router() -> None:
+    """An advertisement, and an address that DHCP names: nobody is excused for it."""
     one = known(mac(1), mac(2), mac(3))
-    one.learn(Sighting(mac(1), 12, "eth0", is_router=True))
+    one.learn(Sighting(mac(1), 12, "eth0", "ra", is_router=True))
     one.learn(Sighting(mac(2), 12, "eth0", ips=("192.0.2.1",)))
-    one.learn(Sighting(mac(3), 13, "eth0", ips=("192.0.2.9",), router_ips=("192.0.2.1",)))
+    one.learn(
+        Sighting(mac(3), 13, "eth0", "dhcp", (), mac(9), named=("192.0.2.9",),
+                 router_ips=("192.0.2.1",))
+    )  # fmt: skip
 
-    roles = {device.mac[-1]: device.role for device in told(one, 20)}
+    devices = {device.mac[-1]: device for device in told(one, 20)}
 
-    assert roles == {"1": "router", "2": "router", "3": "host"}
+    assert {name: device.role for name, device in devices.items()} == {
+        "1": "unknown", "2": "host", "3": "host",
+    }  # fmt: skip
+    assert devices["1"].advertised_at == datetime.fromtimestamp(12, UTC)
+    one.learn(Sighting(mac(1), 30, "eth0", "ra", ends_router=True))
+    assert {device.mac[-1]: device.advertised_at for device in told(one, 30)} == {"1": None}
+
+
+def test_a_router_by_one_device_where_others_name_it() -> None:
+    """One that advertises, or that DHCP names, is a router when one device reaches the world."""
+    one = known(mac(1), mac(3))
+    one.learn(Sighting(mac(3), 12, "eth0", "ra", is_router=True))
+    for number in range(4):
+        peer = TopPeer(mac(3), bytes([8, 8, 8, number]), 443, 5)
+        one.count(window(20 + number, mac(1), peer=peer))
+
+    assert one.role(mac(3)) == "router"
+
+
+def test_what_is_on_this_wire_is_not_behind_a_router() -> None:
+    """Addresses of a network that DHCP told of, own ones, and all of one /64 together."""
+    one = known(mac(1), mac(2), mac(3))
+    one.learn(Sighting(mac(3), 12, "eth0", "dhcp", named=("8.8.8.1",), subnets=("8.8.8.0/24",)))
+    one.learn(Sighting(mac(3), 12, "eth0", ips=("9.9.9.9",)))
+    for number in range(40):
+        v4 = TopPeer(mac(3), bytes([8, 8, 8, number]) if number % 2 else bytes([9] * 4), 443, 5)
+        v6 = TopPeer(mac(3), bytes.fromhex("2a02") + bytes(13) + bytes([number]), 443, 5)
+        one.count(window(20 + number, mac(1), peer=v4))
+        one.count(window(20 + number, mac(2), peer=v6))
+
+    assert one.role(mac(3)) == "host"
 
 
 def test_who_answers_dhcp_is_a_server() -> None:
@@ -292,6 +361,7 @@ def test_a_restart_keeps_what_was_known() -> None:
     before.learn(
         Sighting(mac(1), 12, "eth0", ips=("192.0.2.1",), hostname="printer", is_router=True)
     )
+    before.learn(Sighting(mac(1), 12, "eth0", "dhcp", (7,), ips=("192.0.2.2",), serves_dhcp=True))
     (device,) = told(before, 20)
     after = inventory()
 
@@ -302,7 +372,8 @@ def test_a_restart_keeps_what_was_known() -> None:
 
     assert silent == []
     assert again.first_seen == device.first_seen
-    assert (again.ips, again.hostname, again.role) == (["192.0.2.1"], "printer", "router")
+    assert (again.addresses, again.hostname) == (device.addresses, "printer")
+    assert (again.dhcp_at, again.advertised_at) == (device.dhcp_at, device.advertised_at)
     assert again.totals.tx["packets"] == 1
 
 
@@ -330,6 +401,39 @@ def test_a_step_of_the_clock_moves_this_process_times() -> None:
 
     assert device.first_seen == datetime.fromtimestamp(1_000_001, UTC)
     assert device.present
+
+
+def test_a_device_from_the_future_is_absent_in_time() -> None:
+    """A clock that was a year ahead and is right now: the device does not stay present for ever."""
+    ahead = 365 * 86400.0
+    before = known(mac(1))
+    before.shift(ahead)
+    before.count(window(ahead + 20, mac(1)))
+    (device,) = told(before, ahead + 80)
+    after = inventory()
+    after.restore(device)
+
+    said = [(second, one.present) for second in range(100, 500) for one in told(after, second)]
+
+    assert said == [(401, False)]
+
+
+def test_whoever_changes_is_told_of_in_turn() -> None:
+    """Of eight hundred that change each second each one is told of within eight turns."""
+    macs = [mac(number) for number in range(1, 801)]
+    one = inventory()
+    one.count(window(1, *macs))
+    one.count(window(11, *macs))
+    seen: set[str] = set()
+    for second in range(12, 12 + 16):
+        for number, address in enumerate(macs):
+            ip = f"10.{second}.{number // 250}.{number % 250 + 1}"
+            one.learn(Sighting(address, second, "eth0", ips=(ip,)))
+        seen |= {device.mac for device in told(one, second)}
+        if second == 20:
+            assert len(seen) == 800
+
+    assert len(seen) == 800
 
 
 def test_many_devices_are_told_a_hundred_at_a_time() -> None:

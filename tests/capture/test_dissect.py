@@ -157,7 +157,8 @@ def test_dhcp_tells_name_address_router_and_mask() -> None:
     told = [("router", "192.0.2.254", "192.0.2.253"), ("subnet_mask", "255.255.255.128")]
     ack = dhcp(2, ACK + told, yiaddr="192.0.2.7", chaddr=OTHER_RAW)
     offer = dhcp(2, OFFER + told, yiaddr="192.0.2.7", chaddr=OTHER_RAW)
-    serves = sighting(how="dhcp", serves_dhcp=True)
+    both = ("192.0.2.254", "192.0.2.253")
+    serves = sighting(how="dhcp", serves_dhcp=True, router_ips=both)
 
     assert seen(request) == sighting(how="dhcp", hostname="printer")
     assert seen(offer) == serves

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_capture.copies import CopyReport, Repeats
 from monitorpi_capture.window import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
-from monitorpi_cli.doctor import judge_port, look_at_broker, look_at_disk, look_at_settings
+from monitorpi_cli.doctor import (
+    judge_copies,
+    judge_port,
+    look_at_broker,
+    look_at_disk,
+    look_at_settings,
+)
 from monitorpi_cli.lab.hosts import Household
 from monitorpi_cli.lab.lan import Host, Lab
 from monitorpi_cli.stack import broker
@@ -171,3 +178,25 @@ def test_an_ordinary_port_of_the_lab_is_not(lab: Lab) -> None:
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "make it the mirror port" in done.stdout
+
+
+# --- copies and loops -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("report", "mark", "words"),
+    [
+        (CopyReport(0.0), "ok", "each frame is shown once"),
+        (CopyReport(0.5), "note", "mirror only what comes in (ingress, rx) at each port"),
+        (CopyReport(None), "note", "too few frames"),
+        (CopyReport(0.0, repeats=Repeats(0.98, 12)), "note", "a cable leads back"),
+    ],
+)
+def test_copies_and_loops_are_told_with_their_remedy(
+    report: CopyReport, mark: str, words: str
+) -> None:
+    """A port that shows frames twice, or a loop, is worth a line each."""
+    found = next(judge_copies("eth0", report))
+
+    assert found.mark == mark
+    assert words in found.text

@@ -222,11 +222,14 @@ def test_known_devices_are_not_new_again_after_thousands_of_invented_ones() -> N
     detector = Detector(learning_s=600.0)
     known = [f"04:00:00:00:02:{n:02x}" for n in range(20)]
     for minute in range(30):
+        detector.take(window(60 * minute))
         for mac in known:
             detector.take(device(mac, 60 * minute))
     before = len(detector.alerts)
     for n in range(20_000):
         forged = f"06:00:00:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}"
+        if n % 300 == 0:
+            detector.take(window(1_800 + n // 5))
         detector.take(device(forged, 1_800 + n * 0.2))
     opened = {alert.subject for alert in detector.alerts[before:]}
     for mac in known:

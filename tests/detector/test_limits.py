@@ -11,6 +11,7 @@ from tests.detector.windows import (
     VICTIM,
     Detector,
     at,
+    conflict,
     device,
     echoes,
     plain,
@@ -19,7 +20,7 @@ from tests.detector.windows import (
     window,
 )
 
-from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, SetThreshold
+from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, Repeats, SetThreshold
 from monitorpi_common.service import Order, Presence, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_detector.rules import RULES
@@ -45,6 +46,18 @@ BAD: Final[dict[str, dict[str, Any]]] = {
     "high-jitter": {"jitter_ms": 900.0},
 }
 """A target that every rule about one target finds at once."""
+DEVICE_FACTS: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
+    "new-device": lambda _: {},
+    "arp-spoof": lambda second: {
+        "conflicts": [conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)]
+    },
+    "rogue-dhcp": lambda _: {"dhcp_server": True},
+    "rogue-ra": lambda second: {"advertised_at": at(second)},
+}
+"""What capture says of a device that a rule about devices finds at once."""
+LOOPED: Final = [
+    plain(f"04:00:00:00:02:{n:02x}", packets=25, broadcast=25) for n in range(40)
+]  # fmt: skip
 START_S: Final = 20
 SENSOR: Final = ("sensor-blind", "sensor-loses", "service-missing")
 """Rules about the sensor itself, which are judged with each tick."""
@@ -68,7 +81,7 @@ def rounds(**bad: Any) -> Callable[[int], list[object]]:
 
 def subject_of(rule: str) -> str | None:
     """Return the MAC whose limits hold for what :func:`hit` shows of a rule; None: nobody's."""
-    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down", *SENSOR):
+    if rule in ("mac-flood", "loop", "cut-off", "uplink-down", "group-down", *SENSOR):
         return None
     about_targets = ("device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter")
     return VICTIM if rule in about_targets else ATTACKER
@@ -76,18 +89,15 @@ def subject_of(rule: str) -> str | None:
 
 def hit(rule: str, second: int) -> list[object]:
     """Build what makes a rule speak in a second."""
-    spoofed = [device(ROUTER, START_S - 1, "198.18.0.1", role="router")] * (second == START_S)
     match rule:
         case "mac-flood":
             return [window(second, new_macs=9000, source_macs=9000)]
-        case "new-device":
-            return [device(ATTACKER, second)]
-        case "arp-spoof":
-            return [*spoofed, device(ATTACKER, second, "198.18.0.1")]
-        case "rogue-dhcp":
-            return [device(ATTACKER, second, dhcp_server=True)]
+        case _ if rule in DEVICE_FACTS:
+            return [window(second), device(ATTACKER, second, **DEVICE_FACTS[rule](second))]
         case _ if rule in BAD:
             return rounds(**BAD[rule])(second)
+        case "loop":
+            return [window(second, *LOOPED, repeats=Repeats(ratio=0.99, senders=38))]
         case "answers-no-pings":
             return [window(second, plain(VICTIM, packets=9)), *rounds(**BAD["device-down"])(second)]
         case "cut-off" | "uplink-down" | "group-down":
@@ -143,7 +153,8 @@ def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
     if mac is None:
         rules[rule] = rules.get(rule, {}) | change
     devices = {mac: {rule: change}} if mac else {}
-    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER])
+    detector = Detector(rules=rules, devices=devices, learning_s=0, dhcp_servers=[ROUTER],
+                        routers=[ROUTER])  # fmt: skip
     detector.take(window(0))
     return detector
 
@@ -183,8 +194,8 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 
 DECISIVE: Final = (
-    "new-device", "arp-spoof", "rogue-dhcp", "device-down", "answers-no-pings", "cut-off",
-    "uplink-down", "group-down", *SENSOR,
+    "new-device", "arp-spoof", "rogue-dhcp", "rogue-ra", "device-down", "answers-no-pings",
+    "cut-off", "uplink-down", "group-down", *SENSOR,
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 
@@ -205,7 +216,7 @@ def test_every_rule_that_counts_can_be_given_m_of_n(rule: str) -> None:
 def reached(rule: str) -> float:
     """Return the floor that what :func:`hit` shows of a rule just reaches."""
     values = {"mac-flood": 9000.0, "host-sweep": 199.0, "high-loss": 0.9, "port-scan": 900.0,
-              "high-delay": 900.0, "high-jitter": 900.0}  # fmt: skip
+              "loop": 990.0, "high-delay": 900.0, "high-jitter": 900.0}  # fmt: skip
     return values.get(rule, 1000.0 if rule in ROWS else 9999.0)
 
 

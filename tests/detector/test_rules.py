@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.detector.windows import (
     ATTACKER,
     ID,
+    PI,
     ROUTER,
     VICTIM,
     Detector,
+    at,
+    conflict,
     device,
+    window,
 )
 
+from monitorpi_common.fake import received
 from monitorpi_detector.state import Kept
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ LEARNED = 100.0
 def watched(*known: Device) -> Detector:
     """Build a detector whose learning time has passed in sight of some devices."""
     detector = Detector(learning_s=LEARNED)
-    detector.take(*known, device(known[0].mac, 60), device(known[0].mac, 120))
+    detector.take(window(0), *known, *[window(second) for second in range(1, 121)])
     return detector
 
 
@@ -54,58 +60,95 @@ def test_time_that_nobody_watched_teaches_nothing() -> None:
     assert said == []
 
 
-def test_the_routers_address_at_another_mac_is_spoofing() -> None:
-    """Who claims the address of a router that is here is told of at once, as critical."""
+def test_messages_about_devices_move_no_time() -> None:
+    """One that a wrong clock stamped a year ahead neither ends the learning nor stays open."""
     detector = Detector()
-    detector.take(device(ROUTER, 0, "198.18.0.1", role="router"))
+    ahead = 365 * 86400.0
+    taken = conflict("198.18.0.1", ROUTER, ATTACKER, ahead, router=True)
 
-    said = detector.take(device(ATTACKER, 5, "198.18.0.10", "198.18.0.1"))
+    said = detector.take(window(0), device(ATTACKER, ahead, conflicts=[taken]), window(1))
+    detector.take(*[window(second) for second in range(2, 310)])
 
-    assert [(f"arp-spoof-{ID}", "critical")] == [(one.key, one.severity) for one in said]
-    assert said[0].evidence.victims[0].mac == ROUTER
+    assert [one.at for one in said] == [at(4)]
+    assert detector.open() == {}
+    assert detector.core._watched_s < 400
 
 
-def test_a_lease_that_goes_to_another_device_is_no_spoofing() -> None:
-    """An address whose holder has left moves once, and nobody is told."""
+def test_what_was_is_no_news_after_a_restart() -> None:
+    """A retained message without a window says nothing of now; the same one later is news."""
+    detector = Detector(learning_s=0, dhcp_servers=[ROUTER])
+    stranger = device(ATTACKER, 10, dhcp_server=True)
+
+    before = detector.take(received(stranger, "04000000000a", retained=True))
+    after = detector.take(window(10), stranger)
+
+    assert before == []
+    assert f"rogue-dhcp-{ID}" in [one.key for one in after]
+
+
+@pytest.mark.parametrize(
+    ("facts", "severity"),
+    [
+        ({"claims": 1, "router": True}, "critical"),
+        ({"claims": 1, "router": True, "relation": "virtual"}, "critical"),
+        ({"claims": 1, "router": True, "relation": "siblings"}, "warning"),
+        ({"claims": 1, "router": True, "present": False}, "warning"),
+        ({"claims": 1, "router": True, "in_turns": True}, "critical"),
+        ({"claims": 1}, None),
+        ({"claims": 2}, "warning"),
+        ({"claims": 2, "in_turns": True}, "info"),
+        ({"claims": 2, "relation": "siblings"}, "info"),
+        ({"claims": 1, "relation": "siblings"}, None),
+    ],
+)
+def test_how_loudly_a_claim_is_told(facts: dict[str, Any], severity: str | None) -> None:
+    """A router's address with the first claim, others when the claimant insists."""
+    taken = conflict("198.18.0.1", ROUTER, ATTACKER, 5, **facts)
+
+    said = Detector().take(window(4), device(ROUTER, 5, "198.18.0.1", conflicts=[taken]))
+
+    assert [one.severity for one in said] == ([] if severity is None else [severity])
+    if said:
+        assert said[0].evidence.sources[0].mac == ATTACKER
+        assert said[0].evidence.victims[0].mac == ROUTER
+        assert said[0].key == f"arp-spoof-{ID}"
+
+
+def test_a_claim_is_told_of_once() -> None:
+    """Both parties' messages carry it, again each minute: the alert closes all the same."""
+    taken = conflict("198.18.0.1", ROUTER, ATTACKER, 5, router=True)
     detector = Detector()
+    for second in range(5, 320):
+        detector.take(window(second))
+        if second % 60 == 5:
+            for mac in (ROUTER, ATTACKER):
+                detector.take(device(mac, second, conflicts=[taken]))
 
-    said = detector.take(
-        device(VICTIM, 0, "198.18.0.50"),
-        device(ATTACKER, 1000, "198.18.0.50"),
-        device(VICTIM, 1001, "198.18.0.50", present=False),
-        device(ATTACKER, 1060, "198.18.0.50"),
-    )
-
-    assert said == []
+    assert detector.open() == {}
+    assert len({one.id for one in detector.alerts}) == 1
 
 
-def test_an_address_that_two_present_devices_hold_on_to_is_spoofing() -> None:
-    """The old holder is still here a minute later and still claims it: one of them lies."""
+def test_what_is_shared_is_told_of_once_however_long_it_lasts() -> None:
+    """Ports of one machine: one ``info`` that closes, though each minute brings claims."""
     detector = Detector()
+    for second in range(900):
+        detector.take(window(second))
+        if second % 10 == 5:
+            taken = conflict("198.18.0.9", VICTIM, ATTACKER, second, 9, relation="siblings")
+            detector.take(device(VICTIM, second, conflicts=[taken]))
 
-    said = detector.take(
-        device(VICTIM, 0, "198.18.0.50"),
-        device(ATTACKER, 10, "198.18.0.10", "198.18.0.50"),
-        device(VICTIM, 75, "198.18.0.50"),
-    )
-
-    assert [f"arp-spoof-{ID}"] == [one.key for one in said]
+    assert [(one.severity, one.state) for one in detector.alerts if one.state == "closed"] == [
+        ("info", "closed")
+    ]
+    assert detector.open() == {}
 
 
-def test_virtual_router_addresses_pass_from_router_to_router() -> None:
-    """An address that moves between a virtual router's MAC (VRRP) and its owner's is no forgery."""
-    virtual = "00:00:5e:00:01:0a"
-    detector = Detector()
+def test_machines_of_one_owner_may_share() -> None:
+    """``together`` of the configuration."""
+    taken = conflict("198.18.0.1", ROUTER, ATTACKER, 5, 9, router=True)
+    detector = Detector(together=[[VICTIM, PI], [ATTACKER, ROUTER]])
 
-    said = detector.take(
-        device(virtual, 0, "198.18.0.1", role="router"),
-        device(ROUTER, 1, "198.18.0.1", role="router"),
-        device(virtual, 2, "198.18.0.1", role="router"),
-        device(ROUTER, 3, "198.18.0.2"),
-        device(virtual, 4, "198.18.0.1", "198.18.0.2"),
-    )
-
-    assert said == []
+    assert detector.take(window(4), device(ROUTER, 5, conflicts=[taken])) == []
 
 
 def test_an_unknown_dhcp_server_is_rogue() -> None:
@@ -114,11 +157,56 @@ def test_an_unknown_dhcp_server_is_rogue() -> None:
 
     said = detector.take(device(ATTACKER, 121, dhcp_server=True))
 
-    assert f"rogue-dhcp-{ID}" in [one.key for one in said]
+    assert (f"rogue-dhcp-{ID}", "critical") in [(one.key, one.severity) for one in said]
     configured = Detector(dhcp_servers=[ROUTER])
-    assert [f"rogue-dhcp-{ID}"] == [
-        one.key for one in configured.take(device(ATTACKER, 1, dhcp_server=True))
+    assert [(f"rogue-dhcp-{ID}", "critical")] == [
+        (one.key, one.severity) for one in configured.take(device(ATTACKER, 1, dhcp_server=True))
     ]
+
+
+def test_an_unknown_router_is_rogue() -> None:
+    """The same for who advertises itself as an IPv6 router."""
+    detector = watched(device(ROUTER, 0, advertised_at=at(0)))
+    ahead = {"routers": [ROUTER]}
+
+    said = detector.take(device(ATTACKER, 121, advertised_at=at(121)))
+
+    assert (f"rogue-ra-{ID}", "critical") in [(one.key, one.severity) for one in said]
+    for options, keys in (({}, []), (ahead, [f"rogue-ra-{ID}"])):
+        first_day = Detector(**options)
+        told = first_day.take(device(ATTACKER, 1, advertised_at=at(1)))
+        assert [one.key for one in told] == keys
+
+
+@pytest.mark.parametrize(
+    ("second", "routers", "told"),
+    [(10, [], 0), (10, ["198.18.0.1"], 0), (10, ["198.18.0.66"], 1),
+     (200, [], 1), (200, ["198.18.0.1"], 0), (200, ["198.18.0.66"], 1)],
+)  # fmt: skip
+def test_in_the_first_day_a_second_server_must_be_early_or_agree(
+    second: int, routers: list[str], told: int
+) -> None:
+    """A pair answers from the start, or tells of the same router; else it is a ``warning``."""
+    detector = Detector()
+    detector.take(window(0), device(ROUTER, 0, dhcp_server=True, dhcp_routers=["198.18.0.1"]))
+    detector.take(window(second))
+
+    said = detector.take(device(ATTACKER, second, dhcp_server=True, dhcp_routers=routers))
+
+    assert [one.severity for one in said] == ["warning"] * told
+
+
+def test_who_stopped_serving_is_told_no_longer() -> None:
+    """The message goes on saying that it is a server, and when it last was one."""
+    detector = watched(device(ROUTER, 0, dhcp_server=True))
+    for second in range(121, 600):
+        detector.take(window(second))
+        if second % 60 == 1:
+            served = at(min(second, 181))
+            detector.take(device(ATTACKER, second, dhcp_server=True, dhcp_at=served))
+
+    assert f"rogue-dhcp-{ID}" not in detector.open()
+    assert f"rogue-dhcp-{ID}" in {one.key for one in detector.alerts}
 
 
 def test_configured_dhcp_servers_are_all_there_are() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitorpi_common.fake import drive, received
 from monitorpi_common.messages import (
+    AddressConflict,
     Alert,
     Device,
     DeviceWindow,
@@ -98,6 +99,14 @@ def device(mac: str, second: float, *ips: str, **more: Any) -> Device:
     """Build a notice about a device."""
     values = {"first_seen": START, "last_seen": at(second), "present": True} | more
     return Device(mac=mac, ips=list(ips), **values)
+
+
+def conflict(
+    ip: str, holder: str, claimant: str, second: float, claims: int = 1, **more: Any
+) -> AddressConflict:
+    """Build what capture says of an address that one device claims and another one holds."""
+    values = {"since": at(second), "last": at(second)} | more
+    return AddressConflict(ip=ip, holder=holder, claimant=claimant, claims=claims, **values)
 
 
 def probe(second: float, *targets: ProbeResult, source: ProbeSource | None = None) -> Probe:

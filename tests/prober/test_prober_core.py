@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from monitorpi_common.fake import drive, messages, received
 from monitorpi_common.messages import (
     Device,
+    HeldAddress,
     Probe,
     ProbeNow,
     ProbeSource,
@@ -230,6 +231,57 @@ def test_pinned_devices_stay() -> None:
 
     assert [one.address for one in prober.plan.targets] == [ADDRESS]
     assert gone == [Tombstone("192-0-2-2", Target)]
+
+
+def test_an_address_that_ended_is_no_target() -> None:
+    """A new lease: the old address goes at once, a sweep that found it or not."""
+    prober = Prober()
+    drive(
+        prober.core,
+        [
+            received(device(ADDRESS), "b827eb000007"),
+            Found("eth0", (Sighting(ADDRESS, MAC, interface="eth0"),)),
+        ],
+    )
+
+    said = drive(prober.core, [received(device(OTHER), "b827eb000007")])
+
+    assert [one.address for one in prober.plan.targets] == [OTHER]
+    assert said == [Tombstone("192-0-2-1", Target)]
+
+
+@pytest.mark.parametrize("newcomer_first", [True, False])
+def test_an_address_that_moved_stays_a_target(newcomer_first: bool) -> None:
+    """Whichever device's message comes first, the next holder is probed there."""
+    prober = Prober()
+    other = "b8:27:eb:00:00:08"
+    told = [
+        received(device(ADDRESS, mac=other), "b827eb000008"), received(device(), "b827eb000007"),
+    ]  # fmt: skip
+    drive(prober.core, [received(device(ADDRESS), "b827eb000007")])
+
+    drive(prober.core, told if newcomer_first else told[::-1])
+
+    assert [(one.address, one.mac) for one in prober.plan.targets] == [(ADDRESS, other)]
+
+
+def test_temporary_addresses_are_probed_where_there_are_no_others() -> None:
+    """They end any day, and the device answers elsewhere all the time."""
+    ips = ["192.0.2.1", "2001:db8::1:2:3:4", "2001:db8::5:6:7:8"]
+    held = [
+        HeldAddress(ip=ip, since=T0, claimed_at=T0 + timedelta(seconds=n), temporary=":" in ip)
+        for n, ip in enumerate(ips)
+    ]
+    all_of_them, temporary = Prober(), Prober()
+    attached = [ipaddress.ip_network("2001:db8::/32")]
+    for one in (all_of_them, temporary):
+        one.core.targets.attached = lambda: attached
+
+    drive(all_of_them.core, [received(device(*ips, addresses=held), "b827eb000007")])
+    drive(temporary.core, [received(device(*ips[1:], addresses=held[1:]), "b827eb000007")])
+
+    assert [one.address for one in all_of_them.plan.targets] == ips[:1]
+    assert [one.address for one in temporary.plan.targets] == ips[2:]
 
 
 def test_made_up_addresses_are_marked() -> None:

@@ -106,6 +106,7 @@ WrittenMac = Annotated[Mac, BeforeValidator(topics.normal_mac)]
 """A MAC address as people write it, in settings and commands."""
 Ip = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,45}(%[\w.-]{1,15})?$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?$")]
+Vlan = Annotated[list[Annotated[int, Field(ge=1, le=4095)]], Field(max_length=4)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -369,6 +370,51 @@ class DeviceTotals(Part):
     rx: Tally = {}
 
 
+class HeldAddress(Part):
+    """One address a device holds, and how that is known."""
+
+    ip: Ip
+    vlan: Vlan = []
+    """VLAN ids, outermost first; empty: untagged."""
+    since: Timestamp
+    claimed_at: Timestamp
+    """When the device said so last."""
+    how: Short = "arp"
+    """By which protocol: `arp`, `nd`, `ra`, `mdns`; `dhcp`, `dhcpv6`: a server named it."""
+    router: bool = False
+    """Hosts send to it as to a router's: a DHCP server named it, or others' traffic shows it."""
+    temporary: bool = False
+    """An IPv6 address with a random end (RFC 8981, RFC 7217): it may end any day."""
+
+
+class AddressConflict(Part):
+    """One address that a device claimed though another one held it, within ten minutes."""
+
+    ip: Ip
+    vlan: Vlan = []
+    holder: Mac
+    """Who held it before."""
+    claimant: Mac
+    claims: Count
+    """Times the claimant took it, or claimed it again after its holder had."""
+    since: Timestamp
+    last: Timestamp
+    present: bool = True
+    """The holder was here when it was claimed first."""
+    router: bool = False
+    """It is a router's address."""
+    in_turns: bool = False
+    """The two were never heard at one time: the holder sleeps while the claimant answers."""
+    relation: Short = "strangers"
+    """`strangers`; `siblings`: the MACs follow each other, as those of one machine do; `virtual`:
+    the holder is a virtual router (VRRP, CARP, HSRP, GLBP) and the claimant not of its group."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Two that hold an address by turns without harm, as far as MACs and times tell."""
+        return self.relation == "siblings" or self.in_turns
+
+
 class Device(Message):
     """One device of the LAN, by MAC address."""
 
@@ -381,14 +427,25 @@ class Device(Message):
 
     mac: Mac
     role: Role = "unknown"
+    """`router`: other devices reach addresses beyond this wire through it."""
     ips: Annotated[list[Ip], Field(max_length=16)] = []
     """From ARP, NDP and DHCP only: addresses in plain traffic may be forged or routed."""
+    addresses: Annotated[list[HeldAddress], Field(max_length=16)] = []
+    """The same, with VLAN and time."""
+    conflicts: Annotated[list[AddressConflict], Field(max_length=16)] = []
+    """Addresses it claimed though another one held them, or that others claimed of it."""
     hostname: Short | None = None
     vendor: Short | None = None
     randomised: bool = False
     """The locally administered bit is set, as phones with private addresses do."""
     dhcp_server: bool = False
-    """It was seen to hand out addresses by DHCP."""
+    """It was seen to hand out addresses by DHCP or DHCPv6."""
+    dhcp_routers: Annotated[list[Ip], Field(max_length=4)] = []
+    """The routers it told DHCP clients of."""
+    dhcp_at: Timestamp | None = None
+    """When it handed out an address last."""
+    advertised_at: Timestamp | None = None
+    """When it advertised itself as an IPv6 router last; null: it does not, or not any more."""
     interface: Short | None = None
     first_seen: Timestamp
     last_seen: Timestamp

@@ -35,6 +35,12 @@ class Entry:
     hostname: str | None = None
     vendor: str | None = None
     serves_dhcp: bool = False
+    dhcp_routers: tuple[str, ...] = ()
+    """The routers it told clients of."""
+    dhcp_s: float | None = None
+    """When it handed out an address last."""
+    woke_s: float = 0.0
+    """When it was heard again after a silence."""
     present: bool = True
     tx: Sequence[int] = NOTHING
     rx: Sequence[int] = NOTHING

@@ -1,41 +1,38 @@
 """The inventory of the LAN's devices, by MAC address. Pure.
 
 Theory of operation. A MAC that sends becomes a *candidate*, and a *device* (a retained topic) when
-it sent in a second window at least :data:`CONFIRM_S` after the first: a flood of random addresses
-leaves no device behind. Addresses and names come only from sightings
+it sent in a second window at least ten seconds after the first: a flood of random addresses leaves
+no device behind (:mod:`monitorpi_capture.admission`). What frames say comes as sightings
 (:mod:`monitorpi_capture.sighting`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
-traffic may be forged or routed. A MAC is a router when
-
-- it sent a router advertisement, or
-- it owns an address that a DHCP server told as router, or
-- at least :data:`ROUTER_SENDERS` other devices aimed SYNs or pings at :data:`ROUTER_TARGETS`
-  different public addresses behind it. (What a MAC *sends* says nothing: a host that forges its
-  source addresses would be taken for a router, and be excused for it.)
+traffic may be forged or routed. Who holds an address is decided in
+:mod:`monitorpi_capture.addresses`, who is a router in :mod:`monitorpi_capture.routers`. A sighting
+that another machine sent (a server's answer) names an address, but makes nobody present.
 
 A device is published at once when something about it changes, at most once per
-:data:`SETTLE_S`, and else once per :data:`REFRESH_S` while it is seen. When there are too many,
-those without a known address leave first, then the absent ones, the newest of them first; pinned
-ones and those that answer pings never leave.
+:data:`SETTLE_S`, and else once per :data:`REFRESH_S` while it is seen. A claim of what another
+device holds does not wait, and stands in the messages of both: the holder is known, whoever the
+claimant is. Where more is due than one turn publishes, the next turn goes on there.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import math
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from operator import add
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.addresses import PRESENT_S, Addresses, Holding, Witness
 from monitorpi_capture.admission import NOTHING, Admission, Entry
-from monitorpi_capture.listing import mac_text, tally_of
-from monitorpi_capture.window import BYTES, PACKETS
-from monitorpi_common.messages import Device, DeviceTotals, Load, Publication, Tombstone
+from monitorpi_capture.devicemessage import device_message
+from monitorpi_capture.groups import group_of
+from monitorpi_capture.listing import ip_text, mac_text
+from monitorpi_capture.load import Averaging
+from monitorpi_capture.routers import Routers
+from monitorpi_capture.subnets import Subnets
+from monitorpi_common.messages import Device, Publication, Tombstone
 from monitorpi_common.topics import mac_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from monitorpi_capture.addresses import Space
     from monitorpi_capture.sighting import Sighting
     from monitorpi_capture.window import MacCounts, WindowCounts
     from monitorpi_common.messages import Role
@@ -44,30 +41,20 @@ SETTLE_S: Final = 5.0
 REFRESH_S: Final = 60.0
 FORGET_S: Final = 7 * 86400.0
 """A device absent for so long is taken back, as its retained message would expire."""
+AHEAD_S: Final = 60.0
+"""A time so far ahead was stamped by a clock that was wrong."""
+SILENT_S: Final = 60.0
+"""Who sent nothing for so long may have slept."""
+WAKES_S: Final = 5.0
+"""Between a device's waking and its first claim, and between its last frame and its sleep."""
 PUBLISH_AT_ONCE: Final = 100
 """Device messages per turn: a broker queues 1,000 for a slow reader and drops the newest."""
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
-_MAX_IPS: Final = 16
-_MAX_ROUTER_IPS: Final = 16
-_RELEASE_S: Final = 300.0
-"""An address claimed by another MAC leaves its old owner when that has not claimed it so long."""
-_LOAD_S: Final = 5.0
-"""Time constant of the load: an exponential average over the last seconds."""
-ROUTER_SENDERS: Final = 2
-ROUTER_TARGETS: Final = 4
+_MAX_TOLD_ROUTERS: Final = 4
 _GROUP: Final = 0x01
-_LOCAL: Final = 0x02
 _MAX_NAME: Final = 63
 """Longest label of a host name (RFC 1035, 2.3.4)."""
-
-
-@dataclass(slots=True)
-class _Behind:
-    """Who aims at public addresses through a MAC: the evidence that it is a router."""
-
-    senders: set[bytes] = field(default_factory=set)
-    targets: set[bytes] = field(default_factory=set)
 
 
 def clean_name(name: str) -> str | None:
@@ -93,9 +80,22 @@ class Inventory:
             max_devices=max_devices, pinned=pinned, entered=self._entered, left=self._left
         )
         self._devices, self._candidates = self._table.devices, self._table.candidates
-        self._router_ips: dict[str, None] = {}
-        self._behind: dict[bytes, _Behind] = {}
+        self._subnets = Subnets()
+        self._routers = Routers()
+        self._addresses = Addresses(
+            Witness(
+                is_present=self._is_present,
+                was_away=self._was_away,
+                is_known=self._devices.__contains__,
+                is_established=self._is_established,
+                is_router_address=self._is_router_address,
+                is_nobodys=self._subnets.is_nobodys,
+            )
+        )
+        self._now_s = 0.0
         self._gone: list[bytes] = []
+        self._urgent: dict[bytes, None] = {}
+        self._next = 0
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -113,6 +113,11 @@ class Inventory:
     def candidates(self) -> int:
         """How many MACs may become devices."""
         return len(self._candidates)
+
+    @property
+    def addresses_refused(self) -> int:
+        """Claims of addresses for which there was no room."""
+        return self._addresses.refused
 
     def role(self, mac: bytes) -> Role:
         """Return what is known of a MAC's role."""
@@ -138,23 +143,42 @@ class Inventory:
         entry.last_s = max(entry.last_s, last_s)
         entry.confirmed = True
         entry.role = device.role
-        entry.ips = dict.fromkeys(device.ips, last_s) | entry.ips
         entry.hostname = entry.hostname or device.hostname
         entry.vendor = self._vendor(mac) or device.vendor
         entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
+        entry.dhcp_routers = entry.dhcp_routers or tuple(device.dhcp_routers)
+        if entry.dhcp_s is None and device.dhcp_at is not None:
+            entry.dhcp_s = device.dhcp_at.timestamp()
         entry.present = device.present
-        entry.changed = False
         entry.restored = True
         entry.published_s = last_s
         self._devices[mac] = entry
+        self._restore_addresses(mac, device, last_s)
+        if device.role == "router":
+            self._routers.restore(mac, last_s)
+        if device.advertised_at is not None:
+            self._routers.advertise(mac, device.advertised_at.timestamp())
+        self._refresh()
+        entry.changed = False
         self.changed = True
+
+    def _restore_addresses(self, mac: bytes, device: Device, last_s: float) -> None:
+        restore = self._addresses.restore
+        for one in device.addresses:
+            space = tuple(one.vlan)
+            restore(mac, space, one.ip, one.since.timestamp(), one.claimed_at.timestamp(), one.how)
+            if one.router and one.how != "ra":
+                self._routers.tell(space, [one.ip], one.claimed_at.timestamp())
+        if not device.addresses:
+            for ip in device.ips:
+                restore(mac, (), ip, last_s, last_s, "arp")
 
     # --- what is learned ----------------------------------------------------------------------
 
     def count(self, window: WindowCounts) -> None:
         """Learn from one window who was there and how much it sent."""
-        at_s = window.end.wall_s
-        averaging = _Averaging(at_s, window.length_s)
+        at_s = self._now_s = window.end.wall_s
+        averaging = Averaging(at_s, window.length_s)
         devices, learn_router = self._devices, self._learn_router
         counts_all = len(self._candidates) < _COUNTED_CANDIDATES
         for row in window.rows:
@@ -169,13 +193,16 @@ class Inventory:
                     continue
             averaging.add(entry, row)
             if row.tx:
-                entry.last_s = max(entry.last_s, window.last_s.get(mac, at_s))
+                seen_s = window.last_s.get(mac, at_s)
+                if seen_s - entry.last_s > SILENT_S:
+                    entry.woke_s = seen_s
+                entry.last_s = max(entry.last_s, seen_s)
                 entry.interface = window.interface
                 entry.link_bps = window.link_bps
                 if not entry.present:
                     entry.present = entry.changed = True
                 if row.syn_peer is not None or row.echo_peer is not None:
-                    learn_router(row)
+                    learn_router(row, at_s)
 
     def _entered(self, entry: Entry) -> None:
         """Complete what is known of a MAC that became a device."""
@@ -184,83 +211,175 @@ class Inventory:
 
     def _left(self, entry: Entry) -> None:
         """Take back the topic of a device that left."""
-        self._behind.pop(entry.mac, None)
+        self._addresses.forget(entry.mac)
+        self._routers.forget(entry.mac)
         self._gone.append(entry.mac)
 
     def learn(self, sighting: Sighting) -> None:
         """Learn addresses, names and roles from one frame."""
-        learned = False
-        for ip in sighting.router_ips:
-            if ip not in self._router_ips and len(self._router_ips) < _MAX_ROUTER_IPS:
-                self._router_ips[ip] = None
-                learned = True
-        entry = self._sighted(sighting)
-        if entry is None:
+        mac, at_s, space = sighting.mac, sighting.at_s, sighting.vlan
+        if mac[0] & _GROUP or not any(mac):
             return
-        entry.last_s = max(entry.last_s, sighting.at_s)
-        for ip in (*sighting.ips, *sighting.named):
-            self._claim(entry, ip, sighting.at_s)
+        server = sighting.sender if sighting.sender not in (None, mac) else None
+        if self._subnets.learn(space, sighting.subnets):
+            self._addresses.forget_nobodys()
+        if sighting.named:
+            self._routers.tell(space, sighting.router_ips[:_MAX_TOLD_ROUTERS], at_s)
+        if server is not None:
+            self._learn_of_others(sighting, space, server)
+        else:
+            self._learn_own(sighting, space)
+        self._refresh()
+
+    def _learn_own(self, sighting: Sighting, space: Space) -> None:
+        """Take what a MAC says of itself: it is here."""
+        mac, at_s, addresses = sighting.mac, sighting.at_s, self._addresses
+        entry = self._devices.get(mac) or self._table.meet(mac, sighting.interface, at_s)
+        if at_s - entry.last_s > SILENT_S:
+            entry.woke_s = at_s
+        for ip in sighting.ips:
+            addresses.claim(mac, space, ip, at_s, sighting.how)
+            if addresses.holder(space, ip) == mac:
+                self._subnets.learn_link(space, ip)
+        entry.last_s = max(entry.last_s, at_s)
+        for ip in sighting.ended:
+            addresses.end(mac, space, ip, at_s, mac)
+        addresses.name(mac, space, sighting.named, at_s, sighting.how)
         name = None if sighting.hostname is None else clean_name(sighting.hostname)
         if name is not None and name != entry.hostname:
             entry.hostname = name
             entry.changed = True
-        if sighting.is_router and entry.role != "router":
-            entry.role = "router"
-            entry.changed = True
-        if sighting.serves_dhcp and not entry.serves_dhcp:
-            entry.serves_dhcp = True
-            entry.changed = True
-        for one in self._devices.values() if learned else (entry,):
-            self._set_role(one)
+        if sighting.is_router or sighting.ends_router:
+            self._advertised(entry, sighting)
+        if sighting.serves_dhcp:
+            self._serves(entry, sighting.router_ips, at_s)
+        self._set_role(entry)
 
-    def _sighted(self, sighting: Sighting) -> Entry | None:
-        """Return the entry a sighting is about; None for an address no device can have."""
-        mac = sighting.mac
-        if mac[0] & _GROUP or not any(mac):
-            return None
-        return self._devices.get(mac) or self._table.meet(mac, sighting.interface, sighting.at_s)
+    def _learn_of_others(self, sighting: Sighting, space: Space, server: bytes) -> None:
+        """Take what one MAC says of another one, which need not be on this wire."""
+        mac, at_s = sighting.mac, sighting.at_s
+        self._addresses.name(mac, space, sighting.named, at_s, sighting.how)
+        for ip in sighting.ended:
+            self._addresses.end(mac, space, ip, at_s, server)
+        entry = self._devices.get(mac) or self._candidates.get(mac)
+        if entry is not None:
+            self._set_role(entry)
 
-    def _claim(self, entry: Entry, ip: str, at_s: float) -> None:
-        """Give an address to a device; its old owner loses it after a while of silence."""
-        if ip not in entry.ips:
-            for other in self._devices.values():
-                if at_s - other.ips.get(ip, at_s) > _RELEASE_S:
-                    del other.ips[ip]
-                    other.changed = True
-            if len(entry.ips) >= _MAX_IPS:
-                del entry.ips[min(entry.ips, key=lambda one: entry.ips[one])]
+    def _advertised(self, entry: Entry, sighting: Sighting) -> None:
+        advertises = self._routers.advertised(entry.mac, sighting.at_s) is not None
+        if sighting.is_router:
+            self._routers.advertise(entry.mac, sighting.at_s)
+        else:
+            self._routers.withdraw(entry.mac)
+        if advertises != sighting.is_router:
             entry.changed = True
-        entry.ips[ip] = at_s
+
+    @staticmethod
+    def _serves(entry: Entry, routers: tuple[str, ...], at_s: float) -> None:
+        """Note that a MAC hands out addresses, and of which routers it tells clients."""
+        told = tuple(dict.fromkeys((*routers, *entry.dhcp_routers)))[:_MAX_TOLD_ROUTERS]
+        if not entry.serves_dhcp or set(told) != set(entry.dhcp_routers):
+            entry.changed = True
+        entry.serves_dhcp, entry.dhcp_routers, entry.dhcp_s = True, told, at_s
+
+    def _refresh(self) -> None:
+        """Bring what changed among the addresses to those it is about."""
+        addresses = self._addresses
+        while addresses.touched:
+            mac = addresses.touched.pop()
+            entry = self._devices.get(mac) or self._candidates.get(mac)
+            if entry is not None:
+                entry.ips = {one.ip: one.claimed_s for one in addresses.of(mac)}
+                entry.changed = True
+                self._set_role(entry)
+        while addresses.urgent:
+            self._urgent[addresses.urgent.pop()] = None
+
+    # --- witnesses ----------------------------------------------------------------------------
+
+    def _is_present(self, mac: bytes, at_s: float) -> bool:
+        entry = self._devices.get(mac) or self._candidates.get(mac)
+        return entry is not None and at_s - entry.last_s <= PRESENT_S
+
+    def _was_away(self, mac: bytes, since_s: float, at_s: float) -> bool:
+        """Tell whether a MAC was silent from one moment until about the other one."""
+        entry = self._devices.get(mac) or self._candidates.get(mac)
+        if entry is None:
+            return False
+        silent = at_s - entry.last_s > SILENT_S and entry.last_s <= since_s + WAKES_S
+        return silent or entry.woke_s >= max(since_s, at_s - WAKES_S)
+
+    def _is_established(self, mac: bytes, space: Space) -> bool:
+        """Tell whether others showed a MAC to be a router, or hand it out as one undisputed."""
+        entry = self._devices.get(mac)
+        if entry is not None and entry.role == "router":
+            return True
+        return any(
+            one.space == space
+            and one.is_undisputed_of(mac)
+            and self._routers.is_told(space, one.ip, self._now_s)
+            for one in self._addresses.of(mac)
+        )
+
+    def _is_router_address(self, mac: bytes, space: Space, ip: str) -> bool:
+        """Tell whether hosts send to an address as to a router's."""
+        now_s = self._now_s
+        if group_of(mac) is not None or self._routers.is_told(space, ip, now_s):
+            return True
+        if ":" in ip and self._routers.advertised(mac, now_s) is not None:
+            return True
+        if not self._routers.is_shown(mac, now_s):
+            return False
+        own = next(
+            (
+                one.ip
+                for one in self._addresses.of(mac)
+                if one.space == space and (":" in one.ip) == (":" in ip)
+            ),
+            None,
+        )
+        return own == ip
 
     def _set_role(self, entry: Entry) -> None:
-        role: Role = entry.role
-        if any(ip in self._router_ips for ip in entry.ips):
-            role = "router"
-        elif role == "unknown" and entry.ips:
-            role = "host"
+        """Give a device the role that others show; who takes a router's place has none."""
+        now_s, routers = self._now_s, self._routers
+        shown = routers.is_shown(entry.mac, now_s)
+        if shown and any(
+            one.router and one.challenger == entry.mac
+            for one in self._addresses.disputes(entry.mac, now_s)
+        ):
+            routers.forget(entry.mac)
+            shown = False
+        role: Role = "router" if shown else "host" if entry.ips else "unknown"
         if role != entry.role:
             entry.role = role
             entry.changed = True
 
-    def _learn_router(self, row: MacCounts) -> None:
-        """Notice that devices reach public addresses through a MAC."""
+    def _learn_router(self, row: MacCounts, at_s: float) -> None:
+        """Notice that a device reaches addresses beyond this wire through a MAC."""
         for peer in (row.syn_peer, row.echo_peer):
-            if peer is None or peer.ip is None or row.mac not in self._devices:
+            if peer is None or peer.ip is None or not self._routers.wants(peer.mac, at_s):
                 continue
             router = self._devices.get(peer.mac)
-            if router is None or router.role == "router" or router.mac == row.mac:
+            if router is None or router.mac == row.mac or row.mac not in self._devices:
                 continue
-            if not ipaddress.ip_address(peer.ip).is_global:
+            if not self._subnets.is_beyond(peer.ip) or self._holds(router, peer.ip):
                 continue
-            behind = self._behind.setdefault(peer.mac, _Behind())
-            if len(behind.senders) < ROUTER_SENDERS:
-                behind.senders.add(row.mac)
-            if len(behind.targets) < ROUTER_TARGETS:
-                behind.targets.add(peer.ip)
-            if len(behind.senders) >= ROUTER_SENDERS and len(behind.targets) >= ROUTER_TARGETS:
-                router.role = "router"
-                router.changed = True
-                del self._behind[peer.mac]
+            told = self._routers.advertised(router.mac, at_s) is not None or self._is_named(router)
+            if self._routers.see(router.mac, row.mac, peer.ip, at_s, told=told):
+                self._set_role(router)
+
+    def _holds(self, entry: Entry, address: bytes) -> bool:
+        return ip_text(address) in entry.ips
+
+    def _is_named(self, entry: Entry) -> bool:
+        """Tell whether a DHCP server named an address of a device as a router's."""
+        return any(
+            self._routers.is_told(one.space, one.ip, self._now_s)
+            for one in self._addresses.of(entry.mac)
+        )
+
+    # --- times --------------------------------------------------------------------------------
 
     def forget_totals(self) -> None:
         """Begin the totals anew, with the epoch."""
@@ -269,15 +388,19 @@ class Inventory:
 
     def shift(self, step_s: float) -> None:
         """Move the times of this process by a step of the clock that had stamped them."""
+        self._addresses.shift(step_s)
+        self._routers.shift(step_s)
         for entry in [*self._devices.values(), *self._candidates.values()]:
             if entry.restored and entry.load_s == 0.0:
                 continue  # not seen by this process yet: its times are the last one's
             entry.last_s += step_s
+            entry.woke_s += step_s
+            if entry.dhcp_s is not None:
+                entry.dhcp_s += step_s
             entry.load_s += step_s
             entry.published_s += step_s
             if not entry.restored:
                 entry.first_s += step_s
-            entry.ips = {ip: at_s + step_s for ip, at_s in entry.ips.items()}
 
     # --- what is told -------------------------------------------------------------------------
 
@@ -289,24 +412,40 @@ class Inventory:
             everything: leave nothing that changed for later (the stream ends).
 
         """
-        while self._gone:
-            yield Tombstone(mac_id(mac_text(self._gone.pop())), Device)
+        self._now_s = at_s
+        yield from self._tombstones()
         room = len(self._devices) if everything else PUBLISH_AT_ONCE
-        for mac in list(self._devices):
+        urgent, self._urgent = self._urgent, {}
+        for mac in urgent:
+            entry = self._devices.get(mac)
+            if entry is not None and room > 0:
+                room -= 1
+                yield self._publication(entry, at_s)
+        order = list(self._devices)
+        start = self._next if self._next < len(order) else 0
+        for number, mac in enumerate((*order[start:], *order[:start])):
             entry = self._devices[mac]
             self._age(entry, at_s)
-            if mac not in self._devices or room <= 0 or not self._is_due(entry, at_s, everything):
+            if mac not in self._devices or not self._is_due(entry, at_s, everything):
+                continue
+            if room <= 0:
                 continue
             room -= 1
-            entry.published_s = at_s
-            entry.changed = False
-            yield Publication(mac_id(mac_text(mac)), self._message(entry, at_s))
+            if room == 0:
+                self._next = (start + number + 1) % len(order)
+            yield self._publication(entry, at_s)
+        yield from self._tombstones()
+
+    def _tombstones(self) -> Iterator[Tombstone]:
         while self._gone:
             yield Tombstone(mac_id(mac_text(self._gone.pop())), Device)
 
     def _age(self, entry: Entry, at_s: float) -> None:
         """Notice that a device is absent, or gone for good."""
         silent_s = at_s - entry.last_s
+        if silent_s < -AHEAD_S:
+            entry.last_s, entry.first_s = at_s, min(entry.first_s, at_s)
+            entry.published_s = min(entry.published_s, at_s)
         if entry.present and silent_s > self._absent_after_s:
             entry.present = False
             entry.changed = True
@@ -322,72 +461,23 @@ class Inventory:
             return since >= SETTLE_S
         return since >= REFRESH_S and entry.last_s > entry.published_s
 
-    def _message(self, entry: Entry, at_s: float) -> Device:
-        averages = (entry.tx_bps, entry.rx_bps, entry.tx_fps, entry.rx_fps)
-        tx_bps, rx_bps, tx_fps, rx_fps = (
-            round(_decayed(average, at_s - entry.load_s), 1) for average in averages
+    def _publication(self, entry: Entry, at_s: float) -> Publication:
+        """Return the message about a device, whose addresses may end by this."""
+        if entry.present:
+            self._addresses.settle(entry.mac, at_s)
+            self._refresh()
+        self._set_role(entry)
+        entry.published_s = at_s
+        entry.changed = False
+        message = device_message(
+            entry,
+            at_s,
+            held=self._addresses.of(entry.mac),
+            disputes=self._addresses.disputes(entry.mac, at_s),
+            is_router_address=self._is_router_holding,
+            advertised_s=self._routers.advertised(entry.mac, at_s),
         )
-        link = entry.link_bps
-        return Device(
-            mac=mac_text(entry.mac),
-            role=entry.role,
-            ips=sorted(entry.ips, key=_address_order)[:_MAX_IPS],
-            hostname=entry.hostname,
-            vendor=entry.vendor,
-            randomised=bool(entry.mac[0] & _LOCAL),
-            dhcp_server=entry.serves_dhcp,
-            interface=entry.interface or None,
-            first_seen=datetime.fromtimestamp(entry.first_s, UTC),
-            last_seen=datetime.fromtimestamp(entry.last_s, UTC),
-            present=entry.present,
-            totals=DeviceTotals(tx=tally_of(entry.tx), rx=tally_of(entry.rx)),
-            load=Load(
-                tx_bps=tx_bps,
-                rx_bps=rx_bps,
-                tx_frames_per_s=tx_fps,
-                rx_frames_per_s=rx_fps,
-                utilisation_ratio=round(max(tx_bps, rx_bps) / link, 6) if link else None,
-            ),
-        )
+        return Publication(mac_id(mac_text(entry.mac)), message)
 
-
-def _address_order(address: str) -> tuple[int, int]:
-    ip = ipaddress.ip_address(address)
-    return ip.version, int(ip)
-
-
-def _decayed(average: float, age_s: float) -> float:
-    return average * math.exp(-max(age_s, 0.0) / _LOAD_S)
-
-
-class _Averaging:
-    """Adds one window's rows to totals and loads; a row costs three microseconds."""
-
-    def __init__(self, at_s: float, length_s: float) -> None:
-        self._at_s = at_s
-        self._weight = (1.0 - math.exp(-length_s / _LOAD_S)) / length_s
-        self._kept: dict[float, float] = {0.0: 0.0}
-        """What is left of an older average, by its time: most devices share one."""
-
-    def add(self, entry: Entry, row: MacCounts) -> None:
-        """Add what a device sent and was sent."""
-        kept = self._kept.get(entry.load_s)
-        if kept is None:
-            kept = math.exp(-max(self._at_s - entry.load_s, 0.0) / _LOAD_S)
-            self._kept[entry.load_s] = kept
-        entry.load_s = self._at_s
-        tx, rx = row.tx, row.rx
-        if tx:
-            entry.tx = list(map(add, entry.tx, tx))
-            entry.tx_bps = entry.tx_bps * kept + tx[BYTES] * 8.0 * self._weight
-            entry.tx_fps = entry.tx_fps * kept + tx[PACKETS] * self._weight
-        else:
-            entry.tx_bps *= kept
-            entry.tx_fps *= kept
-        if rx:
-            entry.rx = list(map(add, entry.rx, rx))
-            entry.rx_bps = entry.rx_bps * kept + rx[BYTES] * 8.0 * self._weight
-            entry.rx_fps = entry.rx_fps * kept + rx[PACKETS] * self._weight
-        else:
-            entry.rx_bps *= kept
-            entry.rx_fps *= kept
+    def _is_router_holding(self, held: Holding) -> bool:
+        return self._is_router_address(held.mac, held.space, held.ip)

@@ -42,7 +42,7 @@ class Sighting:
     serves_dhcp: bool = False
     """It handed out an address (DHCP: yiaddr is one; DHCPv6: an IA address)."""
     router_ips: tuple[str, ...] = ()
-    """Addresses of routers the frame tells of (DHCP option 3)."""
+    """Addresses of routers the frame tells of (DHCP option 3), also where a server is meant."""
     subnets: tuple[str, ...] = ()
     """Networks on this link that the frame tells of, as ``192.168.1.0/24`` (DHCP option 1, on-link
     prefixes of a router advertisement)."""

@@ -28,14 +28,15 @@ from monitorpi_common.service import CommandRefusedError, Order, Presence, Recei
 from monitorpi_detector.alerts import AlertBook
 from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.conflicts import Conflicts
 from monitorpi_detector.evidence import Observed, whose_limits
 from monitorpi_detector.inventory import Inventory
-from monitorpi_detector.moves import Moves
 from monitorpi_detector.outage import Outages
 from monitorpi_detector.presence import Presence as TargetPresence
 from monitorpi_detector.presence import Stay
 from monitorpi_detector.rule import Change
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
+from monitorpi_detector.servers import Servers
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
 from monitorpi_detector.state import Kept, Override
 from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import Publication, Tombstone
     from monitorpi_detector.rule import Finding, Limits, Rule
+    from monitorpi_detector.servers import Stranger
 
 LATE: Final = timedelta(seconds=3)
 """Ticks without a window or round move time after so long."""
@@ -58,7 +60,6 @@ LEARN_EACH: Final = 10
 """One window of so many teaches the baseline and stands for the others: a tenth of the cost."""
 MAX_INTERFACES: Final = 64
 MAX_KNOWN: Final = 8192
-_MAX_SERVERS: Final = 64
 MEASURES: Final = {"loss_ratio": "high-loss", "rtt_ms": "high-delay", "jitter_ms": "high-jitter"}
 """What is learned of each target, by the rule that judges it."""
 _JUDGES: Final = {
@@ -140,7 +141,7 @@ class DetectorCore:
         self._inventory = Inventory()
         self._baseline = Baseline()
         self._round_baseline = Baseline()
-        self._moves = Moves()
+        self._conflicts = Conflicts(settings.together)
         self._book = AlertBook(site, self._inventory)
         self._interfaces: dict[str, Interface] = {}
         self._wires = Wires()
@@ -159,14 +160,14 @@ class DetectorCore:
         """The MACs that are not new; times are seconds watched."""
         for mac in kept.macs:
             self._macs.restore(mac, None, kept.watched_s)
-        self._servers = dict.fromkeys(kept.dhcp_servers)
+        self._dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers)
+        self._routers = Servers(settings.routers, kept.routers)
         self._stays = TargetPresence()
         self._stays.restore(kept.stays, kept.was_up)
         self._stays.began_s = kept.rounds_since_s
         self._outages = Outages(
             self._stays, lambda stay: self._witness(stay) is not None, self._inventory.forwards
         )
-        self._router_ips: dict[str, None] = {}
         self._baseline.restore(kept.rates, kept.watched_s)
         self._round_baseline.restore(kept.probes, kept.watched_s)
         self._book.silences.update(kept.silences)
@@ -183,8 +184,8 @@ class DetectorCore:
         match item:
             case Received(_, Traffic() as traffic):
                 yield from self._window(traffic)
-            case Received(_, Device() as device):
-                yield from self._device(device)
+            case Received(_, Device() as device, retained):
+                yield from self._device(device, retained=retained)
             case Received(topic, Probe() as probe):
                 yield from self._round(topic.id, probe)
             case Received(_, Target() as target):
@@ -377,31 +378,49 @@ class DetectorCore:
 
     # --- devices and probes ---------------------------------------------------------------------
 
-    def _device(self, device: Device) -> Iterator[Publication | Tombstone]:
-        self._live(device.last_seen)
+    def _device(self, device: Device, *, retained: bool) -> Iterator[Publication | Tombstone]:
         self._inventory.see_device(device)
-        if device.role == "router":
-            _remember(self._router_ips, device.ips)
-        now_s = device.last_seen.timestamp()
-        learned = self._watched_s >= self._settings.learning_s
+        if self._now is None and retained:
+            return  # it says what was; without a window there is no telling when that was
+        at = self._time_of(device)
+        learns = self._watched_s < self._settings.learning_s
         view = DeviceView(
             device=device,
-            now_s=now_s,
-            learned=learned,
+            now_s=at.timestamp(),
+            learned=not learns,
             is_new=device.mac not in self._macs,
-            taken=self._moves.see(device) if device.present else (),
-            dhcp_servers=frozenset(self._settings.dhcp_servers or self._servers),
-            serves_dhcp=device.dhcp_server,
-            router_ips=frozenset(self._router_ips),
+            conflicts=self._conflicts.see(device),
+            dhcp_stranger=self._server(device, at, learns=learns),
+            ra_stranger=self._advertiser(device, at, learns=learns),
         )
         observed: dict[str, object] = {
-            "at": device.last_seen, "span_s": 60.0, "interface": device.interface,
-            "lives_by_windows": False,
+            "at": at, "span_s": 60.0, "interface": device.interface, "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
         self._macs.put(device.mac, None, self._watched_s)
-        if device.dhcp_server and not learned and not self._settings.dhcp_servers:
-            _remember(self._servers, [device.mac], _MAX_SERVERS)
+
+    def _time_of(self, device: Device) -> datetime:
+        """Return when a message about a device was made, or the latest thing it tells of was.
+
+        Windows and rounds move time, messages about devices never do: one stamped by a clock that
+        was wrong would.
+        """
+        at = max([device.last_seen, *(one.last for one in device.conflicts)])
+        return at if self._now is None else min(at, self._now + LATE)
+
+    def _server(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+        if not device.dhcp_server:
+            return None
+        serves_s = None if device.dhcp_at is None else device.dhcp_at.timestamp()
+        return self._dhcp_servers.see(
+            device.mac, serves_s, at.timestamp(), device.dhcp_routers, learns=learns
+        )
+
+    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+        if device.advertised_at is None:
+            return None
+        advertised_s = device.advertised_at.timestamp()
+        return self._routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
 
     def _round(self, prober: str, probe: Probe) -> Iterator[Publication | Tombstone]:
         self._live(probe.round_end)
@@ -537,7 +556,8 @@ class DetectorCore:
                 ],
                 silences=self._book.silences,
                 macs=[mac for mac, _ in self._macs.items()],
-                dhcp_servers=list(self._servers),
+                dhcp_servers=self._dhcp_servers.learned,
+                routers=self._routers.learned,
                 stays=self._stays.saved(),
                 rounds_since_s=self._stays.began_s,
                 usual=self._book.habits.saved(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Device, DeviceWindow, Probe, ProbeResult, Traffic
 
 MAX_DEVICES: Final = 4096
-FORWARDS_FROM: Final = 4
-"""So many different addresses reached through one MAC: it forwards (a host has two or three)."""
+FORWARDS_S: Final = 3600.0
+"""Connections that ended in order behind a MAC show for so long that it forwards."""
 SPOOFS_FROM: Final = 8
 """Source addresses in one second behind one MAC that does not forward: more than any host has."""
 KNOWN_AFTER_S: Final = 60.0
@@ -39,17 +40,15 @@ class Known:
     role: str = "unknown"
     ips: tuple[str, ...] = ()
     serves_dhcp: bool = False
-    passes: bool = False
-    """Connections of many source addresses came to a good end behind it."""
-    reached: set[str] = field(default_factory=set)
-    """Addresses that others reached through it, at most :data:`FORWARDS_FROM`."""
+    passed_s: float = -math.inf
+    """When connections of many addresses that are not its own came to a good end behind it."""
     other_tx: float = 0.0
     """TCP frames/s sent beside SYN, SYN-ACK and RST while it opened few connections."""
     other_rx: float = 0.0
     answered: float = 0.0
     """SYN-ACKs/s it was sent of late, while there were any."""
     answered_at_s: float = 0.0
-    passed_at_s: float = 0.0
+    syn_acked_s: float = 0.0
     """End of the last window in which it sent SYN-ACKs: of a router, that it passed answers on."""
     asked: float = 0.0
     """Requests it was sent of late that no ICMP of it has answered."""
@@ -74,6 +73,7 @@ class Inventory:
 
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
+        self._now_s = 0.0
         self.looks = Looks()
         self._own: dict[str, dict[str, Own]] = {}
         """By MAC, then prober: replicas on one machine send from the same MAC."""
@@ -90,10 +90,14 @@ class Inventory:
         return known if self._known.put(mac, known, now_s) else None
 
     def forwards(self, mac: str) -> bool:
-        """Tell whether a MAC passes on what others send: a router, whatever announced it."""
+        """Tell whether a MAC passes on what others send.
+
+        By what others did of late, never by what it says or sends alone: capture saw them reach
+        addresses beyond this wire through it, or their connections ended in order behind it.
+        """
         known = self._known.get(mac)
         return known is not None and (
-            known.role == "router" or known.passes or len(known.reached) >= FORWARDS_FROM
+            known.role == "router" or self._now_s - known.passed_s < FORWARDS_S
         )
 
     def is_host(self, mac: str, now_s: float) -> bool:
@@ -185,6 +189,8 @@ class Inventory:
 
         """
         span_s = max(traffic.window_s, 1.0)
+        self._now_s = now_s
+        sees_replies = traffic.sees_replies is not False
         for row in traffic.devices:
             known = self._entry(row.mac, now_s)
             if known is None:
@@ -193,7 +199,8 @@ class Inventory:
                 known.role = row.role
             if row.tx.get("packets"):
                 known.sent_at_s = now_s
-            known.passes = known.passes or passes_connections(row)
+            if passes_connections(row, len(known.ips)):
+                known.passed_s = now_s
             answered = other_icmp(row.tx)
             rx = row.rx
             asked = rx.get("icmp_echo", 0) + rx.get("udp", 0) + rx.get("syn", 0)
@@ -204,18 +211,8 @@ class Inventory:
             if "syn_ack" in rx or "syn_ack" in row.tx:
                 self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
-            if row.top_peer or row.spread.a_port is not None:
-                self._learn_peers(row, now_s, sees_replies=traffic.sees_replies)
-
-    def _learn_peers(self, row: DeviceWindow, now_s: float, *, sees_replies: bool | None) -> None:
-        """Learn whom a sender of SYNs or echo requests reaches, and through whom."""
-        if sees_replies is not False and is_vain(row):
-            self.looks.see(row, now_s)
-        for peer in row.top_peer.values():
-            if peer.mac is not None and peer.ip is not None:
-                through = self._known.get(peer.mac)
-                if through is not None and len(through.reached) < FORWARDS_FROM:
-                    through.reached.add(peer.ip)
+            if sees_replies and (row.top_peer or row.spread.a_port is not None) and is_vain(row):
+                self.looks.see(row, now_s)
 
     @staticmethod
     def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:
@@ -224,7 +221,7 @@ class Inventory:
             known.answered += 0.1 * (answers / span_s - known.answered)
             known.answered_at_s = now_s
         if row.tx.get("syn_ack"):
-            known.passed_at_s = now_s
+            known.syn_acked_s = now_s
 
     @staticmethod
     def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:
@@ -235,13 +232,18 @@ class Inventory:
             known.other_rx += 0.1 * (other_tcp(row.rx) / span_s - known.other_rx)
 
 
-def passes_connections(row: DeviceWindow) -> bool:
+def passes_connections(row: DeviceWindow, own: int = 1) -> bool:
     """Tell whether connections of many source addresses end in order behind a MAC.
 
-    Nobody can end a connection for a forged address: the answers never come back.
+    Nobody can end a connection for a forged address: the answers never come back. So answers to
+    most of them must be here, and addresses of its own do not count.
     """
     syn = row.tx.get("syn", 0)
-    return row.spread.src_ips >= SPOOFS_FROM and 2 * row.tx.get("fin", 0) >= syn > 0
+    return (
+        row.spread.src_ips >= SPOOFS_FROM + max(0, own - 1)
+        and 2 * row.tx.get("fin", 0) >= syn > 0
+        and 2 * row.rx.get("syn_ack", 0) >= syn
+    )
 
 
 def other_icmp(tally: dict[str, int]) -> int:

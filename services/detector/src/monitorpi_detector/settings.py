@@ -30,8 +30,16 @@ class DetectorSettings(Section):
     """MAC addresses that are never told of, as source or subject."""
     dhcp_servers: list[WrittenMac] = Field(default_factory=list, max_length=64)
     """The MAC addresses that may serve DHCP; empty: those seen in the learning time."""
+    routers: list[WrittenMac] = Field(default_factory=list, max_length=64)
+    """The MAC addresses that may advertise themselves as IPv6 routers; empty: those seen in the
+    learning time."""
+    together: list[Annotated[list[WrittenMac], Field(min_length=2, max_length=16)]] = Field(
+        default_factory=list, max_length=256
+    )
+    """MAC addresses that may hold one address by turns: the ports of one machine, a pair that
+    fails over, a sleep proxy and those it answers for: `[["04:...:0a", "04:...:0b"]]`."""
     learning_s: Annotated[float, Field(ge=0, le=30 * 86400)] = 86400.0
-    """Seconds of watching in which every device and DHCP server is taken as known."""
+    """Seconds of watching in which every device, DHCP server and router is taken as known."""
     save_s: Annotated[float, Field(ge=10, le=86400)] = 600.0
     """Seconds between two writes of what was learned; an SD card wears."""
 

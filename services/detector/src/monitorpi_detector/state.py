@@ -49,6 +49,7 @@ class Kept(Part):
     macs: list[str] = Field(default_factory=list, max_length=8192)
     """Devices that have been told of or were there from the beginning."""
     dhcp_servers: list[str] = Field(default_factory=list, max_length=64)
+    routers: list[str] = Field(default_factory=list, max_length=64)
     was_up: list[str] = Field(default_factory=list, max_length=8192)
     """Targets that answered once, as earlier versions kept them."""
     rounds_since_s: Annotated[float, Field(ge=0)] | None = None

@@ -15,12 +15,19 @@ from monitorpi_detector.presence import NAMED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_common.messages import Device, Probe, ProbeResult, Tally, Traffic
+    from monitorpi_common.messages import (
+        AddressConflict,
+        Device,
+        Probe,
+        ProbeResult,
+        Tally,
+        Traffic,
+    )
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.inventory import Inventory
-    from monitorpi_detector.moves import Taken
     from monitorpi_detector.outage import Outage
     from monitorpi_detector.presence import Presence, Stay
+    from monitorpi_detector.servers import Stranger
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -296,7 +303,7 @@ class WindowView:
         if sender is None or router is None or (through and through.tx.get("syn_ack")):
             return None
         was_answered = sender.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
-        until_the_end = sender.answered_at_s >= router.passed_at_s - _LAST_ANSWERS_S > 0
+        until_the_end = sender.answered_at_s >= router.syn_acked_s - _LAST_ANSWERS_S > 0
         return peer.mac if was_answered and until_the_end else None
 
     def was_answered(self, row: DeviceWindow) -> bool:
@@ -390,12 +397,12 @@ class DeviceView:
     learned: bool
     """The time in which everything is taken as known is over."""
     is_new: bool
-    taken: tuple[Taken, ...] = ()
-    """Addresses that another present MAC holds too."""
-    dhcp_servers: frozenset[str] = frozenset()
-    """The DHCP servers known before, or configured."""
-    serves_dhcp: bool = False
-    router_ips: frozenset[str] = frozenset()
+    conflicts: tuple[AddressConflict, ...] = ()
+    """Claims of addresses that others hold, each once."""
+    dhcp_stranger: Stranger | None = None
+    """It hands out addresses, and is none of those that may."""
+    ra_stranger: Stranger | None = None
+    """It advertises itself as a router, and is none of those that may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ class ProberCore:
             case Attempt():
                 yield from self._take_attempt(item)
             case Received(_, Device() as device):
-                self.targets.announce(device)
+                yield from self._drop(self.targets.announce(device))
                 self._notice(device)
                 self._change()
             case Received(topic, Target() as target):

@@ -88,10 +88,17 @@ class Targets:
 
     # --- what is learned --------------------------------------------------------------------
 
-    def announce(self, device: Device) -> None:
-        """Take the addresses of a device that capture has seen."""
+    def announce(self, device: Device) -> list[str]:
+        """Take the addresses of a device that capture has seen.
+
+        An address that ended leaves at once, whoever had found it: that is no failure of the
+        device. A temporary one is none to watch while its device has others.
+
+        Returns: the ids that are gone.
+
+        """
         keys = []
-        for address in device.ips:
+        for address in watched_addresses(device):
             if not is_probeable(address):
                 continue
             key = target_id(address, device.interface)
@@ -100,13 +107,17 @@ class Targets:
                 address, device.mac, device.hostname, device.vendor, device.interface
             )
             keys.append(key)
-        for key in set(self._by_device.pop(device.mac, ())) - set(keys):
-            self._announced.pop(key, None)
+        ended = set(self._by_device.pop(device.mac, ())) - set(keys)
+        for table in (self._announced, self._discovered):
+            for key in ended & table.keys():
+                if table[key].mac == device.mac and not self._pinned(table[key]):
+                    del table[key]
         self._by_device[device.mac] = tuple(keys)
         while len(self._announced) > MAX_KNOWN:
             del self._announced[next(iter(self._announced))]
         while len(self._by_device) > MAX_KNOWN:
             del self._by_device[next(iter(self._by_device))]
+        return [key for key in ended if key not in self._announced | self._discovered]
 
     def forget(self, mac: str) -> list[str]:
         """Drop a device that capture has taken back; returns the ids that go with it."""
@@ -294,6 +305,19 @@ def _descriptive(one: Sighting, vendor: str | None) -> str:
 def is_randomised(mac: str) -> bool:
     """Tell whether a MAC was made up by the device instead of assigned by a vendor."""
     return bool(int(mac[:2], 16) & _LOCALLY_ADMINISTERED)
+
+
+def watched_addresses(device: Device) -> Sequence[str]:
+    """Return the addresses of a device that are to be probed; temporary ones if it has no others.
+
+    They end any day (RFC 8981), and the device answers at its other addresses all the time.
+    """
+    temporary = {one.ip for one in device.addresses if one.temporary}
+    lasting = [ip for ip in device.ips if ip not in temporary]
+    if lasting or not temporary:
+        return lasting
+    latest = max(device.addresses, key=lambda one: one.claimed_at)
+    return [latest.ip]
 
 
 def owner(key: str, replicas: Iterable[str]) -> str:

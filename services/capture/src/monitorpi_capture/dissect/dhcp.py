@@ -134,13 +134,14 @@ def _answered(
     ip = _address(body[_YIADDR : _YIADDR + IPV4_SIZE])
     if ip is None or kind not in (_OFFER, _ACK):
         return
-    yield frame.sighting("dhcp", serves_dhcp=True)
+    routers = _routers(options.get(_ROUTER, b""))
+    yield frame.sighting("dhcp", serves_dhcp=True, router_ips=routers)
     if kind == _ACK and client is not None:
         yield frame.sighting(
             "dhcp",
             client,
             named=(ip,),
-            router_ips=_routers(options.get(_ROUTER, b"")),
+            router_ips=routers,
             subnets=_subnet(body[_YIADDR : _YIADDR + IPV4_SIZE], options.get(_MASK, b"")),
         )
 

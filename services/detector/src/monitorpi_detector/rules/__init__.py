@@ -19,6 +19,7 @@ from monitorpi_detector.rules import (
     outage,
     port_scan,
     rogue_dhcp,
+    rogue_ra,
     sensor,
     slow_target,
     surge,
@@ -51,6 +52,7 @@ DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
     new_device.RULE,
     arp_spoof.RULE,
     rogue_dhcp.RULE,
+    rogue_ra.RULE,
 )
 """Rules that read what capture says of a device."""
 

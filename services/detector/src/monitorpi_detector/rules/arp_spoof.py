@@ -1,8 +1,9 @@
-"""ARP spoofing: an address that moves between two present MACs.
+"""ARP spoofing: an address that one device claims while another one holds it.
 
-A lease that goes to another device moves once, when the first one has left. The same address
-claimed in turns by two devices that are both here is forged by one of them; at once if it is a
-router's, for that is what an eavesdropper takes first.
+A planned move is one claim: it counts, but an ordinary address must be claimed again after its
+holder insisted. A router's address is told of with the first claim, for that is what an
+eavesdropper takes first. Machines with several ports answer with either one's MAC (Linux bonding),
+and sleep proxies answer for who sleeps: where MACs follow each other it is told once, as ``info``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitorpi_common.messages import AddressConflict, Severity
     from monitorpi_detector.view import DeviceView
 
 _ROUTER_WEIGHT: Final = 2
@@ -23,23 +25,33 @@ _ROUTER_WEIGHT: Final = 2
 
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
     """Find addresses of others that a device claims."""
-    for one in view.taken:
-        router = one.address in view.router_ips
+    for one in view.conflicts:
         yield Finding(
-            subject=mac_id(one.by),
-            value=float(one.moves * (_ROUTER_WEIGHT if router else 1)),
-            threshold=limits(one.by).floor,
-            text=f"{one.by} and {one.holder} both claim the address {one.address}"
-            + (" of the router" if router else ""),
-            unit="moves",
-            sources=(Peer(mac=one.by, ip=one.address),),
-            victims=(Peer(mac=one.holder, ip=one.address),),
-            severity="critical" if router else "warning",
+            subject=mac_id(one.claimant),
+            value=float(one.claims * (_ROUTER_WEIGHT if one.router else 1)),
+            threshold=limits(one.claimant).floor,
+            text=_text(one),
+            unit="claims",
+            sources=(Peer(mac=one.claimant, ip=one.ip),),
+            victims=(Peer(mac=one.holder, ip=one.ip),),
+            severity=_severity(one),
             decisive=True,
         )
 
 
+def _severity(one: AddressConflict) -> Severity:
+    if one.router:
+        return "warning" if one.relation == "siblings" or not one.present else "critical"
+    return "info" if one.is_shared else "warning"
+
+
+def _text(one: AddressConflict) -> str:
+    vlan = f" in VLAN {'.'.join(map(str, one.vlan))}" if one.vlan else ""
+    whose = " of the router" if one.router else ""
+    return f"{one.claimant} claims the address {one.ip}{vlan}{whose} that {one.holder} holds"
+
+
 RULE: Final = Rule(
-    name="arp-spoof", title="ARP spoofing", unit="moves",
+    name="arp-spoof", title="ARP spoofing", unit="claims",
     defaults=Limits(floor=2.0, quiet_s=300.0), judge=judge, kind="notice",
 )  # fmt: skip

@@ -1,4 +1,8 @@
-"""Rogue DHCP server: a device that hands out addresses and is not one of the known servers."""
+"""Rogue DHCP server: a device that hands out addresses and is not one of the known servers.
+
+DHCP and DHCPv6 alike. Who answers without an address to hand out (a PXE helper, answers to INFORM)
+is no server. How servers become known: :mod:`monitorpi_detector.servers`.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +20,21 @@ if TYPE_CHECKING:
 
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
     """Find servers nobody knows."""
-    device = view.device
-    if not view.serves_dhcp or device.mac in view.dhcp_servers or not view.dhcp_servers:
+    device, stranger = view.device, view.dhcp_stranger
+    if stranger is None:
         return
-    known = ", ".join(sorted(view.dhcp_servers)[:3])
+    known = ", ".join(stranger.known[:3]) or "none"
+    says = ", ".join(sorted(stranger.says)[:2])
     yield Finding(
         subject=mac_id(device.mac),
         value=1.0,
         threshold=limits(device.mac).floor,
-        text=f"unknown DHCP server {device.mac} (known: {known})",
+        text=f"unknown DHCP server {device.mac}"
+        + (f" tells of another router, {says}" if says else "")
+        + f" (known: {known})",
         unit="servers",
         sources=(Peer(mac=device.mac, ip=device.ips[0] if device.ips else None),),
-        severity="critical",
+        severity=stranger.severity,
         decisive=True,
     )
 

@@ -1,0 +1,501 @@
+"""Who holds an address: the table's transitions, one by one, and what holds whatever comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from monitorpi_capture.addresses import (
+    AGE_S,
+    MAX_DISPUTES,
+    MAX_FAMILY,
+    PRESENT_S,
+    PROXY_FROM,
+    REMEMBER_S,
+    TRANSITIONS,
+    UNCLAIMED_S,
+    YIELD_S,
+    Addresses,
+    Event,
+    Space,
+    State,
+    Witness,
+)
+
+A, B, C = (bytes.fromhex(f"0400000000{last}") for last in ("0a", "1b", "2c"))
+VIRTUAL = bytes.fromhex("00005e00010a")
+IP, OTHER = "198.18.0.50", "198.18.0.51"
+V6 = "2001:db8::50"
+
+
+@dataclass
+class World:
+    """What the model asks of the inventory, as a test sets it."""
+
+    absent: set[bytes] = field(default_factory=set)
+    away: set[bytes] = field(default_factory=set)
+    established: set[bytes] = field(default_factory=set)
+    router_ips: set[str] = field(default_factory=set)
+    members: set[bytes] = field(default_factory=set)
+
+    def addresses(self) -> Addresses:
+        """Return an empty model in this world."""
+        return Addresses(
+            Witness(
+                is_present=lambda mac, _: mac not in self.absent,
+                was_away=lambda mac, *_: mac in self.away,
+                is_known=lambda mac: mac not in self.absent,
+                is_established=lambda mac, _: mac in self.established,
+                is_router_address=lambda _, __, ip: ip in self.router_ips,
+                is_nobodys=lambda _, ip: ip.endswith(".255"),
+                is_member=lambda one, other: {one, other} <= self.members,
+            )
+        )
+
+
+def held(one: Addresses, mac: bytes, space: Space = ()) -> list[str]:
+    """Return what a MAC holds in a VLAN."""
+    return [held.ip for held in one.of(mac) if held.space == space]
+
+
+def turns(one: Addresses, mac: bytes, at_s: float) -> list[tuple[bytes, bytes, int]]:
+    """Return the disputes of a MAC: holder, challenger, turns."""
+    return [(d.holder, d.challenger, len(d.turns)) for d in one.disputes(mac, at_s)]
+
+
+def test_every_state_has_an_answer_to_every_event_it_can_see() -> None:
+    """Claims of others are never out of place; what is settled or moved can settle."""
+    claims = {Event.HEIR, Event.MEMBER, Event.STRANGER, Event.INTRUDER}
+
+    for state in (State.HELD, State.MOVED, State.CONTESTED):
+        assert claims | {Event.HOLDER, Event.ENDS} <= TRANSITIONS[state].keys()
+    assert {Event.DEFENDER, Event.SETTLES} <= TRANSITIONS[State.MOVED].keys()
+    assert {Event.CHALLENGER, Event.YIELDED, Event.SETTLES} <= TRANSITIONS[State.CONTESTED].keys()
+    assert {Event.HEIR, Event.NAMES} <= TRANSITIONS[State.FREE].keys()
+    assert {Event.HOLDER, Event.HEIR, Event.NAMES, Event.ENDS} <= TRANSITIONS[State.NAMED].keys()
+
+
+def test_a_claim_holds() -> None:
+    """Who claims a free address holds it; VLANs are apart."""
+    one = World().addresses()
+
+    one.claim(A, (10,), IP, 0)
+    one.claim(B, (20,), IP, 1)
+
+    assert (held(one, A, (10,)), held(one, B, (20,))) == ([IP], [IP])
+    assert turns(one, A, 1) == []
+
+
+def test_a_planned_move_is_believed_at_once_and_counts_one_turn() -> None:
+    """The old holder loses the address with the first claim of the next one."""
+    one = World().addresses()
+    one.claim(A, (), IP, 0)
+    one.claim(A, (), OTHER, 0)
+
+    one.claim(B, (), IP, 300)
+    one.claim(B, (), IP, 360)
+
+    assert (held(one, A), held(one, B)) == ([OTHER], [IP])
+    assert turns(one, B, 360) == [(A, B, 1)]
+    one.claim(B, (), IP, 300 + REMEMBER_S + 1)
+    assert turns(one, B, 300 + REMEMBER_S + 1) == []
+    assert one.state((), IP) is State.HELD
+
+
+def test_a_move_back_is_no_fight() -> None:
+    """A fails over to B and back: A holds it, one turn of B, and nothing more after a while."""
+    one = World().addresses()
+    for mac, at_s in ((A, 0), (B, 300), (A, 600)):
+        one.claim(mac, (), IP, at_s)
+
+    assert held(one, A) == [IP]
+    assert turns(one, A, 600) == [(A, B, 1)]
+
+
+def test_two_that_insist_fight_and_the_first_one_keeps_it() -> None:
+    """Every claim after the other's is a turn; the list of neither goes to and fro."""
+    one = World().addresses()
+    one.claim(A, (), IP, 0)
+    for second in range(10, 100, 10):
+        one.claim(B, (), IP, second)
+        one.claim(B, (), IP, second + 1)
+        one.claim(A, (), IP, second + 5)
+
+    assert one.state((), IP) is State.CONTESTED
+    assert (held(one, A), held(one, B)) == ([IP], [])
+    assert turns(one, A, 100) == [(A, B, 9)]
+    assert not one.disputes(A, 100)[0].in_turns
+
+
+def test_who_stops_claiming_yields() -> None:
+    """A contested address goes to the challenger when its holder has not claimed it for long."""
+    one = World().addresses()
+    for mac, at_s in ((A, 0), (B, 10), (A, 20), (B, 30), (B, 20 + YIELD_S + 1)):
+        one.claim(mac, (), IP, at_s)
+
+    assert held(one, B) == [IP]
+
+
+def test_an_address_of_one_that_left_goes_over_without_a_word() -> None:
+    """A lease that goes to another device is no dispute, unless it is a router's address."""
+    world = World(absent={A}, router_ips={OTHER})
+    one = world.addresses()
+    one.claim(A, (), IP, 0)
+    one.claim(A, (), OTHER, 0)
+
+    one.claim(B, (), IP, PRESENT_S)
+    one.claim(B, (), OTHER, PRESENT_S)
+
+    assert held(one, B) == [IP, OTHER]
+    assert [(d.ip, d.present, d.router) for d in one.disputes(B, PRESENT_S)] == [
+        (OTHER, False, True)
+    ]
+
+
+def test_a_name_does_not_prove_and_frames_do() -> None:
+    """A repeater's frames prove a client's lease; renewals of the client's change nothing."""
+    one = World().addresses()
+    one.name(C, (), [IP], 0)
+    named = held(one, C)
+    for at_s in (5, 60, 120):
+        one.claim(A, (), IP, at_s)
+        one.name(C, (), [IP], at_s + 1)
+
+    assert named == [IP]
+    assert (held(one, A), held(one, C)) == ([IP], [])
+    assert turns(one, A, 121) == []
+
+
+def test_a_new_lease_ends_the_one_before() -> None:
+    """Also where a repeater speaks for the client."""
+    one = World().addresses()
+    one.name(A, (), [IP], 0)
+    one.claim(A, (), IP, 1)
+    one.name(A, (), [OTHER], 600)
+    one.name(C, (), ["198.18.0.60"], 0)
+    one.claim(B, (), "198.18.0.60", 1)
+    one.name(C, (), ["198.18.0.61"], 600)
+
+    assert held(one, A) == [OTHER]
+    assert held(one, B) == []
+
+
+def test_a_lease_that_comes_back_is_held_again() -> None:
+    """A client that gets an earlier address again holds it, and nobody disputes."""
+    one = World().addresses()
+    for at_s, ip in ((0, IP), (600, OTHER), (1200, IP)):
+        one.name(A, (), [ip], at_s)
+        one.claim(A, (), ip, at_s + 1)
+
+    assert held(one, A) == [IP]
+    assert turns(one, A, 1201) == []
+
+
+def test_a_lease_given_to_another_goes_over_without_a_word() -> None:
+    """The server says whose it is, and the frames of that one prove it."""
+    one = World().addresses()
+    one.claim(A, (), IP, 0)
+    one.name(B, (), [IP], 5)
+    before = held(one, A)
+    one.claim(B, (), IP, 6)
+
+    assert (before, held(one, A), held(one, B)) == ([IP], [], [IP])
+    assert turns(one, B, 6) == []
+
+
+@pytest.mark.parametrize("sender", [A, None])
+def test_a_release_ends(sender: bytes | None) -> None:
+    """A client gives its address up; nobody holds it then."""
+    one = World().addresses()
+    one.claim(A, (), IP, 0)
+
+    one.end(A, (), IP, 1, sender)
+
+    assert held(one, A) == []
+    assert len(one) == 0
+
+
+def test_nobody_gives_up_what_another_holds() -> None:
+    """A RELEASE in another's name, a DECLINE of what another holds, and a router's end nothing."""
+    world = World(router_ips={OTHER})
+    one = world.addresses()
+    one.claim(A, (), IP, 0)
+    one.claim(A, (), OTHER, 0)
+
+    one.end(A, (), IP, 1, B)
+    one.end(B, (), IP, 1, B)
+    one.end(A, (), OTHER, 1, A)
+
+    assert held(one, A) == [IP, OTHER]
+
+
+def test_a_refused_lease_is_nobodys() -> None:
+    """DECLINE: the client was given what somebody else uses; that one goes on holding it."""
+    one = World().addresses()
+    one.name(A, (), [IP], 0)
+    one.end(A, (), IP, 1, A)
+    free = len(one)
+    one.claim(B, (), IP, 2)
+    one.name(A, (), [IP], 3)
+    one.end(A, (), IP, 4, A)
+
+    assert free == 0
+    assert held(one, B) == [IP]
+
+
+def test_a_virtual_router_holds_against_strangers() -> None:
+    """The intruder never gets the address; each claim after the router's own is a turn."""
+    one = World().addresses()
+    for second in range(0, 30, 10):
+        one.claim(VIRTUAL, (), IP, second)
+        one.claim(A, (), IP, second + 5)
+
+    assert (held(one, VIRTUAL), held(one, A)) == ([IP], [])
+    assert turns(one, A, 30) == [(VIRTUAL, A, 3)]
+
+
+@pytest.mark.parametrize("intruder_first", [True, False])
+def test_a_virtual_router_takes_what_is_its_own(intruder_first: bool) -> None:
+    """Who was there first says nothing: after one turn each the virtual MAC holds."""
+    one = World().addresses()
+    order = (A, VIRTUAL, A) if intruder_first else (VIRTUAL, A, VIRTUAL)
+    for at_s, mac in enumerate(order):
+        one.claim(mac, (), IP, at_s)
+
+    assert held(one, VIRTUAL) == [IP]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("0007b4000101", "0007b4000102"), ("0007b400ff01", "0007b400ff04")],
+)
+def test_forwarders_of_one_gateway_share_its_address(first: str, second: str) -> None:
+    """GLBP answers for one address with several MACs by design."""
+    one = World().addresses()
+    for at_s in range(0, 60, 2):
+        one.claim(bytes.fromhex(first), (), IP, at_s)
+        one.claim(bytes.fromhex(second), (), IP, at_s + 1)
+
+    assert turns(one, bytes.fromhex(first), 60) == []
+
+
+def test_members_of_a_group_share_its_address() -> None:
+    """The routers behind a virtual address may answer with their own MACs."""
+    one = World(members={A, B, VIRTUAL}).addresses()
+    for at_s, mac in enumerate((VIRTUAL, A, VIRTUAL, B, A, VIRTUAL)):
+        one.claim(mac, (), IP, at_s)
+
+    assert held(one, VIRTUAL) == [IP]
+    assert turns(one, VIRTUAL, 6) == []
+
+
+def test_a_router_that_answers_for_others_keeps_its_own_address() -> None:
+    """Those it answers for are not its own, and go to their true holders without a word."""
+    world = World(router_ips={"198.18.0.1"})
+    one = world.addresses()
+    one.claim(A, (), "198.18.0.1", 0)
+    world.established = {A}
+    for number in range(40):
+        one.claim(A, (), f"198.18.0.{100 + number}", number)
+    for number in range(5):
+        one.claim(B, (), f"198.18.0.{100 + number}", 50 + number)
+        one.claim(A, (), f"198.18.0.{100 + number}", 60 + number)
+
+    assert held(one, A) == ["198.18.0.1"]
+    assert len(held(one, B)) == 5
+    assert turns(one, A, 70) == turns(one, B, 70) == []
+
+
+def test_nobody_answers_for_others_by_its_own_word() -> None:
+    """Who is no established router and claims what others hold disputes it, each one."""
+    one = World().addresses()
+    for number in range(PROXY_FROM + 4):
+        one.claim(A, (), f"198.18.0.{100 + number}", number)
+        one.claim(B, (), f"198.18.0.{100 + number}", number + 0.5)
+
+    assert len(one.disputes(B, 20)) == PROXY_FROM + 4
+
+
+def test_families_are_bounded_apart() -> None:
+    """However many IPv6 addresses come, the IPv4 address stays, and so does the longest held."""
+    one = World().addresses()
+    one.claim(A, (), IP, 0)
+    for number in range(100):
+        one.claim(A, (), f"2001:db8::1:{number:x}", number)
+    for number in range(100):
+        one.claim(A, (), f"198.19.0.{number}", 200 + number)
+
+    families = [len([ip for ip in held(one, A) if (":" in ip) == v6]) for v6 in (True, False)]
+    assert families == [MAX_FAMILY, MAX_FAMILY]
+    assert {IP, "2001:db8::1:0", "198.19.0.99"} <= set(held(one, A))
+
+
+def test_what_is_not_claimed_while_others_are_ends() -> None:
+    """A temporary IPv6 address that its device uses no more ends; its IPv4 address has no rival."""
+    one = World().addresses()
+    one.claim(A, (), IP, 0)
+    one.claim(A, (), V6, 0)
+    one.claim(A, (), "2001:db8::51", UNCLAIMED_S + 1)
+
+    one.settle(A, UNCLAIMED_S + 2)
+
+    assert held(one, A) == [IP, "2001:db8::51"]
+
+
+def test_an_address_lives_a_day_without_a_claim() -> None:
+    """Its holder is here, and nobody asks for it: after a day it ends."""
+    one = World().addresses()
+    one.claim(A, (), IP, 0)
+    one.settle(A, AGE_S)
+    still = held(one, A)
+    one.settle(A, AGE_S + 1)
+
+    assert (still, held(one, A)) == ([IP], [])
+
+
+def test_a_time_from_the_future_is_no_claim_to_eternity() -> None:
+    """What a wrong clock stamped ages from now on."""
+    one = World().addresses()
+    one.restore(A, (), IP, 0, 365 * 86400.0, "arp")
+    one.settle(A, 100)
+    one.settle(A, 100 + AGE_S + 2)
+
+    assert held(one, A) == []
+
+
+def test_challengers_are_bounded() -> None:
+    """Ever new MACs that claim one address fill a table of fixed size."""
+    one = World(router_ips={IP}).addresses()
+    one.claim(VIRTUAL, (), IP, 0)
+    for number in range(1000):
+        one.claim(b"\x06" + number.to_bytes(5, "big"), (), IP, 1 + number / 100)
+
+    assert len(one.disputes(VIRTUAL, 20)) == MAX_DISPUTES
+    assert len(one._disputed) == MAX_DISPUTES + 1
+
+
+MACS = st.sampled_from([A, B, C, VIRTUAL, bytes.fromhex("0007b4000101"), b"\x04" + b"\xaa" * 5])
+SPACES = st.sampled_from([(), (10,), (20,)])
+IPS = st.sampled_from([IP, OTHER, V6, "2001:db8::51", "fe80::1", "198.18.0.255"])
+
+
+class Model(RuleBasedStateMachine):
+    """Random claims, leases, ends and hours; what must hold is looked at after each."""
+
+    macs: Bundle[bytes] = Bundle("macs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(router_ips={OTHER})
+        self.one = self.world.addresses()
+        self.now = 1000.0
+        self.claimed: dict[tuple[bytes, Space, str], float] = {}
+
+    def _later(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(mac=MACS, space=SPACES, ip=IPS, later=st.floats(0, 200))
+    def claim(self, mac: bytes, space: Space, ip: str, later: float) -> None:
+        """Somebody claims an address."""
+        self._later(later)
+        self.one.claim(mac, space, ip, self.now)
+        self.claimed[mac, space, ip] = self.now
+
+    @rule(mac=MACS, space=SPACES, ips=st.lists(IPS, min_size=1, max_size=2), later=st.floats(0, 60))
+    def name(self, mac: bytes, space: Space, ips: list[str], later: float) -> None:
+        """A server gives a lease of one family."""
+        self._later(later)
+        same = [ip for ip in ips if (":" in ip) == (":" in ips[0])]
+        self.one.name(mac, space, same, self.now)
+        for ip in same:
+            self.claimed[mac, space, ip] = self.now
+
+    @rule(mac=MACS, space=SPACES, ip=IPS, sender=st.none() | MACS)
+    def end(self, mac: bytes, space: Space, ip: str, sender: bytes | None) -> None:
+        """A lease ends."""
+        holder = self.one.holder(space, ip)
+        self.one.end(mac, space, ip, self.now, sender)
+        if sender not in (None, holder) and self.one.state(space, ip) is not State.NAMED:
+            assert self.one.holder(space, ip) in (holder, None)
+
+    @rule(mac=MACS, later=st.floats(0, 2 * AGE_S))
+    def settle(self, mac: bytes, later: float) -> None:
+        """Time passes, and a device's message is due."""
+        self._later(later)
+        self.one.settle(mac, self.now)
+        for held in self.one.of(mac):
+            assert self.now - held.claimed_s <= AGE_S
+
+    @rule(mac=MACS)
+    def leave(self, mac: bytes) -> None:
+        """A device falls silent."""
+        self.world.absent.add(mac)
+
+    @rule(mac=MACS)
+    def come(self, mac: bytes) -> None:
+        """It is back."""
+        self.world.absent.discard(mac)
+
+    @rule(mac=MACS)
+    def establish(self, mac: bytes) -> None:
+        """Others show that it is a router, or no more."""
+        self.world.established ^= {mac}
+
+    @rule(mac=MACS)
+    def forget(self, mac: bytes) -> None:
+        """A device is taken back."""
+        self.one.forget(mac)
+        assert self.one.of(mac) == []
+
+    @rule(step=st.floats(-1e6, 1e6))
+    def shift(self, step: float) -> None:
+        """The clock is set."""
+        self.now += step
+        self.claimed = {key: at_s + step for key, at_s in self.claimed.items()}
+        self.one.shift(step)
+
+    @invariant()
+    def one_holder(self) -> None:
+        """An address of a VLAN has one holder, who claimed it or was given it."""
+        of = [(held.space, held.ip) for mac in self.one._of for held in self.one.of(mac)]
+        assert len(of) == len(set(of))
+        for held in self.one:
+            assert held.mac
+            assert (held.mac, held.space, held.ip) in self.claimed
+            claimed_s = self.claimed[held.mac, held.space, held.ip]
+            assert held.claimed_s == pytest.approx(claimed_s) or held.claimed_s <= claimed_s
+            assert not held.ip.endswith(".255")
+
+    @invariant()
+    def disputes_are_told_of_both(self) -> None:
+        """A contested address stands with its holder and its challengers; nobody else's does."""
+        for held in self.one:
+            if held.state is State.CONTESTED:
+                assert held.disputes
+            if held.state in (State.HELD, State.NAMED):
+                assert not held.disputes
+            for dispute in held.disputes.values():
+                assert dispute.holder != dispute.challenger
+                assert dispute.turns
+                for mac in (dispute.holder, dispute.challenger):
+                    assert (held.space, held.ip) in self.one._disputed[mac]
+        for mac, keys in self.one._disputed.items():
+            for key in keys:
+                found = self.one._table[key].disputes.values()
+                assert any(mac in (one.holder, one.challenger) for one in found)
+
+    @invariant()
+    def bounded(self) -> None:
+        """Each family of a device has its own bound."""
+        for mac in self.one._of:
+            for version in (4, 6):
+                family = [held for held in self.one.of(mac) if held.version == version]
+                assert len(family) <= MAX_FAMILY
+
+
+Model.TestCase.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+TestModel = Model.TestCase
