@@ -239,7 +239,7 @@ class Inventory:
             entry.woke_s = at_s
         for ip in sighting.ips:
             addresses.claim(mac, space, ip, at_s, sighting.how)
-            if addresses.holder(space, ip) == mac:
+            if ":" in ip and mac in addresses.touched:
                 self._subnets.learn_link(space, ip)
         entry.last_s = max(entry.last_s, at_s)
         for ip in sighting.ended:
