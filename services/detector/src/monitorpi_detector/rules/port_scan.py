@@ -75,9 +75,14 @@ def slow_scans(
         looked = view.inventory.looks.within_a_minute(row.mac, view.now_s)
         value = looked.ports if of == "ports" else looked.hosts
         threshold = SLOW_S * limits(row.mac).floor
-        if value < threshold / 2 or view.forwards(row.mac) or view.lost_uplink(row):
+        if value < threshold / 2 or view.forwards(row.mac):
             continue
-        peer = row.top_peer.get("syn") if of == "ports" else None
+        peer = row.top_peer.get("syn")
+        if of == "hosts":
+            # beyond a router, clients that try again while it or its uplink is away look the same
+            if peer is None or peer.mac is None or view.forwards(peer.mac):
+                continue
+            peer = None
         yield Finding(
             subject=mac_id(row.mac),
             value=value,
