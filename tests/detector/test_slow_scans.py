@@ -121,3 +121,16 @@ def test_clients_that_try_again_while_the_router_is_away_are_no_sweepers() -> No
         detector.take(window(n, row, plain(ROUTER, packets=2, udp=2)))
 
     assert detector.open() == {}
+
+
+def test_file_sharing_beyond_a_router_is_no_port_scan() -> None:
+    """Peers that are gone have ports and addresses of their own, whoever leads there."""
+    rng = random.Random(2)  # noqa: S311 - noise
+    detector = Detector()
+    detector.take(device(ROUTER, 0, "198.18.0.1", role="router"))
+    for n in range(120):
+        ends = [(f"203.0.{rng.randrange(250)}.{rng.randrange(250)}", rng.randrange(1024, 65535))
+                for _ in range(8)]  # fmt: skip
+        detector.take(window(n, tries(ends, peer=ROUTER)))
+
+    assert detector.open() == {}

@@ -212,7 +212,7 @@ class Inventory:
                 self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
             if sees_replies and (row.top_peer or row.spread.a_port is not None) and is_vain(row):
-                self.looks.see(row, now_s)
+                self.looks.see(row, now_s, self.forwards)
 
     @staticmethod
     def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:

@@ -77,12 +77,7 @@ def slow_scans(
         threshold = SLOW_S * limits(row.mac).floor
         if value < threshold / 2 or view.forwards(row.mac):
             continue
-        peer = row.top_peer.get("syn")
-        if of == "hosts":
-            # beyond a router, clients that try again while it or its uplink is away look the same
-            if peer is None or peer.mac is None or view.forwards(peer.mac):
-                continue
-            peer = None
+        peer = row.top_peer.get("syn") if of == "ports" else None
         yield Finding(
             subject=mac_id(row.mac),
             value=value,
