@@ -40,6 +40,7 @@ class Look:
     hosts: int
     port: int
     host: str | None
+    beyond: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Looker:
 
     looks: deque[Look] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
     beyond: bool = False
-    """A router was among its destinations: hosts there do not count."""
+    """The last destination whose MAC address was told is a router: hosts there do not count."""
 
     def within(self, since_s: float) -> list[Look]:
         """Return the windows of the last minute."""
@@ -88,10 +89,17 @@ class Looks:
         if port is None or not self._lookers.put(row.mac, looker, now_s):
             return
         if peer is not None and peer.mac is not None:
-            looker.beyond = looker.beyond or forwards(peer.mac)
+            looker.beyond = forwards(peer.mac)
         vain = max(0, row.tx.get("syn", 0) - row.rx.get("syn_ack", 0))
         looker.looks.append(
-            Look(now_s, min(vain, spread.dst_ports), min(vain, spread.dst_ips), port, host)
+            Look(
+                now_s,
+                min(vain, spread.dst_ports),
+                min(vain, spread.dst_ips),
+                port,
+                host,
+                looker.beyond,
+            )
         )
 
     def within_a_minute(self, mac: str, now_s: float) -> Looked:
@@ -104,9 +112,10 @@ class Looks:
             return Looked()
         ports = len({one.port for one in looks}) / len(looks) * sum(one.ports for one in looks)
         hosts = len({one.host for one in looks}) / len(looks) * sum(one.hosts for one in looks)
+        here = hosts * sum(not one.beyond for one in looks) / len(looks)
         return Looked(
             ports if ports >= _AS_MANY * hosts else 0.0,
-            hosts if hosts >= _AS_MANY * ports and not looker.beyond else 0.0,
+            here if hosts >= _AS_MANY * ports else 0.0,
         )
 
 
