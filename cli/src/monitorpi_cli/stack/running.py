@@ -32,7 +32,7 @@ class Running:
 
     def password(self, user: str) -> str:
         """Return the password of one of the broker's users."""
-        return (self.secrets / user / "broker__password").read_text(encoding="ascii").strip()
+        return (self.secrets / user / "broker__password").read_text(encoding="utf-8-sig").strip()
 
     def account(self, user: str) -> BrokerSettings:
         """Return how one of the broker's users connects."""
