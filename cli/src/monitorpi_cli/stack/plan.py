@@ -75,7 +75,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     if options.interface:
         names = json.dumps(options.interface)
         environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
-    services = _services(options.config)
+    services = services_of(options.config)
     page = None
     if Service.DASHBOARD in services:
         listen, page_port = _page(options.config)
@@ -139,7 +139,7 @@ def state_dir(common: CommonSettings) -> Path:
     return Path(base) / "monitorpi"
 
 
-def _services(config: Path | None) -> tuple[Service, ...]:
+def services_of(config: Path | None) -> tuple[Service, ...]:
     """Return the installed services; the cloud bridge only where it is configured."""
     installed = [
         service

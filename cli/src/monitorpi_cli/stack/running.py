@@ -8,9 +8,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from monitorpi_cli.stack.plan import LOOPBACK, state_dir
 from monitorpi_cli.stack.stack import BROKER
-from monitorpi_common.settings import NoSection, load
+from monitorpi_common.settings import BrokerSettings, NoSection, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,10 +28,16 @@ class Running:
 
     port: int
     secrets: Path
+    site: str
 
     def password(self, user: str) -> str:
         """Return the password of one of the broker's users."""
-        return (self.secrets / user / "broker__password").read_text(encoding="ascii").strip()
+        return (self.secrets / user / "broker__password").read_text(encoding="utf-8-sig").strip()
+
+    def account(self, user: str) -> BrokerSettings:
+        """Return how one of the broker's users connects."""
+        password = SecretStr(self.password(user))
+        return BrokerSettings(port=self.port, username=user, password=password)
 
 
 def find_running(config: Path | None) -> Running:
@@ -54,7 +62,7 @@ def find_running(config: Path | None) -> Running:
     port = re.findall(r"^listener (\d+) 127\.0\.0\.1$", written, re.MULTILINE)
     if not port or common.broker.host not in LOOPBACK:
         raise NoStackError("the stack's broker is not on this machine: run this where it is")
-    return Running(int(port[0]), folder / "secrets")
+    return Running(int(port[0]), folder / "secrets", common.site)
 
 
 def _is_locked(file: Path) -> bool:
