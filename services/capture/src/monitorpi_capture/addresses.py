@@ -318,9 +318,12 @@ class Addresses:
 
     def claim(self, mac: bytes, space: Space, ip: str, at_s: float, how: str = "arp") -> None:
         """Take that a MAC says an address is its own."""
+        held = self._table.get((space, ip))
+        if held is not None and held.mac == mac and held.state is State.HELD:
+            held.claimed_s, held.how, held.spoke = max(held.claimed_s, at_s), how, mac
+            return
         if self._witness.is_nobodys(space, ip):
             return
-        held = self._table.get((space, ip))
         if held is not None:
             self._settle(held, at_s)
         if self._answers_for_others(mac, space, ip, held, at_s):

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.addresses import PRESENT_S, Addresses, Holding, Witness
-from monitorpi_capture.admission import NOTHING, Admission, Entry
+from monitorpi_capture.admission import NOTHING, TALKS, Admission, Entry
 from monitorpi_capture.devicemessage import device_message
 from monitorpi_capture.groups import group_of
 from monitorpi_capture.listing import ip_text, mac_text
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.addresses import Space
     from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.suspects import Cause
     from monitorpi_capture.window import MacCounts, WindowCounts
     from monitorpi_common.messages import Role
 
@@ -52,6 +53,8 @@ PUBLISH_AT_ONCE: Final = 100
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
 _MAX_TOLD_ROUTERS: Final = 4
+_LASTING_S: Final = 300.0
+"""A restored device known over so long is no passing frame's."""
 _GROUP: Final = 0x01
 _MAX_NAME: Final = 63
 """Longest label of a host name (RFC 1035, 2.3.4)."""
@@ -61,6 +64,17 @@ def clean_name(name: str) -> str | None:
     """Return a host name fit to be shown: printable and bounded; None if nothing is left."""
     kept = "".join(char for char in name if char.isprintable() and char not in "\"'\\<>&").strip()
     return kept.rstrip(".").removesuffix(".local")[:_MAX_NAME] or None
+
+
+def _lasted(device: Device) -> bool:
+    return (device.last_seen - device.first_seen).total_seconds() >= _LASTING_S
+
+
+def _talked(device: Device) -> bool:
+    return all(
+        side.get("ipv4", 0) + side.get("ipv6", 0) >= TALKS
+        for side in (device.totals.tx, device.totals.rx)
+    )
 
 
 class Inventory:
@@ -115,6 +129,16 @@ class Inventory:
         return len(self._candidates)
 
     @property
+    def unproven(self) -> int:
+        """How many devices have shown nothing but that they send."""
+        return self._table.unproven
+
+    @property
+    def refused_total(self) -> int:
+        """MACs that would have been devices if there had been room."""
+        return self._table.refused_total
+
+    @property
     def addresses_refused(self) -> int:
         """Claims of addresses for which there was no room."""
         return self._addresses.refused
@@ -135,13 +159,12 @@ class Inventory:
     def restore(self, device: Device) -> None:
         """Take back what a retained message of ours says, after a restart."""
         mac = bytes.fromhex(mac_id(device.mac))
-        if mac in self._devices or self._table.is_full:
+        if mac in self._devices:
             return
         last_s = device.last_seen.timestamp()
         entry = self._candidates.pop(mac, None) or Entry(mac, device.interface or "", 0, last_s)
         entry.first_s = device.first_seen.timestamp()
         entry.last_s = max(entry.last_s, last_s)
-        entry.confirmed = True
         entry.role = device.role
         entry.hostname = entry.hostname or device.hostname
         entry.vendor = self._vendor(mac) or device.vendor
@@ -152,7 +175,8 @@ class Inventory:
         entry.present = device.present
         entry.restored = True
         entry.published_s = last_s
-        self._devices[mac] = entry
+        if not self._table.restore(entry, lasting=_lasted(device), talking=_talked(device)):
+            return
         self._restore_addresses(mac, device, last_s)
         if device.role == "router":
             self._routers.restore(mac, last_s)
@@ -160,7 +184,6 @@ class Inventory:
             self._routers.advertise(mac, device.advertised_at.timestamp())
         self._refresh()
         entry.changed = False
-        self.changed = True
 
     def _restore_addresses(self, mac: bytes, device: Device, last_s: float) -> None:
         restore = self._addresses.restore
@@ -188,6 +211,8 @@ class Inventory:
                 if not row.tx or mac[0] & _GROUP or not any(mac):
                     continue
                 entry = self._table.meet(mac, window.interface, at_s)
+            if row.tx:
+                self._table.observe(entry, row, at_s)
                 if not counts_all and not entry.confirmed:
                     entry.last_s = at_s
                     continue
@@ -206,7 +231,7 @@ class Inventory:
 
     def _entered(self, entry: Entry) -> None:
         """Complete what is known of a MAC that became a device."""
-        entry.vendor = self._vendor(entry.mac)
+        entry.vendor = self._vendor(entry.mac) or entry.vendor
         self._set_role(entry)
 
     def _left(self, entry: Entry) -> None:
@@ -239,7 +264,7 @@ class Inventory:
             entry.woke_s = at_s
         for ip in sighting.ips:
             addresses.claim(mac, space, ip, at_s, sighting.how)
-            if addresses.holder(space, ip) == mac:
+            if ":" in ip and mac in addresses.touched:
                 self._subnets.learn_link(space, ip)
         entry.last_s = max(entry.last_s, at_s)
         for ip in sighting.ended:
@@ -253,7 +278,24 @@ class Inventory:
             self._advertised(entry, sighting)
         if sighting.serves_dhcp:
             self._serves(entry, sighting.router_ips, at_s)
+        self._look_at(entry, sighting)
         self._set_role(entry)
+
+    def _look_at(self, entry: Entry, sighting: Sighting) -> None:
+        """Publish who does what may be an attack, whatever fills the inventory."""
+        cause: Cause | None = None
+        if sighting.serves_dhcp:
+            cause = "dhcp"
+        elif sighting.is_router:
+            cause = "router"
+        elif sighting.ips and self._addresses.challenges(entry.mac, sighting.at_s):
+            cause = "claim"
+        if cause is None:
+            return
+        was_device = entry.confirmed
+        self._table.look_at(entry, cause, sighting.at_s)
+        if entry.confirmed and not was_device:
+            self._urgent[entry.mac] = None
 
     def _learn_of_others(self, sighting: Sighting, space: Space, server: bytes) -> None:
         """Take what one MAC says of another one, which need not be on this wire."""
@@ -413,6 +455,7 @@ class Inventory:
 
         """
         self._now_s = at_s
+        self._table.expire(at_s)
         yield from self._tombstones()
         room = len(self._devices) if everything else PUBLISH_AT_ONCE
         urgent, self._urgent = self._urgent, {}
