@@ -1,10 +1,10 @@
 """Joins a service's retained state, its file and the bus: the shell's part in keeping state.
 
-Theory of operation. The file is read at the start. What the broker has of ours comes first, retained;
-the newer of the two goes on (a broker that has lived on knows better than a file that is written
-rarely). What the broker does not have is handed to the core and published when the first message
-comes that is not retained, or after :data:`SUBSCRIBED_S` without any, or :data:`AWAY_S` after the
-start while the broker is away.
+Theory of operation. The file is read at the start. What the broker has of ours comes first,
+retained; the newer of the two goes on (a broker that has lived on knows better than a file that is
+written rarely). What the broker does not have is handed to the core and published when the first
+message comes that is not retained, or after :data:`SUBSCRIBED_S` without any, or :data:`AWAY_S`
+after the start while the broker is away.
 """
 
 from __future__ import annotations
