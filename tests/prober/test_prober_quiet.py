@@ -154,10 +154,12 @@ def test_every_request_ends_once(outcomes: list[str]) -> None:
         if outcome == "never handed over":
             row.unsent += 1
             continue
-        request = Request(row, number, "192.0.2.1", 0, 0, 1.0, number + 1.0 + GRACE_S)
-        flights.depart(request)
+        request = Request(row, number, "192.0.2.1", 0, 0)
+        flights.depart(request, number + 1.0 + GRACE_S)
+        if number % 3 == 0:
+            flights.postpone(request, number + 10.0)
         if "altered" in outcome:
-            request.flaw = Note("answers, but not with what was sent", ALTERED)
+            flights.flaws[number] = Note("answers, but not with what was sent", ALTERED)
         match outcome:
             case "sound" | "altered then sound":
                 flights.receive(request, 5.0)

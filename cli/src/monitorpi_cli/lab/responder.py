@@ -58,6 +58,11 @@ class Behaviour:
     late_ms: float = 2000.0
     impostor: float = 0.0
     """Answered from the next address."""
+    flaw: str = ""
+    """What is wrong with every answer: one of :data:`FLAWS`."""
+
+
+FLAWS: Final = ("empty", "short", "other data", "code", "sequence", "checksum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,8 @@ class Responder:
         if one.fate.impostor:
             source = struct.pack("!I", struct.unpack("!I", source)[0] + 1)
         reply = answer(frame, source)
+        if self.behaviour.flaw:
+            reply = flawed(reply, self.behaviour.flaw)
         due = time.monotonic() + one.fate.delay_ms / 1000
         due -= max(0.0, (time.time_ns() - one.arrived_ns) / 1e9)
         self._by_reply[address, reply[38:42]] = one
@@ -202,6 +209,28 @@ def answer(frame: bytes, source: bytes, sequence: int | None = None) -> bytes:
     ip[10:12] = b"\0\0"
     ip[10:12] = struct.pack("!H", _checksum(bytes(ip)))
     return frame[6:12] + frame[0:6] + frame[12:14] + bytes(ip) + bytes(icmp)
+
+
+def flawed(reply: bytes, flaw: str) -> bytes:
+    """Make a reply wrong in one way, and right in all others."""
+    ip, icmp = bytearray(reply[14:34]), bytearray(reply[34:])
+    match flaw:
+        case "empty":
+            del icmp[8:]
+        case "short":
+            del icmp[30:]
+        case "other data":
+            icmp[8:] = b"z" * (len(icmp) - 8)
+        case "code":
+            icmp[1] = 3
+        case "sequence":
+            icmp[6] ^= 0x80
+    icmp[2:4] = b"\0\0"
+    icmp[2:4] = struct.pack("!H", _checksum(bytes(icmp)) ^ (0x5555 if flaw == "checksum" else 0))
+    ip[2:4] = struct.pack("!H", 20 + len(icmp))
+    ip[10:12] = b"\0\0"
+    ip[10:12] = struct.pack("!H", _checksum(bytes(ip)))
+    return reply[:14] + bytes(ip) + bytes(icmp)
 
 
 def _checksum(data: bytes) -> int:

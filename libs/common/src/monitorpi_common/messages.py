@@ -510,6 +510,11 @@ class ProbeResult(Part):
     ``no-address`` (the name does not resolve), ``duplicate``."""
 
 
+_LONG_ROUND: Final = 256
+"""Targets of a round beyond which nulls and zeros are left out: a thousand lines with all of them
+are as much as a broker takes at once."""
+
+
 class Probe(Message):
     """All targets of one round of one prober."""
 
@@ -531,6 +536,12 @@ class Probe(Message):
     sources: Annotated[list[ProbeSource], Field(max_length=16)] = []
     """Every interface the prober sends from, ``source`` first, where there are several."""
     targets: Annotated[list[ProbeResult], Field(max_length=4096)] = []
+
+    def encode(self) -> bytes:
+        """Return the payload; a long list says only what is not as by default."""
+        return self.__pydantic_serializer__.to_json(
+            self, exclude_defaults=len(self.targets) > _LONG_ROUND
+        )
 
 
 class Target(Message):

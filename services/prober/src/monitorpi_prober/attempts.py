@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_prober.flights import GRACE_S, Request, Row
+from monitorpi_prober.flights import GRACE_S, Row
 from monitorpi_prober.items import Attempt
 from monitorpi_prober.quiet import SOLICITATION_S, SOLICITATIONS, ArpBudget, QuietTargets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from monitorpi_prober.flights import Request
     from monitorpi_prober.neighbours import Neighbour
     from monitorpi_prober.schedule import Plan, ProbeTarget
     from monitorpi_prober.wire import Wire
@@ -131,7 +132,7 @@ class Attempts:
         ip = target.ip
         assert ip is not None  # noqa: S101 - chosen so
         self._next_at = now + self._gap_s
-        row = Row(target.key)
+        row = Row(target.key, limit_s=self._timeout_s)
         link = self.wire.quiet_links.get(6 if ":" in ip else 4)
         neighbour = self.wire.hops[ip].neighbour if self.wire.lacks_neighbour(ip) else None
         may_solicit = neighbour is not None or self.wire.neighbours.sock is None
@@ -141,12 +142,10 @@ class Attempts:
         if link is None:
             row.unsent, row.note = 1, self.wire.no_family(ip)
         else:
-            sent = self.wire.send(link, row, ip, self._timeout_s, _SOLICITED_S)
-            request = sent if isinstance(sent, Request) else None
+            request = self.wire.send(link, row, ip)
             if request is not None and may_solicit:
                 self._budget.charge(now)
-            elif request is not None:
-                self.wire.flights.postpone(request, now + self._timeout_s + GRACE_S)
+                self.wire.flights.postpone(request, now + _SOLICITED_S + row.limit_s + GRACE_S)
         self._under_way[target.key] = _UnderWay(target, row, now, request, neighbour, is_contact)
         self._ended = -1
 
@@ -160,7 +159,7 @@ class Attempts:
                 continue
             one.neighbour = None
             self._budget.refund(now, now - one.began)
-            if one.request is not None and self.wire.flights.get(one.request.number) is not None:
+            if one.request is not None and one.request.number in self.wire.flights.requests:
                 # from now on it takes as long as any other
                 self.wire.flights.postpone(one.request, now + self._timeout_s + GRACE_S)
                 if one.is_contact:

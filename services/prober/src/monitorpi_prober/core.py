@@ -41,7 +41,14 @@ from monitorpi_prober.items import (
     Wanted,
 )
 from monitorpi_prober.reachability import Limits
-from monitorpi_prober.results import joined, percentile, rounded, summarise, target_message
+from monitorpi_prober.results import (
+    in_parts,
+    joined,
+    percentile,
+    rounded,
+    summarise,
+    target_message,
+)
 from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget, make_plan
 from monitorpi_prober.states import MAX_LATCHED, States
 from monitorpi_prober.targets import Network, Resolution, Targets, owner, target_id
@@ -414,7 +421,9 @@ class ProberCore:
             if changed or published is None or abs(done.end - published) >= REFRESH:
                 yield self._target(target, state, result, done.end)
         self._rounds += 1
-        yield self._probe(done.start, done.end, results, percentile(done.noise_ms, 0.95))
+        noise = percentile(done.noise_ms, 0.95)
+        for part in in_parts(results):
+            yield self._probe(done.start, done.end, part, noise)
         if self._changed and not self.live:
             self.replan()
 

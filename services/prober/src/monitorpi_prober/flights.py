@@ -69,6 +69,8 @@ class Row:
 
     key: str
     awaited: Awaited = field(default_factory=Awaited)
+    limit_s: float = 1.0
+    """How long a reply may take."""
     note: Note | None = None
     """The last thing that went wrong."""
     times: dict[int, float | None] = field(default_factory=dict)
@@ -113,11 +115,7 @@ class Request:
     """Monotonic, just before it was handed over."""
     wall_ns: int
     """The same moment by the wall clock, until the driver's own stamp replaces it."""
-    limit_s: float
-    ends_at: float
     stamped: bool = False
-    flaw: Note | None = None
-    """What was wrong with the answers so far."""
 
 
 @dataclass(slots=True)
@@ -125,40 +123,34 @@ class Flights:
     """All requests under way, by number."""
 
     tally: Tally = field(default_factory=Tally)
-    _requests: dict[int, Request] = field(default_factory=dict)
+    requests: dict[int, Request] = field(default_factory=dict)
+    """Those under way."""
+    flaws: dict[int, Note] = field(default_factory=dict)
+    """What was wrong with the answers to some of them so far."""
     _expiry: deque[tuple[float, int]] = field(default_factory=deque)
     """In order of sending, which is the order of ending too."""
-    _longer: dict[int, Request] = field(default_factory=dict)
-    """Those that end at another time: few."""
+    _longer: dict[int, float] = field(default_factory=dict)
+    """Those that end at another time, and when: few."""
     _done: dict[int, str] = field(default_factory=dict)
     ended: int = 0
     """Counts how often the last request of a round landed, or of an attempt."""
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self.requests)
 
-    def get(self, number: int) -> Request | None:
-        """Return the request of this number, while it is under way."""
-        return self._requests.get(number)
-
-    def depart(self, request: Request, *, is_long: bool = False) -> None:
-        """Take a request that is handed to the kernel now.
-
-        ``is_long``: it ends later than those that were sent before.
-        """
-        self._requests[request.number] = request
-        if is_long:
-            self._longer[request.number] = request
-        else:
-            self._expiry.append((request.ends_at, request.number))
+    def depart(self, request: Request, ends_at: float) -> None:
+        """Take a request that is handed to the kernel now, and ends later than those before it."""
+        number = request.number
+        self.requests[number] = request
+        self._expiry.append((ends_at, number))
         row = request.row
-        row.times[request.number] = None
+        row.times[number] = None
         row.awaited.count += 1
 
     def receive(self, request: Request, took_ms: float) -> None:
         """Take the sound reply to a request."""
         self._land(request)
-        if took_ms > request.limit_s * 1000:
+        if took_ms > request.row.limit_s * 1000:
             self._late(request, took_ms)
             return
         self._remember(request.number, "duplicate")
@@ -169,7 +161,8 @@ class Flights:
         self._remember(request.number, "duplicate")
         request.row.late += 1
         request.row.note = Note(
-            f"answers late, after {took_ms / 1000:.1f} s: the limit is {request.limit_s:g} s", LATE
+            f"answers late, after {took_ms / 1000:.1f} s: the limit is {request.row.limit_s:g} s",
+            LATE,
         )
 
     def unsend(self, request: Request, note: Note) -> None:
@@ -183,11 +176,12 @@ class Flights:
 
     def expire(self, request: Request) -> None:
         """Give a request up: it was answered with something else, or it is lost."""
+        flaw = self.flaws.get(request.number)
         self._land(request)
         self._remember(request.number, "late")
-        if request.flaw is not None:
+        if flaw is not None:
             request.row.altered += 1
-            request.row.note = request.flaw
+            request.row.note = flaw
 
     def after_the_end(self, number: int) -> None:
         """Count a reply to a request that is not under way."""
@@ -202,36 +196,37 @@ class Flights:
     def next_expiry(self) -> float | None:
         """Return when a request still under way is to be given up."""
         expiry = self._expiry
-        while expiry and expiry[0][1] not in self._requests:
+        while expiry and (expiry[0][1] not in self.requests or expiry[0][1] in self._longer):
             expiry.popleft()
         first = expiry[0][0] if expiry else None
         if self._longer:
-            other = min(one.ends_at for one in self._longer.values())
+            other = min(self._longer.values())
             return other if first is None else min(first, other)
         return first
 
     def take_expired(self, now: float) -> Request | None:
         """Return a request whose time is over; None: there is none."""
         if self._longer:
-            for request in self._longer.values():
-                if request.ends_at <= now:
-                    return request
+            for number, ends_at in self._longer.items():
+                if ends_at <= now:
+                    return self.requests[number]
         expiry = self._expiry
         while expiry and expiry[0][0] <= now:
-            found = self._requests.get(expiry.popleft()[1])
-            if found is not None:
-                return found
+            number = expiry.popleft()[1]
+            if number in self.requests and number not in self._longer:
+                return self.requests[number]
         return None
 
     def postpone(self, request: Request, ends_at: float) -> None:
         """Let a request end at another time."""
-        request.ends_at = ends_at
-        self._longer[request.number] = request
+        self._longer[request.number] = ends_at
 
     def _land(self, request: Request) -> None:
-        del self._requests[request.number]
+        del self.requests[request.number]
         if self._longer:
             self._longer.pop(request.number, None)
+        if self.flaws:
+            self.flaws.pop(request.number, None)
         awaited = request.row.awaited
         awaited.count -= 1
         if awaited.count == 0 and awaited.is_complete:

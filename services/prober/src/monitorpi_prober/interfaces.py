@@ -195,6 +195,20 @@ def exits(plan: Plan, source: str | None, known: dict[str, Exit] | None = None) 
     return found
 
 
+def destination(ip: str, port: int = 0) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return an address as sockets take it: Python drops the zone of ``fe80::1%eth0`` else.
+
+    Raises:
+        OSError: this machine has no such interface.
+
+    """
+    address, _, zone = ip.partition("%")
+    if not zone:
+        return ip, port
+    index = int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+    return address, port, 0, index
+
+
 def leaves_from(ip: str, pinned: Place) -> str | None:
     """Ask the routing table for the own address that a packet to ``ip`` would carry.
 
@@ -212,7 +226,7 @@ def leaves_from(ip: str, pinned: Place) -> str | None:
             if pinned.interface is not None:
                 name = pinned.interface.encode() + b"\0"
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
-            sock.connect((ip, _DISCARD))
+            sock.connect(destination(ip, _DISCARD))
             return str(sock.getsockname()[0]).split("%", maxsplit=1)[0]
     except OSError:
         return None

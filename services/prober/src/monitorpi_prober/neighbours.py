@@ -149,7 +149,10 @@ class Neighbours:
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
                 raw = socket.inet_pton(family, address)
                 body = _ROUTE.pack(family, len(raw) * 8, 0, 0, 0, 0, 0, 0, 0)
-                body += _attribute(_DST, raw) + _leaving(zone or interface)
+                leaving = _leaving(zone or interface)
+                if leaving is None:
+                    continue
+                body += _attribute(_DST, raw) + leaving
                 for kind, answer in _ask(sock, _GETROUTE, body):
                     hop = _read_route(answer, raw, silent) if kind == _NEWROUTE else None
                     if hop is not None:
@@ -180,12 +183,14 @@ def _read_route(answer: bytes, raw: bytes, silent: dict[int, bool]) -> Hop | Non
     return Hop((index, gateway), socket.inet_ntop(family, gateway))
 
 
-def _leaving(interface: str | None) -> bytes:
-    try:
-        index = socket.if_nametoindex(interface) if interface else 0
-    except OSError:
+def _leaving(interface: str | None) -> bytes | None:
+    """Ask for a way through an interface, if one is named; None: there is none of this name."""
+    if not interface:
         return b""
-    return _attribute(_OIF, struct.pack("=i", index)) if index else b""
+    try:
+        return _attribute(_OIF, struct.pack("=i", socket.if_nametoindex(interface)))
+    except OSError:
+        return None
 
 
 def _own_addresses() -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitorpi_prober.items import Attempt, RoundDone
+from monitorpi_prober.items import NO_NETWORK, UNSENT, Attempt, RoundDone
 from monitorpi_prober.schedule import Plan, ProbeGroup
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def contact_then_round(
             pinger.stop()
         if not isinstance(item, Attempt) or (target := asked.pop(item.echoes.key, None)) is None:
             return
-        if item.has_neighbour or item.echoes.cause not in (None, "no-neighbour"):
+        if item.has_neighbour and item.echoes.cause not in (NO_NETWORK, UNSENT):
             near.append(target)
         else:
             silent.append(item)

@@ -36,6 +36,7 @@ IP_RECVERR: Final = 11  # linux/in.h
 IPV6_RECVERR: Final = 25  # linux/in6.h
 _ORIGIN_ICMP: Final = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 (linux/errqueue.h)
 
+_SOL_SOCKET: Final = socket.SOL_SOCKET
 _HEADER: Final = struct.Struct("!BBHHH")
 _ECHO: Final = struct.Struct(f"!BBHHH{TOKEN_BYTES}sQ")
 _TAG: Final = struct.Struct(f"!{TOKEN_BYTES}sQ")
@@ -96,8 +97,11 @@ class Format:
     _base: int = field(init=False)
     _reply_base: int = field(init=False)
     _padding: bytes = field(init=False)
+    _skips: bool = field(init=False)
+    """A raw socket of IPv4: the IP header comes first, and the checksum is for us to check."""
 
     def __post_init__(self) -> None:
+        self._skips = self.identifier is not None and self.family.has_ip_header
         self._padding = bytes(PAYLOAD_BYTES - _TAG.size)
         blank = _HEADER.pack(self.family.request, 0, 0, self.identifier or 0, 0) + self.token
         self._base = _sum(blank)
@@ -123,7 +127,7 @@ class Format:
 
         Sound is what a host sends that returns what it got (RFC 1122, 3.2.2.6): all of it.
         """
-        start = self._start(data)
+        start = (data[0] & 0x0F) * 4 if self._skips and data else 0
         if len(data) != start + PACKET_BYTES:
             return None
         kind, code, checksum, identifier, sequence, token, number = _ECHO.unpack_from(data, start)
@@ -147,7 +151,7 @@ class Format:
         kind, code, _, identifier, sequence = _HEADER.unpack_from(data, start)
         if kind != self.family.reply or self.identifier not in (None, identifier):
             return None
-        if self.identifier is not None and self.family.has_ip_header and _sum(data[start:]) % _ONES:
+        if self._skips and _sum(data[start:]) % _ONES:
             return Unsound(sequence, None, None)
         payload = data[start + _HEADER.size :]
         number = None
@@ -167,9 +171,7 @@ class Format:
 
     def _start(self, data: bytes) -> int:
         """Return where the ICMP header begins."""
-        if self.identifier is not None and self.family.has_ip_header and data:
-            return (data[0] & 0x0F) * 4
-        return 0
+        return (data[0] & 0x0F) * 4 if self._skips and data else 0
 
     def number_sent(self, data: bytes) -> int | None:
         """Return the number in a request of ours that the kernel loops back with its stamp.
@@ -198,7 +200,7 @@ def latest_with(sequence: int, newest: int) -> int:
 def arrival_ns(extra: Iterable[Ancillary]) -> int | None:
     """Return when the kernel received a packet (Unix time, ns); None where it does not say."""
     for level, kind, data in extra:
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
+        if kind == SO_TIMESTAMPNS and level == _SOL_SOCKET and len(data) >= _TIMESPEC.size:
             return _ns(data)
     return None
 
@@ -213,16 +215,21 @@ def read_queued(extra: Iterable[Ancillary], family: Family) -> IcmpError | int |
 
     """
     stamp: int | None = None
+    recverr = family.recverr
     for level, kind, data in extra:
-        if level == family.level and kind == family.recverr:
-            # its fifth byte is the origin: mostly that of a stamp
-            if len(data) >= _EXTENDED_ERROR.size and data[4] in _ORIGIN_ICMP:
-                number, _, icmp_type, code, *_ = _EXTENDED_ERROR.unpack_from(data)
-                offender = _offender(data[_EXTENDED_ERROR.size :], family)
-                return IcmpError(number, icmp_type, code, offender)
-        elif level == socket.SOL_SOCKET and kind == SO_TIMESTAMPING and len(data) >= _TIMESPEC.size:
-            stamp = _ns(data) or None
+        if kind == SO_TIMESTAMPING and level == _SOL_SOCKET:
+            if len(data) >= _TIMESPEC.size:
+                stamp = _ns(data) or None
+        elif kind == recverr and level == family.level and _is_of_icmp(data):
+            number, _, icmp_type, code, *_ = _EXTENDED_ERROR.unpack_from(data)
+            offender = _offender(data[_EXTENDED_ERROR.size :], family)
+            return IcmpError(number, icmp_type, code, offender)
     return stamp
+
+
+def _is_of_icmp(data: bytes) -> bool:
+    """Tell an error from the note beside a stamp by its origin, the fifth byte (ip(7))."""
+    return len(data) >= _EXTENDED_ERROR.size and data[4] in _ORIGIN_ICMP
 
 
 def explain(error: IcmpError, family: Family) -> str:

@@ -76,7 +76,7 @@ class _Round:
     @property
     def is_over(self) -> bool:
         """All is sent, and nothing is waited for."""
-        return self.awaited.count == 0 and self.used >= self.total
+        return self.awaited.is_complete and self.awaited.count == 0
 
 
 @dataclass(slots=True)
@@ -94,6 +94,7 @@ class Pinger:
     _extra: deque[ProbeGroup | None] = field(default_factory=lambda: deque(maxlen=64))
     _seen: deque[tuple[str, ...]] = field(default_factory=lambda: deque(maxlen=1024))
     _contacts: deque[ProbeTarget] = field(default_factory=deque)
+    _has_orders: bool = False
     _stopped: bool = False
     _wake: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK))
     _by_fileno: dict[int, Link] = field(default_factory=dict)
@@ -122,21 +123,25 @@ class Pinger:
     def order(self, plan: Plan) -> None:
         """Take another plan: rounds under way end as they began."""
         self._ordered.append(plan)
-        os.eventfd_write(self._wake, 1)
+        self._take_up()
 
     def hurry(self, group: ProbeGroup | None) -> None:
         """Probe the targets of a group once, besides the rounds; None: begin all rounds anew."""
         self._extra.append(group)
-        os.eventfd_write(self._wake, 1)
+        self._take_up()
 
     def wake(self, keys: Iterable[str]) -> None:
         """Ask these quiet targets at once: they were seen."""
         self._seen.append(tuple(keys))
-        os.eventfd_write(self._wake, 1)
+        self._take_up()
 
     def contact(self, targets: Iterable[ProbeTarget]) -> None:
         """Find out which targets have a neighbour, one :class:`Attempt` each."""
         self._contacts.extend(targets)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        self._has_orders = True
         os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
@@ -156,13 +161,15 @@ class Pinger:
         try:
             self._open()
             while not self._stopped:
-                self._take_orders(emit)
                 now = time.monotonic()
+                if self._has_orders or now - self._ways_at > self._ways_pause_s:
+                    self._take_orders(now, emit)
                 self._begin_rounds(now)
                 self._send_due(now)
-                due = (self._attempts.ask(now), self.wire.expire(now))
+                asking = self._attempts.ask(now)
+                expiring = self.wire.expire(now)
                 self._finish(now, emit)
-                self._listen(due)
+                self._listen(asking, expiring)
         finally:
             self.wire.close()
             self._by_fileno.clear()
@@ -175,8 +182,8 @@ class Pinger:
 
     # --- orders -----------------------------------------------------------------------------
 
-    def _take_orders(self, emit: Callable[[object], None]) -> None:
-        now = time.monotonic()
+    def _take_orders(self, now: float, emit: Callable[[object], None]) -> None:
+        self._has_orders = False
         if self._ordered:
             self._plan = self._ordered.popleft()
             wanted = {group.wanted_s for group in self._plan.groups}
@@ -250,23 +257,21 @@ class Pinger:
                 )
 
     def _begin(self, group: ProbeGroup, now: float) -> None:
-        """Begin a round; one without targets reports those that are quiet."""
+        """Begin a round; one without targets lasts as long, and reports those that are quiet."""
         total = group.probes * len(group.targets)
-        awaited = Awaited(is_complete=total == 0)
+        awaited, limit_s = Awaited(is_complete=False), self._plan.timeout_s
         one = _Round(
             self._plan,
             group,
             datetime.now(UTC),
-            Pace(now, group.interval_s / max(total, 1)),
-            [Row(target.key, awaited) for target in group.targets],
-            Row("", awaited),
+            Pace(now if total else now + group.interval_s, group.interval_s / max(total, 1)),
+            [Row(target.key, awaited, limit_s) for target in group.targets],
+            Row("", awaited, limit_s),
             awaited,
             total,
         )
         self._rounds.append(one)
-        if total > 0:
-            self._push(one)
-        self._ended = -1
+        self._push(one)
 
     def _push(self, one: _Round) -> None:
         self._order += 1
@@ -277,10 +282,9 @@ class Pinger:
             if not self._due or self._due[0][0] > now:
                 return
             one = heapq.heappop(self._due)[2]
-            if one.used >= one.total:
-                continue
-            self._send_next(one)
-            one.pace.take(now)
+            if one.used < one.total:
+                self._send_next(one)
+                one.pace.take(now)
             if one.used < one.total:
                 self._push(one)
             else:
@@ -289,10 +293,10 @@ class Pinger:
 
     def _send_next(self, one: _Round) -> None:
         """Use the next place of a round, and now and then send a request over loopback."""
-        wire, timeout_s = self.wire, one.plan.timeout_s
+        wire = self.wire
         if one.used * _NOISE_PROBES // one.total >= one.noises and wire.noise is not None:
             one.noises += 1
-            wire.send(wire.noise, one.noise, _NOISE, timeout_s)
+            wire.send(wire.noise, one.noise, _NOISE)
         index = one.used % len(one.group.targets)
         one.used += 1
         target, row = one.group.targets[index], one.rows[index]
@@ -309,7 +313,7 @@ class Pinger:
                 row.note = Note("held back until its address is found by ARP", UNSENT)
             self._attempts.ask_for(target)
         else:
-            wire.send(link, row, ip, timeout_s)
+            wire.send(link, row, ip)
 
     def _finish(self, now: float, emit: Callable[[object], None]) -> None:
         self._attempts.finish(now, emit)
@@ -324,22 +328,23 @@ class Pinger:
 
     # --- waiting ----------------------------------------------------------------------------
 
-    def _next_at(self, now: float, due: tuple[float | None, ...]) -> float:
+    def _next_at(self, now: float, asking: float | None, expiring: float | None) -> float:
         """Return when something is due next."""
         soonest = now + _IDLE_S
         if self._due and self._due[0][0] < soonest:
             soonest = self._due[0][0]
-        for at in due:
-            if at is not None and at < soonest:
-                soonest = at
+        if asking is not None and asking < soonest:
+            soonest = asking
+        if expiring is not None and expiring < soonest:
+            soonest = expiring
         for start in self._starts.values():
             soonest = min(soonest, start)
         return soonest
 
-    def _listen(self, due: tuple[float | None, ...]) -> None:
+    def _listen(self, asking: float | None, expiring: float | None) -> None:
         """Wait until something is due or has come, and take what has come."""
         now = time.monotonic()
-        seconds = self._next_at(now, due) - now
+        seconds = self._next_at(now, asking, expiring) - now
         if seconds >= _NEAR_S:
             ready, _, _ = select.select(self._watched, [], [], seconds)
             for number in ready:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import ProbeResult, Target
 from monitorpi_prober import statistics
@@ -10,12 +10,19 @@ from monitorpi_prober.items import Echoes
 from monitorpi_prober.targets import is_randomised
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from monitorpi_common.messages import TargetState
     from monitorpi_prober.reachability import Reachability
     from monitorpi_prober.schedule import ProbeTarget
+
+
+_ROW_BYTES: Final = 480
+"""A line of a message with all figures, without its name and error; 446 are the most."""
+_CHARACTER_BYTES: Final = 4  # of UTF-8, at most
+_PART_BYTES: Final = 500_000
+"""The bus takes 512 KiB."""
 
 
 def target_message(
@@ -101,6 +108,19 @@ def summarise(
         error=echoes.error and echoes.error[:255],
         cause=echoes.cause,
     )
+
+
+def in_parts(results: list[ProbeResult]) -> Iterator[list[ProbeResult]]:
+    """Divide a round that would not fit into one message; an ordinary one is one part."""
+    part: list[ProbeResult] = []
+    size = 0
+    for row in results:
+        size += _ROW_BYTES + len(row.name) * _CHARACTER_BYTES + len(row.error or "")
+        if size > _PART_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(row)
+    yield part
 
 
 def percentile(times: Sequence[float], q: float) -> float | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from monitorpi_common.service import ResourceError
 from monitorpi_prober import packets
 from monitorpi_prober.flights import GRACE_S, Flights, Note, Request, Row
+from monitorpi_prober.interfaces import destination
 from monitorpi_prober.items import (
     ALTERED,
     NO_NEIGHBOUR,
@@ -38,7 +39,7 @@ _AT_ONCE: Final = 1024
 """Packets taken from a socket before something is sent again. Its buffer holds more: 2,521 replies
 of ours were counted in a full one (Linux 6.18, x86-64)."""
 _QUEUED_AT_ONCE: Final = 256
-_EXPIRY_S: Final = 0.02  # how late a missing reply may be found out: its time limit is exact
+_EXPIRY_S: Final = 0.25  # how late a missing reply may be found out: its time limit is exact
 _SLACK_NS: Final = 1_000_000  # between monotonic and wall clock: what slewing cannot reach
 _PAST_DEAD: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED})
 _FULL: Final = Note("the send buffer is full: the link is too slow for prober.max_rate", UNSENT)
@@ -103,42 +104,31 @@ class Wire:
         hop = self.hops.get(ip)
         return hop is not None and hop.neighbour not in self.neighbours.usable
 
-    def send(
-        self, link: Link, row: Row, ip: str, limit_s: float, longer_s: float = 0.0
-    ) -> Request | Note:
-        """Send one request; a note says why it was not.
-
-        Args:
-            link: the socket.
-            row: whose request it is.
-            ip: the address.
-            limit_s: how long a reply may take.
-            longer_s: how much longer it may be under way than others: ARP takes its time.
-
-        """
+    def send(self, link: Link, row: Row, ip: str) -> Request | None:
+        """Send one request; None: the kernel did not take it, and the row says why."""
         self._number += 1
         number = self._number
         packet = link.format.request(number)
         link.is_used = True
         before_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         try:
+            to = destination(ip) if "%" in ip else (ip, 0)
             try:
-                link.sock.sendto(packet, (ip, 0))
+                link.sock.sendto(packet, to)
             except OSError as error:
                 if error.errno not in _PAST_DEAD:
                     raise
                 # may be an ICMP error about another target that waited on the socket
                 self.read_queue(link)
                 wall_ns = time.time_ns()
-                link.sock.sendto(packet, (ip, 0))
+                link.sock.sendto(packet, to)
         except OSError as error:
             row.unsent += 1
             self.unsent += 1
             row.note = _refusal(error, ip)
-            return row.note
-        ends_at = before_ns / 1e9 + limit_s + GRACE_S + longer_s
-        request = Request(row, number, ip, before_ns, wall_ns, limit_s, ends_at)
-        self.flights.depart(request, is_long=longer_s > 0)
+            return None
+        request = Request(row, number, ip, before_ns, wall_ns)
+        self.flights.depart(request, before_ns / 1e9 + row.limit_s + GRACE_S)
         if link.stamps:
             self.read_queue(link, at_most=1)
         return request
@@ -156,15 +146,17 @@ class Wire:
                 self._receive_from(link)
 
     def _receive_from(self, link: Link) -> None:
+        receive, match = link.sock.recvmsg, self._match
+        read_ns = time.monotonic_ns()
         for _ in range(_AT_ONCE):
             try:
-                data, extra, _, sender = link.sock.recvmsg(PACKET_BYTES, ANCILLARY_BYTES)
+                data, extra, _, sender = receive(PACKET_BYTES, ANCILLARY_BYTES)
             except BlockingIOError:
                 return
             except OSError:
                 self.read_queue(link)
                 return
-            self._match(link, data, extra, sender[0])
+            match(link, data, extra, sender[0], read_ns)
 
     def receive_one(self, link: Link) -> None:
         """Take what made a socket readable."""
@@ -174,16 +166,17 @@ class Wire:
             # nothing but a stamp or an ICMP error: they wait on the error queue
             self.read_queue(link)
             return
-        self._match(link, data, extra, sender[0])
+        self._match(link, data, extra, sender[0], time.monotonic_ns())
 
-    def _match(self, link: Link, data: bytes, extra: list[packets.Ancillary], sender: str) -> None:
+    def _match(
+        self, link: Link, data: bytes, extra: list[packets.Ancillary], sender: str, read_ns: int
+    ) -> None:
         """Credit a sound reply to its request; what is not ours, late or double is only counted."""
-        read_ns = time.monotonic_ns()
         number = link.format.number_of(data)
         if number is None:
             self._examine(link, data, sender)
             return
-        request = self.flights.get(number)
+        request = self.flights.requests.get(number)
         if request is None:
             self.flights.after_the_end(number)
             return
@@ -191,7 +184,7 @@ class Wire:
             self.read_queue(link)
         if sender != request.ip and plain(sender) != plain(request.ip):
             self.flights.tally.impostor += 1
-            request.flaw = Note(f"answered by {plain(sender)}", OTHER_ADDRESS)
+            self.flights.flaws[number] = Note(f"answered by {plain(sender)}", OTHER_ADDRESS)
             return
         arrived_ns = packets.arrival_ns(extra)
         longest_ns = read_ns - request.before_ns
@@ -209,7 +202,7 @@ class Wire:
         number = found.number
         if number is None:
             number = packets.latest_with(found.sequence, self._number)
-        request = self.flights.get(number)
+        request = self.flights.requests.get(number)
         if request is None or plain(sender) != plain(request.ip):
             self.flights.after_the_end(found.number or 0)
         elif found.flaw is None:
@@ -219,7 +212,7 @@ class Wire:
         else:
             if found.number is not None and found.sequence != found.number & 0xFFFF:
                 self.flights.tally.foreign += 1
-            request.flaw = Note(found.flaw, ALTERED)
+            self.flights.flaws[request.number] = Note(found.flaw, ALTERED)
 
     # --- the error queue --------------------------------------------------------------------
 
@@ -232,7 +225,7 @@ class Wire:
                 return
             found = packets.read_queued(extra, link.format.family)
             if isinstance(found, int):
-                request = self.flights.get(link.format.number_sent(data) or 0)
+                request = self.flights.requests.get(link.format.number_sent(data) or 0)
                 if request is not None:
                     request.wall_ns, request.stamped = found, True
             elif found is not None:
@@ -243,7 +236,7 @@ class Wire:
         one = packets.quoted_request(quoted)
         if one is None or not to or link.format.identifier not in (None, one[0]):
             return
-        request = self.flights.get(packets.latest_with(one[1], self._number))
+        request = self.flights.requests.get(packets.latest_with(one[1], self._number))
         if request is None or plain(request.ip) != plain(to[0]):
             return
         family = link.format.family
@@ -294,9 +287,8 @@ def _refusal(error: OSError, ip: str) -> Note:
     if isinstance(error, BlockingIOError):
         return _FULL
     address, _, zone = ip.partition("%")
-    if isinstance(error, socket.gaierror):  # the zone is looked up before anything is sent
-        text = f"this machine has no interface {zone}" if zone else str(error.strerror)
-        return Note(text, NO_NETWORK)
+    if zone and not _has_interface(zone):
+        return Note(f"this machine has no interface {zone}", NO_NETWORK)
     if error.errno == errno.EINVAL and address.startswith("fe80:") and not zone:
         return Note(f"say on which interface it is: {address}%eth0, for example", NO_NETWORK)
     text = os.strerror(error.errno).lower() if error.errno else str(error)
@@ -307,6 +299,10 @@ def _refusal(error: OSError, ip: str) -> Note:
             return Note(text, UNREACHABLE)
         case _:
             return Note(text, UNSENT)
+
+
+def _has_interface(name: str) -> bool:
+    return name.isdecimal() or name in (other for _, other in socket.if_nameindex())
 
 
 def plain(ip: str) -> str:
