@@ -4,12 +4,6 @@ ARG PYTHON_IMAGE=python:3.13-slim-trixie
 FROM ${PYTHON_IMAGE} AS build
 ARG SERVICE
 RUN pip install --no-cache-dir --disable-pip-version-check uv
-# The kernel's part of capture is compiled here, so that nobody who runs the image needs a compiler.
-RUN if [ "${SERVICE}" = capture ]; then \
-        apt-get update && \
-        apt-get install -y --no-install-recommends clang libc6-dev && \
-        rm -rf /var/lib/apt/lists/*; \
-    fi
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PROJECT_ENVIRONMENT=/app \

@@ -152,7 +152,9 @@ def test_an_address_moves_with_the_first_claim() -> None:
 
     devices = {device.mac[-2:]: device for device in told(one, 13)}
 
-    assert {name: device.ips for name, device in devices.items()} == {"10": [], "20": ["192.0.2.1"]}
+    assert {name: device.ips for name, device in devices.items()} == {
+        "10": [], "20": ["192.0.2.1"], "99": ["192.0.2.7"],
+    }  # fmt: skip
     claims = {(taken.ip, taken.claimant[-2:]) for taken in devices["10"].conflicts}
     assert claims == {("192.0.2.1", "20"), ("192.0.2.7", "99")}
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.system.crowd import dhcp_answer
 
 from monitorpi_capture.copies import Sample
 from monitorpi_capture.core import ListenerReport
@@ -199,6 +200,18 @@ def test_what_frames_tell_about_devices_is_dissected_up_to_a_share_of_each_secon
     sightings = [item for item in emitted if isinstance(item, Sighting)]
     assert len(sightings) == 201
     assert sightings[0].ips == ("192.0.2.1",)
+    assert ListenerReport(300, 0) in emitted
+
+
+def test_a_flood_of_arp_leaves_room_for_who_hands_out_addresses() -> None:
+    """DHCP has a share of its own: an offer behind hundreds of ARP frames is read."""
+    server, client = "04:00:00:00:00:09", "04:00:00:00:00:0a"
+    offer = dhcp_answer(server, "192.0.2.9", client, "192.0.2.10", 2)
+    many = [(1.0 + number / 1000, ARP) for number in range(500)]
+
+    emitted = items(*many, (1.9, offer), dissector=Dissector(), dissected_per_s=200)
+
+    assert any(item.serves_dhcp for item in emitted if isinstance(item, Sighting))
     assert ListenerReport(300, 0) in emitted
 
 

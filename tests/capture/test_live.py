@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import wait_for
+from tests.system.crowd import dhcp_answer
 
 from monitorpi_common.messages import Traffic
 
@@ -456,6 +457,29 @@ def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire) -> 
         f"{told} 192.0.2.1", f"{told} 5 192.0.2.1", f"{told} 100 5 192.0.2.1",
         f"{told} 100 5 192.0.2.1", f"{told} 1 100 5 192.0.2.1", f"{told} 192.0.2.1",
     ]  # fmt: skip
+
+
+def test_a_flood_of_arp_leaves_room_for_who_hands_out_addresses(wire: Wire) -> None:
+    """Ten offers among a thousand ARP frames, more than can be dissected: all ten are seen."""
+    wire.plug()
+    server = "04:00:00:00:00:09"
+    offer = dhcp_answer(server, "192.0.2.8", SENDER, "192.0.2.10", 2).hex()
+    run = ["ip", "netns", "exec", wire.name, sys.executable, "-c", LISTEN]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(run, stdout=said)
+
+        def lines(word: str) -> list[str]:
+            said.seek(0)
+            return [line for line in said.read().splitlines() if word in line.split()]
+
+        first = frame("0806", ARP.replace("c0000201", "c0000209"))
+        try:
+            wait_for(lambda: wire.send((1, first)) or lines("192.0.2.9"))
+            wire.send(*[(100, frame("0806", ARP)), (1, offer)] * 10, pause_s=0.1)
+            wait_for(lambda: len(lines(server.replace(":", ""))) >= 10)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_a_flood_of_arp_does_not_drown_the_sensor(wire: Wire) -> None:

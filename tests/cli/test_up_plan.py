@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.up import Stack, StackPlan, alert_line, greeting, make_plan
+from monitorpi_cli.stack.console import alert_line
+from monitorpi_cli.stack.plan import StackPlan, make_plan
+from monitorpi_cli.stack.stack import Stack
+from monitorpi_cli.stack.up import greeting
 from monitorpi_cli.table import Terminal
 from monitorpi_common import settings
 from monitorpi_common.examples import example

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.doctor import look_at_settings
-from monitorpi_cli.stack.up import make_plan
+from monitorpi_cli.doctor.machine import look_at_settings
+from monitorpi_cli.stack.plan import make_plan
 from monitorpi_common import settings
 from monitorpi_common.settings import ConfigurationError
 
@@ -174,7 +174,7 @@ def test_up_and_doctor_say_the_same_line(
 
     with pytest.raises(ConfigurationError) as caught:
         make_plan(argparse.Namespace(config=file, site=None, interface=None))
-    found = [one.text for one in look_at_settings(file)]
+    found = [str(one) for one in look_at_settings(file)]
 
     (line,) = caught.value.lines
     assert found == [f"settings: {line}"]

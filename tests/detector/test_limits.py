@@ -20,7 +20,7 @@ from tests.detector.windows import (
     window,
 )
 
-from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, SetThreshold
+from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, Repeats, SetThreshold
 from monitorpi_common.service import Order, Presence, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_detector.rules import RULES
@@ -78,7 +78,7 @@ def rounds(**bad: Any) -> Callable[[int], list[object]]:
 
 def subject_of(rule: str) -> str | None:
     """Return the MAC whose limits hold for what :func:`hit` shows of a rule; None: nobody's."""
-    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down", *SENSOR):
+    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down", "loop", *SENSOR):
         return None
     about_targets = ("device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter")
     return VICTIM if rule in about_targets else ATTACKER
@@ -89,6 +89,9 @@ def hit(rule: str, second: int) -> list[object]:
     match rule:
         case "mac-flood":
             return [window(second, new_macs=9000, source_macs=9000)]
+        case "loop":
+            again = Repeats(ratio=0.999, senders=38)
+            return [window(second, counts={"broadcast": 9999}, packets=9999, repeats=again)]
         case _ if rule in DEVICE_FACTS:
             return [window(second), device(ATTACKER, second, **DEVICE_FACTS[rule](second))]
         case _ if rule in BAD:
@@ -210,7 +213,8 @@ def test_every_rule_that_counts_can_be_given_m_of_n(rule: str) -> None:
 
 def reached(rule: str) -> float:
     """Return the floor that what :func:`hit` shows of a rule just reaches."""
-    values = {"mac-flood": 9000.0, "host-sweep": 199.0, "high-loss": 0.9, "port-scan": 900.0,
+    values = {"mac-flood": 9000.0, "loop": 9980.0,
+              "host-sweep": 199.0, "high-loss": 0.9, "port-scan": 900.0,
               "high-delay": 900.0, "high-jitter": 900.0}  # fmt: skip
     return values.get(rule, 1000.0 if rule in ROWS else 9999.0)
 

@@ -405,6 +405,45 @@ def test_a_page_with_a_password_is_told_too(up: Start, tmp_path: Path) -> None:
     assert any(line.strip().startswith('-P "$(sudo cat ') for line in one.lines)
 
 
+def test_up_says_when_nobody_watches_and_that_it_is_over(up: Start, lab: Lab) -> None:
+    """A detector that hangs, a cable that is out: said within ten seconds, and well again."""
+    one = up()
+    for service in ("capture", "detector", "prober"):
+        one.online(service)
+
+    def states() -> list[str]:
+        payloads = [json.loads(text) for _, text in one.of("detector/watch/") if text]
+        return [payload["state"] for payload in payloads]
+
+    def says(word: str, text: str, seconds: float) -> None:
+        def said() -> bool:
+            return any(f" {word}" in line and text in line for line in one.lines[before:])
+
+        wait_for(said, seconds, f"{word} {text}: {one.lines}")
+
+    def told(state: str) -> bool:
+        seen = [alert for _, alert in one.alerts() if alert["rule"] == "sensor-blind"]
+        return any(alert["state"] == state for alert in seen)
+
+    wait_for(lambda: states()[-1:] == ["watching"], 30, "a sensor that works")
+    interface = lab.sensor.interface
+    before = len(one.lines)
+    lab.sensor.run(["ip", "link", "set", interface, "down"])
+    says("BLIND", f"No window of {interface}", 12)
+    assert states()[-1] == "blind"
+    wait_for(lambda: told("open"), 15, "the alert to open")
+    lab.sensor.run(["ip", "link", "set", interface, "up"])
+    says("WATCHING", "", 15)
+    wait_for(lambda: told("closed"), 20, "the alert to close")
+
+    before = len(one.lines)
+    detector = one.children()["detector"]
+    os.kill(detector, signal.SIGSTOP)
+    says("BLIND", "The detector has said nothing for", 16)
+    os.kill(detector, signal.SIGCONT)
+    says("WATCHING", "", 15)
+
+
 def test_a_broker_that_is_there_already_is_used(lab: Lab, tmp_path: Path) -> None:
     """A broker on this machine with a user of its own: the services log in there as that user."""
     passwords, rules = tmp_path / "passwords", tmp_path / "mosquitto.conf"

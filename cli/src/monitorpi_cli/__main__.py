@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("monitorpi_cli.stack.up:main", "run the whole stack on this machine"),
     "demo": ("monitorpi_cli.demo.show:main", "watch it find two floods in a lab of its own"),
-    "doctor": ("monitorpi_cli.doctor:main", "is this machine fit, does its port see the LAN"),
+    "doctor": (
+        "monitorpi_cli.doctor.command:main",
+        "is this machine fit, does its port see the LAN",
+    ),
     "replay": ("monitorpi_cli.replay:main", "count and judge a capture file"),
     "drill": ("monitorpi_cli.drill:main", "a harmless flood beside the running stack"),
     "lab": ("monitorpi_cli.lab.shell:main", "a shell on the sensor of a LAN in namespaces"),

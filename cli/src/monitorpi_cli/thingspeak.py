@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from monitorpi_cli.stack.plan import secrets_of, state_dir
 from monitorpi_cli.stack.private import write_private
-from monitorpi_cli.stack.up import secrets_of, state_dir
 from monitorpi_cloud_bridge.clouds import web_of
 from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings

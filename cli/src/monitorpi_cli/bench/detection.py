@@ -21,7 +21,8 @@ from monitorpi_cli.lab.lan import Lab, LabError
 from monitorpi_cli.lab.namespace import scratch
 from monitorpi_cli.lab.relay import Relay
 from monitorpi_cli.stack.broker import free_port
-from monitorpi_cli.stack.up import Stack, StackPlan
+from monitorpi_cli.stack.plan import StackPlan
+from monitorpi_cli.stack.stack import Stack
 from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_cli.table import rows_to_lines
 from monitorpi_common.messages import Alert, Service, Traffic

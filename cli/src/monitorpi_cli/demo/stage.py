@@ -19,7 +19,8 @@ from monitorpi_cli.lab.lan import MAX_HOSTS, Lab
 from monitorpi_cli.lab.namespace import MARK, scratch
 from monitorpi_cli.lab.relay import Relay
 from monitorpi_cli.stack.broker import free_port
-from monitorpi_cli.stack.up import Stack, StackPlan
+from monitorpi_cli.stack.plan import StackPlan
+from monitorpi_cli.stack.stack import Stack
 from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ENV_PREFIX

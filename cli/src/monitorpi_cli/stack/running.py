@@ -8,8 +8,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitorpi_cli.stack.up import BROKER, LOOPBACK, state_dir
-from monitorpi_common.settings import NoSection, load
+from pydantic import SecretStr
+
+from monitorpi_cli.stack.plan import LOOPBACK, state_dir
+from monitorpi_cli.stack.stack import BROKER
+from monitorpi_common.settings import BrokerSettings, NoSection, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +32,11 @@ class Running:
     def password(self, user: str) -> str:
         """Return the password of one of the broker's users."""
         return (self.secrets / user / "broker__password").read_text(encoding="ascii").strip()
+
+    def account(self, user: str) -> BrokerSettings:
+        """Return how one of the broker's users connects."""
+        password = SecretStr(self.password(user))
+        return BrokerSettings(port=self.port, username=user, password=password)
 
 
 def find_running(config: Path | None) -> Running:

@@ -117,7 +117,7 @@ def _loop(home: Home, fact: Fact) -> Process:
     caught += [telling.mdns_announcement(one.mac, one.ip or "", one.name) for one in talkers]
     for second in range(25):
         for frame in caught[: 4 + second]:
-            home.wire.send(frame, times=250)
+            home.wire.send(frame, times=250, repeated=True)
         yield 1.0
 
 
@@ -209,12 +209,11 @@ def _rogue_ra(home: Home, fact: Fact) -> Process:
     _about(fact, thing)
     own = telling.link_local(thing.mac)
     clients = [one for one in home.things.values() if one.speaks6 and one.awake]
-    for number in range(60):
+    for _ in range(60):
         home.say(thing, telling.router_advertisement(thing.mac, own, "fd00:bad::/64"))
-        for client in clients:
-            there = telling.link_local(client.mac)
-            home.say(thing, telling.dhcp6_reply((thing.mac, client.wire_mac), (own, there),
-                                                f"fd00:bad::{number + 1:x}"))  # fmt: skip
+        for number, client in enumerate(clients, 1):
+            macs, ips = (thing.mac, client.wire_mac), (own, telling.link_local(client.mac))
+            home.say(thing, telling.dhcp6_reply(macs, ips, f"fd00:bad::{number:x}"))
         yield 10.0
 
 

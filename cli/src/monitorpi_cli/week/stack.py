@@ -2,8 +2,10 @@
 
 Theory of operation. What a core publishes is handed to those that subscribe to it, and kept where
 the contract retains it, so that a restart (the Pi's power fails) finds what a broker would hold.
-Windows pass through their JSON, as on the bus. Left out is what says nothing new: a device's
-refresh within ten minutes is not handed to the prober, which takes addresses and names only.
+Windows pass through their JSON, as on the bus. Ticks come with the windows, and the clock that
+never steps runs by them, a second for each: a Pi has one of each each second, and would take what
+is merged here for silence. Left out is what says nothing new: a device's refresh within ten minutes
+is not handed to the prober, which takes addresses and names only.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.copies import Sample
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sighting import Sighting
@@ -72,6 +75,7 @@ class Stack:
     _detector: DetectorCore = field(init=False)
     _prober: ProberCore = field(init=False)
     _now: float = 0.0
+    _boot_s: float = 0.0
     _open: set[str] = field(default_factory=set)
 
     # --- life ---------------------------------------------------------------------------------
@@ -111,8 +115,8 @@ class Stack:
     # --- what comes in ------------------------------------------------------------------------
 
     def take(self, item: object) -> None:
-        """Take a sighting or a window."""
-        if isinstance(item, Sighting):
+        """Take a sighting, a sample or a window."""
+        if isinstance(item, Sighting | Sample):
             self._spread(self._capture.handle(item), "capture")
             return
         if isinstance(item, WindowCounts):
@@ -125,7 +129,6 @@ class Stack:
         self.rounds += 1
         self._now = max(self._now, done.end.timestamp())
         self._spread(self._prober.handle(done), "prober")
-        self._tick(done.end.timestamp())
 
     def take_attempt(self, attempt: Attempt) -> None:
         """Take what became of one request to a quiet target."""
@@ -136,7 +139,8 @@ class Stack:
         self._spread(self._prober.handle(item), "prober")
 
     def _tick(self, at_s: float) -> None:
-        tick = Tick(moment(at_s), at_s, clock_synced=True)
+        self._boot_s += 1.0
+        tick = Tick(moment(at_s), self._boot_s, clock_synced=True)
         self._spread(self._capture.handle(tick), "capture")
         self._spread(self._prober.handle(tick), "prober")
         self._spread(self._detector.handle(tick), "detector")

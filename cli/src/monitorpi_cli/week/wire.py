@@ -11,6 +11,10 @@ a frame seen before is looked up. Two kinds of traffic are told apart:
 - *Streams* (own probes, a film, a backup, browsing) go on for hours at a rate, and are counted at
   that rate for the length of each window. What would be lost by that is their busiest seconds: so
   whoever runs a stream sends its bursts as frames, at its begin and at times within.
+
+Of a busy second the first frames of each slot are handed over as samples too, as the sampler does
+that looks for copies and loops. A frame that stands for many has a number of its own in each
+sample, as a sequence number would; what a loop repeats is the same frame.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_capture.classify import classify
+from monitorpi_capture.copies import SNAPPED, Sample, Sampled, SlotSampler
 from monitorpi_capture.dissect import Dissector
 from monitorpi_capture.tally import Tally
 from monitorpi_capture.window import Instant
@@ -37,10 +42,14 @@ ENGINE: Final = "socket"
 LINK_BPS: Final = 1_000_000_000
 LOUD: Final = 15
 """Frames in a second: fewer cannot reach half of the lowest floor (30 DHCP frames/s)."""
+SAMPLED: Final = 100
+"""Frames in a second from which there are samples of it."""
 LONGEST_S: Final = 30
 WATCHED_S: Final = 10
 """The same while an alert is open: the detector takes ten seconds without windows for a sensor
 that is gone."""
+_TURNS: Final = 4
+"""More of one frame in a slot are beyond the first ones."""
 _REMEMBERED: Final = 65_536
 _GOLDEN: Final = 2_654_435_769
 """2^32 over the golden ratio: multiples of it are spread evenly (Knuth, volume 3, 6.4)."""
@@ -77,6 +86,8 @@ class Wire:
     _count: int = 0
     _second: list[tuple[bytes, int, int]] = field(default_factory=list)
     _in_second: int = 0
+    _repeated: set[bytes] = field(default_factory=set)
+    _number: int = 0
     _merged: list[tuple[bytes, int, int]] = field(default_factory=list)
     _since: int = 0
     _known: dict[bytes, tuple[Classified, tuple[Sighting, ...]]] = field(default_factory=dict)
@@ -108,19 +119,22 @@ class Wire:
 
     # --- frames -------------------------------------------------------------------------------
 
-    def send(self, *frames: bytes, times: int = 1, size: int = 0) -> None:
+    def send(self, *frames: bytes, times: int = 1, size: int = 0, repeated: bool = False) -> None:
         """Put frames on the wire now.
 
         Args:
             frames: as they are.
             times: how often each.
             size: bytes on the wire of each, where they are longer than what is given.
+            repeated: it is the very same frame each time.
 
         """
         if not self.powered:
             return
         for frame in frames:
             self._second.append((frame, times, size or len(frame)))
+            if repeated:
+                self._repeated.add(frame)
             self._in_second += times
             for sighting in self._look_up(frame)[1]:
                 self.deliver(replace(sighting, at_s=self.now))
@@ -143,6 +157,8 @@ class Wire:
         if self._in_second >= LOUD:
             self.loud += 1
             self._emit(self._merged, self._since, at)
+            if self._in_second >= SAMPLED:
+                self._sample(at)
             self._emit(self._second, at, at + 1)
             self._merged = []
         else:
@@ -151,6 +167,26 @@ class Wire:
         while to - self._since >= (step := self._longest()):
             self._emit(self._merged, self._since, self._since + step)
             self._merged = []
+
+    def _sample(self, at: int) -> None:
+        """Hand over the first frames of each slot of a second."""
+        sampled: list[Sampled] = []
+        slots = round(1 / SlotSampler.SLOT_S)
+        for slot in range(slots):
+            due = [
+                (at + (slot + (turn + number / len(self._second)) / turns) / slots, frame, size)
+                for number, (frame, times, size) in enumerate(self._second)
+                if (turns := times // slots + (number % slots < times % slots))
+                for turn in range(min(turns, _TURNS))
+            ]
+            for at_s, frame, size in sorted(due)[: SlotSampler.FRAMES]:
+                self._number += 1
+                data = frame[:SNAPPED]
+                if frame not in self._repeated:
+                    data = data[:-4] + self._number.to_bytes(4, "big")
+                sampled.append(Sampled(at_s, 0, size, data))
+        self._repeated.clear()
+        self.deliver(Sample((INTERFACE,), sampled))
 
     def _longest(self) -> int:
         return WATCHED_S if self.is_watched() else LONGEST_S

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -25,44 +26,68 @@ _OTHER_NAME: Final = (62, 64)
 certificate is for another name or address."""
 
 
-def unreachable(error: BaseException, host: str, *, tls: bool) -> str:
+@dataclass(frozen=True)
+class Keys:
+    """What the settings of an endpoint are called where a remedy names them."""
+
+    host: str
+    port: str
+    authority: str
+    peer: str
+
+    @classmethod
+    def of_url(cls, url: str, authority: str) -> Keys:
+        """Return those of a server that one address and a file of authorities lead to."""
+        return cls(url, url, authority, "server")
+
+
+BROKER_KEYS: Final = Keys("broker.host", "broker.port", "broker.tls_ca", "broker")
+
+
+def unreachable(error: BaseException, host: str, *, tls: bool, keys: Keys = BROKER_KEYS) -> str:
     """Return in words why no connection to a host came about, and what to look at.
 
     Args:
         error: what connecting raised.
         host: as it was given.
         tls: the connection was to be encrypted.
+        keys: what the settings are called.
 
     """
+    where = " and ".join(dict.fromkeys((keys.host, keys.port)))
     match error:
         case socket.gaierror():
-            return f"the name {host!r} does not resolve: check broker.host and the name server"
+            return f"the name {host!r} does not resolve: check {keys.host} and the name server"
         case ssl.SSLCertVerificationError(verify_code=code, verify_message=message):
-            return _untrusted(code, message, host)
+            return _untrusted(code, message, host, keys)
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
-            return "it speaks no TLS on this port: check broker.port, or leave broker.tls_ca out"
+            return (
+                f"it speaks no TLS on this port: check {keys.port}, or leave {keys.authority} out"
+            )
         case ssl.SSLError():
-            return f"TLS failed ({error.reason or error}): the broker's log says more"
+            return f"TLS failed ({error.reason or error}): the {keys.peer}'s log says more"
         case ConnectionRefusedError():
-            return "nobody listens there: start the broker, or check broker.host and broker.port"
+            return f"nobody listens there: start the {keys.peer}, or check {where}"
         case TimeoutError():
-            return "no answer: check broker.host, the network and firewalls between"
+            return f"no answer: check {keys.host}, the network and firewalls between"
         case ConnectionResetError() | ConnectionAbortedError() | EOFError():
             what = "it hung up during the TLS handshake" if tls else "it hung up"
-            return f"{what}: check broker.port, and whether it wants {'less' if tls else 'TLS'}"
+            return f"{what}: check {keys.port}, and whether it wants {'less' if tls else 'TLS'}"
         case OSError(strerror=str() as text):
-            return f"{text[0].lower()}{text[1:]}: check broker.host and this machine's network"
+            return f"{text[0].lower()}{text[1:]}: check {keys.host} and this machine's network"
     return str(error) or type(error).__name__
 
 
-def _untrusted(code: int, message: str, host: str) -> str:
+def _untrusted(code: int, message: str, host: str, keys: Keys) -> str:
     if code in _EXPIRED:
         return "its certificate is not valid at this time: renew it, or set this machine's clock"
     if code in _OTHER_NAME:
-        return f"its certificate is not for {host!r}: write the name in it as broker.host"
+        return f"its certificate is not for {host!r}: write the name in it as {keys.host}"
     if code in _UNTRUSTED:
-        return "its certificate is not by the authority in broker.tls_ca: give the one that signed"
-    return f"its certificate is not accepted ({message})"
+        return (
+            f"its certificate is not by the authority in {keys.authority}: give the one that signed"
+        )
+    return f"its certificate is not accepted ({message}): give it another one"
 
 
 def host_name(text: str) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings, SettingsError
 
 ENV_PREFIX: Final = "MONITORPI_"
-_SECRET_WORDS: Final = ("password", "key", "token", "secret")
+_SECRET_WORDS: Final = ("password", "key", "token", "secret", "watch_url")
 _UNPARSED: Final = re.compile(r'field "(\w+)" from source "(\w+)"')
 
 

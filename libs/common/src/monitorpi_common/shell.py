@@ -168,13 +168,13 @@ def _await_name(service: Service, common: CommonSettings, inbox: Inbox, log: Log
             _touch(common.heartbeat, log)
 
     return await_vacancy(
-        _account(service, common), _status(service, common), log,
+        account(service, common.broker), _status(service, common), log,
         is_stopped=lambda: len(inbox) > 0, beat=beat,
     )  # fmt: skip
 
 
-def _account(service: Service, common: CommonSettings) -> BrokerSettings:
-    broker = common.broker
+def account(service: Service, broker: BrokerSettings) -> BrokerSettings:
+    """Return who a service is at a broker: with a password and no name it goes by its own."""
     if broker.username is None and broker.password is not None:
         return broker.model_copy(update={"username": service.value})
     return broker
@@ -189,7 +189,7 @@ def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
     name = f"monitorpi-{status.site}-{status.service}-{status.id}"
     from monitorpi_common.mqtt import MqttBus  # noqa: PLC0415 - a pipe needs none of it
 
-    return MqttBus(_account(service, common), name, status, log)
+    return MqttBus(account(service, common.broker), name, status, log)
 
 
 def _touch(heartbeat: Path, log: Log) -> None:

@@ -121,6 +121,10 @@ class Addresses:
             found += [one for one in held.disputes.values() if mac in (one.holder, one.challenger)]
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
 
+    def challenges(self, mac: bytes, at_s: float) -> bool:
+        """Tell whether a MAC claims, of late, what another one holds."""
+        return any(one.challenger == mac for one in self.disputes(mac, at_s))
+
     # --- what happens -------------------------------------------------------------------------
 
     def claim(self, mac: bytes, space: Space, ip: str, at_s: float, how: str = "arp") -> None:

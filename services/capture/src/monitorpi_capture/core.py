@@ -230,6 +230,8 @@ class CaptureCore:
             "epoch": self._epoch,
             "devices": len(self._inventory),
             "candidates": self._inventory.candidates,
+            "devices_unproven": self._inventory.unproven,
+            "devices_refused_total": self._inventory.refused_total,
             "merged_total": self._merged,
             "inventory_dropped_total": self._listener.dropped_total,
             "inventory_undissected_total": self._listener.undissected_total,

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.admission import NOTHING, Admission, Entry
+from monitorpi_capture.admission import NOTHING, TALKS, Admission, Entry
 from monitorpi_capture.devicemessage import device_message
 from monitorpi_capture.listing import mac_text
 from monitorpi_capture.load import Averaging
-from monitorpi_capture.standing import SILENT_S, Standing
+from monitorpi_capture.topology import SILENT_S, Topology
 from monitorpi_common.messages import Device, Publication, Tombstone
 from monitorpi_common.topics import mac_id
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.holding import Space
     from monitorpi_capture.sighting import Sighting
-    from monitorpi_capture.window import WindowCounts
+    from monitorpi_capture.suspects import Cause
+    from monitorpi_capture.window import MacCounts, WindowCounts
     from monitorpi_common.messages import Role
 
 SETTLE_S: Final = 5.0
@@ -45,6 +46,8 @@ PUBLISH_AT_ONCE: Final = 100
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
 _MAX_TOLD_ROUTERS: Final = 4
+_LASTING_S: Final = 300.0
+"""A restored device known over so long is no passing frame's."""
 _GROUP: Final = 0x01
 _MAX_NAME: Final = 63
 """Longest label of a host name (RFC 1035, 2.3.4)."""
@@ -54,6 +57,17 @@ def clean_name(name: str) -> str | None:
     """Return a host name fit to be shown: printable and bounded; None if nothing is left."""
     kept = "".join(char for char in name if char.isprintable() and char not in "\"'\\<>&").strip()
     return kept.rstrip(".").removesuffix(".local")[:_MAX_NAME] or None
+
+
+def _lasted(device: Device) -> bool:
+    return (device.last_seen - device.first_seen).total_seconds() >= _LASTING_S
+
+
+def _talked(device: Device) -> bool:
+    return all(
+        side.get("ipv4", 0) + side.get("ipv6", 0) >= TALKS
+        for side in (device.totals.tx, device.totals.rx)
+    )
 
 
 class Inventory:
@@ -73,9 +87,9 @@ class Inventory:
             max_devices=max_devices, pinned=pinned, entered=self._entered, left=self._left
         )
         self._devices, self._candidates = self._table.devices, self._table.candidates
-        self._standing = Standing(self._devices, self._candidates)
-        self._addresses, self._routers = self._standing.addresses, self._standing.routers
-        self._subnets = self._standing.subnets
+        self._topology = Topology(self._devices, self._candidates)
+        self._addresses, self._routers = self._topology.addresses, self._topology.routers
+        self._subnets = self._topology.subnets
         self._gone: list[bytes] = []
         self._urgent: dict[bytes, None] = {}
         self._next = 0
@@ -98,6 +112,16 @@ class Inventory:
         return len(self._candidates)
 
     @property
+    def unproven(self) -> int:
+        """How many devices have shown nothing but that they send."""
+        return self._table.unproven
+
+    @property
+    def refused_total(self) -> int:
+        """MACs that would have been devices if there had been room."""
+        return self._table.refused_total
+
+    @property
     def addresses_refused(self) -> int:
         """Claims of addresses for which there was no room."""
         return self._addresses.refused
@@ -118,13 +142,12 @@ class Inventory:
     def restore(self, device: Device) -> None:
         """Take back what a retained message of ours says, after a restart."""
         mac = bytes.fromhex(mac_id(device.mac))
-        if mac in self._devices or self._table.is_full:
+        if mac in self._devices:
             return
         last_s = device.last_seen.timestamp()
         entry = self._candidates.pop(mac, None) or Entry(mac, device.interface or "", 0, last_s)
         entry.first_s = device.first_seen.timestamp()
         entry.last_s = max(entry.last_s, last_s)
-        entry.confirmed = True
         entry.role = device.role
         entry.hostname = entry.hostname or device.hostname
         entry.vendor = self._vendor(mac) or device.vendor
@@ -135,7 +158,8 @@ class Inventory:
         entry.present = device.present
         entry.restored = True
         entry.published_s = last_s
-        self._devices[mac] = entry
+        if not self._table.restore(entry, lasting=_lasted(device), talking=_talked(device)):
+            return
         self._restore_addresses(mac, device, last_s)
         if device.role == "router":
             self._routers.restore(mac, last_s)
@@ -143,7 +167,6 @@ class Inventory:
             self._routers.advertise(mac, device.advertised_at.timestamp())
         self._refresh()
         entry.changed = False
-        self.changed = True
 
     def _restore_addresses(self, mac: bytes, device: Device, last_s: float) -> None:
         restore = self._addresses.restore
@@ -160,9 +183,9 @@ class Inventory:
 
     def count(self, window: WindowCounts) -> None:
         """Learn from one window who was there and how much it sent."""
-        at_s = self._standing.now_s = window.end.wall_s
+        at_s = self._topology.now_s = window.end.wall_s
         averaging = Averaging(at_s, window.length_s)
-        devices, see_through = self._devices, self._standing.see_through
+        devices, see_through = self._devices, self._see_through
         counts_all = len(self._candidates) < _COUNTED_CANDIDATES
         for row in window.rows:
             mac = row.mac
@@ -171,6 +194,8 @@ class Inventory:
                 if not row.tx or mac[0] & _GROUP or not any(mac):
                     continue
                 entry = self._table.meet(mac, window.interface, at_s)
+            if row.tx:
+                self._table.observe(entry, row, at_s)
                 if not counts_all and not entry.confirmed:
                     entry.last_s = at_s
                     continue
@@ -185,12 +210,15 @@ class Inventory:
                 if not entry.present:
                     entry.present = entry.changed = True
                 if row.syn_peer is not None or row.echo_peer is not None:
-                    for router in see_through(row, at_s):
-                        self._set_role(router)
+                    see_through(row, at_s)
+
+    def _see_through(self, row: MacCounts, at_s: float) -> None:
+        for router in self._topology.see_through(row, at_s):
+            self._set_role(router)
 
     def _entered(self, entry: Entry) -> None:
         """Complete what is known of a MAC that became a device."""
-        entry.vendor = self._vendor(entry.mac)
+        entry.vendor = self._vendor(entry.mac) or entry.vendor
         self._set_role(entry)
 
     def _left(self, entry: Entry) -> None:
@@ -237,7 +265,24 @@ class Inventory:
             self._advertised(entry, sighting)
         if sighting.serves_dhcp:
             self._serves(entry, sighting.router_ips, at_s)
+        self._look_at(entry, sighting)
         self._set_role(entry)
+
+    def _look_at(self, entry: Entry, sighting: Sighting) -> None:
+        """Publish who does what may be an attack, whatever fills the inventory."""
+        cause: Cause | None = None
+        if sighting.serves_dhcp:
+            cause = "dhcp"
+        elif sighting.is_router:
+            cause = "router"
+        elif sighting.ips and self._addresses.challenges(entry.mac, sighting.at_s):
+            cause = "claim"
+        if cause is None:
+            return
+        was_device = entry.confirmed
+        self._table.look_at(entry, cause, sighting.at_s)
+        if entry.confirmed and not was_device:
+            self._urgent[entry.mac] = None
 
     def _learn_of_others(self, sighting: Sighting, space: Space, server: bytes) -> None:
         """Take what one MAC says of another one, which need not be on this wire."""
@@ -280,7 +325,7 @@ class Inventory:
             self._urgent[addresses.urgent.pop()] = None
 
     def _set_role(self, entry: Entry) -> None:
-        role = self._standing.role_of(entry)
+        role = self._topology.role_of(entry)
         if role != entry.role:
             entry.role = role
             entry.changed = True
@@ -318,7 +363,8 @@ class Inventory:
             everything: leave nothing that changed for later (the stream ends).
 
         """
-        self._standing.now_s = at_s
+        self._topology.now_s = at_s
+        self._table.expire(at_s)
         yield from self._tombstones()
         room = len(self._devices) if everything else PUBLISH_AT_ONCE
         urgent, self._urgent = self._urgent, {}
@@ -380,7 +426,7 @@ class Inventory:
             at_s,
             held=self._addresses.of(entry.mac),
             disputes=self._addresses.disputes(entry.mac, at_s),
-            is_router_address=self._standing.is_router_holding,
+            is_router_address=self._topology.is_router_holding,
             advertised_s=self._routers.advertised(entry.mac, at_s),
         )
         return Publication(mac_id(mac_text(entry.mac)), message)

@@ -19,7 +19,7 @@ from monitorpi_capture.capfile import CaptureFile, CaptureFileError
 from monitorpi_capture.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.copies import SlotSampler
 from monitorpi_capture.core import ListenerReport
-from monitorpi_capture.dissect import is_telling
+from monitorpi_capture.dissect import is_rare, is_telling
 from monitorpi_capture.linklayers import Counted, counted
 from monitorpi_capture.linktypes import LINK_ETHERNET
 from monitorpi_capture.routine import LONGEST_S, Routine
@@ -88,7 +88,8 @@ class FileSource:
         self._sampler = SlotSampler(interface)
         self._dissector = dissector
         self._dissected_per_s = dissected_per_s
-        self._dissected = 0
+        self._dissected = [0, 0]
+        """Frames of this second: of ARP and its like, and of DHCP and router advertisements."""
         self._dropped = 0
         self._gate = gate
         self._on_stop = on_stop
@@ -181,7 +182,7 @@ class FileSource:
         self._second = second
         if self._start is None:
             self._start = second
-        self._dissected = 0
+        self._dissected = [0, 0]
         self._held = [] if self._routine_below else None
         return self._held
 
@@ -239,7 +240,8 @@ class FileSource:
     def _look(self, one: Counted, at_s: float) -> list[tuple[Counted, float]] | None:
         """Hand on what a frame tells."""
         if is_telling(one.data, one.classified):
-            sightings = self._dissect(one.data, one.wire_length, at_s)
+            kind = int(is_rare(one.data, one.classified))
+            sightings = self._dissect(one.data, one.wire_length, at_s, kind)
             anew = [self._routine.is_said_anew(sighting) for sighting in sightings]
             if any(anew) and self._held is not None:
                 self._part()
@@ -247,10 +249,10 @@ class FileSource:
                 self._emit(sighting)
         return self._held
 
-    def _dissect(self, data: bytes, wire_length: int, at_s: float) -> list[Sighting]:
+    def _dissect(self, data: bytes, wire_length: int, at_s: float, kind: int) -> list[Sighting]:
         """Read what a frame tells, up to the share of a second."""
-        if self._dissector is None or self._dissected >= self._dissected_per_s:
+        if self._dissector is None or self._dissected[kind] >= self._dissected_per_s:
             self._dropped += 1
             return []
-        self._dissected += 1
+        self._dissected[kind] += 1
         return self._dissector.dissect(data, at_s, self._interface, wire_length=wire_length)

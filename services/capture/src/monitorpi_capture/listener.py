@@ -1,19 +1,23 @@
 """Second sockets beside the engine: frames that tell about devices, and lines for who watches. I/O.
 
 Both are rate-limited where the frames enter: after a slot's share is read the thread sleeps and the
-kernel drops what does not fit into a small buffer, so that a flood of ARP costs nothing more.
+kernel drops what does not fit into a small buffer, so that a flood of ARP costs nothing more. DHCP
+and router advertisements are few and say most: half of each slot is theirs if they want it, and
+what else is waiting waits in a queue of its own.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture import interfaces
 from monitorpi_capture.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.core import ListenerReport
+from monitorpi_capture.dissect import is_rare
 from monitorpi_capture.line import PacketLine, line_of
 from monitorpi_capture.packetsocket import (
     ACCEPT,
@@ -27,7 +31,7 @@ from monitorpi_capture.window import CLASS_BIT
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from monitorpi_capture.dissect import Dissector
     from monitorpi_capture.packetsocket import Instruction
@@ -40,6 +44,10 @@ BUSY_S: Final = 0.02
 LINES_PER_S: Final = 10
 _RECEIVE_BUFFER: Final = 128 * 1024
 _FRAME: Final = 2048
+_READ: Final = 400
+"""Frames read from the kernel per slot: twice what its buffer holds."""
+_WAITING: Final = 200
+"""Frames of ARP and its like that wait: a second's share by default, in a burst."""
 _LOOKED_AT: Final = 200
 """Frames a watcher's filter looks at per slot for one that matches."""
 _MSG_TRUNC: Final = 0x20
@@ -117,6 +125,7 @@ class Listener:
         self._taps = [Tap(name, TELLING) for name in names]
         self._dissector = dissector
         self._per_slot = max(round(frames_per_s * SLOT_S), 1)
+        self._waiting: list[deque[Caught]] = [deque() for _ in names]
         self._dropped = 0
         self._stopped = threading.Event()
 
@@ -133,19 +142,39 @@ class Listener:
             now_s = time.monotonic()
             self._dropped += sum(tap.tend(now_s) for tap in self._taps)
             share = max(self._per_slot // len(self._taps), 1)
-            for tap in self._taps:
-                self._listen(tap, share, now_s + BUSY_S, emit)
+            for tap, waiting in zip(self._taps, self._waiting, strict=True):
+                rare = self._read(tap, waiting, share)
+                while rare and len(rare) > share // 2 and waiting:
+                    rare.pop()
+                    self._dropped += 1
+                least = [waiting.popleft() for _ in range(min(share - len(rare), len(waiting)))]
+                self._listen(tap, [*rare, *least], now_s + BUSY_S, emit)
             if told != (told := (self._dropped, self._dissector.failed)):
                 emit(ListenerReport(*told))
         for tap in self._taps:
             tap.close()
 
-    def _listen(self, tap: Tap, share: int, until_s: float, emit: Callable[[object], None]) -> None:
-        """Read a slot's share; what time does not allow to dissect is dropped."""
-        for _ in range(share):
+    def _read(self, tap: Tap, waiting: deque[Caught], share: int) -> list[Caught]:
+        """Empty the kernel's buffer; return what must not wait, a slot's share of it."""
+        rare: list[Caught] = []
+        for _ in range(_READ):
             caught = tap.receive()
             if caught is None:
-                return
+                break
+            data = caught.data
+            classified = classify(data, caught.length, caught.tag is not None)
+            queue, most = (rare, share) if is_rare(data, classified) else (waiting, _WAITING)
+            if len(queue) < most:
+                queue.append(caught)
+            else:
+                self._dropped += 1
+        return rare
+
+    def _listen(
+        self, tap: Tap, frames: Iterable[Caught], until_s: float, emit: Callable[[object], None]
+    ) -> None:
+        """Dissect frames; what time does not allow to is dropped."""
+        for caught in frames:
             if time.monotonic() > until_s:
                 self._dropped += 1
                 continue

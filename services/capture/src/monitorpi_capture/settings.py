@@ -41,8 +41,8 @@ class CaptureSettings(Section):
     """A MAC that sends more of one of syn, icmp_echo, arp, dhcp, igmp or broadcast is listed
     before the merely busy ones. Unit: frames/s."""
     max_devices: Annotated[int, Field(ge=1, le=4096)] = 4096
-    """Devices in the inventory; beyond, the newest of those without a known address leave first,
-    then the newest of the absent ones."""
+    """Devices in the inventory; beyond, those leave first that have shown least of themselves, the
+    newest of them before the others."""
     absent_after_s: Annotated[float, Field(ge=10, le=86400)] = 300.0
     """A device that sent nothing for so long is absent."""
     pinned_macs: Annotated[tuple[WrittenMac, ...], Field(max_length=1024)] = ()

@@ -65,7 +65,7 @@ def client(ca_file: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.C
 
     """
     return httpx.Client(
-        verify=_trusted(ca_file),
+        verify=trusted(ca_file),
         timeout=timeout_s,
         follow_redirects=False,
         trust_env=False,
@@ -75,7 +75,7 @@ def client(ca_file: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.C
 
 
 @cache
-def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
     """Read the certificates once: they are a megabyte for each reader."""
     trusted = httpx.create_ssl_context(trust_env=False)
     if ca_file is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from monitorpi_common.messages import (
     Alert,
     Device,
@@ -15,9 +17,13 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
+from monitorpi_dashboard.push import Push
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_dashboard.view import ViewCore
 from monitorpi_dashboard.web import Board, PageServer
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 
 def assemble(context: Context[DashboardSettings]) -> Assembly:
@@ -28,18 +34,30 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     server = PageServer(board, settings.listen, settings.port, password, tuple(settings.hosts))
     server.open()
     context.log.info("page", url=server.url)
+    pushes = []
+    if settings.watch_url is not None:
+        url = settings.watch_url.get_secret_value().strip()
+        pushes.append(Push(url, lambda: board.level, context.log))
     kinds = [
         (kind.SERVICE, kind.KIND) for kind in (Traffic, Device, Probe, Target, Alert, WatchState)
     ]
     return Assembly(
-        core=ViewCore(context.site, board.put, lambda: server.url),
-        sources=[server],
+        core=ViewCore(context.site, board.put, lambda: _told(server, pushes)),
+        sources=[server, *pushes],
         subscriptions=[
             *(pattern(context.site, owner.value, kind) for owner, kind in kinds if owner),
             pattern(context.site, kind="status"),
             pattern(context.site, kind=Health.KIND),
         ],
     )
+
+
+def _told(server: PageServer, pushes: list[Push]) -> dict[str, JsonValue]:
+    """Return what the page's health says: where it is, and whether the switch was reached."""
+    told: dict[str, JsonValue] = {"url": server.url}
+    for push in pushes:
+        told |= {"watch_url_total": push.done_total, "watch_url_failed_total": push.failed_total}
+    return told
 
 
 def main() -> int:

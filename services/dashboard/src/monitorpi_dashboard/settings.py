@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from monitorpi_common.endpoint import host_name
 from monitorpi_common.settings import Section, authority
@@ -38,6 +39,18 @@ class DashboardSettings(Section):
     trust_proxy: bool = False
     """Serve beyond loopback without a password, because something in front asks for one, or
     because only loopback is forwarded here, as in the containers."""
+
+    watch_url: SecretStr | None = None
+    """Fetched each minute while all that is expected is watched: a dead man's switch, such as a
+    push monitor of Uptime Kuma. Better as a secret: `dashboard__watch_url`."""
+
+    @field_validator("watch_url")
+    @classmethod
+    def _can_be_fetched(cls, url: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(url.get_secret_value().strip()) if url is not None else None
+        if parts is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("no http or https address")
+        return url
 
     @model_validator(mode="after")
     def _is_guarded(self) -> Self:

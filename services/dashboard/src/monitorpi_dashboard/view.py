@@ -82,11 +82,11 @@ class ViewCore:
         self,
         site: str,
         hand_out: Callable[[bytes, WatchLevel], None],
-        url: Callable[[], str] = str,
+        told: Callable[[], dict[str, JsonValue]] = dict,
     ) -> None:
         self._site = site
         self._hand_out = hand_out
-        self._url = url
+        self._told = told
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
@@ -141,8 +141,8 @@ class ViewCore:
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
-        """Tell where the page is."""
-        return {"url": self._url()}
+        """Return where the page is, and whether the dead man's switch was reached."""
+        return self._told()
 
     # --- keeping ----------------------------------------------------------------------------
 

@@ -431,6 +431,7 @@ class DetectorCore:
         if prober in self._rounds or len(self._rounds) < MAX_INTERFACES:
             self._rounds[prober] = end_s
         self._stays.see_round(prober, probe, self._watched_s)
+        self._stays.gather(self._inventory.forwards)
         length_s = max(0.0, (probe.round_end - probe.round_start).total_seconds())
         own = frozenset(one.ip for one in (probe.source, *probe.sources) if one.ip)
         view = RoundView(
@@ -473,6 +474,9 @@ class DetectorCore:
         """Say what shows that a silent target lives: its frames, or another address of it."""
         if stay.silent_from is None or stay.mac is None:
             return None
+        for one in self._stays.device(stay):
+            if one.answered_at > stay.silent_from + WITNESS_AFTER_S and not one.silent_rounds:
+                return f"its address {one.address} does"
         known = self._inventory.get(stay.mac)
         since_s = stay.silent_from + WITNESS_AFTER_S
         if known is None or known.sent_at_s <= max(since_s, stay.heard_at - WITNESS_S):

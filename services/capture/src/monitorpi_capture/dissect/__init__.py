@@ -68,6 +68,15 @@ def is_telling(data: bytes, classified: Classified) -> bool:
     return mask & _IPV6 != 0 and mask & _ICMP != 0 and data[transport] in nd.TYPES
 
 
+def is_rare(data: bytes, classified: Classified) -> bool:
+    """Tell whether a frame is of DHCP or a router's advertisement: no flood of ARP drowns it."""
+    mask, _, transport = classified
+    if mask & _DHCP:
+        return True
+    is_icmpv6 = mask & _IPV6 != 0 and mask & _ICMP != 0
+    return is_icmpv6 and 0 < transport < len(data) and data[transport] == nd.ROUTER_ADVERTISEMENT
+
+
 class Dissector:
     """Dissects telling frames; foreign bytes never raise."""
 

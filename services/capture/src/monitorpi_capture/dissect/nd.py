@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from monitorpi_capture.sighting import Sighting
 
 _ROUTER_SOLICITATION: Final = 133
-_ROUTER_ADVERTISEMENT: Final = 134
+ROUTER_ADVERTISEMENT: Final = 134
 _NEIGHBOUR_SOLICITATION: Final = 135
 _NEIGHBOUR_ADVERTISEMENT: Final = 136
 _OPTIONS_AT: Final = {
     _ROUTER_SOLICITATION: 8,
-    _ROUTER_ADVERTISEMENT: 16,
+    ROUTER_ADVERTISEMENT: 16,
     _NEIGHBOUR_SOLICITATION: 24,
     _NEIGHBOUR_ADVERTISEMENT: 24,
 }
@@ -72,7 +72,7 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
         raise MalformedFrameError
     options = _options(data, options_at, stop, in_part=in_part)
     origin = data[frame.network + _SOURCE : frame.network + _SOURCE + IPV6_SIZE]
-    if kind == _ROUTER_ADVERTISEMENT:
+    if kind == ROUTER_ADVERTISEMENT:
         yield _advertised(frame, options, origin)
     elif kind == _NEIGHBOUR_ADVERTISEMENT:
         target = data[start + _TARGET : start + _TARGET + IPV6_SIZE]

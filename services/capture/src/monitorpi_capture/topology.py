@@ -30,7 +30,7 @@ WAKES_S: Final = 5.0
 """Between a device's waking and its first claim, and between its last frame and its sleep."""
 
 
-class Standing:
+class Topology:
     """Addresses, routers and networks of one wire."""
 
     def __init__(self, devices: dict[bytes, Entry], candidates: dict[bytes, Entry]) -> None:

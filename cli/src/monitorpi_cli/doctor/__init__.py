@@ -1,0 +1,1 @@
+"""``./monitorpi doctor``: a file per thing that is looked at."""

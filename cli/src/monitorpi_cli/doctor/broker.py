@@ -1,0 +1,140 @@
+"""Tries the broker as each service would: connect, log in, subscribe, publish, receive. I/O."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.stack.plan import secrets_of, services_of
+from monitorpi_cli.stack.preflight import SECTIONS
+from monitorpi_common.bus import BusEvent, ConnectionRefused, Raw, Subscribed
+from monitorpi_common.inbox import Inbox
+from monitorpi_common.log import Log
+from monitorpi_common.messages import Delivery, Service
+from monitorpi_common.mqtt import MqttBus
+from monitorpi_common.settings import BrokerSettings, authority, load
+from monitorpi_common.shell import account
+from monitorpi_common.topics import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from monitorpi_cli.stack.running import Running
+
+TRY_S: Final = 8.0
+"""Longer than a connection is waited for (5 s), so that its failure is said by name."""
+_LOOK_S: Final = 0.05
+_TRIAL: Final = Delivery("request", 1, retain=False, expiry_s=10, rate="when the doctor is asked")
+"""Nobody reads topics of this kind; one that is not retained leaves nothing behind."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """One account of the broker, and the service whose topics it may write."""
+
+    service: Service
+    settings: BrokerSettings
+
+
+def logins(config: Path | None, running: Running | None) -> list[Login]:
+    """Return the accounts of the services that ``up`` runs.
+
+    Args:
+        config: the settings file.
+        running: the stack with a broker of its own that runs here; None: the broker is as
+            configured.
+
+    Raises:
+        OSError: the passwords are not for us to read.
+
+    """
+    services = services_of(config)
+    if running is not None:
+        return [Login(service, running.account(service.value)) for service in services]
+    found: dict[object, Login] = {}
+    for service in services:
+        loaded = load(service, SECTIONS[service], file=config, secrets=secrets_of(service, config))
+        settings = account(service, loaded.common.broker)
+        found.setdefault((settings.username, settings.password), Login(service, settings))
+    return list(found.values())
+
+
+def try_logins(found: Sequence[Login], site: str) -> Iterator[Finding]:
+    """Try each account; where the broker is not reached at all, that is said once."""
+    good = []
+    for login in found:
+        finding, reached = try_login(login, site)
+        if finding is None:
+            good.append(login.settings.username or "nobody by name")
+            continue
+        yield finding
+        if not reached:
+            return
+    if good:
+        settings = found[0].settings
+        address = authority(settings.host, settings.port)
+        how = "by TLS, " if settings.tls_ca is not None else ""
+        yield Finding(
+            "ok",
+            "broker",
+            f"{address}: connected {how}as {', '.join(good)}; published and received",
+        )
+
+
+def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[Finding | None, bool]:
+    """Send a message through the broker to ourselves.
+
+    Returns:
+        What is wrong, None: nothing; and whether a broker answered at all.
+
+    """
+    settings = login.settings
+    inbox = Inbox()
+    bus = MqttBus(settings, "monitorpi-doctor", None, Log("doctor", "error"))
+    topic = Topic(site, login.service.value, "trial", f"doctor-{secrets.token_hex(8)}")
+    bus.open(inbox, [str(topic)])
+    subscribed = connected = False
+    deadline = time.monotonic() + within_s
+    try:
+        while time.monotonic() < deadline and not bus.counters.refused:
+            item = inbox.take(_LOOK_S)
+            if isinstance(item, Raw) and item.topic == str(topic):
+                return None, True
+            if isinstance(item, BusEvent):
+                report = bus.event(item)
+                connected |= bus.connected
+                if report is not None and report.failed:
+                    reached = connected or isinstance(item, ConnectionRefused)
+                    return Finding.parted("wrong", "broker", report.text), reached
+                if isinstance(item, Subscribed) and not subscribed:
+                    subscribed = True
+                    bus.publish(topic, b"?", _TRIAL, _TRIAL.expiry_s)
+    finally:
+        bus.close()
+    return _unfinished(login, bus, connected=connected, subscribed=subscribed), connected
+
+
+def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> Finding:
+    """Say how far the message came."""
+    settings = login.settings
+    address = authority(settings.host, settings.port)
+    who = f"the account {settings.username!r}" if settings.username else "whoever has no account"
+    own = f"monitorpi/v1/+/{login.service.value}/#"
+    if not connected:
+        text = f"{address} takes the connection and says nothing"
+        remedy = "is it an MQTT broker, and is it alive? Its log says more"
+    elif bus.counters.refused:
+        text = f"{who} may not write {own}"
+        remedy = "give it that right in the broker's access rules (docs/deployment.md)"
+    elif bus.counters.published:
+        text = f"{who} may write {own} and does not receive what it subscribes to there"
+        remedy = "let it read there in the broker's access rules (docs/deployment.md)"
+    else:
+        what = "message" if subscribed else "subscription"
+        text = f"{address} lets {who} in and does not answer for a {what}"
+        remedy = "its log says why; is the machine it runs on overloaded?"
+    return Finding("wrong", "broker", text, remedy)

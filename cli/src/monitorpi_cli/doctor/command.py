@@ -1,0 +1,138 @@
+"""``./monitorpi doctor``: is this machine fit, and does its port see the LAN?
+
+It tries what is configured, and leaves nothing behind: a file that is written and removed, a
+message to itself at the broker, an echo request to this machine, a read at each cloud.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.settings import CaptureSettings
+from monitorpi_cli.arguments import number
+from monitorpi_cli.doctor.broker import logins, try_logins
+from monitorpi_cli.doctor.cloud import look_at_clouds
+from monitorpi_cli.doctor.finding import COLOURS, Finding
+from monitorpi_cli.doctor.machine import (
+    look_at_clock,
+    look_at_pings,
+    look_at_secrets,
+    look_at_settings,
+    look_at_state,
+)
+from monitorpi_cli.doctor.mirror import look_at_ports
+from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_page_port
+from monitorpi_cli.doctor.watch import look_at_watch
+from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
+from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.table import Terminal
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_common.messages import Service
+from monitorpi_common.settings import NoSection, load
+from monitorpi_common.topics import ANY
+from monitorpi_prober.settings import ProberSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from monitorpi_cli.stack.running import Running
+    from monitorpi_common.settings import CommonSettings
+
+LISTEN_S: Final = 5.0
+_MOST_S: Final = 3600.0
+_WELL, _WRONG, _SETTINGS = 0, 1, 2
+
+
+def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[Finding]:
+    """Look at everything, the quick things first; with wrong settings at nothing else."""
+    wrong = list(look_at_settings(config))
+    yield from wrong or [Finding("ok", "settings", "all services take theirs")]
+    if wrong:
+        return
+    common = load(None, NoSection, file=config).common
+    yield look_at_clock(trusted=common.trust_clock)
+    yield look_at_state(state_dir(common))
+    yield from look_at_secrets(common)
+    yield from look_at_bus(config, common)
+    secrets = secrets_of(Service.CLOUD_BRIDGE, config)
+    yield from look_at_clouds(
+        load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets).section
+    )
+    yield look_at_pings(load(Service.PROBER, ProberSettings, file=config).section.source)
+    capture = load(Service.CAPTURE, CaptureSettings, file=config).section
+    yield from look_at_ports(capture, names, seconds)
+
+
+def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[Finding]:
+    """Try the broker, and ask it for the watch; without an own one yet, whether it could run."""
+    running: Running | None = None
+    if is_own(common.broker):
+        try:
+            running = find_running(config)
+        except NoStackError:
+            yield look_at_broker_port(common.broker)
+            yield from look_at_page_port(config)
+            return
+    try:
+        found = logins(config, running)
+    except OSError as error:
+        yield Finding(
+            "note", "broker", f"a stack runs here, and {error.filename} is not for us to read",
+            "run with sudo",
+        )  # fmt: skip
+        return
+    yield from try_logins(found, common.site)
+    detector = next((one for one in found if one.service is Service.DETECTOR), found[0])
+    yield from look_at_watch(detector.settings, ANY if running is not None else common.site)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print a line per finding; exit 0 when nothing is wrong, 2 for settings, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="./monitorpi doctor",
+        description="Try what is configured, and look at what the mirror port shows. Leaves "
+        "nothing behind, sends nothing to the LAN.",
+        epilog="Exit code: 0 nothing is wrong, 1 something is, 2 the settings are.",
+    )
+    parser.add_argument(
+        "--interface",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="listen here (repeatable); by default as configured, or the wired interface",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
+    parser.add_argument(
+        "--seconds",
+        type=number(lambda value: 0 < value <= _MOST_S, f"give up to {_MOST_S:g} seconds"),
+        default=LISTEN_S,
+        help=f"to listen (default {LISTEN_S:g})",
+    )
+    parser.add_argument(
+        "--json", action="store_true",
+        help="print one JSON list of {mark, topic, text, remedy} instead of lines",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    terminal = Terminal.of(sys.stdout)
+    found = []
+    for finding in look(options.config, options.interface, options.seconds):
+        found.append(finding)
+        if not options.json:
+            mark = terminal.paint(f"{finding.mark:<6}", COLOURS[finding.mark])
+            print(f"{mark}{finding}", flush=True)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
+    return exit_code(found)
+
+
+def exit_code(found: Sequence[Finding]) -> int:
+    """Return what the command ends with."""
+    wrong = {one.topic for one in found if one.mark == "wrong"}
+    if "settings" in wrong:
+        return _SETTINGS
+    return _WRONG if wrong else _WELL

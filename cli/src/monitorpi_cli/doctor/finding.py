@@ -1,0 +1,34 @@
+"""What a check returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+if TYPE_CHECKING:
+    from monitorpi_cli.table import Colour
+
+Mark = Literal["ok", "note", "wrong"]
+COLOURS: Final[dict[Mark, Colour]] = {"ok": "green", "note": "yellow", "wrong": "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; what is ``wrong`` keeps MonitorPi from its work."""
+
+    mark: Mark
+    topic: str
+    """What was looked at: ``broker``, ``clock``, the name of an interface."""
+    text: str
+    remedy: str | None = None
+    """What to do; None: nothing is to be done."""
+
+    @classmethod
+    def parted(cls, mark: Mark, topic: str, report: str) -> Self:
+        """Make one of a report whose remedy stands behind its last colon."""
+        text, _, remedy = report.rpartition(": ")
+        return cls(mark, topic, text or report, remedy if text else None)
+
+    def __str__(self) -> str:
+        """Return what is printed behind the mark."""
+        return ": ".join(part for part in (self.topic, self.text, self.remedy) if part)

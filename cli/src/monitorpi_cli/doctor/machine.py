@@ -1,0 +1,127 @@
+"""What the machine itself must offer: a clock, a folder for state, secrets, echo requests. I/O."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.ping import measure
+from monitorpi_cli.stack.plan import secrets_of, state_dir
+from monitorpi_cli.stack.preflight import mistakes
+from monitorpi_common import clock
+from monitorpi_common.service import ResourceError
+from monitorpi_common.settings import ENV_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from monitorpi_common.settings import CommonSettings
+
+LEAST_FREE: Final = 100 * 1024 * 1024
+"""Bytes: a year of ThingSpeak rows that could not be sent, several times over."""
+_PROBE: Final = bytes(64 * 1024)
+"""What is written to see whether anything can be: more than a file system keeps inside an inode."""
+_PING_S: Final = 1.0
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
+
+
+def look_at_settings(config: Path | None) -> Iterator[Finding]:
+    """Return what is wrong with the settings of any service."""
+    for line in mistakes(config, secrets_of):
+        yield Finding("wrong", "settings", line)
+
+
+def look_at_clock(*, trusted: bool) -> Finding:
+    """Tell whether the wall clock can be believed."""
+    if trusted or clock.synchronised():
+        return Finding("ok", "clock", "trusted as configured" if trusted else "synchronised")
+    return Finding(
+        "note", "clock", "not synchronised: times may be off, and rows for the cloud wait",
+        "is a time server reached (timedatectl)?",
+    )  # fmt: skip
+
+
+def look_at_state(folder: Path) -> Finding:
+    """Write to the state folder, or to where it would be made, and tell how much room there is."""
+    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    try:
+        _write(place)
+        room = os.statvfs(place)
+    except OSError as error:
+        return _unusable(folder, place, error)
+    free = room.f_bavail * room.f_frsize
+    where = f"{folder} can be written" if place == folder else f"{folder} can be made"
+    if free < LEAST_FREE:
+        return Finding(
+            "note", "state", f"{where}, with {free / 1e6:.0f} MB free", "make room on its disk"
+        )
+    return Finding("ok", "state", f"{where}, {free / 1e9:.1f} GB free")
+
+
+def _write(place: Path) -> None:
+    """Write a file that has no name, or soon has none, all the way to the disk.
+
+    Raises:
+        OSError: it cannot be done.
+
+    """
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    with tempfile.TemporaryFile(dir=place, prefix=".monitorpi-doctor-") as stream:
+        stream.write(_PROBE)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _unusable(folder: Path, place: Path, error: OSError) -> Finding:
+    match error.errno:
+        case errno.ENOTDIR:
+            why, remedy = f"{place} is no folder", _ELSEWHERE
+        case errno.ENOSPC | errno.EDQUOT:
+            why, remedy = f"the disk of {place} is full", f"make room on it, or {_ELSEWHERE}"
+        case errno.EROFS:
+            why, remedy = f"{place} is mounted read-only", f"look at dmesg, or {_ELSEWHERE}"
+        case errno.EACCES | errno.EPERM:
+            why = f"{place} may not be written"
+            remedy = f"run with sudo, as `up` does, or {_ELSEWHERE}"
+        case _:
+            why, remedy = f"{place}: {error.strerror}", _ELSEWHERE
+    return Finding("wrong", "state", f"{folder} cannot be written: {why}", remedy)
+
+
+def look_at_secrets(common: CommonSettings) -> Iterator[Finding]:
+    """Tell whether somebody else may read the secrets that ``up`` keeps."""
+    folder = state_dir(common) / "secrets"
+    try:
+        if not folder.exists():
+            return
+        open_to_others = folder.stat().st_mode & _OTHERS
+        names = os.listdir(folder)  # noqa: PTH208 - only their number is wanted
+    except OSError as error:
+        yield Finding(
+            "wrong", "secrets", f"{folder} cannot be read: {error.strerror}",
+            "run with sudo, as `up` does",
+        )  # fmt: skip
+        return
+    if open_to_others:
+        yield Finding(
+            "wrong", "secrets", f"{folder} is open to other accounts of this machine",
+            f"chmod 700 {folder}",
+        )  # fmt: skip
+    else:
+        yield Finding("ok", "secrets", f"{folder}: of {len(names)} accounts, open to nobody else")
+
+
+def look_at_pings(source: str | None) -> Finding:
+    """Tell whether echo requests may be sent, by one to this machine itself."""
+    try:
+        measure(["127.0.0.1"], 1, _PING_S, source)
+    except ResourceError as error:
+        return Finding.parted("wrong", "pings", str(error))
+    return Finding("ok", "pings", "may be sent")

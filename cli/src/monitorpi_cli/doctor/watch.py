@@ -1,0 +1,125 @@
+"""What a running stack says of its own watch. I/O."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from monitorpi_cli.doctor.finding import Finding
+from monitorpi_common import clock
+from monitorpi_common.bus import BusEvent, Raw, Subscribed
+from monitorpi_common.inbox import Inbox
+from monitorpi_common.log import Log
+from monitorpi_common.messages import Service, Status, WatchState
+from monitorpi_common.mqtt import MqttBus
+from monitorpi_common.topics import Topic, TopicError, pattern
+from monitorpi_common.watch import FRESH_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from monitorpi_cli.doctor.finding import Mark
+    from monitorpi_common.messages import WatchLevel
+    from monitorpi_common.settings import BrokerSettings
+
+_ANSWER_S: Final = 5.0
+_RETAINED_S: Final = 0.5
+"""A broker sends what it keeps right behind its answer to the subscription."""
+_MARKS: Final[dict[WatchLevel, Mark]] = {"watching": "ok", "partly": "note", "blind": "wrong"}
+_START: Final = "sudo ./monitorpi up, or sudo ./monitorpi install to have it at each boot"
+
+
+@dataclass
+class Remembered:
+    """What the broker keeps of one site's detector."""
+
+    online: bool = False
+    state: WatchState | None = None
+
+
+@dataclass
+class Sites:
+    """What the broker keeps of the detectors of all sites."""
+
+    known: dict[str, Remembered] = field(default_factory=dict)
+
+    def receive(self, raw: Raw) -> None:
+        """Take a message; what is not of the contract is passed over."""
+        try:
+            topic = Topic.parse(raw.topic)
+            site = self.known.setdefault(topic.site, Remembered())
+            if topic.kind == "status":
+                site.online |= raw.payload == Status.ONLINE.value.encode()
+            elif topic.kind == WatchState.KIND and raw.payload:
+                site.state = WatchState.model_validate_json(raw.payload)
+        except (TopicError, ValidationError):
+            return
+
+
+def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[Finding]:
+    """Tell whether anybody watches, as the broker's memory has it.
+
+    Args:
+        settings: the broker, and an account that may read the detector's topics.
+        site: whose; ``+``: of every site.
+
+    """
+    sites = _ask(settings, site)
+    if sites is not None:
+        yield from judge_watch(sites, clock.wall())
+
+
+def judge_watch(sites: Sites, at: datetime) -> Iterator[Finding]:
+    """Say what each site's detector concludes, if it is there to say it."""
+    if not sites.known:
+        yield Finding("note", "watch", "no detector has ever been at this broker", _START)
+    for name, site in sorted(sites.known.items()):
+        state, where = site.state, f"site {name!r}"
+        silent_s = (at - state.at).total_seconds() if state is not None else 0.0
+        if not site.online:
+            yield Finding("wrong", "watch", f"{where}: no detector runs", _START)
+        elif state is None or silent_s > 2 * FRESH_S:
+            since = "" if state is None else f" for {silent_s:.0f} s"
+            yield Finding(
+                "wrong", "watch", f"{where}: the detector says nothing{since}",
+                "look at the load of this machine and at the detector's log",
+            )  # fmt: skip
+        else:
+            yield from _concluded(where, state)
+
+
+def _concluded(where: str, state: WatchState) -> Iterator[Finding]:
+    mark = _MARKS[state.state]
+    if not state.reasons:
+        yield Finding(mark, "watch", f"{where}: {state.state}")
+    for reason in state.reasons:
+        text = f"{where}: {state.state}: {reason.text.removesuffix('.')}"
+        yield Finding("note" if mark == "ok" else mark, "watch", text, reason.remedy)
+
+
+def _ask(settings: BrokerSettings, site: str) -> Sites | None:
+    """Return what the broker keeps; None: it does not say."""
+    inbox, sites = Inbox(), Sites()
+    bus = MqttBus(settings, "monitorpi-doctor", None, Log("doctor", "error"))
+    detector = Service.DETECTOR.value
+    bus.open(inbox, [pattern(site, detector, kind) for kind in ("status", WatchState.KIND)])
+    until = time.monotonic() + _ANSWER_S
+    answered = False
+    try:
+        while time.monotonic() < until:
+            item = inbox.take(_RETAINED_S / 10)
+            if isinstance(item, Raw):
+                sites.receive(item)
+            elif isinstance(item, BusEvent):
+                report = bus.event(item)
+                if report is not None and report.failed:
+                    return None  # the trial of the broker says why
+                if isinstance(item, Subscribed):
+                    answered, until = True, time.monotonic() + _RETAINED_S
+    finally:
+        bus.close()
+    return sites if answered else None

@@ -1,0 +1,157 @@
+"""What ``up`` runs and how: from command line and settings to a plan. Starts nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.preflight import mistakes
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_common.messages import Service
+from monitorpi_common.settings import (
+    ENV_PREFIX,
+    BrokerSettings,
+    CommonSettings,
+    ConfigurationError,
+    NoSection,
+    load,
+)
+from monitorpi_dashboard.settings import DashboardSettings, page_url
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """What to run and how."""
+
+    site: str
+    state_dir: Path
+    services: tuple[Service, ...]
+    port: int
+    """Port of the own broker on loopback."""
+    other_broker: BrokerSettings | None = None
+    """A broker that is there already, as configured: then there is no own one."""
+    listeners: tuple[str, ...] = ()
+    """More listeners of the own broker, as ``PORT ADDRESS``."""
+    config: Path | None = None
+    environment: Mapping[Service, Mapping[str, str]] = field(default_factory=dict)
+    """More variables for single services."""
+    prefix: Mapping[Service, Sequence[str]] = field(default_factory=dict)
+    """What to put before a service's command, such as ``ip netns exec NAME``."""
+    page: str | None = None
+    """Where the page will be; None: it is not served, or takes any free port."""
+    logs: Path | None = None
+    """Folder for what the children print; None: where our own output goes."""
+
+
+def make_plan(options: argparse.Namespace) -> StackPlan:
+    """Turn command line and configuration into a plan.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        ResourceError: the configured port is taken.
+
+    """
+    overrides = {"site": options.site} if options.site else {}
+    wrong = mistakes(options.config, secrets_of)
+    if wrong:
+        raise ConfigurationError(wrong)
+    loaded = load(None, NoSection, file=options.config, overrides=overrides)
+    common = loaded.common
+    own = is_own(common.broker)
+    configured = common.broker.port if "port" in common.broker.model_fields_set else None
+    port = broker.choose_port(configured) if own else common.broker.port
+    environment: dict[Service, dict[str, str]] = {}
+    if options.interface:
+        names = json.dumps(options.interface)
+        environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
+    services = services_of(options.config)
+    page = None
+    if Service.DASHBOARD in services:
+        listen, page_port = _page(options.config)
+        environment[Service.DASHBOARD] = {f"{ENV_PREFIX}DASHBOARD__PORT": str(page_port)}
+        page = page_url(listen, page_port) if page_port else None
+    return StackPlan(
+        site=common.site,
+        state_dir=state_dir(common),
+        services=services,
+        port=port,
+        page=page,
+        other_broker=None if own else common.broker,
+        config=options.config.resolve() if options.config else None,
+        environment=environment,
+    )
+
+
+def _page(config: Path | None) -> tuple[str, int]:
+    """Return where the page listens: the port as configured, or the first free one.
+
+    Raises:
+        ResourceError: the configured port is taken.
+
+    """
+    secrets = secrets_of(Service.DASHBOARD, config)
+    settings = load(Service.DASHBOARD, DashboardSettings, file=config, secrets=secrets).section
+    configured = settings.port if "port" in settings.model_fields_set else None
+    if configured == 0:
+        return settings.listen, 0
+    address = "127.0.0.1" if settings.listen in ("", "localhost") else settings.listen
+    port = broker.choose_port(configured, settings.port, address, "dashboard.port")
+    return settings.listen, port
+
+
+def is_own(settings: BrokerSettings) -> bool:
+    """Tell whether `up` runs the broker itself.
+
+    One elsewhere or with TLS is somebody else's, and so is one that asks for a user who is not of
+    our making; ``broker.own`` says it where that is not enough.
+    """
+    if settings.own is not None:
+        return settings.own
+    named = {"username", "password"} & settings.model_fields_set
+    return settings.host in LOOPBACK and settings.tls_ca is None and not named
+
+
+def secrets_of(service: Service, config: Path | None) -> Path | None:
+    """Return where a service that `up` runs finds its secrets; None: as the environment says."""
+    try:
+        common = load(None, NoSection, file=config).common
+    except ConfigurationError:
+        return None  # whoever loads the service's settings says what is wrong
+    return state_dir(common) / "secrets" / service.value if is_own(common.broker) else None
+
+
+def state_dir(common: CommonSettings) -> Path:
+    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
+    if "state_dir" in common.model_fields_set or os.geteuid() == 0:
+        return common.state_dir
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "monitorpi"
+
+
+def services_of(config: Path | None) -> tuple[Service, ...]:
+    """Return the installed services; the cloud bridge only where it is configured."""
+    installed = [
+        service
+        for service in Service
+        if importlib.util.find_spec(f"monitorpi_{service.value.replace('-', '_')}.__main__")
+    ]
+    if not _cloud_is_configured(config):
+        installed = [service for service in installed if service is not Service.CLOUD_BRIDGE]
+    return tuple(installed)
+
+
+def _cloud_is_configured(config: Path | None) -> bool:
+    secrets = secrets_of(Service.CLOUD_BRIDGE, config)
+    loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets)
+    return bool(loaded.section.model_fields_set)

@@ -1,0 +1,133 @@
+"""A broker and services, running under supervision."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+
+from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.plan import LOOPBACK
+from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_common.service import ResourceError
+from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import TextIOWrapper
+    from pathlib import Path
+
+    from monitorpi_cli.stack.plan import StackPlan
+    from monitorpi_common.messages import Service
+
+BROKER: Final = "broker"
+
+
+class Stack:
+    """A broker and services, running. Use from one asyncio loop."""
+
+    def __init__(self, plan: StackPlan, notify: Callable[[ChildEvent], None]) -> None:
+        self.plan = plan
+        self._lock = _lock(plan.state_dir)
+        self.secrets = plan.state_dir / "secrets"
+        try:
+            self.passwords = {} if plan.other_broker else broker.ensure_passwords(self.secrets)
+            children = [self._service(service) for service in plan.services]
+            if plan.other_broker is None:
+                children.append(self._broker())
+        except OSError as error:
+            self._lock.close()
+            raise _unwritable(plan.state_dir, error) from None
+        self.supervisor = Supervisor(children, notify)
+
+    def _broker(self) -> Child:
+        plan = self.plan
+        listeners = [f"{plan.port} {LOOPBACK[0]}", *plan.listeners]
+        config = broker.write_files(plan.state_dir / "broker", listeners, self.passwords)
+        return Child(
+            BROKER, broker.command(config), log=self._log(BROKER), rank=0, restart_always=True
+        )
+
+    def _log(self, name: str) -> Path | None:
+        return self.plan.logs / f"{name}.log" if self.plan.logs else None
+
+    def _service(self, service: Service) -> Child:
+        plan = self.plan
+        state = plan.state_dir / service.value
+        state.mkdir(exist_ok=True, mode=0o700)
+        environment = os.environ | {
+            f"{ENV_PREFIX}SITE": plan.site,
+            f"{ENV_PREFIX}STATE_DIR": str(state),
+        }
+        if plan.other_broker is None:
+            environment |= self._account(service)
+            environment.pop(f"{ENV_PREFIX}BROKER__PASSWORD", None)  # the one in the file counts
+        if plan.config is not None:
+            environment[f"{ENV_PREFIX}CONFIG"] = str(plan.config)
+        module = f"monitorpi_{service.value.replace('-', '_')}"
+        return Child(
+            service.value,
+            [*plan.prefix.get(service, ()), sys.executable, "-P", "-m", module],
+            {**environment, **plan.environment.get(service, {})},
+            log=self._log(service.value),
+        )
+
+    def _account(self, service: Service) -> dict[str, str]:
+        """Return where the own broker is and who the service is there, whatever is configured."""
+        return {
+            f"{ENV_PREFIX}BROKER__HOST": LOOPBACK[0],
+            f"{ENV_PREFIX}BROKER__PORT": str(self.plan.port),
+            f"{ENV_PREFIX}BROKER__USERNAME": service.value,
+            f"{ENV_PREFIX}SECRETS_DIR": str(self.secrets / service.value),
+        }
+
+    def viewer(self) -> BrokerSettings:
+        """Return how to read the bus."""
+        if self.plan.other_broker is not None:
+            return self.plan.other_broker
+        password = SecretStr(self.passwords["viewer"])
+        return BrokerSettings(port=self.plan.port, username="viewer", password=password)
+
+    def start(self) -> None:
+        """Start everything; returns at once."""
+        self.supervisor.start_all()
+
+    async def stop(self) -> None:
+        """Stop everything, services before the broker, and let the state directory go."""
+        await self.supervisor.stop()
+        self._lock.close()
+
+
+def _lock(folder: Path) -> TextIOWrapper:
+    """Make the state directory, and take it for this process.
+
+    Raises:
+        ResourceError: it cannot be written, or another process has it.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "lock"
+        stream = file.open("a+", encoding="ascii")
+        file.chmod(0o600)  # whoever may read it may hold it, and keep us from starting
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stream.close()
+        raise ResourceError(
+            f"another MonitorPi runs with the state directory {folder}: stop it, or set another "
+            f"one ({ENV_PREFIX}STATE_DIR)"
+        ) from None
+    return stream
+
+
+def _unwritable(folder: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"the state directory {folder} cannot be written ({error.strerror}): run as its owner, "
+        f"make room on its disk, or set another one ({ENV_PREFIX}STATE_DIR)"
+    )

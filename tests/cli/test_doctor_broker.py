@@ -1,0 +1,180 @@
+"""The doctor at a real broker: each way it cannot be used, and what it keeps of the watch."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+from tests.conftest import Broker, publish, wait_for
+
+from monitorpi_cli.doctor.broker import Login, try_login, try_logins
+from monitorpi_cli.doctor.watch import Remembered, Sites, judge_watch, look_at_watch
+from monitorpi_cli.stack import broker as files
+from monitorpi_common.messages import Service, WatchReason, WatchState
+from monitorpi_common.settings import BrokerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import Subscriber
+
+    from monitorpi_common.messages import WatchLevel
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Callable[[str], tuple[Broker, dict[str, str]]]]:
+    """Start a Mosquitto with our accounts, and access rules after a change."""
+    started: list[Broker] = []
+
+    def start(change: str = "") -> tuple[Broker, dict[str, str]]:
+        folder = tmp_path / "own"
+        passwords = files.ensure_passwords(folder / "secrets")
+        port = files.free_port()
+        config = files.write_files(folder / "broker", [f"{port} 127.0.0.1"], passwords)
+        rules = folder / "broker" / "acl"
+        if change:
+            rules.write_text(rules.read_text().replace(*change.split("|")))
+        process = subprocess.Popen(files.command(config), stderr=subprocess.DEVNULL)
+        started.append(Broker(folder, port=port, process=process))
+        wait_for(started[0]._accepts, what="the broker")
+        return started[0], passwords
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+def login(broker: Broker, user: str, password: str) -> Login:
+    """Return the login of a service."""
+    settings = BrokerSettings(port=broker.port, username=user, password=SecretStr(password))
+    return Login(Service(user), settings)
+
+
+def test_every_account_is_tried_and_leaves_nothing(
+    guarded: Callable[..., tuple[Broker, dict[str, str]]], subscribe: Callable[..., Subscriber]
+) -> None:
+    """Connected, logged in, subscribed, published, received, by each service's own rules."""
+    broker, passwords = guarded()
+    logins = [login(broker, service.value, passwords[service.value]) for service in Service]
+
+    [found] = try_logins(logins, "lab")
+
+    assert found.mark == "ok"
+    assert "as capture, prober, detector, cloud-bridge, dashboard; published and" in found.text
+    viewer = ("-u", "viewer", "-P", passwords["viewer"], "--retained-only", "-W", "1")
+    assert subscribe(broker.port, "monitorpi/#", *viewer).poll() == []
+
+
+def test_a_wrong_password_is_said_and_the_others_are_tried_on(
+    guarded: Callable[..., tuple[Broker, dict[str, str]]],
+) -> None:
+    """Once it is refused, once it is well."""
+    broker, passwords = guarded()
+    logins = [login(broker, "capture", "x"), login(broker, "prober", passwords["prober"])]
+
+    refused, fine = try_logins(logins, "lab")
+
+    assert (refused.mark, fine.mark) == ("wrong", "ok")
+    assert refused.remedy == "check broker.username and its password"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("readwrite monitorpi/v1/+/capture/#|read monitorpi/v1/+/capture/#", "may not write"),
+        ("readwrite monitorpi/v1/+/capture/#|write monitorpi/v1/+/capture/#", "does not receive"),
+    ],
+)
+def test_rules_that_keep_a_service_from_its_topics_are_named(
+    guarded: Callable[..., tuple[Broker, dict[str, str]]], change: str, words: str
+) -> None:
+    """A broker of somebody else's may grant a subscription and deliver nothing."""
+    broker, passwords = guarded(change)
+
+    finding, _ = try_login(login(broker, "capture", passwords["capture"]), "lab", 2.0)
+
+    assert finding is not None
+    assert words in finding.text
+    assert "access rules" in (finding.remedy or "")
+
+
+def test_a_broker_that_is_away_is_said_once() -> None:
+    """Not once for each account."""
+    settings = BrokerSettings(port=files.free_port())
+    logins = [Login(service, settings) for service in (Service.CAPTURE, Service.PROBER)]
+
+    [found] = try_logins(logins, "lab")
+
+    assert found.mark == "wrong"
+    assert "nobody listens there" in found.text
+    assert "start the broker" in (found.remedy or "")
+
+
+def test_a_frozen_broker_is_said(broker: Broker) -> None:
+    """The kernel takes the connection, and nobody answers."""
+    broker.freeze()
+
+    finding, reached = try_login(
+        Login(Service.CAPTURE, BrokerSettings(port=broker.port)), "lab", 1.0
+    )
+
+    assert not reached
+    assert finding is not None
+    assert "takes the connection and says nothing" in finding.text
+
+
+# --- the watch ------------------------------------------------------------------------------------
+
+
+def state(level: WatchLevel, age_s: float = 1.0, *reasons: WatchReason) -> WatchState:
+    """Return a conclusion of so long ago."""
+    at = NOW - timedelta(seconds=age_s)
+    return WatchState(state=level, since=at, at=at, reasons=list(reasons))
+
+
+CABLE = WatchReason(what="interface", text="No window of eth0 for 9 s.", remedy="plug it in")
+
+
+@pytest.mark.parametrize(
+    ("site", "mark", "words"),
+    [
+        (None, "note", "no detector has ever been at this broker"),
+        (Remembered(online=False, state=state("watching")), "wrong", "no detector runs"),
+        (Remembered(online=True, state=state("watching", 60)), "wrong", "says nothing for 60 s"),
+        (Remembered(online=True), "wrong", "says nothing"),
+        (Remembered(online=True, state=state("watching")), "ok", "watching"),
+        (Remembered(online=True, state=state("partly", 1, CABLE)), "note", "partly: No window of"),
+        (Remembered(online=True, state=state("blind", 1, CABLE)), "wrong", "eth0 for 9 s: plug it"),
+    ],
+)
+def test_what_the_detector_concluded_is_said(
+    site: Remembered | None, mark: str, words: str
+) -> None:
+    """Retained state of a detector that is gone says nothing of now."""
+    [found] = judge_watch(Sites({"home": site} if site else {}), NOW)
+
+    assert found.mark == mark
+    assert words in str(found)
+
+
+def test_the_watch_is_read_from_the_brokers_memory(broker: Broker) -> None:
+    """Status and conclusion are retained; what is not of the contract is passed over."""
+    now = datetime.now(UTC)
+    message = WatchState(state="blind", since=now, at=now, reasons=[CABLE])
+    for topic, payload in (
+        ("status/main", "online"),
+        ("watch/main", message.model_dump_json()),
+        ("watch/odd", "{}"),
+    ):
+        publish(broker, f"monitorpi/v1/home/detector/{topic}", payload, "--retain")
+
+    [found] = look_at_watch(BrokerSettings(port=broker.port), "home")
+
+    assert found.mark == "wrong"
+    assert "site 'home': blind: No window of eth0 for 9 s" in found.text
