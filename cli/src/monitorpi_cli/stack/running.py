@@ -28,6 +28,7 @@ class Running:
 
     port: int
     secrets: Path
+    site: str
 
     def password(self, user: str) -> str:
         """Return the password of one of the broker's users."""
@@ -61,7 +62,7 @@ def find_running(config: Path | None) -> Running:
     port = re.findall(r"^listener (\d+) 127\.0\.0\.1$", written, re.MULTILINE)
     if not port or common.broker.host not in LOOPBACK:
         raise NoStackError("the stack's broker is not on this machine: run this where it is")
-    return Running(int(port[0]), folder / "secrets")
+    return Running(int(port[0]), folder / "secrets", common.site)
 
 
 def _is_locked(file: Path) -> bool:
