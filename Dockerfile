@@ -6,12 +6,6 @@ FROM ${PYTHON_IMAGE} AS build
 ARG SERVICE
 ARG UV_VERSION=0.13.9
 RUN pip install --no-cache-dir --disable-pip-version-check "uv==${UV_VERSION}"
-# The kernel's part of capture is compiled here, so that nobody who runs the image needs a compiler.
-RUN if [ "${SERVICE}" = capture ] || [ "${SERVICE}" = cli ]; then \
-        apt-get update && \
-        apt-get install -y --no-install-recommends clang libc6-dev && \
-        rm -rf /var/lib/apt/lists/*; \
-    fi
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PROJECT_ENVIRONMENT=/app \

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_capture import ebpf_build
 from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_cli.lab.sender import DESTINATION, INTERFACE, Sender, source
 
@@ -37,10 +36,6 @@ pytestmark = [
     pytest.mark.timeout(DURATION_S + 180),
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and BPF need root"),
     pytest.mark.skipif(not shutil.which("ip"), reason="ip (iproute2) is not installed"),
-    pytest.mark.skipif(
-        not ebpf_build.OBJECT.exists(),
-        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
-    ),
 ]
 
 LOADS: Final = {

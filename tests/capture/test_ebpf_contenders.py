@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, mac, syn
 
-from monitorpi_capture import ebpf_build
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.contenders import PROMOTE, kept_rows
 from monitorpi_capture.ebpf_engine import EbpfEngine
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and BPF need root"),
-    pytest.mark.skipif(
-        not ebpf_build.OBJECT.exists(),
-        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
-    ),
 ]
 
 LINE_RATE = 1_488_000

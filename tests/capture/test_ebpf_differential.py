@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -28,13 +29,15 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Raw
 
-from monitorpi_capture import ebpf_build, ebpf_layout
+from monitorpi_capture import ebpf_layout
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.capfile import CaptureFile
 from monitorpi_capture.classify import class_names, classify
 from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, load_object
+from monitorpi_capture.ebpf_object import parse
 from monitorpi_capture.linktypes import LINK_ETHERNET
 from monitorpi_capture.window import PACKETS
+from monitorpi_cli import bpf_build
 from monitorpi_cli.lab.namespace import Namespace
 from monitorpi_common.messages import CLASSES
 
@@ -47,10 +50,6 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="loading BPF programs needs root"),
-    pytest.mark.skipif(
-        not ebpf_build.OBJECT.exists(),
-        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
-    ),
 ]
 
 INSTRUCTIONS_NOW: Final = {"all capabilities": 12_700, "CAP_BPF alone": 17_100}
@@ -171,6 +170,41 @@ SOURCES: Final = settings(
 def test_valid_and_odd_frames(in_kernel: Callable[[bytes], list[str]], data: bytes) -> None:
     """The kernel gives a frame the classes the reference gives it."""
     assert in_python(data) == in_kernel(data)
+
+
+CLANGS: Final = [f"clang-{n}" for n in range(13, 20) if shutil.which(f"clang-{n}")]
+"""Those of this Debian; `./monitorpi test` installs them."""
+
+
+@pytest.fixture(scope="module", params=CLANGS)
+def by_any_clang(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[bytes], list[str]]]:
+    """Return what a program that another clang has made says of a frame's classes."""
+    made = tmp_path_factory.mktemp("clang") / "count.bpf.o"
+    bpf_build.compile_object(bpf_build.SOURCE, made, [request.param])
+    compiled = parse(made.read_bytes())
+    fd = system.load_program(compiled.linked("socket/classify", {}), "mp_any", compiled.licence)
+    run = system.TestRun(fd)
+
+    yield lambda data: ebpf_layout.class_names(run.run(data))
+
+    os.close(fd)
+
+
+def test_there_are_clangs_to_compare() -> None:
+    """The pinned one and at least one more."""
+    assert bpf_build.COMPILER in CLANGS
+    assert len(CLANGS) > 1
+
+
+@settings(SOURCES, max_examples=300)
+@given(data=frames())
+def test_every_clang_makes_the_same_of_the_source(
+    by_any_clang: Callable[[bytes], list[str]], data: bytes
+) -> None:
+    """What is kept compiled hangs on no compiler's mood: all agree with the reference."""
+    assert in_python(data) == by_any_clang(data)
 
 
 @settings(SOURCES, max_examples=60)

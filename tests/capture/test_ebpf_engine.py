@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_capture import ebpf_build, ebpf_layout
+from monitorpi_capture import ebpf_layout, ebpf_object
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.classify import classify
 from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, parts
@@ -28,6 +28,7 @@ from monitorpi_capture.ebpf_object import parse
 from monitorpi_capture.engines import BEST_FIRST, open_engine
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.window import BYTES, COLUMN, PACKETS, MacCounts
+from monitorpi_cli import bpf_build
 from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_cli.lab.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
 from monitorpi_common.service import ResourceError
@@ -41,10 +42,6 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and BPF need root"),
     pytest.mark.skipif(not shutil.which("ip"), reason="ip (iproute2) is not installed"),
-    pytest.mark.skipif(
-        not ebpf_build.OBJECT.exists(),
-        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
-    ),
 ]
 
 TAG = b"\x81\x00\x00\x05"
@@ -518,12 +515,12 @@ def test_the_verifiers_reason_is_told(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A program the kernel refuses is no question of permission: its own words are told."""
-    compiled = ebpf_build.OBJECT.read_bytes()
+    compiled = ebpf_object.OBJECT.read_bytes()
     code = parse(compiled).programs["socket/count"]
     broken = tmp_path / "count.bpf.o"
     # instead of its first instruction: read what stands nowhere yet (r0 = r9)
     broken.write_bytes(compiled.replace(code[:64], b"\xbf\x90" + bytes(6) + code[8:64]))
-    monkeypatch.setattr(ebpf_build, "OBJECT", broken)
+    monkeypatch.setattr(ebpf_object, "OBJECT", broken)
 
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
@@ -537,13 +534,13 @@ def test_without_the_object_the_socket_counts(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Auto falls back to the plain socket and says what to do for the better engine."""
-    monkeypatch.setattr(ebpf_build, "OBJECT", tmp_path / "missing.o")
+    monkeypatch.setattr(ebpf_object, "OBJECT", tmp_path / "missing.o")
 
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
 
     assert engine.name == "socket"
-    assert "install clang and run python -m monitorpi_capture.ebpf_build" in refused["ebpf"]
+    assert "install again" in refused["ebpf"]
 
 
 def test_a_broken_object_is_refused_in_one_line(
@@ -551,8 +548,8 @@ def test_a_broken_object_is_refused_in_one_line(
 ) -> None:
     """A damaged object never ends the service."""
     broken = tmp_path / "count.bpf.o"
-    broken.write_bytes(ebpf_build.OBJECT.read_bytes()[:5000])
-    monkeypatch.setattr(ebpf_build, "OBJECT", broken)
+    broken.write_bytes(ebpf_object.OBJECT.read_bytes()[:5000])
+    monkeypatch.setattr(ebpf_object, "OBJECT", broken)
 
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
@@ -593,18 +590,6 @@ def test_reference_agrees_with_the_engine(namespace: Namespace) -> None:
     assert [mask >> bit & 1 for bit in range(len(tx) - 2)] == list(tx[2:])
 
 
-def test_compiling_needs_clang(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Without clang the compiler step fails with one line that names the package."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(ebpf_build, "OBJECT", tmp_path / "count.bpf.o")
-
-    assert ebpf_build.main() == 1
-    remedy = "install it (Debian: apt-get install clang libc6-dev)"
-    assert capsys.readouterr().err.strip() == f"monitorpi-capture: clang is missing: {remedy}"
-
-
 def test_sharing_memory_among_many_cpus() -> None:
     """The parts are as many as CPUs, and never more than are allowed."""
     assert 1 <= parts() <= max(ebpf_layout.MAX_PARTS, os.cpu_count() or 1)
@@ -613,65 +598,58 @@ def test_sharing_memory_among_many_cpus() -> None:
 CAPTURE = Path(__file__).resolve().parents[2] / "services" / "capture"
 
 
-def build_wheel(source: Path, target: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def build_wheel(source: Path, target: Path, **environment: str) -> None:
     """Build capture's wheel, as ``uv sync --no-editable`` does in the image."""
-    command = [sys.executable, "-m", "uv", "build", "--wheel", "--offline"]
-    run = subprocess.run(
+    command = [sys.executable, "-m", "uv", "build", "--wheel"]
+    subprocess.run(
         [*command, "--python", sys.executable, "-o", str(target), str(source)],
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    if "hatchling was not found in the cache" in run.stderr:
-        pytest.skip("building a wheel needs hatchling from the network or uv's cache")
-    return run
 
 
 def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
-    """A wheel is built with the compiled program in it: its users need no compiler."""
-    run = build_wheel(CAPTURE, tmp_path)
+    """A wheel is built without any compiler, with the program that is kept in the repository."""
+    build_wheel(CAPTURE, tmp_path, PATH=str(tmp_path))
 
-    assert run.returncode == 0, run.stderr
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         carried = archive.read("monitorpi_capture/bpf/count.bpf.o")
     assert PROGRAM in parse(carried).programs
-    assert ebpf_build.is_current()
-    assert ebpf_build.OBJECT.read_bytes() == carried
+    assert ebpf_object.OBJECT.read_bytes() == carried
+    assert bpf_build.checksum_holds()
 
 
-def test_no_wheel_and_no_image_without_the_object(tmp_path: Path) -> None:
-    """Where there is no compiler a build fails and says so, unless it is told to do without."""
-    source = tmp_path / "capture"
-    shutil.copytree(CAPTURE, source, ignore=shutil.ignore_patterns("*.bpf.o", "*.bpf.sum"))
-
-    refused = build_wheel(source, tmp_path / "refused", PATH=str(tmp_path))
-    without = build_wheel(
-        source, tmp_path / "without", PATH=str(tmp_path), MONITORPI_WITHOUT_EBPF="1"
-    )
-
-    assert refused.returncode != 0
-    assert "clang is missing: install it" in refused.stderr
-    assert without.returncode == 0, without.stderr
-    (wheel,) = (tmp_path / "without").glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        assert not [name for name in archive.namelist() if name.endswith(".bpf.o")]
-
-
-def test_an_object_of_another_source_is_made_anew(
+def test_an_object_of_another_source_is_noticed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Changing the source or the compiler's flags makes the object stale."""
+    """A changed source or changed flags make other programs; a comment makes the same."""
     copied = tmp_path / "count.bpf.c"
-    copied.write_bytes(ebpf_build.SOURCE.read_bytes())
-    monkeypatch.setattr(ebpf_build, "SOURCE", copied)
-    assert ebpf_build.is_current()
+    copied.write_bytes(bpf_build.SOURCE.read_bytes() + b"/* nothing */\n")
+    monkeypatch.setattr(bpf_build, "SOURCE", copied)
+    assert bpf_build.is_current()
 
-    monkeypatch.setattr(ebpf_build, "_FLAGS", (*ebpf_build._FLAGS, "-O1"))
-    assert not ebpf_build.is_current()
-    monkeypatch.undo()
+    text = copied.read_text().replace("type == 0x88a8", "type == 0x88a9")
+    copied.write_text(text)
+    assert not bpf_build.is_current()
 
-    monkeypatch.setattr(ebpf_build, "SOURCE", copied)
-    copied.write_bytes(copied.read_bytes() + b"\n")
-    assert not ebpf_build.is_current()
+
+def test_a_damaged_object_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was changed beside its checksum is not what was compiled."""
+    changed = tmp_path / "count.bpf.o"
+    changed.write_bytes(ebpf_object.OBJECT.read_bytes() + b"x")
+    monkeypatch.setattr(bpf_build, "OBJECT", changed)
+
+    assert not bpf_build.checksum_holds()
+
+
+def test_compiling_needs_the_pinned_compiler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without it the step fails with one line that names the package."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(bpf_build.BuildError, match="apt-get install clang-19 libc6-dev"):
+        bpf_build.compile_object(bpf_build.SOURCE, tmp_path / "x.o")

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture import ebpf_build
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.ebpf_engine import EbpfEngine
 from monitorpi_capture.sketch import Vote
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and BPF need root"),
-    pytest.mark.skipif(
-        not ebpf_build.OBJECT.exists(),
-        reason="the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)",
-    ),
 ]
 
 ATTACKER = b"\x02\0\0\0\0\x01"

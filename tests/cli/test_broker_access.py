@@ -18,6 +18,7 @@ from monitorpi_cli.stack.broker import USERS
 from monitorpi_common import topics
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
+from monitorpi_common.settings import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +57,9 @@ def filter_covers(filter_: str, topic: str) -> bool:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, dict[str, str]]]:
     """Run a Mosquitto with our accounts and access rules."""
     folder = tmp_path_factory.mktemp("broker")
+    (folder / "secrets" / "operator").mkdir(parents=True)
+    own = "sch\u00f6n \u0436 \u4e2d"  # people may write their own, in their own letters
+    (folder / "secrets" / "operator" / "broker__password").write_text(own + "\r\n")
     passwords = broker_files.ensure_passwords(folder / "secrets")
     port = broker_files.free_port()
     config = broker_files.write_files(folder / "broker", [f"{port} 127.0.0.1"], passwords)
@@ -292,6 +296,15 @@ def test_a_password_that_a_power_cut_left_empty_is_made_anew(tmp_path: Path, lef
     assert second["capture"] not in ("", first["capture"])
     assert second["capture"].isprintable()
     assert {**first, "capture": second["capture"]} == second
+
+
+def test_a_password_that_no_file_of_mosquittos_can_hold_is_one_line(tmp_path: Path) -> None:
+    """It would never work, and must not be replaced in silence."""
+    broker_files.ensure_passwords(tmp_path)
+    (tmp_path / "viewer" / "broker__password").write_text("with:colon")
+
+    with pytest.raises(ConfigurationError, match="can hold no ':'; write another one"):
+        broker_files.ensure_passwords(tmp_path)
 
 
 def test_root_follows_no_link_that_the_brokers_account_left() -> None:

@@ -548,7 +548,10 @@ def test_side_effects_of_a_flood_are_linked() -> None:
 def test_an_effect_that_is_told_of_first_is_linked_when_its_flood_is() -> None:
     """A device that is down a moment before its flood is known is told of anew, with its cause."""
     detector = Detector()
-    up = ProbeResult(name="x", address="198.18.0.11", mac=VICTIM, state="up", sent=1, received=1)
+    up = ProbeResult(
+        name="x", address="198.18.0.11", mac=VICTIM, origin="configured", state="up", sent=1,
+        received=1,
+    )  # fmt: skip
     detector.take(probe(1, up), window(0), probe(3, up.model_copy(update={"state": "down"})))
     before = detector.open()["device-down-198-18-0-11"]
 

@@ -169,7 +169,7 @@ def test_who_stays_away_after_an_outage_is_reported_then() -> None:
     detector = Detector()
     common, own = lan(range(1, 11)), lan((7,), until=999)
 
-    detector.take(*rounds(lambda n: [*common(n)[:6], own(n)[6], *common(n)[7:]], count=80))
+    detector.take(*rounds(lambda n: [*common(n)[:6], own(n)[6], *common(n)[7:]], count=120))
 
     assert list(detector.open()) == ["device-down-198-18-0-7"]
 
@@ -181,3 +181,47 @@ def test_one_lost_round_is_no_outage() -> None:
     detector.take(*rounds(lan(range(1, LAN + 1), AWAY, until=31)))
 
     assert detector.alerts == []
+
+
+def test_a_router_that_restarts_takes_wifi_and_uplink_along_in_one_alert() -> None:
+    """What is beyond it and a dozen devices of its Wi-Fi: one story."""
+    detector = Detector()
+
+    detector.take(*rounds(lan(range(1, 13), AWAY)))
+
+    assert [key for key in summaries(detector) if not key.startswith("device")] == [
+        "group-down-198-18-0-1"
+    ]
+    assert "or the router" in summaries(detector)["group-down-198-18-0-1"].summary
+
+
+def test_a_sleeping_printer_is_not_beyond_the_router() -> None:
+    """It falls asleep while the uplink is away, and sleeps on: the uplink's alert ends."""
+    detector = Detector()
+    first, printer = lan((), AWAY), lan((5,), since=31, until=999)
+
+    detector.take(*rounds(lambda n: [*first(n)[:4], printer(n)[4], *first(n)[5:]], count=60))
+
+    assert "uplink-down-internet" in summaries(detector)
+    assert list(detector.open()) == ["device-down-198-18-0-5"]
+
+
+def test_one_device_with_three_addresses_is_no_group_and_one_alert() -> None:
+    """A dual-stack NAS that dies is told once; while one address answers it is not down."""
+    nas = {"mac": "04:00:00:00:02:01", "name": "nas"}
+    addresses = ("198.18.0.99", "2001:db8::99", "fe80::99")
+
+    def house(n: int, lost: int) -> list[ProbeResult]:
+        bad = GONE | {"state": "down" if n >= 32 else "up"}
+        return [
+            *[near(k) for k in range(1, 8)],
+            *[answer(address=one, **nas, **(bad if n >= 30 and place < lost else {}))
+              for place, one in enumerate(addresses)],
+        ]  # fmt: skip
+
+    dead, alive = Detector(), Detector()
+    dead.take(*rounds(lambda n: house(n, 3), count=40))
+    alive.take(*rounds(lambda n: house(n, 2), count=40))
+
+    assert list(dead.open()) == ["device-down-198-18-0-99"]
+    assert list(alive.open()) == []

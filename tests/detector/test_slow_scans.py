@@ -6,7 +6,17 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.detector.windows import ATTACKER, ID, VICTIM, Detector, rules_of, window
+from tests.detector.windows import (
+    ATTACKER,
+    ID,
+    ROUTER,
+    VICTIM,
+    Detector,
+    device,
+    plain,
+    rules_of,
+    window,
+)
 
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_detector.looks import MAX_LOOKERS, Looks
@@ -96,3 +106,31 @@ def test_lookers_are_bounded() -> None:
         looks.see(row, n / 1000)
 
     assert len(looks) <= MAX_LOOKERS
+
+
+def test_clients_that_try_again_while_the_router_is_away_are_no_sweepers() -> None:
+    """Browsers of a LAN whose router restarts ask for ever other hosts, a few a second each."""
+    detector = Detector()
+    detector.take(device(ROUTER, 0, "198.18.0.1", role="router"))
+    calm = tries([("203.0.113.9", 443)], answered=1, peer=ROUTER)
+    answers = plain(ROUTER, packets=4, tcp=4, syn_ack=1)
+    detector.take(*[window(n, calm, answers) for n in range(10)])
+
+    for n in range(10, 200):
+        row = tries([(f"203.{n}.113.{k}", 443) for k in range(5)], peer=ROUTER)
+        detector.take(window(n, row, plain(ROUTER, packets=2, udp=2)))
+
+    assert detector.open() == {}
+
+
+def test_file_sharing_beyond_a_router_is_no_port_scan() -> None:
+    """Peers that are gone have ports and addresses of their own, whoever leads there."""
+    rng = random.Random(2)  # noqa: S311 - noise
+    detector = Detector()
+    detector.take(device(ROUTER, 0, "198.18.0.1", role="router"))
+    for n in range(120):
+        ends = [(f"203.0.{rng.randrange(250)}.{rng.randrange(250)}", rng.randrange(1024, 65535))
+                for _ in range(8)]  # fmt: skip
+        detector.take(window(n, tries(ends, peer=ROUTER)))
+
+    assert detector.open() == {}

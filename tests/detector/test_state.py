@@ -169,7 +169,7 @@ def settings_from(tmp_path: Path, text: str) -> DetectorSettings:
     ("text", "message"),
     [
         ("[detector.rules.syn-flood]\nfloor = -1", "greater than 0"),
-        ("[detector.rules.sin-flood]\nfloor = 1", "there is no rule 'sin-flood'; known: syn-flood"),
+        ("[detector.rules.sin-flood]\nfloor = 1", "there is no rule 'sin-flood'; known: "),
         ("[detector.rules.syn-flood]\nflor = 1", "unknown key"),
         ('[detector.devices."nonsense".syn-flood]\nfloor = 1', "no MAC address"),
         ("[detector]\nlearning_s = -1", "greater than or equal to 0"),

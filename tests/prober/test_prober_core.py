@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from monitorpi_common.fake import drive, messages, received
 from monitorpi_common.messages import (
+    Announce,
     Device,
     HeldAddress,
     Probe,
@@ -45,6 +46,7 @@ class Prober:
         targets = [{"address": address} for address in addresses]
         self.plans: list[Plan] = []
         self.extra: list[ProbeGroup | None] = []
+        self.woken: list[str] = []
         self.at = T0
         self.core = ProberCore(
             ProberSettings(targets=settings.pop("targets", targets), **settings),
@@ -55,6 +57,7 @@ class Prober:
             vendor_of={MAC: "Raspberry Pi"}.get,
             own_macs=frozenset({OWN.mac}),
             live=False,
+            wake=self.woken.extend,
         )
 
     @property
@@ -496,6 +499,152 @@ def test_a_sweep_is_announced_before_any_target_is_known() -> None:
     assert told.source == ProbeSource(mac=OWN.mac, ip=OWN.ip, arp_per_s=20.0)
     assert [m.source.arp_per_s for m in again if isinstance(m, Probe)] == [20.0, 20.0]
     assert after.source.arp_per_s == 0
+
+
+def test_what_another_program_sends_is_announced_while_it_lasts() -> None:
+    """By its own word, before it begins, and no longer than it said; not without end."""
+    prober = Prober()
+    rates = Announce(seconds=30, echo_per_s=250, arp_per_s=20, mac=OWN.mac or "", ip=OWN.ip)
+    order = Order("announce", rates, "1")
+    drive(prober.core, [Tick(T0, 100.0, clock_synced=True)])
+
+    [told] = messages(drive(prober.core, [order]))
+    assert isinstance(told, Probe)
+    assert (told.source.mac, told.source.echo_per_s, told.source.arp_per_s) == (OWN.mac, 250, 20)
+
+    drive(prober.core, [order] * 7)
+    with pytest.raises(CommandRefusedError, match="too many"):
+        drive(prober.core, [order])
+
+    drive(prober.core, [Tick(T0, 131.0, clock_synced=True)])
+    drive(prober.core, [Found("eth0", (Sighting(ADDRESS, MAC),))])
+    after = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
+    assert after.source.echo_per_s == 0
+
+
+# --- who does not answer ----------------------------------------------------------------------
+
+
+def test_who_does_not_answer_is_in_no_round() -> None:
+    """A thousand silent targets leave the requests of one that answers as they are."""
+    silent = [f"198.18.{n // 250}.{1 + n % 250}" for n in range(1000)]
+    prober = Prober(ADDRESS, *silent, max_rate=250, probes=10)
+    drive(prober.core, [prober.attempt("192-0-2-1", 1.0)])
+
+    [group] = prober.plan.groups
+
+    assert [(one.address, group.probes) for one in group.targets] == [(ADDRESS, 10)]
+    assert len(prober.plan.quiet) == 1000
+    assert not prober.plan.limited
+
+
+def test_what_was_not_sent_is_said_and_not_lost() -> None:
+    """A round has its requests, sent or not; the reason is that of the last one."""
+    prober = Prober(ADDRESS, OTHER)
+    prober.round(1.0)
+    silence = {"error": "nobody answers ARP for this address", "cause": "no-neighbour"}
+    [group] = prober.plan.groups
+    held = Echoes("192-0-2-1", (1.0, 1.0), "held back", "unsent", unsent=8)
+    answers = Echoes("192-0-2-2", (1.0,) * 10)
+    before = int(str(prober.core.detail()["unsent_total"]))
+
+    drive(prober.core, [prober.attempt("192-0-2-1", unsent=1, **silence)])
+    done = RoundDone(T0, T0, prober.plan, group, (held, answers))
+    [probe] = [m for m in messages(drive(prober.core, [done])) if isinstance(m, Probe)]
+
+    first, second = probe.targets
+    assert (first.sent, first.received, first.unsent, first.loss_ratio) == (2, 2, 8, 0)
+    assert first.error == silence["error"]
+    assert (second.sent, second.unsent, second.error) == (10, 0, None)
+    assert prober.core.detail()["unsent_total"] == before + 8
+
+
+@pytest.mark.parametrize(("cause", "state"), [("no-neighbour", "down"), ("unsent", "up")])
+def test_only_what_says_something_of_a_target_makes_it_down(cause: str, state: str) -> None:
+    """That nobody answers ARP does; that this machine could not send does not."""
+    prober = Prober(ADDRESS)
+    prober.round(1.0)
+
+    for _ in range(4):
+        [group] = prober.plan.groups
+        echoes = [Echoes(one.key, (), "x", cause, unsent=10) for one in group.targets]
+        done = RoundDone(T0, T0, prober.plan, group, tuple(echoes))
+        [probe] = [m for m in messages(drive(prober.core, [done])) if isinstance(m, Probe)]
+
+    assert [row.state for row in probe.targets] == [state]
+    assert len(prober.plan.quiet) == (state == "down")
+
+
+def test_who_answers_oddly_or_late_is_up() -> None:
+    """Somebody is there."""
+    prober = Prober(ADDRESS)
+
+    drive(prober.core, [prober.attempt("192-0-2-1", None, late=1, error="late", cause="late")])
+    [group] = prober.plan.groups
+    echoes = Echoes("192-0-2-1", (None, None), "late", "late", late=1, altered=1)
+    said = messages(drive(prober.core, [RoundDone(T0, T0, prober.plan, group, (echoes,))]))
+
+    [row] = next(m for m in said if isinstance(m, Probe)).targets
+    assert (row.state, row.sent, row.received, row.late, row.altered) == ("up", 3, 0, 2, 1)
+    assert row.loss_ratio == 0
+
+
+def test_a_silent_device_that_capture_sees_is_asked_at_once() -> None:
+    """Each time capture saw it anew, and not when it only says so again."""
+    prober = Prober()
+    first = device(ADDRESS)
+    later = first.model_copy(update={"last_seen": T0 + timedelta(seconds=5)})
+    gone = later.model_copy(update={"last_seen": T0 + timedelta(seconds=9), "present": False})
+
+    for seen in (first, first, later, gone):
+        drive(prober.core, [received(seen, "b827eb000007")])
+
+    assert prober.woken == ["192-0-2-1"] * 2
+
+
+def test_the_addresses_of_a_host_are_tried_in_turn() -> None:
+    """It stays the same target, whichever of them answers, and its name is asked for anew."""
+    prober = Prober("nas.test")
+    wanted: list[Any] = []
+    prober.core.look_up = wanted.append
+    drive(prober.core, [Resolution("nas.test", ADDRESS, others=(OTHER, "2001:db8::1"))])
+
+    tried = []
+    for _ in range(4):
+        [target] = prober.plan.quiet
+        tried.append((target.key, target.ip))
+        drive(prober.core, [prober.attempt("192-0-2-1", None)])
+    drive(prober.core, [prober.attempt("192-0-2-1", 1.0)])
+
+    assert tried == [("192-0-2-1", ip) for ip in (ADDRESS, OTHER, "2001:db8::1", ADDRESS)]
+    [group] = prober.plan.groups
+    assert [one.ip for one in group.targets] == [OTHER]
+    assert wanted[-2].stale == ("nas.test",)
+    assert wanted[-1].stale == ()
+
+
+def test_a_sweep_leaves_silent_targets_the_rest_of_the_limit() -> None:
+    """Together they stay below it."""
+    prober = Prober(ADDRESS, max_arp_rate=20)
+    alone = prober.plan.arp_per_s
+
+    drive(prober.core, [Sweeping(T0, OWN, 13.0)])
+    beside = prober.plan.arp_per_s
+    drive(prober.core, [Sweeping(T0, OWN, 0.0)])
+
+    assert (alone, beside, prober.plan.arp_per_s) == (17, 4, 17)
+
+
+def test_a_long_round_fits_into_messages() -> None:
+    """A broker takes 512 KiB at once; no line is left out, whatever its name."""
+    addresses = [f"198.18.{n // 250}.{1 + n % 250}" for n in range(4096)]
+    targets = [{"address": one, "name": "\u00fc" * 255} for one in addresses]
+    prober = Prober(targets=targets, max_targets=4096)
+
+    probes = [m for m in messages(prober.round(None)) if isinstance(m, Probe)]
+
+    assert [row.address for probe in probes for row in probe.targets] == addresses
+    assert max(len(probe.encode()) for probe in probes) < 512 * 1024
 
 
 # --- discovery ------------------------------------------------------------------------------

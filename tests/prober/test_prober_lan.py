@@ -57,7 +57,7 @@ class Lan:
         config = self.folder / "monitorpi.toml"
         config.write_text(
             'site = "lab"\n[prober]\ninterval_s = 1\nprobes = 4\ntimeout_s = 0.3\n'
-            f"discover_rate = 500\nmax_arp_rate = 700\n{settings}\n"
+            f"discover_rate = 500\nmax_arp_rate = 1000\n{settings}\n"
         )
         self.sensor.run(["mount", "--bind", str(resolver), "/etc/resolv.conf"])
         process = self.sensor.popen(

@@ -30,7 +30,6 @@ from tests.system.crowd import (
     warm_up,
 )
 
-from monitorpi_capture import ebpf_build
 from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_cli.lab.sender import INTERFACE, Sender
 
@@ -147,8 +146,6 @@ def scene(
 @pytest.mark.parametrize("engine", ["ebpf", "socket"])
 def test_each_attack_is_named_in_time_after_the_tables_were_filled(engine: str, name: str) -> None:
     """A SYN flood, a ping flood, a spoofer and a rogue server; and who was known stays known."""
-    if engine == "ebpf" and not ebpf_build.OBJECT.exists():
-        pytest.skip("the kernel program is not compiled (python -m monitorpi_capture.ebpf_build)")
     try:
         sender = Sender()
     except LabError as error:

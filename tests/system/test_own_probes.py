@@ -3,15 +3,18 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from monitorpi_cli.demo.judge import subject_mac
-from monitorpi_cli.demo.stage import running_stage
+from monitorpi_cli.demo.stage import SITE, running_stage
 from monitorpi_cli.lab import flood
 from monitorpi_cli.lab.lan import MAX_HOSTS
-from monitorpi_common.messages import Alert, Probe, Traffic
+from monitorpi_cli.stack.viewer import send_order
+from monitorpi_common.messages import Alert, Announce, Command, Probe, Service, Traffic
+from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +91,15 @@ async def scenario() -> None:
         await ear.until(lambda _: ear.windows >= seen + 6, 20)  # time for any rule to raise
         assert ear.windows >= seen + 6, "the windows stopped"
         assert [alert.summary for alert in ear.alerts] == []
+
+        order = Announce(seconds=3, echo_per_s=1, arp_per_s=1, mac=sensor.mac, ip=sensor.ip)
+        topic = Topic(SITE, Service.PROBER.value, Command.KIND, "ping-1")
+        command = Command(name="announce", args=order.model_dump(), at=datetime.now(UTC))
+        password = stage.stack.passwords["operator"]
+        port = stage.stack.plan.port
+        result = await asyncio.to_thread(send_order, port, password, topic, command)
+        assert result is not None, "nobody takes announcements of other programs"
+        assert result.ok, result.error
 
         forged = flood.flood_between(
             stage.attacker, stage.victim, "icmp_echo", 300, seconds=8, source_mac=sensor.mac

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from monitorpi_capture.ebpf_object import OBJECT
+from monitorpi_cli import bpf_build
 from monitorpi_cli.checks import root
 from monitorpi_cli.stack import broker
 from monitorpi_common import __version__
@@ -90,10 +92,25 @@ def generate(argv: list[str]) -> int:
         print(f"{name}: {'drifted' if only_tell else 'written'}")
     for name in stale:
         print(f"{name}: nothing generates it any more; remove it")
+    drifted += _compiled(only_tell=only_tell)
     failed = bool(stale) or (bool(drifted) and only_tell)
     if failed:
         print("generated files have drifted: run ./monitorpi generate and commit the result")
     return 1 if failed else 0
+
+
+def _compiled(*, only_tell: bool) -> list[str]:
+    """Compare the kernel's part of capture with its source, or make it anew."""
+    name = str(OBJECT.relative_to(root()))
+    try:
+        stale = not bpf_build.is_current() if only_tell else bpf_build.build()
+    except bpf_build.BuildError as error:
+        print(f"{name}: {error}")
+        return [name]
+    if not stale:
+        return []
+    print(f"{name}: {'drifted' if only_tell else 'written'}")
+    return [name] if only_tell else []
 
 
 # --- schemas ------------------------------------------------------------------------------------

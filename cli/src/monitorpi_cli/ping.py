@@ -8,13 +8,22 @@ import json
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from os import getpid
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.running import NoStackError, find_running
-from monitorpi_cli.stack.viewer import Viewer
-from monitorpi_common.messages import Device, Probe, Publication, Service
+from monitorpi_cli.stack.viewer import Viewer, send_order
+from monitorpi_common.messages import (
+    Announce,
+    Command,
+    Device,
+    Probe,
+    Publication,
+    Service,
+)
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
+from monitorpi_common.topics import Topic
 from monitorpi_host.vendors import Vendors
 from monitorpi_prober import interfaces
 from monitorpi_prober.core import ProberCore
@@ -22,17 +31,25 @@ from monitorpi_prober.items import PlanTaken, RoundDone
 from monitorpi_prober.names import look_up_all
 from monitorpi_prober.once import contact_then_round
 from monitorpi_prober.pinger import Pinger
+from monitorpi_prober.quiet import HEADROOM, SOLICITATIONS
 from monitorpi_prober.schedule import Plan, ProbeGroup
 from monitorpi_prober.settings import ProberSettings, TargetSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from monitorpi_common.messages import Load, ProbeResult
+    from monitorpi_prober.announcement import Exit
     from monitorpi_prober.schedule import ProbeTarget
 
 _SPACING_S: Final = 0.2
 """Between two requests to one target: what ping(8) allows everybody."""
+_WAITING_S: Final = 15.0
+"""For names, the last replies, and addresses nobody answers for."""
+_PATIENCE_S: Final = 5.0
+"""Beyond this people are told how long it may take."""
+_GENTLE_PER_S: Final = 25.0
+"""Half of what the detector calls a ping flood: beside a stack that was not told."""
 _MAX_PROBES: Final = 1000
 _MAX_ADDRESSES: Final = 1024
 _MAX_DEVICES: Final = 4096
@@ -62,23 +79,26 @@ def measure(
     timeout_s: float,
     source: str | None,
     devices: Iterable[Device] = (),
-    limits: Limits | None = None,
+    notify: Callable[[Sequence[Exit], float], Limits] = lambda _exits, _seconds: Limits(),
 ) -> Probe:
     """Probe some addresses or host names once and return the round as the prober publishes it.
 
-    ``devices`` are those capture knows: they tell the MAC addresses.
+    Args:
+        addresses: whom to probe.
+        count: requests to each.
+        timeout_s: how long a reply may take.
+        source: own address or interface to send from; None: as routed.
+        devices: those capture knows: they tell the MAC addresses.
+        notify: is told where requests will leave and for how many seconds; returns the limits.
 
     Raises:
         ResourceError: no ICMP socket may be opened, or not from ``source``.
 
     """
-    limits = limits or Limits()
     settings = ProberSettings(
         targets=[TargetSettings(address=address) for address in addresses],
         announced=False,
         probes=count,
-        max_rate=limits.echo_per_s,
-        max_arp_rate=limits.arp_per_s,
         max_targets=_MAX_ADDRESSES,
     )
     core = ProberCore(
@@ -95,8 +115,10 @@ def measure(
         interval_s = max(count * _SPACING_S, 1.0, count * len(targets) / limits.echo_per_s)
         return ProbeGroup(interval_s, count, targets, settings.interval_s)
 
-    plan = Plan((), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=limits.arp_per_s)
     probed = core.targets.merged()
+    exits = interfaces.exits(Plan(quiet=probed), source)
+    limits = notify(list(dict.fromkeys(exits.values())), _longest_s(len(probed), count))
+    plan = Plan((), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=HEADROOM * limits.arp_per_s)
     began = datetime.now(UTC)
     silent, done = contact_then_round(Pinger(source), probed, grouped, plan)
     if done is None:
@@ -108,6 +130,14 @@ def measure(
     messages = [one.message for one in published if isinstance(one, Publication)]
     [probe] = [one for one in messages if isinstance(one, Probe) and one.targets][-1:]
     return probe.model_copy(update={"targets": _in_order(probe.targets, probed)})
+
+
+def _longest_s(targets: int, count: int) -> float:
+    """Return how long it may take at most: everybody is silent, or everybody answers."""
+    limits = Limits()
+    asking_s = targets * SOLICITATIONS / (HEADROOM * limits.arp_per_s)
+    sending_s = max(count * _SPACING_S, count * targets / limits.echo_per_s)
+    return asking_s + sending_s + _WAITING_S
 
 
 def _in_order(rows: Sequence[ProbeResult], probed: Sequence[ProbeTarget]) -> list[ProbeResult]:
@@ -139,6 +169,37 @@ def known_devices() -> list[Device]:
     return list(found.values())
 
 
+def announced(source: Sequence[Exit], seconds: float) -> Limits:
+    """Have the stack that runs here announce what is about to be sent, or send gently beside it."""
+    limits, gentle = Limits(), Limits(echo_per_s=_GENTLE_PER_S)
+    try:
+        running = find_running(None)
+    except (NoStackError, ConfigurationError, OSError):
+        return limits  # nobody here watches
+    for number, one in enumerate(source):
+        if one.mac is None:
+            continue
+        rates = Announce(
+            seconds=min(seconds, 600), mac=one.mac, ip=one.ip,
+            echo_per_s=limits.echo_per_s, arp_per_s=limits.arp_per_s,
+        )  # fmt: skip
+        order = Command(name="announce", args=rates.model_dump(), at=datetime.now(UTC))
+        topic = Topic(running.site, Service.PROBER.value, Command.KIND, f"ping-{getpid()}-{number}")
+        try:
+            result = send_order(running.port, running.password("operator"), topic, order)
+        except OSError:
+            return gentle
+        if result is None or not result.ok:
+            return gentle
+    return limits
+
+
+def _announced_to_people(source: Sequence[Exit], seconds: float) -> Limits:
+    if seconds - _WAITING_S > _PATIENCE_S:
+        print(f"this may take up to {seconds:.0f} s", file=sys.stderr)
+    return announced(source, seconds)
+
+
 def table(probe: Probe, devices: Iterable[Device] = ()) -> str:
     """Write a round as a table, with the load of the devices that are known."""
     loads = {device.mac: device.load for device in devices}
@@ -147,14 +208,24 @@ def table(probe: Probe, devices: Iterable[Device] = ()) -> str:
     lines = [f"{'target':<{width}}  sent  lost" + "".join(f"{n:>9}" for n, _ in _COLUMNS)]
     lines[0] += _LOAD_HEAD if shows_load else ""
     for target in probe.targets:
-        lost = target.sent - target.received
+        lost = max(0, target.sent - target.received - target.late - target.altered)
         cells = "".join(f"{_cell(getattr(target, field)):>9}" for _, field in _COLUMNS)
         cells += _load(loads.get(target.mac or "")) if shows_load else ""
-        note = f"  {target.error}" if target.error else ""
+        note = f"  {_note(target)}" if target.error else ""
         lines.append(f"{_label(target):<{width}}{target.sent:>6}{lost:>6}{cells}{note}")
     floor = "" if probe.noise_floor_ms is None else f"{probe.noise_floor_ms:.3f}"
     lines.append(f"times in ms, round trip; differences below {floor} ms are this machine's own")
     return "\n".join(lines)
+
+
+def _note(target: ProbeResult) -> str:
+    """Say what is wrong, and how many requests it concerns where that is not all."""
+    for count, what in (
+        (target.unsent, "not sent"), (target.late, "late"), (target.altered, "altered"),
+    ):  # fmt: skip
+        if count:
+            return f"{count} {what}: {target.error}"
+    return target.error or ""
 
 
 def _load(load: Load | None) -> str:
@@ -203,7 +274,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"at most {_MAX_ADDRESSES} addresses, and a timeout of at most 10 s")
     try:
         devices = known_devices()
-        probe = measure(options.addresses, options.count, options.timeout, options.source, devices)
+        probe = measure(
+            options.addresses, options.count, options.timeout, options.source, devices,
+            _announced_to_people,
+        )  # fmt: skip
     except ResourceError as error:
         print(f"monitorpi ping: {error}", file=sys.stderr)
         return 3
@@ -211,7 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(json.loads(probe.encode())))
     else:
         print(table(probe, devices))
-    return 0 if all(target.received for target in probe.targets) else 1
+    return 0 if all(target.state == "up" for target in probe.targets) else 1
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture import ebpf_build
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.ebpf_object import parse
+from monitorpi_cli import bpf_build
 from monitorpi_cli.lab.namespace import LabError
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ class Sender:
         target = SOURCE.with_suffix(".o")
         try:
             if not target.exists() or target.stat().st_mtime < SOURCE.stat().st_mtime:
-                ebpf_build.compile_object(SOURCE, target)
+                bpf_build.compile_object(SOURCE, target, bpf_build.ANY_COMPILER)
             compiled = parse(target.read_bytes())
             self._state = system.create_array("state", _STATE.size, 1)
             code = compiled.linked("socket/send", {"state": self._state.fd})
             self._program = system.load_program(code, "mp_send", compiled.licence, system.XDP)
-        except ebpf_build.BuildError as error:
+        except bpf_build.BuildError as error:
             raise LabError(str(error)) from None
         except OSError as error:
             raise LabError(

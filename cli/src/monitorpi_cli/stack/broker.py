@@ -23,6 +23,7 @@ from monitorpi_cli.stack.private import write_private
 from monitorpi_common.messages import Service
 from monitorpi_common.mqtt import MAX_PACKET_BYTES
 from monitorpi_common.service import ResourceError
+from monitorpi_common.settings import ConfigurationError
 
 DEFAULT_PORT: Final = 1883
 _NEXT_PORTS: Final = 10
@@ -215,12 +216,23 @@ def ensure_passwords(folder: Path) -> dict[str, str]:
 
 
 def _read_password(file: Path) -> str:
-    """Return a password; empty: there is none, or a power cut has left a file without its text."""
+    """Return a password; empty: there is none, or a power cut has left a file without its text.
+
+    Raises:
+        ConfigurationError: somebody wrote one that Mosquitto's password file cannot hold.
+
+    """
     try:
-        text = file.read_text(encoding="ascii", errors="replace").strip()
-    except FileNotFoundError:
+        text = file.read_bytes().decode("utf-8-sig").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
         return ""
-    return text if text.isascii() and text.isprintable() else ""
+    if not text.isprintable():
+        return ""
+    if ":" in text:
+        raise ConfigurationError(
+            [f"secret {file}: a password of the own broker can hold no ':'; write another one"]
+        )
+    return text
 
 
 def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -> Path:

@@ -28,10 +28,11 @@ class Running:
 
     port: int
     secrets: Path
+    site: str
 
     def password(self, user: str) -> str:
         """Return the password of one of the broker's users."""
-        return (self.secrets / user / "broker__password").read_text(encoding="ascii").strip()
+        return (self.secrets / user / "broker__password").read_text(encoding="utf-8-sig").strip()
 
     def account(self, user: str) -> BrokerSettings:
         """Return how one of the broker's users connects."""
@@ -61,7 +62,7 @@ def find_running(config: Path | None) -> Running:
     port = re.findall(r"^listener (\d+) 127\.0\.0\.1$", written, re.MULTILINE)
     if not port or common.broker.host not in LOOPBACK:
         raise NoStackError("the stack's broker is not on this machine: run this where it is")
-    return Running(int(port[0]), folder / "secrets")
+    return Running(int(port[0]), folder / "secrets", common.site)
 
 
 def _is_locked(file: Path) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 from monitorpi_common.bus import BusEvent, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Delivery, message_type
+from monitorpi_common.messages import Command, Delivery, Result, message_type
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, TopicError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _LOOK_S: Final = 0.2  # how soon it notices that it shall end
 _FORGET_S: Final = 5.0
+_ANSWER_S: Final = 3.0
 _STATE: Final = Delivery("state", 1, retain=True, expiry_s=None, rate="once")
 
 
@@ -104,6 +106,27 @@ class Viewer:
         except TopicError:
             return
         self._heard.put(Heard(topic, raw.payload, at_s, raw.retained))
+
+
+def send_order(port: int, password: str, topic: Topic, order: Command) -> Result | None:
+    """Give a service a command as the operator; None: nobody answered in time."""
+    settings = BrokerSettings(port=port, username="operator", password=SecretStr(password))
+    inbox = Inbox()
+    bus = MqttBus(settings, "monitorpi-operator", None, Log("viewer"))
+    answers = replace(topic, kind=Result.KIND)
+    bus.open(inbox, [str(answers)])
+    bus.publish(topic, order.encode(), order.DELIVERY, order.expiry_s)
+    deadline = time.monotonic() + _ANSWER_S
+    found = None
+    while found is None and (left := deadline - time.monotonic()) > 0:
+        item = inbox.take(min(left, _LOOK_S))
+        if isinstance(item, BusEvent):
+            bus.event(item)
+        elif isinstance(item, Raw) and item.topic == str(answers) and not item.retained:
+            with contextlib.suppress(ValueError):
+                found = Result.model_validate_json(item.payload)
+    bus.close()
+    return found
 
 
 def forget(port: int, user: str, password: str, retained: Iterable[Topic]) -> None:

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from monitorpi_capture import ebpf_build, ebpf_layout, interfaces
+from monitorpi_capture import ebpf_layout, ebpf_object, interfaces
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.contenders import Guests, kept_rows, most_seeds
 from monitorpi_capture.ebpf_object import BpfObject, ObjectFormatError, parse
@@ -63,19 +63,14 @@ def load_object() -> BpfObject:
     """Return the compiled program.
 
     Raises:
-        EngineRefusedError: it is missing; the text says how to make it.
+        EngineRefusedError: it is missing or damaged.
 
     """
     try:
-        return parse(ebpf_build.OBJECT.read_bytes())
-    except FileNotFoundError:
-        raise EngineRefusedError(
-            "the kernel program is not compiled: install clang and run "
-            "python -m monitorpi_capture.ebpf_build"
-        ) from None
+        return parse(ebpf_object.OBJECT.read_bytes())
     except (OSError, ObjectFormatError) as error:
         raise EngineRefusedError(
-            f"the kernel program {ebpf_build.OBJECT} cannot be read ({error}): install again"
+            f"the kernel program {ebpf_object.OBJECT} cannot be read ({error}): install again"
         ) from None
 
 

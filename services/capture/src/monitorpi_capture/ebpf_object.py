@@ -1,4 +1,4 @@
-"""Reads the compiled object and links a program of it to maps. Pure.
+"""Reads the compiled object and links a program of it to maps. Pure but for where it lies.
 
 Only what clang writes for our own source is understood: programs in sections of their own, maps as
 symbols of the sections ``maps`` and ``variables``, which a program names by a 16-byte load
@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OBJECT: Final = Path(__file__).resolve().parent / "bpf" / "count.bpf.o"
+"""What a compiler made of the source beside it; `./monitorpi generate` makes it anew."""
 _MAGIC: Final = b"\x7fELF\x02\x01"
 """64 bits, little-endian (System V ABI, chapter 4)."""
 _MACHINE_BPF: Final = 247

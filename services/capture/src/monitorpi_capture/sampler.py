@@ -4,10 +4,10 @@ Theory of operation. Time is cut into slots of a quarter second. In each the sam
 frames of every interface from a small ring that the kernel writes into (TPACKET_V3: the frames'
 first bytes and times, without a copy of the frame and without waking anybody before a block is full
 or old). On a quiet wire the sockets stay hooked; on a busy one a block fills within moments, and
-the sockets are unhooked (bound to protocol 0: the kernel hands them no frame at all) until the next
-slot, all together, so that what one interface shows can be looked for on the others. So a frame on
-a busy wire costs what it cost without the sampler. Ring format: Linux, Documentation/networking/
-packet_mmap.rst.
+the sockets are unhooked (bound to an EtherType that nobody sends: the kernel passes them by) until
+the next slot, all together, so that what one interface shows can be looked for on the others. So a
+frame on a busy wire costs what it cost without the sampler. Ring format: Linux,
+Documentation/networking/packet_mmap.rst.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ _RETIRE_MS: Final = 60
 _FEWEST: Final = 16
 _TRY_AGAIN_S: Final = 1.0
 
+_NOBODYS: Final = 0xFFFF
+"""A reserved EtherType (RFC 1701). Binding to protocol 0 would keep the one before: net/packet/
+af_packet.c, packet_bind."""
 _PACKET_RX_RING: Final = 5
 _PACKET_VERSION: Final = 10
 _TPACKET_V3: Final = 2
@@ -108,10 +111,10 @@ class Ring:
             self.is_hooked = True
 
     def unhook(self) -> None:
-        """Let nothing in: the kernel passes this socket by."""
+        """Let nothing in that is ever sent."""
         if self.is_hooked:
             self.is_hooked = False
-            self._socket.bind((self.interface, 0))
+            self._socket.bind((self.interface, _NOBODYS))
 
     def take(self, port: int) -> Iterator[Sampled]:
         """Return what is in the blocks the kernel handed over, and give them back."""

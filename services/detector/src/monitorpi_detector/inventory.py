@@ -48,7 +48,7 @@ class Known:
     answered: float = 0.0
     """SYN-ACKs/s it was sent of late, while there were any."""
     answered_at_s: float = 0.0
-    passed_at_s: float = 0.0
+    syn_acked_s: float = 0.0
     """End of the last window in which it sent SYN-ACKs: of a router, that it passed answers on."""
     asked: float = 0.0
     """Requests it was sent of late that no ICMP of it has answered."""
@@ -128,6 +128,11 @@ class Inventory:
             sum(own.targets for own in valid),
         )
 
+    @property
+    def own_macs(self) -> list[str]:
+        """The MAC addresses that probers of ours announced."""
+        return list(self._own)
+
     def asked(self, mac: str, now_s: float) -> float:
         """Return the requests a MAC was sent in the last windows that it may answer only now."""
         known = self._known.get(mac)
@@ -183,7 +188,9 @@ class Inventory:
             busy: SYN/s from which a device's window is no example of the usual.
 
         """
+        span_s = max(traffic.window_s, 1.0)
         self._now_s = now_s
+        sees_replies = traffic.sees_replies is not False
         for row in traffic.devices:
             known = self._entry(row.mac, now_s)
             if known is None:
@@ -195,15 +202,17 @@ class Inventory:
             if passes_connections(row, len(known.ips)):
                 known.passed_s = now_s
             answered = other_icmp(row.tx)
-            asked = sum(row.rx.get(name, 0) for name in ("icmp_echo", "udp", "syn"))
+            rx = row.rx
+            asked = rx.get("icmp_echo", 0) + rx.get("udp", 0) + rx.get("syn", 0)
             if asked or answered:
-                waiting = _STILL_ASKED * self.asked(row.mac, now_s) + asked - answered
+                fresh = now_s - known.asked_at_s <= ERRORS_WITHIN_S
+                waiting = _STILL_ASKED * known.asked * fresh + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
-            span_s = max(traffic.window_s, 1.0)
-            if traffic.sees_replies is not False and is_vain(row):
-                self.looks.see(row, now_s)
-            self._learn_answers(known, row, span_s, now_s)
+            if "syn_ack" in rx or "syn_ack" in row.tx:
+                self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
+            if sees_replies and (row.top_peer or row.spread.a_port is not None) and is_vain(row):
+                self.looks.see(row, now_s, self.forwards)
 
     @staticmethod
     def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:
@@ -212,7 +221,7 @@ class Inventory:
             known.answered += 0.1 * (answers / span_s - known.answered)
             known.answered_at_s = now_s
         if row.tx.get("syn_ack"):
-            known.passed_at_s = now_s
+            known.syn_acked_s = now_s
 
     @staticmethod
     def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:

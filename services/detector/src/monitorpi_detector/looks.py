@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_detector.bounded import Bounded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitorpi_common.messages import DeviceWindow
 
 MINUTE_S: Final = 60.0
@@ -38,6 +40,7 @@ class Look:
     hosts: int
     port: int
     host: str | None
+    beyond: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Looker:
     """The last minute of a sender."""
 
     looks: deque[Look] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
+    beyond: bool = False
+    """The last destination whose MAC address was told is a router: hosts there do not count."""
 
     def within(self, since_s: float) -> list[Look]:
         """Return the windows of the last minute."""
@@ -68,8 +73,14 @@ class Looks:
     def __len__(self) -> int:
         return len(self._lookers)
 
-    def see(self, row: DeviceWindow, now_s: float) -> None:
-        """Take a window in which most SYNs of a sender came to nothing."""
+    def see(
+        self, row: DeviceWindow, now_s: float, forwards: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """Take a window in which most SYNs of a sender came to nothing.
+
+        Hosts beyond a router do not count: clients that try again while it or its uplink is away
+        look like a sweep.
+        """
         spread, peer = row.spread, row.top_peer.get("syn")
         port, host = spread.a_port, spread.a_host
         if peer is not None:
@@ -77,22 +88,34 @@ class Looks:
         looker = self._lookers.get(row.mac) or Looker()
         if port is None or not self._lookers.put(row.mac, looker, now_s):
             return
+        if peer is not None and peer.mac is not None:
+            looker.beyond = forwards(peer.mac)
         vain = max(0, row.tx.get("syn", 0) - row.rx.get("syn_ack", 0))
         looker.looks.append(
-            Look(now_s, min(vain, spread.dst_ports), min(vain, spread.dst_ips), port, host)
+            Look(
+                now_s,
+                min(vain, spread.dst_ports),
+                min(vain, spread.dst_ips),
+                port,
+                host,
+                looker.beyond,
+            )
         )
 
     def within_a_minute(self, mac: str, now_s: float) -> Looked:
         """Return what a sender tried in the minute before a moment."""
         looker = self._lookers.get(mac)
-        looks = [] if looker is None else looker.within(now_s - MINUTE_S)
+        if looker is None:
+            return Looked()
+        looks = looker.within(now_s - MINUTE_S)
         if len(looks) < _LEAST_SAMPLES:
             return Looked()
         ports = len({one.port for one in looks}) / len(looks) * sum(one.ports for one in looks)
         hosts = len({one.host for one in looks}) / len(looks) * sum(one.hosts for one in looks)
+        here = hosts * sum(not one.beyond for one in looks) / len(looks)
         return Looked(
             ports if ports >= _AS_MANY * hosts else 0.0,
-            hosts if hosts >= _AS_MANY * ports else 0.0,
+            here if hosts >= _AS_MANY * ports else 0.0,
         )
 
 

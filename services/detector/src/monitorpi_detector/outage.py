@@ -4,7 +4,7 @@ Theory of operation. Targets that were expected and fell silent in the same roun
 one cause. If nothing answers any more, this machine is cut off; if only what is beyond the router
 is gone, the uplink is; if a part of the LAN is, a switch, an access point or a fuse. The outage is
 one alert that carries its members; a member is not reported by itself while its outage lasts, and
-for two minutes after it: targets that are down are probed less often.
+for ten minutes after it: what has to start comes back later.
 
 An outage lasts while at least half of its members are silent. Whatever was last heard before it
 began, and is silent, belongs to it.
@@ -37,7 +37,8 @@ FEW: Final = 5
 _NEARLY_ALL: Final = 0.9
 _MANY: Final = 10
 _LASTS: Final = 0.5
-_GRACE_S: Final = 120.0
+_GRACE_S: Final = 600.0
+"""After a power failure a NAS takes five minutes to start."""
 _FRESH_S: Final = 120.0
 _NAMES: Final = 5
 
@@ -61,7 +62,7 @@ class Outage:
     @property
     def tells_each(self) -> bool:
         """Its members are few enough to be reported beside it, each linked to it."""
-        return self.cause == "group-down" and len(self.members) <= FEW
+        return self.cause == "group-down" and len(self.devices) <= FEW
 
     @property
     def silent(self) -> list[Stay]:
@@ -69,9 +70,19 @@ class Outage:
         return [stay for stay in self.members.values() if stay.silent_rounds]
 
     @property
+    def has_beyond(self) -> bool:
+        """Something beyond the router went too."""
+        return any(stay.mac is None for stay in self.members.values())
+
+    @property
+    def devices(self) -> list[Stay]:
+        """The members, one target of each device."""
+        return list({stay.mac or stay.address: stay for stay in self.members.values()}.values())
+
+    @property
     def names(self) -> str:
         """The first members by name, and how many more."""
-        named = [stay.name or stay.address for stay in self.members.values()]
+        named = [stay.name or stay.address for stay in self.devices]
         more = len(named) - _NAMES
         return ", ".join(named[:_NAMES]) + (f" and {more} more" if more > 0 else "")
 
@@ -120,7 +131,7 @@ class Outages:
         for together in _clusters(gone, within_s):
             known += self._judge(prober, together, others)
         for one in known:
-            one.others = len(others)
+            one.others = _count(others)
             one.witnessed = max(one.witnessed, sum(map(self.is_alive, one.silent)))
             for stay in one.silent:
                 stay.excused = True
@@ -134,7 +145,10 @@ class Outages:
     @staticmethod
     def _is_over(one: Outage, now: float) -> bool:
         """End an outage that most of its members have come back from; drop it a while later."""
-        if one.ended is None and len(one.silent) < max(1.0, _LASTS * len(one.members)):
+        back = len(one.silent) < max(1.0, _LASTS * len(one.members))
+        if one.cause == "uplink-down":
+            back = back or any(not s.silent_rounds and s.mac is None for s in one.members.values())
+        if one.ended is None and back:
             one.ended = now
         return one.ended is not None and (now - one.ended > _GRACE_S or not one.silent)
 
@@ -154,8 +168,9 @@ class Outages:
             by_address = {stay.address: stay for stay in members}
             return Outage(cause, subject, began, by_address, lacks_network=lacking)
 
-        nearly = len(together) >= max(_MANY, _NEARLY_ALL * (len(together) + len(answering)))
-        if nearly or (not answering and (lacking or len(together) > 1)):
+        many = _count(together)
+        nearly = many >= max(_MANY, _NEARLY_ALL * (many + _count(answering)))
+        if nearly or (not answering and (lacking or many > 1)):
             yield outage("cut-off", together, slug(prober))
             return
         near = [stay for stay in together if not self._is_beyond(stay, others)]
@@ -163,12 +178,12 @@ class Outages:
         if beyond and not any(self._is_beyond(stay, others) for stay in answering):
             # a router that is gone takes along what is beyond it
             beyond += [stay for stay in near if stay.mac is not None and self.forwards(stay.mac)]
-            yield outage("uplink-down", beyond, "internet")
-            near = [stay for stay in near if stay not in beyond]
-        else:
-            near = list(together)
-        if len(near) >= GROUP:
-            yield outage("group-down", near, slug(min(stay.address for stay in near)))
+            rest = [stay for stay in near if stay not in beyond]
+            if _count(rest) < GROUP:
+                yield outage("uplink-down", beyond, "internet")
+                return
+        if _count(together) >= GROUP:
+            yield outage("group-down", together, slug(min(one.address for one in together)))
 
     @staticmethod
     def _is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
@@ -188,10 +203,16 @@ class Outages:
 def _joins(stay: Stay, known: Sequence[Outage], within_s: float) -> bool:
     """Add a target to the outage it belongs to: nothing was heard of it since that began."""
     for one in known:
-        if one.ended is None and stay.answered_at <= one.began + within_s:
+        fits = one.cause != "uplink-down" or stay.mac is None
+        if fits and one.ended is None and stay.answered_at <= one.began + within_s:
             one.members[stay.address] = stay
             return True
     return False
+
+
+def _count(stays: Sequence[Stay]) -> int:
+    """Return how many devices these targets are."""
+    return len({stay.mac or stay.address for stay in stays})
 
 
 def _clusters(gone: Sequence[Stay], within_s: float) -> list[list[Stay]]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_detector.bounded import Bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from monitorpi_common.messages import Probe, ProbeResult, Target
 
@@ -131,6 +131,10 @@ class Stay:
             return True
         return watched_s - self.left_s > _LONGER * max(self.absent(WEEK_S, watched_s))
 
+    def is_known(self, seconds: float) -> bool:
+        """Tell whether it was watched for so long that its ways are known, or is asked for."""
+        return self.named or self.up_s >= seconds
+
     def is_settled(self, watched_s: float) -> bool:
         """Tell whether the answers of this round speak of the line and not of a coming or going."""
         if self.silent_rounds or self.was_silent:
@@ -145,6 +149,7 @@ class Presence:
 
     def __init__(self) -> None:
         self._stays: Bounded[Stay] = Bounded(MAX_TARGETS)
+        self._devices: dict[str, list[Stay]] = {}
         self.began_s: float | None = None
         """Seconds watched when the first round came."""
 
@@ -167,6 +172,18 @@ class Presence:
         watched_s = stay.left_s - (self.began_s or 0.0)
         least_s = _MADE_UP_S if stay.has_made_up_mac else 0.0
         return stay.named or stay.up_s >= min(DAY_S, max(least_s, _MOSTLY * watched_s))
+
+    def device(self, stay: Stay) -> list[Stay]:
+        """Return all targets of the same device: a dual-stack host has four addresses."""
+        return self._devices.get(stay.mac or "", [stay])
+
+    def gather(self, shared: Callable[[str], bool]) -> None:
+        """Sort targets by device; a MAC address that is ``shared``, a router's, tells none."""
+        devices: dict[str, list[Stay]] = {}
+        for stay in self._stays.values():
+            if stay.mac is not None and not shared(stay.mac):
+                devices.setdefault(stay.mac, []).append(stay)
+        self._devices = devices
 
     def see_round(self, prober: str, probe: Probe, watched_s: float) -> None:
         """Take a round. What never answered has no stay: it cannot go."""

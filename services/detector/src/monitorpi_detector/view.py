@@ -9,6 +9,7 @@ from monitorpi_common.messages import DeviceWindow, Peer, Spread
 from monitorpi_common.topics import slug
 from monitorpi_detector.frames import by_frames
 from monitorpi_detector.inventory import OWN_MARGIN, SPOOFS_FROM, other_tcp, passes_connections
+from monitorpi_detector.looks import is_vain
 from monitorpi_detector.presence import NAMED
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class WindowView:
     _senders: dict[str, list[tuple[DeviceWindow, int]]] = field(init=False)
     _received: dict[str, int] = field(init=False, default_factory=dict)
     _ordered: dict[str, list[DeviceWindow]] = field(init=False, default_factory=dict)
+    _vain: list[DeviceWindow] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.shown, self.traffic = self.traffic, by_frames(self.traffic)
@@ -198,6 +200,13 @@ class WindowView:
             for row, count in self._senders.get(name, ())
             if count >= floor
         ]
+
+    @property
+    def vain_senders(self) -> list[DeviceWindow]:
+        """Who sent SYNs of which most were not answered; worked out once."""
+        if self._vain is None:
+            self._vain = [row for row, _ in self._senders.get("syn", ()) if is_vain(row)]
+        return self._vain
 
     def received(self, name: str) -> int:
         """Return how many frames of a class all listed devices were sent."""
@@ -294,7 +303,7 @@ class WindowView:
         if sender is None or router is None or (through and through.tx.get("syn_ack")):
             return None
         was_answered = sender.answered >= WAS_ANSWERED * self.rate(row.tx.get("syn", 0))
-        until_the_end = sender.answered_at_s >= router.passed_at_s - _LAST_ANSWERS_S > 0
+        until_the_end = sender.answered_at_s >= router.syn_acked_s - _LAST_ANSWERS_S > 0
         return peer.mac if was_answered and until_the_end else None
 
     def was_answered(self, row: DeviceWindow) -> bool:
@@ -423,8 +432,23 @@ class RoundView:
         stay = self.presence.get(target.address)
         return stay is not None and stay.is_settled(self.watched_s)
 
+    def story(self, target: ProbeResult) -> str:
+        """Return what alerts on a target are counted for: its device."""
+        stay = self.presence.get(target.address)
+        alone = stay is None or len(self.presence.device(stay)) <= 1
+        return target.address if alone else target.mac or target.address
+
+    def is_known(self, target: ProbeResult, seconds: float) -> bool:
+        """Tell whether a target was there for so long, or is asked for by the operator."""
+        stay = self.presence.get(target.address)
+        return stay is not None and stay.is_known(seconds)
+
     def gone(self) -> list[ProbeResult]:
-        """Return the targets that are down, that are missed and that no outage speaks for."""
+        """Return the targets that are down, that are missed and that no outage speaks for.
+
+        Of each device only one, and none while another address of it answers, but for those
+        that the operator named.
+        """
         carried = {address for one in self.outages if not one.tells_each for address in one.members}
         return [
             target
@@ -434,7 +458,19 @@ class RoundView:
             and (stay := self.presence.get(target.address)) is not None
             and self.presence.is_expected(stay)
             and stay.is_missed(self.watched_s)
+            and (stay.named or self._stands_for_its_device(stay))
         ]
+
+    def _stands_for_its_device(self, stay: Stay) -> bool:
+        others = [
+            one
+            for one in self.presence.device(stay)
+            if one is not stay and one.prober == stay.prober
+        ]
+        if any(not one.silent_rounds and one.heard_at >= stay.heard_at for one in others):
+            return False
+        silent = [stay, *(one for one in others if one.silent_rounds)]
+        return stay is min(silent, key=lambda one: (":" in one.address, one.address))
 
     def frames_since(self, target: ProbeResult) -> str | None:
         """Return what shows that a target lives though it answers no pings; None: nothing does."""

@@ -1,7 +1,7 @@
 """What the prober itself puts on the wire, per own MAC address, so that nobody alarms on it. Pure.
 
 Echo requests are planned. ARP requests are those of a sweep, and those of the kernel: it asks for
-each quiet neighbour, no faster than the plan's limit, and now and then for each one it knows. What
+each quiet neighbour, no faster than the plan's limit, and now and then for one it knows. What
 another program of this machine is about to send is published with ours while it lasts.
 """
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 ANNOUNCE_FROM: Final = 1.1
 """A rate is announced anew when it grew by more than a tenth; readers allow for a fifth."""
 CONFIRMED_S: Final = 20.0
-"""The kernel confirms a neighbour in use by an ARP request of its own this often at most: half of
-base_reachable_time and delay_first_probe_time (15 and 5 s, arp(7))."""
-CONFIRMED_MEAN_S: Final = 35.0
-"""The same on average: base_reachable_time is spread from 15 to 45 s."""
+"""The kernel asks for a neighbour in use by an ARP request of its own this often at most, where no
+reply has shown it to be there: half of base_reachable_time and delay_first_probe_time (15 and 5 s,
+arp(7))."""
 _MAX_SOURCES: Final = 16  # of the message
 _MAX_LENT: Final = 8
 
@@ -121,11 +120,6 @@ class Sending:
             rates = total.at(leaving)
             rates.echo_per_s += min(plan.quiet_per_s, count)
             rates.arp_per_s += min(plan.arp_per_s, count * SOLICITATIONS)
-
-
-def confirming_per_s(answering: int) -> float:
-    """Return the ARP requests per second that so many neighbours in use cost on average."""
-    return answering / CONFIRMED_MEAN_S
 
 
 def covers(published: Iterable[ProbeSource], now: Iterable[ProbeSource]) -> bool:

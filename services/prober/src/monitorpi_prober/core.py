@@ -40,6 +40,7 @@ from monitorpi_prober.items import (
     Sweeping,
     Wanted,
 )
+from monitorpi_prober.quiet import HEADROOM
 from monitorpi_prober.reachability import Limits
 from monitorpi_prober.results import (
     in_parts,
@@ -77,7 +78,7 @@ EXTRA_WANTED_S: Final = 0.0
 """No round's interval: an extra round reports nobody else."""
 MAX_REPLICAS: Final = 64
 LEAST_ARP_SHARE: Final = 0.1
-"""Of the limit, for quiet targets, whatever sweeps and confirmations of the others leave."""
+"""Of the limit, for quiet targets, whatever sweeps leave."""
 
 
 @dataclass(slots=True)
@@ -239,7 +240,7 @@ class ProberCore:
             max_rate=settings.max_rate / len(self._replicas),
             timeout_s=settings.timeout_s,
             quiet=[one for one in mine.values() if one.key not in keys],
-            arp_per_s=self._quiet_arp_per_s(len(answering)),
+            arp_per_s=self._quiet_arp_per_s(),
         )
         if plan != self._plan:
             self._plan = plan
@@ -248,11 +249,11 @@ class ProberCore:
             self.wake([one.key for one in plan.quiet if one.key in self._woken])
             self._woken.clear()
 
-    def _quiet_arp_per_s(self, answering: int) -> float:
-        """Return what is left of the limit beside sweeps and the confirmation of known ones."""
+    def _quiet_arp_per_s(self) -> float:
+        """Return what sweeps leave of the limit."""
         limit = self.settings.max_arp_rate / len(self._replicas)
-        taken = sum(self._sending.sweeps.values()) + announcement.confirming_per_s(answering)
-        return round(max(limit - taken, limit * LEAST_ARP_SHARE), 1)
+        left = HEADROOM * limit - sum(self._sending.sweeps.values())
+        return round(max(left, limit * LEAST_ARP_SHARE), 1)
 
     def _stale_names(self) -> tuple[str, ...]:
         """Return the host names whose address does not answer."""

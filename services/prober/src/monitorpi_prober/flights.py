@@ -78,6 +78,8 @@ class Row:
     unsent: int = 0
     late: int = 0
     altered: int = 0
+    has_answered: bool = False
+    """A sound reply came since the last request."""
 
     def finish(self) -> Echoes:
         """Return what became of all requests."""
@@ -150,6 +152,7 @@ class Flights:
     def receive(self, request: Request, took_ms: float) -> None:
         """Take the sound reply to a request."""
         self._land(request)
+        request.row.has_answered = True
         if took_ms > request.row.limit_s * 1000:
             self._late(request, took_ms)
             return

@@ -25,8 +25,9 @@ URGENT_IN_A_ROW: Final = 3
 SOLICITATIONS: Final = 3
 """ARP requests to one silent address (mcast_solicit in arp(7)), a second apart (retrans_time)."""
 SOLICITATION_S: Final = 1.0
-HEADROOM: Final = 0.9
-"""Share of the limit that is used: the kernel's timers make no promise to the millisecond."""
+HEADROOM: Final = 0.85
+"""Share of a limit on ARP requests that is planned with: those of any second lie under it then, for
+the kernel's timers make no promise to the millisecond, and a second may begin anywhere."""
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ def pause_s(misses: int, first_s: float) -> float:
 
 @dataclass(slots=True)
 class ArpBudget:
-    """Paces what makes the kernel ask for neighbours, so that no second has more than the limit.
+    """Paces what makes the kernel ask for neighbours, so that it asks no faster than a rate.
 
     Each request is charged all that it may cost; what an early answer saves is given back.
     """
@@ -163,9 +164,9 @@ class ArpBudget:
 
     def charge(self, now: float) -> None:
         """Ask for an address now."""
-        self._next_at = max(self._next_at, now) + SOLICITATIONS / (self.per_s * HEADROOM)
+        self._next_at = max(self._next_at, now) + SOLICITATIONS / self.per_s
 
     def refund(self, now: float, after_s: float) -> None:
         """Take it that an address answered after so many seconds: no more is asked for it."""
         saved = SOLICITATIONS - 1 - min(int(after_s / SOLICITATION_S), SOLICITATIONS - 1)
-        self._next_at = max(now, self._next_at - saved / (self.per_s * HEADROOM))
+        self._next_at = max(now, self._next_at - saved / self.per_s)

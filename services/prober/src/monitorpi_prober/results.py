@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import ProbeResult, Target
 from monitorpi_prober import statistics
-from monitorpi_prober.items import Echoes
+from monitorpi_prober.items import UNSENT, Echoes
 from monitorpi_prober.targets import is_randomised
 
 if TYPE_CHECKING:
@@ -46,12 +46,14 @@ def joined(first: Echoes | None, then: Echoes) -> Echoes:
     """Put together what became of earlier and of later requests to a target."""
     if first is None:
         return then
-    is_worse = then.error is not None or then.answers
+    # that requests were held back says less than why; that it answers now refutes what was
+    is_told_before = then.cause in (None, UNSENT) and not (then.cause is None and then.answers)
+    reason = first if is_told_before and first.cause is not None else then
     return Echoes(
         then.key,
         first.times_ms + then.times_ms,
-        then.error if is_worse else first.error,
-        then.cause if is_worse else first.cause,
+        reason.error,
+        reason.cause,
         first.unsent + then.unsent,
         first.late + then.late,
         first.altered + then.altered,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
@@ -45,7 +45,7 @@ class TargetSettings(Section):
     """Length of its own rounds; by default those of all."""
 
 
-SWEEP_SHARE = 0.75
+SWEEP_SHARE: Final = 0.65
 """Of the limit on ARP requests; the rest is for targets that do not answer meanwhile."""
 
 
@@ -63,7 +63,7 @@ class ProberSettings(Section):
     discover_max_addresses: Annotated[int, Field(ge=1, le=65_536)] = 1024
     """A larger subnet is not swept."""
     discover_rate: Annotated[float, Field(gt=0, le=1000)] = 20.0
-    """ARP requests per second of a sweep; at most three quarters of `max_arp_rate`."""
+    """ARP requests per second of a sweep; at most 0.65 of `max_arp_rate`."""
     max_arp_rate: Annotated[float, Field(ge=1, le=1000)] = 20.0
     """ARP requests per second at most, those of sweeps and those the kernel sends for addresses
     that do not answer together. A LAN of silent addresses is asked more slowly."""

@@ -43,6 +43,8 @@ _EXPIRY_S: Final = 0.25  # how late a missing reply may be found out: its time l
 _SLACK_NS: Final = 1_000_000  # between monotonic and wall clock: what slewing cannot reach
 _PAST_DEAD: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED})
 _FULL: Final = Note("the send buffer is full: the link is too slow for prober.max_rate", UNSENT)
+_CONFIRM: Final = 0x800
+"""MSG_CONFIRM (send(2)): the neighbour has just passed a reply on, so the kernel need not ask."""
 _HOST_UNREACHABLE: Final = {4: (3, 1), 6: (1, 3)}  # RFC 792; RFC 4443, 3.1
 
 
@@ -113,8 +115,9 @@ class Wire:
         before_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         try:
             to = destination(ip) if "%" in ip else (ip, 0)
+            flags, row.has_answered = (_CONFIRM if row.has_answered else 0), False
             try:
-                link.sock.sendto(packet, to)
+                link.sock.sendto(packet, flags, to)
             except OSError as error:
                 if error.errno not in _PAST_DEAD:
                     raise

@@ -27,7 +27,8 @@ def _sent(view: WindowView, row: DeviceWindow) -> float:
 
 
 def _on_wire(view: WindowView) -> float:
-    own = sum(min(view.own_arp(row.mac), row.tx.get("arp", 0)) for row in view.traffic.devices)
+    ours = [view.rows[mac] for mac in view.inventory.own_macs if mac in view.rows]
+    own = sum(min(view.own_arp(row.mac), row.tx.get("arp", 0)) for row in ours)
     return max(0.0, view.traffic.counts.get("arp", 0) - 2 * own)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _A_NIGHT: Final = 2
 """Alerts on a target within twelve hours, unless the operator named it: then each is told."""
+_KNOWN_S: Final = 3600.0
+"""Seconds there before a device that nobody named is more than a note when it goes."""
 _USUAL_AFTER_S: Final = 3600.0
 
 
@@ -38,7 +40,7 @@ def _finding(
         about=frozenset({target.address}),
         severity=severity,
         decisive=True,
-        story=target.address,
+        story=view.story(target),
         a_night=None if view.is_named(target) else _A_NIGHT,
     )
 
@@ -47,7 +49,8 @@ def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
     """Find targets that are down, were up before and are missed."""
     for target in view.gone():
         if view.frames_since(target) is None:
-            yield _finding(view, limits, target, "is down", "warning")
+            severity: Severity = "warning" if view.is_known(target, _KNOWN_S) else "info"
+            yield _finding(view, limits, target, "is down", severity)
 
 
 def judge_pings(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:

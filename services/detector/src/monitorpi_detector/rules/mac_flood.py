@@ -20,7 +20,11 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find windows with too many MACs never seen before."""
     base = limits(None)
     # who answers our own probes was there all along
-    woken = sum(view.own_echo(row.mac) + view.own_arp(row.mac) for row in view.rows.values())
+    woken = sum(
+        view.own_echo(mac) + view.own_arp(mac)
+        for mac in view.inventory.own_macs
+        if mac in view.rows
+    )
     value = view.rate(max(0.0, view.traffic.new_macs - woken))
     if value < base.floor * base.close_ratio:
         return

@@ -26,7 +26,7 @@ _WITNESSES: Final = 0.2
 
 
 def _cut_off(one: Outage) -> str:
-    count = len(one.members)
+    count = len(one.devices)
     who = f"none of {count} targets answers" if count > 1 else f"{one.names} does not answer"
     if one.lacks_network:
         return f"this Pi is cut off, its network is unreachable: {who} ({one.names})"
@@ -49,12 +49,12 @@ def _uplink(one: Outage) -> str:
 
 
 def _group(one: Outage) -> str:
-    count = len(one.members)
+    count = len(one.devices)
     if one.lacks_network:
         return f"this Pi has no network to {count} targets any more ({one.names})"
     return (
         f"{count} devices went at the same moment ({one.names}), {one.others} others answer: "
-        "a switch, an access point or a fuse"
+        "a switch, an access point or a fuse" + (", or the router" if one.has_beyond else "")
     )
 
 
@@ -69,7 +69,7 @@ def _judge_of(
         for one in view.outages:
             if one.cause != cause or one.ended is not None:
                 continue
-            members = list(one.members.values())
+            members = one.devices
             yield Finding(
                 subject=one.subject,
                 value=float(max(1, len(one.silent))),
@@ -78,7 +78,10 @@ def _judge_of(
                 unit="targets",
                 victims=tuple(Peer(mac=stay.mac, ip=stay.ip) for stay in members[:_PEERS]),
                 about=frozenset(
-                    name for stay in members for name in (stay.mac, stay.address) if name
+                    name
+                    for stay in one.members.values()
+                    for name in (stay.mac, stay.address)
+                    if name
                 ),
                 severity=severity,
                 decisive=True,
@@ -96,10 +99,10 @@ _LOST: Final = 5.0
 def judge_window(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find routers that pass no answer any more to those who were answered until then."""
     asked: dict[str, float] = {}
-    for row, rate in view.senders("syn", 1.0):
+    for row in view.vain_senders:
         router = view.lost_uplink(row)
         if router is not None:
-            asked[router] = asked.get(router, 0.0) + rate
+            asked[router] = asked.get(router, 0.0) + view.rate(row.tx.get("syn", 0))
     for router, rate in asked.items():
         if rate < _LOST:
             continue

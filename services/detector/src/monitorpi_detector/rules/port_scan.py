@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.looks import is_vain
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.syn_flood import is_scan
 from monitorpi_detector.rules.words import to_whom
@@ -68,13 +67,15 @@ def slow_scans(
     view: WindowView, limits: LimitsOf, fast: set[str], of: Literal["ports", "hosts"], title: str
 ) -> Iterator[Finding]:
     """Find senders that tried many ports, or hosts, in vain within a minute."""
-    for row, _ in view.senders("syn", 1.0):
-        if row.mac in fast or not is_vain(row) or view.traffic.sees_replies is False:
+    if view.traffic.sees_replies is False:
+        return
+    for row in view.vain_senders:
+        if row.mac in fast:
             continue
         looked = view.inventory.looks.within_a_minute(row.mac, view.now_s)
         value = looked.ports if of == "ports" else looked.hosts
         threshold = SLOW_S * limits(row.mac).floor
-        if value < threshold / 2 or view.forwards(row.mac) or view.lost_uplink(row):
+        if value < threshold / 2 or view.forwards(row.mac):
             continue
         peer = row.top_peer.get("syn") if of == "ports" else None
         yield Finding(

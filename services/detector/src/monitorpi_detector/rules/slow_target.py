@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from monitorpi_detector.view import RoundView
 
 _USUAL_AFTER_S: Final = 3600.0
+_KNOWN_S: Final = 7200.0
+"""Seconds there before a target that nobody named is more than a note: its ways are not known."""
 _NAMED_A_NIGHT: Final = 2
 """Alerts on the quality of one target within twelve hours, where the operator named it."""
 _OTHERS_A_NIGHT: Final = 1
@@ -48,8 +50,8 @@ def _judge_of(
                 baseline=usual,
                 victims=(Peer(mac=target.mac),),
                 about=frozenset({target.address}),
-                severity="warning",
-                story=target.address,
+                severity="warning" if view.is_known(target, _KNOWN_S) else "info",
+                story=view.story(target),
                 a_night=_NAMED_A_NIGHT if view.is_named(target) else _OTHERS_A_NIGHT,
             )
 
