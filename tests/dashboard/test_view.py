@@ -81,6 +81,7 @@ def test_a_capture_that_is_not_coming_back_leaves_no_interface_behind() -> None:
     of = {name: Topic("lab", "capture", "health", name) for name in ("main", "drill")}
     status = Topic("lab", "capture", "status", "drill")
     page = Page()
+    page.show()
     both = page.show(
         Received(topic, window),
         Received(topic, drill),

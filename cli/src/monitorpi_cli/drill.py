@@ -146,16 +146,20 @@ class Drill:
         viewer = ("viewer", running.password("viewer"))
         self._viewer = hold(Viewer(running.port, *viewer, [pattern("+")]))
         site = self._site()
-        environment = os.environ | self._config | {
-            f"{ENV_PREFIX}SITE": site,
-            f"{ENV_PREFIX}INSTANCE": INSTANCE,
-            f"{ENV_PREFIX}BROKER__HOST": "127.0.0.1",
-            f"{ENV_PREFIX}BROKER__PORT": str(running.port),
-            f"{ENV_PREFIX}SECRETS_DIR": str(running.secrets / Service.CAPTURE),
-            f"{ENV_PREFIX}STATE_DIR": str(folder),
-            f"{ENV_PREFIX}LOG_LEVEL": "warning",
-            f"{ENV_PREFIX}CAPTURE__INTERFACES": json.dumps([INTERFACE]),
-        }
+        environment = (
+            os.environ
+            | self._config
+            | {
+                f"{ENV_PREFIX}SITE": site,
+                f"{ENV_PREFIX}INSTANCE": INSTANCE,
+                f"{ENV_PREFIX}BROKER__HOST": "127.0.0.1",
+                f"{ENV_PREFIX}BROKER__PORT": str(running.port),
+                f"{ENV_PREFIX}SECRETS_DIR": str(running.secrets / Service.CAPTURE),
+                f"{ENV_PREFIX}STATE_DIR": str(folder),
+                f"{ENV_PREFIX}LOG_LEVEL": "warning",
+                f"{ENV_PREFIX}CAPTURE__INTERFACES": json.dumps([INTERFACE]),
+            }
+        )
         environment.pop(f"{ENV_PREFIX}HEARTBEAT", None)
         capture = self._lab.sensor.popen(
             [sys.executable, "-P", "-m", "monitorpi_capture"], env=environment, cwd=folder
