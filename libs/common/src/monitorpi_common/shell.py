@@ -522,7 +522,7 @@ def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
 
     """
     if topic.kind == "status":
-        return Presence(topic, online=_is_online(raw.payload))
+        return Presence(topic, online=_is_online(raw.payload), taken_back=not raw.payload)
     if not raw.payload:
         return Gone(topic)
     kind = message_type(topic.service, topic.kind)
