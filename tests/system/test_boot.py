@@ -129,12 +129,12 @@ def test_it_is_installed_boots_comes_back_and_goes(machine: str) -> None:
     assert "monitorpi.service is as it was" in again
     assert "is as it was" not in monitorpi("install")  # another command line
 
-    port = "/etc/monitorpi/monitorpi.toml"
-    run("sh", "-c", f"echo 'broker = {{ port = 1999 }}' | cat - {port} >/root/t && cp /root/t {port}")
+    settings = "/etc/monitorpi/monitorpi.toml"
+    run("sed", "-i", "1i broker = { port = 1999 }", settings)
     run("sh", "-c", "nohup mosquitto -p 1999 >/dev/null 2>&1 & sleep 1")
     run("systemctl", "stop", "monitorpi")
     assert "port 1999 is taken" in refusal("install")
-    run("sed", "-i", "1d", port)
+    run("sed", "-i", "1d", settings)
     run("systemctl", "stop", "monitorpi")
     monitorpi("install")
 
