@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitorpi_capture.window import PACKETS, WindowCounts
 from monitorpi_cli.lab import frames, telling
+from monitorpi_cli.week.report import week
 from monitorpi_cli.week.stack import Told
 from monitorpi_cli.week.truth import ANY, Fact, Kind, Truth
 from monitorpi_cli.week.verdict import NOTICES_A_DAY, judge
@@ -185,3 +186,13 @@ def test_the_frames_that_tell_of_devices_are_what_their_names_say() -> None:
         payload = frame[54 : 54 + int.from_bytes(frame[18:20], "big")]
         pseudo = frame[22:54] + len(payload).to_bytes(4, "big") + bytes(3) + frame[20:21]
         assert frames.checksum(pseudo + payload) == 0
+
+
+@pytest.mark.timeout(300)
+def test_six_hours_of_a_home() -> None:
+    """Every incident is told, and hardly anything else calls its owner."""
+    verdict = week(4, 0.25).run()
+
+    assert verdict.missed == []
+    assert len(verdict.incidents) == 3
+    assert verdict.noise <= 1, verdict.noise_by_rule

@@ -10,13 +10,16 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from tests.conftest import publish, wait_for
 
 if TYPE_CHECKING:
@@ -130,6 +133,45 @@ def test_an_open_alert_outlives_a_kill(broker: Any, subscribe: Any, start: Any) 
     wait_for(closed, 40)
     ids = {json.loads(text)["id"] for text in seen.of(f"alert/{KEY}") if text}
     assert len(ids) == 1
+
+
+def test_a_stream_of_orders_makes_nobody_deaf(broker: Any, subscribe: Any, start: Any) -> None:
+    """1,500 orders a second for six seconds: a flood meanwhile is told within two seconds."""
+    seen = subscribe(broker.port)
+    start()
+    wait_for(lambda: "online" in seen.of(f"{OWN}/status/"), 10, "online")
+    send_window(broker, 1, 0)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    orders = [("silence", {"key": "arp-storm-040000000001", "minutes": 5}),
+              ("set_threshold", {"rule": "arp-storm", "floor": 500})]  # fmt: skip
+    ended = threading.Event()
+
+    def give_orders() -> None:
+        for number in range(6 * 100):  # fifteen each hundredth of a second
+            for name, args in orders[:1] * 8 + orders[1:] * 7:
+                at = datetime.now(UTC).isoformat()
+                text = json.dumps({"name": name, "args": args, "at": at})
+                client.publish(f"{OWN}/command/x{number}", text)
+            if ended.wait(0.01):
+                return
+
+    thread = threading.Thread(target=give_orders)
+    thread.start()
+    wait_for(lambda: len(seen.of("/result/")) >= 20, 10, "some orders to be obeyed")
+
+    for number in (2, 3):
+        send_window(broker, number, 1000)
+    begun = time.monotonic()
+    wait_for(lambda: states(seen)[:1] == [("open", None)], 10, "the alert")
+    took = time.monotonic() - begun
+
+    ended.set()
+    thread.join()
+    client.disconnect()
+    client.loop_stop()
+    assert took < 2
 
 
 def test_garbage_is_counted_and_survived(broker: Any, subscribe: Any, start: Any) -> None:

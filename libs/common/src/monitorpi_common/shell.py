@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from pydantic import ValidationError
 
 from monitorpi_common import __version__, clock
+from monitorpi_common.allowance import Allowance
 from monitorpi_common.bus import BusEvent, InputEnded, Raw
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
@@ -69,6 +70,10 @@ EXIT_CONFIGURATION: Final = 2
 EXIT_RESOURCE: Final = 3
 
 TICK_S: Final = 1.0
+ORDERS_PER_S: Final = 20.0
+ORDERS_AT_ONCE: Final = 50
+"""Commands that are carried out; a person sends one a second. What is more would make a service
+deaf to everything else."""
 HEALTH_S: Final = 60.0
 FIRST_HEALTH_S: Final = 5.0
 """After the first health message; each later pause is twice as long, up to :data:`HEALTH_S`: who
@@ -232,6 +237,7 @@ class Shell:
         self._open_sources = len(assembly.sources)
         self._incomplete: ResourceError | None = None
         self._started_at = clock.wall()
+        self._orders = Allowance(ORDERS_PER_S, ORDERS_AT_ONCE)
         self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()
         self._trouble: str | None = "not connected yet"
@@ -466,7 +472,7 @@ def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
 
     """
     if topic.kind == "status":
-        return Presence(topic, online=_is_online(raw.payload))
+        return Presence(topic, online=_is_online(raw.payload), taken_back=not raw.payload)
     if not raw.payload:
         return Gone(topic)
     kind = message_type(topic.service, topic.kind)

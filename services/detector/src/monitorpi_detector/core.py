@@ -150,6 +150,8 @@ class DetectorCore:
         self._rounds: dict[str, float] = {}
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
+        self._is_kept = True
+        """What people ordered is kept with the next tick: many orders are one write."""
         self._boot_s: float | None = None
         self._idle_s = 0.0
         """Seconds since the last window or round, as ticks tell."""
@@ -519,6 +521,8 @@ class DetectorCore:
 
         Windows that come late hold time back with them; only silence moves it.
         """
+        if not self._is_kept:
+            self._save()
         passed_s = min(max(0.0, tick.boot_s - (self._boot_s or tick.boot_s)), _LONGEST_TICK_S)
         self._boot_s = tick.boot_s
         self._idle_s += passed_s
@@ -546,6 +550,7 @@ class DetectorCore:
             yield from self._book.restore(alert, RULES[rule].kind, quiet_s)
 
     def _save(self) -> None:
+        self._is_kept = True
         self._keep(
             Kept(
                 since=self._since,
@@ -584,9 +589,8 @@ class DetectorCore:
                 if not any(key.startswith(f"{rule}-") for rule in RULES):
                     raise CommandRefusedError(f"{key!r} is no alert's key: use rule-subject")
                 now = max(reached)  # ticks go on where capture is away
-                said = list(self._book.silence(key, now + timedelta(minutes=minutes), now))
-                self._save()
-                yield from said
+                self._is_kept = False
+                yield from list(self._book.silence(key, now + timedelta(minutes=minutes), now))
             case Acknowledge(key=key):
                 try:
                     yield from list(self._book.acknowledge(key))
@@ -603,7 +607,7 @@ class DetectorCore:
             limits: Limits = self._limits.change(order.rule, order.mac, change)
         except LimitsError as error:
             raise CommandRefusedError(str(error)) from None
-        self._save()
+        self._is_kept = False
         if not limits.enabled and self._now is not None:
             yield from self._book.end_rule(order.rule, self._now, "silenced", order.mac)
 
