@@ -81,6 +81,15 @@ def monitorpi(*arguments: str) -> str:
     return run("/opt/monitorpi/monitorpi", *arguments)
 
 
+def refusal(*arguments: str) -> str:
+    """Run ours there, which must fail; return what it says."""
+    command = ["docker", "exec", NAME, "/opt/monitorpi/monitorpi", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (2, 3)
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
 def _is_up() -> bool:
     state = docker("exec", NAME, "systemctl", "is-system-running", check=False).strip()
     return state in ("running", "degraded")
@@ -102,6 +111,12 @@ def children() -> list[str]:
 
 def test_it_is_installed_boots_comes_back_and_goes(machine: str) -> None:
     """One machine's life: installed twice, killed, booted, uninstalled, purged."""
+    wrong = ["sh", "-c", "echo '[capture]\nmax_macs = 1' >/root/wrong.toml"]
+    run(*wrong)
+    refused = refusal("install", "--config", "/root/wrong.toml")
+    assert "configuration: /root/wrong.toml: capture.max_macs" in refused
+    assert run("find", "/etc", "-name", "*monitorpi*") == ""
+
     said = monitorpi("install", "--interface", "eth0")
     assert "MonitorPi runs, now and at each boot" in said
     wait_for(watches, 60, "it to watch")
@@ -113,6 +128,15 @@ def test_it_is_installed_boots_comes_back_and_goes(machine: str) -> None:
     assert "monitorpi.toml is kept as it is" in again
     assert "monitorpi.service is as it was" in again
     assert "is as it was" not in monitorpi("install")  # another command line
+
+    settings = "/etc/monitorpi/monitorpi.toml"
+    run("sed", "-i", "1i broker = { port = 1999 }", settings)
+    run("sh", "-c", "nohup mosquitto -p 1999 >/dev/null 2>&1 & sleep 1")
+    run("systemctl", "stop", "monitorpi")
+    assert "port 1999 is taken" in refusal("install")
+    run("sed", "-i", "1d", settings)
+    run("systemctl", "stop", "monitorpi")
+    monitorpi("install")
 
     pid = run("systemctl", "show", "--property=MainPID", "--value", "monitorpi").strip()
     run("kill", "-9", pid)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.checks import root
 from monitorpi_cli.doctor.broker import logins
+from monitorpi_cli.doctor.finding import Finding
 from monitorpi_cli.doctor.watch import look_at_watch
 from monitorpi_cli.install import systemd, unit
 from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
@@ -26,8 +27,6 @@ from monitorpi_common.topics import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from monitorpi_cli.doctor.finding import Finding
 
 _START_S: Final = 20.0
 """Of a first start, with packages that are there."""
@@ -198,14 +197,14 @@ def _await_start() -> int:
     """Wait for the first start to be over; tell what came of it."""
     deadline = time.monotonic() + _START_S
     while (now := systemd.state_of(unit.NAME)).active != "active":
-        if now.active == "failed" or time.monotonic() > deadline:
+        if now.active == "failed" or now.result != "success" or time.monotonic() > deadline:
             break
         time.sleep(_POLL_S)
     if now.active == "active":
         print("MonitorPi runs, now and at each boot: ./monitorpi status")
         print(f"what it says: journalctl --unit {unit.NAME} --follow")
         return _OK
-    if now.active == "activating":
+    if now.active == "activating" and now.result == "success":
         print(f"it is still starting: journalctl --unit {unit.NAME} --follow")
         return _OK
     for line in systemd.journal(unit.NAME, _LINES):
@@ -313,6 +312,6 @@ def _watch() -> list[Finding]:
         running = find_running(config) if is_own(common.broker) else None
         found = logins(config, running)
     except (NoStackError, OSError):
-        raise ResourceError("its state is for root to read: run it with sudo") from None
+        return [Finding("note", "watch", "is for root to ask", "sudo ./monitorpi status")]
     reader = next((one for one in found if one.service is Service.DETECTOR), found[0])
     return list(look_at_watch(reader.settings, ANY if running else common.site))
