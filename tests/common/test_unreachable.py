@@ -183,6 +183,27 @@ def test_what_is_no_broker_with_tls(answers: Callable[[bytes], int], ours: tuple
     assert "it speaks no TLS on this port: check broker.port, or leave broker.tls_ca out" in text
 
 
+@pytest.mark.parametrize(
+    "reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", bytes(200)]
+)
+def test_what_is_no_broker_without_tls(answers: Callable[[bytes], int], reply: bytes) -> None:
+    """It takes the connection and hangs up, or says something else: that is said too."""
+    port = answers(reply)
+
+    text = first_failure(port=port)
+
+    assert text.startswith(f"no connection to the broker at 127.0.0.1:{port}: it does not answer")
+    assert "check broker.port, whether it wants TLS, and its log" in text
+
+
+def test_a_broker_that_is_frozen() -> None:
+    """The kernel takes the connection for it; nobody reads."""
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        text = first_failure(port=frozen.getsockname()[1], keepalive_s=5)
+
+    assert "it does not answer as a broker does (Keep alive timeout)" in text
+
+
 def test_a_broker_without_mqtt_5(answers: Callable[[bytes], int]) -> None:
     """It says so with the return code of MQTT 3.1.1; the password is not blamed."""
     text = first_failure(port=answers(bytes((0x20, 2, 0, 1))), username="a", password="b")

@@ -150,6 +150,8 @@ class MqttBus:
         """
         self.counters = Counters()
         self.connected = False
+        self._explained = False
+        """Why this attempt to connect ends was said."""
         self._connections = 0
         self._log = log
         self._clock = clock
@@ -306,10 +308,12 @@ class MqttBus:
             case Disconnected():
                 return self._disconnected(item)
             case ConnectionFailed(error):
+                self._explained = True
                 tls = self._settings.tls_ca is not None
                 why = unreachable(error, self._settings.host, tls=tls)
                 return Report(f"no connection to the broker at {self._address}: {why}", failed=True)
             case ConnectionRefused(reason):
+                self._explained = True
                 hint = _REFUSALS.get(reason, "its log says why")
                 return Report(
                     f"the broker at {self._address} refused us ({reason}): {hint}", failed=True
@@ -327,6 +331,7 @@ class MqttBus:
 
     def _connected(self, item: Connected) -> None:
         self.connected = True
+        self._explained = False
         self._connections += 1
         self._max_packet = item.max_packet_bytes
         if self._subscriptions:
@@ -349,8 +354,15 @@ class MqttBus:
         was_connected, self.connected = self.connected, False
         # a QoS 0 message that was on its way is gone, and nobody will ever acknowledge it
         self._inflight = {mid: out for mid, out in self._inflight.items() if out.qos > 0}
+        explained, self._explained = self._explained, False
+        if explained:
+            return None
         if not was_connected:
-            return None  # a refusal or a failure has said more
+            return Report(
+                f"no connection to the broker at {self._address}: it does not answer as a broker "
+                f"does ({item.reason}): check broker.port, whether it wants TLS, and its log",
+                failed=True,
+            )
         return Report(
             f"connection lost to the broker at {self._address} ({item.reason})", failed=True
         )
