@@ -1,9 +1,11 @@
 # One image per service: docker build --build-arg SERVICE=capture .
+# The demo with its lab:  docker build --build-arg SERVICE=cli --target demo .
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
 ARG SERVICE
-RUN pip install --no-cache-dir --disable-pip-version-check uv
+ARG UV_VERSION=0.13.9
+RUN pip install --no-cache-dir --disable-pip-version-check "uv==${UV_VERSION}"
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PROJECT_ENVIRONMENT=/app \
@@ -25,13 +27,35 @@ RUN uv sync --frozen --no-dev --no-install-workspace --package "monitorpi-${SERV
 # Then what we wrote.
 COPY libs libs
 COPY services services
+COPY doubles doubles
+COPY cli cli
 RUN uv sync --frozen --no-dev --no-editable --package "monitorpi-${SERVICE}" && \
-    ln -s "monitorpi-${SERVICE}" /app/bin/service
+    { [ "${SERVICE}" = cli ] || ln -s "monitorpi-${SERVICE}" /app/bin/service; }
 
-FROM ${PYTHON_IMAGE}
+FROM ${PYTHON_IMAGE} AS bare
+# Nobody installs packages in a running image: what could has faults of its own, year by year.
+RUN rm -rf /usr/local/lib/python3.*/site-packages/* /usr/local/lib/python3.*/ensurepip \
+        /usr/local/bin/pip* /usr/local/bin/wheel
+
+# The demo and what its lab of network namespaces needs.
+FROM bare AS demo
+RUN apt-get update && \
+    apt-get install -y --no-install-recommends \
+        mosquitto mosquitto-clients iproute2 ethtool dnsmasq-base udhcpc && \
+    rm -rf /var/lib/apt/lists/*
+LABEL org.opencontainers.image.title="monitorpi-demo" \
+      org.opencontainers.image.licenses="MIT AND BSD-3-Clause AND (EPL-2.0 OR BSD-3-Clause) AND PSF-2.0 AND Apache-2.0 AND (Apache-2.0 OR GPL-3.0-only) AND MPL-2.0 AND GPL-2.0-only AND LGPL-3.0-only"
+COPY --from=build /app /app
+ENV PATH=/app/bin:$PATH:/usr/sbin:/sbin \
+    PYTHONUNBUFFERED=1
+ENTRYPOINT ["/app/bin/monitorpi", "demo"]
+
+FROM bare
 ARG SERVICE
+# What is in it besides ours: compose.yaml says it of each service, this line of all together.
+ARG LICENSES="MIT AND BSD-3-Clause AND (EPL-2.0 OR BSD-3-Clause) AND PSF-2.0 AND Apache-2.0 AND (Apache-2.0 OR GPL-3.0-only) AND MPL-2.0 AND GPL-2.0-only AND LGPL-3.0-only"
 LABEL org.opencontainers.image.title="monitorpi-${SERVICE}" \
-      org.opencontainers.image.licenses="MIT"
+      org.opencontainers.image.licenses="${LICENSES}"
 COPY --from=build /app /app
 ENV MONITORPI_HEARTBEAT=/run/monitorpi/heartbeat \
     PYTHONUNBUFFERED=1

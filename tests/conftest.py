@@ -96,7 +96,11 @@ class Broker:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment for a service that shall use this broker."""
-        ours = {"MONITORPI_SITE": "lab", "MONITORPI_BROKER__PORT": str(self.port)}
+        ours = {
+            "MONITORPI_SITE": "lab",
+            "MONITORPI_BROKER__PORT": str(self.port),
+            "MONITORPI_STATE_DIR": str(self.folder / "state"),
+        }
         return os.environ | ours | more
 
 

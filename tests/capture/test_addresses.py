@@ -11,20 +11,15 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from monitorpi_capture.addresses import (
     AGE_S,
-    MAX_DISPUTES,
     MAX_FAMILY,
     PRESENT_S,
     PROXY_FROM,
-    REMEMBER_S,
-    TRANSITIONS,
     UNCLAIMED_S,
     YIELD_S,
     Addresses,
-    Event,
-    Space,
-    State,
-    Witness,
 )
+from monitorpi_capture.disputes import MAX_DISPUTES, Witness
+from monitorpi_capture.holding import REMEMBER_S, TRANSITIONS, Event, Space, State
 
 A, B, C = (bytes.fromhex(f"0400000000{last}") for last in ("0a", "1b", "2c"))
 VIRTUAL = bytes.fromhex("00005e00010a")
@@ -411,7 +406,7 @@ def test_challengers_are_bounded() -> None:
         one.claim(b"\x06" + number.to_bytes(5, "big"), (), IP, 1 + number / 100)
 
     assert len(one.disputes(VIRTUAL, 20)) == MAX_DISPUTES
-    assert len(one._disputed) == MAX_DISPUTES + 1
+    assert len(one._disputes.by_mac) == MAX_DISPUTES + 1
 
 
 MACS = st.sampled_from([A, B, C, VIRTUAL, bytes.fromhex("0007b4000101"), b"\x04" + b"\xaa" * 5])
@@ -528,8 +523,8 @@ class Model(RuleBasedStateMachine):
                 assert dispute.holder != dispute.challenger
                 assert dispute.turns
                 for mac in (dispute.holder, dispute.challenger):
-                    assert (held.space, held.ip) in self.one._disputed[mac]
-        for mac, keys in self.one._disputed.items():
+                    assert (held.space, held.ip) in self.one._disputes.by_mac[mac]
+        for mac, keys in self.one._disputes.by_mac.items():
             for key in keys:
                 found = self.one._table[key].disputes.values()
                 assert any(mac in (one.holder, one.challenger) for one in found)

@@ -8,20 +8,20 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 FRAMES_PER_S: Final = 100_000
 """Of the file's own time: a hundredth of a second is one block of 1,000 frames."""
 BLOCK: Final = 1_000
 FLAT_MB: Final = 80
-FASTEST_PER_S: Final = 150_000
+LEAST_PER_CPU_S: Final = 120_000
+"""Frames: half of what the slower of the machines it was measured on reaches."""
 START: Final = 1_700_000_000
 SERVICE: Final = (sys.executable, "-m", "monitorpi_capture", "--bus", "-")
 ENVIRONMENT: Final = os.environ | {"MONITORPI_SITE": "lab"}
@@ -102,35 +102,31 @@ def _peak_mb(status: Path, before: float) -> float:
 @pytest.mark.parametrize(
     "frames", [500_000, pytest.param(5_000_000, marks=(pytest.mark.soak, pytest.mark.timeout(300)))]
 )
-def test_a_stream_is_read_in_flat_memory(
-    frames: int, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_stream_is_read_in_flat_memory(frames: int) -> None:
     """However long the stream is, memory stays what it was, and every frame is counted."""
     windows, counted, peak_mb = read_from_a_pipe(frames)
 
-    record_property("peak_mb", round(peak_mb, 1))
     assert frames == counted
     assert frames // FRAMES_PER_S == windows
     assert peak_mb < FLAT_MB
 
 
-def test_a_file_is_read_at_speed(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    """The fastest of three readings, start-up included: other programs can only slow one down."""
+def test_a_file_is_read_at_speed(tmp_path: Path) -> None:
+    """The least of three readings' own processor time, start-up included, whatever else runs."""
     file = tmp_path / "mixed.pcap"
     with file.open("wb") as stream:
         stream.writelines(capture(1_000_000))
 
-    seconds = []
-    for _ in range(3):
-        begun = time.monotonic()
-        subprocess.run(
-            [*SERVICE, "--read", file], stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True
-        )
-        seconds.append(time.monotonic() - begun)
+    rate = 1_000_000 / min(cpu_seconds(file) for _ in range(3))
 
-    rate = 1_000_000 / min(seconds)
-    record_property("frames_per_s", round(rate))
-    sys.stdout.write(f"{rate:,.0f} frames/s\n")
-    assert rate > FASTEST_PER_S
+    assert rate > LEAST_PER_CPU_S
+
+
+def cpu_seconds(file: Path) -> float:
+    """Return the processor time that reading a file takes."""
+    command = [*SERVICE, "--read", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import socket
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,3 +121,36 @@ def test_an_ordinary_port_of_the_lab_is_not(lab: Lab) -> None:
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "make it the mirror port" in done.stdout
+
+
+@pytest.fixture
+def mpls(lab: Lab) -> Iterator[None]:
+    """Let a host send frames with MPLS labels, many more than all others send."""
+    sender, receiver = lab.hosts[2], lab.hosts[1]
+    addresses = bytes.fromhex(f"{receiver.mac}{sender.mac}".replace(":", ""))
+    stopped = threading.Event()
+
+    def send() -> None:
+        for number in itertools.count():
+            if stopped.wait(1 / 300):
+                break
+            sock.send(addresses + bytes.fromhex("8847 00064140") + number.to_bytes(60, "big"))
+
+    with sender.namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind((sender.interface, 0))
+        thread = threading.Thread(target=send)
+        thread.start()
+        yield
+        stopped.set()
+        thread.join()
+
+
+@pytest.mark.lab
+def test_a_mirror_port_inside_a_providers_network_is_not(lab: Lab, mpls: None) -> None:
+    """What stands inside MPLS counts for no rule: the doctor says so by name."""
+    del mpls
+    done = examine(lab.sensor, "--seconds", "4", "--json")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    [wrong] = [one for one in json.loads(done.stdout) if one["mark"] == "wrong"]
+    assert (wrong["topic"], "stand inside MPLS" in wrong["text"]) == ("mirror0", True)

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from tests.conftest import Broker, publish, wait_for
 
 from monitorpi_cli.doctor.broker import Login, try_login, try_logins
+from monitorpi_cli.doctor.command import look_at_bus
 from monitorpi_cli.doctor.watch import Remembered, Sites, judge_watch, look_at_watch
 from monitorpi_cli.stack import broker as files
 from monitorpi_common.messages import Service, WatchReason, WatchState
-from monitorpi_common.settings import BrokerSettings
+from monitorpi_common.settings import BrokerSettings, NoSection, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,6 +128,54 @@ def test_a_frozen_broker_is_said(broker: Broker) -> None:
     assert not reached
     assert finding is not None
     assert "takes the connection and says nothing" in finding.text
+
+
+def configured(folder: Path, *lines: str) -> list[str]:
+    """Look at the broker that settings name; returns what is printed."""
+    file = folder / "monitorpi.toml"
+    file.write_text("\n".join(["site = 'home'", f"state_dir = '{folder}'", "[broker]", *lines]))
+    common = load(None, NoSection, file=file).common
+    return [f"{one.mark} {one}" for one in look_at_bus(file, common)]
+
+
+def test_a_broker_of_somebody_elses_is_tried_as_configured(broker: Broker, tmp_path: Path) -> None:
+    """One account for all services is tried once; nobody watches there yet."""
+    found = configured(tmp_path, f"port = {broker.port}", "own = false")
+
+    assert len(found) == 2
+    assert found[0].startswith(f"ok broker: 127.0.0.1:{broker.port}: connected without a name")
+    assert found[1].startswith("note watch: no detector has ever been at this broker")
+
+
+def test_a_configured_broker_that_is_away_is_wrong(tmp_path: Path) -> None:
+    """No word of a watch that cannot be asked for."""
+    [found] = configured(tmp_path, f"port = {files.free_port()}", "own = false")
+
+    assert found.startswith("wrong broker: no connection to the broker at 127.0.0.1")
+
+
+def test_a_broker_with_tls_is_greeted_by_it(tmp_path: Path, certificate: tuple[str, str]) -> None:
+    """By the authority in the settings; a broker without TLS is said."""
+    secure = Broker(
+        tmp_path,
+        settings=f"allow_anonymous true\ncertfile {certificate[0]}\nkeyfile {certificate[1]}",
+    )
+    secure.start()
+    try:
+        found = configured(tmp_path, f"port = {secure.port}", f"tls_ca = '{certificate[0]}'")
+    finally:
+        secure.kill()
+
+    assert "connected by TLS without a name" in found[0]
+
+
+def test_no_broker_yet_is_looked_at_by_its_ports(tmp_path: Path) -> None:
+    """`up` would start one."""
+    found = configured(tmp_path, f"port = {files.free_port()}")
+
+    assert found[0].startswith("ok broker: ")
+    assert "none runs yet" in found[0]
+    assert " page: " in found[1]
 
 
 # --- the watch ------------------------------------------------------------------------------------

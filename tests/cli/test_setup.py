@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,18 @@ def test_what_is_up_to_date_is_not_touched(checkout: Path) -> None:
 
     assert works(done)
     assert done.stderr == ""
+
+
+def test_no_installer_with_known_faults_stays(checkout: Path) -> None:
+    """What the system's Python puts into a new environment is gone; ours is of one version."""
+    [packages] = (checkout / ".venv" / "lib").glob("python3*/site-packages")
+    names = {path.name.split("-")[0] for path in packages.iterdir()}
+    pinned = re.search(r"uv_version=(\S+)", (ROOT / "monitorpi").read_text())
+
+    assert names & {"pip", "setuptools"} == set()
+    assert pinned is not None
+    assert f"ARG UV_VERSION={pinned[1]}\n" in (ROOT / "Dockerfile").read_text()
+    assert (packages / f"uv-{pinned[1]}.dist-info").exists()
 
 
 def test_the_help_of_one_command_needs_no_other_packages(checkout: Path) -> None:

@@ -181,6 +181,26 @@ def test_one_of_two_ports_that_is_silent_leaves_the_other() -> None:
     assert "No window of eth0 for 1" in site.texts
 
 
+def test_a_capture_that_was_taken_back_is_not_waited_for() -> None:
+    """A drill's second capture: its interface goes with it; one of two that share one stays."""
+    site = Site()
+    site.windows |= {"drill0": {}, "eth1": {}}
+    drill = Topic("lab", "capture", "status", "drill")
+    site.observer.presence(drill, online=True)
+    site.run(5)
+    site.health(interfaces=["eth0", "eth1"])
+    told = example(Health).model_copy(update={"detail": {"interfaces": ["drill0", "eth1"]}})
+    site.send("capture", "health", "drill", told)
+
+    site.observer.presence(drill, online=False)
+    left = site.observer.gone(drill)
+    del site.windows["drill0"]
+    site.run(10)
+
+    assert left == {"drill0"}
+    assert site.state == "watching"
+
+
 def test_what_never_came_is_starting_and_then_missing() -> None:
     """A stack of which only the page runs: blind from the first second, and honest about why."""
     observer = Observer()

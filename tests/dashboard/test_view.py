@@ -73,6 +73,30 @@ def test_what_is_taken_back_is_gone() -> None:
     assert (picture["devices"], picture["targets"], picture["alerts"]) == ([], [], [])
 
 
+def test_a_capture_that_is_not_coming_back_leaves_no_interface_behind() -> None:
+    """A drill's: its counts are in no total any more, and its silence blinds nobody."""
+    topic, window = next((topic, one) for topic, one in EXAMPLES if isinstance(one, Traffic))
+    drill = window.model_copy(update={"interface": "drill0"})
+    health = next(one for _, one in EXAMPLES if isinstance(one, Health))
+    of = {name: Topic("lab", "capture", "health", name) for name in ("main", "drill")}
+    status = Topic("lab", "capture", "status", "drill")
+    page = Page()
+    page.show()
+    both = page.show(
+        Received(topic, window),
+        Received(topic, drill),
+        Received(of["main"], health.model_copy(update={"detail": {"interfaces": ["eth0"]}})),
+        Received(of["drill"], health.model_copy(update={"detail": {"interfaces": ["drill0"]}})),
+        Presence(status, True),
+    )
+
+    after = page.show(Presence(status, False), Presence(status, False, taken_back=True))
+
+    assert {one["name"] for one in both["interfaces"]} == {"eth0", "drill0"}
+    assert [one["name"] for one in after["interfaces"]] == ["eth0"]
+    assert [one["name"] for one in after["services"] if one["name"] == "capture/drill"] == []
+
+
 def test_silence_is_told() -> None:
     """Without windows the page says for how long there were none."""
     page = Page()

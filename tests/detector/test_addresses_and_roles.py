@@ -330,6 +330,21 @@ def test_a_router_is_who_others_reach_the_world_through() -> None:
     assert roles == ["router", "router", "host"]
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_router_of_the_group_may_answer_with_its_own_mac(shown: bool) -> None:
+    """Others' traffic makes it one of the group; without that it is a stranger, and critical."""
+    wire = lan(300, gateway=VRRP)
+    wire.lives(ROUTER, "198.18.0.2", 300)
+    if shown:
+        surfs(wire, 100, (PC, "198.18.0.10"), (EVIL, "198.18.0.66"))
+    for second in range(120, 300, 30):
+        wire.answer(second + 0.5, ROUTER, GATEWAY, PC)
+    wire.run()
+
+    assert wire.told("arp-spoof") == ({} if shown else {"040000000001": "critical"})
+    assert GATEWAY in wire.ips(VRRP)
+
+
 def test_an_advertisement_makes_no_router_and_excuses_nobody() -> None:
     """A host advertises itself in the learning day, then sweeps and starves the DHCP server."""
     wire = lan(200)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.conftest import wait_for
 from tests.detector.windows import ATTACKER, Detector, at, echoes, syns, window
 
 from monitorpi_common.log import Log
@@ -14,7 +20,7 @@ from monitorpi_common.settings import ConfigurationError, load
 from monitorpi_detector.core import MEASURES
 from monitorpi_detector.rule import Change
 from monitorpi_detector.settings import DetectorSettings, LimitsTable
-from monitorpi_detector.state import MAX_BYTES, Kept, Override, StateFile
+from monitorpi_detector.state import MAX_BYTES, Kept, Override, StateFile, pause_s
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +162,140 @@ def test_the_writer_writes_the_newest_and_ends(tmp_path: Path) -> None:
     file.run(lambda _: None)
 
     assert file.read().macs == ["a", "b"]
+
+
+GOOD = Kept(
+    macs=["04:00:00:00:00:0a"],
+    silences={KEY: at(100)},
+    overrides=[Override(rule="icmp-flood", change=Change(floor=5000))],
+    watched_s=100.0,
+)
+
+
+def written(tmp_path: Path, *states: Kept) -> Path:
+    """Write states one after the other and return the file."""
+    path = tmp_path / "detector.json"
+    for state in states:
+        file = StateFile(path, Log("detector"))
+        file(state)
+        file.flush()
+    return path
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 200), st.integers(0, 255), st.sampled_from(["byte", "cut"]))
+def test_a_damaged_file_gives_the_copy_before(
+    tmp_path: Path, where: int, byte: int, how: str
+) -> None:
+    """Whatever byte is wrong, limits, silences and known MACs are there, and a copy is kept."""
+    path = written(tmp_path, GOOD, GOOD)
+    data = bytearray(path.read_bytes())
+    where %= len(data)
+    data[where:] = bytes([byte]) + data[where + 1 :] if how == "byte" else b""
+    path.write_bytes(data)
+
+    kept = StateFile(path, Log("detector")).read()
+
+    if path.exists():  # still JSON: at worst single values are others, or a part is lost
+        assert sum((kept.macs != [], kept.silences != {}, kept.overrides != [])) >= 2
+    else:
+        assert kept == GOOD
+        assert path.with_name("detector.json.damaged").read_bytes() == bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        ({"silences": {KEY: "soon"}}, "silences"),
+        ({"watched_s": float("inf")}, "watched_s"),
+        ({"rates": {"a": {"syn": [float("inf"), 1]}}}, "rates"),
+        ({"overrides": [{"rule": "icmp-flood", "change": {"floor": float("inf")}}]}, "overrides"),
+        ({"since": "0000-01-01T00:00:00Z"}, "since"),
+        ({"macs": "all"}, "macs"),
+    ],
+)
+def test_a_damaged_part_costs_that_part(tmp_path: Path, damage: dict[str, Any], lost: str) -> None:
+    """The rest goes on as it was; what is lost is named."""
+    path = tmp_path / "detector.json"
+    path.write_text(json.dumps(json.loads(GOOD.model_dump_json()) | damage))
+
+    kept = StateFile(path, Log("detector")).read()
+
+    assert {name for name, value in kept if value != getattr(GOOD, name)} <= {lost}
+    assert getattr(kept, lost) == getattr(Kept(), lost)
+
+
+def test_a_number_beyond_all_is_refused(tmp_path: Path) -> None:
+    """1e999 is no limit and no rate."""
+    path = tmp_path / "detector.json"
+    path.write_text('{"watched_s": 1e999, "macs": ["04:00:00:00:00:0a"]}')
+
+    assert StateFile(path, Log("detector")).read() == Kept(macs=["04:00:00:00:00:0a"])
+
+
+def test_a_silence_without_a_zone_is_utc(tmp_path: Path) -> None:
+    """It holds, and the detector judges on."""
+    path = tmp_path / "detector.json"
+    path.write_text(json.dumps({"silences": {KEY: at(60).isoformat().removesuffix("+00:00")}}))
+    detector = Detector(kept=StateFile(path, Log("detector")).read())
+
+    for second in range(20):
+        detector.take(window(second, syns(1000)))
+
+    assert detector.open() == {}
+
+
+def test_a_file_of_a_later_version_is_kept_aside(tmp_path: Path) -> None:
+    """It is not overwritten: after an upgrade that was taken back it can be used again."""
+    path = tmp_path / "detector.json"
+    path.write_text('{"version": 2, "macs": ["a"]}')
+
+    kept = StateFile(path, Log("detector")).read()
+
+    assert kept == Kept()
+    assert "2" in path.with_name("detector.json.damaged").read_text()
+
+
+def test_limits_of_unknown_rules_are_told(tmp_path: Path) -> None:
+    """They are named; the others hold."""
+    path = written(tmp_path, Kept(overrides=[Override(rule="gone", change=Change(floor=1))]))
+    log = Log("detector-unknown")
+    lines: list[str] = []
+    log.warning = lambda event, **fields: lines.append(f"{event} {fields}")  # type: ignore[method-assign]
+
+    StateFile(path, log).read({"syn-flood"})
+
+    assert lines == ["limits of unknown rules are dropped {'rules': 'gone'}"]
+
+
+def test_what_is_learned_is_written_as_its_size_allows() -> None:
+    """By hand: a minute. A new MAC: ten. Rates: a file of 214 kB each 77 minutes."""
+    learned = GOOD.model_copy(update={"rates": {"a": {"syn": (1.0, 1.0)}}})
+    newcomer = learned.model_copy(update={"macs": ["a"]})
+    by_hand = newcomer.model_copy(update={"silences": {}})
+
+    assert pause_s(GOOD, learned, 214_000) == pytest.approx(77 * 60, rel=0.01)
+    assert pause_s(GOOD, newcomer, 214_000) == 600
+    assert pause_s(GOOD, newcomer, 2_000) == pytest.approx(43, abs=1)
+    assert pause_s(GOOD, by_hand, 214_000) == 60
+
+
+def test_a_write_that_is_not_due_waits(tmp_path: Path) -> None:
+    """The newest is kept for later, and written at the latest when the service ends."""
+    file = StateFile(tmp_path / "detector.json", Log("detector"))
+    big = GOOD.model_copy(update={"rates": {f"{n}": {"syn": (1.0, 1.0)} for n in range(2000)}})
+    file(big)
+    thread = threading.Thread(target=file.run, args=(lambda _: None,))
+    thread.start()
+    wait_for(lambda: file.read().rates, 10)
+
+    file(big.model_copy(update={"watched_s": 200.0}))
+    time.sleep(0.3)
+    before = file.read().watched_s
+    file.stop()
+    thread.join(10)
+
+    assert (before, file.read().watched_s) == (100.0, 200.0)
 
 
 def settings_from(tmp_path: Path, text: str) -> DetectorSettings:

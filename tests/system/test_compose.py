@@ -1,4 +1,7 @@
-"""The containers on a real engine: built, healthy, a lab's flood told, gone without a trace."""
+"""The containers on a real engine: built, healthy, a lab's flood told, gone without a trace.
+
+Replicas that are not wanted wait quietly, labels tell the licences, the demo needs nothing else.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ services:
 """
 
 
-def docker(*arguments: str, check: bool = True, **environment: str) -> str:
-    """Run a docker command and return what it printed."""
+def docker(*arguments: str, check: bool = True, both: bool = False, **environment: str) -> str:
+    """Run a docker command and return what it printed, where ``both`` is set as errors too."""
     done = subprocess.run(
         ["docker", *arguments],
         cwd=ROOT,
@@ -48,7 +51,7 @@ def docker(*arguments: str, check: bool = True, **environment: str) -> str:
     )
     if check and done.returncode != 0:
         pytest.fail(f"docker {' '.join(arguments)}: {done.stderr[-3000:]}")
-    return done.stdout
+    return done.stdout + done.stderr if both else done.stdout
 
 
 def compose(*arguments: str, **environment: str) -> str:
@@ -59,12 +62,18 @@ def compose(*arguments: str, **environment: str) -> str:
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    """Run a lab whose mirror port ends in the host's own network, as a Pi's wired port does."""
+def engine() -> None:
+    """Skip, and say why, where there is no engine."""
     if shutil.which("docker") is None or not docker("info", "-f", "{{.ID}}", check=False).strip():
         pytest.skip(
             "NO DOCKER ENGINE: the containers were not tested; set DOCKER_HOST to test them"
         )
+
+
+@pytest.fixture
+def lab(engine: None) -> Iterator[Lab]:
+    """Run a lab whose mirror port ends in the host's own network, as a Pi's wired port does."""
+    del engine
     if os.geteuid() != 0:
         pytest.skip("needs root: the lab makes network namespaces")
     with Lab(6, mirror="mirror-test") as one, Household(one):
@@ -80,10 +89,50 @@ def password_of(*arguments: str) -> str | None:
     return said or None
 
 
-def health() -> dict[str, str]:
-    """Return the health of each running container by its service."""
+def health() -> list[tuple[str, str]]:
+    """Return the service of each container with its health."""
     lines = compose("ps", "-a", "--format", "json").splitlines()
-    return {one["Service"]: one["Health"] or one["State"] for one in map(json.loads, lines)}
+    return [(one["Service"], one["Health"] or one["State"]) for one in map(json.loads, lines)]
+
+
+def all_healthy(*services: str) -> bool:
+    """Tell whether each of these services is there, and all of its containers are healthy."""
+    found = [state for state in health() if state[0] in services]
+    return sorted(found) == sorted((name, "healthy") for name in services)
+
+
+def unnamed_volumes() -> set[str]:
+    """Return the volumes that nobody has named."""
+    return set(docker("volume", "ls", "-q", "-f", "label=com.docker.volume.anonymous").split())
+
+
+SPDX = {
+    "Apache License 2.0 or GPLv3": "(Apache-2.0 OR GPL-3.0-only)",
+    "EPL-2.0 OR BSD-3-Clause": "(EPL-2.0 OR BSD-3-Clause)",
+    "GNU Lesser General Public License v3.0": "LGPL-3.0-only",
+}
+"""Licences that packages do not name as SPDX does, or that stand in brackets in an expression."""
+LICENCES = """
+import importlib.metadata
+for found in importlib.metadata.distributions():
+    print(found.metadata.get("License-Expression") or found.metadata.get("License") or found.name)
+"""
+
+
+def licences_of(image: str) -> set[str]:
+    """Return the licences of the packages in an image, as SPDX expressions."""
+    python = ["run", "--rm", "--network=none", "--entrypoint=/app/bin/python", image, "-c"]
+    return {SPDX.get(line, line) for line in docker(*python, LICENCES).splitlines()}
+
+
+def check_image(image: str) -> None:
+    """Check that an image tells its licences, and holds neither compiler nor installer."""
+    label = '{{index .Config.Labels "org.opencontainers.image.licenses"}}'
+    told = docker("image", "inspect", "-f", label, image).strip()
+    assert set(told.split(" AND ")) == licences_of(image)
+    look = "command -v clang uv; ls /app/lib/python3*/site-packages | grep -E '^(pip|setuptools)'"
+    tools = ["run", "--rm", "--network=none", "--entrypoint=sh", image, "-c", f"{look}; true"]
+    assert docker(*tools) == ""
 
 
 def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
@@ -97,12 +146,11 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
     }
     quiet = tmp_path / "quiet.yaml"
     quiet.write_text(QUIET)
+    unnamed = unnamed_volumes()
     try:
-        compose("up", "--build", "--detach", more=str(quiet), **environment)
+        compose("up", "--build", "--detach", "--scale", "prober=2", more=str(quiet), **environment)
         wait_for(
-            lambda: all(health().get(name) == "healthy" for name in (*SERVICES, "broker")),
-            120,
-            f"all to be healthy: {health()}",
+            lambda: all_healthy(*SERVICES, "prober", "broker"), 120, f"all healthy: {health()}"
         )
         show = ["run", "--rm", "--no-deps", "--entrypoint", "cat", "accounts"]
         password = compose(*show, "/secrets/viewer/broker__password").strip()
@@ -120,13 +168,21 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
         alert = json.loads(subscriber.communicate(timeout=70)[0])
 
         for name in (*SERVICES, "broker"):
-            container = compose("ps", "-q", name).strip()
-            limits = docker("inspect", "-f", LIMITS, container).split()
-            assert all(int(limit) > 0 for limit in limits), f"{name} has no limit: {limits}"
+            for container in compose("ps", "-q", name).split():
+                limits = docker("inspect", "-f", LIMITS, container).split()
+                assert all(int(limit) > 0 for limit in limits), f"{name} has no limit: {limits}"
         for name in SERVICES:
             read = ("exec", name, "cat")
             assert password_of(*read, f"/secrets/{name}/broker__password")
             assert password_of(*read, "/secrets/operator/broker__password") is None
+        for name in SERVICES:
+            check_image(f"{PROJECT}-{name}")
+        probers = compose("ps", "-q", "prober").split()
+        logs = [docker("logs", container, both=True) for container in probers]
+        assert sum("standing by" in log for log in logs) == 1
+        restarts = docker("inspect", "-f", "{{.RestartCount}}", *probers).split()
+        assert restarts == ["0", "0"]
+        assert unnamed_volumes() == unnamed
         assert (alert["rule"], alert["state"]) == ("syn-flood", "open")
         assert alert["subject"] == attacker.mac.replace(":", "")
     finally:
@@ -137,3 +193,36 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
         docker("network", "ls", "-q", "--filter", f"label=com.docker.compose.project={PROJECT}"),
     ]
     assert "".join(left).strip() == ""
+
+
+def test_without_an_interface_the_line_for_the_environment_file_is_said(
+    engine: None, tmp_path: Path
+) -> None:
+    """Nothing to count on: the log says what to write where."""
+    del engine
+    alone = tmp_path / "alone.yaml"
+    alone.write_text("services: {capture: {network_mode: none}}\n")
+    try:
+        run = ["run", "--rm", "--build", "--no-deps", "-e", "MONITORPI_BROKER__PORT=1", "capture"]
+        files = ["-f", "compose.yaml", "-f", str(alone)]
+        said = docker("compose", "-p", PROJECT, *files, *run, check=False, both=True)
+    finally:
+        compose("down", "--volumes", "--rmi", "local")
+
+    assert 'MONITORPI_INTERFACES=["eth0"] in .env' in said
+
+
+def test_the_demo_needs_nothing_but_an_engine(engine: None) -> None:
+    """Both floods are found in a lab inside the container; the LAN outside sees none of it."""
+    del engine
+    unnamed = unnamed_volumes()
+    try:
+        compose("build", "demo")
+        said = compose("run", "--rm", "demo", "--seconds", "39", "--json")
+        check_image(f"{PROJECT}-demo")
+    finally:
+        compose("--profile", "demo", "down", "--volumes", "--rmi", "local")
+
+    result = json.loads(said)
+    assert (len(result["floods"]), result["alerts_on_others"]) == (2, 0)
+    assert unnamed_volumes() == unnamed

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("monitorpi_cli.stack.up:main", "run the whole stack on this machine"),
+    "install": ("monitorpi_cli.install.command:install", "run it now and at each boot (systemd)"),
+    "uninstall": ("monitorpi_cli.install.command:uninstall", "take it out of the boot"),
+    "status": ("monitorpi_cli.install.command:status", "is it installed, does it run and watch"),
     "demo": ("monitorpi_cli.demo.show:main", "watch it find two floods in a lab of its own"),
     "doctor": (
         "monitorpi_cli.doctor.command:main",

@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     narrator = Narrator(sys.stderr if options.json else sys.stdout)
     try:
         running = find_running(options.config)
-        with Drill(running, options.rule, options.rate, narrator) as drill:
+        with Drill(running, options.rule, options.rate, narrator, options.config) as drill:
             result = drill.run()
     except ConfigurationError as error:
         for line in error.lines:
@@ -113,11 +113,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 class Drill:
     """A flood, a capture that sees it, and an eye on what the running detector makes of it."""
 
-    def __init__(self, running: Running, rule: str, rate: float, narrator: Narrator) -> None:
+    def __init__(
+        self, running: Running, rule: str, rate: float, narrator: Narrator, config: Path | None
+    ) -> None:
         self._running = running
         self._rule = rule
         self._rate = rate
         self._narrator = narrator
+        self._config = {f"{ENV_PREFIX}CONFIG": str(config.resolve())} if config else {}
         self._resources = contextlib.ExitStack()
         self._states: set[Topic] = set()
         self._start = time.monotonic()
@@ -143,16 +146,20 @@ class Drill:
         viewer = ("viewer", running.password("viewer"))
         self._viewer = hold(Viewer(running.port, *viewer, [pattern("+")]))
         site = self._site()
-        environment = os.environ | {
-            f"{ENV_PREFIX}SITE": site,
-            f"{ENV_PREFIX}INSTANCE": INSTANCE,
-            f"{ENV_PREFIX}BROKER__HOST": "127.0.0.1",
-            f"{ENV_PREFIX}BROKER__PORT": str(running.port),
-            f"{ENV_PREFIX}SECRETS_DIR": str(running.secrets / Service.CAPTURE),
-            f"{ENV_PREFIX}STATE_DIR": str(folder),
-            f"{ENV_PREFIX}LOG_LEVEL": "warning",
-            f"{ENV_PREFIX}CAPTURE__INTERFACES": json.dumps([INTERFACE]),
-        }
+        environment = (
+            os.environ
+            | self._config
+            | {
+                f"{ENV_PREFIX}SITE": site,
+                f"{ENV_PREFIX}INSTANCE": INSTANCE,
+                f"{ENV_PREFIX}BROKER__HOST": "127.0.0.1",
+                f"{ENV_PREFIX}BROKER__PORT": str(running.port),
+                f"{ENV_PREFIX}SECRETS_DIR": str(running.secrets / Service.CAPTURE),
+                f"{ENV_PREFIX}STATE_DIR": str(folder),
+                f"{ENV_PREFIX}LOG_LEVEL": "warning",
+                f"{ENV_PREFIX}CAPTURE__INTERFACES": json.dumps([INTERFACE]),
+            }
+        )
         environment.pop(f"{ENV_PREFIX}HEARTBEAT", None)
         capture = self._lab.sensor.popen(
             [sys.executable, "-P", "-m", "monitorpi_capture"], env=environment, cwd=folder

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from monitorpi_cli.stack.paste import paste
 from monitorpi_cli.stack.plan import secrets_of, state_dir
 from monitorpi_cli.stack.private import write_private
 from monitorpi_cloud_bridge.clouds import web_of
@@ -26,6 +27,7 @@ from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sink import RefusedError
 from monitorpi_cloud_bridge.thingspeak import KEY_HEADER
 from monitorpi_cloud_bridge.web import NoAnswerError, ask
+from monitorpi_common import clock
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, load
 
@@ -81,6 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=options.config, secrets=secrets)
     folder = state_dir(loaded.common)
     if options.action == "status":
+        _tell_clock(trusted=loaded.common.trust_clock)
         return _status(folder, loaded.section)
     names = options.channel or ["traffic"]
     variable = f"{ENV_PREFIX}SECRETS_DIR"
@@ -224,11 +227,10 @@ def _tell_settings(settings: CloudBridgeSettings, numbers: dict[str, int], file:
     numbers = dict(settings.channels) | numbers
     listed = ", ".join(f"{name} = {number}" for name, number in numbers.items())
     least_s = least_interval_s(len(numbers), FREE if settings.licence == "free" else PAID)
-    print(f"\nPut this into {file} and start MonitorPi again:\n")
-    print("[cloud-bridge]")
-    print(f"channels = {{ {listed} }}")
+    lines = [f"channels = {{ {listed} }}"]
     if settings.interval_s < least_s:
-        print(f"interval_s = {least_s}    # as often as the quota of the year allows")
+        lines.append(f"interval_s = {least_s}    # as often as the quota of the year allows")
+    print("\n" + "\n".join(paste(file, lines)))
     for name, number in numbers.items():
         print(f"\n{name} will be seen at {_site(settings.url)}/channels/{number}", end="")
     print()
@@ -292,6 +294,15 @@ def _keep_keys(folder: Path, name: str, channel: Channel) -> None:
 
 
 # --- status -------------------------------------------------------------------------------------
+
+
+def _tell_clock(*, trusted: bool) -> None:
+    """Say where rows wait for the clock: those made meanwhile stand in no outbox yet."""
+    if not trusted and not clock.synchronised():
+        print(
+            "the clock of this machine is not synchronised: what is counted now waits until it is, "
+            "and is dated then (timedatectl; trust_clock = true takes it as right)"
+        )
 
 
 def _status(folder: Path, settings: CloudBridgeSettings) -> int:

@@ -69,20 +69,18 @@ def try_logins(found: Sequence[Login], site: str) -> Iterator[Finding]:
     for login in found:
         finding, reached = try_login(login, site)
         if finding is None:
-            good.append(login.settings.username or "nobody by name")
+            good.append(login)
             continue
         yield finding
         if not reached:
             return
     if good:
-        settings = found[0].settings
+        settings = good[0].settings
+        names = ", ".join(login.settings.username for login in good if login.settings.username)
+        who = f"as {names}" if names else "without a name"
+        how = "by TLS " if settings.tls_ca is not None else ""
         address = authority(settings.host, settings.port)
-        how = "by TLS, " if settings.tls_ca is not None else ""
-        yield Finding(
-            "ok",
-            "broker",
-            f"{address}: connected {how}as {', '.join(good)}; published and received",
-        )
+        yield Finding("ok", "broker", f"{address}: connected {how}{who}; published and received")
 
 
 def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[Finding | None, bool]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.console import report_bus, say, say_event
+from monitorpi_cli.stack.notify import READY, STOPPING, beat, notify
 from monitorpi_cli.stack.plan import make_plan
 from monitorpi_cli.stack.stack import Stack
 from monitorpi_common.service import ResourceError
@@ -56,15 +57,21 @@ async def _run(plan: StackPlan) -> int:
             loop.add_signal_handler(number, stopped.set)
     stack = Stack(plan, say_event)
     stack.start()
-    tasks = [asyncio.create_task(stopped.wait()), asyncio.create_task(stack.supervisor.failed())]
+    tasks: list[asyncio.Task[object]] = [
+        asyncio.create_task(stopped.wait()),
+        asyncio.create_task(stack.supervisor.failed()),
+        asyncio.create_task(beat()),
+    ]
     try:
         await _until_the_broker_answers(stack, stopped)
         say(greeting(stack))
+        notify(READY)
         tasks.append(asyncio.create_task(report_bus(stack.viewer(), plan.site)))
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
         say("monitorpi: stopping")
+        notify(STOPPING)
     finally:
         for task in tasks:
             task.cancel()

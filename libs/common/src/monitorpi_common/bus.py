@@ -139,8 +139,8 @@ class Bus(Protocol):
         """Send, or keep until it can be sent. An empty payload takes a retained message back."""
         ...
 
-    def adopt(self, raw: Raw, delivery: Delivery) -> None:
-        """Take a retained message of an earlier process of our name as our own state."""
+    def adopt(self, raw: Raw, delivery: Delivery) -> bool:
+        """Take a retained message of an earlier process of our name as our own; False: not now."""
         ...
 
     def flush(self) -> None:

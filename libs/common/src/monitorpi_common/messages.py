@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,9 @@ from pydantic import (
 )
 
 from monitorpi_common import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # --- words ------------------------------------------------------------------------------------
 
@@ -137,6 +140,21 @@ class Delivery:
     rate: str
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How the service that writes a retained message keeps it on disk, too.
+
+    So it outlives a broker that keeps nothing: see :mod:`monitorpi_common.retained`.
+    """
+
+    stamp: str
+    """The field that tells which of two is newer."""
+    fleeting: Mapping[str, Any]
+    """What changes all the time and is worth no write of its own (as pydantic's ``exclude``)."""
+    at_once: bool = False
+    """A change is written within a minute, not within ten."""
+
+
 class Part(BaseModel):
     """A piece of a message: frozen, and blind to keys it does not know."""
 
@@ -158,6 +176,8 @@ class Message(Part):
     ID: ClassVar[str]
     """What the last level of the topic holds, for the docs."""
     DELIVERY: ClassVar[Delivery]
+    KEPT: ClassVar[Keeping | None] = None
+    """None: the broker alone has it."""
 
     def encode(self) -> bytes:
         """Return the payload: JSON, UTF-8."""
@@ -424,6 +444,18 @@ class Device(Message):
     DELIVERY = Delivery(
         "state", 1, retain=True, expiry_s=7 * 86400, rate="on change, else at most 1 per 60 s"
     )
+    KEPT = Keeping(
+        "last_seen",
+        {
+            "last_seen": True,
+            "totals": True,
+            "load": True,
+            "conflicts": True,
+            "dhcp_at": True,
+            "advertised_at": True,
+            "addresses": {"__all__": {"claimed_at", "how"}},
+        },
+    )
 
     mac: Mac
     role: Role = "unknown"
@@ -553,6 +585,7 @@ class Target(Message):
     DELIVERY = Delivery(
         "state", 1, retain=True, expiry_s=7 * 86400, rate="on change, else at most 1 per 60 s"
     )
+    KEPT = Keeping("at", {"at": True, "last": True})
 
     name: Short
     address: Short
@@ -607,6 +640,7 @@ class Alert(Message):
     DELIVERY = Delivery(
         "state", 1, retain=True, expiry_s=86400, rate="on opening, each 10 s while open, on closing"
     )
+    KEPT = Keeping("at", {"at": True, "summary": True, "evidence": True}, at_once=True)
 
     id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
     """UUIDv5 of site, key and opened_at: the same attack read twice has the same id."""

@@ -384,17 +384,19 @@ class MqttBus:
                 self.counters.dropped += 1
         self._pump()
 
-    def adopt(self, raw: Raw, delivery: Delivery) -> None:
+    def adopt(self, raw: Raw, delivery: Delivery) -> bool:
         """Take a retained message of an earlier process of our name as our own state.
 
         So a broker that loses its memory after our restart learns that state anew too. Only what
         the first connection shows is taken: later it could be something we have just taken back.
         """
-        if self._connections == 1 and raw.topic not in self._states:
-            expires_at = None if raw.expiry_s is None else self._clock() + raw.expiry_s
-            self._states[raw.topic] = _Outgoing(
-                raw.topic, raw.payload, delivery.qos, delivery.retain, expires_at
-            )
+        if self._connections != 1 or raw.topic in self._states:
+            return False
+        expires_at = None if raw.expiry_s is None else self._clock() + raw.expiry_s
+        self._states[raw.topic] = _Outgoing(
+            raw.topic, raw.payload, delivery.qos, delivery.retain, expires_at
+        )
+        return True
 
     def _pump(self) -> None:
         """Hand to paho as much as may be under way at once, state before streams."""

@@ -47,6 +47,8 @@ class Presence:
 
     topic: Topic
     online: bool
+    taken_back: bool = False
+    """Its status was taken back: it is not coming back, and nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

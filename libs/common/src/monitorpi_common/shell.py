@@ -24,11 +24,12 @@ from pydantic import ValidationError
 
 from monitorpi_common import __version__, clock
 from monitorpi_common.allowance import Allowance
-from monitorpi_common.bus import BusEvent, InputEnded, Raw
+from monitorpi_common.bus import BusEvent, InputEnded, Raw, Subscribed
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     COMMANDS,
+    OWNED,
     Args,
     Command,
     Health,
@@ -39,6 +40,7 @@ from monitorpi_common.messages import (
     Tombstone,
     message_type,
 )
+from monitorpi_common.retention import Retention
 from monitorpi_common.service import (
     Assembly,
     CommandRefusedError,
@@ -59,6 +61,8 @@ from monitorpi_common.vacancy import Rival, Rivals, await_vacancy, taken
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
+
+    from pydantic import JsonValue
 
     from monitorpi_common.bus import Bus
     from monitorpi_common.mqtt import MqttBus
@@ -147,7 +151,8 @@ def run_service(
         )
         assembly = assemble(context)
         bus = _live_bus(service, common, log) if live else _pipe_bus(assembly)
-        shell = Shell(service, common, assembly, bus, inbox, log)
+        retention = _retention(service, common, log) if live else None
+        shell = Shell(service, common, assembly, bus, inbox, log, retention)
         return shell.run()
     except ConfigurationError as error:
         for line in error.lines:
@@ -197,6 +202,16 @@ def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
     return MqttBus(account(service, common.broker), name, status, log)
 
 
+def _retention(service: Service, common: CommonSettings, log: Log) -> Retention | None:
+    """Return what keeps a service's retained state; None: it has none that is kept."""
+    if not any(kind.SERVICE is service and kind.KEPT is not None for kind in OWNED):
+        return None
+    return Retention(
+        common.state_dir, common.site, service.value, common.instance, log,
+        trust_clock=common.trust_clock,
+    )  # fmt: skip
+
+
 def _touch(heartbeat: Path, log: Log) -> None:
     try:
         heartbeat.touch()
@@ -223,8 +238,10 @@ class Shell:
         bus: Bus,
         inbox: Inbox,
         log: Log,
+        retention: Retention | None = None,
     ) -> None:
         self._service = service
+        self._retention = retention
         self._common = common
         self._assembly = assembly
         self._core = assembly.core
@@ -254,6 +271,8 @@ class Shell:
             ResourceError: a source of a pipe could not read all; what it read was published.
 
         """
+        if self._retention is not None:
+            self._retention.open()
         own = [self._commands, str(self._health_topic)] if self._bus.live else []
         self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
         for source in self._assembly.sources:
@@ -302,6 +321,8 @@ class Shell:
                 if isinstance(self._bus, StdioBus) and (raw := self._bus.accept(item)) is not None:
                     self._receive(raw)
             case _ if isinstance(item, BusEvent):
+                if isinstance(item, Subscribed) and self._retention is not None:
+                    self._retention.subscribed()
                 report = self._bus.event(item)
                 if report is not None:
                     self._trouble = report.text if report.failed else None
@@ -340,20 +361,35 @@ class Shell:
         if item is None:
             self._obey(topic, raw)
             return
-        if isinstance(item, Received):
-            self._recognise(item, raw)
+        if not raw.retained:
+            self._restore(is_live=True)
+        if isinstance(item, Received) and self._is_outdated(item, raw):
+            return
         self._publish(self._core.handle(item))
 
-    def _recognise(self, item: Received, raw: Raw) -> None:
-        """Look whether a message is of our own name: a rival's health, or state we retained."""
-        if item.topic == self._health_topic and isinstance(item.message, Health):
-            self._watch_for_a_rival(item.message, retained=raw.retained)
-        elif (
-            raw.retained
-            and item.topic.service == self._service.value
-            and item.message.DELIVERY.retain
-        ):
-            self._bus.adopt(raw, item.message.DELIVERY)
+    def _is_outdated(self, item: Received, raw: Raw) -> bool:
+        """Look whether a message is of our own name: a rival's health, or state we retained.
+
+        Returns: the state that was kept is newer, and will be handed on in its place.
+
+        """
+        message, retention = item.message, self._retention
+        if item.topic == self._health_topic and isinstance(message, Health):
+            self._watch_for_a_rival(message, retained=raw.retained)
+        elif raw.retained and item.topic.service == self._service.value and message.DELIVERY.retain:
+            if retention is not None and retention.is_newer(item.topic, message):
+                return True
+            if self._bus.adopt(raw, message.DELIVERY) and retention is not None:
+                retention.take(item.topic, message, raw.payload, raw.expiry_s)
+        return False
+
+    def _restore(self, *, is_live: bool) -> None:
+        """Hand the core what was kept and the broker does not have, as if it had had it."""
+        if self._retention is None:
+            return
+        for one in self._retention.restored(is_live=is_live):
+            self._bus.publish(one.topic, one.payload, one.message.DELIVERY, one.left_s)
+            self._publish(self._core.handle(Received(one.topic, one.message, retained=True)))
 
     def _watch_for_a_rival(self, health: Health, *, retained: bool) -> None:
         rival = self._rivals.judge(health, retained=retained)
@@ -398,14 +434,20 @@ class Shell:
     # --- outwards ---------------------------------------------------------------------------
 
     def _publish(self, said: Iterable[Publication | Tombstone]) -> None:
-        site, own = self._common.site, self._service.value
+        site, own, retention = self._common.site, self._service.value, self._retention
         for one in said:
             match one:
                 case Publication(id_, message, to):
                     topic = Topic(site, to.value if to else own, message.KIND, id_)
-                    self._bus.publish(topic, message.encode(), message.DELIVERY, message.expiry_s)
+                    payload = message.encode()
+                    self._bus.publish(topic, payload, message.DELIVERY, message.expiry_s)
+                    if retention is not None:
+                        retention.take(topic, message, payload, message.expiry_s)
                 case Tombstone(id_, kind):
-                    self._bus.publish(Topic(site, own, kind.KIND, id_), b"", kind.DELIVERY, None)
+                    topic = Topic(site, own, kind.KIND, id_)
+                    self._bus.publish(topic, b"", kind.DELIVERY, None)
+                    if retention is not None:
+                        retention.forget(topic)
 
     # --- time -------------------------------------------------------------------------------
 
@@ -416,8 +458,11 @@ class Shell:
             self._next_clock_check = now + _CLOCK_CHECK_S
             self._clock_synced = clock.synchronised()
         at = clock.wall()
+        self._restore(is_live=False)
         tick = Tick(at, clock.boot_s(), self._clock_synced, self._trouble)
         self._publish(self._core.handle(tick))
+        if self._retention is not None:
+            self._retention.tick(is_set=self._clock_synced)
         if now >= self._next_health:
             self._next_health = now + self._health_pause_s
             self._health_pause_s = min(2 * self._health_pause_s, HEALTH_S)
@@ -440,8 +485,11 @@ class Shell:
             queue_dropped_total=counters.dropped,
             rss_bytes=_rss_bytes(),
             clock_synced=self._clock_synced,
-            detail=self._core.detail(),
+            detail=self._core.detail() | self._kept(),
         )
+
+    def _kept(self) -> dict[str, JsonValue]:
+        return {} if self._retention is None else {"state_file": self._retention.detail()}
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -451,6 +499,8 @@ class Shell:
             source.stop()
         self._await_sources()
         self._publish(self._core.close())
+        if self._retention is not None:
+            self._retention.close()
         for release in self._assembly.on_close:
             release()
         self._bus.close()
@@ -472,7 +522,7 @@ def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
 
     """
     if topic.kind == "status":
-        return Presence(topic, online=_is_online(raw.payload))
+        return Presence(topic, online=_is_online(raw.payload), taken_back=not raw.payload)
     if not raw.payload:
         return Gone(topic)
     kind = message_type(topic.service, topic.kind)

@@ -84,8 +84,10 @@ class StdioBus:
         )
         self.counters.published += 1
 
-    def adopt(self, raw: Raw, delivery: Delivery) -> None:
+    def adopt(self, raw: Raw, delivery: Delivery) -> bool:
         """Nothing is retained in a pipe."""
+        del raw, delivery
+        return False
 
     def flush(self) -> None:
         """Let out what is buffered."""

@@ -247,6 +247,8 @@ class Observer:
         self._gone_s: dict[str, float] = {}
         self._wires: dict[str, Wire] = {}
         self._away: dict[str, str] = {}
+        self._carried: dict[str, frozenset[str]] = {}
+        """By instance of capture: the interfaces it counts on."""
         self._broker: str | None = None
         self._judged_s: float | None = None
         self._judged: object = None
@@ -274,9 +276,19 @@ class Observer:
         if topic.service == Service.CAPTURE.value and not online:
             self._away.clear()
 
-    def gone(self, topic: Topic) -> None:
-        """Forget an instance whose status was taken back."""
+    def gone(self, topic: Topic) -> frozenset[str]:
+        """Forget an instance whose status was taken back: it is not coming back.
+
+        Returns the interfaces that only it counted on; they are not waited for either.
+        """
         self._instances.pop((topic.service, topic.id), None)
+        if topic.service != Service.CAPTURE.value:
+            return frozenset()
+        left = self._carried.pop(topic.id, frozenset()).difference(*self._carried.values())
+        for name in left:
+            self._wires.pop(name, None)
+            self._away.pop(name, None)
+        return left
 
     def receive(self, topic: Topic, message: Message, at: datetime, *, retained: bool) -> None:
         """Take a message.
@@ -294,6 +306,7 @@ class Observer:
             case Health() if topic.service == Service.CAPTURE.value:
                 away = message.detail.get("interfaces_away")
                 self._away = _texts(away) if isinstance(away, dict) else {}
+                self._carries(topic.id, message.detail.get("interfaces"))
             case Health() if topic.service == Service.DETECTOR.value and not retained:
                 self._judged_by(message.detail.get("watermark"))
             case WatchState() if not retained:
@@ -314,6 +327,12 @@ class Observer:
         wire.copies_ratio = window.copies_ratio
         wire.frames.append((window.packets, window.kernel_drops))
         self._away.pop(window.interface, None)
+
+    def _carries(self, instance: str, interfaces: object) -> None:
+        """Note what an instance of capture counts on, as its health tells."""
+        is_known = instance in self._carried or len(self._carried) < MAX_INSTANCES
+        if is_known and isinstance(interfaces, list):
+            self._carried[instance] = frozenset(map(str, interfaces[:MAX_INTERFACES]))
 
     def _judged_by(self, watermark: object) -> None:
         """Note that the detector moves on: by what it judged last, whatever its clock is."""

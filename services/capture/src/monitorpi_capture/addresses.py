@@ -4,8 +4,8 @@ Theory of operation. An address of one VLAN has at most one *holder*, the MAC ad
 address is its own. What frames say arrives as four facts: a *claim* (ARP, neighbour discovery,
 mDNS: the sender speaks of itself), a *name* (a DHCP server's ACK or REPLY: the server speaks of a
 client that need not be on this wire), an *end* (RELEASE, DECLINE, another lease for the same
-client) and the passing of time. Each fact becomes one :class:`Event`, seen from the address, and
-:data:`TRANSITIONS` says what follows:
+client) and the passing of time. Each fact becomes one event, seen from the address, and the table
+of :mod:`monitorpi_capture.holding` says what follows:
 
 - *A name does not prove, frames do.* A named address is its client's until somebody claims it.
 - *Who speaks for another MAC proves nothing*, but hosts believe it: it can take an address, not
@@ -31,30 +31,31 @@ the detector's to judge.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.groups import Relation, related
+from monitorpi_capture.disputes import Disputes, Witness
+from monitorpi_capture.groups import Relation, group_of
+from monitorpi_capture.holding import (
+    REMEMBER_S,
+    TRANSITIONS,
+    Act,
+    Dispute,
+    Event,
+    Holding,
+    State,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-Space = tuple[int, ...]
-"""VLAN ids, outermost first: the same address in two VLANs is two addresses."""
-Key = tuple[Space, str]
-"""VLAN and address."""
+    from monitorpi_capture.holding import Key, Space
+
 
 MAX_FAMILY: Final = 16
 """Addresses of one family a device is believed to hold; as many as a message lists of both."""
 MAX_HOLDINGS: Final = 16_384
 """Addresses in the table: four for each of 4,096 devices."""
-MAX_DISPUTES: Final = 4
-"""Challengers of one address that are remembered."""
-MAX_TURNS: Final = 16
-REMEMBER_S: Final = 600.0
-"""A former holder that claims the address again within this time insists; later it moves back."""
 YIELD_S: Final = 120.0
 """A holder that did not claim a contested address for so long has yielded. Hosts renew an entry of
 their ARP table each half minute to each few minutes (Linux: 15-45 s, Windows: up to 45 s)."""
@@ -71,191 +72,6 @@ _STRAY_S: Final = 60.0
 """In a full table an address of no device leaves when it was not claimed for so long."""
 
 
-class State(Enum):
-    """What is known of one address."""
-
-    FREE = auto()
-    """Nobody's."""
-    NAMED = auto()
-    """A server gave it to a client, no frame has proved it."""
-    HELD = auto()
-    MOVED = auto()
-    """Held, and taken from somebody who may yet insist."""
-    CONTESTED = auto()
-    """Held, and somebody else claims it too."""
-
-
-class Event(Enum):
-    """What one fact is, seen from the address it is about."""
-
-    HOLDER = auto()
-    """Its holder claims it."""
-    HEIR = auto()
-    """Another one claims it, and may: the holder left, or the lease is the claimant's, or what it
-    takes was only answered for."""
-    MEMBER = auto()
-    """One of the holder's own group claims it, or a router that answers for others."""
-    STRANGER = auto()
-    """Another one claims it while its holder is here."""
-    DEFENDER = auto()
-    """Who held it before it moved claims it again."""
-    CHALLENGER = auto()
-    """One that challenged its holder before does so again."""
-    INTRUDER = auto()
-    """Somebody outside the group claims a virtual router's address."""
-    YIELDED = auto()
-    """The challenger claims what its holder did not claim for :data:`YIELD_S`."""
-    NAMES = auto()
-    """A server gives it to a client."""
-    ENDS = auto()
-    """Its holder, or the client it is named for, gave it up."""
-    SETTLES = auto()
-    """Nobody disputed it for :data:`REMEMBER_S`."""
-
-
-class Act(Enum):
-    """What becomes of the holder and of the dispute."""
-
-    KEEP = auto()
-    TAKE = auto()
-    """The claimant holds it now."""
-    MOVE = auto()
-    """The claimant holds it now; who lost it may dispute that."""
-    RETURN = auto()
-    """Who held it before holds it again; the other is its challenger."""
-    DISPUTE = auto()
-    """The holder keeps it; the claimant is its challenger."""
-    NAME = auto()
-    DROP = auto()
-    SETTLE = auto()
-
-
-_S, _E, _A = State, Event, Act
-
-TRANSITIONS: Final[dict[State, dict[Event, tuple[State, Act]]]] = {
-    _S.FREE: {
-        _E.HEIR: (_S.HELD, _A.TAKE),
-        _E.NAMES: (_S.NAMED, _A.NAME),
-    },
-    _S.NAMED: {
-        _E.HOLDER: (_S.HELD, _A.KEEP),
-        _E.HEIR: (_S.HELD, _A.TAKE),
-        _E.NAMES: (_S.NAMED, _A.NAME),
-        _E.ENDS: (_S.FREE, _A.DROP),
-    },
-    _S.HELD: {
-        _E.HOLDER: (_S.HELD, _A.KEEP),
-        _E.HEIR: (_S.HELD, _A.TAKE),
-        _E.MEMBER: (_S.HELD, _A.KEEP),
-        _E.STRANGER: (_S.MOVED, _A.MOVE),
-        _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
-        _E.ENDS: (_S.FREE, _A.DROP),
-    },
-    _S.MOVED: {
-        _E.HOLDER: (_S.MOVED, _A.KEEP),
-        _E.HEIR: (_S.HELD, _A.TAKE),
-        _E.MEMBER: (_S.MOVED, _A.KEEP),
-        _E.DEFENDER: (_S.CONTESTED, _A.RETURN),
-        _E.STRANGER: (_S.MOVED, _A.MOVE),
-        _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
-        _E.ENDS: (_S.FREE, _A.DROP),
-        _E.SETTLES: (_S.HELD, _A.SETTLE),
-    },
-    _S.CONTESTED: {
-        _E.HOLDER: (_S.CONTESTED, _A.KEEP),
-        _E.HEIR: (_S.HELD, _A.TAKE),
-        _E.MEMBER: (_S.CONTESTED, _A.KEEP),
-        _E.CHALLENGER: (_S.CONTESTED, _A.DISPUTE),
-        _E.STRANGER: (_S.CONTESTED, _A.DISPUTE),
-        _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
-        _E.YIELDED: (_S.MOVED, _A.MOVE),
-        _E.ENDS: (_S.FREE, _A.DROP),
-        _E.SETTLES: (_S.HELD, _A.SETTLE),
-    },
-}
-"""What may happen; every event that :meth:`Addresses.claim` and its like can see has an entry."""
-
-
-@dataclass(slots=True)
-class Dispute:
-    """One address that somebody claims though another one held it."""
-
-    space: Space
-    ip: str
-    holder: bytes
-    """Who held it before."""
-    challenger: bytes
-    since_s: float
-    last_s: float
-    turns: list[float]
-    """When the challenger took it, or claimed it again after its holder, of late."""
-    present: bool
-    """The holder was here when it was challenged."""
-    router: bool
-    """It is a router's address."""
-    relation: Relation
-    in_turns: bool = True
-    """The holder was silent whenever the challenger had it."""
-
-    def take_turn(self, at_s: float) -> None:
-        """Count a turn of the challenger."""
-        self.turns = [at for at in self.turns if at_s - at < REMEMBER_S][1 - MAX_TURNS :]
-        self.turns.append(at_s)
-
-
-@dataclass(slots=True)
-class Holding:
-    """One address in one VLAN."""
-
-    space: Space
-    ip: str
-    version: int
-    state: State = State.FREE
-    mac: bytes = b""
-    since_s: float = 0.0
-    claimed_s: float = 0.0
-    how: str = "arp"
-    named: bytes = b""
-    """The client a server gave it to last."""
-    behalf: bytes = b""
-    """The client whose lease it is, where another MAC speaks for it: a repeater, a hypervisor."""
-    defender: bytes = b""
-    """Who held it before the dispute."""
-    spoke: bytes = b""
-    """Who claimed it last."""
-    disputed_s: float = 0.0
-    disputes: dict[bytes, Dispute] = field(default_factory=dict)
-    """By challenger."""
-
-    def is_undisputed_of(self, mac: bytes) -> bool:
-        """Tell whether a MAC holds it and did not take it from somebody who may insist."""
-        return self.mac == mac and self.state in (State.HELD, State.CONTESTED)
-
-
-def _never(*_: object) -> bool:
-    return False
-
-
-@dataclass(slots=True, frozen=True)
-class Witness:
-    """What the inventory knows of MACs beside their claims."""
-
-    is_present: Callable[[bytes, float], bool] = _never
-    """A MAC sent something within the last seconds (:data:`PRESENT_S`)."""
-    was_away: Callable[[bytes, float, float], bool] = _never
-    """A MAC was silent from one moment until about another one."""
-    is_known: Callable[[bytes], bool] = _never
-    """A MAC is a device."""
-    is_established: Callable[[bytes, Space], bool] = _never
-    """Others, not its own words, make a MAC a router."""
-    is_router_address: Callable[[bytes, Space, str], bool] = _never
-    """A MAC's address is one that hosts send to as to a router."""
-    is_nobodys: Callable[[Space, str], bool] = _never
-    """An address that is no device's: of a network, or a broadcast."""
-    is_member: Callable[[bytes, bytes], bool] = _never
-    """Two MACs answer for one group of routers."""
-
-
 @lru_cache(maxsize=8192)
 def version_of(address: str) -> int:
     """Return 4 or 6."""
@@ -269,15 +85,14 @@ class Addresses:
         self._witness = witness or Witness()
         self._table: dict[Key, Holding] = {}
         self._of: dict[bytes, dict[Key, None]] = {}
-        self._disputed: dict[bytes, dict[Key, None]] = {}
-        """By MAC, holders and challengers alike."""
+        self._disputes = Disputes(self._witness)
         self._leases: dict[tuple[bytes, Space, int], tuple[str, ...]] = {}
         self._proxies: dict[tuple[bytes, Space, int], float] = {}
         self._swept_s = 0.0
         self.refused = 0
         """Claims for which the table had no room."""
-        self.touched: set[bytes] = set()
-        self.urgent: set[bytes] = set()
+        self.touched = self._disputes.touched
+        self.urgent = self._disputes.urgent
 
     def __len__(self) -> int:
         return len(self._table)
@@ -302,7 +117,7 @@ class Addresses:
     def disputes(self, mac: bytes, at_s: float) -> list[Dispute]:
         """Return the disputes of late that a MAC is part of, the latest first."""
         found = []
-        for key in list(self._disputed.get(mac, ())):
+        for key in list(self._disputes.by_mac.get(mac, ())):
             held = self._table[key]
             self._settle(held, at_s)
             found += [one for one in held.disputes.values() if mac in (one.holder, one.challenger)]
@@ -311,10 +126,6 @@ class Addresses:
     def challenges(self, mac: bytes, at_s: float) -> bool:
         """Tell whether a MAC claims, of late, what another one holds."""
         return any(one.challenger == mac for one in self.disputes(mac, at_s))
-
-    def is_proxy(self, mac: bytes, space: Space, version: int) -> bool:
-        """Tell whether a MAC is known to answer for others."""
-        return (mac, space, version) in self._proxies
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -334,7 +145,7 @@ class Addresses:
             return
         self._apply(held, self._event(held, mac, at_s), mac, at_s)
         if held.disputes and held.spoke != mac == held.defender:
-            self._insist(held, at_s)
+            self._disputes.insist(held, at_s)
         if held.mac == mac:
             held.claimed_s, held.how = max(held.claimed_s, at_s), how
         held.spoke = mac
@@ -461,10 +272,11 @@ class Addresses:
             return Event.HOLDER
         if held.state in (State.FREE, State.NAMED):
             return Event.HEIR
-        relation = self._relation(held.mac, mac)
+        relation = self._witness.relation(held.mac, mac)
         quiet_s = at_s - held.claimed_s
         if relation is Relation.GROUP:
-            return Event.MEMBER if quiet_s <= YIELD_S else Event.HEIR
+            virtual_takes = group_of(mac) is not None and group_of(held.mac) is None
+            return Event.HEIR if quiet_s > YIELD_S or virtual_takes else Event.MEMBER
         if relation is Relation.INTRUDER:
             return Event.INTRUDER
         if self._only_answered_for(held):
@@ -479,12 +291,6 @@ class Addresses:
         may = given or not self._witness.is_present(held.mac, at_s)
         return Event.HEIR if may and not router else Event.STRANGER
 
-    def _relation(self, holder: bytes, claimant: bytes) -> Relation:
-        relation = related(holder, claimant)
-        if relation is not Relation.GROUP and self._witness.is_member(holder, claimant):
-            return Relation.GROUP
-        return relation
-
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:
         """Go where the table says."""
         was, before = held.state, held.mac
@@ -493,22 +299,22 @@ class Addresses:
             held.behalf = b""
         match act:
             case Act.TAKE | Act.NAME:
-                self._clear(held)
+                self._disputes.clear(held)
                 self._give(held, mac, at_s)
             case Act.MOVE:
                 held.defender = held.defender or before
-                self._dispute(held, mac, at_s)
+                self._disputes.count(held, mac, at_s)
                 self._give(held, mac, at_s)
             case Act.RETURN:
                 held.disputed_s = at_s
                 self._give(held, mac, at_s)
             case Act.DISPUTE:
                 held.defender = before
-                self._dispute(held, mac, at_s)
+                self._disputes.count(held, mac, at_s)
             case Act.DROP:
                 self._remove(held)
             case Act.SETTLE:
-                self._clear(held)
+                self._disputes.clear(held)
             case Act.KEEP:
                 pass
 
@@ -517,61 +323,6 @@ class Addresses:
         disputed = held.state in (State.MOVED, State.CONTESTED)
         if disputed and at_s - held.disputed_s > REMEMBER_S:
             self._apply(held, Event.SETTLES, held.mac, at_s)
-
-    # --- disputes -----------------------------------------------------------------------------
-
-    def _dispute(self, held: Holding, challenger: bytes, at_s: float) -> None:
-        """Count a claim of a challenger, and a turn if somebody else claimed it before."""
-        holder = held.defender
-        held.disputed_s = at_s
-        dispute = held.disputes.get(challenger)
-        if dispute is None or dispute.holder != holder:
-            dispute = self._challenge(held, holder, challenger, at_s)
-        dispute.last_s = at_s
-        if held.spoke != challenger or not dispute.turns:
-            dispute.take_turn(at_s)
-        self.touched |= {holder, challenger}
-
-    def _insist(self, held: Holding, at_s: float) -> None:
-        """Take that the holder claims its address after a challenger did."""
-        for one in held.disputes.values():
-            if one.in_turns and not self._witness.was_away(one.holder, one.turns[-1], at_s):
-                one.in_turns = False
-                self.touched |= {one.holder, one.challenger}
-
-    def _challenge(self, held: Holding, holder: bytes, challenger: bytes, at_s: float) -> Dispute:
-        """Note a challenger, in the place of the one that was silent longest."""
-        self._drop_dispute(held, challenger)
-        if len(held.disputes) >= MAX_DISPUTES:
-            self._drop_dispute(held, min(held.disputes, key=lambda one: held.disputes[one].last_s))
-        dispute = held.disputes[challenger] = Dispute(
-            held.space, held.ip, holder, challenger, at_s, at_s, [],
-            present=self._witness.is_present(holder, at_s),
-            router=self._witness.is_router_address(holder, held.space, held.ip),
-            relation=self._relation(holder, challenger),
-        )  # fmt: skip
-        for mac in (holder, challenger):
-            self._disputed.setdefault(mac, {})[held.space, held.ip] = None
-            self.urgent.add(mac)
-        return dispute
-
-    def _drop_dispute(self, held: Holding, challenger: bytes) -> None:
-        gone = held.disputes.pop(challenger, None)
-        if gone is None:
-            return
-        involved = {mac for one in held.disputes.values() for mac in (one.holder, one.challenger)}
-        for mac in {gone.holder, gone.challenger} - involved:
-            keys = self._disputed[mac]
-            del keys[held.space, held.ip]
-            if not keys:
-                del self._disputed[mac]
-            self.touched.add(mac)
-
-    def _clear(self, held: Holding) -> None:
-        """Forget what was disputed."""
-        held.defender = b""
-        for challenger in list(held.disputes):
-            self._drop_dispute(held, challenger)
 
     # --- routers that answer for others -------------------------------------------------------
 
@@ -660,7 +411,7 @@ class Addresses:
             self._remove(min(leaving, key=lambda one: one.claimed_s))
 
     def _remove(self, held: Holding) -> None:
-        self._clear(held)
+        self._disputes.clear(held)
         self._give(held, b"", held.since_s)
         del self._table[held.space, held.ip]
 

@@ -13,8 +13,8 @@ from monitorpi_common.messages import AddressConflict, Device, DeviceTotals, Hel
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from monitorpi_capture.addresses import Dispute, Holding
     from monitorpi_capture.admission import Entry
+    from monitorpi_capture.holding import Dispute, Holding
 
 MAX_IPS: Final = 16
 """Addresses in a message (the contract's limit)."""

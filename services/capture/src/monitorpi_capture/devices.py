@@ -18,21 +18,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.addresses import PRESENT_S, Addresses, Holding, Witness
 from monitorpi_capture.admission import NOTHING, TALKS, Admission, Entry
 from monitorpi_capture.devicemessage import device_message
-from monitorpi_capture.groups import group_of
-from monitorpi_capture.listing import ip_text, mac_text
+from monitorpi_capture.listing import mac_text
 from monitorpi_capture.load import Averaging
-from monitorpi_capture.routers import Routers
-from monitorpi_capture.subnets import Subnets
+from monitorpi_capture.topology import SILENT_S, Topology
 from monitorpi_common.messages import Device, Publication, Tombstone
 from monitorpi_common.topics import mac_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from monitorpi_capture.addresses import Space
+    from monitorpi_capture.holding import Space
     from monitorpi_capture.sighting import Sighting
     from monitorpi_capture.suspects import Cause
     from monitorpi_capture.window import MacCounts, WindowCounts
@@ -44,10 +41,6 @@ FORGET_S: Final = 7 * 86400.0
 """A device absent for so long is taken back, as its retained message would expire."""
 AHEAD_S: Final = 60.0
 """A time so far ahead was stamped by a clock that was wrong."""
-SILENT_S: Final = 60.0
-"""Who sent nothing for so long may have slept."""
-WAKES_S: Final = 5.0
-"""Between a device's waking and its first claim, and between its last frame and its sleep."""
 PUBLISH_AT_ONCE: Final = 100
 """Device messages per turn: a broker queues 1,000 for a slow reader and drops the newest."""
 _COUNTED_CANDIDATES: Final = 512
@@ -94,19 +87,9 @@ class Inventory:
             max_devices=max_devices, pinned=pinned, entered=self._entered, left=self._left
         )
         self._devices, self._candidates = self._table.devices, self._table.candidates
-        self._subnets = Subnets()
-        self._routers = Routers()
-        self._addresses = Addresses(
-            Witness(
-                is_present=self._is_present,
-                was_away=self._was_away,
-                is_known=self._devices.__contains__,
-                is_established=self._is_established,
-                is_router_address=self._is_router_address,
-                is_nobodys=self._subnets.is_nobodys,
-            )
-        )
-        self._now_s = 0.0
+        self._topology = Topology(self._devices, self._candidates)
+        self._addresses, self._routers = self._topology.addresses, self._topology.routers
+        self._subnets = self._topology.subnets
         self._gone: list[bytes] = []
         self._urgent: dict[bytes, None] = {}
         self._next = 0
@@ -200,9 +183,9 @@ class Inventory:
 
     def count(self, window: WindowCounts) -> None:
         """Learn from one window who was there and how much it sent."""
-        at_s = self._now_s = window.end.wall_s
+        at_s = self._topology.now_s = window.end.wall_s
         averaging = Averaging(at_s, window.length_s)
-        devices, learn_router = self._devices, self._learn_router
+        devices, see_through = self._devices, self._see_through
         counts_all = len(self._candidates) < _COUNTED_CANDIDATES
         for row in window.rows:
             mac = row.mac
@@ -227,7 +210,11 @@ class Inventory:
                 if not entry.present:
                     entry.present = entry.changed = True
                 if row.syn_peer is not None or row.echo_peer is not None:
-                    learn_router(row, at_s)
+                    see_through(row, at_s)
+
+    def _see_through(self, row: MacCounts, at_s: float) -> None:
+        for router in self._topology.see_through(row, at_s):
+            self._set_role(router)
 
     def _entered(self, entry: Entry) -> None:
         """Complete what is known of a MAC that became a device."""
@@ -339,89 +326,11 @@ class Inventory:
         while addresses.urgent:
             self._urgent[addresses.urgent.pop()] = None
 
-    # --- witnesses ----------------------------------------------------------------------------
-
-    def _is_present(self, mac: bytes, at_s: float) -> bool:
-        entry = self._devices.get(mac) or self._candidates.get(mac)
-        return entry is not None and at_s - entry.last_s <= PRESENT_S
-
-    def _was_away(self, mac: bytes, since_s: float, at_s: float) -> bool:
-        """Tell whether a MAC was silent from one moment until about the other one."""
-        entry = self._devices.get(mac) or self._candidates.get(mac)
-        if entry is None:
-            return False
-        silent = at_s - entry.last_s > SILENT_S and entry.last_s <= since_s + WAKES_S
-        return silent or entry.woke_s >= max(since_s, at_s - WAKES_S)
-
-    def _is_established(self, mac: bytes, space: Space) -> bool:
-        """Tell whether others showed a MAC to be a router, or hand it out as one undisputed."""
-        entry = self._devices.get(mac)
-        if entry is not None and entry.role == "router":
-            return True
-        return any(
-            one.space == space
-            and one.is_undisputed_of(mac)
-            and self._routers.is_told(space, one.ip, self._now_s)
-            for one in self._addresses.of(mac)
-        )
-
-    def _is_router_address(self, mac: bytes, space: Space, ip: str) -> bool:
-        """Tell whether hosts send to an address as to a router's."""
-        now_s = self._now_s
-        if group_of(mac) is not None or self._routers.is_told(space, ip, now_s):
-            return True
-        if ":" in ip and self._routers.advertised(mac, now_s) is not None:
-            return True
-        if not self._routers.is_shown(mac, now_s):
-            return False
-        own = next(
-            (
-                one.ip
-                for one in self._addresses.of(mac)
-                if one.space == space and (":" in one.ip) == (":" in ip)
-            ),
-            None,
-        )
-        return own == ip
-
     def _set_role(self, entry: Entry) -> None:
-        """Give a device the role that others show; who takes a router's place has none."""
-        now_s, routers = self._now_s, self._routers
-        shown = routers.is_shown(entry.mac, now_s)
-        if shown and any(
-            one.router and one.challenger == entry.mac
-            for one in self._addresses.disputes(entry.mac, now_s)
-        ):
-            routers.forget(entry.mac)
-            shown = False
-        role: Role = "router" if shown else "host" if entry.ips else "unknown"
+        role = self._topology.role_of(entry)
         if role != entry.role:
             entry.role = role
             entry.changed = True
-
-    def _learn_router(self, row: MacCounts, at_s: float) -> None:
-        """Notice that a device reaches addresses beyond this wire through a MAC."""
-        for peer in (row.syn_peer, row.echo_peer):
-            if peer is None or peer.ip is None or not self._routers.wants(peer.mac, at_s):
-                continue
-            router = self._devices.get(peer.mac)
-            if router is None or router.mac == row.mac or row.mac not in self._devices:
-                continue
-            if not self._subnets.is_beyond(peer.ip) or self._holds(router, peer.ip):
-                continue
-            told = self._routers.advertised(router.mac, at_s) is not None or self._is_named(router)
-            if self._routers.see(router.mac, row.mac, peer.ip, at_s, told=told):
-                self._set_role(router)
-
-    def _holds(self, entry: Entry, address: bytes) -> bool:
-        return ip_text(address) in entry.ips
-
-    def _is_named(self, entry: Entry) -> bool:
-        """Tell whether a DHCP server named an address of a device as a router's."""
-        return any(
-            self._routers.is_told(one.space, one.ip, self._now_s)
-            for one in self._addresses.of(entry.mac)
-        )
 
     # --- times --------------------------------------------------------------------------------
 
@@ -456,7 +365,7 @@ class Inventory:
             everything: leave nothing that changed for later (the stream ends).
 
         """
-        self._now_s = at_s
+        self._topology.now_s = at_s
         self._table.expire(at_s)
         yield from self._tombstones()
         room = len(self._devices) if everything else PUBLISH_AT_ONCE
@@ -519,10 +428,7 @@ class Inventory:
             at_s,
             held=self._addresses.of(entry.mac),
             disputes=self._addresses.disputes(entry.mac, at_s),
-            is_router_address=self._is_router_holding,
+            is_router_address=self._topology.is_router_holding,
             advertised_s=self._routers.advertised(entry.mac, at_s),
         )
         return Publication(mac_id(mac_text(entry.mac)), message)
-
-    def _is_router_holding(self, held: Holding) -> bool:
-        return self._is_router_address(held.mac, held.space, held.ip)

@@ -7,6 +7,7 @@ sysfs may be another namespace's, so it is believed only where the index agrees.
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 import socket
 import struct
@@ -115,10 +116,12 @@ def choose() -> str:
     named = [name for name in wired if re.match(r"(eth|en)[a-z0-9]*\d", name)]
     if real or named:
         return (real or named)[0]
-    there = ", ".join(names()) or "none"
+    there = [name for name in names() if _is_ethernet(name)]
+    example = json.dumps(there[:1] or ["eth0"])
     raise ResourceError(
-        "no wired interface is up: plug the mirror port in, or name the interface to count on in "
-        f"capture.interfaces (there are: {there})"
+        f"no wired interface is up (there are: {', '.join(there) or 'none'}): plug the mirror port "
+        f"in, or name the interface to count on, as capture.interfaces = {example}; with "
+        f"containers, as MONITORPI_INTERFACES={example} in .env"
     )
 
 

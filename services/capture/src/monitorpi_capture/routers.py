@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitorpi_capture.addresses import Space
+    from monitorpi_capture.holding import Space
 
 SENDERS: Final = 2
 TARGETS: Final = 4

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitorpi_capture.addresses import Space
+    from monitorpi_capture.holding import Space
 
 MAX_NETWORKS: Final = 64
 LONGEST: Final = 29

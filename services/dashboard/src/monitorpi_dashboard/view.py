@@ -122,6 +122,8 @@ class ViewCore:
                 self._round = probe
             case Received(topic, Health() as health):
                 self._service(f"{topic.service}/{topic.id}")["health"] = _health(health)
+            case Presence(topic, taken_back=True):
+                self._leave(topic)
             case Presence(topic, online):
                 self._observer.presence(topic, online=online)
                 self._service(f"{topic.service}/{topic.id}")["online"] = online
@@ -162,6 +164,13 @@ class ViewCore:
                 self._alerts.pop(topic.id, None)
             case _:
                 pass
+
+    def _leave(self, topic: Topic) -> None:
+        """Forget an instance that is not coming back, and what only it has shown."""
+        self._services.pop(f"{topic.service}/{topic.id}", None)
+        for name in self._observer.gone(topic):
+            self._interfaces.pop(name, None)
+            self._rows.pop(name, None)
 
     def _forget_old_alerts(self, at: datetime) -> None:
         """Forget what the broker has forgotten by now: nobody takes back what has expired."""

@@ -9,6 +9,7 @@ from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_detector.core import DetectorCore
+from monitorpi_detector.rules import RULES
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_detector.state import StateFile
 
@@ -27,7 +28,7 @@ def assemble(context: Context[DetectorSettings]) -> Assembly:
     """Put the detector together. In a pipe nothing is read from or kept for another run."""
     file = StateFile(context.state_dir / f"detector-{context.instance}.json", context.log)
     core = (
-        DetectorCore(context.site, context.settings, kept=file.read(), keep=file)
+        DetectorCore(context.site, context.settings, kept=file.read(RULES), keep=file)
         if context.live
         else DetectorCore(context.site, context.settings)
     )

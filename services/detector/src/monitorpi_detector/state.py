@@ -3,29 +3,53 @@
 The core makes a :class:`Kept` and hands it to a callable; this module's :class:`StateFile` is
 that callable and does the writing in a thread of its own, so that a slow SD card never holds up a
 window. The file is bounded by what it holds (tables of fixed size) and by a limit of its own.
+
+An SD card wears by what is written, and the file is written as a whole: what people set and who may
+serve is written within a minute, a new MAC address within ten, and what is merely learned as often
+as :data:`BYTES_PER_S` allows. The file before stays beside it as ``.old`` and is read where the
+newer one is damaged.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import queue
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from monitorpi_common.messages import Part
+from monitorpi_common.messages import Part, Timestamp
+from monitorpi_common.recordfile import replace_file
 from monitorpi_detector.rule import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from monitorpi_common.log import Log
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 """With every table full of the longest entries it is 4.3 MB; a LAN of 200 devices makes 0.1 MB."""
+VERSION: Final = 1
+PAUSE_S: Final = 60.0
+"""Between two writes of what people set."""
+NEWCOMER_S: Final = 600.0
+"""Between two writes for a new MAC address."""
+BYTES_PER_S: Final = 4_000_000 / 86400
+"""For what is learned bit by bit: 4 MB a day."""
 _END: Final = None
+
+
+def _with_zone(at: object) -> object:
+    """Take a time without a zone as UTC, in which all of ours are."""
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    return at.replace(tzinfo=UTC) if isinstance(at, datetime) and at.tzinfo is None else at
+
+
+Moment = Annotated[Timestamp, BeforeValidator(_with_zone)]
 
 
 class Override(Part):
@@ -39,13 +63,15 @@ class Override(Part):
 class Kept(Part):
     """Everything that is kept."""
 
-    version: int = 1
-    since: datetime | None = None
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
+    since: Moment | None = None
     """When this installation first saw a device or a window."""
     watched_s: Annotated[float, Field(ge=0)] = 0.0
     """How much of the time since then was watched."""
     overrides: list[Override] = Field(default_factory=list, max_length=1024)
-    silences: dict[str, datetime] = Field(default_factory=dict, max_length=256)
+    silences: dict[str, Moment] = Field(default_factory=dict, max_length=256)
     macs: list[str] = Field(default_factory=list, max_length=8192)
     """Devices that have been told of or were there from the beginning."""
     dhcp_servers: list[str] = Field(default_factory=list, max_length=64)
@@ -68,43 +94,127 @@ class Kept(Part):
     probes: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict, max_length=8192)
 
 
+def pause_s(before: Kept | None, kept: Kept, size: int) -> float:
+    """Return how long after the write before a write of so many bytes is worth it."""
+    if before is None or _set_by_hand(before) != _set_by_hand(kept):
+        return PAUSE_S
+    learned_s = size / BYTES_PER_S
+    return min(learned_s, NEWCOMER_S) if set(before.macs) != set(kept.macs) else learned_s
+
+
+def _set_by_hand(kept: Kept) -> tuple[object, ...]:
+    return kept.overrides, kept.silences, set(kept.dhcp_servers), set(kept.routers)
+
+
 class StateFile:
-    """Reads what was kept, and writes it whenever the core says so."""
+    """Reads what was kept, and writes it when it is worth a write."""
 
-    def __init__(self, path: Path, log: Log) -> None:
+    def __init__(self, path: Path, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._old = path.with_name(path.name + ".old")
         self._log = log
+        self._clock = clock
         self._waiting: queue.SimpleQueue[Kept | None] = queue.SimpleQueue()
+        self._before: Kept | None = None
+        self._wrote_s: float | None = None
 
-    def read(self) -> Kept:
-        """Return what was kept; nothing where there is no file or it cannot be used."""
+    # --- reading --------------------------------------------------------------------------------
+
+    def read(self, rules: Collection[str] = ()) -> Kept:
+        """Return what was kept; nothing where there is no file or it cannot be used.
+
+        Args:
+            rules: the names of all rules; limits of others are told.
+
+        """
+        if not self._path.exists() and not self._old.exists():
+            return Kept()
+        kept = self._load(self._path)
+        if kept is None:
+            kept = self._load(self._old)
+            if kept is not None:
+                self._log.warning("taking what was learned from the copy", file=self._old)
+        if kept is None:
+            self._log.warning("starting without what was learned", file=self._path)
+            return Kept()
+        unknown = sorted({one.rule for one in kept.overrides if rules and one.rule not in rules})
+        if unknown:
+            self._log.warning("limits of unknown rules are dropped", rules=",".join(unknown))
+        return kept
+
+    def _load(self, path: Path) -> Kept | None:
+        """Return what a file holds, as far as it can be used; a damaged one is kept aside."""
         try:
-            if self._path.stat().st_size > MAX_BYTES:
+            if path.stat().st_size > MAX_BYTES:
                 raise ValueError(f"larger than {MAX_BYTES} bytes")
-            return Kept.model_validate_json(self._path.read_bytes())
+            data = json.loads(path.read_bytes())
+            if not isinstance(data, dict):
+                raise ValueError("not of our making")  # noqa: TRY004 - the file's fault, not a caller's
+            return self._sound(data)
         except FileNotFoundError:
-            return Kept()
-        except (OSError, ValueError, ValidationError) as error:
-            self._log.warning("starting without what was learned", file=self._path, reason=error)
-            return Kept()
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            self._set_aside(path, error)
+            return None
+
+    def _sound(self, data: dict[str, Any]) -> Kept:
+        """Return the tables that are sound, and say which are not.
+
+        Raises:
+            ValueError: the file is of a later version.
+
+        """
+        try:
+            return Kept.model_validate(data)
+        except ValidationError as error:
+            lost = {str(one["loc"][0]) for one in error.errors(include_url=False)}
+            if "version" in lost:
+                raise ValueError(f"its version {data['version']!r} is not {VERSION}") from None
+            self._log.warning(
+                "a part of what was learned is damaged",
+                file=self._path,
+                lost=",".join(sorted(lost)),
+            )
+            return Kept.model_validate({key: one for key, one in data.items() if key not in lost})
+
+    def _set_aside(self, path: Path, reason: Exception) -> None:
+        aside = self._path.with_name(self._path.name + ".damaged")
+        try:
+            path.replace(aside)
+        except OSError as error:
+            aside = path
+            self._log.warning("cannot set it aside", file=path, reason=error.strerror)
+        self._log.warning("what was learned cannot be read", file=path, reason=reason, copy=aside)
+
+    # --- writing --------------------------------------------------------------------------------
 
     def __call__(self, kept: Kept) -> None:
-        """Write soon; only the newest is written."""
+        """Write when it is worth it; only the newest is written."""
         self._waiting.put(kept)
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Write until stopped; a source that never emits."""
         del emit
+        newest: Kept | None = None
         while True:
-            kept = self._waiting.get()
-            while not self._waiting.empty():
-                later = self._waiting.get()
-                if later is _END and kept is not _END:
-                    self._write(kept)
-                kept = later
+            try:
+                kept = self._waiting.get(timeout=None if newest is None else PAUSE_S)
+            except queue.Empty:
+                kept = newest
             if kept is _END:
+                if newest is not None:
+                    self._write(newest)
                 return
-            self._write(kept)
+            newest = kept
+            if self._waiting.empty() and self._is_worth(newest):
+                self._write(newest)
+                newest = None
+
+    def _is_worth(self, kept: Kept) -> bool:
+        if self._wrote_s is None:
+            return True
+        size = len(kept.model_dump_json(exclude_defaults=True))
+        return self._clock() - self._wrote_s >= pause_s(self._before, kept, size)
 
     def stop(self) -> None:
         """Let the thread end after what is waiting."""
@@ -121,15 +231,14 @@ class StateFile:
     def _write(self, kept: Kept) -> None:
         """Replace the file as a whole: a power cut leaves the old one or the new one."""
         text = kept.model_dump_json(exclude_defaults=True).encode()
-        part = self._path.with_suffix(".part")
+        self._wrote_s = self._clock()
         try:
             if len(text) > MAX_BYTES:
                 raise OSError(f"more than {MAX_BYTES} bytes")
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._path)
+            if self._path.exists():
+                self._path.replace(self._old)
+            replace_file(self._path, text)
         except OSError as error:
             self._log.warning("cannot keep what was learned", file=self._path, reason=error)
+            return
+        self._before = kept

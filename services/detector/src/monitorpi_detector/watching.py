@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Publication, WatchState
-from monitorpi_common.service import Gone, Presence, Received, Tick
+from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.watch import Observer
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class Watching:
         match item:
             case Received(topic, message, retained) if self._at is not None:
                 self._observer.receive(topic, message, self._at, retained=retained)
+            case Presence(topic, taken_back=True):
+                self._observer.gone(topic)
             case Presence(topic, online):
                 self._observer.presence(topic, online=online)
-            case Gone(topic) if topic.kind == "status":
-                self._observer.gone(topic)
             case _:
                 pass
 

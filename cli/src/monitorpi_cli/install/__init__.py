@@ -1,0 +1,1 @@
+"""``install``, ``uninstall`` and ``status``: MonitorPi as a service of systemd."""
