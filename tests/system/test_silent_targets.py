@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 import pytest
 
 from monitorpi_cli.demo.stage import HOSTS, running_stage
+from monitorpi_cli.lab.lan import NETWORK
 from monitorpi_common.messages import Alert, Health, Probe
 from monitorpi_prober.packets import SO_TIMESTAMPNS, arrival_ns
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from monitorpi_cli.lab.lan import Sensor
 
 ETH_P_ALL: Final = 3
+SENSOR: Final = "198.18.0.254"
 ARP, REQUEST = b"\x08\x06", 1
 MOST_ARP_PER_S: Final = 20
 """The default of ``prober.max_arp_rate``."""
@@ -134,8 +136,8 @@ async def watch(stage: Stage, living: set[str], seconds: float) -> Seen:
 
 async def scenario(silent: int, seconds: float) -> tuple[Seen, int, float]:
     """Let a stack run with that many silent targets; returns what was seen, and ARP's peak."""
-    addresses = [f"198.18.0.{n}" for n in range(1, HOSTS + 1)]
-    addresses += [f"198.18.{1 + n // 250}.{1 + n % 250}" for n in range(silent)]
+    near = [str(address) for address in NETWORK.hosts() if str(address) != SENSOR]
+    addresses = near[: HOSTS + silent]  # the hosts of the lab come first
     targets = ", ".join(f'{{ address = "{address}" }}' for address in addresses)
     prober = f"interval_s = 5\ntargets = [{targets}]"
     async with running_stage(lambda _: None, settings={"prober": prober}) as stage:

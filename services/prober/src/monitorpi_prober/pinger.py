@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 _BURST: Final = 4  # requests in one go, when late
 _IDLE_S: Final = 1.0
+_TOGETHER_S: Final = 0.002
+"""Requests due within this time leave at one awakening, which costs more than a request does."""
 _NEAR_S: Final = 0.02  # until the next request: replies wait for it
 _READ_S: Final = 0.01  # between two readings while requests follow each other closely
 _POLL_S: Final = 0.1  # between two looks at the neighbours meanwhile
@@ -356,6 +358,7 @@ class Pinger:
                     self._poll_neighbours()
             return
         if seconds > 0:
+            seconds = max(seconds, _TOGETHER_S)
             time.sleep(seconds)
             now += seconds
         if now >= self._read_at:
