@@ -108,7 +108,7 @@ def usable(text: str) -> str | None:
 
 
 def _arp(frame: Any) -> list[Any]:
-    arp, source = frame[ARP], _mac(frame.src)
+    arp = frame[ARP]
     if (
         arp.hwtype not in (1, 6)
         or (arp.ptype, arp.hwlen, arp.plen) != (0x0800, 6, 4)
@@ -116,9 +116,7 @@ def _arp(frame: Any) -> list[Any]:
     ):
         return []
     ip = usable(arp.psrc)
-    if ip is None or _mac(arp.hwsrc) != source:
-        return []
-    return [("arp", source, {"ips": (ip,)})]
+    return [] if ip is None else [("arp", _mac(arp.hwsrc), {"ips": (ip,)})]
 
 
 def _dhcp(frame: Any) -> list[Any]:
@@ -286,7 +284,7 @@ def _nd(frame: Any) -> list[Any]:
         }
         return [("ra", source, what)]
     ip = usable(message.tgt if kind is ICMPv6ND_NA else network.src)
-    return [("nd", source, {"ips": (ip,)})] if own and ip is not None else []
+    return [("nd", _mac(links[-1]), {"ips": (ip,)})] if links and ip is not None else []
 
 
 def _nd_options(message: Any) -> list[Any] | None:

@@ -202,6 +202,42 @@ def test_a_lease_given_to_another_goes_over_without_a_word() -> None:
     assert turns(one, B, 6) == []
 
 
+def test_a_lease_does_not_excuse_who_takes_what_another_one_leases() -> None:
+    """A forged answer names the claimant; whose lease it was insists, and is believed."""
+    one = World().addresses()
+    one.name(A, (), [IP], 0)
+    one.claim(A, (), IP, 1)
+    one.name(B, (), [IP], 300)
+    for at_s, mac in ((301, B), (310, A), (311, B)):
+        one.claim(mac, (), IP, at_s)
+
+    assert held(one, A) == [IP]
+    assert turns(one, A, 312) == [(A, B, 2)]
+
+
+def test_who_speaks_for_another_mac_takes_but_gives_nothing() -> None:
+    """It is a dispute with the MAC that it names; a free address stays nobody's."""
+    one = World(router_ips={IP}).addresses()
+    one.claim(A, (), IP, 0)
+    for at_s in (10, 30):
+        one.allege(B, (), IP, at_s, C)
+        one.claim(A, (), IP, at_s + 10)
+    one.allege(B, (), OTHER, 50, C)
+
+    assert (held(one, A), held(one, B)) == ([IP], [])
+    assert turns(one, A, 51) == [(A, B, 2)]
+
+
+@pytest.mark.parametrize("router", [False, True])
+def test_a_holder_that_speaks_for_another_mac(*, router: bool) -> None:
+    """Several ports of one machine; a router's address is not believed so: the sender is forged."""
+    one = World(router_ips={IP} if router else set()).addresses()
+    one.claim(A, (), IP, 0)
+    one.allege(B, (), IP, 10, A)
+
+    assert turns(one, A, 11) == ([(A, B, 1)] if router else [])
+
+
 @pytest.mark.parametrize("sender", [A, None])
 def test_a_release_ends(sender: bytes | None) -> None:
     """A client gives its address up; nobody holds it then."""
@@ -399,6 +435,16 @@ class Model(RuleBasedStateMachine):
         self._later(later)
         self.one.claim(mac, space, ip, self.now)
         self.claimed[mac, space, ip] = self.now
+
+    @rule(mac=MACS, space=SPACES, ip=IPS, sender=MACS, later=st.floats(0, 200))
+    def allege(self, mac: bytes, space: Space, ip: str, sender: bytes, later: float) -> None:
+        """Somebody says that an address is another one's."""
+        self._later(later)
+        free = self.one.state(space, ip) in (State.FREE, State.NAMED)
+        holder = self.one.holder(space, ip)
+        self.one.allege(mac, space, ip, self.now, sender)
+        self.claimed[mac, space, ip] = self.now
+        assert self.one.holder(space, ip) == holder or not free
 
     @rule(mac=MACS, space=SPACES, ips=st.lists(IPS, min_size=1, max_size=2), later=st.floats(0, 60))
     def name(self, mac: bytes, space: Space, ips: list[str], later: float) -> None:

@@ -154,8 +154,22 @@ def test_simple_and_obsolete_packet_blocks() -> None:
 
     frames, notes = read(section() + interface(snaplen=40) + simple + old)
 
-    assert notes == []
+    assert len(notes) == 1
+    assert "frames without a time, counted at that of the frame before" in notes[0]
     assert frames == [Frame(None, 1, DATA[:40], 60), Frame(3.0, 1, DATA, 90)]
+
+
+def test_notes_that_are_not_kept_are_counted() -> None:
+    """Forty clocks that differ: the first are told one by one, and how many more there are."""
+    frames = [
+        enhanced((9_000 - 100 * number + turn) * 1_000_000, number=number) for turn in range(3)
+        for number in range(40)
+    ]  # fmt: skip
+
+    notes = read(section() + interface() * 40 + b"".join(frames))[1]
+
+    assert len(notes) == 17
+    assert "23 more notes" in notes[-1]
 
 
 def test_unknown_links_of_one_interface_are_skipped_and_counted() -> None:
@@ -448,7 +462,8 @@ def test_a_checksum_that_is_told_of_is_taken_off(data: bytes) -> None:
     """By the interface, in bits or bytes; by the frame's flags, which win; by pcap's header."""
     ((_, _, kept, length),), notes = read(data)
 
-    assert (kept, length, notes) == (DATA, 60, [])
+    assert (kept, length) == (DATA, 60)
+    assert all("without a time" in note for note in notes)
 
 
 def test_a_checksum_that_was_cut_off_is_taken_off_the_length() -> None:

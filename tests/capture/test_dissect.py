@@ -80,14 +80,28 @@ def sighting(**facts: Any) -> list[Sighting]:
 
 
 def test_arp_tells_the_sender_s_address() -> None:
-    """Requests, replies and announcements alike; probes and other people's MACs do not."""
+    """Requests, replies and announcements alike; probes do not."""
     said = sighting(how="arp", ips=("192.0.2.1",))
 
     for operation in (1, 2):
         assert seen(ARP(op=operation, hwsrc=HOST, psrc="192.0.2.1")) == said
     assert seen(ARP(op=2, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.1")) == said
     assert seen(ARP(hwsrc=HOST, psrc="0.0.0.0", pdst="192.0.2.1")) == []
-    assert seen(ARP(hwsrc=OTHER, psrc="192.0.2.1")) == []
+
+
+def test_a_claim_for_another_mac_names_who_sent_it() -> None:
+    """Hosts take the MAC in the message, whatever the frame's own is."""
+    arp = seen(ARP(hwsrc=OTHER, psrc="192.0.2.1"))
+    neighbour = seen(
+        nd(ICMPv6ND_NA(tgt="2001:db8::1"), ICMPv6NDOptDstLLAddr(lladdr=OTHER)),
+    )
+
+    assert arp == [
+        Sighting(OTHER_RAW, 1.0, "eth0", "arp", sender=RAW, ips=("192.0.2.1",)),
+    ]
+    assert neighbour == [
+        Sighting(OTHER_RAW, 1.0, "eth0", "nd", sender=RAW, ips=("2001:db8::1",)),
+    ]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.9", "127.0.0.1", "224.0.0.5", "255.255.255.255"])
@@ -368,7 +382,6 @@ def test_neighbour_discovery_tells_addresses() -> None:
 
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), OWN)) == said
     assert seen(nd(ICMPv6ND_RS(), OWN)) == said
-    assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), ICMPv6NDOptSrcLLAddr(lladdr=OTHER))) == []
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"))) == []
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), src="::")) == []
     assert seen(nd(ICMPv6ND_NA(tgt="2001:db8::1"), TARGET)) == sighting(

@@ -94,6 +94,32 @@ def test_times_that_go_back_begin_new_windows() -> None:
     assert shape(found) == [(100.0, 1.0, 1), (10.0, 1.0, 1), (11.0, 0.5, 1)]
 
 
+@pytest.mark.parametrize("off_s", [-10.0, 10.0, 31_536_000.0])
+def test_a_frame_far_off_its_neighbours_is_no_step_of_time(
+    off_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another thread's frame, or a damaged time: it counts where it stands, and is told."""
+    line = [100_000_000 + number / 50 for number in range(150)]
+    stamped = [at + off_s if number % 20 == 7 else at for number, at in enumerate(line)]
+
+    found = windows(*[(at, PING) for at in stamped])
+
+    assert shape(found) == [
+        (100_000_000.0, 1.0, 50), (100_000_001.0, 1.0, 50), (100_000_002.0, 0.98, 50),
+    ]  # fmt: skip
+    assert "8 frames dated far off those around them" in caplog.text
+
+
+def test_time_that_goes_on_elsewhere_is_a_step() -> None:
+    """A year on and back again, for longer than a few frames: three lines of time."""
+    times = [start + number / 50 for start in (1e8, 1.3e8, 1e8 + 4) for number in range(40)]
+
+    found = windows(*[(at, PING) for at in times])
+
+    assert [one.start.wall_s for one in found] == [1e8, 1.3e8, 1e8 + 4]
+    assert [one.wire[0] for one in found] == [40, 40, 40]
+
+
 def test_a_file_of_the_sixteen_bit_age_works() -> None:
     """Times from 1970 on and at the end of the format are dates."""
     assert shape(windows((0.0, PING), (4_294_967_295.5, PING)))[-1][0] == 4_294_967_295.0

@@ -14,7 +14,8 @@ from monitorpi_cli.doctor.broker import Login, try_login, try_logins
 from monitorpi_cli.doctor.command import look_at_bus
 from monitorpi_cli.doctor.watch import Remembered, Sites, judge_watch, look_at_watch
 from monitorpi_cli.stack import broker as files
-from monitorpi_common.messages import Service, WatchReason, WatchState
+from monitorpi_common.examples import example
+from monitorpi_common.messages import Health, Service, WatchReason, WatchState
 from monitorpi_common.settings import BrokerSettings, NoSection, load
 
 if TYPE_CHECKING:
@@ -227,3 +228,22 @@ def test_the_watch_is_read_from_the_brokers_memory(broker: Broker) -> None:
 
     assert found.mark == "wrong"
     assert "site 'home': blind: No window of eth0 for 9 s" in found.text
+
+
+def test_a_page_that_is_not_where_it_says_is_wrong(broker: Broker) -> None:
+    """The dashboard's own word is followed, if it is of this machine."""
+    url = f"http://127.0.0.1:{files.free_port()}/"
+    now = datetime.now(UTC)
+    state = WatchState(state="watching", since=now, at=now)
+    health = example(Health).model_copy(update={"detail": {"url": url}})
+    for topic, payload in (
+        ("detector/status/main", "online"),
+        ("detector/watch/main", state.model_dump_json()),
+        ("dashboard/health/main", health.model_dump_json()),
+    ):
+        publish(broker, f"monitorpi/v1/home/{topic}", payload, "--retain")
+
+    watch, page = look_at_watch(BrokerSettings(port=broker.port), "home")
+
+    assert (watch.mark, page.mark, page.topic) == ("ok", "wrong", "page")
+    assert f"{url} does not answer" in page.text

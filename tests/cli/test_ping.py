@@ -84,3 +84,18 @@ def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     assert done.returncode == 3
     assert "there is no interface 'wlan9'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "a" * 300, "10.0.0.300", "10.0.0.0/24", "http://a", "10.0.0.1:80", "224.0.0.1", "::"],
+)
+def test_what_is_no_address_of_one_host_is_refused_in_a_sentence(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is sent, and the last line says which and why."""
+    with pytest.raises(SystemExit) as ended:
+        ping.main(["127.0.0.1", address])
+
+    assert ended.value.code == 2
+    assert f"argument ADDRESS: {address[:80]!r}: " in capsys.readouterr().err.splitlines()[-1]

@@ -75,6 +75,18 @@ def told(*messages: Message, width: int = 100) -> list[str]:
     return list(Summary(Terminal(width, colour=False)).lines(iter(messages)))
 
 
+def test_a_file_without_frames_is_said_to_hold_none() -> None:
+    """Silence would leave open whether anything was read."""
+    assert told() == ["The file holds no frames: there is nothing to count."]
+
+
+def test_time_that_steps_back_gives_no_negative_span() -> None:
+    """A file of two captures, the older one behind: from the earliest to the latest."""
+    found = told(window(100), window(101), window(1))
+
+    assert any("900 frames" in line and " 101.0 s in 3 windows" in line for line in found)
+
+
 def test_an_alert_is_told_once_when_it_opens_and_once_when_it_closes() -> None:
     """Refreshes in between are not news; the time is the event's, and since the file's start."""
     lines = told(

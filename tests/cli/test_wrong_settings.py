@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from monitorpi_common import settings
 from monitorpi_common.settings import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -41,7 +43,11 @@ TABLE = [
     Wrong("not valid TOML", "site = 'a'\nsite = 'b'"),
     Wrong("not valid TOML", "[capture\n"),
     Wrong("the table stands twice", "[cloud-bridge]\n[cloud_bridge]\n"),
+    Wrong("not valid TOML: Exceeds the limit", BROKER + f"port = {'9' * 5000}"),
     # unknown keys and tables
+    Wrong(r"'a\nb': unknown key; remove it", r'"a\nb" = 1'),
+    Wrong(r"'\x1b[31m': unknown key; remove it", r'"\u001b[31m" = 1'),
+    Wrong(f"{'x' * 64}...: unknown key", f"{'x' * 5000} = 1"),
     Wrong("sight: unknown key; did you mean 'site'?", "sight = 'x'"),
     Wrong("captrue: unknown key; did you mean 'capture'?", "[captrue]\n"),
     Wrong("capture.interface: unknown key; did you mean 'interfaces'?", "[capture]\ninterface=[]"),
@@ -76,6 +82,9 @@ TABLE = [
     Wrong("cannot be read (No such file", BROKER + "tls_ca = '/nowhere/ca.pem'"),
     Wrong("a folder; give the PEM file", BROKER + "tls_ca = '/etc'"),
     Wrong("no PEM file", BROKER + "tls_ca = '/etc/hostname'"),
+    Wrong("broker.host: no address: IPv4 has four numbers", BROKER + "host = '10.0.0.300'"),
+    Wrong("broker.host: no address: IPv4 has four numbers", BROKER + "host = '010.0.0.1'"),
+    Wrong("no file; give the PEM file", BROKER + "tls_ca = '/dev/null'"),
     # MAC addresses
     Wrong("pinned_macs.0: no MAC address: write it as", "[capture]\npinned_macs = ['printer']"),
     Wrong("ignore.0: no MAC address: write it as", "[detector]\nignore = ['xx:yy']"),
@@ -101,7 +110,24 @@ TABLE = [
     Wrong("password: missing", "[dashboard]\nlisten = '0.0.0.0'"),
     Wrong("dashboard.listen: no host name or address", "[dashboard]\nlisten = '0.0.0.0/0'"),
     Wrong("dashboard.listen: give the host alone", "[dashboard]\nlisten = '0.0.0.0:80'"),
+    Wrong("interfaces.0: no name of an interface", "[capture]\ninterfaces = ['']"),
+    Wrong("interfaces.0: no name of an interface", "[capture]\ninterfaces = ['..']"),
+    Wrong("dashboard.listen: no address: IPv4", "[dashboard]\nlisten = '1.2.3'"),
+    Wrong("dashboard.watch_url: port out of range", "[dashboard]\nwatch_url = 'http://a:99999'"),
+    *(Wrong(f"prober.targets.0.address: {says}", f"[prober]\ntargets = [{{ address = '{one}' }}]")
+      for one, says in (
+          (" ", "no address of one host"),
+          ("10.0.0.300", "no address: IPv4"),
+          ("http://10.0.0.1/", "give the host alone"),
+          ("10.0.0.1:80", "give the host alone"),
+          ("10.0.0.0/24", "no address of one host"),
+          ("0.0.0.0", "no address of one host"),
+          ("224.0.0.1", "no address of one host"),
+          ("ff02::1", "no address of one host"),
+          ("255.255.255.255", "no address of one host"),
+      )),
     # rules
+    Wrong("detector.rules: should be a table", "[detector]\nrules = []"),
     Wrong("there is no rule 'syn_flood'", "[detector.rules.syn_flood]\nfloor = 5"),
     Wrong("floor: input should be greater than 0", "[detector.rules.syn-flood]\nfloor = -1"),
     Wrong("unknown key; did you mean 'floor'?", "[detector.rules.syn-flood]\nfloors = 1"),
@@ -119,7 +145,14 @@ TABLE = [
     Wrong("input should be", CLOUD + '[cloud-bridge.talkback]\nid = 1\nkey = "K"\n'
           '[cloud-bridge.talkback.commands.x]\nservice = "capture"\nname = "watch"\n'
           "args = { seconds = -1 }"),
+    Wrong("is not an http or https address", CLOUD + "url = 'https://[::1'"),
+    Wrong("is not an http or https address", CLOUD + "url = 'https://a:99999'"),
     # the environment
+    Wrong("nested too deeply", environment={"MONITORPI_BROKER": "[" * 100_000},
+          where="environment or secrets: "),
+    Wrong("floor: input should be a valid number",
+          environment={"MONITORPI_DETECTOR__RULES__syn-flood__floor": "abc"},
+          where="MONITORPI_DETECTOR__RULES__syn-flood__floor: "),
     Wrong("broker: write it as JSON; one key of a table is MONITORPI_BROKER__KEY",
           environment={"MONITORPI_BROKER": "10.0.0.1"}, where="MONITORPI_BROKER: "),
     Wrong("broker.port: input should be", environment={"MONITORPI_BROKER__PORT": "many"},
@@ -182,6 +215,35 @@ def test_up_and_doctor_say_the_same_line(
     assert "Traceback" not in line
     assert wrong.says in line
     assert line.startswith((wrong.where, f"{wrong.where}{tmp_path}", f"{tmp_path}/{wrong.where}"))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [(os.mkfifo, "no file; give one"), (lambda path: path.symlink_to(path), "symbolic links")],
+    ids=["pipe", "loop"],
+)
+def test_a_secret_that_is_no_file_is_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None], says: str
+) -> None:
+    """A pipe would keep ``up`` waiting for ever."""
+    folder = tmp_path / "state" / "secrets" / "cloud-bridge"
+    folder.mkdir(parents=True)
+    make(folder / "broker__password")
+
+    (found,) = [str(one) for one in look_at_settings(None)]
+
+    assert found.startswith(f"settings: secret {folder}/broker__password: ")
+    assert says in found
+
+
+@pytest.mark.parametrize("state", ["/etc/hostname", "/etc/hostname/x", f"/{'a' * 300}"])
+def test_an_impossible_state_folder_is_no_mistake_of_each_service(
+    monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """The folder itself is told once, by who writes to it."""
+    monkeypatch.setenv("MONITORPI_STATE_DIR", state)
+
+    assert list(look_at_settings(None)) == []
 
 
 def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:

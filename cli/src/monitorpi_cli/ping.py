@@ -33,7 +33,7 @@ from monitorpi_prober.once import contact_then_round
 from monitorpi_prober.pinger import Pinger
 from monitorpi_prober.quiet import HEADROOM, SOLICITATIONS
 from monitorpi_prober.schedule import Plan, ProbeGroup
-from monitorpi_prober.settings import ProberSettings, TargetSettings
+from monitorpi_prober.settings import ProberSettings, TargetSettings, one_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -52,6 +52,8 @@ _GENTLE_PER_S: Final = 25.0
 """Half of what the detector calls a ping flood: beside a stack that was not told."""
 _MAX_PROBES: Final = 1000
 _MAX_ADDRESSES: Final = 1024
+_LONGEST: Final = 255
+"""Characters of an address or name, as in the settings."""
 _MAX_DEVICES: Final = 4096
 _FIRST_S, _NEXT_S = 1.0, 0.2
 """How long the first retained message may take, and each after it."""
@@ -213,8 +215,9 @@ def table(probe: Probe, devices: Iterable[Device] = ()) -> str:
         cells += _load(loads.get(target.mac or "")) if shows_load else ""
         note = f"  {_note(target)}" if target.error else ""
         lines.append(f"{_label(target):<{width}}{target.sent:>6}{lost:>6}{cells}{note}")
-    floor = "" if probe.noise_floor_ms is None else f"{probe.noise_floor_ms:.3f}"
-    lines.append(f"times in ms, round trip; differences below {floor} ms are this machine's own")
+    floor = probe.noise_floor_ms
+    own = "" if floor is None else f"; differences below {floor:.3f} ms are this machine's own"
+    lines.append(f"times in ms, round trip{own}")
     return "\n".join(lines)
 
 
@@ -252,6 +255,15 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def _address(text: str) -> str:
+    try:
+        if len(text) > _LONGEST:
+            raise ValueError(f"longer than {_LONGEST} characters")
+        return one_host(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error}") from None
+
+
 def _count(text: str) -> int:
     value = int(text) if text.isdecimal() else 0
     if not 1 <= value <= _MAX_PROBES:
@@ -264,7 +276,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="./monitorpi ping", description="Measure one round of probes, as the prober does."
     )
-    parser.add_argument("addresses", nargs="+", metavar="ADDRESS", help="addresses or host names")
+    parser.add_argument(
+        "addresses", nargs="+", type=_address, metavar="ADDRESS", help="addresses or host names"
+    )
     parser.add_argument("--count", type=_count, default=10, help="requests each (default 10)")
     parser.add_argument("--timeout", type=float, default=1.0, metavar="S", help="default 1 s")
     parser.add_argument("--source", help="own address or interface to send from")

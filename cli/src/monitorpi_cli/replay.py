@@ -215,6 +215,8 @@ class Summary:
         self._summed = 0
         self._wire: Counter[str] = Counter()
         self._windows = 0
+        self._first: datetime | None = None
+        """Start of the first window; a file's time may step back behind it."""
         self._start: datetime | None = None
         self._end: datetime | None = None
         self._open: dict[str, Alert] = {}
@@ -236,9 +238,12 @@ class Summary:
                     self._count(message)
                 case Alert():
                     yield from self._tell(message)
+        whole = is_whole()
         if self._windows:
-            yield from self._end_of_alerts(is_whole=is_whole())
+            yield from self._end_of_alerts(is_whole=whole)
             yield from self._counts()
+        elif whole:
+            yield "The file holds no frames: there is nothing to count."
 
     # --- alerts -----------------------------------------------------------------------------
 
@@ -257,7 +262,7 @@ class Summary:
         self._open[alert.key] = alert
 
     def _when(self, at: datetime) -> str:
-        since = (at - self._start).total_seconds() if self._start else 0.0
+        since = (at - self._first).total_seconds() if self._first else 0.0
         return self._terminal.paint(f"{timestamp(at)} {since:+9.1f} s", "dim")
 
     def _end_of_alerts(self, *, is_whole: bool) -> Iterator[str]:
@@ -274,8 +279,9 @@ class Summary:
 
     def _count(self, traffic: Traffic) -> None:
         self._windows += 1
-        self._start = self._start or traffic.start
-        self._end = traffic.end
+        self._first = self._first or traffic.start
+        self._start = min(self._start or traffic.start, traffic.start)
+        self._end = max(self._end or traffic.end, traffic.end)
         self._wire.update(traffic.counts)
         self._wire.update(packets=traffic.packets, bytes=traffic.bytes)
         for window in traffic.devices:

@@ -87,8 +87,8 @@ def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[Finding
         )  # fmt: skip
         return
     yield from try_logins(found, common.site)
-    detector = next((one for one in found if one.service is Service.DETECTOR), found[0])
-    yield from look_at_watch(detector.settings, ANY if running is not None else common.site)
+    reader = next((one for one in found if one.service is Service.DASHBOARD), found[0])
+    yield from look_at_watch(reader.settings, ANY if running is not None else common.site)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

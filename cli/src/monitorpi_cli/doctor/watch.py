@@ -1,19 +1,23 @@
-"""What a running stack says of its own watch. I/O."""
+"""What a running stack says of its own watch, and whether its page is there. I/O."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.stack.plan import LOOPBACK
+from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask, client
 from monitorpi_common import clock
 from monitorpi_common.bus import BusEvent, Raw, Subscribed
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Service, Status, WatchState
+from monitorpi_common.messages import Health, Service, Status, WatchState
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.topics import Topic, TopicError, pattern
 from monitorpi_common.watch import FRESH_S
@@ -46,31 +50,59 @@ class Sites:
     """What the broker keeps of the detectors of all sites."""
 
     known: dict[str, Remembered] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=dict)
+    """By site: where its dashboard says that the page is."""
 
     def receive(self, raw: Raw) -> None:
         """Take a message; what is not of the contract is passed over."""
         try:
             topic = Topic.parse(raw.topic)
+            if topic.kind == Health.KIND:
+                url = Health.model_validate_json(raw.payload).detail.get("url")
+                self.pages[topic.site] = str(url)
+                return
             site = self.known.setdefault(topic.site, Remembered())
             if topic.kind == "status":
                 site.online |= raw.payload == Status.ONLINE.value.encode()
-            elif topic.kind == WatchState.KIND and raw.payload:
+            elif raw.payload:
                 site.state = WatchState.model_validate_json(raw.payload)
         except (TopicError, ValidationError):
             return
 
 
 def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[Finding]:
-    """Tell whether anybody watches, as the broker's memory has it.
+    """Tell whether anybody watches, as the broker's memory has it, and ask for the page.
 
     Args:
-        settings: the broker, and an account that may read the detector's topics.
+        settings: the broker, and an account that may read the detector's topics; the page is
+            found by one that may read the dashboard's too.
         site: whose; ``+``: of every site.
 
     """
     sites = _ask(settings, site)
-    if sites is not None:
-        yield from judge_watch(sites, clock.wall())
+    if sites is None:
+        return
+    yield from judge_watch(sites, clock.wall())
+    for name, url in sites.pages.items():
+        is_up = name in sites.known and sites.known[name].online
+        if is_up and urlsplit(url).hostname in LOOPBACK:
+            yield look_at_page(url)
+
+
+def look_at_page(url: str) -> Finding:
+    """Ask a page of this machine how it is: what it answers is the watch's matter."""
+    try:
+        with client(timeout_s=_ANSWER_S) as web:
+            status = ask(web, "GET", f"{url}healthz", most=SHORT_BYTES).status
+    except NoAnswerError as error:
+        return Finding(
+            "wrong", "page", f"{url} does not answer ({error})", "look at the dashboard's log"
+        )
+    if status in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE):
+        return Finding("ok", "page", f"{url} answers")
+    return Finding(
+        "wrong", "page", f"{url} answers HTTP {status}", "is something else listening there?"
+    )
 
 
 def judge_watch(sites: Sites, at: datetime) -> Iterator[Finding]:
@@ -105,8 +137,9 @@ def _ask(settings: BrokerSettings, site: str) -> Sites | None:
     """Return what the broker keeps; None: it does not say."""
     inbox, sites = Inbox(), Sites()
     bus = MqttBus(settings, "monitorpi-doctor", None, Log("doctor", "error"))
-    detector = Service.DETECTOR.value
-    bus.open(inbox, [pattern(site, detector, kind) for kind in ("status", WatchState.KIND)])
+    detector, dashboard = Service.DETECTOR.value, Service.DASHBOARD.value
+    wanted = ((detector, "status"), (detector, WatchState.KIND), (dashboard, Health.KIND))
+    bus.open(inbox, [pattern(site, *kind) for kind in wanted])
     until = time.monotonic() + _ANSWER_S
     answered = False
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -276,7 +277,7 @@ def _status(options: argparse.Namespace) -> int:
             "enabled": now.is_enabled,
             "active": now.active,
             "since": now.since,
-            "watch": [{"mark": one.mark, "text": one.text, "remedy": one.remedy} for one in watch],
+            "watch": [dataclasses.asdict(one) for one in watch],
         }
         print(json.dumps(told))
     else:
@@ -300,7 +301,7 @@ def report(now: systemd.State, watch: Sequence[Finding]) -> list[str]:
         f"running    {now.active}{since}{remedy}",
     ]
     return lines + [
-        f"watch      {one.text}" + (f": {one.remedy}" if one.remedy else "") for one in watch
+        f"{one.topic:<11}{one.text}" + (f": {one.remedy}" if one.remedy else "") for one in watch
     ]
 
 
@@ -313,5 +314,5 @@ def _watch() -> list[Finding]:
         found = logins(config, running)
     except (NoStackError, OSError):
         return [Finding("note", "watch", "is for root to ask", "sudo ./monitorpi status")]
-    reader = next((one for one in found if one.service is Service.DETECTOR), found[0])
+    reader = next((one for one in found if one.service is Service.DASHBOARD), found[0])
     return list(look_at_watch(reader.settings, ANY if running else common.site))

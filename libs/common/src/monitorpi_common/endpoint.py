@@ -12,7 +12,10 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-_PORT: Final = re.compile(r"^(?P<host>[^:]+|\[.*\]):(?P<port>\d+)$")
+DOTTED: Final = re.compile(r"[0-9]*\.[0-9.]*|[0-9]+")
+"""Nothing but numbers: what cannot be a name, whatever the name server says (RFC 1123, 2.1)."""
+ENDPOINT: Final = re.compile(r"^(?P<host>[^:]+|\[.*\]):(?P<port>\d+)$")
+"""A host with a port behind it."""
 _LONGEST_NAME: Final = 253
 """Characters of a host name (RFC 1035, 2.3.4, without the dots of the wire's form)."""
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
@@ -99,7 +102,7 @@ def host_name(text: str) -> str:
     """
     if "://" in text:
         raise ValueError("give the host alone, without a scheme; its port is a key of its own")
-    if (found := _PORT.match(text)) is not None:
+    if (found := ENDPOINT.match(text)) is not None:
         raise ValueError(
             f"give the host alone, {found['host'].strip('[]')!r}; the port is a key of its own: "
             f"port = {found['port']}"
@@ -119,6 +122,8 @@ def _named(text: str) -> str:
         name.decode("idna")
     except UnicodeError:
         name = b""
+    if name.strip(b".") and DOTTED.fullmatch(text):
+        raise ValueError("no address: IPv4 has four numbers of 0 to 255, without leading zeros")
     if not 0 < len(name) <= _LONGEST_NAME or not re.fullmatch(rb"[A-Za-z0-9_.-]+", name):
         raise ValueError("no host name or address: a name has parts of 1 to 63 letters or digits")
     return text
@@ -134,6 +139,8 @@ def authority_file(file: Path) -> Path:
     try:
         if file.is_dir():
             raise ValueError("a folder; give the PEM file of the authority")
+        if file.exists() and not file.is_file():
+            raise ValueError("no file; give the PEM file of the authority")
         with file.open("rb") as stream:
             content = stream.read(_MAX_AUTHORITY_BYTES)
     except OSError as error:

@@ -35,6 +35,7 @@ from pydantic_settings import (
 from monitorpi_common.endpoint import AuthorityFile, host_name
 from monitorpi_common.settings_errors import (
     ENV_PREFIX,
+    NAME,
     ConfigurationError,
     Origins,
     explain,
@@ -64,7 +65,6 @@ __all__ = [
 
 DEFAULT_FILE: Final = Path("/etc/monitorpi/monitorpi.toml")
 DEFAULT_SECRETS: Final = Path("/run/secrets")
-NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 
 
 class Section(BaseModel):
@@ -166,6 +166,8 @@ def load(
         loaded = model(**(overrides or {}))
     except ValidationError as error:
         raise ConfigurationError(explain(error, model, origins)) from None
+    except RecursionError:
+        raise ConfigurationError(["environment or secrets: nested too deeply"]) from None
     except SettingsError as error:
         raise ConfigurationError([explain_unparsed(error, origins)]) from None
     values = {field: getattr(loaded, field) for field in CommonSettings.model_fields}

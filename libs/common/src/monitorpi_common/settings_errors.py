@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 
 ENV_PREFIX: Final = "MONITORPI_"
 _SECRET_WORDS: Final = ("password", "key", "token", "secret", "watch_url")
+NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
+"""Of a site, and of one process among several."""
+_WORDS: Final = {
+    ("model_type", None): "should be a table",
+    ("dict_type", None): "should be a table",
+    ("tuple_type", None): "should be a list",
+    ("string_pattern_mismatch", NAME): "use a-z, 0-9 and inner -, at most 64 characters",
+}
+"""What we say instead of pydantic, by kind of mistake and pattern."""
+_LONGEST_KEY: Final = 64
 _UNPARSED: Final = re.compile(r'field "(\w+)" from source "(\w+)"')
 
 
@@ -48,10 +58,11 @@ class Origins:
 
     def of(self, location: list[str]) -> str:
         """Name the source of the value at a location, as far as it can be told."""
+        variables = {name.upper(): name for name, value in os.environ.items() if value}
         for depth in range(len(location), 0, -1):
             name = "__".join(location[:depth])
-            variable = ENV_PREFIX + name.upper()
-            if os.environ.get(variable):
+            variable = variables.get(f"{ENV_PREFIX}{name}".upper())
+            if variable is not None:
                 return f"{variable}: "
             for secret in self.secrets:
                 if secret.lower() == name.lower():
@@ -66,7 +77,7 @@ def explain(error: ValidationError, model: type[BaseSettings], origins: Origins)
     for problem in error.errors(include_url=False):
         location = [str(part) for part in problem["loc"]]
         origin = origins.of(location)
-        dotted = ".".join(part for part in location if not part.startswith("function-"))
+        dotted = ".".join(_key(part) for part in location if not part.startswith("function-"))
         if problem["type"] == "extra_forbidden":
             close = difflib.get_close_matches(location[-1], _siblings(model, location), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
@@ -79,12 +90,17 @@ def explain(error: ValidationError, model: type[BaseSettings], origins: Origins)
     return lines
 
 
+def _key(part: str) -> str:
+    """Return a key as it fits into a line: whatever it holds, nothing moves the cursor."""
+    short = part if len(part) <= _LONGEST_KEY else f"{part[:_LONGEST_KEY]}..."
+    return short if short.isprintable() else repr(short)
+
+
 def _message(problem: dict[str, Any]) -> str:
     """Say what is wrong with a value as its reader would."""
-    if problem["type"] == "model_type":
-        return "should be a table"
-    if problem["type"] == "string_pattern_mismatch":
-        return "use a-z, 0-9 and inner -, at most 64 characters"
+    told = _WORDS.get((problem["type"], problem.get("ctx", {}).get("pattern")))
+    if told is not None:
+        return told
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not message[1:2].isupper():  # an abbreviation
         message = message[0].lower() + message[1:]

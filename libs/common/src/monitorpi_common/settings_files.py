@@ -6,8 +6,10 @@ names that can be a key's count: editors and package managers leave copies such 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +55,7 @@ def read_table(named: Path | None, default: Path, own: str) -> tuple[Path | None
         table = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ConfigurationError([f"{path}: not UTF-8 text: save it as UTF-8"]) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
         raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from None
     return path, _own_tables(path, table, own)
 
@@ -80,33 +82,40 @@ def read_secrets(folder: Path) -> dict[str, str]:
 
     """
     try:
-        entries = sorted(folder.iterdir()) if folder.exists() else []
-    except NotADirectoryError:
-        raise ConfigurationError([f"secrets directory {folder}: no folder; give one"]) from None
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return {}
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG or not os.path.lexists(folder):
+            return {}
+        if error.errno == errno.ENOTDIR:
+            lines = [f"secrets directory {folder}: no folder; give one"]
+            raise ConfigurationError(lines) from None
         raise ConfigurationError(
             [f"secrets directory {folder} cannot be read ({error.strerror}): run as its owner"]
         ) from None
     texts: dict[str, str] = {}
-    lines = []
+    wrong = []
     for entry in entries:
         if not _KEY.fullmatch(entry.name) or entry.is_dir():
             continue
         try:
             texts[entry.name] = _secret(entry)
         except ValueError as error:
-            lines.append(f"secret {entry}: {error}")
+            wrong.append(f"secret {entry}: {error}")
         except OSError as error:
-            lines.append(
+            wrong.append(
                 f"secret {entry}: cannot be read ({error.strerror}); "
                 f"make it readable for uid {os.getuid()}"
             )
-    if lines:
-        raise ConfigurationError(lines)
+    if wrong:
+        raise ConfigurationError(wrong)
     return texts
 
 
 def _secret(entry: Path) -> str:
+    if not stat.S_ISREG(entry.stat().st_mode):
+        raise ValueError("no file; give one")  # a pipe would be waited for
     with entry.open("rb") as stream:
         content = stream.read(_MAX_SECRET_BYTES + 1)
     if len(content) > _MAX_SECRET_BYTES:

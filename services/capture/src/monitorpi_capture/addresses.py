@@ -8,6 +8,8 @@ client) and the passing of time. Each fact becomes one event, seen from the addr
 of :mod:`monitorpi_capture.holding` says what follows:
 
 - *A name does not prove, frames do.* A named address is its client's until somebody claims it.
+- *Who speaks for another MAC proves nothing*, but hosts believe it: it can take an address, not
+  hold a free one.
 - *A move is believed at once.* The former holder loses the address with the first claim of the
   next one; it is remembered for :data:`REMEMBER_S`, for if it insists the address is *contested*:
   then who held it before goes on holding it, and every turn of the other is counted.
@@ -148,6 +150,22 @@ class Addresses:
             held.claimed_s, held.how = max(held.claimed_s, at_s), how
         held.spoke = mac
 
+    def allege(
+        self, mac: bytes, space: Space, ip: str, at_s: float, sender: bytes, how: str = "arp"
+    ) -> None:
+        """Take that one MAC says an address is at another one.
+
+        Hosts believe it, so it takes an address from its holder as a claim of the other's own
+        would; it gives nobody an address that is free. A holder that speaks so of an address that
+        is no router's has several ports, or carries others (Linux bonding, extenders).
+        """
+        held = self._table.get((space, ip))
+        if held is None or held.state in (State.FREE, State.NAMED):
+            return
+        may = held.mac == sender and not self._witness.is_router_address(sender, space, ip)
+        if held.mac != mac and not may:
+            self.claim(mac, space, ip, at_s, how)
+
     def name(
         self, mac: bytes, space: Space, ips: Iterable[str], at_s: float, how: str = "dhcp"
     ) -> None:
@@ -268,7 +286,9 @@ class Addresses:
         if held.state is State.CONTESTED and mac in held.disputes:
             return Event.YIELDED if quiet_s > YIELD_S else Event.CHALLENGER
         router = self._witness.is_router_address(held.mac, held.space, held.ip)
-        may = held.named == mac or not self._witness.is_present(held.mac, at_s)
+        leased = held.ip in self._leases.get((held.mac, held.space, held.version), ())
+        given = held.named == mac and not leased
+        may = given or not self._witness.is_present(held.mac, at_s)
         return Event.HEIR if may and not router else Event.STRANGER
 
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:

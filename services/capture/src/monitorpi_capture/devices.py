@@ -284,12 +284,14 @@ class Inventory:
         if entry.confirmed and not was_device:
             self._urgent[entry.mac] = None
 
-    def _learn_of_others(self, sighting: Sighting, space: Space, server: bytes) -> None:
+    def _learn_of_others(self, sighting: Sighting, space: Space, sender: bytes) -> None:
         """Take what one MAC says of another one, which need not be on this wire."""
         mac, at_s = sighting.mac, sighting.at_s
+        for ip in sighting.ips:
+            self._addresses.allege(mac, space, ip, at_s, sender, sighting.how)
         self._addresses.name(mac, space, sighting.named, at_s, sighting.how)
         for ip in sighting.ended:
-            self._addresses.end(mac, space, ip, at_s, server)
+            self._addresses.end(mac, space, ip, at_s, sender)
         entry = self._devices.get(mac) or self._candidates.get(mac)
         if entry is not None:
             self._set_role(entry)

@@ -6,13 +6,17 @@ new (:mod:`monitorpi_capture.routine`) share a window: the frames of a second ar
 over, or until there are too many of them or one of them is news. A frame up to a second older than
 the newest counts in the current window (several capture threads write slightly out of order); an
 older one means that another capture was appended: a window there, which the core takes for a step
-of the clock. The last window ends with the last frame and says how long it was.
+of the clock. A frame far off its neighbours on both sides (another thread's, a damaged time) is no
+step: it counts where it stands, and is told. The last window ends with the last frame and says how
+long it was.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.capfile import CaptureFile, CaptureFileError
@@ -28,9 +32,10 @@ from monitorpi_capture.window import CLASS_BIT, Instant
 from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from monitorpi_capture.dissect import Dissector
+    from monitorpi_capture.frame import Frame
     from monitorpi_capture.instream import ByteStream
     from monitorpi_capture.pacing import Gate
     from monitorpi_capture.sighting import Sighting
@@ -40,6 +45,8 @@ ENGINE: Final = "file"
 _REORDER_S: Final = 1.0
 _SHORTEST_S: Final = 0.001
 """Length of a window that holds a single instant; times are told in milliseconds."""
+_NEIGHBOURS: Final = 16
+"""Frames behind one that is far off which tell whether time goes on there."""
 _MAY_TELL: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
 
 
@@ -82,6 +89,7 @@ class FileSource:
             self._file = CaptureFile(stream, name)
         except CaptureFileError as error:
             raise ResourceError(str(error)) from None
+        self._name = name
         self._interface = interface
         self._log = log
         self._tally = Tally(interface, ENGINE, max_rows)
@@ -107,6 +115,9 @@ class FileSource:
         self._held: list[tuple[Counted, float]] | None = None
         """Frames of a second that may be routine; None: it is not."""
         self._last_s: dict[bytes, float] = {}
+        self._ahead: deque[Frame] = deque()
+        """Frames that were read to see where time goes on."""
+        self._strays = 0
 
     def stop(self) -> None:
         """End with the current window."""
@@ -115,7 +126,9 @@ class FileSource:
         if self._gate is not None:
             self._gate.open()
 
-    def run(self, emit: Callable[[object], None]) -> None:
+    def run(  # noqa: C901 - once per frame: a loop without calls
+        self, emit: Callable[[object], None]
+    ) -> None:
         """Read to the end.
 
         Raises:
@@ -128,29 +141,37 @@ class FileSource:
         telling = _MAY_TELL if self._dissector is not None else 0
         latest, least, stop = 0.0, 0.0, -math.inf
         held: list[tuple[Counted, float]] | None = None
-        for frame in self._file:
-            at_s, link, data, wire_length = frame
-            if at_s is None:
-                at_s = latest
-            if at_s > latest:
-                latest, least = at_s, at_s - _REORDER_S
-            if not least <= at_s < stop:
-                held = self._move(at_s)
-                if self._stopped:
-                    break
-                latest, least, stop = at_s, at_s - _REORDER_S, (self._second or 0.0) + 1.0
-            if at_s >= sampler.until_s and link == LINK_ETHERNET:
-                sampler.look(at_s, wire_length, data)
-            if link != LINK_ETHERNET or len(data) < ETHERNET_HEADER or held is not None:
-                one = counted(frame)
-                held = self._take(one, at_s)
-                if one.classified[0] & telling and one.has_macs:
-                    held = self._look(one, at_s)
-                continue
-            classified = classify(data, wire_length)
-            add(data, classified, wire_length)
-            if classified[0] & telling:
-                self._look(Counted(data, classified, wire_length, wire_length, True), at_s)
+        frames, settled = iter(self._file), None
+        ended = False
+        while not ended and not self._stopped:
+            for frame in chain(_taken(self._ahead), frames):
+                at_s, link, data, wire_length = frame
+                if at_s is None:
+                    at_s = latest
+                if at_s > latest:
+                    latest, least = at_s, at_s - _REORDER_S
+                if not least <= at_s < stop:
+                    if frame is not settled and self._is_far_off(at_s):
+                        settled, latest, least = self._settle(frame, frames)
+                        break
+                    held = self._move(at_s)
+                    if self._stopped:
+                        break
+                    latest, least, stop = at_s, at_s - _REORDER_S, (self._second or 0.0) + 1.0
+                if at_s >= sampler.until_s and link == LINK_ETHERNET:
+                    sampler.look(at_s, wire_length, data)
+                if link != LINK_ETHERNET or len(data) < ETHERNET_HEADER or held is not None:
+                    one = counted(frame)
+                    held = self._take(one, at_s)
+                    if one.classified[0] & telling and one.has_macs:
+                        held = self._look(one, at_s)
+                    continue
+                classified = classify(data, wire_length)
+                add(data, classified, wire_length)
+                if classified[0] & telling:
+                    self._look(Counted(data, classified, wire_length, wire_length, True), at_s)
+            else:
+                ended = True
         self._latest = latest
         self._finish()
 
@@ -161,12 +182,36 @@ class FileSource:
             self._close(self._latest)
         if self._dissector is not None:
             self._emit(ListenerReport(self._dropped, self._dissector.failed))
+        if self._strays:
+            what = f"{self._name} has {self._strays:,} frames dated far off those around them"
+            self._log.warning("capture file", what=f"{what}, which count where they stand")
         for note in self._file.notes:
             self._log.warning("capture file", what=note)
         if self._file.failure is not None:
             raise ResourceError(self._file.failure)
 
     # --- seconds ------------------------------------------------------------------------------
+
+    def _is_far_off(self, at_s: float) -> bool:
+        """Tell whether a time neither belongs to the current second nor follows it."""
+        second = self._second
+        return second is not None and not second - _REORDER_S <= at_s < second + 1.0 + _REORDER_S
+
+    def _settle(self, frame: Frame, frames: Iterator[Frame]) -> tuple[Frame, float, float]:
+        """Put a frame that is far off in front of those to come, with the time it counts with.
+
+        Returns:
+            The frame, the latest time up to it, and the earliest that belongs to it.
+
+        """
+        ahead, second = self._ahead, self._second or 0.0
+        ahead.extend(islice(frames, max(_NEIGHBOURS - len(ahead), 0)))
+        around = [one.at_s for one in islice(ahead, _NEIGHBOURS) if one.at_s is not None]
+        if not all(map(self._is_far_off, around)):
+            self._strays += 1
+            frame = frame._replace(at_s=second)
+        ahead.appendleft(frame)
+        return frame, second, second - _REORDER_S
 
     def _move(self, at_s: float) -> list[tuple[Counted, float]] | None:
         """End the current second and begin the one of this time."""
@@ -256,3 +301,9 @@ class FileSource:
             return []
         self._dissected[kind] += 1
         return self._dissector.dissect(data, at_s, self._interface, wire_length=wire_length)
+
+
+def _taken(frames: deque[Frame]) -> Iterator[Frame]:
+    """Yield frames, and those that are put in front or behind meanwhile."""
+    while frames:
+        yield frames.popleft()

@@ -27,6 +27,7 @@ class Findings:
         self.stream: InStream | None = None
         self._name = name
         self._notes: dict[str, str] = {}
+        self._unkept = 0
         self._stopped: str | None = None
         self.beyond = 0
         """Frames of interfaces beyond those that are kept."""
@@ -38,8 +39,12 @@ class Findings:
 
     def note(self, kind: str, text: str, *, placed: bool = True) -> None:
         """Note something that ends nothing; the first of its kind is kept."""
-        if kind not in self._notes and len(self._notes) < _MAX_NOTES:
+        if kind in self._notes:
+            return
+        if len(self._notes) < _MAX_NOTES:
             self._notes[kind] = f"{text}{self._place()}" if placed else text
+        else:
+            self._unkept += 1
 
     def stop(self, why: str, offset: int | None = None) -> None:
         """Report that the reading ended before the stream did; the first reason is kept."""
@@ -90,6 +95,10 @@ class Findings:
     def notes(self) -> list[str]:
         """What was met and read over, one line each."""
         lines = [f"{self._name} {text}" for text in self._notes.values()]
+        if self._unkept:
+            lines.append(
+                f"{self._name} gives reason for {self._unkept:,} more notes of these kinds"
+            )
         if self._unsupported and not self.is_nothing_readable:
             lines.append(f"{self._name} has {self._of_links()}, which are skipped")
         if self.beyond:

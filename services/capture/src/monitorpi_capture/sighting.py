@@ -19,8 +19,8 @@ class Sighting:
     """What one ARP, NDP, DHCP, DHCPv6 or mDNS frame says about one device."""
 
     mac: bytes
-    """The device it is about; of a server's answer the client (``chaddr``), who need not be on
-    this wire at all."""
+    """The device it is about; of a server's answer the client (``chaddr``), of a claim the MAC it
+    names: neither need be on this wire at all."""
     at_s: float
     interface: str
     how: How = "arp"
@@ -29,7 +29,7 @@ class Sighting:
     sender: bytes | None = None
     """The MAC address the frame came from, where that is not ``mac``; None: ``mac`` sent it."""
     ips: tuple[str, ...] = ()
-    """Addresses the frame's own sender says are its own: a claim."""
+    """Addresses that are said to be at ``mac``: its own claim, or ``sender``'s for it."""
     named: tuple[str, ...] = ()
     """Addresses a server's answer gives to ``mac``: a name, proved by no frame of its own."""
     ended: tuple[str, ...] = ()

@@ -38,8 +38,12 @@ def check_url(name: str, url: str, *, allow_http: bool) -> None:
         ValueError: says which and why.
 
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets, or a port beyond 65535
+        usable = False
+    if not usable:
         raise ValueError(f"{name}: {url!r} is not an http or https address")
     if parts.username or parts.password or parts.query:
         raise ValueError(f"{name}: no user, password or query in an address: keys are secrets")

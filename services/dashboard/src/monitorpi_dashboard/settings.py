@@ -50,6 +50,8 @@ class DashboardSettings(Section):
         parts = urlsplit(url.get_secret_value().strip()) if url is not None else None
         if parts is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise ValueError("no http or https address")
+        if parts is not None and parts.port == 0:  # reading it refuses what is no port
+            raise ValueError("port 0 cannot be reached")
         return url
 
     @model_validator(mode="after")

@@ -6,8 +6,9 @@ import contextlib
 import ipaddress
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from monitorpi_common.endpoint import DOTTED, ENDPOINT, host_name
 from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
 from monitorpi_common.topics import normal_mac
@@ -29,13 +30,36 @@ def known(written: object) -> object:
     raise ValueError("neither an IP address nor a MAC address")
 
 
+def one_host(written: str) -> str:
+    """Return an address or name that one host may answer at; whether the name exists shows later.
+
+    Raises:
+        ValueError: none can; the text says why.
+
+    """
+    address = written.strip()
+    if "://" in address or ENDPOINT.match(address):
+        raise ValueError("give the host alone: an IP address or a host name")
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        if DOTTED.fullmatch(address):
+            host_name(address)  # says what is wrong with it
+        if not address or "/" in address:
+            raise ValueError("no address of one host: write each by itself") from None
+        return address
+    if ip.is_multicast or ip.is_unspecified or address == "255.255.255.255":
+        raise ValueError("no address of one host: groups and all addresses are not probed")
+    return address
+
+
 Known = Annotated[str, BeforeValidator(known)]
 
 
 class TargetSettings(Section):
     """One address to probe, whether capture has seen it or not."""
 
-    address: Annotated[str, Field(min_length=1, max_length=255)]
+    address: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(one_host)]
     """IP address or host name."""
     name: Annotated[str, Field(max_length=255)] | None = None
     """What to call it; by default the address."""

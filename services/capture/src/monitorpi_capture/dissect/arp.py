@@ -27,8 +27,9 @@ _REPLY: Final = 2
 def read(frame: TellingFrame) -> Iterator[Sighting]:
     """Read who claims an address.
 
-    A probe (sender 0.0.0.0) claims nothing, and a claim for another MAC than the frame's own is
-    not one: an announcement, a request and a reply say the same of their sender.
+    A probe (sender 0.0.0.0) claims nothing; an announcement, a request and a reply say the same of
+    their sender. Hosts take the MAC address in the message, whoever the frame came from: where that
+    is another one, the sighting is about it and names the frame's own sender.
 
     Raises:
         MalformedFrameError: it is too short.
@@ -41,8 +42,8 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
     )
     if (protocol, hardware_size, size) != _IPV4_OVER_ETHERNET or kind not in _ETHERNET:
         return
-    if operation not in (_REQUEST, _REPLY) or hardware != frame.source:
+    if operation not in (_REQUEST, _REPLY):
         return
     ip = ipv4(address)
     if ip is not None:
-        yield frame.sighting("arp", ips=(ip,))
+        yield frame.sighting("arp", hardware, ips=(ip,))

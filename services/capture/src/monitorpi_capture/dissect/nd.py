@@ -119,8 +119,8 @@ def _link(options: _Options, kind: int) -> bytes | None:
 
 def _claim(frame: TellingFrame, address: bytes, link: bytes | None) -> Iterator[Sighting]:
     ip = ipv6(address)
-    if ip is not None and link == frame.source:
-        yield frame.sighting("nd", ips=(ip,))
+    if ip is not None and link is not None and len(link) == MAC_SIZE:
+        yield frame.sighting("nd", link, ips=(ip,))
 
 
 def _advertised(frame: TellingFrame, options: _Options, origin: bytes) -> Sighting:
