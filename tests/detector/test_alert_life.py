@@ -435,6 +435,37 @@ def test_a_restarted_detector_closes_what_is_over() -> None:
     assert closed == [("closed", "quiet")]
 
 
+def test_an_alert_of_a_later_clock_closes_after_its_quiet_time() -> None:
+    """A Pi without a clock starts in the past: what is restored holds no longer for that."""
+    before = Detector()
+    flood(before, 7200, 7203)
+    after = Detector()
+    after.take(received(before.alerts[-1], KEY, retained=True))
+
+    quiet(after, 0, 60)
+
+    closed = [one for one in after.alerts if one.state == "closed"]
+    assert [(one.id, one.close_reason) for one in closed] == [(before.alerts[-1].id, "quiet")]
+
+
+def test_a_restored_alert_keeps_its_opening_when_the_clock_is_set() -> None:
+    """What another clock had stamped does not move with this one's step."""
+    before = Detector()
+    flood(before, 7200, 7203)
+    opened_at = before.alerts[-1].opened_at
+    after = Detector()
+    after.take(received(before.alerts[-1], KEY, retained=True))
+
+    flood(after, 0, 5)
+    for second in range(9000, 9005):
+        after.take(window(second, syns(1000), epoch="set"))
+    for second in range(9005, 9060):
+        after.take(window(second, epoch="set"))
+
+    assert {one.id for one in after.alerts} == {before.alerts[-1].id}
+    assert (after.alerts[-1].state, after.alerts[-1].opened_at) == ("closed", opened_at)
+
+
 def test_own_words_that_come_back_change_nothing() -> None:
     """The detector is sent its own alerts: they are no news."""
     detector = Detector()

@@ -41,6 +41,10 @@ LOSES_RATIO: Final = 0.01
 """Share of frames lost from which counts are no longer what was on the wire."""
 LOSSES_OVER: Final = 10
 """Windows over which losses are summed."""
+LOSSES_IN: Final = 3
+LOSSES_LEAST: Final = 100
+"""Of these windows so many must have lost frames, and together so many frames: the kernel's counts
+are of the whole machine, and one hiccup is no sensor that loses."""
 COPIES_RATIO: Final = 0.05
 NEEDED: Final = (Service.CAPTURE, Service.DETECTOR)
 """Without one of these nobody watches; the prober's absence leaves a part."""
@@ -62,9 +66,10 @@ class Wire:
 
     @property
     def lost_ratio(self) -> float:
-        """Share of the frames that was lost."""
+        """Share of the frames that was lost; 0 for a hiccup."""
         seen, lost = (sum(column) for column in zip(*self.frames, strict=True))
-        return lost / (seen + lost) if lost else 0.0
+        lasting = sum(1 for _, one in self.frames if one) >= LOSSES_IN
+        return lost / (seen + lost) if lasting and lost >= LOSSES_LEAST else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,8 +273,9 @@ class AlertBook:
         sources, involved = macs_of(finding)
         entry.sources |= sources if len(entry.sources) < MAX_OPEN else frozenset()
         entry.involved |= involved if len(entry.involved) < 2 * MAX_OPEN else frozenset()
+        entry.resume(seen.at)
         entry.last_active = max(entry.last_active, seen.at)
-        entry.quiet_s, entry.restored, entry.valued = limits.quiet_s, False, seen.at
+        entry.quiet_s, entry.valued = limits.quiet_s, seen.at
         old = entry.alert
         evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
         severity = severity_of(finding, old.caused_by)
@@ -331,8 +332,7 @@ class AlertBook:
             return
         self.watermark = to
         for key, entry in list(self._open.items()):
-            if entry.restored:
-                entry.restored, entry.last_active = False, max(entry.last_active, to)
+            entry.resume(to)
             reason = self._ends(entry, to)
             if reason is not None:
                 # a window may end long after: a file's seconds without frames have none
@@ -400,13 +400,7 @@ class AlertBook:
         self.silences = {key: until + by for key, until in self.silences.items()}
         self._triggers.clear()
         for entry in self._open.values():
-            entry.last_active += by
-            entry.published += by
-            entry.valued += by
-            old = entry.alert
-            entry.alert = old.model_copy(
-                update={"opened_at": old.opened_at + by, "at": old.at + by}
-            )
+            entry.step_clock(by)
 
     def silence(self, key: str, until: datetime, at: datetime) -> Iterator[Publication | Tombstone]:
         """Close an alert and keep it shut."""

@@ -51,6 +51,25 @@ class Entry:
     story: str | None = None
     decisive: bool = False
 
+    def resume(self, at: datetime) -> None:
+        """Go on with an alert of the process before us, which may have had another clock."""
+        if self.restored:
+            self.restored, self.last_active = False, at
+            self.published, self.valued = min(self.published, at), min(self.valued, at)
+
+    def step_clock(self, by: timedelta) -> None:
+        """Move with a clock that was set; what another one had stamped stays."""
+        alert, now = self.alert, max(self.last_active, self.published)
+        self.last_active += by
+        self.published += by
+        self.valued += by
+        self.alert = alert.model_copy(
+            update={
+                name: at + by if at <= now else at
+                for name, at in (("opened_at", alert.opened_at), ("at", alert.at))
+            }
+        )
+
 
 CAUSES: Final = ("flood", "outage")
 """Kinds of alerts that cause others."""
