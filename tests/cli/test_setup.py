@@ -78,6 +78,18 @@ def test_help_installs_nothing(tmp_path: Path, words: list[str]) -> None:
     assert not (folder / ".venv").exists()
 
 
+def test_a_link_to_the_script_leads_to_its_folder(tmp_path: Path) -> None:
+    """As in /usr/local/bin, also through a second link: nothing is set up beside the link."""
+    (tmp_path / "monitorpi").symlink_to(ROOT / "monitorpi")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "monitorpi").symlink_to("../monitorpi")
+
+    done = run(tmp_path / "bin", "ping", "--count", "1", "127.0.0.1")
+
+    assert works(done)
+    assert [one.name for one in (tmp_path / "bin").iterdir()] == ["monitorpi"]
+
+
 def test_what_is_up_to_date_is_not_touched(checkout: Path) -> None:
     """A second start sets nothing up."""
     done = run(checkout, "ping", "--count", "1", "127.0.0.1")
