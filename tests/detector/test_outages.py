@@ -225,3 +225,19 @@ def test_one_device_with_three_addresses_is_no_group_and_one_alert() -> None:
 
     assert list(dead.open()) == ["device-down-198-18-0-99"]
     assert list(alive.open()) == []
+
+
+def test_what_starts_last_after_an_outage_is_a_part_of_it() -> None:
+    """Most are back after a minute; four that take three minutes more are no second outage."""
+    slow = (1, 2, 3, 4)
+
+    def round_(n: int) -> list[ProbeResult]:
+        bad = GONE | {"state": "down" if n >= 32 else "up"}
+        silent = {k for k in range(1, LAN + 1) if 30 <= n < (54 if k in slow else 36)}
+        return [near(k, **(bad if k in silent else {})) for k in range(1, LAN + 1)]
+
+    detector = Detector()
+    detector.take(*rounds(round_, count=80))
+
+    told = [key for key, alert in summaries(detector).items() if alert.severity != "info"]
+    assert told == ["cut-off-main"]

@@ -129,6 +129,54 @@ def test_a_laptop_that_is_closed_at_night_is_known_after_three_nights() -> None:
     assert hours == [10, 34, 58, 174]
 
 
+def severities(detector: Detector) -> list[str]:
+    """Return the severity with which each alert on the device ended."""
+    return list({alert.id: alert.severity for alert in detector.alerts}.values())
+
+
+def nightly(second: int) -> tuple[int, float]:
+    """Be off at night, and for good after the sixth evening."""
+    day, hour = divmod(second / 3600 + 12, 24)
+    return (0, 0.0) if day >= 6 or hour >= 22 or hour < 8 else (10, 2.0)
+
+
+def test_nobody_is_called_for_what_comes_back_by_itself() -> None:
+    """Nights are notes: in the first day nobody's are known, later this one was away before."""
+    detector = follow(nightly, hours=24 * 8, step_s=60)
+
+    assert set(severities(detector)) == {"info"}
+
+
+def test_the_operator_is_called_for_what_he_named() -> None:
+    """However often it goes."""
+    detector = follow(nightly, hours=24 * 8, step_s=60, origin="configured")
+
+    assert "info" not in severities(detector)
+
+
+def test_a_server_that_fails_after_days_calls() -> None:
+    """It was never away."""
+    detector = follow(lambda s: (10 if s < 2 * 86_400 else 0, 0.5), hours=49, step_s=60)
+
+    assert severities(detector) == ["warning"]
+
+
+def test_what_is_away_for_much_longer_than_after_its_update_calls() -> None:
+    """Five minutes for an update last week excuse no failure: a note first, then a warning."""
+
+    def behave(second: int) -> tuple[int, float]:
+        away = 90_000 <= second < 90_300 or second >= 180_000
+        return (0, 0.0) if away else (10, 0.5)
+
+    detector = follow(behave, hours=51, step_s=30)
+
+    last = [alert for alert in detector.alerts if alert.state == "open"][-1]
+    assert last.severity == "warning"
+    notes = [one.at for one in detector.alerts if one.severity == "info"]
+    assert notes
+    assert (max(notes) - at(180_000)).total_seconds() < 700
+
+
 @pytest.mark.parametrize("seconds", [15, 25, 60, 95])
 def test_a_host_that_restarts_is_one_story(seconds: int) -> None:
     """Replies lost in the rounds it goes and comes are no loss of the line."""

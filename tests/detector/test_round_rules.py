@@ -69,9 +69,9 @@ def test_a_bad_line_is_told_of_when_it_lasts(rule: str, bad: dict[str, float]) -
     detector.take(probe(10, answer()), probe(20, answer(**bad)), probe(30, answer()))
     assert detector.open() == {}
 
-    detector.take(*[probe(40 + 10 * n, answer(**bad)) for n in range(4)])
+    detector.take(*[probe(40 + 10 * n, answer(**bad)) for n in range(6)])
     assert list(detector.open()) == [f"{rule}-198-18-0-11"]
-    detector.take(*[probe(80 + 10 * n, answer()) for n in range(9)])
+    detector.take(*[probe(100 + 10 * n, answer()) for n in range(9)])
 
     assert detector.open() == {}
 
@@ -107,7 +107,7 @@ def test_a_line_that_is_always_so_is_held_against_its_own_habit(
     watched.take(*[probe(60 * n, answer(**usual)) for n in range(1, 20)])
 
     for detector, opened in ((Detector(), [f"{rule}-198-18-0-11"]), (watched, [])):
-        detector.take(*[probe(1200 + 60 * n, answer(**bad)) for n in range(4)])
+        detector.take(*[probe(1200 + 60 * n, answer(**bad)) for n in range(6)])
         assert list(detector.open()) == opened
 
 

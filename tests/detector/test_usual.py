@@ -68,10 +68,10 @@ def test_loss_is_told_in_per_cent() -> None:
     """People read a share of lost packets so; the evidence keeps the ratio."""
     detector = Detector()
 
-    detector.take(*rounds(lambda _: {"received": 7, "loss_ratio": 0.3}, 5))
+    detector.take(*rounds(lambda _: {"received": 7, "loss_ratio": 0.3}, 8))
 
     alert = detector.open()["high-loss-198-18-0-11"]
-    assert alert.summary.endswith("loses packets: 30 % (threshold 20)")
+    assert alert.summary.endswith("loses packets: 30 % (threshold 25)")
     assert (alert.evidence.value, alert.evidence.unit) == (0.3, "loss ratio")
 
 

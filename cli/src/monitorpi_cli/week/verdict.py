@@ -4,7 +4,8 @@ What counts as noise, decided once for all:
 
 - An alert of severity ``warning`` or ``critical`` calls somebody to the page. It is noise unless it
   comes from an incident or from one of the events an owner wants to hear of.
-- An incident is told when one of its rules names one of its subjects within its time. Up to
+- An incident is told when one of its rules names one of its subjects within its time, and calls
+  (above ``info``). Up to
   :data:`BESIDE` more alerts may tell of the same incident in other words; what is more is noise.
 - An event (the router reboots, the power fails, the uplink is away, a guest comes, the owner's own
   scan) may be told once. Each further alert of it is noise.
@@ -110,16 +111,12 @@ def judge(alerts: Iterable[Told], truth: Truth, begins: float, ends: float) -> V
 
 def _telling(fact: Fact, told: list[Told]) -> Telling:
     for one in told:
-        at = one.first.opened_at.timestamp()
+        alert, at = one.first, one.first.opened_at.timestamp()
         late = at - fact.since
-        if (
-            one.first.rule in fact.rules
-            and -_ROUNDED_S <= late <= fact.within_s
-            and fact.touches(one.first.subject, at)
-        ):
-            return Telling(
-                fact.name, fact.since, one.first.rule, one.first.subject, max(0.0, round(late, 1))
-            )
+        right = alert.rule in fact.rules and one.last.severity != "info"
+        if right and -_ROUNDED_S <= late <= fact.within_s and fact.touches(alert.subject, at):
+            after_s = max(0.0, round(late, 1))
+            return Telling(fact.name, fact.since, alert.rule, alert.subject, after_s)
     return Telling(fact.name, fact.since, None, None, None)
 
 

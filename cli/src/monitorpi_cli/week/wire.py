@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_capture.classify import classify
-from monitorpi_capture.copies import SNAPPED, Sample, Sampled, SlotSampler
+from monitorpi_capture.copies import COMPARED, SNAPPED, Sample, Sampled, SlotSampler
 from monitorpi_capture.dissect import Dissector
 from monitorpi_capture.tally import Tally
 from monitorpi_capture.window import Instant
@@ -183,7 +183,7 @@ class Wire:
                 self._number += 1
                 data = frame[:SNAPPED]
                 if frame not in self._repeated:
-                    data = data[:-4] + self._number.to_bytes(4, "big")
+                    data = data[: COMPARED - 4][:-4] + self._number.to_bytes(4, "big")
                 sampled.append(Sampled(at_s, 0, size, data))
         self._repeated.clear()
         self.deliver(Sample((INTERFACE,), sampled))

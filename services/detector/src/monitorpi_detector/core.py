@@ -439,7 +439,7 @@ class DetectorCore:
         view = RoundView(
             probe, end_s, self._usual_round, self._stays, self._watched_s,
             outages=self._outages.follow(prober, end_s, length_s, own, self._watched_s),
-            witness=self._witness,
+            witness=self._witness, learned=self._watched_s >= self._settings.learning_s,
         )  # fmt: skip
         observed: dict[str, object] = {
             "at": probe.round_end, "span_s": min(3600.0, max(1.0, end_s - before_s)),

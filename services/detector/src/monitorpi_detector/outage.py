@@ -201,10 +201,13 @@ class Outages:
 
 
 def _joins(stay: Stay, known: Sequence[Outage], within_s: float) -> bool:
-    """Add a target to the outage it belongs to: nothing was heard of it since that began."""
+    """Add a target to the outage it belongs to: nothing was heard of it since that began.
+
+    That the others are back, or most of them, does not matter: it has to start, too.
+    """
     for one in known:
         fits = one.cause != "uplink-down" or stay.mac is None
-        if fits and one.ended is None and stay.answered_at <= one.began + within_s:
+        if fits and stay.answered_at <= one.began + within_s:
             one.members[stay.address] = stay
             return True
     return False

@@ -131,6 +131,14 @@ class Stay:
             return True
         return watched_s - self.left_s > _LONGER * max(self.absent(WEEK_S, watched_s))
 
+    def was_away_before(self, watched_s: float) -> bool:
+        """Tell whether it came back by itself from such an absence: a habit, or half as long."""
+        before = self.absent(WEEK_S, watched_s)
+        if not before:
+            return False
+        away_s = watched_s - self.left_s
+        return self.comes_and_goes(watched_s) or away_s <= _LONGER * max(before)
+
     def is_known(self, seconds: float) -> bool:
         """Tell whether it was watched for so long that its ways are known, or is asked for."""
         return self.named or self.up_s >= seconds

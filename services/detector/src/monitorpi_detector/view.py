@@ -418,6 +418,8 @@ class RoundView:
     outages: tuple[Outage, ...] = ()
     witness: Callable[[Stay], str | None] = lambda _: None
     """What shows that a silent target lives, in words."""
+    learned: bool = True
+    """The time in which the LAN's ways are learned is over."""
 
     def results(self) -> list[ProbeResult]:
         """Return the targets that were probed in this round."""
@@ -442,6 +444,17 @@ class RoundView:
         """Tell whether a target was there for so long, or is asked for by the operator."""
         stay = self.presence.get(target.address)
         return stay is not None and stay.is_known(seconds)
+
+    def calls(self, target: ProbeResult, seconds: float) -> bool:
+        """Tell whether somebody must look at once when a target is gone.
+
+        The operator asked for it, or it was there for so long, the ways of the LAN are learned,
+        and it never came back by itself from such an absence.
+        """
+        stay = self.presence.get(target.address)
+        if stay is None or stay.named:
+            return stay is not None
+        return self.learned and stay.is_known(seconds) and not stay.was_away_before(self.watched_s)
 
     def gone(self) -> list[ProbeResult]:
         """Return the targets that are down, that are missed and that no outage speaks for.

@@ -2,8 +2,10 @@
 
 Who is missed is decided by evidence, not by the look of a MAC address: what the operator named,
 what was there for most of the time watched or for a day. What comes and goes is missed when it
-stays away for longer than it ever did. What an outage took along is reported by the outage alone,
-and a device whose frames are still seen is not down: it answers no pings.
+stays away for longer than it ever did, and then it is a note: nobody is called for a laptop at
+the weekend. So is the first day of watching, in which nobody's nights are known, and an absence
+not twice as long as one it came back from by itself. What an outage took along is reported by the
+outage alone, and a device whose frames are still seen is not down: it answers no pings.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def judge(view: RoundView, limits: LimitsOf) -> Iterator[Finding]:
     """Find targets that are down, were up before and are missed."""
     for target in view.gone():
         if view.frames_since(target) is None:
-            severity: Severity = "warning" if view.is_known(target, _KNOWN_S) else "info"
+            severity: Severity = "warning" if view.calls(target, _KNOWN_S) else "info"
             yield _finding(view, limits, target, "is down", severity)
 
 

@@ -1,10 +1,11 @@
 """Slow targets: round-trip delay, jitter or packet loss far over a fixed limit and over the usual.
 
 VoIP wants at most 150 ms one way, 30 ms of jitter and 1 % loss; a LAN's devices answer in a few
-milliseconds. With ten probes a round one lost reply is 10 %, so the floor of loss is two of ten,
-and in three of four rounds: a host that restarts loses replies in the round it goes and in the
-round it comes. What a target was like for an hour, such as a satellite link, a Wi-Fi device that
-saves power or one at the edge of the radio's reach, is usual for it from then on.
+milliseconds. With ten probes a round one lost reply is 10 %, so the floor of loss is three of ten,
+in 6 of 8 rounds: a device that always loses one of twenty has two of ten lost in each twelfth
+round, and while a microwave oven takes one of eight a Wi-Fi device has it in each third. What a
+target was like for an hour, such as a satellite link, a Wi-Fi device that saves power or one at the
+edge of the radio's reach, is usual for it from then on.
 
 A target that answers nothing is down, and one that has just come back is not judged yet.
 """
@@ -64,7 +65,7 @@ MEASURES: Final = {"loss_ratio": "loss_ratio", "rtt_p50_ms": "rtt_ms", "jitter_m
 HIGH_LOSS: Final = Rule(
     name="high-loss", title="high packet loss", unit="loss ratio",
     defaults=Limits(
-        floor=0.2, factor=3.0, raise_m=3, raise_n=4, raise_at_once=100.0, quiet_s=60.0,
+        floor=0.25, factor=3.0, raise_m=6, raise_n=8, raise_at_once=100.0, quiet_s=60.0,
         usual_after_s=_USUAL_AFTER_S,
     ),
     judge=_judge_of("loss_ratio", "loss ratio", "loses packets", 100.0), kind="effect",
@@ -72,14 +73,14 @@ HIGH_LOSS: Final = Rule(
 HIGH_DELAY: Final = Rule(
     name="high-delay", title="high round-trip delay", unit="ms",
     defaults=Limits(
-        floor=100.0, factor=3.0, raise_m=3, raise_n=5, quiet_s=60.0, usual_after_s=_USUAL_AFTER_S
+        floor=100.0, factor=3.0, raise_m=6, raise_n=8, quiet_s=60.0, usual_after_s=_USUAL_AFTER_S
     ),
     judge=_judge_of("rtt_p50_ms", "ms", "has high round-trip delay", 1.0), kind="effect",
 )  # fmt: skip
 HIGH_JITTER: Final = Rule(
     name="high-jitter", title="high jitter", unit="ms",
     defaults=Limits(
-        floor=30.0, factor=3.0, raise_m=3, raise_n=5, quiet_s=60.0, usual_after_s=_USUAL_AFTER_S
+        floor=30.0, factor=3.0, raise_m=6, raise_n=8, quiet_s=60.0, usual_after_s=_USUAL_AFTER_S
     ),
     judge=_judge_of("jitter_ms", "ms", "has high jitter", 1.0), kind="effect",
 )  # fmt: skip
