@@ -171,7 +171,9 @@ def detector(
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, ROOT / "tests" / "common" / "echo_service.py"],
-            env=broker.environment(MONITORPI_BROKER__PASSWORD=passwords["detector"]),
+            env=broker.environment(
+                MONITORPI_BROKER__PASSWORD=passwords["detector"], MONITORPI_BROKER__KEEPALIVE_S="5"
+            ),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -225,13 +227,16 @@ def test_a_new_start_takes_over_from_a_predecessor_that_hangs(
     detector: Callable[[], subprocess.Popen[str]],
     watch: Subscriber,
 ) -> None:
-    """Its client id is the same: the old connection's will speaks before it, and never after."""
+    """The broker misses its keepalives and says so; the old connection's will never speaks after.
+
+    A broker waits for one and a half to two keepalives.
+    """
     first = detector()
     wait_for(lambda: watch.of(STATUS) == ["online"], what="the first")
     first.send_signal(signal.SIGSTOP)
 
     detector()
-    wait_for(lambda: watch.of(STATUS).count("online") == 2, what="the second")
+    wait_for(lambda: watch.of(STATUS).count("online") == 2, 30, "the second")
     first.kill()
     first.wait()
 

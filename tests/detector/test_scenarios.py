@@ -179,7 +179,7 @@ def test_the_first_look_at_a_lan_is_no_mac_flood_to_allow_for() -> None:
     for second in range(20):
         measurement.take(window(second, new_macs=800 if second == 0 else 1, source_macs=800))
 
-    assert [one.floor for one in measurement.proposals() if one.rule == "mac-flood"] == [120.0]
+    assert [one.floor for one in measurement.proposals() if one.rule == "mac-flood"] == [200.0]
 
 
 def test_proposals_are_configuration() -> None:

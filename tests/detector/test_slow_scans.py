@@ -60,7 +60,10 @@ def test_a_slow_port_scan_is_named(rate: int) -> None:
 
 def test_a_slow_sweep_is_named() -> None:
     """Port 22 of eight hosts a second, of ever other ones."""
-    rows = [tries([(f"198.18.{n}.{k}", 22) for k in range(8)]) for n in range(40)]
+    rows = [
+        tries([(f"198.18.{n}.{k}", 22) for k in range(8)], peer=f"04:00:00:00:01:{n:02x}")
+        for n in range(40)
+    ]
 
     assert rules_of(*[window(n, row) for n, row in enumerate(rows)]) == [f"host-sweep-{ID}"]
 

@@ -30,6 +30,9 @@ _AS_MANY: Final = 3.0
 """Times as many different ports as hosts that are a scan of ports, and the other way round: peers
 of file sharing have a port and an address of their own each."""
 
+_BEHIND: Final = 4
+"""Different hosts reached by one MAC address that show it to be a router, known as one or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -41,6 +44,8 @@ class Look:
     port: int
     host: str | None
     beyond: bool
+    via: str | None = None
+    """The last destination MAC address that was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Looker:
     looks: deque[Look] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
     beyond: bool = False
     """The last destination whose MAC address was told is a router: hosts there do not count."""
+    via: str | None = None
 
     def within(self, since_s: float) -> list[Look]:
         """Return the windows of the last minute."""
@@ -90,6 +96,7 @@ class Looks:
             return
         if peer is not None and peer.mac is not None:
             looker.beyond = forwards(peer.mac)
+            looker.via = peer.mac
         vain = max(0, row.tx.get("syn", 0) - row.rx.get("syn_ack", 0))
         looker.looks.append(
             Look(
@@ -99,6 +106,7 @@ class Looks:
                 port,
                 host,
                 looker.beyond,
+                looker.via,
             )
         )
 
@@ -112,7 +120,12 @@ class Looks:
             return Looked()
         ports = len({one.port for one in looks}) / len(looks) * sum(one.ports for one in looks)
         hosts = len({one.host for one in looks}) / len(looks) * sum(one.hosts for one in looks)
-        here = hosts * sum(not one.beyond for one in looks) / len(looks)
+        behind: dict[str | None, set[str | None]] = {}
+        for one in looks:
+            behind.setdefault(one.via, set()).add(one.host)
+        here = hosts * sum(
+            not one.beyond and (one.via is None or len(behind[one.via]) < _BEHIND) for one in looks
+        ) / len(looks)  # fmt: skip
         return Looked(
             ports if ports >= _AS_MANY * hosts else 0.0,
             here if hosts >= _AS_MANY * ports else 0.0,
