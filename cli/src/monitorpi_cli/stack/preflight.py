@@ -10,6 +10,7 @@ from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Section, load
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_detector.settings import DetectorSettings
+from monitorpi_history.settings import HistorySettings
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.PROBER: ProberSettings,
     Service.DETECTOR: DetectorSettings,
     Service.CLOUD_BRIDGE: CloudBridgeSettings,
+    Service.HISTORY: HistorySettings,
     Service.DASHBOARD: DashboardSettings,
 }
 
