@@ -37,9 +37,9 @@ from monitorpi_capture.frame.classify import class_names, classify
 from monitorpi_capture.frame.linktypes import LINK_ETHERNET
 from monitorpi_capture.items import PACKETS
 from monitorpi_capture.sources.capfile.reader import CaptureFile
-from monitorpi_cli import bpf_build
-from monitorpi_cli.lab.namespace import Namespace
 from monitorpi_common.messages import CLASSES
+from monitorpi_dev import bpf_build
+from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,10 +28,10 @@ from monitorpi_capture.engine.ebpf.objectfile import parse
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.items import BYTES, COLUMN, PACKETS, MacCounts
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_cli import bpf_build
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
 from monitorpi_common.service import ResourceError
+from monitorpi_dev import bpf_build
+from monitorpi_dev.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
