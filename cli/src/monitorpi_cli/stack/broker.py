@@ -78,7 +78,14 @@ USERS: Final = (
             for service in (Service.CAPTURE, Service.PROBER, Service.DETECTOR)
         ),
     ),
-    _service(Service.HISTORY, "capture/#", "prober/#", "detector/#"),
+    _service(
+        Service.HISTORY,
+        "capture/traffic/+",
+        "capture/device/+",
+        "prober/probe/+",
+        "prober/target/+",
+        "detector/alert/+",
+    ),
     _service(Service.DASHBOARD, "#"),
     User("operator", writes=(f"{_ROOT}/+/command/#",), reads=("monitorpi/v1/#",)),
     User("viewer", reads=("monitorpi/v1/#",)),

@@ -157,10 +157,7 @@ class HistoryCore:
 
     def _tick(self, tick: Tick) -> None:
         self._now, self._boot_s = tick.at, tick.boot_s
-        if self._flushed_s is None:
-            self._flushed_s = tick.boot_s
-            self._show(self.detail())
-        if tick.boot_s - self._flushed_s >= FLUSH_S:
+        if self._flushed_s is None or tick.boot_s - self._flushed_s >= FLUSH_S:
             self._flushed_s = tick.boot_s
             self._flush()
         elif self._trouble is None:

@@ -66,7 +66,14 @@ class WebServer:
         self.state: dict[str, JsonValue] = {}
         """What health says, as the core said it last."""
         self._socket: socket.socket | None = None
-        self._server: uvicorn.Server | None = None
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self.app(), log_config=None, access_log=False, lifespan="off", ws="none",
+                loop="asyncio", http="h11", limit_concurrency=AT_ONCE, server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_STOP_S,
+                proxy_headers=False,
+            )
+        )  # fmt: skip
         self._places = threading.Semaphore(QUERIES)
 
     def open(self) -> None:
@@ -81,6 +88,7 @@ class WebServer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((self._listen, self._port))
+            sock.listen(AT_ONCE)  # who comes before we answer waits
         except OSError as error:
             sock.close()
             raise ResourceError(
@@ -102,21 +110,11 @@ class WebServer:
     def run(self, emit: Callable[[object], None]) -> None:
         """Answer until stopped."""
         del emit
-        if self._socket is None:
-            return
-        config = uvicorn.Config(
-            self.app(), log_config=None, access_log=False, lifespan="off", ws="none",
-            loop="asyncio", http="h11", limit_concurrency=AT_ONCE, server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_STOP_S,
-            proxy_headers=False,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._server.run([self._socket])
+        self._server.run([self._socket] if self._socket else None)
 
     def stop(self) -> None:
         """Make ``run`` return soon."""
-        if self._server is not None:
-            self._server.should_exit = True
+        self._server.should_exit = True
 
     def app(self) -> Starlette:
         """Return what answers, without its socket."""
