@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from monitorpi_detector.inventory import Inventory
     from monitorpi_detector.outage import Outage
     from monitorpi_detector.presence import Presence, Stay
-    from monitorpi_detector.servers import Stranger
+    from monitorpi_detector.servers import Changed, Stranger
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -399,8 +399,9 @@ class DeviceView:
     is_new: bool
     conflicts: tuple[AddressConflict, ...] = ()
     """Claims of addresses that others hold, each once."""
-    dhcp_stranger: Stranger | None = None
-    """It hands out addresses, and is none of those that may."""
+    dhcp_news: Stranger | Changed | None = None
+    """It hands out addresses, and is none of those that may; or it may, and sends clients to what
+    it did not send them to before."""
     ra_stranger: Stranger | None = None
     """It advertises itself as a router, and is none of those that may."""
 
