@@ -249,7 +249,6 @@ def _dhcpv6(frame: Any, message: Any) -> list[Any]:
     client: bytes | None = None
     leased: list[tuple[str, int]] = []
     prefixes = False
-    told: dict[str, list[str]] = {}
     for layer in _layers(message.payload):
         if type(layer) is DHCP6OptClientId:  # the server's id is made a kind of it
             duid = layer.duid
@@ -260,10 +259,6 @@ def _dhcpv6(frame: Any, message: Any) -> list[Any]:
                 if isinstance(one, DHCP6OptIAAddress) and usable(one.addr):
                     leased.append((str(usable(one.addr)), one.validlft))
                 prefixes = prefixes or (isinstance(one, DHCP6OptIAPrefix) and one.validlft > 0)
-        elif isinstance(layer, DHCP6OptDNSServers):
-            told["dns-v6"] = [text for one in layer.dnsservers if (text := usable(one))]
-        elif isinstance(layer, (DHCP6OptDNSDomains, DHCP6OptBootFileUrl)):
-            raise UnsureError  # its names are read by tests of their own
     every = tuple(dict.fromkeys(ip for ip, _ in leased))
     living = tuple(dict.fromkeys(ip for ip, valid_s in leased if valid_s))
     if isinstance(message, (DHCP6_Release, DHCP6_Decline)):
@@ -271,12 +266,23 @@ def _dhcpv6(frame: Any, message: Any) -> list[Any]:
     if not isinstance(message, (DHCP6_Advertise, DHCP6_Reply)):
         return []
     found: list[Any] = []
-    values = dict.fromkeys((name, one) for name, many in told.items() for one in many[:8])
-    if living or prefixes or (values and isinstance(message, DHCP6_Reply)):
-        found.append(("dhcpv6", source, {"serves_dhcp": True, "told": tuple(values)}))
+    told = _told_v6(message)
+    if living or prefixes or (told and isinstance(message, DHCP6_Reply)):
+        found.append(("dhcpv6", source, {"serves_dhcp": True, "told": told}))
     if isinstance(message, DHCP6_Reply) and client is not None and living:
         found.append(("dhcpv6", client, {"named": living}))
     return found
+
+
+def _told_v6(message: Any) -> tuple[tuple[str, str], ...]:
+    """Return the name servers of the last such option; other names have tests of their own."""
+    servers: list[str] = []
+    for layer in _layers(message.payload):
+        if isinstance(layer, DHCP6OptDNSServers):
+            servers = [text for one in layer.dnsservers if (text := usable(one))]
+        elif isinstance(layer, (DHCP6OptDNSDomains, DHCP6OptBootFileUrl)):
+            raise UnsureError
+    return tuple(dict.fromkeys(("dns-v6", one) for one in servers[:8]))
 
 
 def _layers(layer: Any) -> Iterator[Any]:
