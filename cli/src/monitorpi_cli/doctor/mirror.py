@@ -180,7 +180,7 @@ def look_at_ports(
 
 
 def _is_loopback(name: str) -> bool:
-    """Tell whether an interface leads nowhere: it has the header of Ethernet and no address."""
+    """Return whether an interface leads nowhere: it has the header of Ethernet and no address."""
     return interfaces.has_ethernet_header(name) and interfaces.mac_of(name) is None
 
 

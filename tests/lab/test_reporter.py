@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitorpi_cli.table import Terminal
 from monitorpi_common.messages import Traffic
-from monitorpi_lab.demo.narrator import Narrator, sparkline, wrap
+from monitorpi_lab.reporter import Reporter, sparkline, wrap
 
 
 class Tty(io.StringIO):
@@ -44,9 +44,9 @@ def window(packets: int) -> Traffic:
 def test_events_are_lines_with_a_clock() -> None:
     """Minutes and seconds, a word, and the text, wrapped under itself."""
     stream = io.StringIO()
-    narrator = Narrator(stream, Terminal(50, colour=False))
+    reporter = Reporter(stream, Terminal(50, colour=False))
 
-    narrator.tell(75, "alert", "phone floods the nas with five hundred SYNs each second", "red")
+    reporter.event(75, "alert", "phone floods the nas with five hundred SYNs each second", "red")
 
     assert stream.getvalue().splitlines() == [
         " 01:15  alert  phone floods the nas with five",
@@ -58,7 +58,7 @@ def test_without_a_terminal_there_is_no_live_line() -> None:
     """A log file gets events only."""
     stream = io.StringIO()
 
-    Narrator(stream, Terminal(80, colour=False)).show(1, window(5), alerts=0)
+    Reporter(stream, Terminal(80, colour=False)).live(1, window(5), alerts=0)
 
     assert stream.getvalue() == ""
 
@@ -66,11 +66,11 @@ def test_without_a_terminal_there_is_no_live_line() -> None:
 def test_the_live_line_stays_below_the_events() -> None:
     """An event takes the live line away, is written, and the live line stands again below it."""
     stream = Tty()
-    narrator = Narrator(stream, Terminal(80, colour=False))
-    narrator.show(1, window(500), alerts=1)
+    reporter = Reporter(stream, Terminal(80, colour=False))
+    reporter.live(1, window(500), alerts=1)
 
-    narrator.say("hello")
-    narrator.end()
+    reporter.line("hello")
+    reporter.end()
 
     live = " 00:01  █  500 frames/s  syn 500/s  open alerts 1"
     assert stream.getvalue() == f"\r\x1b[K{live}\r\x1b[Khello\n{live}\r\x1b[K"
@@ -81,7 +81,7 @@ def test_the_live_line_fits_and_cuts_no_word(width: int) -> None:
     """What does not fit is left out whole: a line that wraps could not be taken away again."""
     stream = Tty()
 
-    Narrator(stream, Terminal(width, colour=False)).show(1, window(500), alerts=1)
+    Reporter(stream, Terminal(width, colour=False)).live(1, window(500), alerts=1)
 
     line = stream.getvalue().removeprefix("\r\x1b[K")
     assert len(line) < width

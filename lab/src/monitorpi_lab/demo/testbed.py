@@ -19,9 +19,9 @@ from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ENV_PREFIX
 from monitorpi_common.topics import pattern
+from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.demo.cloud import LocalCloud
-from monitorpi_lab.demo.judge import QUIET_S
-from monitorpi_lab.hosts import Household
+from monitorpi_lab.demo.steps import QUIET_S
 from monitorpi_lab.lan import MAX_HOSTS, Lab
 from monitorpi_lab.namespace import MARK, scratch
 from monitorpi_lab.relay import Relay
@@ -40,11 +40,11 @@ IN_THE_LAB: Final = (Service.CAPTURE, Service.PROBER)
 
 
 @dataclass(frozen=True)
-class Stage:
+class Testbed:
     """A running stack, watching a running lab."""
 
     lab: Lab
-    household: Household
+    background: BackgroundTraffic
     stack: Stack
     viewer: Viewer
     page_port: int | None
@@ -79,20 +79,20 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def running_stage(
+async def running_testbed(
     notify: Callable[[ChildEvent], None],
     *,
     hosts: int = HOSTS,
     clients: int = MAX_HOSTS,
     settings: Mapping[str, str] | None = None,
-) -> AsyncIterator[Stage]:
-    """Set the stage and clear it afterwards.
+) -> AsyncIterator[Testbed]:
+    """Set the testbed up, and take it down afterwards.
 
     Args:
-        notify: told of each service's starts and ends.
+        notify: called at each service's starts and ends.
         hosts: size of the lab.
         clients: how many of the hosts are busy.
-        settings: lines of TOML by table, instead of the stage's own.
+        settings: lines of TOML by table, instead of the testbed's own.
 
     Raises:
         LabError: no lab can be made here.
@@ -119,12 +119,12 @@ async def running_stage(
         everything = [pattern(SITE)]
         password = stack.passwords["viewer"]
         viewer = held.enter_context(Viewer(plan.port, "viewer", password, everything))
-        household = held.enter_context(Household(lab, pace=2.0, clients=clients))
-        yield Stage(lab, household, stack, viewer, page_port, cloud, folder / "logs")
+        background = held.enter_context(BackgroundTraffic(lab, pace=2.0, clients=clients))
+        yield Testbed(lab, background, stack, viewer, page_port, cloud, folder / "logs")
 
 
 def installed(service: Service) -> bool:
-    """Tell whether a service can be run here."""
+    """Return whether a service can be run here."""
     name = f"monitorpi_{service.value.replace('-', '_')}"
     return importlib.util.find_spec(f"{name}.__main__") is not None
 

@@ -1,4 +1,4 @@
-"""Tells the demo: a line for each thing that happens, and on a terminal a live line below them."""
+"""What demo and drill print: a line for each event, and on a terminal a live line below them."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _HISTORY: Final = 24
 _SHOWN: Final = ("syn", "icmp_echo", "arp", "dns", "http")
 
 
-class Narrator:
+class Reporter:
     """Writes to a person. ``clock`` is in seconds since the first window."""
 
     def __init__(self, stream: TextIO, terminal: Terminal | None = None) -> None:
         self._stream = stream
         self._terminal = terminal or Terminal.of(stream)
-        self._live = stream.isatty()
+        self._tty = stream.isatty()
         self._rates: deque[int] = deque(maxlen=_HISTORY)
         self._status = ""
 
-    def say(self, text: str = "", colour: Colour | None = None) -> None:
+    def line(self, text: str = "", colour: Colour | None = None) -> None:
         """Write a line as it is."""
         shown = self._terminal.paint(text, colour) if colour else text
         self._write(shown)
 
-    def tell(self, clock: float, mark: str, text: str, colour: Colour | None = None) -> None:
+    def event(self, clock: float, mark: str, text: str, colour: Colour | None = None) -> None:
         """Write what happened, with the time and a word that says what kind of thing it is."""
         word = self._terminal.paint(f"{mark:<6}", colour) if colour else f"{mark:<6}"
         lines = wrap(text, self._terminal.width - len(_clock(0)) - 12)
         indent = " " * (len(_clock(0)) + 10)
         self._write(f" {_clock(clock)}  {word} " + f"\n{indent}".join(lines))
 
-    def show(self, clock: float, traffic: Traffic, alerts: int) -> None:
+    def live(self, clock: float, traffic: Traffic, alerts: int) -> None:
         """Renew the live line with a window's rates; without a terminal there is none."""
         self._rates.append(traffic.packets)
-        if not self._live:
+        if not self._tty:
             return
         tail = f"  open alerts {alerts}"
         parts = [f" {_clock(clock)}  {sparkline(self._rates)}"]

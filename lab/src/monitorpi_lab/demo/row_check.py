@@ -28,8 +28,8 @@ Row = tuple[int, ...]
 """The eight values of one row."""
 
 
-class Ledger:
-    """What the windows of one interface add up to."""
+class RowCheck:
+    """Adds up the windows of one interface, and compares rows with the sums."""
 
     def __init__(self, interval_s: int) -> None:
         self._interval_s = interval_s
@@ -56,7 +56,7 @@ class Ledger:
         """Return what is wrong with the rows at the cloud, a sentence each.
 
         The first row is not looked at: the bridge may have come into the middle of its interval.
-        Nor is one that began before the first window heard.
+        Nor is one that began before the first window received.
 
         Args:
             stored: the rows by their second.
@@ -72,7 +72,7 @@ class Ledger:
             return []
         if not undisturbed:
             return self._sum_differs(stored, seconds)
-        seconds = [s for s in seconds[1:] if s - self._interval_s >= self._heard_from_s]
+        seconds = [s for s in seconds[1:] if s - self._interval_s >= self._first_start_s]
         expected = {second: self._row(self._by_row.get(second, Counter())) for second in seconds}
         return [
             f"the row of second {second} says {stored[second]}, the windows add up to "
@@ -82,12 +82,12 @@ class Ledger:
         ]
 
     def _sum_differs(self, stored: Mapping[int, Row], seconds: list[int]) -> list[str]:
-        """Hold the rows after the first one whose base was heard against the windows between.
+        """Hold the rows after the first one whose base was received against the windows between.
 
         The newest windows of a row may have come too late for it: those of the first one then
         stand in the rows looked at, those of the last one in none yet.
         """
-        seconds = [second for second in seconds if second >= self._heard_from_s]
+        seconds = [second for second in seconds if second >= self._first_start_s]
         if len(seconds) < 2:  # noqa: PLR2004 - the base, and one to look at
             return []
         found = tuple(sum(column) for column in zip(*(stored[s] for s in seconds[1:]), strict=True))
@@ -100,8 +100,8 @@ class Ledger:
         return [f"the rows add up to {found}, the windows to {expected}"]
 
     @property
-    def _heard_from_s(self) -> float:
-        """Where the first window heard began."""
+    def _first_start_s(self) -> float:
+        """Where the first window received began."""
         return self._totals[0][0] if self._totals else math.inf
 
     def _until(self, second: int) -> list[Row]:

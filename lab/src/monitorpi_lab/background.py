@@ -43,7 +43,7 @@ _MOST_CLIENTS: Final = 32
 otherwise (arp(7), gc_thresh3): were 250 hosts busy, pings would fail for want of buffer space."""
 
 
-class Household:
+class BackgroundTraffic:
     """The background traffic of a lab, from entering to leaving the ``with`` block.
 
     In a large lab only the first hosts are busy, the others answer and are silent.
@@ -85,7 +85,7 @@ class Household:
             self._resources.close()
             raise
         plan = self._plan(gateway, server, clients)
-        thread = threading.Thread(target=self._live, args=(plan,), name="household", daemon=True)
+        thread = threading.Thread(target=self._live, args=(plan,), name="background", daemon=True)
         thread.start()
         self._resources.callback(self._await_answers)  # before the servers go
         self._resources.callback(thread.join)
@@ -268,16 +268,16 @@ def _join(own_ip: str) -> None:
 
 
 def _announce(me: Host) -> None:
-    """Tell the LAN this host's name by multicast DNS."""
+    """Announce this host's name by multicast DNS."""
     label = me.name.encode()
     name = bytes([len(label)]) + label + b"\5local\0"
     record = name + struct.pack("!HHIH", 1, 0x8001, 120, 4) + socket.inet_aton(me.ip)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as telling:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         interface = socket.inet_aton(me.ip)
-        telling.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
-        telling.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
-        telling.bind((me.ip, _MDNS[1]))
-        telling.sendto(struct.pack("!HHHHHH", 0, 0x8400, 0, 1, 0, 0) + record, _MDNS)
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+        sender.bind((me.ip, _MDNS[1]))
+        sender.sendto(struct.pack("!HHHHHH", 0, 0x8400, 0, 1, 0, 0) + record, _MDNS)
 
 
 def _ask_around(me: Host) -> None:

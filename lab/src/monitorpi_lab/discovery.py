@@ -1,4 +1,4 @@
-"""Frames that tell of devices: ARP, neighbour discovery, DHCP, DHCPv6, mDNS and what they carry on.
+"""How hosts are discovered: ARP, ND, DHCP, DHCPv6, mDNS; and TCP segments, all as frames.
 
 Pure functions beside :mod:`.frames`; addresses are text, all checksums are right. A pair is
 (source, destination).
@@ -40,7 +40,7 @@ _REPLY: Final = 7  # RFC 8415, 7.3
 
 
 def arp_reply(macs: tuple[str, str], ips: tuple[str, str]) -> bytes:
-    """Return "ips[0] is at macs[0]", told to the second."""
+    """Return "ips[0] is at macs[0]", sent to the second."""
     body = struct.pack("!HHBBH", 1, _IPV4, 6, 4, 2)
     body += mac_bytes(macs[0]) + ip_bytes(ips[0]) + mac_bytes(macs[1]) + ip_bytes(ips[1])
     return ethernet(macs[0], macs[1], _ARP, body)
@@ -152,7 +152,7 @@ def echo6(macs: tuple[str, str], ips: tuple[str, str], *, reply: bool = False) -
 
 
 def neighbour_advertisement(macs: tuple[str, str], address: str, to: str = ALL_NODES) -> bytes:
-    """Return "this address is mine" (solicited where it is told to one neighbour)."""
+    """Return "this address is mine" (solicited where it goes to one neighbour)."""
     flags = 0x20000000 if to == ALL_NODES else 0x60000000
     message = struct.pack("!BBHI", 136, 0, 0, flags) + ipaddress.IPv6Address(address).packed
     message += b"\x02\x01" + mac_bytes(macs[0])
