@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.window import PACKETS, WindowCounts
+from monitorpi_capture.items import PACKETS, WindowCounts
 from monitorpi_common.messages import Alert, Evidence, Severity
 from monitorpi_dev.week.report import week
 from monitorpi_dev.week.stack import Told

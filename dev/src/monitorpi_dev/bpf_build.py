@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.ebpf_object import OBJECT, parse
+from monitorpi_capture.engine.ebpf.objectfile import OBJECT, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from monitorpi_capture.window import MAX_ROWS
+from monitorpi_capture.items import MAX_ROWS
 from monitorpi_cli.table import grouped, rows_to_lines, size
 from monitorpi_dev.bench import processes, taps
 from monitorpi_dev.sender import INTERFACE, KINDS, Sender
