@@ -44,7 +44,7 @@ class Sighting:
     clients need beside one."""
     told: tuple[tuple[str, str], ...] = ()
     """What else a server sends its clients to, by the name of the option: name servers ("dns"),
-    routes, proxies (:mod:`monitorpi_capture.dissect.dhcpoptions`)."""
+    routes, proxies (:mod:`monitorpi_capture.frame.dissect.dhcpoptions`)."""
     router_ips: tuple[str, ...] = ()
     """Addresses of routers the frame tells of (DHCP option 3), also where a server is meant."""
     subnets: tuple[str, ...] = ()
