@@ -219,7 +219,7 @@ class Table:
             system.clear(part["registers"][: sketches * ebpf_layout.SKETCH_BYTES])
             system.clear(part["registers"][-ebpf_layout.SKETCH_BYTES :])
             part["buckets"][:] = seeds.buckets
-            part["shares"][:] = seeds.share
+            part["shares"][:] = ebpf_layout.drawn(seeds.share, secrets.randbits(64))
         self._used[epoch] = [_NOTHING_USED._replace(rows=len(seeds.macs))] * len(parts)
         self._stale.discard(epoch)
 
