@@ -21,7 +21,7 @@ import pytest
 from monitorpi_cli.demo.stage import HOSTS, running_stage
 from monitorpi_cli.lab.lan import NETWORK
 from monitorpi_common.messages import Alert, Health, Probe
-from monitorpi_prober.packets import SO_TIMESTAMPNS, arrival_ns
+from monitorpi_prober.sources.packets import SO_TIMESTAMPNS, arrival_ns
 
 if TYPE_CHECKING:
     from types import TracebackType

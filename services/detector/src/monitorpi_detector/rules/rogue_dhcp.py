@@ -1,7 +1,7 @@
 """Rogue DHCP server: a device that hands out addresses and is not one of the known servers.
 
 DHCP and DHCPv6 alike. Who answers without an address to hand out (a PXE helper, answers to INFORM)
-is no server. How servers become known: :mod:`monitorpi_detector.servers`.
+is no server. How servers become known: :mod:`monitorpi_detector.hosts.servers`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_detector.view import DeviceView
+    from monitorpi_detector.views.window import DeviceView
 
 
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
