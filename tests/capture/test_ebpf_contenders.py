@@ -12,8 +12,8 @@ from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.contenders import PROMOTE, kept_rows
 from monitorpi_capture.ebpf_engine import EbpfEngine
 from monitorpi_capture.window import COLUMN, PACKETS
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import INTERFACE, Sender
+from monitorpi_dev.sender import INTERFACE, Sender
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

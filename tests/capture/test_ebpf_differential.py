@@ -37,9 +37,9 @@ from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, load_object
 from monitorpi_capture.ebpf_object import parse
 from monitorpi_capture.linktypes import LINK_ETHERNET
 from monitorpi_capture.window import PACKETS
-from monitorpi_cli import bpf_build
-from monitorpi_cli.lab.namespace import Namespace
 from monitorpi_common.messages import CLASSES
+from monitorpi_dev import bpf_build
+from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

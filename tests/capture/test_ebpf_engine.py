@@ -28,10 +28,10 @@ from monitorpi_capture.ebpf_object import parse
 from monitorpi_capture.engines import BEST_FIRST, open_engine
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.window import BYTES, COLUMN, PACKETS, MacCounts
-from monitorpi_cli import bpf_build
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
 from monitorpi_common.service import ResourceError
+from monitorpi_dev import bpf_build
+from monitorpi_dev.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from monitorpi_capture import ebpf_syscall as system
 from monitorpi_capture.ebpf_engine import EbpfEngine
 from monitorpi_capture.sketch import Vote
-from monitorpi_cli.lab.namespace import Namespace
-from monitorpi_cli.lab.sender import INTERFACE
+from monitorpi_dev.sender import INTERFACE
+from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 
 from monitorpi_capture.copies import SNAPPED
 from monitorpi_capture.sampler import Ring
-from monitorpi_cli.lab.namespace import Namespace
+from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import is_running, wait_for
 
-from monitorpi_cli.lab import flood
-from monitorpi_cli.lab.hosts import Household
-from monitorpi_cli.lab.lan import Lab
 from monitorpi_common.record import decode
+from monitorpi_lab import flood
+from monitorpi_lab.hosts import Household
+from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
