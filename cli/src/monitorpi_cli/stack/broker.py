@@ -67,7 +67,7 @@ def _service(service: Service, *reads: str, writes: tuple[str, ...] = ()) -> Use
 USERS: Final = (
     _service(Service.CAPTURE, "prober/target/+"),
     _service(Service.PROBER, "capture/device/+", "capture/status/+"),
-    _service(Service.DETECTOR, "capture/#", "prober/#", "+/status/+"),
+    _service(Service.DETECTOR, "capture/#", "prober/#", "+/status/+", "+/health/+"),
     _service(
         Service.CLOUD_BRIDGE,
         "capture/#",
