@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from monitorpi_capture.ebpf_object import OBJECT
+from monitorpi_capture.engine.ebpf.objectfile import OBJECT
 from monitorpi_cli.checkout import root
 from monitorpi_cli.stack import broker
 from monitorpi_common import __version__

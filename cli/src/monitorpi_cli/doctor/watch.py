@@ -71,7 +71,7 @@ class Sites:
 
 
 def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[Finding]:
-    """Tell whether anybody watches, as the broker's memory has it, and ask for the page.
+    """Return whether anybody watches, as the broker's memory has it, and ask for the page.
 
     Args:
         settings: the broker, and an account that may read the detector's topics; the page is

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.copies import Sample
 from monitorpi_capture.core import CaptureCore
+from monitorpi_capture.count.copies import Sample
+from monitorpi_capture.items import WindowCounts
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sighting import Sighting
-from monitorpi_capture.window import WindowCounts
 from monitorpi_common.messages import Alert, Device, Probe, Publication, Target, Tombstone, Traffic
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic
