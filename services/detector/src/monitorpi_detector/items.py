@@ -46,6 +46,10 @@ class Kept(Part):
     macs: list[str] = Field(default_factory=list, max_length=8192)
     """Devices that have been told of or were there from the beginning."""
     dhcp_servers: list[str] = Field(default_factory=list, max_length=64)
+    dhcp_said: dict[str, Annotated[list[tuple[str, str]], Field(max_length=64)]] = Field(
+        default_factory=dict, max_length=128
+    )
+    """Each known server: what it told its clients, option and value."""
     routers: list[str] = Field(default_factory=list, max_length=64)
     was_up: list[str] = Field(default_factory=list, max_length=8192)
     """Targets that answered once, as earlier versions kept them."""

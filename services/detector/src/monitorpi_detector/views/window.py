@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.hosts.inventory import Inventory
-    from monitorpi_detector.hosts.servers import Stranger
+    from monitorpi_detector.hosts.servers import Changed, Stranger
     from monitorpi_detector.targets.outage import Outage
     from monitorpi_detector.targets.presence import Presence, Stay
 
@@ -404,8 +404,9 @@ class DeviceView:
     is_new: bool
     conflicts: tuple[AddressConflict, ...] = ()
     """Claims of addresses that others hold, each once."""
-    dhcp_stranger: Stranger | None = None
-    """It hands out addresses, and is none of those that may."""
+    dhcp_news: Stranger | Changed | None = None
+    """It hands out addresses, and is none of those that may; or it may, and sends clients to what
+    it did not send them to before."""
     ra_stranger: Stranger | None = None
     """It advertises itself as a router, and is none of those that may."""
 
