@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, mac, syn
 
-from monitorpi_capture import ebpf_layout
-from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.contenders import PROMOTE, kept_rows
-from monitorpi_capture.ebpf_engine import EbpfEngine
-from monitorpi_capture.window import COLUMN, PACKETS
+from monitorpi_capture.count.contenders import PROMOTE, kept_rows
+from monitorpi_capture.engine.ebpf import layout
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine
+from monitorpi_capture.items import COLUMN, PACKETS
 from monitorpi_dev.sender import INTERFACE, Sender
 from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from monitorpi_capture.window import WindowCounts
+    from monitorpi_capture.items import WindowCounts
 
 pytestmark = [
     pytest.mark.lab,
@@ -149,15 +149,15 @@ def test_nobody_meets_the_same_contenders_window_after_window(
 ) -> None:
     """The cell is drawn anew each time: who shares one with a promoted decoy soon does no more."""
     places: list[set[int]] = []
-    read = ebpf_layout.reading
+    read = layout.reading
 
-    def spy(parts: Sequence[ebpf_layout.Part], *rest: Any) -> ebpf_layout.Reading:
+    def spy(parts: Sequence[layout.Part], *rest: Any) -> layout.Reading:
         cells = [memoryview(part.contenders).cast("Q") for part in parts]
         wanted = int.from_bytes(FLOODER, "little")
         places.append({n for one in cells for n, cell in enumerate(one) if cell >> 16 == wanted})
         return read(parts, *rest)
 
-    monkeypatch.setattr(ebpf_layout, "reading", spy)
+    monkeypatch.setattr(layout, "reading", spy)
     for _ in range(6):
         fill(kernel)
         kernel.count([syn(FLOODER)] * (PROMOTE - 1))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from monitorpi_capture.ebpf_object import OBJECT
+from monitorpi_capture.engine.ebpf.objectfile import OBJECT
 from monitorpi_cli.checkout import root
 from monitorpi_cli.stack import broker
 from monitorpi_common import __version__
@@ -357,8 +357,9 @@ def _configuration() -> str:
         "underscores step into a table; lists and tables are JSON). Secrets are files named like",
         "the key with its table: `broker__password`; `./monitorpi up` gives each service a folder",
         "of its own, `/var/lib/monitorpi/secrets/{service}/`. An unknown key is an error, so that",
-        "a typo never passes silently (but for variables outside of any table: those may be",
-        "somebody else's); every error is one line that names what to change.",
+        "a typo never passes silently, and so is a variable `MONITORPI_...` that nobody reads",
+        "(but for those that Kubernetes and Docker's links set for a service of that name);",
+        "every error is one line that names what to change.",
         "`./monitorpi doctor` tells all of them.",
         "",
         "## Common",

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.ebpf_object import parse
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.objectfile import parse
 from monitorpi_dev import bpf_build
 from monitorpi_lab.namespace import LabError
 
@@ -83,7 +83,7 @@ class Sender:
         """Compile and load.
 
         Raises:
-            LabError: the machine cannot; the text says the remedy.
+            LabError: the machine cannot; the text names the remedy.
 
         """
         target = SOURCE.with_suffix(".o")

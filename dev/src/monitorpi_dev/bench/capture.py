@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from monitorpi_capture.window import MAX_ROWS
+from monitorpi_capture.items import MAX_ROWS
 from monitorpi_cli.table import grouped, rows_to_lines, size
 from monitorpi_dev.bench import processes, taps
 from monitorpi_dev.sender import INTERFACE, KINDS, Sender
@@ -374,7 +374,7 @@ def measure(
     """Measure all taps under all loads.
 
     Raises:
-        LabError: no namespace, no sender or no tap can be had here; the text says the remedy.
+        LabError: no namespace, no sender or no tap can be had here; the text names the remedy.
 
     """
     found: list[Row] = []

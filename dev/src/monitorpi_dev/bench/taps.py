@@ -13,15 +13,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine
-from monitorpi_capture.packetsocket import ACCEPT, SO_RCVBUFFORCE, open_packet_socket
-from monitorpi_capture.socket_engine import SocketEngine
-from monitorpi_capture.window import PACKETS
+from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine
+from monitorpi_capture.engine.socket_engine import SocketEngine
+from monitorpi_capture.items import PACKETS
+from monitorpi_capture.linux.packetsocket import ACCEPT, SO_RCVBUFFORCE, open_packet_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from monitorpi_capture.window import Engine, WindowCounts
+    from monitorpi_capture.items import Engine, WindowCounts
 
 WINDOW_S: Final = 1.0
 _SLICE_S: Final = 0.1

@@ -23,19 +23,19 @@ import heapq
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from monitorpi_capture.classify import classify
-from monitorpi_capture.copies import COMPARED, SNAPPED, Sample, Sampled, SlotSampler
-from monitorpi_capture.dissect import Dissector
-from monitorpi_capture.tally import Tally
-from monitorpi_capture.window import Instant
+from monitorpi_capture.count.copies import COMPARED, SNAPPED, Sample, Sampled, SlotSampler
+from monitorpi_capture.count.tally import Tally
+from monitorpi_capture.frame.classify import classify
+from monitorpi_capture.frame.dissect import Dissector
+from monitorpi_capture.items import Instant
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from monitorpi_capture.classify import Classified
+    from monitorpi_capture.frame.classify import Classified
+    from monitorpi_capture.items import WindowCounts
     from monitorpi_capture.sighting import Sighting
-    from monitorpi_capture.window import WindowCounts
 
 INTERFACE: Final = "eth0"
 ENGINE: Final = "socket"

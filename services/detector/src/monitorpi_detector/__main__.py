@@ -11,12 +11,12 @@ from monitorpi_common.topics import pattern
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.rules import RULES
 from monitorpi_detector.settings import DetectorSettings
-from monitorpi_detector.state import StateFile
+from monitorpi_detector.sinks.state_file import StateFile
 
 _READS: Final = (
     ("capture", "traffic"),
     ("capture", "device"),
-    ("capture", "health"),
+    ("+", "health"),
     ("+", "status"),
     ("prober", "probe"),
     ("prober", "target"),
