@@ -25,23 +25,23 @@ from monitorpi_common.messages import (
     Traffic,
 )
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
-from monitorpi_detector.alerts import AlertBook
+from monitorpi_detector.alerts.evidence import Observed, whose_limits
+from monitorpi_detector.alerts.table import AlertBook
 from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.bounded import Bounded
-from monitorpi_detector.conflicts import Conflicts
-from monitorpi_detector.evidence import Observed, whose_limits
-from monitorpi_detector.inventory import Inventory
-from monitorpi_detector.outage import Outages
-from monitorpi_detector.presence import Presence as TargetPresence
-from monitorpi_detector.presence import Stay
+from monitorpi_detector.hosts.conflicts import Conflicts
+from monitorpi_detector.hosts.inventory import Inventory
+from monitorpi_detector.hosts.servers import Servers, Stranger, statements_of
+from monitorpi_detector.items import Kept, Override
 from monitorpi_detector.rule import Change
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
-from monitorpi_detector.servers import Servers, Stranger, statements_of
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
-from monitorpi_detector.state import Kept, Override
-from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.targets.outage import Outages
+from monitorpi_detector.targets.presence import Presence as TargetPresence
+from monitorpi_detector.targets.presence import Stay
+from monitorpi_detector.views.window import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.views.wires import Wires, added
 from monitorpi_detector.watching import Watching
-from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_detector.hosts.servers import Changed
     from monitorpi_detector.rule import Finding, Limits, Rule
-    from monitorpi_detector.servers import Changed
 
 LATE: Final = timedelta(seconds=3)
 """Ticks without a window or round move time after so long."""
