@@ -24,6 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+from monitorpi_host.children import tied
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -42,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class LabError(Exception):
-    """The lab cannot be made or used here; the text says the remedy."""
+    """The lab cannot be made or used here; the text names the remedy."""
 
 
 class Namespace:
@@ -109,7 +111,7 @@ class Namespace:
         marked = {**(os.environ if env is None else env), MARK: _own_mark()}
         # the signal is sent when the *thread* that started a program ends: the namespace's own
         # thread, which lives as long as the namespace
-        bound = ["setpriv", "--pdeathsig", "KILL", "--", *command]
+        bound = tied(command, "KILL")
         _require(command[0])
         start: Callable[[], subprocess.Popen[Any]] = partial(
             subprocess.Popen, bound, env=marked, **options
@@ -305,7 +307,7 @@ def _start_time(pid: int) -> str | None:
 
 
 def _is_running(mark: str) -> bool:
-    """Tell whether an owner runs; one whose process id is of a container is not ours to judge."""
+    """Return whether an owner runs; one whose process id is of a container is not ours to judge."""
     pid, started, namespace = (*mark.split("-"), "", "", "")[:3]
     if namespace != _pid_namespace():
         return True
