@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.inventory.holding import Space
     from monitorpi_capture.inventory.suspects import Cause
-    from monitorpi_capture.items import MacCounts, WindowCounts
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import MacCounts, Sighting, WindowCounts
     from monitorpi_common.messages import Role
 
 SETTLE_S: Final = 5.0

@@ -27,8 +27,7 @@ from monitorpi_capture.frame.dissect.frame import (
     TellingFrame,
     tags_of,
 )
-from monitorpi_capture.items import CLASS_BIT
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import CLASS_BIT, Sighting
 
 if TYPE_CHECKING:
     from monitorpi_capture.frame.classify import Classified
