@@ -546,10 +546,13 @@ insert:
 	return number;
 }
 
-/* The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). */
+/*
+ * The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). Who
+ * shares a cell with one that is promoted contends in vain, but with each window's draw in another.
+ */
 INLINE __u64 contend(struct control *c, struct share *share, __u64 part, __u64 mac, __u64 mask)
 {
-	__u64 mixed = mac * c->factor, cell, level, *place;
+	__u64 mixed = (mac ^ share->draw) * c->factor, cell, level, *place;
 	__u32 index;
 	struct row *row;
 

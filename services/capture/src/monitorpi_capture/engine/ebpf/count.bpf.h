@@ -161,6 +161,7 @@ struct share {
 	__u32 floods;
 	__u32 unknown_floods;
 	__u32 promoted; /* reserved rows taken so far */
+	__u64 draw; /* where MACs contend, anew in each window: see contend() */
 	struct side overflow_tx;
 	struct side overflow_rx;
 	struct side unlinked;
@@ -170,11 +171,12 @@ PROVE(__builtin_offsetof(struct share, rows) == 0);
 PROVE(__builtin_offsetof(struct share, floods) == 4);
 PROVE(__builtin_offsetof(struct share, unknown_floods) == 8);
 PROVE(__builtin_offsetof(struct share, promoted) == 12);
-PROVE(__builtin_offsetof(struct share, overflow_tx) == 16);
-PROVE(__builtin_offsetof(struct share, overflow_rx) == 120);
-PROVE(__builtin_offsetof(struct share, unlinked) == 224);
-PROVE(__builtin_offsetof(struct share, overflown) == 328);
-PROVE(sizeof(struct share) == 336);
+PROVE(__builtin_offsetof(struct share, draw) == 16);
+PROVE(__builtin_offsetof(struct share, overflow_tx) == 24);
+PROVE(__builtin_offsetof(struct share, overflow_rx) == 128);
+PROVE(__builtin_offsetof(struct share, unlinked) == 232);
+PROVE(__builtin_offsetof(struct share, overflown) == 336);
+PROVE(sizeof(struct share) == 344);
 
 /* One entry, reached without a look-up: the loader puts its address into the code. */
 struct control control SEC("variables");

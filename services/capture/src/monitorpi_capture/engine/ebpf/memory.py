@@ -214,6 +214,7 @@ SHARE: Final = Record(
     Member("__u32 floods", "I"),
     Member("__u32 unknown_floods", "I"),
     Member("__u32 promoted", "I", "reserved rows taken so far"),
+    Member("__u64 draw", "Q", "where MACs contend, anew in each window: see contend()"),
     Member("struct side overflow_tx", SIDE.read),
     Member("struct side overflow_rx", SIDE.read),
     Member("struct side unlinked", SIDE.read),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture.count.contenders import Guests, most_pinned
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.geometry import pin_rows
-from monitorpi_capture.engine.ebpf.memory import EPOCHS, FLOOD, MAPS, ROW, SKETCH_BYTES, SKETCHES
+from monitorpi_capture.engine.ebpf.memory import (
+    EPOCHS,
+    FLOOD,
+    MAPS,
+    ROW,
+    SHARE,
+    SKETCH_BYTES,
+    SKETCHES,
+)
 from monitorpi_capture.engine.ebpf.parts import Part, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
 
@@ -16,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from monitorpi_capture.engine.ebpf.geometry import Geometry
+
+
+_DRAW_AT: Final = SHARE.offsets()["draw"]
+_DRAW: Final = slice(_DRAW_AT, _DRAW_AT + 8)
+"""Where a share says in which cells MACs contend."""
 
 
 class _Used(NamedTuple):
@@ -139,6 +153,7 @@ class Table:
             system.clear(part["registers"][-SKETCH_BYTES:])
             part["buckets"][:] = pinned.buckets
             part["shares"][:] = pinned.share
+            part["shares"][_DRAW] = secrets.token_bytes(8)
         self._used[epoch] = [_NOTHING_USED._replace(rows=len(pinned.macs))] * len(parts)
         self._stale.discard(epoch)
 
