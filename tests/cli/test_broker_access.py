@@ -34,6 +34,7 @@ KINDS = {
     Service.DETECTOR: ("alert",),
     Service.CLOUD_BRIDGE: (),
     Service.DASHBOARD: (),
+    Service.NOTIFIER: ("sent",),
 }
 TOPICS = [
     f"monitorpi/v1/lab/{service.value}/{kind}/x"

@@ -10,6 +10,7 @@ from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Section, load
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_detector.settings import DetectorSettings
+from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.DETECTOR: DetectorSettings,
     Service.CLOUD_BRIDGE: CloudBridgeSettings,
     Service.DASHBOARD: DashboardSettings,
+    Service.NOTIFIER: NotifierSettings,
 }
 
 
