@@ -15,8 +15,8 @@ import pytest
 from monitorpi_cli.doctor.command import exit_code
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_cli.doctor.machine import look_at_settings
-from monitorpi_cli.lab.hosts import Household
-from monitorpi_cli.lab.lan import Host, Lab
+from monitorpi_lab.hosts import Household
+from monitorpi_lab.lan import Host, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

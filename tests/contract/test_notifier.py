@@ -246,5 +246,3 @@ def test_it_takes_little_memory_between_deliveries(
 def children(pid: int) -> list[str]:
     """Return the children of a process."""
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-

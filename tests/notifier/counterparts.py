@@ -45,7 +45,9 @@ class MailServer:
         """Where Apprise finds it."""
         return f"mailto://127.0.0.1:{self.port}?from=pi@example.org&to=admin@example.org"
 
-    async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802 - as aiosmtpd calls it
+        self, _: SMTP, __: Session, envelope: Envelope
+    ) -> str:
         """Take a mail, or refuse it."""
         self.calls += 1
         self.on_data()

@@ -430,9 +430,7 @@ def test_a_restart_of_the_detector_is_nobodys_news() -> None:
 
 def test_a_test_goes_to_whom_it_names() -> None:
     """One destination, or all; an unknown one is refused by name."""
-    rig = Rig(
-        destinations={name: {"url": "json://localhost"} for name in ("phone", "desk")}
-    )
+    rig = Rig(destinations={name: {"url": "json://localhost"} for name in ("phone", "desk")})
 
     list(rig.core.handle(Order("test", NotifyTest(destination="desk"), "x")))
     list(rig.core.handle(Order("test", NotifyTest(), "y")))

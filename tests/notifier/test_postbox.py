@@ -220,7 +220,13 @@ def test_what_a_killed_sender_leaves_is_sent_again_and_says_so(
     """Whoever sent it died without a note: it may come twice, and then it says why."""
     rig = Rig(tmp_path, desk=mail.url)
     rig.add(1)
-    mail.on_data = lambda: rig.postbox.destinations[0].posting.process.kill()  # type: ignore[union-attr]
+
+    def kill() -> None:
+        posting = rig.postbox.destinations[0].posting
+        assert posting is not None
+        posting.process.kill()
+
+    mail.on_data = kill
     rig.work()
     mail.on_data = lambda: None
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import ROOT, wait_for
 
-from monitorpi_cli.lab import flood
-from monitorpi_cli.lab.hosts import Household
-from monitorpi_cli.lab.lan import Lab
 from monitorpi_cli.stack.broker import free_port
+from monitorpi_lab import flood
+from monitorpi_lab.hosts import Household
+from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,8 +30,8 @@ from tests.system.crowd import (
     warm_up,
 )
 
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import INTERFACE, Sender
+from monitorpi_dev.sender import INTERFACE, Sender
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

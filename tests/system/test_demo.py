@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import is_running
 
-from monitorpi_cli.demo import judge
-from monitorpi_cli.demo.stage import installed
 from monitorpi_common.messages import Service
+from monitorpi_lab.demo import judge
+from monitorpi_lab.demo.stage import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.system.conftest import ON_LOOPBACK, running_up
 
-from monitorpi_cli.demo.judge import ALERT_WITHIN_S
-from monitorpi_cli.drill import INTERFACE, RULES
 from monitorpi_cli.stack.viewer import Heard, Viewer
 from monitorpi_common.messages import Device, Traffic
 from monitorpi_common.topics import pattern
+from monitorpi_lab.demo.judge import ALERT_WITHIN_S
+from monitorpi_lab.drill import INTERFACE, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

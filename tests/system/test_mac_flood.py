@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from monitorpi_cli.demo.stage import running_stage
-from monitorpi_cli.lab.namespace import LabError
-from monitorpi_cli.lab.sender import INTERFACE, Sender, source
 from monitorpi_common.messages import Alert, Device, Traffic
+from monitorpi_dev.sender import INTERFACE, Sender, source
+from monitorpi_lab.demo.stage import running_stage
+from monitorpi_lab.namespace import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_cli.demo.stage import Stage
     from monitorpi_common.messages import Message
+    from monitorpi_lab.demo.stage import Stage
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 

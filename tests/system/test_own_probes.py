@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.demo.judge import subject_mac
-from monitorpi_cli.demo.stage import SITE, running_stage
-from monitorpi_cli.lab import flood
-from monitorpi_cli.lab.lan import MAX_HOSTS
 from monitorpi_cli.stack.viewer import send_order
 from monitorpi_common.messages import Alert, Announce, Command, Probe, Service, Traffic
 from monitorpi_common.topics import Topic
+from monitorpi_lab import flood
+from monitorpi_lab.demo.judge import subject_mac
+from monitorpi_lab.demo.stage import SITE, running_stage
+from monitorpi_lab.lan import MAX_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_cli.demo.stage import Stage
     from monitorpi_common.messages import Message
+    from monitorpi_lab.demo.stage import Stage
 
 
 ECHOES_PER_S = 200.0

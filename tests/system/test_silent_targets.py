@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Final, Self
 
 import pytest
 
-from monitorpi_cli.demo.stage import HOSTS, running_stage
-from monitorpi_cli.lab.lan import NETWORK
 from monitorpi_common.messages import Alert, Health, Probe
+from monitorpi_lab.demo.stage import HOSTS, running_stage
+from monitorpi_lab.lan import NETWORK
 from monitorpi_prober.packets import SO_TIMESTAMPNS, arrival_ns
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from monitorpi_cli.demo.stage import Stage
-    from monitorpi_cli.lab.lan import Sensor
+    from monitorpi_lab.demo.stage import Stage
+    from monitorpi_lab.lan import Sensor
 
 ETH_P_ALL: Final = 3
 SENSOR: Final = "198.18.0.254"

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from monitorpi_cli.demo.stage import running_stage
-from monitorpi_cli.lab import frames, telling
-from monitorpi_cli.lab.lan import NETWORK
-from monitorpi_cli.week.home import next_mac
 from monitorpi_common.messages import Alert, Device, Target, Traffic
 from monitorpi_common.topics import mac_id, slug
+from monitorpi_dev.week.home import next_mac
+from monitorpi_lab import frames, telling
+from monitorpi_lab.demo.stage import running_stage
+from monitorpi_lab.lan import NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from monitorpi_cli.demo.stage import Stage
-    from monitorpi_cli.lab.lan import Host
     from monitorpi_common.messages import Message
+    from monitorpi_lab.demo.stage import Stage
+    from monitorpi_lab.lan import Host
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.checks import root
+from monitorpi_cli.checkout import root
 from monitorpi_cli.doctor.broker import logins
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_cli.doctor.watch import look_at_watch

@@ -67,7 +67,7 @@ def _service(service: Service, *reads: str, writes: tuple[str, ...] = ()) -> Use
 USERS: Final = (
     _service(Service.CAPTURE, "prober/target/+"),
     _service(Service.PROBER, "capture/device/+", "capture/status/+"),
-    _service(Service.DETECTOR, "capture/#", "prober/#", "+/status/+"),
+    _service(Service.DETECTOR, "capture/#", "prober/#", "+/status/+", "+/health/+"),
     _service(
         Service.CLOUD_BRIDGE,
         "capture/#",
@@ -79,9 +79,7 @@ USERS: Final = (
         ),
     ),
     _service(Service.DASHBOARD, "#"),
-    _service(
-        Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"
-    ),
+    _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
     User("operator", writes=(f"{_ROOT}/+/command/#",), reads=("monitorpi/v1/#",)),
     User("viewer", reads=("monitorpi/v1/#",)),
 )

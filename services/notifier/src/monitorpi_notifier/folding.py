@@ -1,10 +1,10 @@
 """Which of the waiting changes go into the next message to one destination. Pure.
 
 Theory of operation. The first changes go out one by one and at once, the worst first, as many as
-half of what a destination takes in a minute. What comes beyond that is one summary of everything that waits, as
-often as the other half allows. So 1,000 alerts in a minute are a handful of messages, none of them
-later than the pause between two summaries, and no change is in none. What has waited long, because
-nothing could be delivered or because of quiet hours, is one summary too.
+half of what a destination takes in a minute. What comes beyond that is one summary of everything
+that waits, as often as the other half allows. So 1,000 alerts in a minute are a handful of
+messages, none of them later than the pause between two summaries, and no change is in none. What
+has waited long, because nothing could be delivered or because of quiet hours, is one summary too.
 """
 
 from __future__ import annotations

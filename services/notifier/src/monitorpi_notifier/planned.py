@@ -43,7 +43,7 @@ class Plan:
         )
 
     def quiet_until(self, name: str, severity: str, at: datetime) -> float | None:
-        """Return when quiet hours that hold for this severity end, seconds since 1970; None: none."""
+        """Return when quiet hours that hold for it end, seconds since 1970; None: none do."""
         if _RANK[severity] >= _RANK[self._destinations[name].quiet_least]:
             return None
         end = spans.covered_until(self._quiet[name], at.astimezone(self._zone))

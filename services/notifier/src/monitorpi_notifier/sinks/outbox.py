@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS change (
     content TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS change_destination ON change (destination, id);
+CREATE INDEX IF NOT EXISTS change_key ON change (key, id);
 CREATE TABLE IF NOT EXISTS letter (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     destination TEXT NOT NULL,
@@ -75,12 +76,14 @@ class Outbox:
     def add(self, changes: Iterable[Change], told: Iterable[Told]) -> None:
         """Keep changes, and what they make known, in one transaction."""
         with self._database.transaction() as db:
+            changes = list(changes)
             for change in changes:
                 db.execute(
                     "INSERT INTO change (destination, key, due_s, content) VALUES (?, ?, ?, ?)",
                     (change.destination, change.key, change.due_s, json.dumps(asdict(change))),
                 )
-                self.dropped_total += _drop_oldest(db, change.destination)
+            for destination in {change.destination for change in changes}:
+                self.dropped_total += _drop_oldest(db, destination)
             for one in told:
                 content = json.dumps({**asdict(one), "destinations": sorted(one.destinations)})
                 db.execute(
@@ -204,11 +207,12 @@ def _drop_oldest(db: sqlite3.Connection, destination: str) -> int:
     (count,) = db.execute(f"SELECT COUNT(*) {waiting}", {"to": destination}).fetchone()
     if count <= MOST_CHANGES:
         return 0
+    beyond = count - MOST_CHANGES
     order = "EXISTS (SELECT 1 FROM change b WHERE b.key = a.key AND b.id > a.id) DESC, a.id"
     return db.execute(
         "DELETE FROM change WHERE id IN (SELECT a.id FROM change a WHERE a.destination = :to "  # noqa: S608
-        f"AND a.letter IS NULL ORDER BY {order} LIMIT 1)",
-        {"to": destination},
+        f"AND a.letter IS NULL ORDER BY {order} LIMIT :beyond)",
+        {"to": destination, "beyond": beyond},
     ).rowcount
 
 
