@@ -19,7 +19,10 @@ from scapy.layers.dhcp6 import (
     DHCP6_Release,
     DHCP6_Reply,
     DHCP6_Request,
+    DHCP6OptBootFileUrl,
     DHCP6OptClientId,
+    DHCP6OptDNSDomains,
+    DHCP6OptDNSServers,
     DHCP6OptIA_NA,
     DHCP6OptIA_PD,
     DHCP6OptIAAddress,
@@ -195,6 +198,37 @@ def test_who_hands_out_no_address_is_no_dhcp_server(kind: str) -> None:
     assert seen(dhcp(2, [("message-type", "nak")], yiaddr="192.0.2.7")) == []
 
 
+def test_dhcp_tells_what_clients_are_sent_to() -> None:
+    """Name servers, domain, routes of both numbers, proxy and boot server, as short text."""
+    told = [
+        ("name_server", "192.0.2.53", "192.0.2.54"),
+        ("domain", b"home"),
+        (121, bytes([0, 192, 0, 2, 254, 9, 10, 128, 192, 0, 2, 66])),
+        (249, bytes([32, 198, 51, 100, 7, 192, 0, 2, 66])),
+        (252, b"http://w/p\n\xff"),
+        (66, b"boot"),
+        (150, bytes([192, 0, 2, 5])),
+    ]
+
+    assert seen(dhcp(2, OFFER + told, yiaddr="192.0.2.7"))[0].told == (
+        ("dns", "192.0.2.53"),
+        ("dns", "192.0.2.54"),
+        ("domain", "home"),
+        ("boot", "boot"),
+        ("boot", "192.0.2.5"),
+        ("route", "0.0.0.0/0 via 192.0.2.254"),
+        ("route", "10.128.0.0/9 via 192.0.2.66"),
+        ("route", "198.51.100.7/32 via 192.0.2.66"),
+        ("proxy", "http://w/p"),
+    )
+
+
+@pytest.mark.parametrize("routes", [b"\x21", b"\x18\xc0\x00\x02\xc0\x00", b"\x20"])
+def test_broken_routes_tell_nothing(routes: bytes) -> None:
+    """A network larger than an address, a router in part, nothing behind the size."""
+    assert seen(dhcp(2, [*OFFER, (121, routes)], yiaddr="192.0.2.7"))[0].told == ()
+
+
 def test_dhcp_release_and_decline_end_an_address() -> None:
     """What a client gives up is in ciaddr, what it refuses in option 50; a relay is named."""
     release = dhcp(1, [("message-type", "release")], ciaddr="192.0.2.7")
@@ -286,6 +320,29 @@ def test_a_delegated_prefix_is_served_too_and_names_nobody() -> None:
     assert seen(delegated) == sighting(how="dhcpv6", serves_dhcp=True)
 
 
+def test_stateless_dhcpv6_serves_name_servers() -> None:
+    """A REPLY without an address tells of name servers, domains and what to boot."""
+    reply = dhcpv6(
+        DHCP6_Reply(),
+        DHCP6OptDNSServers(dnsservers=["2001:db8::53"]),
+        DHCP6OptDNSDomains(dnsdomains=["home.arpa", "lan"]),
+        DHCP6OptBootFileUrl(optdata=b"tftp://x/y"),
+    )
+
+    assert seen(reply) == sighting(
+        how="dhcpv6",
+        serves_dhcp=True,
+        told=(
+            ("dns-v6", "2001:db8::53"),
+            ("domain-v6", "home.arpa"),
+            ("domain-v6", "lan"),
+            ("boot-v6", "tftp://x/y"),
+        ),
+    )
+    refusal = dhcpv6(DHCP6_Advertise(), DHCP6OptDNSServers(dnsservers=["2001:db8::53"]))
+    assert seen(refusal) == []
+
+
 def test_dhcpv6_without_a_lease_serves_nothing() -> None:
     """Answers without an address, or with one whose lifetime is over, hand out nothing."""
     assert seen(dhcpv6(DHCP6_Reply())) == []
@@ -303,7 +360,7 @@ def test_dhcpv6_release_and_decline_end_an_address(message: Any) -> None:
 
 
 def test_dhcpv6_is_read_through_relays() -> None:
-    """A relay's messages are looked into, eight deep; a relayed client is known by its id."""
+    """Eight deep: a relayed client is known by its id, and who sends to a relay serves nobody."""
 
     def relayed(message: Any, times: int, relay: Any) -> Any:
         inner = bytes(message[UDP].payload)
@@ -317,7 +374,9 @@ def test_dhcpv6_is_read_through_relays() -> None:
     assert seen(relayed(release, 1, DHCP6_RelayForward)) == [
         Sighting(OTHER_RAW, 1.0, "eth0", "dhcpv6", sender=RAW, ended=("2001:db8::7",))
     ]
-    assert len(seen(relayed(reply, 8, DHCP6_RelayReply))) == 2
+    assert seen(relayed(reply, 8, DHCP6_RelayReply)) == [
+        Sighting(OTHER_RAW, 1.0, "eth0", "dhcpv6", sender=RAW, named=("2001:db8::7",))
+    ]
     assert seen(relayed(reply, 9, DHCP6_RelayReply)) == []
 
 

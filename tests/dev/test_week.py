@@ -18,7 +18,7 @@ from monitorpi_dev.week.stack import Told
 from monitorpi_dev.week.truth import ANY, Fact, Kind, Truth
 from monitorpi_dev.week.verdict import NOTICES_A_DAY, judge
 from monitorpi_dev.week.wire import LONGEST_S, LOUD, Stream, Wire
-from monitorpi_lab import frames, telling
+from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,11 +175,11 @@ def test_the_frames_that_tell_of_devices_are_what_their_names_say() -> None:
     macs, ips = ("04:00:00:00:00:01", PHONE), ("fe80::1", "fe80::2")
     dice = random.Random(1)  # noqa: S311 - no secret
     made = [
-        telling.router_advertisement(macs[0], ips[0], "2001:db8:1::/64"),
-        telling.neighbour_advertisement(macs, "2001:db8:1::5", ips[1]),
-        telling.dhcp6_reply(macs, ips, "2001:db8:1::7"),
-        telling.tcp(macs, ips, (dice.randrange(65536), 443), telling.SYN),
-        telling.echo6(macs, ips),
+        discovery.router_advertisement(macs[0], ips[0], "2001:db8:1::/64"),
+        discovery.neighbour_advertisement(macs, "2001:db8:1::5", ips[1]),
+        discovery.dhcp6_reply(macs, ips, "2001:db8:1::7"),
+        discovery.tcp(macs, ips, (dice.randrange(65536), 443), discovery.SYN),
+        discovery.echo6(macs, ips),
     ]
 
     for frame in made:

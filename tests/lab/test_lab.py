@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import is_running
 
 from monitorpi_lab import flood, frames, namespace
-from monitorpi_lab.hosts import Household, ping
+from monitorpi_lab.background import BackgroundTraffic, ping
 from monitorpi_lab.lan import Lab, LabError
 
 if TYPE_CHECKING:
@@ -363,8 +363,8 @@ def test_the_household_makes_every_kind_of_traffic_at_a_low_rate(lab: Lab) -> No
     everything = {"arp", "dhcp", "dns", "http", "igmp", "mdns", "ping"}
 
     start = time.monotonic()
-    with Household(lab, pace=10) as household:
-        assert wait_until(lambda: everything <= household.done.keys(), 20)
+    with BackgroundTraffic(lab, pace=10) as background:
+        assert wait_until(lambda: everything <= background.done.keys(), 20)
     seconds = time.monotonic() - start
 
     seen = heard(wire)
@@ -372,7 +372,7 @@ def test_the_household_makes_every_kind_of_traffic_at_a_low_rate(lab: Lab) -> No
         frame[12:14] == b"\x08\x00" and frame[23] == 6 and frame[47] & 0x12 == 0x02
         for frame in seen
     )
-    assert household.failed == {}
+    assert background.failed == {}
     assert {67, 68, 53, 80, 5353} <= {int.from_bytes(f[36:38], "big") for f in seen if len(f) > 38}
     assert 0 < syns / seconds < 25  # ten times a home's rate, and still below what floods are
 
@@ -380,15 +380,15 @@ def test_the_household_makes_every_kind_of_traffic_at_a_low_rate(lab: Lab) -> No
 def test_a_household_that_leaves_waits_for_its_answers(lab: Lab) -> None:
     """What is under way when it ends still finds its servers: leaving is no failure."""
     for seed in range(5):
-        with Household(lab, pace=100, seed=seed) as household:
-            assert wait_until(lambda: household.done.get("http", 0) >= 20, 20)
-        assert household.failed == {}
+        with BackgroundTraffic(lab, pace=100, seed=seed) as background:
+            assert wait_until(lambda: background.done.get("http", 0) >= 20, 20)
+        assert background.failed == {}
 
 
 def test_a_household_needs_three_hosts(privileged: None) -> None:
     """A gateway, a server and somebody who uses them, or it is refused."""
     del privileged
-    with Lab(2) as lab, pytest.raises(LabError, match="3 hosts"), Household(lab):
+    with Lab(2) as lab, pytest.raises(LabError, match="3 hosts"), BackgroundTraffic(lab):
         pass
 
 

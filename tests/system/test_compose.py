@@ -16,7 +16,7 @@ from tests.conftest import ROOT, wait_for
 
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_lab import flood
-from monitorpi_lab.hosts import Household
+from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def lab(engine: None) -> Iterator[Lab]:
     del engine
     if os.geteuid() != 0:
         pytest.skip("needs root: the lab makes network namespaces")
-    with Lab(6, mirror="mirror-test") as one, Household(one):
+    with Lab(6, mirror="mirror-test") as one, BackgroundTraffic(one):
         one.sensor.run(["ip", "link", "set", "mirror-test", "netns", "1"])
         subprocess.run(["sysctl", "-qw", "net.ipv6.conf.mirror-test.disable_ipv6=1"], check=True)
         subprocess.run(["ip", "link", "set", "mirror-test", "arp", "off", "up"], check=True)

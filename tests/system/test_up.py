@@ -22,7 +22,7 @@ from tests.conftest import is_running, wait_for
 
 from monitorpi_common.record import decode
 from monitorpi_lab import flood
-from monitorpi_lab.hosts import Household
+from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ Start = "Callable[..., Up]"
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     """Run a lab of six hosts that live their lives."""
-    with Lab(6) as one, Household(one):
+    with Lab(6) as one, BackgroundTraffic(one):
         yield one
 
 

@@ -20,7 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "install": ("monitorpi_cli.install.command:install", "run it now and at each boot (systemd)"),
     "uninstall": ("monitorpi_cli.install.command:uninstall", "take it out of the boot"),
     "status": ("monitorpi_cli.install.command:status", "is it installed, does it run and watch"),
-    "demo": ("monitorpi_lab.demo.show:main", "watch it find two floods in a lab of its own"),
+    "demo": ("monitorpi_lab.demo.run:main", "watch it find two floods in a lab of its own"),
     "doctor": (
         "monitorpi_cli.doctor.command:main",
         "is this machine fit, does its port see the LAN",

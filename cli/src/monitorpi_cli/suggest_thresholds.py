@@ -26,10 +26,10 @@ from monitorpi_common.messages import Probe, Traffic
 from monitorpi_common.settings import ConfigurationError, NoSection, load
 from monitorpi_common.topics import pattern
 from monitorpi_detector.baseline import Baseline
-from monitorpi_detector.inventory import Inventory
+from monitorpi_detector.hosts.inventory import Inventory
 from monitorpi_detector.rule import Limits, LimitsOf
 from monitorpi_detector.rules import WINDOW_RULES
-from monitorpi_detector.view import WindowView
+from monitorpi_detector.views.window import WindowView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -202,16 +202,16 @@ def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
         listening = Viewer.of(common.broker, _topics(common.site))
     else:
         running = find_running(options.config)
-        # whatever its site: `up` may have been told another name
+        # whatever its site: `up` may run with another name
         listening = Viewer(running.port, "viewer", running.password("viewer"), _topics("+"))
     ends = time.monotonic() + options.seconds
     with listening as viewer:
         while (left := ends - time.monotonic()) > 0:
-            heard = viewer.next(min(left, 1.0))
-            if heard is None:
+            arrival = viewer.next(min(left, 1.0))
+            if arrival is None:
                 continue
             try:
-                yield heard.message()
+                yield arrival.message()
             except ValidationError:
                 continue
 

@@ -34,7 +34,7 @@ ANY_COMPILER: Final = ("clang", *(f"clang-{version}" for version in range(22, 12
 
 
 class BuildError(Exception):
-    """The object cannot be made here; the text says the remedy."""
+    """The object cannot be made here; the text names the remedy."""
 
 
 def compile_object(source: Path, target: Path, compilers: Sequence[str] = (COMPILER,)) -> None:
@@ -68,7 +68,7 @@ def programs(file: Path) -> dict[str, bytes]:
 
 
 def is_current() -> bool:
-    """Tell whether the object that is kept is what the pinned compiler makes of the source.
+    """Return whether the object that is kept is what the pinned compiler makes of the source.
 
     Raises:
         BuildError: the compiler is missing, or refused.
@@ -81,7 +81,7 @@ def is_current() -> bool:
 
 
 def checksum_holds() -> bool:
-    """Tell whether the object is the one its checksum was made of."""
+    """Return whether the object is the one its checksum was made of."""
     try:
         return CHECKSUM.read_text(encoding="ascii") == _checksum()
     except OSError:

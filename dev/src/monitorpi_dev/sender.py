@@ -83,7 +83,7 @@ class Sender:
         """Compile and load.
 
         Raises:
-            LabError: the machine cannot; the text says the remedy.
+            LabError: the machine cannot; the text names the remedy.
 
         """
         target = SOURCE.with_suffix(".o")

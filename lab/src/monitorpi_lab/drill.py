@@ -25,17 +25,18 @@ from monitorpi_common.messages import Alert, Device, Message, Service, Traffic
 from monitorpi_common.settings import ENV_PREFIX, ConfigurationError
 from monitorpi_common.topics import pattern
 from monitorpi_lab import flood
-from monitorpi_lab.demo.judge import RATE, subject_mac
-from monitorpi_lab.demo.narrator import Narrator
+from monitorpi_lab.demo.alert_check import subject_mac
+from monitorpi_lab.demo.steps import RATE
 from monitorpi_lab.lan import Lab, LabError
 from monitorpi_lab.namespace import scratch
 from monitorpi_lab.relay import Relay
+from monitorpi_lab.reporter import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitorpi_cli.stack.running import Running
-    from monitorpi_cli.stack.viewer import Heard
+    from monitorpi_cli.stack.viewer import Arrival
     from monitorpi_cli.table import Colour
     from monitorpi_common.topics import Topic
     from monitorpi_lab.flood import Kind
@@ -73,10 +74,10 @@ def main(argv: Sequence[str]) -> int:
     configuration. 3: no stack runs here, or no lab can be made.
     """
     options = _parse(argv)
-    narrator = Narrator(sys.stderr if options.json else sys.stdout)
+    reporter = Reporter(sys.stderr if options.json else sys.stdout)
     try:
         running = find_running(options.config)
-        with Drill(running, options.rule, options.rate, narrator, options.config) as drill:
+        with Drill(running, options.rule, options.rate, reporter, options.config) as drill:
             result = drill.run()
     except ConfigurationError as error:
         for line in error.lines:
@@ -114,12 +115,12 @@ class Drill:
     """A flood, a capture that sees it, and an eye on what the running detector makes of it."""
 
     def __init__(
-        self, running: Running, rule: str, rate: float, narrator: Narrator, config: Path | None
+        self, running: Running, rule: str, rate: float, reporter: Reporter, config: Path | None
     ) -> None:
         self._running = running
         self._rule = rule
         self._rate = rate
-        self._narrator = narrator
+        self._reporter = reporter
         self._config = {f"{ENV_PREFIX}CONFIG": str(config.resolve())} if config else {}
         self._resources = contextlib.ExitStack()
         self._states: set[Topic] = set()
@@ -139,7 +140,7 @@ class Drill:
     def _set_up(self) -> None:
         running, hold = self._running, self._resources.enter_context
         self._lab = hold(Lab(2, mirror=INTERFACE))
-        _hush(self._lab)
+        _fix_neighbours(self._lab)
         folder = hold(scratch())
         self._resources.callback(self._forget)
         hold(Relay(self._lab.sensor.namespace, running.port))
@@ -168,12 +169,15 @@ class Drill:
         self._resources.callback(capture.terminate)
 
     def _site(self) -> str:
-        """Return the site whose detector is online: `up` may have been told another name."""
+        """Return the site whose detector is online: `up` may run with another name."""
         deadline = time.monotonic() + _ONLINE_S
         while (left := deadline - time.monotonic()) > 0:
-            heard = self._viewer.next(left)
-            if heard and (heard.topic.service, heard.payload) == (Service.DETECTOR, b"online"):
-                return heard.topic.site
+            arrival = self._viewer.next(left)
+            if arrival and (arrival.topic.service, arrival.payload) == (
+                Service.DETECTOR,
+                b"online",
+            ):
+                return arrival.topic.site
         raise LabError(f"no detector is online at the broker of port {self._running.port}")
 
     def _forget(self) -> None:
@@ -191,7 +195,9 @@ class Drill:
 
         """
         attacker, victim = self._lab.hosts
-        self._tell("drill", f"between two namespaces, at {INTERFACE}; the LAN sees nothing of it.")
+        self._report(
+            "drill", f"between two namespaces, at {INTERFACE}; the LAN sees nothing of it."
+        )
         if self._first(Traffic, lambda window: window.interface == INTERFACE, _START_S) is None:
             raise LabError(f"no window of {INTERFACE} came within {_START_S:g} s: is the stack up?")
         spec = flood.flood_between(
@@ -205,10 +211,10 @@ class Drill:
         )
         running = flood.start(attacker, spec)
         first_s = running.first_frame_s()
-        self._tell("FLOOD", f"{attacker.mac} sends {self._rate:g} frames/s.", "yellow")
+        self._report("FLOOD", f"{attacker.mac} sends {self._rate:g} frames/s.", "yellow")
         opened_s = self._await(attacker.mac, "open", first_s, _ALERT_S)
         last_s = running.wait().last_s
-        self._tell("ends", "the flood is over; the alert closes after the quiet time.")
+        self._report("ends", "the flood is over; the alert closes after the quiet time.")
         closed_s = self._await(attacker.mac, "closed", last_s, _CLOSE_S) if opened_s else None
         return {
             "rule": self._rule,
@@ -229,12 +235,12 @@ class Drill:
 
         found = self._first(Alert, ours, within_s)
         if found is None:
-            self._tell("none", f"no {self._rule} alert was {state} within {within_s:g} s.", "red")
+            self._report("none", f"no {self._rule} alert was {state} within {within_s:g} s.", "red")
             return None
         alert, at_s = found
         after_s = round(at_s - since_s, 3)
         mark, colour = _MARKS[state]
-        self._tell(mark, f"after {after_s:.1f} s: {alert.summary}", colour)
+        self._report(mark, f"after {after_s:.1f} s: {alert.summary}", colour)
         return after_s
 
     def _first(
@@ -243,32 +249,32 @@ class Drill:
         """Listen for a message; returns it with its time of arrival, None: none in time."""
         deadline = time.monotonic() + within_s
         while (left := deadline - time.monotonic()) > 0:
-            heard = self._viewer.next(left)
-            message = self._read(heard) if heard else None
-            if heard and isinstance(message, kind) and wanted(message):
-                return message, heard.at_s
+            arrival = self._viewer.next(left)
+            message = self._read(arrival) if arrival else None
+            if arrival and isinstance(message, kind) and wanted(message):
+                return message, arrival.at_s
         return None
 
-    def _read(self, heard: Heard) -> Message | None:
+    def _read(self, arrival: Arrival) -> Message | None:
         """Read a message and note what the drill must take back at its end."""
         try:
-            message = heard.message()
+            message = arrival.message()
         except ValidationError:
             return None
-        if heard.topic.id == INSTANCE or (
+        if arrival.topic.id == INSTANCE or (
             isinstance(message, Device) and message.interface == INTERFACE
         ):
-            self._states.add(heard.topic)
+            self._states.add(arrival.topic)
         return message
 
-    def _tell(self, mark: str, text: str, colour: Colour | None = None) -> None:
-        self._narrator.tell(time.monotonic() - self._start, mark, text, colour)
+    def _report(self, mark: str, text: str, colour: Colour | None = None) -> None:
+        self._reporter.event(time.monotonic() - self._start, mark, text, colour)
 
 
-def _hush(lab: Lab) -> None:
+def _fix_neighbours(lab: Lab) -> None:
     """Let the hosts know each other without asking.
 
-    Their ARP would tell of devices with addresses, and the prober would look for those on the LAN.
+    Their ARP would show devices with addresses, and the prober would look for those on the LAN.
     """
     for host in lab.hosts:
         for other in lab.hosts:

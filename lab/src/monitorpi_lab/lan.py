@@ -86,7 +86,7 @@ class Lab:
             frames of up to 64 kB with unfinished checksums, as on some real ports.
 
     Raises:
-        LabError: not root, a tool or a kernel module is missing; says what to do.
+        LabError: not root, a tool or a kernel module is missing; the text names the remedy.
 
     """
 

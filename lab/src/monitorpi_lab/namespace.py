@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class LabError(Exception):
-    """The lab cannot be made or used here; the text says the remedy."""
+    """The lab cannot be made or used here; the text names the remedy."""
 
 
 class Namespace:
@@ -305,7 +305,7 @@ def _start_time(pid: int) -> str | None:
 
 
 def _is_running(mark: str) -> bool:
-    """Tell whether an owner runs; one whose process id is of a container is not ours to judge."""
+    """Return whether an owner runs; one whose process id is of a container is not ours to judge."""
     pid, started, namespace = (*mark.split("-"), "", "", "")[:3]
     if namespace != _pid_namespace():
         return True

@@ -197,7 +197,7 @@ class Responder:
 
 
 def answer(frame: bytes, source: bytes, sequence: int | None = None) -> bytes:
-    """Turn an echo request into its reply, from an address of choice."""
+    """Transition an echo request into its reply, from an address of choice."""
     length = struct.unpack_from("!H", frame, 16)[0]
     icmp = bytearray(frame[34 : 14 + length])
     icmp[0:4] = b"\0\0\0\0"

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from monitorpi_lab.hosts import Household
+from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.lan import Lab, LabError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     )
     command = parser.parse_args(argv).command or [os.environ.get("SHELL", "/bin/sh")]
     try:
-        with Lab() as lab, Household(lab):
+        with Lab() as lab, BackgroundTraffic(lab):
             print(_map(lab), file=sys.stderr)
             return lab.sensor.popen(command).wait()
     except LabError as error:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _map(lab: Lab) -> str:
-    """Tell who is where, and how to get in from another terminal."""
+    """Return who is where, and how to get in from another terminal."""
     lines = ["This shell is on the sensor; mirror0 sees all traffic. From another terminal:"]
     for host in (*lab.hosts, lab.sensor):
         enter = " ".join(host.namespace.prefix)

@@ -1,6 +1,6 @@
 """Tries each configured cloud: name, connection, TLS, and one call that changes nothing. I/O.
 
-No key stands in what is said: keys travel in a header of the call and nowhere else.
+No key stands in a finding: keys travel in a header of the call and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from monitorpi_cli.doctor.finding import Finding
-from monitorpi_cloud_bridge.clouds import reveal
-from monitorpi_cloud_bridge.thingspeak import KEY_HEADER
-from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask, client, trusted
+from monitorpi_cloud_bridge.sinks.clouds import reveal
+from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
+from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client, trusted
 from monitorpi_common.endpoint import Keys, unreachable
 from monitorpi_common.settings import authority
 
@@ -73,7 +73,7 @@ def connect(what: str, url: str, key: str, ca_file: Path | None) -> Finding:
 
 
 def _look_at_channel(web: httpx.Client, settings: CloudBridgeSettings, name: str) -> Finding:
-    """Read no row of a channel: that needs its read key, and tells nothing but that it fits."""
+    """Read no row of a channel: that needs its read key, and shows nothing but that it fits."""
     number = settings.channels[name]
     what = f"ThingSpeak channel {number} ({name})"
     key = settings.read_keys.get(name) or settings.write_keys[name]

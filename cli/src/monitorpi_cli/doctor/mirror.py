@@ -21,8 +21,8 @@ from monitorpi_cli.doctor.encapsulation import hidden_in
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_common.log import Log
 from monitorpi_common.service import ResourceError
-from monitorpi_detector.evidence import COPIES_TOLD
-from monitorpi_detector.frames import LOOPS_FROM, LOOPS_SENDERS
+from monitorpi_detector.alerts.evidence import COPIES_TOLD
+from monitorpi_detector.views.frames import LOOPS_FROM, LOOPS_SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -180,7 +180,7 @@ def look_at_ports(
 
 
 def _is_loopback(name: str) -> bool:
-    """Tell whether an interface leads nowhere: it has the header of Ethernet and no address."""
+    """Return whether an interface leads nowhere: it has the header of Ethernet and no address."""
     return interfaces.has_ethernet_header(name) and interfaces.mac_of(name) is None
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_cli.stack.plan import LOOPBACK
-from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask, client
+from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client
 from monitorpi_common import clock
 from monitorpi_common.bus import BusEvent, Raw, Subscribed
 from monitorpi_common.conclusion import FRESH_S
@@ -71,7 +71,7 @@ class Sites:
 
 
 def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[Finding]:
-    """Tell whether anybody watches, as the broker's memory has it, and ask for the page.
+    """Return whether anybody watches, as the broker's memory has it, and ask for the page.
 
     Args:
         settings: the broker, and an account that may read the detector's topics; the page is

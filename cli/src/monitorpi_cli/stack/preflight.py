@@ -35,7 +35,7 @@ def mistakes(
 
     Args:
         config: the TOML file; None: the default one.
-        secrets_of: tells the secrets directory of a service.
+        secrets_of: returns the secrets directory of a service.
 
     """
     lines: dict[str, None] = {}

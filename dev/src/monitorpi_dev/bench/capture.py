@@ -374,7 +374,7 @@ def measure(
     """Measure all taps under all loads.
 
     Raises:
-        LabError: no namespace, no sender or no tap can be had here; the text says the remedy.
+        LabError: no namespace, no sender or no tap can be had here; the text names the remedy.
 
     """
     found: list[Row] = []

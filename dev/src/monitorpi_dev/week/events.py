@@ -12,7 +12,7 @@ from monitorpi_common.topics import mac_id, slug
 from monitorpi_dev.week.home import PI, Thing, chance
 from monitorpi_dev.week.life import FAR, MIN, browse, claims, stream
 from monitorpi_dev.week.truth import ANY, Fact, Kind
-from monitorpi_lab import frames, telling
+from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
     from monitorpi_dev.week.home import Home
@@ -50,8 +50,8 @@ def _in_vain(home: Home, seconds: float) -> Process:
         for thing in list(home.things.values()):
             if thing.ip and thing.awake and chance(dice, 0.15) and home.is_reachable(thing):
                 home.say(thing, frames.arp_request(thing.mac, thing.ip, home.router.ip or ""))
-                syn = telling.tcp((thing.mac, home.router.mac), (thing.ip, dice.choice(FAR)),
-                                  (41000, 443), telling.SYN)  # fmt: skip
+                syn = discovery.tcp((thing.mac, home.router.mac), (thing.ip, dice.choice(FAR)),
+                                  (41000, 443), discovery.SYN)  # fmt: skip
                 home.say(thing, syn, times=dice.randint(1, 3))
         yield 1.0
 
@@ -117,7 +117,7 @@ def uplink_fails(home: Home, truth: Truth) -> Process:
             for thing in list(home.things.values()):
                 if thing.ip and thing.awake and chance(dice, 0.1):
                     macs, ips = (thing.wire_mac, home.router.mac), (thing.ip, dice.choice(FAR))
-                    home.say(thing, telling.tcp(macs, ips, (42000, 443), telling.SYN))
+                    home.say(thing, discovery.tcp(macs, ips, (42000, 443), discovery.SYN))
             yield 1.0
         yield 7.0
     home.uplink = True
@@ -141,10 +141,10 @@ def torrent(home: Home, truth: Truth) -> Process:
                     dice.choice((6881, 51413, dice.randrange(1024, 65535))),
                 )
                 macs, ips = (thing.mac, home.router.mac), (thing.ip, far)
-                home.say(thing, telling.tcp(macs, ips, ports, telling.SYN))
+                home.say(thing, discovery.tcp(macs, ips, ports, discovery.SYN))
                 if chance(dice, 0.5):
-                    home.say(thing, telling.tcp(macs[::-1], ips[::-1], ports[::-1], 0x12))
-                    home.say(thing, telling.tcp(macs, ips, ports), times=20)
+                    home.say(thing, discovery.tcp(macs[::-1], ips[::-1], ports[::-1], 0x12))
+                    home.say(thing, discovery.tcp(macs, ips, ports), times=20)
                 home.say(thing, frames.udp(macs, ips, ports, bytes(60)))
         yield 1.0
 
@@ -213,9 +213,10 @@ def admin_scans(home: Home, truth: Truth) -> Process:
     for first in range(1, 1001, 200):
         for port in range(first, first + 200):
             macs, ips, ports = (thing.mac, nas.mac), (thing.ip or "", nas.ip or ""), (50000, port)
-            home.say(thing, telling.tcp(macs, ips, ports, telling.SYN))
+            home.say(thing, discovery.tcp(macs, ips, ports, discovery.SYN))
             home.say(
-                nas, telling.tcp(macs[::-1], ips[::-1], ports[::-1], telling.RST | telling.ACK)
+                nas,
+                discovery.tcp(macs[::-1], ips[::-1], ports[::-1], discovery.RST | discovery.ACK),
             )
         yield 1.0
 
@@ -231,6 +232,6 @@ def television_updates(home: Home) -> Process:
                 macs = (thing.mac, frames.multicast_mac(_SSDP))
                 ssdp = frames.udp(macs, (thing.ip, _SSDP), (1900, 1900), bytes(280))
                 home.say(thing, ssdp, times=dice.randint(3, 24))
-                mdns = telling.mdns_announcement(thing.mac, thing.ip, thing.name)
+                mdns = discovery.mdns_announcement(thing.mac, thing.ip, thing.name)
                 home.say(thing, mdns, times=dice.randint(1, 6))
         yield 1.0

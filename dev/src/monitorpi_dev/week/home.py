@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.topics import mac_id, slug
-from monitorpi_lab import frames, telling
+from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
     from monitorpi_dev.week.wire import Wire
@@ -88,7 +88,7 @@ def next_mac(mac: str) -> str:
 @lru_cache(maxsize=1024)
 def _made_of(mac: str) -> tuple[str, str]:
     """Return the link-local and the stable address that a MAC makes for itself."""
-    own = telling.link_local(mac)
+    own = discovery.link_local(mac)
     network = int(ipaddress.IPv6Network(PREFIX).network_address)
     return own, str(ipaddress.IPv6Address(network | int(ipaddress.IPv6Address(own)) % 2**64))
 
@@ -215,11 +215,11 @@ class Home:
         pi = self.things[PI]
         if thing.ip and pi.ip:
             mac = thing.wire_mac
-            self.say(thing, telling.arp_reply((mac, pi.mac), (thing.ip, pi.ip)))
+            self.say(thing, discovery.arp_reply((mac, pi.mac), (thing.ip, pi.ip)))
         for address in thing.addresses6:
-            there = telling.link_local(pi.mac)
+            there = discovery.link_local(pi.mac)
             macs = (thing.wire_mac, pi.mac)
-            self.say(thing, telling.neighbour_advertisement(macs, address, there))
+            self.say(thing, discovery.neighbour_advertisement(macs, address, there))
 
     def join(self, thing: Thing, *, anew: bool = False) -> None:
         """Let a device come onto the LAN: DHCP, duplicate detection, groups, its name."""
@@ -230,20 +230,20 @@ class Home:
         if not self.is_reachable(thing):
             return
         name = thing.name
-        self.wire.send(telling.dhcp_ask(telling.DISCOVER, thing.mac, hostname=name))
+        self.wire.send(discovery.dhcp_ask(discovery.DISCOVER, thing.mac, hostname=name))
         server = (router.mac, router.ip or "")
-        self.wire.send(telling.dhcp_answer(telling.OFFER, server, thing.mac, ip))
-        self.wire.send(telling.dhcp_ask(telling.REQUEST, thing.mac, hostname=name, wanted=ip))
-        self.wire.send(telling.dhcp_answer(telling.DHCP_ACK, server, thing.mac, ip))
+        self.wire.send(discovery.dhcp_answer(discovery.OFFER, server, thing.mac, ip))
+        self.wire.send(discovery.dhcp_ask(discovery.REQUEST, thing.mac, hostname=name, wanted=ip))
+        self.wire.send(discovery.dhcp_answer(discovery.DHCP_ACK, server, thing.mac, ip))
         self.wire.send(frames.arp_request(mac, ip, ip), times=2)
         self.wire.send(frames.arp_request(mac, ip, server[1]))
         self.wire.send(frames.igmp_report(mac, ip, "224.0.0.251"))
-        self.wire.send(telling.mdns_announcement(mac, ip, name), times=2)
+        self.wire.send(discovery.mdns_announcement(mac, ip, name), times=2)
         for address in thing.addresses6:
-            self.wire.send(telling.neighbour_solicitation(mac, "::", address))
-            self.wire.send(telling.neighbour_advertisement((mac, mac), address))
+            self.wire.send(discovery.neighbour_solicitation(mac, "::", address))
+            self.wire.send(discovery.neighbour_advertisement((mac, mac), address))
         if thing.speaks6:
-            self.wire.send(telling.mld_report(mac, thing.addresses6[0], "ff02::fb"))
+            self.wire.send(discovery.mld_report(mac, thing.addresses6[0], "ff02::fb"))
 
     # --- pings --------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_dev.week.home import Thing
 from monitorpi_dev.week.truth import Fact
-from monitorpi_lab import frames, telling
+from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def _syn_flood(home: Home, fact: Fact) -> Process:
     for _ in range(40):
         for number in range(300):
             macs, ips = (thing.mac, home.router.mac), (thing.ip or "", "203.0.113.80")
-            home.say(thing, telling.tcp(macs, ips, (1024 + number, 80), telling.SYN))
+            home.say(thing, discovery.tcp(macs, ips, (1024 + number, 80), discovery.SYN))
         yield 1.0
 
 
@@ -76,7 +76,7 @@ def _ping_flood(home: Home, fact: Fact) -> Process:
                 thing, frames.icmp_echo((thing.mac, nas.mac), (thing.ip or "", nas.ip or ""), 3, 1)
             )
             home.say(
-                nas, telling.echo_reply((nas.mac, thing.mac), (nas.ip or "", thing.ip or ""), 3)
+                nas, discovery.echo_reply((nas.mac, thing.mac), (nas.ip or "", thing.ip or ""), 3)
             )
         yield 1.0
 
@@ -114,7 +114,7 @@ def _loop(home: Home, fact: Fact) -> Process:
         if one.ip and one.awake and not one.wifi and home.is_reachable(one)
     ]
     caught = [frames.arp_request(one.mac, one.ip or "", "192.168.1.77") for one in talkers]
-    caught += [telling.mdns_announcement(one.mac, one.ip or "", one.name) for one in talkers]
+    caught += [discovery.mdns_announcement(one.mac, one.ip or "", one.name) for one in talkers]
     for second in range(25):
         for frame in caught[: 4 + second]:
             home.wire.send(frame, times=250, repeated=True)
@@ -133,8 +133,8 @@ def _port_scan(home: Home, fact: Fact) -> Process:
     for second in range(30):
         for port in range(second * 100 + 1, second * 100 + 101):
             macs, ips = (thing.mac, nas.mac), (thing.ip or "", nas.ip or "")
-            home.say(thing, telling.tcp(macs, ips, (50000, port), telling.SYN))
-            home.say(nas, telling.tcp(macs[::-1], ips[::-1], (port, 50000), telling.RST | 0x10))
+            home.say(thing, discovery.tcp(macs, ips, (50000, port), discovery.SYN))
+            home.say(nas, discovery.tcp(macs[::-1], ips[::-1], (port, 50000), discovery.RST | 0x10))
         yield 1.0
 
 
@@ -145,8 +145,10 @@ def _slow_scan(home: Home, fact: Fact) -> Process:
     for second in range(180):
         for port in range(second * 10 + 1, second * 10 + 11):
             macs, ips = (thing.mac, target.mac), (thing.ip or "", target.ip or "")
-            home.say(thing, telling.tcp(macs, ips, (50000, port), telling.SYN))
-            home.say(target, telling.tcp(macs[::-1], ips[::-1], (port, 50000), telling.RST | 0x10))
+            home.say(thing, discovery.tcp(macs, ips, (50000, port), discovery.SYN))
+            home.say(
+                target, discovery.tcp(macs[::-1], ips[::-1], (port, 50000), discovery.RST | 0x10)
+            )
         yield 1.0
 
 
@@ -160,8 +162,8 @@ def _host_sweep(home: Home, fact: Fact) -> Process:
             far = (
                 f"{dice.randrange(1, 223)}.{dice.randrange(256)}.{dice.randrange(256)}.{number + 1}"
             )
-            home.say(thing, telling.tcp((thing.mac, home.router.mac), (thing.ip or "", far),
-                                        (50000 + number, 23), telling.SYN))  # fmt: skip
+            home.say(thing, discovery.tcp((thing.mac, home.router.mac), (thing.ip or "", far),
+                                        (50000 + number, 23), discovery.SYN))  # fmt: skip
         for number in range(20):
             wanted = f"192.168.1.{(second * 20 + number) % 254 + 1}"
             home.say(thing, frames.arp_request(thing.mac, thing.ip or "", wanted))
@@ -178,11 +180,15 @@ def _arp_spoof(home: Home, fact: Fact) -> Process:
     dice = home.dice("spoof")
     for _ in range(150):
         for victim in [one for one in home.things.values() if one.ip and one.awake][:12]:
-            answer = telling.arp_reply((thing.mac, victim.mac), (router.ip or "", victim.ip or ""))
+            answer = discovery.arp_reply(
+                (thing.mac, victim.mac), (router.ip or "", victim.ip or "")
+            )
             home.say(thing, answer)
             ip, far = victim.ip or "", f"142.250.{dice.randrange(255)}.1"
-            home.say(victim, telling.tcp((victim.mac, thing.mac), (ip, far), (4000, 443)), times=3)
-            home.say(thing, telling.tcp((thing.mac, router.mac), (ip, far), (4000, 443)), times=3)
+            home.say(
+                victim, discovery.tcp((victim.mac, thing.mac), (ip, far), (4000, 443)), times=3
+            )
+            home.say(thing, discovery.tcp((thing.mac, router.mac), (ip, far), (4000, 443)), times=3)
         yield 2.0
 
 
@@ -195,9 +201,9 @@ def _rogue_dhcp(home: Home, fact: Fact) -> Process:
     clients = [one for one in home.things.values() if one.wifi and one.ip]
     for _ in range(20):
         client = dice.choice(clients)
-        home.say(client, telling.dhcp_ask(telling.DISCOVER, client.mac, hostname=client.name))
+        home.say(client, discovery.dhcp_ask(discovery.DISCOVER, client.mac, hostname=client.name))
         given, server = f"192.168.0.{dice.randrange(100, 200)}", (rogue.mac, "192.168.0.1")
-        home.say(rogue, telling.dhcp_answer(telling.OFFER, server, client.mac, given))
+        home.say(rogue, discovery.dhcp_answer(discovery.OFFER, server, client.mac, given))
         home.say(rogue, frames.arp_request(rogue.mac, "192.168.0.1", given))
         yield dice.uniform(5, 30)
     rogue.on = False
@@ -207,13 +213,13 @@ def _rogue_ra(home: Home, fact: Fact) -> Process:
     """Advertise a second IPv6 router and hand out addresses, as mitm6 does."""
     thing = home.things["plug-3"]
     _about(fact, thing)
-    own = telling.link_local(thing.mac)
+    own = discovery.link_local(thing.mac)
     clients = [one for one in home.things.values() if one.speaks6 and one.awake]
     for _ in range(60):
-        home.say(thing, telling.router_advertisement(thing.mac, own, "fd00:bad::/64"))
+        home.say(thing, discovery.router_advertisement(thing.mac, own, "fd00:bad::/64"))
         for number, client in enumerate(clients, 1):
-            macs, ips = (thing.mac, client.wire_mac), (own, telling.link_local(client.mac))
-            home.say(thing, telling.dhcp6_reply(macs, ips, f"fd00:bad::{number:x}"))
+            macs, ips = (thing.mac, client.wire_mac), (own, discovery.link_local(client.mac))
+            home.say(thing, discovery.dhcp6_reply(macs, ips, f"fd00:bad::{number:x}"))
         yield 10.0
 
 

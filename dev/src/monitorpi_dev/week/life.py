@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_dev.week.home import PI, Thing, chance
 from monitorpi_dev.week.truth import Fact
 from monitorpi_dev.week.wire import Stream, every
-from monitorpi_lab import frames, telling
+from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
     from monitorpi_dev.week.home import Home
@@ -63,15 +63,19 @@ def chatter(home: Home, thing: Thing, mean_s: float) -> Process:
             home.say(thing, question, answer)
         tries = 1 if home.uplink and home.router_up else 3
         home.say(
-            thing, telling.tcp((mac, router), (ip, far), (40000, 443), telling.SYN), times=tries
+            thing, discovery.tcp((mac, router), (ip, far), (40000, 443), discovery.SYN), times=tries
         )
         if tries == 1:
-            both = telling.SYN | telling.ACK
-            home.say(thing, telling.tcp((router, mac), (far, ip), (443, 40000), both))
-            home.say(thing, telling.tcp((mac, router), (ip, far), (40000, 443)), times=3, size=200)
-            home.say(thing, telling.tcp((router, mac), (far, ip), (443, 40000)), times=3, size=900)
+            both = discovery.SYN | discovery.ACK
+            home.say(thing, discovery.tcp((router, mac), (far, ip), (443, 40000), both))
+            home.say(
+                thing, discovery.tcp((mac, router), (ip, far), (40000, 443)), times=3, size=200
+            )
+            home.say(
+                thing, discovery.tcp((router, mac), (far, ip), (443, 40000)), times=3, size=900
+            )
         if chance(dice, 0.1):
-            home.say(thing, telling.mdns_announcement(mac, ip, thing.name))
+            home.say(thing, discovery.mdns_announcement(mac, ip, thing.name))
 
 
 def new_temporary(home: Home, thing: Thing) -> Process:
@@ -80,7 +84,7 @@ def new_temporary(home: Home, thing: Thing) -> Process:
     while True:
         thing.temporary.append(home.temporary_address())
         mac = thing.wire_mac
-        home.say(thing, telling.neighbour_solicitation(mac, "::", thing.temporary[-1]))
+        home.say(thing, discovery.neighbour_solicitation(mac, "::", thing.temporary[-1]))
         del thing.temporary[:-2]
         yield dice.uniform(0.9, 1.0) * 86400
 
@@ -91,7 +95,7 @@ def queries(home: Home) -> Process:
     router = home.router
     while True:
         if home.router_up and home.wire.powered:
-            home.wire.send(telling.igmp_query(router.mac, router.ip or ""))
+            home.wire.send(discovery.igmp_query(router.mac, router.ip or ""))
             listeners = [one for one in home.things.values() if one.awake and one.ip]
             for one in listeners:
                 home.wire.start(_report(home, one, dice.randint(1, 3)), dice.uniform(0.1, 10))
@@ -105,7 +109,7 @@ def _report(home: Home, thing: Thing, groups: int) -> Process:
         if thing.speaks6:
             home.say(
                 thing,
-                telling.mld_report(thing.wire_mac, thing.addresses6[0], f"ff02::{number + 2}"),
+                discovery.mld_report(thing.wire_mac, thing.addresses6[0], f"ff02::{number + 2}"),
             )
     yield 0.0
 
@@ -115,8 +119,8 @@ def advertises(home: Home) -> Process:
     router = home.router
     for delay in every(300, 0.3, home.dice("advertises")):
         if home.router_up and home.wire.powered:
-            own = telling.link_local(router.mac)
-            home.wire.send(telling.router_advertisement(router.mac, own, "2001:db8:1::/64"))
+            own = discovery.link_local(router.mac)
+            home.wire.send(discovery.router_advertisement(router.mac, own, "2001:db8:1::/64"))
         yield delay
 
 
@@ -130,13 +134,13 @@ def stream(
     dice = home.dice(f"stream {thing.name}")
     name = f"{thing.name} {peer.name} {far}"
     ip, there = thing.ip or "", far
-    down = telling.tcp((peer.mac, thing.wire_mac), (there, ip), (443, 40002), telling.ACK, 1400)
-    up = telling.tcp((thing.wire_mac, peer.mac), (ip, there), (40002, 443))
-    syn = telling.tcp((thing.wire_mac, peer.mac), (ip, there), (40002, 443), telling.SYN)
-    both = telling.tcp(
-        (peer.mac, thing.wire_mac), (there, ip), (443, 40002), telling.SYN | telling.ACK
+    down = discovery.tcp((peer.mac, thing.wire_mac), (there, ip), (443, 40002), discovery.ACK, 1400)
+    up = discovery.tcp((thing.wire_mac, peer.mac), (ip, there), (40002, 443))
+    syn = discovery.tcp((thing.wire_mac, peer.mac), (ip, there), (40002, 443), discovery.SYN)
+    both = discovery.tcp(
+        (peer.mac, thing.wire_mac), (there, ip), (443, 40002), discovery.SYN | discovery.ACK
     )
-    fin = telling.tcp((thing.wire_mac, peer.mac), (ip, there), (40002, 443), telling.FIN | 0x10)
+    fin = discovery.tcp((thing.wire_mac, peer.mac), (ip, there), (40002, 443), discovery.FIN | 0x10)
     left = seconds
     while left > 0 and thing.awake and home.is_reachable(thing):
         for _ in range(3):
@@ -187,12 +191,14 @@ def browse(home: Home, thing: Thing, minutes: float) -> Process:
                 thing,
                 frames.udp((mac, resolver.mac), (ip, resolver.ip or ""), (40001, 53), bytes(30)),
             )
-            home.say(thing, telling.tcp((mac, router.mac), (ip, far), ports, telling.SYN))
+            home.say(thing, discovery.tcp((mac, router.mac), (ip, far), ports, discovery.SYN))
             if works:
                 back = (far, ip), (ports[1], ports[0])
-                home.say(thing, telling.tcp((router.mac, mac), *back, telling.SYN | telling.ACK))
-                home.say(thing, telling.tcp((router.mac, mac), *back, size=1400), times=20)
-                home.say(thing, telling.tcp((mac, router.mac), (ip, far), ports), times=8)
+                home.say(
+                    thing, discovery.tcp((router.mac, mac), *back, discovery.SYN | discovery.ACK)
+                )
+                home.say(thing, discovery.tcp((router.mac, mac), *back, size=1400), times=20)
+                home.say(thing, discovery.tcp((mac, router.mac), (ip, far), ports), times=8)
         pause = dice.uniform(60, 500)
         left -= pause
         yield pause
@@ -295,7 +301,7 @@ def printer(home: Home, truth: Truth, thing: Thing) -> Process:
         fact.until = home.wire.now
         thing.awake = True
         home.claim(thing)
-        home.say(thing, telling.mdns_announcement(thing.mac, thing.ip or "", thing.name), times=3)
+        home.say(thing, discovery.mdns_announcement(thing.mac, thing.ip or "", thing.name), times=3)
 
 
 def comes_and_goes(
@@ -340,9 +346,9 @@ def bonded(home: Home, thing: Thing) -> Process:
         mac = thing.mac if hash_of(client.name) % 2 else thing.sibling or thing.mac
         if client.ip and thing.ip:
             macs, ips = (mac, client.wire_mac), (thing.ip, client.ip)
-            home.say(thing, telling.arp_reply(macs, ips))
-            home.say(client, telling.tcp(macs[::-1], ips[::-1], (50000, 445)), times=3)
-            home.say(thing, telling.tcp(macs, ips, (445, 50000)), times=3)
+            home.say(thing, discovery.arp_reply(macs, ips))
+            home.say(client, discovery.tcp(macs[::-1], ips[::-1], (50000, 445)), times=3)
+            home.say(thing, discovery.tcp(macs, ips, (445, 50000)), times=3)
 
 
 def hash_of(text: str) -> int:
@@ -356,7 +362,7 @@ def answers_broadcast(home: Home, thing: Thing, asks: Thing) -> Process:
         yield delay
         if asks.ip and thing.ip:
             home.say(asks, frames.arp_request(asks.wire_mac, asks.ip, "192.168.1.255"))
-            answer = telling.arp_reply((thing.mac, asks.wire_mac), ("192.168.1.255", asks.ip))
+            answer = discovery.arp_reply((thing.mac, asks.wire_mac), ("192.168.1.255", asks.ip))
             home.say(thing, answer)
 
 
@@ -418,5 +424,5 @@ def watches(home: Home, host: Thing, targets: list[Thing]) -> Process:
                 home.say(host, frames.icmp_echo((host.mac, one.wire_mac), (host.ip, one.ip), 9, 1))
                 if one.awake and home.is_reachable(one):
                     home.say(
-                        one, telling.echo_reply((one.wire_mac, host.mac), (one.ip, host.ip), 9)
+                        one, discovery.echo_reply((one.wire_mac, host.mac), (one.ip, host.ip), 9)
                     )

@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_dev.week.home import INTERNET, PI, PROBES, SUBNET
 from monitorpi_dev.week.stack import moment
 from monitorpi_dev.week.wire import Stream
-from monitorpi_lab import frames, telling
-from monitorpi_prober.items import NO_NEIGHBOUR, Attempt, Echoes, Found, RoundDone, Sweeping
+from monitorpi_lab import discovery, frames
+from monitorpi_prober.items import (
+    NO_NEIGHBOUR,
+    Attempt,
+    Echoes,
+    Found,
+    RoundDone,
+    Sighting,
+    Sweeping,
+)
 from monitorpi_prober.quiet import QuietTargets
-from monitorpi_prober.targets import Sighting
 
 if TYPE_CHECKING:
     from monitorpi_dev.week.home import Home, Thing
@@ -155,9 +162,9 @@ class Pinger:
 
 def _echo(pi: Thing, mac: str, address: str, *, reply: bool) -> bytes:
     if ":" in address:
-        own = telling.link_local(pi.mac)
+        own = discovery.link_local(pi.mac)
         macs, ips = ((mac, pi.mac), (address, own)) if reply else ((pi.mac, mac), (own, address))
-        return telling.echo6(macs, ips, reply=reply)
+        return discovery.echo6(macs, ips, reply=reply)
     if reply:
-        return telling.echo_reply((mac, pi.mac), (address, pi.ip or ""), 7)
+        return discovery.echo_reply((mac, pi.mac), (address, pi.ip or ""), 7)
     return frames.icmp_echo((pi.mac, mac), (pi.ip or "", address), 7, 1)

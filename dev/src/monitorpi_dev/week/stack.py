@@ -23,8 +23,8 @@ from monitorpi_common.messages import Alert, Device, Probe, Publication, Target,
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_detector.core import DetectorCore
+from monitorpi_detector.items import Kept
 from monitorpi_detector.settings import DetectorSettings
-from monitorpi_detector.state import Kept
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import Attempt, Found, PlanTaken, RoundDone, Sweeping
 from monitorpi_prober.settings import ProberSettings, TargetSettings
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from monitorpi_common.messages import Message
-    from monitorpi_prober.announcement import Exit
+    from monitorpi_prober.items import Exit
     from monitorpi_prober.schedule import Plan
     from monitorpi_prober.targets import Network
 

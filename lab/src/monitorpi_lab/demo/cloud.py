@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
 
-from monitorpi_lab.demo.ledger import FIELDS
+from monitorpi_lab.demo.row_check import FIELDS
 from monitorpi_thingspeak_double.channels import Switches
 from monitorpi_thingspeak_double.server import Double
 
 if TYPE_CHECKING:
-    from monitorpi_lab.demo.ledger import Row
+    from monitorpi_lab.demo.row_check import Row
 
 INTERVAL_S: Final = 5
 """Seconds of traffic per row; the real service's limits do not hold for its double."""

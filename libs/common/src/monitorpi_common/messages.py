@@ -472,9 +472,15 @@ class Device(Message):
     randomised: bool = False
     """The locally administered bit is set, as phones with private addresses do."""
     dhcp_server: bool = False
-    """It was seen to hand out addresses by DHCP or DHCPv6."""
+    """It was seen to hand out addresses by DHCP or DHCPv6, or to tell clients of name servers and
+    their like by DHCPv6."""
     dhcp_routers: Annotated[list[Ip], Field(max_length=4)] = []
     """The routers it told DHCP clients of."""
+    dhcp_options: Annotated[
+        dict[Slug, Annotated[list[Short], Field(max_length=8)]], Field(max_length=16)
+    ] = {}
+    """What else it sent DHCP clients to, by option: `dns`, `domain`, `route`, `proxy`, `boot`, and
+    of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
     dhcp_at: Timestamp | None = None
     """When it handed out an address last."""
     advertised_at: Timestamp | None = None

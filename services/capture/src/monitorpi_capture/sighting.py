@@ -40,7 +40,11 @@ class Sighting:
     ends_router: bool = False
     """A valid router advertisement with lifetime 0: no default router any more."""
     serves_dhcp: bool = False
-    """It handed out an address (DHCP: yiaddr is one; DHCPv6: an IA address)."""
+    """It handed out an address (DHCP: yiaddr is one; DHCPv6: an IA address), or, in DHCPv6, what
+    clients need beside one."""
+    told: tuple[tuple[str, str], ...] = ()
+    """What else a server sends its clients to, by the name of the option: name servers ("dns"),
+    routes, proxies (:mod:`monitorpi_capture.frame.dissect.dhcpoptions`)."""
     router_ips: tuple[str, ...] = ()
     """Addresses of routers the frame tells of (DHCP option 3), also where a server is meant."""
     subnets: tuple[str, ...] = ()

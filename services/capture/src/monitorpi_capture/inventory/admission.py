@@ -89,6 +89,8 @@ class Entry:
     serves_dhcp: bool = False
     dhcp_routers: tuple[str, ...] = ()
     """The routers it told clients of."""
+    dhcp_told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What else it sent clients to, by option."""
     dhcp_s: float | None = None
     """When it handed out an address last."""
     woke_s: float = 0.0

@@ -46,6 +46,8 @@ PUBLISH_AT_ONCE: Final = 100
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
 _MAX_TOLD_ROUTERS: Final = 4
+_MAX_TOLD: Final = 8
+"""Values of one DHCP option in a message; the names of options are a fixed few."""
 _LASTING_S: Final = 300.0
 """A restored device known over so long is no passing frame's."""
 _GROUP: Final = 0x01
@@ -57,6 +59,25 @@ def clean_name(name: str) -> str | None:
     """Return a host name fit to be shown: printable and bounded; None if nothing is left."""
     kept = "".join(char for char in name if char.isprintable() and char not in "\"'\\<>&").strip()
     return kept.rstrip(".").removesuffix(".local")[:_MAX_NAME] or None
+
+
+def _serves(entry: Entry, sighting: Sighting) -> None:
+    """Note that a MAC hands out addresses, and what it sends clients to: the latest first."""
+    routers = _latest(sighting.router_ips, entry.dhcp_routers, _MAX_TOLD_ROUTERS)
+    told = dict(entry.dhcp_told)
+    for name in dict(sighting.told):
+        values = [value for one, value in sighting.told if one == name]
+        told[name] = _latest(values, told.get(name, ()), _MAX_TOLD)
+    if not entry.serves_dhcp or routers != entry.dhcp_routers or told != entry.dhcp_told:
+        entry.changed = True
+    entry.serves_dhcp, entry.dhcp_s = True, sighting.at_s
+    entry.dhcp_routers, entry.dhcp_told = routers, told
+
+
+def _latest(now: Iterable[str], before: tuple[str, ...], most: int) -> tuple[str, ...]:
+    """Return what is said now and before; in its order before where nothing is new."""
+    both = tuple(dict.fromkeys((*now, *before)))[:most]
+    return before if set(both) == set(before) else both
 
 
 def _lasted(device: Device) -> bool:
@@ -153,6 +174,9 @@ class Inventory:
         entry.vendor = self._vendor(mac) or device.vendor
         entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
         entry.dhcp_routers = entry.dhcp_routers or tuple(device.dhcp_routers)
+        entry.dhcp_told = entry.dhcp_told or {
+            name: tuple(values) for name, values in device.dhcp_options.items()
+        }
         if entry.dhcp_s is None and device.dhcp_at is not None:
             entry.dhcp_s = device.dhcp_at.timestamp()
         entry.present = device.present
@@ -264,7 +288,7 @@ class Inventory:
         if sighting.is_router or sighting.ends_router:
             self._advertised(entry, sighting)
         if sighting.serves_dhcp:
-            self._serves(entry, sighting.router_ips, at_s)
+            _serves(entry, sighting)
         self._look_at(entry, sighting)
         self._set_role(entry)
 
@@ -304,14 +328,6 @@ class Inventory:
             self._routers.withdraw(entry.mac)
         if advertises != sighting.is_router:
             entry.changed = True
-
-    @staticmethod
-    def _serves(entry: Entry, routers: tuple[str, ...], at_s: float) -> None:
-        """Note that a MAC hands out addresses, and of which routers it tells clients."""
-        told = tuple(dict.fromkeys((*routers, *entry.dhcp_routers)))[:_MAX_TOLD_ROUTERS]
-        if not entry.serves_dhcp or set(told) != set(entry.dhcp_routers):
-            entry.changed = True
-        entry.serves_dhcp, entry.dhcp_routers, entry.dhcp_s = True, told, at_s
 
     def _refresh(self) -> None:
         """Bring what changed among the addresses to those it is about."""
