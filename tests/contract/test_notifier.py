@@ -95,7 +95,7 @@ def test_it_lives_as_every_service_does(
     """Online within ten seconds; garbage does not stop it; SIGTERM ends it with offline and 0."""
     seen = subscribe(broker.port, "monitorpi/v1/lab/notifier/#")
     process = start()
-    wait_for(lambda: is_online(seen), 15, "the notifier to be online")
+    wait_for(lambda: is_online(seen), 40, "the notifier to be online")
     publish(broker, "monitorpi/v1/lab/detector/alert/x", "{garbage")
 
     healths = wait_for(
@@ -120,16 +120,16 @@ def test_an_alert_arrives_as_a_mail(
     """From the topic to the mail server, and the delivery is published."""
     seen = subscribe(broker.port, "monitorpi/v1/lab/notifier/#")
     start()
-    wait_for(lambda: is_online(seen), 15, "the notifier to be online")
+    wait_for(lambda: is_online(seen), 40, "the notifier to be online")
 
     alert(broker)
-    wait_for(lambda: mail.mails, 15, "the mail")
+    wait_for(lambda: mail.mails, 30, "the mail")
 
     assert mail.mails[0].subject.startswith("CRITICAL SYN flood")
     assert "Flood 1." in mail.mails[0].text
     sent = wait_for(
         lambda: [Sent.model_validate_json(text) for text in seen.of("/sent/desk")],
-        10, "the delivery to be published",
+        30, "the delivery to be published",
     )  # fmt: skip
     assert sent[0].ok
     assert [one.key for one in sent[0].alerts] == ["syn-flood-020000000001"]
@@ -143,7 +143,7 @@ def test_a_wrong_url_is_named_and_not_shown(
     """Exit code 2 and one line; the URL may hold a password."""
     (tmp_path / "secrets" / "notifier__destinations__phone__url").write_text(f"{url}SECRET")
 
-    assert start().wait(30) == 2
+    assert start().wait(60) == 2
 
     said = (tmp_path / "stderr").read_text()
     assert said.count("\n") == 1
@@ -188,7 +188,7 @@ def kill_and_count(
     for number in range(1, rounds + 1):
         seen = subscribe(broker.port, "monitorpi/v1/lab/notifier/#")
         process = start(MONITORPI_NOTIFIER__MOST_PER_MINUTE="60")
-        wait_for(lambda seen=seen: is_online(seen), 20, "the notifier to be online")
+        wait_for(lambda seen=seen: is_online(seen), 40, "the notifier to be online")
         kill_at(MOMENTS[number % len(MOMENTS)], number, broker, process, mail, tmp_path)
         wait_for(lambda seen=seen: not is_online(seen), 20, "the last will")
     start(MONITORPI_NOTIFIER__MOST_PER_MINUTE="60")
@@ -232,9 +232,9 @@ def test_it_takes_little_memory_between_deliveries(
     """Apprise is not in the process that waits."""
     seen = subscribe(broker.port, "monitorpi/v1/lab/notifier/#")
     process = start()
-    wait_for(lambda: is_online(seen), 15, "the notifier to be online")
+    wait_for(lambda: is_online(seen), 40, "the notifier to be online")
     alert(broker)
-    wait_for(lambda: mail.mails, 15, "the mail")
+    wait_for(lambda: mail.mails, 30, "the mail")
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and children(process.pid):
         time.sleep(0.05)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from datetime import UTC
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+PLUGINS: Final = "plugins"
+"""Under which name it is remembered which plugin takes which URL, by a hash of it."""
 _LOCAL_TIME: Final = Path("/etc/localtime")
 _READS: Final = (
     ("detector", "alert"),
@@ -49,7 +53,10 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
 
     """
     settings = context.settings
-    plugins = plugins_of(settings)
+    if not settings.destinations:
+        raise ConfigurationError(
+            ["notifier.destinations: missing; give a secret notifier__destinations__NAME__url"]
+        )
     file = context.state_dir / "outbox.sqlite"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +68,7 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
             f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
             "file away if it is damaged"
         ) from None
+    plugins = plugins_of(settings, outbox)
     zone = zone_of(settings.time_zone)
     directory = Directory()
     wording = Wording(directory, zone, settings.page)
@@ -89,18 +97,22 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
     )  # fmt: skip
 
 
-def plugins_of(settings: NotifierSettings) -> dict[str, str]:
-    """Return the Apprise plugin of each destination.
+def plugins_of(settings: NotifierSettings, outbox: Outbox) -> dict[str, str]:
+    """Return the Apprise plugin of each destination; known ones are not looked for again.
 
     Raises:
-        ConfigurationError: there is none, or a URL that Apprise takes not.
+        ConfigurationError: Apprise does not take a URL.
 
     """
-    if not settings.destinations:
-        raise ConfigurationError(
-            ["notifier.destinations: missing; give a secret notifier__destinations__NAME__url"]
-        )
-    found = check({n: one.url.get_secret_value() for n, one in settings.destinations.items()})
+    urls = {name: one.url.get_secret_value().strip() for name, one in settings.destinations.items()}
+    known = outbox.recall(PLUGINS)
+    before = known if isinstance(known, dict) else {}
+    marks = {name: _mark(url) for name, url in urls.items()}
+    found: dict[str, str | None] = {
+        name: str(before[mark]) for name, mark in marks.items() if mark in before
+    }
+    if new := {name: url for name, url in urls.items() if name not in found}:
+        found |= check(new)
     plugins = {name: plugin for name, plugin in found.items() if plugin is not None}
     if wrong := sorted(found.keys() - plugins.keys()):
         raise ConfigurationError(
@@ -108,7 +120,14 @@ def plugins_of(settings: NotifierSettings) -> dict[str, str]:
             "documentation of that service"
             for name in wrong
         )
+    if new:
+        outbox.remember({PLUGINS: {marks[name]: plugin for name, plugin in plugins.items()}})
     return plugins
+
+
+def _mark(url: str) -> str:
+    """Return what a URL is known by to a later start: with another Apprise it is looked at anew."""
+    return hashlib.sha256(f"{version('apprise')} {url}".encode()).hexdigest()
 
 
 def zone_of(name: str | None) -> tzinfo:
