@@ -35,6 +35,7 @@ KINDS = {
     Service.DETECTOR: ("alert",),
     Service.CLOUD_BRIDGE: (),
     Service.DASHBOARD: (),
+    Service.NOTIFIER: ("sent",),
 }
 TOPICS = [
     f"monitorpi/v1/lab/{service.value}/{kind}/x"
