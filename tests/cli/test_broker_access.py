@@ -36,6 +36,7 @@ KINDS = {
     Service.CLOUD_BRIDGE: (),
     Service.HISTORY: (),
     Service.DASHBOARD: (),
+    Service.NOTIFIER: ("sent",),
 }
 TOPICS = [
     f"monitorpi/v1/lab/{service.value}/{kind}/x"

@@ -87,6 +87,7 @@ USERS: Final = (
         "detector/alert/+",
     ),
     _service(Service.DASHBOARD, "#"),
+    _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
     User("operator", writes=(f"{_ROOT}/+/command/#",), reads=("monitorpi/v1/#",)),
     User("viewer", reads=("monitorpi/v1/#",)),
 )
