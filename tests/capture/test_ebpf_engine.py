@@ -413,7 +413,10 @@ def test_a_row_found_is_the_row_seeded(namespace: Namespace, sender: Sender) -> 
 
 
 def test_a_full_window_is_read_in_time(namespace: Namespace, sender: Sender) -> None:
-    """A window of 4,096 MACs is read in well under 50 ms of CPU time, one of 256 in under 5."""
+    """A full window costs no more CPU time a row than a small one: the time grows with the rows.
+
+    How long it takes is the benchmark's to tell: here it would measure who else runs.
+    """
     best: dict[int, float] = {}
 
     with counting(namespace) as engine:
@@ -428,8 +431,7 @@ def test_a_full_window_is_read_in_time(namespace: Namespace, sender: Sender) -> 
                 assert macs + 1 == len(window.rows)
             best[macs] = min(taken)
 
-    assert best[4095] < 0.05
-    assert best[255] < 0.005
+    assert best[4095] / 4095 < 1.5 * best[255] / 255
 
 
 class _NoWait:

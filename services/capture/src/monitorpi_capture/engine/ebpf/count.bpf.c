@@ -168,6 +168,8 @@ struct share {
 	__u32 floods;
 	__u32 strange_floods;
 	__u32 promoted; /* reserved rows taken so far */
+	__u64 draw; /* where MACs contend, drawn anew for each window: who shares a cell with one that
+		     * is promoted contends in vain, but not again and again */
 	struct side overflow_tx;
 	struct side overflow_rx;
 	struct side unlinked;
@@ -680,7 +682,7 @@ insert:
 /* The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). */
 INLINE __u64 contend(struct control *c, struct share *share, __u64 part, __u64 mac, __u64 mask)
 {
-	__u64 mixed = mac * c->factor, cell, level, *place;
+	__u64 mixed = (mac ^ share->draw) * c->factor, cell, level, *place;
 	__u32 index;
 	struct row *row;
 

@@ -220,7 +220,7 @@ class Table:
             system.clear(part["registers"][: sketches * layout.SKETCH_BYTES])
             system.clear(part["registers"][-layout.SKETCH_BYTES :])
             part["buckets"][:] = seeds.buckets
-            part["shares"][:] = seeds.share
+            part["shares"][:] = layout.drawn(seeds.share, secrets.randbits(64))
         self._used[epoch] = [_NOTHING_USED._replace(rows=len(seeds.macs))] * len(parts)
         self._stale.discard(epoch)
 

@@ -59,9 +59,11 @@ _SYN_VOTE: Final = slice(0, 7)
 _ECHO_VOTE: Final = slice(7, 14)
 _FILLS: Final = (14, 16, 18)
 """Where a flood block says how full each of its sketches is: two numbers."""
-_SHARE_HEAD: Final = struct.Struct("<IIII")
+_SHARE_HEAD: Final = struct.Struct("<IIIIQ")
+_SHARE_DRAW: Final = struct.Struct("<Q")
 _SHARE_SIDES: Final = struct.Struct("<" + 3 * _SIDE)
 _SHARE_FILL: Final = struct.Struct("<II")
+_DRAW_AT: Final = _SHARE_HEAD.size - _SHARE_DRAW.size
 SHARE_BYTES: Final = _SHARE_HEAD.size + _SHARE_SIDES.size + _SHARE_FILL.size
 CONTROL: Final = struct.Struct("<8IQQ")
 
@@ -202,7 +204,7 @@ def seeds(geometry: Geometry, macs: Sequence[bytes], guests: Sequence[bytes] = (
     for index, bucket in cells.items():
         struct.pack_into(f"<{len(bucket)}Q", image, index * BUCKET_BYTES, *bucket)
     heads = b"".join((mac + kinds[mac]).ljust(ROW_BYTES, b"\0") for mac in rows)
-    share = _SHARE_HEAD.pack(len(rows), 0, 0, 0).ljust(SHARE_BYTES, b"\0")
+    share = _SHARE_HEAD.pack(len(rows), 0, 0, 0, 0).ljust(SHARE_BYTES, b"\0")
     return Seeds(bytes(image), heads, share, frozenset(rows))
 
 
@@ -225,9 +227,14 @@ class Share:
         return bool(self.promoted or self.overflow_tx[PACKETS] or self.overflow_rx[PACKETS])
 
 
+def drawn(share: bytes, draw: int) -> bytes:
+    """Return a part's share with where contenders meet in its window: 64 random bits."""
+    return share[:_DRAW_AT] + _SHARE_DRAW.pack(draw) + share[_DRAW_AT + _SHARE_DRAW.size :]
+
+
 def share_of(data: Bytes) -> Share:
     """Decode a share."""
-    rows, floods, _, promoted = _SHARE_HEAD.unpack_from(data)
+    rows, floods, _, promoted, _ = _SHARE_HEAD.unpack_from(data)
     numbers = _SHARE_SIDES.unpack_from(data, _SHARE_HEAD.size)
     tx, rx, unlinked = (side(numbers) for side in _SIDES)
     filled, gone = _SHARE_FILL.unpack_from(data, _SHARE_HEAD.size + _SHARE_SIDES.size)
