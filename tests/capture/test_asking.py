@@ -84,7 +84,7 @@ def test_forged_askers_push_out_their_own_kind() -> None:
 def test_what_is_remembered_is_bounded(askers: int, addresses: int) -> None:
     """However many ask for however many."""
     asking = Asking(nobody)
-    for number in range(0, 20 * addresses):
+    for number in range(20 * addresses):
         who = mac(number * 7919 % askers)
         asking.asks(who, (), f"198.18.{number // 250 % 250}.{number % 250}", number / 50)
 
