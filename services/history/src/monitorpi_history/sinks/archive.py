@@ -12,7 +12,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.messages import Device
-from monitorpi_history.codec import CodecError, encode_chunk, encode_sheet
+from monitorpi_history.codec import CodecError, encode_sheet
 from monitorpi_history.items import DAY_S, HOUR_S, SERIES_BITS, Series, Trouble
 from monitorpi_history.sinks.packing import Packing, packed_upto
 from monitorpi_history.sinks.schema import (
@@ -151,13 +151,14 @@ class Archive:
             self._numbers_hour = stretch.hour
             self._numbers.clear()
         number_of = self._words.number
-        chunks = {
-            self._number(db, series, stretch.hour): encode_chunk(
-                {number_of(name): values for name, values in columns.items()}
-            )
-            for series, columns in stretch.series.items()
-        }
-        data = encode_sheet(chunks)
+        data = encode_sheet(
+            {
+                self._number(db, series, stretch.hour): {
+                    number_of(name): values for name, values in columns.items()
+                }
+                for series, columns in stretch.series.items()
+            }
+        )
         last = (stretch.hour + 1 << SERIES_BITS) - 1
         before = db.execute("SELECT max(id) FROM snapshot WHERE id <= ?", (last,)).fetchone()[0]
         least = max(before or 0, packed_upto(db, stretch.hour), stretch.hour << SERIES_BITS)
