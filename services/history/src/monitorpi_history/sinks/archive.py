@@ -184,8 +184,10 @@ class Archive:
 
     # --- work in between --------------------------------------------------------------------
 
-    def work(self, now_s: float, *, is_set: bool) -> None:
+    def work(self, now_s: float, *, is_set: bool) -> bool:
         """Fold some series of an hour that is over, or make room.
+
+        Returns: an hour is half folded, or another one waits.
 
         Args:
             now_s: the wall clock.
@@ -193,7 +195,7 @@ class Archive:
 
         """
         if self._db is None:
-            return
+            return False
         try:
             if self._packing is not None:
                 self._pack(self._packing)
@@ -202,6 +204,7 @@ class Archive:
                 self._make_room(self._db, now_s, is_set=is_set)
         except _DAMAGE as error:
             self._failed(error)
+        return self._packing is not None
 
     def _begin_packing(self, db: sqlite3.Connection, now_s: float) -> None:
         over = (now_s - PACK_AFTER_S) // HOUR_S
