@@ -238,7 +238,8 @@ class Archive:
             self._evict(db, *leaving)
         pages = _pragma(db, "freelist_count")
         if pages > _VACUUM_PAGES and _bytes(db, "page_count") > self._limit:
-            db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            # execute would free one page of them
+            db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     @property
     def _limit(self) -> int:
