@@ -28,7 +28,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.inventory.suspects import Suspects
-from monitorpi_capture.items import COLUMN, WIDTH
+from monitorpi_capture.items import COLUMN, CONFIRM_S, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from monitorpi_capture.items import MacCounts
     from monitorpi_common.messages import Role
 
-CONFIRM_S: Final = 10.0
-"""Between two windows a MAC must be seen in (the contract's rule 5)."""
 MAX_CANDIDATES: Final = 8192
 LASTS: Final = 5
 """Different minutes in which a MAC sent, from which it is no passing frame's."""
