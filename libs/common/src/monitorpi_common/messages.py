@@ -454,6 +454,10 @@ class Device(Message):
             "conflicts": True,
             "dhcp_at": True,
             "advertised_at": True,
+            "asked_in_vain": True,
+            "asked_at": True,
+            "denied": True,
+            "denied_at": True,
             "addresses": {"__all__": {"claimed_at", "how"}},
         },
     )
@@ -483,6 +487,15 @@ class Device(Message):
     of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
     dhcp_at: Timestamp | None = None
     """When it handed out an address last."""
+    asked_in_vain: Count = 0
+    """Different addresses that nobody holds which it asked for by ARP within an hour."""
+    asked_at: Timestamp | None = None
+    """When it asked for another one of them last."""
+    denied: Count = 0
+    """Different addresses that it kept from others within ten minutes: they asked whether anybody
+    has them (duplicate address detection), and it said so though nobody had held them."""
+    denied_at: Timestamp | None = None
+    """When it did so last."""
     advertised_at: Timestamp | None = None
     """When it advertised itself as an IPv6 router last; null: it does not, or not any more."""
     interface: Short | None = None

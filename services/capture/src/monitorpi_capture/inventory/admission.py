@@ -49,7 +49,7 @@ YOUNG_S: Final = 3600.0
 _FEWEST_PASSING: Final = 64
 """As many stay however silent: an ordinary LAN has no more of them."""
 _LEAVE_AT_ONCE: Final = 100
-"""As many are taken back in a turn as are published: see ``devices.PUBLISH_AT_ONCE``."""
+"""As many are taken back in a turn as are published: see ``feed.PUBLISH_AT_ONCE``."""
 _MAX_PINNED: Final = 4096
 _CAME_BACK_S: Final = 1.0
 _STALE_CANDIDATE_S: Final = 2 * CONFIRM_S

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_capture.inventory.admission import Admission, Entry
+    from monitorpi_capture.inventory.asking import Asking
+    from monitorpi_capture.inventory.denials import Denials
     from monitorpi_capture.inventory.topology import Topology
 
 SETTLE_S: Final = 5.0
@@ -34,9 +36,18 @@ PUBLISH_AT_ONCE: Final = 100
 class DeviceFeed:
     """The messages about devices, in turns."""
 
-    def __init__(self, table: Admission, topology: Topology, absent_after_s: float) -> None:
+    def __init__(
+        self,
+        table: Admission,
+        topology: Topology,
+        asking: Asking,
+        denials: Denials,
+        absent_after_s: float,
+    ) -> None:
         self._table = table
         self._topology = topology
+        self._asking = asking
+        self._denials = denials
         self._absent_after_s = absent_after_s
         self._gone: list[bytes] = []
         self._urgent: dict[bytes, None] = {}
@@ -124,5 +135,7 @@ class DeviceFeed:
             disputes=self._topology.addresses.disputes(entry.mac, at_s),
             is_router_address=self._topology.is_router_holding,
             advertised_s=self._topology.routers.advertised(entry.mac, at_s),
+            asked=self._asking.of(entry.mac, at_s),
+            denied=self._denials.of(entry.mac, at_s),
         )
         return Publication(mac_id(mac_text(entry.mac)), message)
