@@ -46,7 +46,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -50,7 +50,7 @@ from scapy.packet import Raw
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector, is_telling
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import Sighting
 
 HOST = "02:00:00:00:00:01"
 OTHER = "02:00:00:00:00:02"

@@ -332,10 +332,12 @@ def test_a_sweep_finds_neighbours() -> None:
 
 def test_a_sweep_ends_with_its_prober() -> None:
     """Where the prober is killed nobody goes on asking beside the next one's announced sweep."""
-    words = ["-m", "monitorpi_prober.sources.sweep", "lo", "198.18.0.0/22", "02:00:00:00:00:01"]
     code = (
-        "import subprocess, sys\n"
-        "with subprocess.Popen([sys.executable, *sys.argv[1:]]) as one: print(one.pid, flush=True)"
+        "import subprocess\n"
+        "from monitorpi_prober.sources.discovery import sweep_command\n"
+        "from monitorpi_prober.sources.interfaces import Interface\n"
+        "lo = Interface('lo', '02:00:00:00:00:01', '198.18.0.1', 22, True, False, True)\n"
+        "with subprocess.Popen(sweep_command(lo, 1)) as one: print(one.pid, flush=True)"
     )
 
     def listens() -> bool:
@@ -345,7 +347,7 @@ def test_a_sweep_ends_with_its_prober() -> None:
             return False  # it closed a file while we looked
 
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words, "198.18.0.1", "1"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
     ) as prober:
         try:
             assert prober.stdout is not None

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.preflight import mistakes
-from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_cli.stack.preflight import SECTIONS, mistakes
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER)
+"""They reach beyond this machine: they run, and cost something, where they are configured."""
 
 
 @dataclass(frozen=True)
@@ -140,18 +141,21 @@ def state_dir(common: CommonSettings) -> Path:
 
 
 def services_of(config: Path | None) -> tuple[Service, ...]:
-    """Return the installed services; the cloud bridge only where it is configured."""
+    """Return the installed services; those that reach beyond this machine where configured."""
     installed = [
         service
         for service in Service
         if importlib.util.find_spec(f"monitorpi_{service.value.replace('-', '_')}.__main__")
     ]
-    if not _cloud_is_configured(config):
-        installed = [service for service in installed if service is not Service.CLOUD_BRIDGE]
-    return tuple(installed)
+    return tuple(
+        service
+        for service in installed
+        if service not in ON_DEMAND or is_configured(service, config)
+    )
 
 
-def _cloud_is_configured(config: Path | None) -> bool:
-    secrets = secrets_of(Service.CLOUD_BRIDGE, config)
-    loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets)
+def is_configured(service: Service, config: Path | None) -> bool:
+    """Tell whether a service has any setting or secret of its own."""
+    secrets = secrets_of(service, config)
+    loaded = load(service, SECTIONS[service], file=config, secrets=secrets)
     return bool(loaded.section.model_fields_set)

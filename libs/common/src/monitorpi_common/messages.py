@@ -75,6 +75,7 @@ class Service(StrEnum):
     DETECTOR = "detector"
     CLOUD_BRIDGE = "cloud-bridge"
     DASHBOARD = "dashboard"
+    NOTIFIER = "notifier"
 
 
 class Status(StrEnum):
@@ -703,6 +704,47 @@ class WatchState(Message):
     reasons: Annotated[list[WatchReason], Field(max_length=32)] = []
 
 
+# --- notifier ---------------------------------------------------------------------------------
+
+
+class SentAlert(Part):
+    """An alert that a message tells of, and what of it."""
+
+    key: Slug
+    id: Short
+    what: Slug
+    """`opened`, `raised` or `closed`."""
+
+
+class Sent(Message):
+    """One try to send a message to people. No address and no secret is in it."""
+
+    SERVICE = Service.NOTIFIER
+    KIND = "sent"
+    ID = "destination"
+    DELIVERY = Delivery("stream", 0, retain=False, expiry_s=86400, rate="per try")
+
+    at: Timestamp
+    """When the answer came."""
+    destination: Slug
+    """As it is called in the settings."""
+    what: Slug
+    """`opened`, `raised`, `closed`, `summary` of several, `digest` or `test`."""
+    ok: bool
+    """The service at the destination took it."""
+    tries: Count
+    """This one included, since one was taken last."""
+    title: Short
+    error: Short | None = None
+    """Why it was not taken; it is tried again."""
+    changes: Count
+    """How many the message tells of."""
+    waited_s: Quantity
+    """From the opening of the first of its alerts to the answer."""
+    alerts: Annotated[list[SentAlert], Field(max_length=32)] = []
+    """The first alerts it tells of."""
+
+
 # --- every service ----------------------------------------------------------------------------
 
 
@@ -835,6 +877,13 @@ class UploadNow(Args):
     """Send what is due without waiting for the interval (the cloud's own limits still hold)."""
 
 
+class NotifyTest(Args):
+    """Send a test message."""
+
+    destination: Slug | None = None
+    """Its name in the settings; null: to every one."""
+
+
 COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
     Service.CAPTURE: {"watch": Watch, "reset": Reset},
     Service.PROBER: {"probe_now": ProbeNow, "announce": Announce},
@@ -845,6 +894,7 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
     },
     Service.CLOUD_BRIDGE: {"upload_now": UploadNow},
     Service.DASHBOARD: {},
+    Service.NOTIFIER: {"test": NotifyTest},
 }
 """The commands each service obeys, with their arguments."""
 
@@ -856,6 +906,7 @@ OWNED: Final[tuple[type[Message], ...]] = (
     Target,
     Alert,
     WatchState,
+    Sent,
 )
 """The messages that exactly one service writes."""
 

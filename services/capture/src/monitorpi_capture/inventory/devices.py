@@ -3,7 +3,7 @@
 Theory of operation. A MAC that sends becomes a *candidate*, and a *device* (a retained topic) when
 it sent in a second window at least ten seconds after the first: a flood of random addresses leaves
 no device behind (:mod:`.admission`). What frames say comes as sightings
-(:mod:`monitorpi_capture.sighting`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
+(:mod:`monitorpi_capture.items`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
 traffic may be forged or routed. Who holds an address is decided in :mod:`.addresses`, who is a
 router in :mod:`.routers`. A sighting that another machine sent (a server's answer) names an
 address, but makes nobody present.
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.inventory.holding import Space
     from monitorpi_capture.inventory.suspects import Cause
-    from monitorpi_capture.items import MacCounts, WindowCounts
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import MacCounts, Sighting, WindowCounts
     from monitorpi_common.messages import Role
 
 SETTLE_S: Final = 5.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_host.children import tied
 from monitorpi_prober.announcement import ANNOUNCE_AGAIN
 from monitorpi_prober.items import Exit, Found, Sighting, Sweeping
 from monitorpi_prober.sources import interfaces
@@ -104,11 +105,7 @@ class Discovery:
     def _sweep(self, one: Interface) -> list[Sighting] | None:
         """Run the sweep as a process of its own and read what it found; None: it was not done."""
         assert one.network is not None  # noqa: S101 - chosen by sweepable
-        command = [
-            *(sys.executable, "-P", "-m", "monitorpi_prober.sources.sweep"),
-            *(one.name, str(one.network), str(one.mac), str(one.ip)),
-            str(self.settings.sweep_rate),
-        ]
+        command = sweep_command(one, self.settings.sweep_rate)
         limit_s = one.network.num_addresses / self.settings.sweep_rate + _PATIENCE_S
         with subprocess.Popen(  # noqa: S603 - our own module, arguments of our own
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -128,6 +125,12 @@ class Discovery:
             self.log.warning("no sweep", interface=one.name, reason=reason)
             return None
         return list(read_answers(out, one))
+
+
+def sweep_command(one: Interface, rate: float) -> list[str]:
+    """Return how to sweep a subnet at so many requests per second, by a process tied to ours."""
+    where = (one.name, str(one.network), str(one.mac), str(one.ip))
+    return tied([sys.executable, "-P", "-m", "monitorpi_prober.sources.sweep", *where, str(rate)])
 
 
 def read_answers(text: str, one: Interface) -> Iterator[Sighting]:

@@ -9,10 +9,8 @@ for each answer. Exit code 0, or 3 where no packet socket may be opened.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import ipaddress
 import select
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +22,6 @@ LISTEN_S: Final = 1.5
 """After the last request; a sleeping phone takes about a second to answer."""
 _REPLY: Final = 2
 _ETH_P_ARP: Final = 0x0806
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 def requests(
@@ -93,7 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("ip")
     parser.add_argument("rate", type=float)
     options = parser.parse_args(argv)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ARP))
         sock.bind((options.interface, _ETH_P_ARP))
