@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "drill": ("monitorpi_lab.drill:main", "a harmless flood beside the running stack"),
     "lab": ("monitorpi_lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
+    "export": ("monitorpi_cli.export:main", "devices, alerts, traffic, probes of the past"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "suggest-thresholds": (
         "monitorpi_cli.suggest_thresholds:main",

@@ -165,6 +165,11 @@ class Sighting:
     """The MAC address the frame came from, where that is not ``mac``; None: ``mac`` sent it."""
     ips: tuple[str, ...] = ()
     """Addresses that are said to be at ``mac``: its own claim, or ``sender``'s for it."""
+    asks: str | None = None
+    """An address that the frame's sender looks for (an ARP request), not one of ``ips``."""
+    tries: str | None = None
+    """An address the frame's sender asks for before it takes it: duplicate address detection (an
+    ARP probe, RFC 5227; a neighbour solicitation from ``::``, RFC 4862)."""
     named: tuple[str, ...] = ()
     """Addresses a server's answer gives to ``mac``: a name, proved by no frame of its own."""
     ended: tuple[str, ...] = ()
