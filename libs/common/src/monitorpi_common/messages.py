@@ -74,6 +74,7 @@ class Service(StrEnum):
     PROBER = "prober"
     DETECTOR = "detector"
     CLOUD_BRIDGE = "cloud-bridge"
+    HISTORY = "history"
     DASHBOARD = "dashboard"
     NOTIFIER = "notifier"
 
@@ -91,6 +92,11 @@ class Status(StrEnum):
 def timestamp(at: datetime) -> str:
     """Write a time as UTC RFC 3339 with milliseconds: ``2026-01-02T03:04:05.678Z``."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp_of(seconds: float) -> str:
+    """Write seconds since 1970 in the same way."""
+    return timestamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def _has_room(at: datetime) -> datetime:
@@ -906,6 +912,7 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
         "set_threshold": SetThreshold,
     },
     Service.CLOUD_BRIDGE: {"upload_now": UploadNow},
+    Service.HISTORY: {},
     Service.DASHBOARD: {},
     Service.NOTIFIER: {"test": NotifyTest},
 }
