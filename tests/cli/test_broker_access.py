@@ -34,6 +34,7 @@ KINDS = {
     Service.PROBER: ("probe", "target"),
     Service.DETECTOR: ("alert",),
     Service.CLOUD_BRIDGE: (),
+    Service.HISTORY: (),
     Service.DASHBOARD: (),
     Service.NOTIFIER: ("sent",),
 }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_common.messages import Alert, Device, Probe, Service, Target, Traffic
 from monitorpi_common.service import Order, Presence, Received, Tick
+from monitorpi_common.topics import mac_id
 from monitorpi_detector.alerts.evidence import Observed, whose_limits
 from monitorpi_detector.alerts.table import AlertTable
 from monitorpi_detector.commands import Commands
@@ -176,10 +177,20 @@ class DetectorCore:
         others = self._wires.others(traffic)
         yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, new.interface)
+        self._note_storms(view.now_s)
         for windows in self._wires.join(view.traffic):
             yield from self._judge_together(windows)
         self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _note_storms(self, now_s: float) -> None:
+        """Note whose requests are reported as a storm: they are no sweep as well."""
+        sweeps = self._inventory.sweeps
+        if macs := sweeps.macs:
+            opened = set(self._alerts.open_keys())
+            for mac in macs:
+                if f"arp-storm-{mac_id(mac)}" in opened:
+                    sweeps.told(mac, now_s)
 
     def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
         now_s = traffic.end.timestamp()
@@ -247,6 +258,10 @@ class DetectorCore:
             Observed, at=at, span_s=60.0, interface=device.interface, lives_by_windows=False,
         )  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
+        if not self._notices.dhcp_servers.knows(
+            device.mac
+        ):  # they try an address before they offer it
+            self._inventory.sweeps.see(device)
 
     def _time_of(self, device: Device) -> datetime:
         """Return when a message about a device was made, or the latest thing in it happened.

@@ -77,6 +77,10 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
     elif kind == _NEIGHBOUR_ADVERTISEMENT:
         target = data[start + _TARGET : start + _TARGET + IPV6_SIZE]
         yield from _claim(frame, target, _link(options, _TARGET_LINK))
+    elif kind == _NEIGHBOUR_SOLICITATION and not any(origin):
+        tried = ipv6(data[start + _TARGET : start + _TARGET + IPV6_SIZE])
+        if tried is not None:
+            yield frame.sighting("nd", tries=tried)
     else:
         yield from _claim(frame, origin, _link(options, _SOURCE_LINK))
 
