@@ -58,7 +58,7 @@ Process: TypeAlias = "Generator[float, None, None]"
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class FrameStream:
     """Frames that go on at a rate."""
 
     frames: tuple[bytes, ...]
@@ -67,14 +67,14 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Wire:
+class SimulatedWire:
     """Time, the processes, and what they have sent since the last window."""
 
     now: float
     """Seconds since 1970."""
     deliver: Callable[[object], None]
     """Takes sightings and windows."""
-    streams: dict[str, Stream] = field(default_factory=dict)
+    streams: dict[str, FrameStream] = field(default_factory=dict)
     is_watched: Callable[[], bool] = lambda: False
     """An alert is open: look more often."""
     powered: bool = True
