@@ -4,8 +4,8 @@ Theory of operation. The core keeps the tables of targets (:mod:`.targets`) and 
 :class:`ProbePlan` for the pinger, at most once a second while they change. The pinger reports what
 it sends from where when it takes a plan up (:class:`PlanTaken`), which is announced before the
 first request is counted by anybody, and each :class:`RoundDone`; the core turns times into
-statistics (:mod:`.statistics`), follows each target's state (:mod:`.reachability`) and publishes the round and
-the states that changed. The states of all targets, also of those another replica probes, are kept
+statistics (:mod:`.statistics`), follows each target's state (:mod:`.reachability`) and publishes
+the round and the states that changed. The states of all targets, also of those another replica probes, are kept
 as they stand in the retained messages, so that a restart or a take-over changes none of them.
 """
 
