@@ -322,10 +322,10 @@ class DetectorCore:
             base = self._limits.of(rule.name, None)
             if not base.enabled and not self._limits.has_devices(rule.name):
                 continue
-            seen = Observed(rule=rule.name, kind=rule.kind, watched_s=self._watched_s, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
             for finding in rule.judge(view, self._limits.of_rule(rule.name)):
                 limits = self._limits.of(rule.name, whose_limits(finding))
                 if limits.enabled and not self._ignored(finding):
+                    seen = Observed(rule=rule.name, kind=rule.kind, watched_s=self._watched_s, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
                     yield from self._book.consider(finding, limits, seen)
 
     def _ignored(self, finding: Finding) -> bool:
