@@ -1,5 +1,5 @@
 # One image per service: docker build --build-arg SERVICE=capture .
-# The demo with its lab:  docker build --build-arg SERVICE=cli --target demo .
+# The demo with its lab:  docker build --build-arg SERVICE=lab --target demo .
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
@@ -23,14 +23,17 @@ COPY services/detector/pyproject.toml services/detector/
 COPY services/prober/pyproject.toml services/prober/
 COPY doubles/thingspeak/pyproject.toml doubles/thingspeak/
 COPY cli/pyproject.toml cli/
+COPY lab/pyproject.toml lab/
+COPY dev/pyproject.toml dev/
 RUN uv sync --frozen --no-dev --no-install-workspace --package "monitorpi-${SERVICE}"
 # Then what we wrote.
 COPY libs libs
 COPY services services
 COPY doubles doubles
 COPY cli cli
+COPY lab lab
 RUN uv sync --frozen --no-dev --no-editable --package "monitorpi-${SERVICE}" && \
-    { [ "${SERVICE}" = cli ] || ln -s "monitorpi-${SERVICE}" /app/bin/service; }
+    { [ "${SERVICE}" = lab ] || ln -s "monitorpi-${SERVICE}" /app/bin/service; }
 
 FROM ${PYTHON_IMAGE} AS bare
 # Nobody installs packages in a running image: what could has faults of its own, year by year.

@@ -36,8 +36,8 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 
-from monitorpi_capture.capfile import CaptureFile
-from monitorpi_capture.linktypes import LINK_ETHERNET
+from monitorpi_capture.frame.linktypes import LINK_ETHERNET
+from monitorpi_capture.sources.capfile.reader import CaptureFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

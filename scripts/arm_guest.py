@@ -16,17 +16,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture import ebpf_layout
-from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.classify import class_names, classify
-from monitorpi_capture.ebpf_engine import EbpfEngine, load_object, now, relinquish
-from monitorpi_capture.tally import Tally
-from monitorpi_capture.window import PACKETS, EngineRefusedError
+from monitorpi_capture.count.tally import Tally
+from monitorpi_capture.engine.ebpf import layout
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object, now, relinquish
+from monitorpi_capture.frame.classify import class_names, classify
+from monitorpi_capture.items import PACKETS, EngineRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from monitorpi_capture.window import WindowCounts
+    from monitorpi_capture.items import WindowCounts
 
 JIT: Final = Path("/proc/sys/net/core/bpf_jit_enable")
 SHORTEST: Final = 60
@@ -58,7 +58,7 @@ def classes_differ(frames: Iterable[bytes]) -> tuple[int, int]:
     for frame in frames:
         if len(frame) > run.MAX_FRAME:
             continue
-        told = ebpf_layout.class_names(run.run(frame))
+        told = layout.class_names(run.run(frame))
         if told != class_names(classify(frame, len(frame))[0]):
             wrong += 1
             print("DIFFERS", frame.hex(), told, flush=True)  # noqa: T201 - what the host reads

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from monitorpi_capture.addresses import (
+from monitorpi_capture.inventory.addresses import (
     AGE_S,
     MAX_FAMILY,
     PRESENT_S,
@@ -18,8 +18,8 @@ from monitorpi_capture.addresses import (
     YIELD_S,
     Addresses,
 )
-from monitorpi_capture.disputes import MAX_DISPUTES, Witness
-from monitorpi_capture.holding import REMEMBER_S, TRANSITIONS, Event, Space, State
+from monitorpi_capture.inventory.disputes import MAX_DISPUTES, Witness
+from monitorpi_capture.inventory.holding import REMEMBER_S, TRANSITIONS, Event, Space, State
 
 A, B, C = (bytes.fromhex(f"0400000000{last}") for last in ("0a", "1b", "2c"))
 VIRTUAL = bytes.fromhex("00005e00010a")

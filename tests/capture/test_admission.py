@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.admission import LASTS, MAX_CANDIDATES, TALKS, Admission, Standing
-from monitorpi_capture.devices import Inventory
+from monitorpi_capture.inventory.admission import LASTS, MAX_CANDIDATES, TALKS, Admission, Standing
+from monitorpi_capture.inventory.devices import Inventory
+from monitorpi_capture.inventory.suspects import BURST, Suspects
+from monitorpi_capture.items import COLUMN, PACKETS, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_capture.sighting import Sighting
-from monitorpi_capture.suspects import BURST, Suspects
-from monitorpi_capture.window import COLUMN, PACKETS, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_common.messages import Device, Publication, Tombstone
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.capfile import CaptureFile, CaptureFileError
-from monitorpi_capture.frame import MAX_FRAME, Frame
+from monitorpi_capture.frame.captured import MAX_FRAME, Frame
+from monitorpi_capture.sources.capfile.reader import CaptureFile, CaptureFileError
 
 DATA = bytes(range(60))
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.capfile import CaptureFile, CaptureFileError
-from monitorpi_capture.linktypes import SUPPORTED
+from monitorpi_capture.frame.linktypes import SUPPORTED
+from monitorpi_capture.sources.capfile.reader import CaptureFile, CaptureFileError
 
 if TYPE_CHECKING:
     from pathlib import Path

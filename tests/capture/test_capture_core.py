@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 
-from monitorpi_capture.core import CaptureCore, EngineReport, ListenerReport
-from monitorpi_capture.line import PacketLine
-from monitorpi_capture.listing import MAX_PAYLOAD
-from monitorpi_capture.pacing import PacedCore
-from monitorpi_capture.settings import CaptureSettings
-from monitorpi_capture.window import (
+from monitorpi_capture.core import CaptureCore
+from monitorpi_capture.count.listing import MAX_PAYLOAD
+from monitorpi_capture.frame.line import PacketLine
+from monitorpi_capture.items import (
     COLUMN,
     WIDTH,
+    EngineReport,
     Instant,
+    ListenerReport,
     MacCounts,
     SpreadCounts,
     TopPeer,
     WindowCounts,
 )
+from monitorpi_capture.settings import CaptureSettings
+from monitorpi_capture.sources.pacing import PacedCore
 from monitorpi_common.messages import Packet, Publication, Reset, Traffic, Watch
 from monitorpi_common.service import CommandRefusedError, Order, Tick
 

@@ -6,9 +6,9 @@ import csv
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from monitorpi_capture.filesource import FileSource
-from monitorpi_capture.listing import tally_of
-from monitorpi_capture.window import WindowCounts
+from monitorpi_capture.count.listing import tally_of
+from monitorpi_capture.items import WindowCounts
+from monitorpi_capture.sources.capfile.source import FileSource
 from monitorpi_common.log import Log
 
 if TYPE_CHECKING:

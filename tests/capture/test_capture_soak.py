@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import DESTINATION, INTERFACE, Sender, source
+from monitorpi_dev.sender import DESTINATION, INTERFACE, Sender, source
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE, PPPoED
 from scapy.packet import Raw
 
-from monitorpi_capture.classify import class_names, classify, flood_ends
+from monitorpi_capture.frame.classify import class_names, classify, flood_ends
 
 HOST = "02:00:00:00:00:01"
 PEER = "02:00:00:00:00:02"

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.classify import classify
-from monitorpi_capture.contenders import GUEST_WINDOWS, PROMOTE, Guests, kept_rows, most_seeds
-from monitorpi_capture.sketch import Frequent
-from monitorpi_capture.tally import Tally
-from monitorpi_capture.window import COLUMN, PACKETS, WIDTH, Instant, MacCounts
+from monitorpi_capture.count.contenders import GUEST_WINDOWS, PROMOTE, Guests, kept_rows, most_seeds
+from monitorpi_capture.count.sketch import Frequent
+from monitorpi_capture.count.tally import Tally
+from monitorpi_capture.frame.classify import classify
+from monitorpi_capture.items import COLUMN, PACKETS, WIDTH, Instant, MacCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitorpi_capture.window import WindowCounts
+    from monitorpi_capture.items import WindowCounts
 
 ROWS = 64
 FLOODER, VICTIM = b"\x06\0\0\0\0\x01", b"\x06\0\0\0\0\x02"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_capture.copies import (
+from monitorpi_capture.count.copies import (
     MOST_GROUP,
     MOST_UNICAST,
     CopyMeter,

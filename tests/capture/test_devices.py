@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.devices import Inventory, clean_name
-from monitorpi_capture.sighting import Sighting
-from monitorpi_capture.window import (
+from monitorpi_capture.inventory.devices import Inventory, clean_name
+from monitorpi_capture.items import (
     BYTES,
     PACKETS,
     WIDTH,
@@ -21,6 +20,7 @@ from monitorpi_capture.window import (
     TopPeer,
     WindowCounts,
 )
+from monitorpi_capture.sighting import Sighting
 from monitorpi_common.messages import Device, Publication, Tombstone
 
 

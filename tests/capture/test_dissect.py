@@ -45,8 +45,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
-from monitorpi_capture.classify import classify
-from monitorpi_capture.dissect import Dissector, is_telling
+from monitorpi_capture.frame.classify import classify
+from monitorpi_capture.frame.dissect import Dissector, is_telling
 from monitorpi_capture.sighting import Sighting
 
 HOST = "02:00:00:00:00:01"

@@ -44,10 +44,10 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from tests.capture.scapy_oracle import UnsureError, oracle
 
-from monitorpi_capture.capfile import CaptureFile
-from monitorpi_capture.classify import ETHERNET_HEADER, classify
-from monitorpi_capture.dissect import Dissector, is_telling
-from monitorpi_capture.linktypes import LINK_ETHERNET
+from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
+from monitorpi_capture.frame.dissect import Dissector, is_telling
+from monitorpi_capture.frame.linktypes import LINK_ETHERNET
+from monitorpi_capture.sources.capfile.reader import CaptureFile
 
 if TYPE_CHECKING:
     from pathlib import Path

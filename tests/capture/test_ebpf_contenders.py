@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, mac, syn
 
-from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.contenders import PROMOTE, kept_rows
-from monitorpi_capture.ebpf_engine import EbpfEngine
-from monitorpi_capture.window import COLUMN, PACKETS
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import INTERFACE, Sender
+from monitorpi_capture.count.contenders import PROMOTE, kept_rows
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine
+from monitorpi_capture.items import COLUMN, PACKETS
+from monitorpi_dev.sender import INTERFACE, Sender
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from monitorpi_capture.window import WindowCounts
+    from monitorpi_capture.items import WindowCounts
 
 pytestmark = [
     pytest.mark.lab,

@@ -29,17 +29,17 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Raw
 
-from monitorpi_capture import ebpf_layout
-from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.capfile import CaptureFile
-from monitorpi_capture.classify import class_names, classify
-from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, load_object
-from monitorpi_capture.ebpf_object import parse
-from monitorpi_capture.linktypes import LINK_ETHERNET
-from monitorpi_capture.window import PACKETS
-from monitorpi_cli import bpf_build
-from monitorpi_cli.lab.namespace import Namespace
+from monitorpi_capture.engine.ebpf import layout
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine, load_object
+from monitorpi_capture.engine.ebpf.objectfile import parse
+from monitorpi_capture.frame.classify import class_names, classify
+from monitorpi_capture.frame.linktypes import LINK_ETHERNET
+from monitorpi_capture.items import PACKETS
+from monitorpi_capture.sources.capfile.reader import CaptureFile
 from monitorpi_common.messages import CLASSES
+from monitorpi_dev import bpf_build
+from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def in_kernel() -> Iterator[Callable[[bytes], list[str]]]:
     fd = system.load_program(compiled.linked("socket/classify", {}), "mp_test", compiled.licence)
     run = system.TestRun(fd)
 
-    yield lambda data: ebpf_layout.class_names(run.run(data))
+    yield lambda data: layout.class_names(run.run(data))
 
     os.close(fd)
 
@@ -187,7 +187,7 @@ def by_any_clang(
     fd = system.load_program(compiled.linked("socket/classify", {}), "mp_any", compiled.licence)
     run = system.TestRun(fd)
 
-    yield lambda data: ebpf_layout.class_names(run.run(data))
+    yield lambda data: layout.class_names(run.run(data))
 
     os.close(fd)
 
@@ -490,13 +490,13 @@ def test_verifier_effort(held: str) -> None:
     """The verifier walks the program in a small part of what it allows, with few rights too."""
     compiled = load_object()
     sizes = {
-        "control": (ebpf_layout.CONTROL.size, 1),
-        "buckets": (ebpf_layout.BUCKET_BYTES, 16),
-        "contenders": (ebpf_layout.CONTENDER_BYTES, 16),
-        "rows": (ebpf_layout.ROW_BYTES, 16),
-        "floods": (ebpf_layout.FLOOD_BYTES, 16),
-        "registers": (ebpf_layout.REGISTER_WORD, 16),
-        "shares": (ebpf_layout.SHARE_BYTES, 4),
+        "control": (layout.CONTROL.size, 1),
+        "buckets": (layout.BUCKET_BYTES, 16),
+        "contenders": (layout.CONTENDER_BYTES, 16),
+        "rows": (layout.ROW_BYTES, 16),
+        "floods": (layout.FLOOD_BYTES, 16),
+        "registers": (layout.REGISTER_WORD, 16),
+        "shares": (layout.SHARE_BYTES, 4),
     }
     maps = {name: system.create_array(name, *size) for name, size in sizes.items()}
     code = compiled.linked(PROGRAM, {name: array.fd for name, array in maps.items()})

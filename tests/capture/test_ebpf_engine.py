@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_capture import ebpf_layout, ebpf_object
-from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.classify import classify
-from monitorpi_capture.ebpf_engine import PROGRAM, EbpfEngine, parts
-from monitorpi_capture.ebpf_object import parse
-from monitorpi_capture.engines import BEST_FIRST, open_engine
+from monitorpi_capture.engine.choice import BEST_FIRST, open_engine
+from monitorpi_capture.engine.ebpf import layout, objectfile
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine, parts
+from monitorpi_capture.engine.ebpf.objectfile import parse
+from monitorpi_capture.frame.classify import classify
+from monitorpi_capture.items import BYTES, COLUMN, PACKETS, MacCounts
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_capture.window import BYTES, COLUMN, PACKETS, MacCounts
-from monitorpi_cli import bpf_build
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
 from monitorpi_common.service import ResourceError
+from monitorpi_dev import bpf_build
+from monitorpi_dev.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from monitorpi_capture.window import Engine, WindowCounts
+    from monitorpi_capture.items import Engine, WindowCounts
 
 pytestmark = [
     pytest.mark.lab,
@@ -446,9 +446,9 @@ class _NoWait:
 
 TRY = """
 import sys, time
-from monitorpi_capture import ebpf_syscall
-from monitorpi_capture.ebpf_engine import EbpfEngine, load_object, relinquish
-from monitorpi_capture.window import EngineRefusedError
+from monitorpi_capture.engine.ebpf import syscall
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object, relinquish
+from monitorpi_capture.items import EngineRefusedError
 engine = EbpfEngine(["lo"], 256)
 try:
     engine.open()
@@ -457,10 +457,10 @@ except EngineRefusedError as error:
     sys.exit()
 engine.seed([bytes(6)])
 relinquish()
-held = ebpf_syscall.effective_capabilities()
+held = syscall.effective_capabilities()
 windows = [engine.cut() for _ in range(3)]
 try:
-    ebpf_syscall.load_program(load_object().linked("socket/empty", {}), "x", b"MIT")
+    syscall.load_program(load_object().linked("socket/empty", {}), "x", b"MIT")
     again = "loaded"
 except PermissionError:
     again = "refused"
@@ -515,12 +515,12 @@ def test_the_verifiers_reason_is_told(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A program the kernel refuses is no question of permission: its own words are told."""
-    compiled = ebpf_object.OBJECT.read_bytes()
+    compiled = objectfile.OBJECT.read_bytes()
     code = parse(compiled).programs["socket/count"]
     broken = tmp_path / "count.bpf.o"
     # instead of its first instruction: read what stands nowhere yet (r0 = r9)
     broken.write_bytes(compiled.replace(code[:64], b"\xbf\x90" + bytes(6) + code[8:64]))
-    monkeypatch.setattr(ebpf_object, "OBJECT", broken)
+    monkeypatch.setattr(objectfile, "OBJECT", broken)
 
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
@@ -534,7 +534,7 @@ def test_without_the_object_the_socket_counts(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Auto falls back to the plain socket and says what to do for the better engine."""
-    monkeypatch.setattr(ebpf_object, "OBJECT", tmp_path / "missing.o")
+    monkeypatch.setattr(objectfile, "OBJECT", tmp_path / "missing.o")
 
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
@@ -548,8 +548,8 @@ def test_a_broken_object_is_refused_in_one_line(
 ) -> None:
     """A damaged object never ends the service."""
     broken = tmp_path / "count.bpf.o"
-    broken.write_bytes(ebpf_object.OBJECT.read_bytes()[:5000])
-    monkeypatch.setattr(ebpf_object, "OBJECT", broken)
+    broken.write_bytes(objectfile.OBJECT.read_bytes()[:5000])
+    monkeypatch.setattr(objectfile, "OBJECT", broken)
 
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
@@ -592,7 +592,7 @@ def test_reference_agrees_with_the_engine(namespace: Namespace) -> None:
 
 def test_sharing_memory_among_many_cpus() -> None:
     """The parts are as many as CPUs, and never more than are allowed."""
-    assert 1 <= parts() <= max(ebpf_layout.MAX_PARTS, os.cpu_count() or 1)
+    assert 1 <= parts() <= max(layout.MAX_PARTS, os.cpu_count() or 1)
 
 
 CAPTURE = Path(__file__).resolve().parents[2] / "services" / "capture"
@@ -616,9 +616,9 @@ def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
 
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        carried = archive.read("monitorpi_capture/bpf/count.bpf.o")
+        carried = archive.read("monitorpi_capture/engine/ebpf/count.bpf.o")
     assert PROGRAM in parse(carried).programs
-    assert ebpf_object.OBJECT.read_bytes() == carried
+    assert objectfile.OBJECT.read_bytes() == carried
     assert bpf_build.checksum_holds()
 
 
@@ -639,7 +639,7 @@ def test_an_object_of_another_source_is_noticed(
 def test_a_damaged_object_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was changed beside its checksum is not what was compiled."""
     changed = tmp_path / "count.bpf.o"
-    changed.write_bytes(ebpf_object.OBJECT.read_bytes() + b"x")
+    changed.write_bytes(objectfile.OBJECT.read_bytes() + b"x")
     monkeypatch.setattr(bpf_build, "OBJECT", changed)
 
     assert not bpf_build.checksum_holds()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitorpi_capture.ebpf_layout import ROW_BYTES, Geometry, seeds
+from monitorpi_capture.engine.ebpf.layout import ROW_BYTES, Geometry, seeds
 
 
 def geometry(rows: int = 4096, factor: int = 0x9E3779B97F4A7C15) -> Geometry:

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture import ebpf_syscall as system
-from monitorpi_capture.ebpf_engine import EbpfEngine
-from monitorpi_capture.sketch import Vote
-from monitorpi_cli.lab.namespace import Namespace
-from monitorpi_cli.lab.sender import INTERFACE
+from monitorpi_capture.count.sketch import Vote
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine
+from monitorpi_dev.sender import INTERFACE
+from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_capture.window import MacCounts
+    from monitorpi_capture.items import MacCounts
 
 pytestmark = [
     pytest.mark.lab,

@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.system.crowd import dhcp_answer
 
-from monitorpi_capture.copies import Sample
-from monitorpi_capture.core import ListenerReport
-from monitorpi_capture.dissect import Dissector
-from monitorpi_capture.filesource import FileSource
-from monitorpi_capture.listing import tally_of
-from monitorpi_capture.pacing import Gate
+from monitorpi_capture.count.copies import Sample
+from monitorpi_capture.count.listing import tally_of
+from monitorpi_capture.frame.dissect import Dissector
+from monitorpi_capture.items import ListenerReport, WindowCounts
 from monitorpi_capture.sighting import Sighting
-from monitorpi_capture.window import WindowCounts
+from monitorpi_capture.sources.capfile.source import FileSource
+from monitorpi_capture.sources.pacing import Gate
 from monitorpi_common.log import Log
 from monitorpi_common.service import ResourceError
 

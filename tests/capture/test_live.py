@@ -410,8 +410,8 @@ def test_devices_are_told_by_a_live_sensor(wire: Wire) -> None:
 
 LISTEN = """
 import threading
-from monitorpi_capture.dissect import Dissector
-from monitorpi_capture.listener import Listener
+from monitorpi_capture.frame.dissect import Dissector
+from monitorpi_capture.sources.listener import Listener
 from monitorpi_capture.sighting import Sighting
 
 def emit(item):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_capture.copies import SNAPPED
-from monitorpi_capture.sampler import Ring
-from monitorpi_cli.lab.namespace import Namespace
+from monitorpi_capture.count.copies import SNAPPED
+from monitorpi_capture.sources.sampler import Ring
+from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_capture.copies import Sampled
+    from monitorpi_capture.count.copies import Sampled
 
 pytestmark = [
     pytest.mark.lab,

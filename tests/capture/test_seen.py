@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.seen import Seen
+from monitorpi_capture.count.seen import Seen
 
 
 def mac(number: int) -> bytes:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.classify import classify
-from monitorpi_capture.listing import sum_of, tally_of
-from monitorpi_capture.sketch import Distinct, Vote
-from monitorpi_capture.tally import Tally
-from monitorpi_capture.window import Instant, MacCounts, WindowCounts
+from monitorpi_capture.count.listing import sum_of, tally_of
+from monitorpi_capture.count.sketch import Distinct, Vote
+from monitorpi_capture.count.tally import Tally
+from monitorpi_capture.frame.classify import classify
+from monitorpi_capture.items import Instant, MacCounts, WindowCounts
 
 START, END = Instant(0.0, None), Instant(1.0, None)
 

@@ -21,8 +21,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from tests.capture.test_dissect_differential import frames, ours
 
-from monitorpi_capture.packetsocket import program
-from monitorpi_capture.telling import TELLING
+from monitorpi_capture.linux.packetsocket import program
+from monitorpi_capture.sources.telling import TELLING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ import pytest
 from monitorpi_cli.doctor.command import exit_code
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_cli.doctor.machine import look_at_settings
-from monitorpi_cli.lab.hosts import Household
-from monitorpi_cli.lab.lan import Host, Lab
+from monitorpi_lab.background import BackgroundTraffic
+from monitorpi_lab.lan import Host, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def test_wrong_settings_end_with_2_and_nothing_else_is_tried(tmp_path: Path) -> 
 def lab(privileged: None) -> Iterator[Lab]:
     """Run a lab of six hosts that live their lives."""
     del privileged
-    with Lab(6) as one, Household(one, pace=4.0):
+    with Lab(6) as one, BackgroundTraffic(one, pace=4.0):
         yield one
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_capture.copies import CopyReport, Repeats
+from monitorpi_capture.count.copies import CopyReport, Repeats
+from monitorpi_capture.items import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_capture.window import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_cli.doctor.encapsulation import hidden_in
 from monitorpi_cli.doctor.mirror import judge_copies, judge_hidden, judge_port, look_at_ports
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitorpi_cli import replay as replay_module
-from monitorpi_cli.lab import frames
 from monitorpi_cli.replay import Progress, Summary
 from monitorpi_cli.table import Terminal
 from monitorpi_common.messages import Alert, DeviceWindow, Evidence, Omitted, Peer, Traffic
+from monitorpi_lab import frames
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ import subprocess
 import time
 from typing import Protocol
 
-from monitorpi_cli.stack.viewer import Heard, Viewer
+from monitorpi_cli.stack.viewer import Arrival, Viewer
 
 
 class Broker(Protocol):
@@ -25,7 +25,7 @@ def say(broker: Broker, topic: str, payload: str, *options: str) -> None:
     subprocess.run([*command, *options], check=True)
 
 
-def hear(viewer: Viewer, seconds: float = 5.0) -> Heard:
+def hear(viewer: Viewer, seconds: float = 5.0) -> Arrival:
     """Wait for the next message."""
     heard = viewer.next(seconds)
     assert heard is not None

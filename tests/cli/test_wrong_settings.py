@@ -36,6 +36,7 @@ class Wrong:
 
 
 BROKER = "[broker]\n"
+FROM_FILE = {"MONITORPI_STATE_DIR": ""}
 CLOUD = '[cloud-bridge]\nchannels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'
 TABLE = [
     # the file itself
@@ -63,6 +64,12 @@ TABLE = [
     Wrong("log_level: input should be 'debug'", "log_level = 'verbose'"),
     Wrong("trust_clock: input should be a valid boolean", "trust_clock = 'maybe'"),
     Wrong("broker: should be a table", "broker = 'here'"),
+    Wrong("state_dir: no folder; give the path of one", "state_dir = ''", FROM_FILE),
+    Wrong("state_dir: no folder; give the path of one", r'state_dir = "/a\u0000b"', FROM_FILE),
+    Wrong("state_dir: /etc/hostname is no folder", "state_dir = '/etc/hostname/x'", FROM_FILE),
+    Wrong("state_dir: /etc/hostname is no folder",
+          environment={"MONITORPI_STATE_DIR": "/etc/hostname"}, where="MONITORPI_STATE_DIR: "),
+    Wrong("state_dir: File name too long", f"state_dir = '/{'a' * 300}'", FROM_FILE),
     # the broker
     Wrong("give the host alone, without a scheme", BROKER + "host = 'mqtt://10.0.0.1'"),
     Wrong("give the host alone, '10.0.0.1'; the port is", BROKER + "host = '10.0.0.1:1883'"),
@@ -134,6 +141,8 @@ TABLE = [
     Wrong("raise_m 5 of raise_n 3 windows can never be", "[detector.rules.syn-flood]\nraise_m = 5"),
     # clouds
     Wrong("the key of channel 'traffic' is missing", "[cloud-bridge]\nchannels = { traffic = 1 }"),
+    Wrong("channels.traffic: input should be greater than or equal to 1",
+          CLOUD.replace("= 1 }", "= -1 }")),
     Wrong("two names have one number", CLOUD.replace("= 1 }", "= 1, b = 1 }").replace(
         '"KEY" }', '"KEY", b = "K" }')),
     Wrong("is not an http or https address", CLOUD + "url = 'api.thingspeak.com'"),
@@ -148,6 +157,18 @@ TABLE = [
     Wrong("is not an http or https address", CLOUD + "url = 'https://[::1'"),
     Wrong("is not an http or https address", CLOUD + "url = 'https://a:99999'"),
     # the environment
+    Wrong("unknown variable; did you mean 'MONITORPI_BROKER__HOST'?",
+          environment={"MONITORPI_BROKERS__HOST": "x"}, where="MONITORPI_BROKERS__HOST: "),
+    Wrong("unknown variable; did you mean 'MONITORPI_BROKER__HOST'?",
+          environment={"MONITORPI_BROKER_HOST": "x"}, where="MONITORPI_BROKER_HOST: "),
+    Wrong("unknown variable; did you mean 'MONITORPI_CLOUD_BRIDGE__CHANNELS'?",
+          environment={"MONITORPI_CLOUD_BRIDGE_CHANNELS": "{}"}, where="MONITORPI_CLOUD"),
+    Wrong("unknown variable; did you mean 'MONITORPI_SITE'?",
+          environment={"MONITORPI_SIGHT": "home"}, where="MONITORPI_SIGHT: "),
+    Wrong("unknown variable; remove it",
+          environment={"MONITORPI_XYZ": "1"}, where="MONITORPI_XYZ: "),
+    Wrong("there is no such folder; give an existing one",
+          environment={"MONITORPI_SECRETS_DIR": "/nowhere"}, where="secrets directory /nowhere: "),
     Wrong("nested too deeply", environment={"MONITORPI_BROKER": "[" * 100_000},
           where="environment or secrets: "),
     Wrong("floor: input should be a valid number",
@@ -236,14 +257,36 @@ def test_a_secret_that_is_no_file_is_not_waited_for(
     assert says in found
 
 
-@pytest.mark.parametrize("state", ["/etc/hostname", "/etc/hostname/x", f"/{'a' * 300}"])
-def test_an_impossible_state_folder_is_no_mistake_of_each_service(
-    monkeypatch: pytest.MonkeyPatch, state: str
+def test_what_an_orchestrator_tells_of_a_service_of_our_name_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The folder itself is told once, by who writes to it."""
-    monkeypatch.setenv("MONITORPI_STATE_DIR", state)
+    """Kubernetes and Docker's links set such variables for a service called ``monitorpi``."""
+    told = {
+        "MONITORPI_SERVICE_HOST": "10.43.0.7",
+        "MONITORPI_SERVICE_PORT_HTTP": "8080",
+        "MONITORPI_PORT": "tcp://10.43.0.7:8080",
+        "MONITORPI_PORT_8080_TCP_ADDR": "10.43.0.7",
+        "MONITORPI_BROKER_PORT": "tcp://10.43.0.8:1883",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
 
     assert list(look_at_settings(None)) == []
+
+
+def test_a_misspelt_variable_starts_no_service(tmp_path: Path) -> None:
+    """One line and exit code 2, from ``up`` and from each service alone."""
+    wrong = os.environ | {"MONITORPI_BROKERS__HOST": "there", "MONITORPI_STATE_DIR": str(tmp_path)}
+
+    for module in (["monitorpi_cli", "up"], ["monitorpi_capture"], ["monitorpi_dashboard"]):
+        run = subprocess.run(
+            [sys.executable, "-m", *module],
+            env=wrong, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+        (line,) = run.stderr.splitlines()
+        assert run.returncode == 2
+        assert "MONITORPI_BROKERS__HOST: unknown variable" in line
 
 
 def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from monitorpi_common import watch
+from monitorpi_common.conclusion import START_S
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Health, Traffic, WatchReason, WatchState
 from monitorpi_common.topics import Topic
@@ -209,7 +210,7 @@ def test_what_never_came_is_starting_and_then_missing() -> None:
     assert state == "blind"
     assert "has not been heard of yet" in reasons[0].text
 
-    observer.tick(watch.START_S + 1, None)
+    observer.tick(START_S + 1, None)
     state, reasons = observer.state()
 
     assert state == "blind"
@@ -251,6 +252,20 @@ def test_a_reader_repeats_what_the_detector_says_when_that_is_worse() -> None:
     assert site.texts == "The state cannot be written."
 
 
+def test_state_that_cannot_be_written_is_said_until_it_can() -> None:
+    """A full disk: all is counted and judged, and a power cut would take what was learned."""
+    site = Site()
+
+    site.health(state_file={"error": "No space left on device"})
+    site.run(1)
+
+    assert site.state == "partly"
+    assert "What the capture knows cannot be kept over a restart: No space left" in site.texts
+    site.health(state_file={"error": None})
+    site.run(1)
+    assert (site.state, site.texts) == ("watching", "")
+
+
 def test_foreign_numbers_are_bounded() -> None:
     """Interfaces, instances and texts of others fill no memory."""
     site = Site()
@@ -258,7 +273,10 @@ def test_foreign_numbers_are_bounded() -> None:
         site.windows = {f"eth{number}": {}}
         site.run(1)
         site.observer.presence(Topic("lab", "prober", "status", f"p{number}"), online=True)
-    site.health(interfaces_away={f"x{n}" * 40: "y" * 5000 for n in range(1000)})
+    site.health(
+        interfaces_away={f"x{n}" * 40: "y" * 5000 for n in range(1000)},
+        state_file={"error": "z" * 5000},
+    )
 
     assert len(site.observer.interfaces) <= watch.MAX_INTERFACES
     assert len(site.observer.state()[1]) <= 32

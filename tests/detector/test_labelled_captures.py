@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.detector.windows import ATTACKER, Detector, syns, window
 
-from monitorpi_cli.evaluate import Observer, Row, main, read_folder
+from monitorpi_dev.evaluate import Observer, Row, main, read_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.detector.windows import Detector, at, echoes, plain, syns, window
 
-from monitorpi_cli import scenarios, suggest_thresholds
-from monitorpi_cli.evaluate import FLOODS, Row, run_scenario, summarise
+from monitorpi_cli import suggest_thresholds
 from monitorpi_cli.suggest_thresholds import Measurement, propose, written
 from monitorpi_common.messages import Traffic
 from monitorpi_detector.settings import DetectorSettings
+from monitorpi_dev import scenarios
+from monitorpi_dev.evaluate import FLOODS, Row, run_scenario, summarise
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_common.messages import Probe, Target
+from monitorpi_lab.namespace import LabError, Namespace
 from monitorpi_prober.interfaces import place
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from monitorpi_cli.bench.prober import Bench
-from monitorpi_cli.lab.namespace import LabError, Namespace
 from monitorpi_cli.ping import measure
+from monitorpi_dev.bench.prober import Bench
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def asked(space: Namespace, *addresses: str, count: int = 3) -> list[ProbeResult
 
 def answering(bench: Bench, kind: str, **behaviour: Any) -> ProbeResult:
     """Measure one round while the responder behaves in some way."""
-    command = [sys.executable, "-m", "monitorpi_cli.lab.responder", "far0", "--behaviour"]
+    command = [sys.executable, "-m", "monitorpi_lab.responder", "far0", "--behaviour"]
     responder = bench.far.popen(
         [*command, json.dumps(CALM | behaviour)], stdout=subprocess.PIPE, text=True
     )

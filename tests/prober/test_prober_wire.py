@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_cli.bench.prober import Bench, addresses, figures, rows
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.responder import Behaviour, fate
 from monitorpi_common.log import Log
+from monitorpi_dev.bench.prober import Bench, addresses, figures, rows
+from monitorpi_lab.namespace import LabError, Namespace
+from monitorpi_lab.responder import Behaviour, fate
 from monitorpi_prober import interfaces, sweep
 from monitorpi_prober.announcement import Exit
 from monitorpi_prober.discovery import Discovery, Refusal, sweepable
@@ -66,7 +66,7 @@ def responding(bench: Bench, **behaviour: Any) -> Iterator[dict[str, list[float 
     """Let the responder behave in some way; its truth is there afterwards."""
     told = json.dumps(CALM | behaviour)
     responder = bench.far.popen(
-        [sys.executable, "-m", "monitorpi_cli.lab.responder", "far0", "--behaviour", told],
+        [sys.executable, "-m", "monitorpi_lab.responder", "far0", "--behaviour", told],
         stdout=subprocess.PIPE,
         text=True,
     )

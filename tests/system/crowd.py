@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.lab import frames
+from monitorpi_lab import frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import ROOT, wait_for
 
-from monitorpi_cli.lab import flood
-from monitorpi_cli.lab.hosts import Household
-from monitorpi_cli.lab.lan import Lab
 from monitorpi_cli.stack.broker import free_port
+from monitorpi_lab import flood
+from monitorpi_lab.background import BackgroundTraffic
+from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def lab(engine: None) -> Iterator[Lab]:
     del engine
     if os.geteuid() != 0:
         pytest.skip("needs root: the lab makes network namespaces")
-    with Lab(6, mirror="mirror-test") as one, Household(one):
+    with Lab(6, mirror="mirror-test") as one, BackgroundTraffic(one):
         one.sensor.run(["ip", "link", "set", "mirror-test", "netns", "1"])
         subprocess.run(["sysctl", "-qw", "net.ipv6.conf.mirror-test.disable_ipv6=1"], check=True)
         subprocess.run(["ip", "link", "set", "mirror-test", "arp", "off", "up"], check=True)

@@ -30,8 +30,8 @@ from tests.system.crowd import (
     warm_up,
 )
 
-from monitorpi_cli.lab.namespace import LabError, Namespace
-from monitorpi_cli.lab.sender import INTERFACE, Sender
+from monitorpi_dev.sender import INTERFACE, Sender
+from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ LINE_RATE: Final = 1_488_000
 
 
 @dataclass
-class Heard:
+class Arrival:
     """What came out of the pipe, and when."""
 
     alerts: dict[str, float] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Heard:
 
 
 @contextlib.contextmanager
-def watching(space: Namespace, engine: str) -> Iterator[Heard]:
+def watching(space: Namespace, engine: str) -> Iterator[Arrival]:
     """Run capture and detector as one pipe in a namespace."""
     settings = {
         "MONITORPI_SITE": "lab",
@@ -80,7 +80,7 @@ def watching(space: Namespace, engine: str) -> Iterator[Heard]:
         "MONITORPI_DETECTOR__LEARNING_S": "15",
         "MONITORPI_DETECTOR__DHCP_SERVERS": json.dumps([ROUTER]),
     }
-    heard = Heard()
+    heard = Arrival()
     with contextlib.ExitStack() as stack:
         programs: list[subprocess.Popen[bytes]] = []
         source = None
@@ -119,7 +119,7 @@ def send(space: Namespace, timed: Iterable[Timed], begin_s: float) -> None:
 
 def scene(
     space: Namespace, sender: Sender, engine: str, how: Filling
-) -> tuple[dict[str, float | None], Heard]:
+) -> tuple[dict[str, float | None], Arrival]:
     """Live, fill, attack; return how long each alert took."""
     at_once = how.per_second >= LINE_RATE
     begins_s = WARM_UP_S + (0 if at_once else how.seconds) + 3

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import is_running
 
-from monitorpi_cli.demo import judge
-from monitorpi_cli.demo.stage import installed
 from monitorpi_common.messages import Service
+from monitorpi_lab.demo import steps
+from monitorpi_lab.demo.testbed import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
-SHORT_S = judge.MINIMUM_S
+SHORT_S = steps.MINIMUM_S
 ATTACKER = "00:00:5e:00:53:04"
 
 
@@ -157,8 +157,8 @@ def test_both_floods_are_found_and_nothing_else(start: Callable[[float], Demo]) 
     assert [flood["rule"] for flood in result["floods"]] == ["syn-flood", "icmp-flood"]
     for flood in result["floods"]:
         assert (flood["attacker_mac"], flood["alert_mac"]) == (ATTACKER, ATTACKER)
-        assert 0 < flood["seconds_to_alert"] <= judge.ALERT_WITHIN_S
-        assert 0 < flood["seconds_to_close"] <= judge.SETTLE_S
+        assert 0 < flood["seconds_to_alert"] <= steps.ALERT_WITHIN_S
+        assert 0 < flood["seconds_to_close"] <= steps.SETTLE_S
     assert (result["alerts_before"], result["alerts_on_others"]) == (0, 0)
     assert result["messages"]["traffic"] >= SHORT_S - 2
     if installed(Service.CLOUD_BRIDGE):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.system.conftest import ON_LOOPBACK, running_up
 
-from monitorpi_cli.demo.judge import ALERT_WITHIN_S
-from monitorpi_cli.drill import INTERFACE, RULES
-from monitorpi_cli.stack.viewer import Heard, Viewer
+from monitorpi_cli.stack.viewer import Arrival, Viewer
 from monitorpi_common.messages import Device, Traffic
 from monitorpi_common.topics import pattern
+from monitorpi_lab.demo.steps import ALERT_WITHIN_S
+from monitorpi_lab.drill import INTERFACE, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def listen(config: Path) -> Viewer:
     return Viewer(port, "viewer", password, [pattern("+")])
 
 
-def collect(viewer: Viewer, seconds: float) -> list[Heard]:
+def collect(viewer: Viewer, seconds: float) -> list[Arrival]:
     """Return what comes, and has come, until nothing more comes for so long."""
     heard = []
     while (one := viewer.next(seconds)) is not None:
@@ -82,12 +82,12 @@ def test_a_drill_goes_through_the_whole_pipeline(stack: Path, rule: str) -> None
     check_traces(heard, result["attacker_mac"])
 
 
-def check_traces(heard: list[Heard], attacker: str) -> None:
+def check_traces(heard: list[Arrival], attacker: str) -> None:
     """Nothing of the drill is on another interface, and nothing but its alert stays behind."""
-    windows = [m for m in map(Heard.message, heard) if isinstance(m, Traffic)]
+    windows = [m for m in map(Arrival.message, heard) if isinstance(m, Traffic)]
     told = {(w.interface, d.mac) for w in windows for d in w.devices}
     assert (INTERFACE, attacker) in told
     assert attacker not in {mac for interface, mac in told if interface != INTERFACE}
-    assert [m for m in map(Heard.message, heard) if isinstance(m, Device)] == []
+    assert [m for m in map(Arrival.message, heard) if isinstance(m, Device)] == []
     last = {h.topic: h.payload for h in heard}
     assert [payload for topic, payload in last.items() if topic.id == "drill" and payload] == []

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from monitorpi_cli.demo.stage import running_stage
-from monitorpi_cli.lab.namespace import LabError
-from monitorpi_cli.lab.sender import INTERFACE, Sender, source
 from monitorpi_common.messages import Alert, Device, Traffic
+from monitorpi_dev.sender import INTERFACE, Sender, source
+from monitorpi_lab.demo.testbed import running_testbed
+from monitorpi_lab.namespace import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_cli.demo.stage import Stage
     from monitorpi_common.messages import Message
+    from monitorpi_lab.demo.testbed import Testbed
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -32,10 +32,10 @@ MEMORY_MB: Final = {"capture": 80, "prober": 192, "detector": 192, "dashboard": 
 
 
 class Ear:
-    """Listens on a stage and adds up what known senders sent."""
+    """Listens on a testbed and adds up what known senders sent."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
         self.alerts: list[tuple[float, Alert]] = []
         self.devices: set[str] = set()
         self.syns: Counter[str] = Counter()
@@ -45,7 +45,7 @@ class Ear:
         """Listen until a message is the wanted one; False: none came in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            heard = self._stage.viewer.next()
+            heard = self._testbed.viewer.next()
             if heard is None:
                 await asyncio.sleep(0.01)
                 continue
@@ -88,8 +88,8 @@ def test_a_mac_flood_at_line_rate(record_property: Callable[[str, object], None]
 async def scenario(sender: Sender, record_property: Callable[[str, object], None]) -> None:
     """Let the known be known, flood, and look."""
     listening = {"capture": f'interfaces = ["mirror0", "{INTERFACE}"]'}
-    async with running_stage(lambda _: None, settings=listening) as stage:
-        ear, sensor = Ear(stage), stage.lab.sensor
+    async with running_testbed(lambda _: None, settings=listening) as testbed:
+        ear, sensor = Ear(testbed), testbed.lab.sensor
         known = {source(number).hex(":") for number in range(KNOWN)}
 
         async def send(frames: int, macs: int, rate: float) -> None:
@@ -129,7 +129,7 @@ async def scenario(sender: Sender, record_property: Callable[[str, object], None
         assert {ear.syns[mac] for mac in known} == {20 * ROUNDS}
         arrived_s, _ = floods[0]
         assert arrived_s - begun_s < 2
-        supervisor = stage.stack.supervisor
+        supervisor = testbed.stack.supervisor
         peaks = {name: peak_mb(supervisor.pid(name) or 0) for name in MEMORY_MB}
         record_property("seconds_to_alert", round(arrived_s - begun_s, 2))
         record_property("peak_mb", {name: round(peak) for name, peak in peaks.items()})

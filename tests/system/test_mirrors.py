@@ -14,12 +14,12 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_cli.lab.lan import Lab
+from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_cli.lab.lan import Host
+    from monitorpi_lab.lan import Host
 
 pytestmark = pytest.mark.lab
 

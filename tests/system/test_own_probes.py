@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_cli.demo.judge import subject_mac
-from monitorpi_cli.demo.stage import SITE, running_stage
-from monitorpi_cli.lab import flood
-from monitorpi_cli.lab.lan import MAX_HOSTS
-from monitorpi_cli.stack.viewer import send_order
+from monitorpi_cli.stack.viewer import send_command
 from monitorpi_common.messages import Alert, Announce, Command, Probe, Service, Traffic
 from monitorpi_common.topics import Topic
+from monitorpi_lab import flood
+from monitorpi_lab.demo.alert_check import subject_mac
+from monitorpi_lab.demo.testbed import SITE, running_testbed
+from monitorpi_lab.lan import MAX_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_cli.demo.stage import Stage
     from monitorpi_common.messages import Message
+    from monitorpi_lab.demo.testbed import Testbed
 
 
 ECHOES_PER_S = 200.0
@@ -29,10 +29,10 @@ SWEEP_PER_S = 200.0
 
 
 class Ear:
-    """Listens on a stage and remembers every alert."""
+    """Listens on a testbed and remembers every alert."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
         self.alerts: list[Alert] = []
         self.busiest_arp = 0
         self.windows = 0
@@ -41,7 +41,7 @@ class Ear:
         """Listen until a message is the wanted one; None: none came in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            heard = self._stage.viewer.next()
+            heard = self._testbed.viewer.next()
             if heard is None:
                 await asyncio.sleep(0.02)
                 continue
@@ -72,9 +72,11 @@ async def scenario() -> None:
         f"interval_s = 5\nprobes = 4\nmax_rate = {ECHOES_PER_S}\n"
         f"discover_rate = {SWEEP_PER_S}\nmax_arp_rate = {2 * SWEEP_PER_S}\ntargets = [{targets}]"
     )
-    async with running_stage(lambda _: None, hosts=MAX_HOSTS, settings={"prober": prober}) as stage:
-        ear = Ear(stage)
-        sensor = stage.lab.sensor
+    async with running_testbed(
+        lambda _: None, hosts=MAX_HOSTS, settings={"prober": prober}
+    ) as testbed:
+        ear = Ear(testbed)
+        sensor = testbed.lab.sensor
 
         round_ = await ear.until(
             lambda m: isinstance(m, Probe) and sum(t.received > 0 for t in m.targets) == MAX_HOSTS,
@@ -95,16 +97,16 @@ async def scenario() -> None:
         order = Announce(seconds=3, echo_per_s=1, arp_per_s=1, mac=sensor.mac, ip=sensor.ip)
         topic = Topic(SITE, Service.PROBER.value, Command.KIND, "ping-1")
         command = Command(name="announce", args=order.model_dump(), at=datetime.now(UTC))
-        password = stage.stack.passwords["operator"]
-        port = stage.stack.plan.port
-        result = await asyncio.to_thread(send_order, port, password, topic, command)
+        password = testbed.stack.passwords["operator"]
+        port = testbed.stack.plan.port
+        result = await asyncio.to_thread(send_command, port, password, topic, command)
         assert result is not None, "nobody takes announcements of other programs"
         assert result.ok, result.error
 
         forged = flood.flood_between(
-            stage.attacker, stage.victim, "icmp_echo", 300, seconds=8, source_mac=sensor.mac
+            testbed.attacker, testbed.victim, "icmp_echo", 300, seconds=8, source_mac=sensor.mac
         )
-        running = await asyncio.to_thread(flood.start, stage.attacker, forged)
+        running = await asyncio.to_thread(flood.start, testbed.attacker, forged)
         await asyncio.to_thread(running.first_frame_s)
         found = await ear.until(lambda m: isinstance(m, Alert) and subject_mac(m) == sensor.mac, 12)
 

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Final, Self
 
 import pytest
 
-from monitorpi_cli.demo.stage import HOSTS, running_stage
-from monitorpi_cli.lab.lan import NETWORK
 from monitorpi_common.messages import Alert, Health, Probe
+from monitorpi_lab.demo.testbed import HOSTS, running_testbed
+from monitorpi_lab.lan import NETWORK
 from monitorpi_prober.packets import SO_TIMESTAMPNS, arrival_ns
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from monitorpi_cli.demo.stage import Stage
-    from monitorpi_cli.lab.lan import Sensor
+    from monitorpi_lab.demo.testbed import Testbed
+    from monitorpi_lab.lan import Sensor
 
 ETH_P_ALL: Final = 3
 SENSOR: Final = "198.18.0.254"
@@ -109,11 +109,11 @@ class Seen:
         return ordered[len(ordered) * 95 // 100]
 
 
-async def watch(stage: Stage, living: set[str], seconds: float) -> Seen:
+async def watch(testbed: Testbed, living: set[str], seconds: float) -> Seen:
     """Read the bus for a while."""
     seen, until = Seen(), time.monotonic() + seconds
     while time.monotonic() < until:
-        heard = stage.viewer.next()
+        heard = testbed.viewer.next()
         message = None if heard is None else heard.message()
         if heard is None:
             await asyncio.sleep(0.02)
@@ -140,19 +140,19 @@ async def scenario(silent: int, seconds: float) -> tuple[Seen, int, float]:
     addresses = near[: HOSTS + silent]  # the hosts of the lab come first
     targets = ", ".join(f'{{ address = "{address}" }}' for address in addresses)
     prober = f"interval_s = 5\ntargets = [{targets}]"
-    async with running_stage(lambda _: None, settings={"prober": prober}) as stage:
-        living = {host.ip for host in stage.lab.hosts}
-        await until_all_answer(stage, living)
-        with ArpTap(stage.lab.sensor) as tap:
-            seen = await watch(stage, living, seconds)
+    async with running_testbed(lambda _: None, settings={"prober": prober}) as testbed:
+        living = {host.ip for host in testbed.lab.hosts}
+        await until_all_answer(testbed, living)
+        with ArpTap(testbed.lab.sensor) as tap:
+            seen = await watch(testbed, living, seconds)
         return seen, tap.busiest_second(), len(tap.at) / seconds
 
 
-async def until_all_answer(stage: Stage, living: set[str]) -> None:
+async def until_all_answer(testbed: Testbed, living: set[str]) -> None:
     """Wait for a round in which each host of the lab answers."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        heard = stage.viewer.next()
+        heard = testbed.viewer.next()
         message = None if heard is None else heard.message()
         if heard is None:
             await asyncio.sleep(0.02)

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from monitorpi_cli.demo.stage import running_stage
-from monitorpi_cli.lab import frames, telling
-from monitorpi_cli.lab.lan import NETWORK
-from monitorpi_cli.week.home import next_mac
 from monitorpi_common.messages import Alert, Device, Target, Traffic
 from monitorpi_common.topics import mac_id, slug
+from monitorpi_dev.week.home import next_mac
+from monitorpi_lab import discovery, frames
+from monitorpi_lab.demo.testbed import running_testbed
+from monitorpi_lab.lan import NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from monitorpi_cli.demo.stage import Stage
-    from monitorpi_cli.lab.lan import Host
     from monitorpi_common.messages import Message
+    from monitorpi_lab.demo.testbed import Testbed
+    from monitorpi_lab.lan import Host
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -49,9 +49,9 @@ SETTINGS: Final = {
 
 @dataclass
 class Ear:
-    """Listens on a stage in a thread of its own, and remembers."""
+    """Listens on a testbed in a thread of its own, and remembers."""
 
-    stage: Stage
+    testbed: Testbed
     alerts: dict[str, list[tuple[float, Alert]]] = field(default_factory=dict)
     """By id: when each message of it arrived."""
     targets: dict[str, Target | None] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Ear:
     def listen(self) -> None:
         """Take in messages until told to stop."""
         while not self._ended.is_set():
-            heard = self.stage.viewer.next(0.1)
+            heard = self.testbed.viewer.next(0.1)
             if heard is None:
                 continue
             if heard.topic.kind == "target" and not heard.payload:
@@ -171,12 +171,12 @@ async def lease_changes(told: Told) -> None:
     old, new = host.ip, "198.18.1.77"
     mask = str(NETWORK.netmask)
     server = (gateway.mac, gateway.ip)
-    await on(gateway, telling.dhcp_answer(telling.DHCP_ACK, server, host.mac, old, mask=mask))
+    await on(gateway, discovery.dhcp_answer(discovery.DHCP_ACK, server, host.mac, old, mask=mask))
     assert await until(lambda: told.ear.targets.get(slug(old)), 20), "the printer is no target"
     ip(host, "addr", "add", f"{new}/{NETWORK.prefixlen}", "dev", host.interface)
     ip(host, "addr", "del", f"{old}/{NETWORK.prefixlen}", "dev", host.interface)
-    await on(host, telling.dhcp_ask(telling.REQUEST, host.mac, hostname="printer", wanted=new))
-    await on(gateway, telling.dhcp_answer(telling.DHCP_ACK, server, host.mac, new, mask=mask))
+    await on(host, discovery.dhcp_ask(discovery.REQUEST, host.mac, hostname="printer", wanted=new))
+    await on(gateway, discovery.dhcp_answer(discovery.DHCP_ACK, server, host.mac, new, mask=mask))
     for _ in range(15):
         await on(host, frames.arp_request(host.mac, new, new), after_s=2)
     if await until(lambda: told.ear.targets.get(slug(old)) is None, 15):
@@ -185,21 +185,21 @@ async def lease_changes(told: Told) -> None:
 
 async def temporary_address_ends(told: Told) -> None:
     """A computer uses a temporary IPv6 address, and a day later another one."""
-    host, sensor = told.hosts[7], told.ear.stage.lab.sensor
+    host, sensor = told.hosts[7], told.ear.testbed.lab.sensor
     stable, first, second = f"{PREFIX}7", f"{PREFIX}a:1", f"{PREFIX}a:2"
     speak6(sensor, sensor.management, f"{PREFIX}fe")
     speak6(host, host.interface, stable)
     ip(host, "addr", "add", f"{first}/64", "dev", host.interface, "nodad")
     macs = (host.mac, sensor.mac)
     for address in (stable, first):
-        await on(host, telling.neighbour_advertisement(macs, address))
+        await on(host, discovery.neighbour_advertisement(macs, address))
     for _ in range(6):
-        await on(host, *[telling.neighbour_advertisement(macs, one) for one in (stable, first)],
+        await on(host, *[discovery.neighbour_advertisement(macs, one) for one in (stable, first)],
                  after_s=2)  # fmt: skip
     ip(host, "addr", "del", f"{first}/64", "dev", host.interface)
     ip(host, "addr", "add", f"{second}/64", "dev", host.interface, "nodad")
     for _ in range(10):
-        await on(host, *[telling.neighbour_advertisement(macs, one) for one in (stable, second)],
+        await on(host, *[discovery.neighbour_advertisement(macs, one) for one in (stable, second)],
                  after_s=2)  # fmt: skip
 
 
@@ -222,7 +222,7 @@ async def nas_bonds(told: Told) -> None:
     sibling = second_card(nas)
     for _ in range(12):
         for mac in (nas.mac, sibling):
-            answer = telling.arp_reply((mac, client.mac), (nas.ip, client.ip))
+            answer = discovery.arp_reply((mac, client.mac), (nas.ip, client.ip))
             await on(nas, answer, after_s=1.5)
 
 
@@ -247,7 +247,7 @@ async def virtual_router_is_poisoned(told: Told) -> None:
     for number in range(20):
         await on(router, advert(mac, router.ip), frames.arp_request(mac, address, address))
         if number >= 8:
-            lie = telling.arp_reply((stranger.mac, client.mac), (address, client.ip))
+            lie = discovery.arp_reply((stranger.mac, client.mac), (address, client.ip))
             await on(stranger, lie)
         await asyncio.sleep(1)
 
@@ -262,12 +262,12 @@ def advert(mac: str, own: str) -> bytes:
 async def rogue_router_then_scan(told: Told) -> None:
     """A host advertises itself as router, hands out IPv6 addresses, and then looks for hosts."""
     rogue, client, gateway = told.hosts[14], told.hosts[4], told.hosts[0]
-    own, there = telling.link_local(rogue.mac), telling.link_local(client.mac)
+    own, there = discovery.link_local(rogue.mac), discovery.link_local(client.mac)
     for number in range(5):
-        reply = telling.dhcp6_reply(
+        reply = discovery.dhcp6_reply(
             (rogue.mac, client.mac), (own, there), f"fd00:bad::{number + 1}"
         )
-        await on(rogue, telling.router_advertisement(rogue.mac, own, "fd00:bad::/64"), reply,
+        await on(rogue, discovery.router_advertisement(rogue.mac, own, "fd00:bad::/64"), reply,
                  after_s=1)  # fmt: skip
     await sweep(rogue, gateway)
 
@@ -275,12 +275,12 @@ async def rogue_router_then_scan(told: Told) -> None:
 async def dual_stack_host_scans(told: Told) -> None:
     """A host that others reach at four addresses looks for hosts."""
     host, peer, gateway = told.hosts[15], told.hosts[16], told.hosts[0]
-    others = [telling.link_local(host.mac), f"{PREFIX}15", f"{PREFIX}15:1"]
+    others = [discovery.link_local(host.mac), f"{PREFIX}15", f"{PREFIX}15:1"]
     macs = (peer.mac, host.mac)
     for address in others:
-        await on(host, telling.neighbour_advertisement((host.mac, peer.mac), address))
+        await on(host, discovery.neighbour_advertisement((host.mac, peer.mac), address))
         syns = [
-            telling.tcp(macs, (f"{PREFIX}16", address), (4000 + number, 22), telling.SYN)
+            discovery.tcp(macs, (f"{PREFIX}16", address), (4000 + number, 22), discovery.SYN)
             for number in range(20)
         ]
         await on(peer, *syns, after_s=1.2)
@@ -309,7 +309,7 @@ STORIES: Final = (
 
 async def own_cable_out(told: Told) -> None:
     """The prober's own link goes away for half a minute."""
-    switch = told.ear.stage.lab.switch
+    switch = told.ear.testbed.lab.switch
     since_s = told.cable_s = time.time()
     await asyncio.to_thread(switch.run, ["ip", "link", "set", "mgmt", "down"])
     await asyncio.sleep(30)
@@ -319,10 +319,12 @@ async def own_cable_out(told: Told) -> None:
 
 
 async def tell_all() -> Told:
-    """Set the stage, let it be learned, let everything happen."""
-    async with running_stage(lambda _: None, hosts=HOSTS, clients=4, settings=SETTINGS) as stage:
-        ear = Ear(stage)
-        told = Told(ear, stage.lab.hosts)
+    """Set the testbed, let it be learned, let everything happen."""
+    async with running_testbed(
+        lambda _: None, hosts=HOSTS, clients=4, settings=SETTINGS
+    ) as testbed:
+        ear = Ear(testbed)
+        told = Told(ear, testbed.lab.hosts)
         listening = threading.Thread(target=ear.listen, daemon=True)
         listening.start()
         try:
@@ -341,9 +343,9 @@ async def tell_all() -> Told:
 async def learn(told: Told) -> None:
     """Let the LAN be as it is for the time in which all is taken as known."""
     gateway = told.hosts[0]
-    own = telling.link_local(gateway.mac)
+    own = discovery.link_local(gateway.mac)
     for _ in range(int(LEARNING_S) + 5):
-        await on(gateway, telling.router_advertisement(gateway.mac, own, f"{PREFIX}/64"))
+        await on(gateway, discovery.router_advertisement(gateway.mac, own, f"{PREFIX}/64"))
         for host in told.hosts:
             await on(host, frames.arp_request(host.mac, host.ip, gateway.ip))
         await asyncio.sleep(1)

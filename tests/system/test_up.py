@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import is_running, wait_for
 
-from monitorpi_cli.lab import flood
-from monitorpi_cli.lab.hosts import Household
-from monitorpi_cli.lab.lan import Lab
 from monitorpi_common.record import decode
+from monitorpi_lab import flood
+from monitorpi_lab.background import BackgroundTraffic
+from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -164,7 +164,7 @@ Start = "Callable[..., Up]"
 @pytest.fixture
 def lab() -> Iterator[Lab]:
     """Run a lab of six hosts that live their lives."""
-    with Lab(6) as one, Household(one):
+    with Lab(6) as one, BackgroundTraffic(one):
         yield one
 
 
@@ -686,14 +686,13 @@ def test_a_configured_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> No
     assert said == [f"monitorpi: port {port} is taken: {remedy}"]
 
 
-def test_a_state_directory_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_state_directory_that_cannot_be_written_is_one_clear_line() -> None:
     """Exit code 3, the folder, the reason and the variable that names another."""
-    (tmp_path / "file").write_text("")
-    state = tmp_path / "file" / "state"
+    state = Path("/proc/state")
 
     code, said = complaint(["monitorpi_cli", "up"], MONITORPI_STATE_DIR=str(state))
 
     assert code == 3
     remedy = "run as its owner, make room on its disk, or set another one (MONITORPI_STATE_DIR)"
-    what = f"the state directory {state} cannot be written (Not a directory)"
+    what = f"the state directory {state} cannot be written (No such file or directory)"
     assert said == [f"monitorpi: {what}: {remedy}"]

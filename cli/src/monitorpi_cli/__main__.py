@@ -1,4 +1,7 @@
-"""The command line: one table of commands, each loaded only when it is called."""
+"""The command line: one table of commands, each loaded only when it is called.
+
+Those of the lab and of developers live in packages above this one: it knows them by name only.
+"""
 
 from __future__ import annotations
 
@@ -17,29 +20,29 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "install": ("monitorpi_cli.install.command:install", "run it now and at each boot (systemd)"),
     "uninstall": ("monitorpi_cli.install.command:uninstall", "take it out of the boot"),
     "status": ("monitorpi_cli.install.command:status", "is it installed, does it run and watch"),
-    "demo": ("monitorpi_cli.demo.show:main", "watch it find two floods in a lab of its own"),
+    "demo": ("monitorpi_lab.demo.run:main", "watch it find two floods in a lab of its own"),
     "doctor": (
         "monitorpi_cli.doctor.command:main",
         "is this machine fit, does its port see the LAN",
     ),
     "replay": ("monitorpi_cli.replay:main", "count and judge a capture file"),
-    "drill": ("monitorpi_cli.drill:main", "a harmless flood beside the running stack"),
-    "lab": ("monitorpi_cli.lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
+    "drill": ("monitorpi_lab.drill:main", "a harmless flood beside the running stack"),
+    "lab": ("monitorpi_lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "suggest-thresholds": (
         "monitorpi_cli.suggest_thresholds:main",
         "propose thresholds from recorded traffic",
     ),
-    "evaluate": ("monitorpi_cli.evaluate:main", "judge a folder of labelled capture files"),
-    "bench backlog": ("monitorpi_cli.bench.backlog:main", "measure the cloud bridge's memory"),
-    "bench capture": ("monitorpi_cli.bench.capture:main", "measure the capture engines"),
-    "bench detection": ("monitorpi_cli.bench.detection:main", "measure the time to an alert"),
-    "bench prober": ("monitorpi_cli.bench.prober:main", "measure the prober against the truth"),
-    "test": ("monitorpi_cli.checks:test", "run the tests (arguments go to pytest)"),
-    "soak": ("monitorpi_cli.checks:soak", "run the long tests"),
-    "check": ("monitorpi_cli.checks:check", "format, lint, types, import rules, generated files"),
-    "generate": ("monitorpi_cli.contracts:generate", "write the generated files anew"),
+    "evaluate": ("monitorpi_dev.evaluate:main", "judge a folder of labelled capture files"),
+    "bench backlog": ("monitorpi_dev.bench.backlog:main", "measure the cloud bridge's memory"),
+    "bench capture": ("monitorpi_dev.bench.capture:main", "measure the capture engines"),
+    "bench detection": ("monitorpi_dev.bench.detection:main", "measure the time to an alert"),
+    "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
+    "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
+    "soak": ("monitorpi_dev.checks:soak", "run the long tests"),
+    "check": ("monitorpi_dev.checks:check", "format, lint, types, import rules, generated files"),
+    "generate": ("monitorpi_dev.contracts:generate", "write the generated files anew"),
 }
 
 

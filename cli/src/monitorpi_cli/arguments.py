@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def number(fits: Callable[[float], bool], said: str) -> Callable[[str], float]:
-    """Return a type for argparse: numbers that fit; to all else it says the sentence."""
+def number(fits: Callable[[float], bool], refusal: str) -> Callable[[str], float]:
+    """Return a type for argparse: numbers that fit; all else is refused with the sentence."""
 
     def parse(text: str) -> float:
         try:
@@ -19,7 +19,7 @@ def number(fits: Callable[[float], bool], said: str) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not fits(value):
-            raise argparse.ArgumentTypeError(said)
+            raise argparse.ArgumentTypeError(refusal)
         return value
 
     return parse

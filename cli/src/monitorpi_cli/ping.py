@@ -12,7 +12,7 @@ from os import getpid
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.running import NoStackError, find_running
-from monitorpi_cli.stack.viewer import Viewer, send_order
+from monitorpi_cli.stack.viewer import Viewer, send_command
 from monitorpi_common.messages import (
     Announce,
     Command,
@@ -47,9 +47,9 @@ _SPACING_S: Final = 0.2
 _WAITING_S: Final = 15.0
 """For names, the last replies, and addresses nobody answers for."""
 _PATIENCE_S: Final = 5.0
-"""Beyond this people are told how long it may take."""
+"""Beyond this the time it may take is announced."""
 _GENTLE_PER_S: Final = 25.0
-"""Half of what the detector calls a ping flood: beside a stack that was not told."""
+"""Half of what the detector calls a ping flood: beside a stack that was not notified."""
 _MAX_PROBES: Final = 1000
 _MAX_ADDRESSES: Final = 1024
 _LONGEST: Final = 255
@@ -90,8 +90,8 @@ def measure(
         count: requests to each.
         timeout_s: how long a reply may take.
         source: own address or interface to send from; None: as routed.
-        devices: those capture knows: they tell the MAC addresses.
-        notify: is told where requests will leave and for how many seconds; returns the limits.
+        devices: those capture knows: they have the MAC addresses.
+        notify: called with where requests will leave, and for how many seconds; returns limits.
 
     Raises:
         ResourceError: no ICMP socket may be opened, or not from ``source``.
@@ -161,10 +161,10 @@ def known_devices() -> list[Device]:
     topics = [f"monitorpi/v1/+/{Service.CAPTURE.value}/{Device.KIND}/+"]
     with Viewer(running.port, "viewer", password, topics) as viewer:
         wait_s = _FIRST_S
-        while (heard := viewer.next(wait_s)) is not None:
+        while (arrival := viewer.next(wait_s)) is not None:
             wait_s = _NEXT_S
             with contextlib.suppress(ValueError):
-                if isinstance(device := heard.message(), Device):
+                if isinstance(device := arrival.message(), Device):
                     found[device.mac] = device
             if len(found) >= _MAX_DEVICES:
                 break
@@ -185,10 +185,10 @@ def announced(source: Sequence[Exit], seconds: float) -> Limits:
             seconds=min(seconds, 600), mac=one.mac, ip=one.ip,
             echo_per_s=limits.echo_per_s, arp_per_s=limits.arp_per_s,
         )  # fmt: skip
-        order = Command(name="announce", args=rates.model_dump(), at=datetime.now(UTC))
+        command = Command(name="announce", args=rates.model_dump(), at=datetime.now(UTC))
         topic = Topic(running.site, Service.PROBER.value, Command.KIND, f"ping-{getpid()}-{number}")
         try:
-            result = send_order(running.port, running.password("operator"), topic, order)
+            result = send_command(running.port, running.password("operator"), topic, command)
         except OSError:
             return gentle
         if result is None or not result.ok:

@@ -82,7 +82,7 @@ class Pipe:
     """Capture and detector joined by a pipe, reading one file."""
 
     def __init__(self, file: Path, config: Path | None, state: Path, *, to_terminal: bool) -> None:
-        # what a service remembers over restarts must not colour what a file is told to contain
+        # what a service remembers over restarts must not colour what a file is reported to contain
         environment = os.environ | {"MONITORPI_STATE_DIR": str(state)}
         environment.setdefault("MONITORPI_LOG_LEVEL", "warning")
         settings = ["--config", str(config)] if config else []
@@ -103,14 +103,14 @@ class Pipe:
             self._capture.stdout.close()  # so that capture notices when the detector goes
 
     def read_ratio(self) -> float | None:
-        """Return how much of the file was read; None: it cannot be told (a pipe; it is over)."""
+        """Return how much of the file was read; None: it cannot be known (a pipe; it is over)."""
         folder = Path(f"/proc/{self._capture.pid}")
         try:
             whole = self._file.stat().st_size
             for fd in (folder / "fd").iterdir():
                 if fd.samefile(self._file):
-                    told = (folder / "fdinfo" / fd.name).read_text(encoding="ascii")
-                    return int(told.split()[1]) / whole if whole else None  # proc(5): "pos: N"
+                    position = (folder / "fdinfo" / fd.name).read_text(encoding="ascii")
+                    return int(position.split()[1]) / whole if whole else None  # proc(5): "pos: N"
         except (OSError, ValueError, IndexError):
             pass
         return None
@@ -229,7 +229,7 @@ class Summary:
 
         Args:
             messages: what the services say.
-            is_whole: tells, behind the last of them, whether all of the file was read.
+            is_whole: returns, behind the last of them, whether all of the file was read.
 
         """
         for message in messages:
@@ -252,8 +252,8 @@ class Summary:
         if alert.state == "closed":
             if self._open.pop(alert.key, None) is not None:
                 word = self._terminal.paint("CLOSED", "green")
-                told = f"{alert.rule} of {_subject(alert)} ({alert.close_reason})"
-                yield f"{self._when(alert.at)}  {word}  {told}"
+                text = f"{alert.rule} of {_subject(alert)} ({alert.close_reason})"
+                yield f"{self._when(alert.at)}  {word}  {text}"
             return
         if alert.key not in self._open:
             self._alerts += 1

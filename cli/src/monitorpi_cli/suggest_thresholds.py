@@ -202,16 +202,16 @@ def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
         listening = Viewer.of(common.broker, _topics(common.site))
     else:
         running = find_running(options.config)
-        # whatever its site: `up` may have been told another name
+        # whatever its site: `up` may run with another name
         listening = Viewer(running.port, "viewer", running.password("viewer"), _topics("+"))
     ends = time.monotonic() + options.seconds
     with listening as viewer:
         while (left := ends - time.monotonic()) > 0:
-            heard = viewer.next(min(left, 1.0))
-            if heard is None:
+            arrival = viewer.next(min(left, 1.0))
+            if arrival is None:
                 continue
             try:
-                yield heard.message()
+                yield arrival.message()
             except ValidationError:
                 continue
 

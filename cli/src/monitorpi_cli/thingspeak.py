@@ -125,7 +125,7 @@ class Channel(BaseModel):
     api_keys: list[Key] = []
 
     def has(self, *words: str) -> bool:
-        """Tell whether the channel bears all these tags."""
+        """Return whether the channel bears all these tags."""
         found = {tag if isinstance(tag, str) else tag.name for tag in self.tags}
         return found.issuperset(words)
 
@@ -140,8 +140,8 @@ def _setup(
     """Find channels by tag, or make them; keep their keys in the secrets folder."""
     known = {entry.channel for entry in _entries(settings)}
     if unknown := [name for name in names if name not in known]:
-        told = f"no mapping has a channel {unknown[0]!r}; there are: {', '.join(sorted(known))}"
-        print(f"monitorpi thingspeak: {told}", file=sys.stderr)
+        problem = f"no mapping has a channel {unknown[0]!r}; there are: {', '.join(sorted(known))}"
+        print(f"monitorpi thingspeak: {problem}", file=sys.stderr)
         return 2
     print("The user API key (ThingSpeak: Account > My Profile) is used once and not kept.")
     key = _ask_for_key()
@@ -154,16 +154,16 @@ def _setup(
         print(f"monitorpi thingspeak: {error}", file=sys.stderr)
         return 3
     except NoAnswerError as error:
-        said = f"no answer from {settings.url} ({error}); is the network up?"
-        print(f"monitorpi thingspeak: {said}", file=sys.stderr)
+        problem = f"no answer from {settings.url} ({error}); is the network up?"
+        print(f"monitorpi thingspeak: {problem}", file=sys.stderr)
         return 3
     except ValueError:
-        said = f"{settings.url} does not answer as ThingSpeak does; is the address right?"
-        print(f"monitorpi thingspeak: {said}", file=sys.stderr)
+        problem = f"{settings.url} does not answer as ThingSpeak does; is the address right?"
+        print(f"monitorpi thingspeak: {problem}", file=sys.stderr)
         return 3
     except OSError as error:
-        said = f"{secrets} cannot be written ({error.strerror}): run it with sudo"
-        print(f"monitorpi thingspeak: {said}, or make room on its disk", file=sys.stderr)
+        problem = f"{secrets} cannot be written ({error.strerror}): run it with sudo"
+        print(f"monitorpi thingspeak: {problem}, or make room on its disk", file=sys.stderr)
         return 3
     if numbers:
         _tell_settings(settings, numbers, file or DEFAULT_FILE)
@@ -306,7 +306,7 @@ def _tell_clock(*, trusted: bool) -> None:
 
 
 def _status(folder: Path, settings: CloudBridgeSettings) -> int:
-    """Tell what stands in the outbox; it is only read, the bridge may run meanwhile."""
+    """Print what stands in the outbox; it is only read, the bridge may run meanwhile."""
     file = folder / Service.CLOUD_BRIDGE.value / "outbox.sqlite"
     if not file.exists():
         print(f"monitorpi thingspeak: there is no outbox at {file}: nothing was relayed yet")

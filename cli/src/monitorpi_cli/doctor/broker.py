@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from monitorpi_cli.stack.running import Running
 
 TRY_S: Final = 8.0
-"""Longer than a connection is waited for (5 s), so that its failure is said by name."""
+"""Longer than a connection is waited for (5 s), so that its failure is reported by name."""
 _LOOK_S: Final = 0.05
 _TRIAL: Final = Delivery("request", 1, retain=False, expiry_s=10, rate="when the doctor is asked")
 """Nobody reads topics of this kind; one that is not retained leaves nothing behind."""
@@ -64,7 +64,7 @@ def logins(config: Path | None, running: Running | None) -> list[Login]:
 
 
 def try_logins(found: Sequence[Login], site: str) -> Iterator[Finding]:
-    """Try each account; where the broker is not reached at all, that is said once."""
+    """Try each account; where the broker is not reached at all, that is reported once."""
     good = []
     for login in found:
         finding, reached = try_login(login, site)

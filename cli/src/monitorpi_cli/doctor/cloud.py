@@ -1,6 +1,6 @@
 """Tries each configured cloud: name, connection, TLS, and one call that changes nothing. I/O.
 
-No key stands in what is said: keys travel in a header of the call and nowhere else.
+No key stands in a finding: keys travel in a header of the call and nowhere else.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def connect(what: str, url: str, key: str, ca_file: Path | None) -> Finding:
 
 
 def _look_at_channel(web: httpx.Client, settings: CloudBridgeSettings, name: str) -> Finding:
-    """Read no row of a channel: that needs its read key, and tells nothing but that it fits."""
+    """Read no row of a channel: that needs its read key, and shows nothing but that it fits."""
     number = settings.channels[name]
     what = f"ThingSpeak channel {number} ({name})"
     key = settings.read_keys.get(name) or settings.write_keys[name]

@@ -38,7 +38,7 @@ def look_at_settings(config: Path | None) -> Iterator[Finding]:
 
 
 def look_at_clock(*, trusted: bool) -> Finding:
-    """Tell whether the wall clock can be believed."""
+    """Return whether the wall clock can be believed."""
     if trusted or clock.synchronised():
         return Finding("ok", "clock", "trusted as configured" if trusted else "synchronised")
     return Finding(
@@ -48,7 +48,7 @@ def look_at_clock(*, trusted: bool) -> Finding:
 
 
 def look_at_state(folder: Path) -> Finding:
-    """Write to the state folder, or to where it would be made, and tell how much room there is."""
+    """Write to the state folder, or to where it would be made, and report the room there."""
     place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     try:
         _write(place)
@@ -96,7 +96,7 @@ def _unusable(folder: Path, place: Path, error: OSError) -> Finding:
 
 
 def look_at_secrets(common: CommonSettings) -> Iterator[Finding]:
-    """Tell whether somebody else may read the secrets that ``up`` keeps."""
+    """Return whether somebody else may read the secrets that ``up`` keeps."""
     folder = state_dir(common) / "secrets"
     try:
         if not folder.exists():
@@ -119,7 +119,7 @@ def look_at_secrets(common: CommonSettings) -> Iterator[Finding]:
 
 
 def look_at_pings(source: str | None) -> Finding:
-    """Tell whether echo requests may be sent, by one to this machine itself."""
+    """Return whether echo requests may be sent, by one to this machine itself."""
     try:
         measure(["127.0.0.1"], 1, _PING_S, source)
     except ResourceError as error:

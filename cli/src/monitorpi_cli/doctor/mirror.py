@@ -12,11 +12,11 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture import interfaces
-from monitorpi_capture.copies import CopyMeter, Sample
-from monitorpi_capture.engines import open_engine
-from monitorpi_capture.sampler import Sampler
-from monitorpi_capture.window import COLUMN, PACKETS
+from monitorpi_capture.count.copies import CopyMeter, Sample
+from monitorpi_capture.engine.choice import open_engine
+from monitorpi_capture.items import COLUMN, PACKETS
+from monitorpi_capture.linux import interfaces
+from monitorpi_capture.sources.sampler import Sampler
 from monitorpi_cli.doctor.encapsulation import hidden_in
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_common.log import Log
@@ -27,9 +27,9 @@ from monitorpi_detector.frames import LOOPS_FROM, LOOPS_SENDERS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from monitorpi_capture.copies import CopyReport
+    from monitorpi_capture.count.copies import CopyReport
+    from monitorpi_capture.items import MacCounts, WindowCounts
     from monitorpi_capture.settings import CaptureSettings
-    from monitorpi_capture.window import MacCounts, WindowCounts
 
 HIDDEN_FROM: Final = 0.05
 """Share of the frames from which what they hide is worth a line: a tunnel of one device is not."""
@@ -180,7 +180,7 @@ def look_at_ports(
 
 
 def _is_loopback(name: str) -> bool:
-    """Tell whether an interface leads nowhere: it has the header of Ethernet and no address."""
+    """Return whether an interface leads nowhere: it has the header of Ethernet and no address."""
     return interfaces.has_ethernet_header(name) and interfaces.mac_of(name) is None
 
 

@@ -26,7 +26,7 @@ _LISTENS: Final = "0A"
 
 
 def look_at_broker_port(settings: BrokerSettings) -> Finding:
-    """Tell whether an own broker could listen: nobody's runs yet."""
+    """Return whether an own broker could listen: nobody's runs yet."""
     try:
         program = broker.program()
     except ResourceError:
@@ -39,7 +39,7 @@ def look_at_broker_port(settings: BrokerSettings) -> Finding:
 
 
 def look_at_page_port(config: Path | None) -> Iterator[Finding]:
-    """Tell whether the page could be served: nobody's is yet."""
+    """Return whether the page could be served: nobody's is yet."""
     secrets = secrets_of(Service.DASHBOARD, config)
     settings = load(Service.DASHBOARD, DashboardSettings, file=config, secrets=secrets).section
     if not settings.port:

@@ -15,12 +15,12 @@ from monitorpi_cli.stack.plan import LOOPBACK
 from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask, client
 from monitorpi_common import clock
 from monitorpi_common.bus import BusEvent, Raw, Subscribed
+from monitorpi_common.conclusion import FRESH_S
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Health, Service, Status, WatchState
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.topics import Topic, TopicError, pattern
-from monitorpi_common.watch import FRESH_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ class Sites:
 
 
 def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[Finding]:
-    """Tell whether anybody watches, as the broker's memory has it, and ask for the page.
+    """Return whether anybody watches, as the broker's memory has it, and ask for the page.
 
     Args:
         settings: the broker, and an account that may read the detector's topics; the page is

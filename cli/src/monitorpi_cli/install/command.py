@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.checks import root
+from monitorpi_cli.checkout import root
 from monitorpi_cli.doctor.broker import logins
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_cli.doctor.watch import look_at_watch
@@ -69,7 +69,7 @@ def uninstall(argv: Sequence[str]) -> int:
 
 
 def status(argv: Sequence[str]) -> int:
-    """Tell whether it is installed, runs, and watches; exit 0 only if it does."""
+    """Return whether it is installed, runs, and watches; exit 0 only if it does."""
     parser = argparse.ArgumentParser(
         prog="./monitorpi status",
         description="Is it installed, does it run, and does it watch? Exit code: 0 it watches, "
@@ -143,7 +143,7 @@ def _install(options: argparse.Namespace) -> int:
 
 
 def is_lost(variable: str) -> bool:
-    """Tell whether a variable of this shell is a setting that the service would not have."""
+    """Return whether a variable of this shell is a setting that the service would not have."""
     return variable.startswith(ENV_PREFIX) and variable not in _HANDED_ON
 
 
@@ -195,7 +195,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _await_start() -> int:
-    """Wait for the first start to be over; tell what came of it."""
+    """Wait for the first start to be over; report what came of it."""
     deadline = time.monotonic() + _START_S
     while (now := systemd.state_of(unit.NAME)).active != "active":
         if now.active == "failed" or now.result != "success" or time.monotonic() > deadline:
@@ -272,14 +272,14 @@ def _status(options: argparse.Namespace) -> int:
     now = systemd.state_of(unit.NAME)
     watch = _watch() if now.active == "active" else []
     if options.json:
-        told = {
+        result = {
             "installed": now.is_installed,
             "enabled": now.is_enabled,
             "active": now.active,
             "since": now.since,
             "watch": [dataclasses.asdict(one) for one in watch],
         }
-        print(json.dumps(told))
+        print(json.dumps(result))
     else:
         for line in report(now, watch):
             print(line)

@@ -29,7 +29,7 @@ class State:
 
 
 def is_running() -> bool:
-    """Tell whether systemd runs this machine."""
+    """Return whether systemd runs this machine."""
     return RUNS.is_dir()
 
 
@@ -42,8 +42,8 @@ def control(*arguments: str) -> str:
     """
     done = _run("systemctl", *arguments)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
-        raise ResourceError(f"systemctl {' '.join(arguments)} failed: {said[-1]}")
+        output = (done.stderr or done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
+        raise ResourceError(f"systemctl {' '.join(arguments)} failed: {output[-1]}")
     return done.stdout
 
 
@@ -77,8 +77,8 @@ def verify(name: str, text: str) -> list[str]:
         file = Path(folder, name)
         file.write_text(text, encoding="utf-8")
         done = _run("systemd-analyze", "verify", "--man=no", str(file))
-    said = [line for line in done.stderr.splitlines() if name in line]
-    return said or (["systemd-analyze verify refuses it"] if done.returncode else [])
+    lines = [line for line in done.stderr.splitlines() if name in line]
+    return lines or (["systemd-analyze verify refuses it"] if done.returncode else [])
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ Every line that takes something away was tried with the whole stack at work. Wha
 - root: packet sockets, counting in the kernel and the broker's own account need capabilities that
   an ordinary account would have to be given one by one, to every service;
 - reading of home folders: the clone may stand in one;
-- adjtimex (which ``ProtectClock=`` forbids): it tells whether the clock is synchronised. To set
+- adjtimex (which ``ProtectClock=`` forbids): it reports whether the clock is synchronised. To set
   the clock takes a capability that is not given.
 """
 

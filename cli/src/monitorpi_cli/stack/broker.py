@@ -1,4 +1,4 @@
-"""Who may say and hear what on the broker, and the files Mosquitto needs for it.
+"""Who may publish and receive what at the broker, and the files Mosquitto needs for it.
 
 One table (:data:`USERS`) is the source of the access rules everywhere: native runs generate their
 files from it, and ``broker/acl`` of the containers is checked against it. Every service writes
@@ -67,7 +67,7 @@ def _service(service: Service, *reads: str, writes: tuple[str, ...] = ()) -> Use
 USERS: Final = (
     _service(Service.CAPTURE, "prober/target/+"),
     _service(Service.PROBER, "capture/device/+", "capture/status/+"),
-    _service(Service.DETECTOR, "capture/#", "prober/#", "+/status/+"),
+    _service(Service.DETECTOR, "capture/#", "prober/#", "+/status/+", "+/health/+"),
     _service(
         Service.CLOUD_BRIDGE,
         "capture/#",
@@ -124,7 +124,7 @@ def configuration(listeners: list[str], folder: str, user: str) -> str:
 
 
 def port_is_free(port: int, address: str = "127.0.0.1") -> bool:
-    """Tell whether nobody listens on this port of an address of this machine."""
+    """Return whether nobody listens on this port of an address of this machine."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -139,11 +139,11 @@ class Console:
         self._began_s = now_s if self._began_s is None else self._began_s
         self._observer.tick(now_s, self._trouble)
         level, reasons = self._observer.state()
-        said = (level, *(f"{reason.what}{reason.service}{reason.interface}" for reason in reasons))
+        state = (level, *(f"{reason.what}{reason.service}{reason.interface}" for reason in reasons))
         young = self._watch is None and now_s - self._began_s < _SETTLE_S
-        if said == self._watch or (young and level != "watching"):
+        if state == self._watch or (young and level != "watching"):
             return
-        first, self._watch = self._watch is None, said
+        first, self._watch = self._watch is None, state
         if first and level == "watching":
             return  # as it should be
         self._print(watch_line(level, [_sentence(one) for one in reasons], self._terminal))

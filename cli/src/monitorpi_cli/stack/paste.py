@@ -16,7 +16,7 @@ _START: Final = "and start MonitorPi again"
 
 
 def paste(file: Path, lines: Sequence[str]) -> list[str]:
-    """Return what to tell people: which lines, and where they go.
+    """Return the instruction: which lines, and where they go.
 
     A table must stand once in a file, and a key once in a table.
 

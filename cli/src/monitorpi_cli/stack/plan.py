@@ -111,7 +111,7 @@ def _page(config: Path | None) -> tuple[str, int]:
 
 
 def is_own(settings: BrokerSettings) -> bool:
-    """Tell whether `up` runs the broker itself.
+    """Return whether `up` runs the broker itself.
 
     One elsewhere or with TLS is somebody else's, and so is one that asks for a user who is not of
     our making; ``broker.own`` says it where that is not enough.

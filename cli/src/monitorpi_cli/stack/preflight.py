@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
-from monitorpi_common.settings import ConfigurationError, Section, load
+from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
+from monitorpi_common.settings_files import why_never
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SECTIONS: Final[dict[Service, type[Section]]] = {
@@ -32,13 +33,26 @@ def mistakes(
 
     Args:
         config: the TOML file; None: the default one.
-        secrets_of: tells the secrets directory of a service.
+        secrets_of: returns the secrets directory of a service.
 
     """
     lines: dict[str, None] = {}
+    try:
+        lines |= dict.fromkeys(_of_the_stack(load(None, NoSection, file=config)))
+    except ConfigurationError as error:
+        lines |= dict.fromkeys(error.lines)
     for service, section in SECTIONS.items():
         try:
             load(service, section, file=config, secrets=secrets_of(service, config))
         except ConfigurationError as error:
             lines |= dict.fromkeys(error.lines)
     return list(lines)
+
+
+def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:
+    """Yield what no service would stop for, and ``up`` cannot start with.
+
+    A service that runs goes on when its folder goes, and says that it cannot keep its state.
+    """
+    if (why := why_never(loaded.common.state_dir)) is not None:
+        yield f"{loaded.origins.of(['state_dir'])}state_dir: {why}; give another folder"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NoStackError(Exception):
-    """No stack runs here, or not for this user; the text says the remedy."""
+    """No stack runs here, or not for this user; the text names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def find_running(config: Path | None) -> Running:
 
 
 def _is_locked(file: Path) -> bool:
-    """Tell whether a running stack holds the lock of its state directory."""
+    """Return whether a running stack holds the lock of its state directory."""
     try:
         with file.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

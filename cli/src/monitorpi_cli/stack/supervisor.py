@@ -147,7 +147,7 @@ class Supervisor:
             if output is not None:
                 output.close()
         self._processes[child.name] = process
-        if self._stopping:  # it was being started when all were told to stop
+        if self._stopping:  # it was being started when all were asked to stop
             process.terminate()
         self._notify(ChildEvent(child.name, "started", process.pid))
         return await process.wait()

@@ -1,4 +1,4 @@
-"""A subscriber to everything a site says, as ``mosquitto_sub`` would be, with times of arrival."""
+"""A subscriber to all a site publishes, as ``mosquitto_sub`` would be, with times of arrival."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import Message
 
-_LOOK_S: Final = 0.2  # how soon it notices that it shall end
+_POLL_S: Final = 0.2  # how soon it notices that it shall end
 _FORGET_S: Final = 5.0
 _ANSWER_S: Final = 3.0
 _STATE: Final = Delivery("state", 1, retain=True, expiry_s=None, rate="once")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Arrival:
     """A message, with the Unix time at which it arrived."""
 
     topic: Topic
@@ -53,7 +53,7 @@ class Heard:
 
 
 class Viewer:
-    """Listens to a broker from entering to leaving the ``with`` block, and comes back to it."""
+    """Subscribes to a broker from entering to leaving the ``with`` block, and comes back to it."""
 
     def __init__(
         self, port: int, user: str | None, password: str | None, filters: Sequence[str]
@@ -61,7 +61,7 @@ class Viewer:
         secret = SecretStr(password) if password else None
         self._settings = BrokerSettings(port=port, username=user, password=secret)
         self._filters = filters
-        self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="viewer", daemon=True)
 
@@ -80,10 +80,12 @@ class Viewer:
         self._ended.set()
         self._thread.join()
 
-    def next(self, timeout_s: float = 0.0) -> Heard | None:
+    def next(self, timeout_s: float = 0.0) -> Arrival | None:
         """Return the next message, or None if none comes in time."""
         try:
-            return self._heard.get(timeout=timeout_s) if timeout_s else self._heard.get_nowait()
+            return (
+                self._arrivals.get(timeout=timeout_s) if timeout_s else self._arrivals.get_nowait()
+            )
         except queue.Empty:
             return None
 
@@ -92,34 +94,34 @@ class Viewer:
         bus = MqttBus(self._settings, "monitorpi-viewer", None, Log("viewer"))
         bus.open(inbox, self._filters)
         while not self._ended.is_set():
-            item = inbox.take(_LOOK_S)
+            item = inbox.take(_POLL_S)
             if isinstance(item, Raw):
-                self._hear(item)
+                self._receive(item)
             elif isinstance(item, BusEvent):
                 bus.event(item)
         bus.close()
 
-    def _hear(self, raw: Raw) -> None:
+    def _receive(self, raw: Raw) -> None:
         at_s = time.time()
         try:
             topic = Topic.parse(raw.topic)
         except TopicError:
             return
-        self._heard.put(Heard(topic, raw.payload, at_s, raw.retained))
+        self._arrivals.put(Arrival(topic, raw.payload, at_s, raw.retained))
 
 
-def send_order(port: int, password: str, topic: Topic, order: Command) -> Result | None:
+def send_command(port: int, password: str, topic: Topic, command: Command) -> Result | None:
     """Give a service a command as the operator; None: nobody answered in time."""
     settings = BrokerSettings(port=port, username="operator", password=SecretStr(password))
     inbox = Inbox()
     bus = MqttBus(settings, "monitorpi-operator", None, Log("viewer"))
     answers = replace(topic, kind=Result.KIND)
     bus.open(inbox, [str(answers)])
-    bus.publish(topic, order.encode(), order.DELIVERY, order.expiry_s)
+    bus.publish(topic, command.encode(), command.DELIVERY, command.expiry_s)
     deadline = time.monotonic() + _ANSWER_S
     found = None
     while found is None and (left := deadline - time.monotonic()) > 0:
-        item = inbox.take(min(left, _LOOK_S))
+        item = inbox.take(min(left, _POLL_S))
         if isinstance(item, BusEvent):
             bus.event(item)
         elif isinstance(item, Raw) and item.topic == str(answers) and not item.retained:
@@ -139,7 +141,7 @@ def forget(port: int, user: str, password: str, retained: Iterable[Topic]) -> No
         bus.publish(topic, b"", _STATE, None)
     deadline = time.monotonic() + _FORGET_S
     while bus.depth and time.monotonic() < deadline:
-        item = inbox.take(_LOOK_S)
+        item = inbox.take(_POLL_S)
         if isinstance(item, BusEvent):
             bus.event(item)
     bus.close()

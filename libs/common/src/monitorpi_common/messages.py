@@ -670,8 +670,9 @@ class WatchReason(Part):
     """One thing that keeps the watch from being whole, and what to do about it."""
 
     what: ClassName
-    """``broker``, ``service``, ``interface``, ``judging``, ``clock``, ``losses``, ``direction`` or
-    ``copies``; copies are told and corrected, and leave the watch whole."""
+    """``broker``, ``service``, ``interface``, ``judging``, ``clock``, ``losses``, ``direction``,
+    ``state`` (it cannot be kept over a restart) or ``copies``; copies are told and corrected, and
+    leave the watch whole."""
     service: Short | None = None
     interface: Short | None = None
     text: Short

@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 from monitorpi_common.endpoint import AuthorityFile, host_name
+from monitorpi_common.messages import Service
 from monitorpi_common.settings_errors import (
     ENV_PREFIX,
     NAME,
@@ -40,14 +41,13 @@ from monitorpi_common.settings_errors import (
     Origins,
     explain,
     explain_unparsed,
+    unknown_variables,
 )
-from monitorpi_common.settings_files import read_secrets, read_table
+from monitorpi_common.settings_files import FolderPath, read_secrets, read_table
 from monitorpi_common.topics import slug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from monitorpi_common.messages import Service
 
 __all__ = [
     "DEFAULT_FILE",
@@ -102,7 +102,7 @@ class CommonSettings(Section):
     """Name of this installation in every topic (`a-z`, `0-9`, inner `-`); default: the host's."""
     instance: Annotated[str, Field(pattern=NAME)] = "main"
     """Name of this process among several of the same service."""
-    state_dir: Path = Path("/var/lib/monitorpi")
+    state_dir: FolderPath = Path("/var/lib/monitorpi")
     """Folder for what must survive a restart (bounded; written rarely)."""
     heartbeat: Path | None = None
     """File touched each second while the service is well, for a container's health check."""
@@ -128,6 +128,8 @@ class Loaded(Generic[SectionT]):
 
     common: CommonSettings
     section: SectionT
+    origins: Origins
+    """Where each value stands, for who finds fault with one later."""
 
 
 class NoSection(Section):
@@ -158,8 +160,11 @@ def load(
     """
     name = service.value.replace("-", "_") if service else "none"
     path, table = read_table(file or _given("CONFIG"), DEFAULT_FILE, name)
-    folder = secrets or _given("SECRETS_DIR") or DEFAULT_SECRETS
-    texts = read_secrets(folder)
+    if misspelt := unknown_variables([*CommonSettings.model_fields, *Service]):
+        raise ConfigurationError(misspelt)
+    named = None if secrets else _given("SECRETS_DIR")
+    folder = secrets or named or DEFAULT_SECRETS
+    texts = read_secrets(folder, is_named=named is not None)
     model = _model(name, section, table, texts)
     origins = Origins(table, path, texts, folder)
     try:
@@ -173,7 +178,7 @@ def load(
     values = {field: getattr(loaded, field) for field in CommonSettings.model_fields}
     given = loaded.model_fields_set & set(values)
     common = CommonSettings.model_construct(given, **values)
-    return Loaded(common, getattr(loaded, name))
+    return Loaded(common, getattr(loaded, name), origins)
 
 
 def _given(variable: str) -> Path | None:

@@ -36,6 +36,11 @@ _WORDS: Final = {
 }
 """What we say instead of pydantic, by kind of mistake and pattern."""
 _LONGEST_KEY: Final = 64
+_NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "LAB")
+"""Variables of ours that are no keys: where settings are, and what the set-up and tests use."""
+_INJECTED: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
+"""What Kubernetes and Docker's links tell of a service that is called ``monitorpi...``."""
+_INJECTED_VALUE: Final = re.compile(r"(tcp|udp|sctp)://")
 _UNPARSED: Final = re.compile(r'field "(\w+)" from source "(\w+)"')
 
 
@@ -105,6 +110,37 @@ def _message(problem: dict[str, Any]) -> str:
     if not message[1:2].isupper():  # an abbreviation
         message = message[0].lower() + message[1:]
     return message
+
+
+def unknown_variables(keys: Iterable[str]) -> list[str]:
+    """Return a line for each variable of ours that no program reads: a name that was misspelt.
+
+    Args:
+        keys: the names at the top level of the settings, tables included.
+
+    """
+    known = {*(key.replace("-", "_").upper() for key in keys), *_NO_SETTINGS}
+    lines = []
+    for variable, value in sorted(os.environ.items()):
+        name = variable.upper().removeprefix(ENV_PREFIX)
+        key = name.split("__")[0]
+        injected = _INJECTED.search(variable) or _INJECTED_VALUE.match(value)
+        if name == variable.upper() or not value or key in known or injected:
+            continue
+        lines.append(f"{_key(variable)}: unknown variable{_meant(name, known)}")
+    return lines
+
+
+def _meant(name: str, known: set[str]) -> str:
+    """Return a hint at the variable that was meant: a table's key stands behind two underscores."""
+    key, *rest = name.split("__")
+    tables = [one for one in known if name.startswith(f"{one}_") and not rest]
+    if tables:
+        table = max(tables, key=len)
+        return f"; did you mean '{ENV_PREFIX}{table}__{name[len(table) + 1 :]}'?"
+    close = difflib.get_close_matches(key, known, n=1)
+    meant = ENV_PREFIX + "__".join([*close, *rest])
+    return f"; did you mean {meant!r}?" if close else "; remove it"
 
 
 def explain_unparsed(error: SettingsError, origins: Origins) -> str:

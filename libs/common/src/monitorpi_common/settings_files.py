@@ -6,18 +6,19 @@ names that can be a key's count: editors and package managers leave copies such 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import stat
 import tomllib
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator
 
 from monitorpi_common.messages import Service
 from monitorpi_common.settings_errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MAX_FILE_BYTES: Final = 1024 * 1024
 _MAX_SECRET_BYTES: Final = 64 * 1024
@@ -60,6 +61,35 @@ def read_table(named: Path | None, default: Path, own: str) -> tuple[Path | None
     return path, _own_tables(path, table, own)
 
 
+def _path(given: object) -> object:
+    """Refuse what is no path at all.
+
+    Raises:
+        ValueError: it is empty, or holds what no name of a file can.
+
+    """
+    if not str(given).strip() or not str(given).isprintable():
+        raise ValueError("no folder; give the path of one")
+    return given
+
+
+FolderPath = Annotated[Path, BeforeValidator(_path)]
+"""The path of a folder, which may or may not be there."""
+
+
+def why_never(folder: Path) -> str | None:
+    """Return why a folder is not there and can never be made, as far as names go; None: it can."""
+    try:
+        there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+        if not there.is_dir():
+            return f"{there} is no folder"
+        with contextlib.suppress(FileNotFoundError):
+            folder.lstat()  # refuses a name that is too long
+    except OSError as error:
+        return f"{error.strerror}"
+    return None
+
+
 def _own_tables(path: Path, table: dict[str, Any], own: str) -> dict[str, Any]:
     normal: dict[str, Any] = {}
     for key, value in table.items():
@@ -73,30 +103,21 @@ def _own_tables(path: Path, table: dict[str, Any], own: str) -> dict[str, Any]:
     return {key: value for key, value in normal.items() if key not in others}
 
 
-def read_secrets(folder: Path) -> dict[str, str]:
+def read_secrets(folder: Path, *, is_named: bool = False) -> dict[str, str]:
     """Read the secrets directory: a text by file name; none where there is no such folder.
+
+    Args:
+        folder: the directory.
+        is_named: somebody asked for it by a variable: then it is there, or that is a mistake.
 
     Raises:
         ConfigurationError: a secret is there and cannot be used; it would else be silently taken
             as absent.
 
     """
-    try:
-        entries = sorted(folder.iterdir())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG or not os.path.lexists(folder):
-            return {}
-        if error.errno == errno.ENOTDIR:
-            lines = [f"secrets directory {folder}: no folder; give one"]
-            raise ConfigurationError(lines) from None
-        raise ConfigurationError(
-            [f"secrets directory {folder} cannot be read ({error.strerror}): run as its owner"]
-        ) from None
     texts: dict[str, str] = {}
     wrong = []
-    for entry in entries:
+    for entry in _entries(folder, is_named=is_named):
         if not _KEY.fullmatch(entry.name) or entry.is_dir():
             continue
         try:
@@ -111,6 +132,22 @@ def read_secrets(folder: Path) -> dict[str, str]:
     if wrong:
         raise ConfigurationError(wrong)
     return texts
+
+
+def _entries(folder: Path, *, is_named: bool) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        is_long = error.errno == errno.ENAMETOOLONG
+        if is_named and isinstance(error, FileNotFoundError):
+            why = "there is no such folder; give an existing one"
+        elif is_long or not os.path.lexists(folder):
+            return []
+        elif error.errno == errno.ENOTDIR:
+            why = "no folder; give one"
+        else:
+            why = f"cannot be read ({error.strerror}): run as its owner"
+        raise ConfigurationError([f"secrets directory {folder}: {why}"]) from None
 
 
 def _secret(entry: Path) -> str:

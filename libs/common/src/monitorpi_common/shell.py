@@ -258,6 +258,7 @@ class Shell:
         self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()
         self._trouble: str | None = "not connected yet"
+        self._state_error: str | None = None
         self._next_tick = time.monotonic()
         self._next_health = self._next_tick
         self._health_pause_s = FIRST_HEALTH_S
@@ -463,7 +464,7 @@ class Shell:
         self._publish(self._core.handle(tick))
         if self._retention is not None:
             self._retention.tick(is_set=self._clock_synced)
-        if now >= self._next_health:
+        if now >= self._next_health or self._state_is_news():
             self._next_health = now + self._health_pause_s
             self._health_pause_s = min(2 * self._health_pause_s, HEALTH_S)
             self._publish([Publication(self._common.instance, self._health(at))])
@@ -487,6 +488,12 @@ class Shell:
             clock_synced=self._clock_synced,
             detail=self._core.detail() | self._kept(),
         )
+
+    def _state_is_news(self) -> bool:
+        """Tell whether state can no longer be written, or can be again: that is told at once."""
+        before = self._state_error
+        self._state_error = None if self._retention is None else self._retention.error
+        return before != self._state_error
 
     def _kept(self) -> dict[str, JsonValue]:
         return {} if self._retention is None else {"state_file": self._retention.detail()}

@@ -1,241 +1,31 @@
 """Whether anybody watches: one conclusion for the page, ``up`` and everybody who tells people.
 
 Theory of operation. :class:`Observer` gathers what the bus says of the sensor: who is online, when
-windows arrived, what capture and the detector say of themselves. :func:`conclude` turns it into a
-state and reasons. The detector publishes its conclusion (``detector/watch/main``); a reader that
-hears it and misses nothing itself repeats it, so that all say the same. A reader that misses the
-detector, or the broker, concludes alone. Pure: time comes in as seconds of the reader's own
-boot-time clock, by which ages are told; only :data:`LATE_S` compares wall clocks.
-
-    blind     nothing is counted, or nobody judges what is counted
-    partly    something is not seen, or not told to somebody
-    watching  everything that is expected here is there
+windows arrived, what the services say of themselves. :func:`~monitorpi_common.conclusion.conclude`
+turns it into a state and reasons. The detector publishes its conclusion (``detector/watch/main``);
+a reader that hears it and misses nothing itself repeats it, so that all say the same. A reader that
+misses the detector, or the broker, concludes alone. Pure: time comes in as seconds of the reader's
+own boot-time clock, by which ages are told; only
+:data:`~monitorpi_common.conclusion.LATE_S` compares wall clocks.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import Health, Service, Traffic, WatchReason, WatchState
+from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, Wire, conclude
+from monitorpi_common.messages import Health, Service, Traffic, WatchState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from monitorpi_common.messages import Message, WatchLevel
+    from monitorpi_common.messages import Message, WatchLevel, WatchReason
     from monitorpi_common.topics import Topic
 
-WINDOW_S: Final = 5.0
-"""A window comes each second; so long without one is no hiccup of a busy Pi."""
-JUDGED_S: Final = 8.0
-"""The detector says each five seconds what it judged last."""
-FRESH_S: Final = 12.0
-"""The detector publishes its conclusion at least each ten seconds."""
-LATE_S: Final = 4.0
-"""Between a window's end and its arrival: a queue somewhere, or clocks that differ."""
-START_S: Final = 15.0
-"""After a start, time in which what has not been heard of yet may still be starting too."""
-LOSES_RATIO: Final = 0.01
-"""Share of frames lost from which counts are no longer what was on the wire."""
-LOSSES_OVER: Final = 10
-"""Windows over which losses are summed."""
-LOSSES_IN: Final = 3
-LOSSES_LEAST: Final = 100
-"""Of these windows so many must have lost frames, and together so many frames: the kernel's counts
-are of the whole machine, and one hiccup is no sensor that loses."""
-COPIES_RATIO: Final = 0.05
-NEEDED: Final = (Service.CAPTURE, Service.DETECTOR)
-"""Without one of these nobody watches; the prober's absence leaves a part."""
-EXPECTED_NAMES: Final = tuple(service.value for service in (*NEEDED, Service.PROBER))
+EXPECTED_NAMES: Final = tuple(service.value for service in EXPECTED)
 MAX_INTERFACES: Final = 64
 MAX_INSTANCES: Final = 64
-
-
-@dataclass(slots=True)
-class Wire:
-    """What is known of one interface; times in seconds of the observer's clock."""
-
-    arrived_s: float
-    late_s: float = 0.0
-    sees_replies: bool | None = None
-    copies_ratio: float | None = None
-    frames: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=LOSSES_OVER))
-    """Frames seen and lost in the last windows."""
-
-    @property
-    def lost_ratio(self) -> float:
-        """Share of the frames that was lost; 0 for a hiccup."""
-        seen, lost = (sum(column) for column in zip(*self.frames, strict=True))
-        lasting = sum(1 for _, one in self.frames if one) >= LOSSES_IN
-        return lost / (seen + lost) if lasting and lost >= LOSSES_LEAST else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything a conclusion rests on."""
-
-    now_s: float
-    began_s: float
-    broker: str | None
-    """Why there is no connection to the broker; None: there is one."""
-    online: Mapping[str, bool]
-    """By service: whether an instance of it is there; a service that was never heard of lacks."""
-    wires: Mapping[str, Wire]
-    away: Mapping[str, str]
-    """Interfaces that cannot be counted on, each with the reason."""
-    gone_s: Mapping[str, float] = field(default_factory=dict)
-    """By service that was here and is not: since when."""
-    announced_s: float | None = None
-    """When the detector last said what it concludes; None: not heard since the start."""
-    reads_windows: bool = True
-    """False for an observer that leaves windows to the detector."""
-    judged_s: float | None = None
-    """When the detector was last known to keep up; None: it is not asked."""
-
-    def silent(self) -> list[str]:
-        """Return the interfaces whose windows have stopped."""
-        return [n for n, wire in self.wires.items() if self.now_s - wire.arrived_s > WINDOW_S]
-
-    @property
-    def is_young(self) -> bool:
-        """Tell whether what is not heard of yet may still be starting."""
-        return self.now_s - self.began_s < START_S
-
-
-def conclude(facts: Facts) -> tuple[WatchLevel, tuple[WatchReason, ...]]:
-    """Return the state of the watch, and the reasons for one that is not good."""
-    if facts.broker is not None:
-        remedy = "see the broker's log, and the lines of ./monitorpi doctor"
-        return "blind", (
-            WatchReason(what="broker", text=f"No connection to the broker: {facts.broker}.",
-                        remedy=remedy),
-        )  # fmt: skip
-    blind, partly = list(_blind(facts)), list(_partly(facts))
-    state: WatchLevel = "blind" if blind else "partly" if _counts(partly) else "watching"
-    return state, tuple([*blind, *partly][:32])
-
-
-def _counts(reasons: Iterable[WatchReason]) -> bool:
-    return any(reason.what != "copies" for reason in reasons)
-
-
-def _blind(facts: Facts) -> Iterator[WatchReason]:
-    for service in NEEDED:
-        if not facts.online.get(service.value):
-            yield _missing(facts, service.value)
-    if not facts.online.get(Service.CAPTURE.value):
-        return
-    if not facts.reads_windows:
-        yield from _unheard(facts)
-        return
-    silent = facts.silent()
-    if not facts.wires or len(silent) == len(facts.wires):
-        yield from (_silent(facts, name) for name in silent)
-        if not facts.wires:
-            yield _no_window(facts)
-    late = facts.judged_s is not None and facts.now_s - facts.judged_s > JUDGED_S
-    if late and facts.online.get(Service.DETECTOR.value):
-        yield WatchReason(
-            what="judging", service=Service.DETECTOR.value,
-            text="The detector does not keep up: windows come and are not judged.",
-            remedy="look at the load of this machine and at the detector's log",
-        )  # fmt: skip
-
-
-def _unheard(facts: Facts) -> Iterator[WatchReason]:
-    """Yield that the detector is there and says nothing: only it knows of the windows."""
-    last_s = facts.began_s if facts.announced_s is None else facts.announced_s
-    if facts.online.get(Service.DETECTOR.value) and facts.now_s - last_s > FRESH_S:
-        yield WatchReason(
-            what="judging", service=Service.DETECTOR.value,
-            text=f"The detector has said nothing for {facts.now_s - last_s:.0f} s.",
-            remedy="look at the load of this machine and at the detector's log",
-        )  # fmt: skip
-
-
-def _partly(facts: Facts) -> Iterator[WatchReason]:
-    for service, is_there in sorted(facts.online.items()):
-        if not is_there and service not in NEEDED:
-            yield _missing(facts, service)
-    if Service.PROBER.value not in facts.online:
-        yield _missing(facts, Service.PROBER.value)
-    if not facts.online.get(Service.CAPTURE.value):
-        return
-    silent = facts.silent()
-    for name, reason in facts.away.items():
-        if name in silent:
-            continue  # said with its silence
-        yield WatchReason(
-            what="interface", service=Service.CAPTURE.value, interface=name,
-            text=f"Interface {name} is not counted on: {reason}.",
-            remedy="plug its cable in, or take it out of capture.interfaces",
-        )  # fmt: skip
-    if len(silent) < len(facts.wires):
-        yield from (_silent(facts, name) for name in silent)
-    for name, wire in facts.wires.items():
-        if name not in silent:
-            yield from _doubts(name, wire)
-
-
-def _missing(facts: Facts, service: str) -> WatchReason:
-    if service not in facts.online and facts.is_young:
-        text, remedy = f"The {service} has not been heard of yet.", "it may still be starting"
-    else:
-        text = f"The {service} is not running."
-        remedy = "look at its last log lines; ./monitorpi up starts it again"
-    return WatchReason(what="service", service=service, text=text, remedy=remedy)
-
-
-def _no_window(facts: Facts) -> WatchReason:
-    young = facts.is_young
-    return WatchReason(
-        what="interface", service=Service.CAPTURE.value,
-        text="No window of counts has come yet.",
-        remedy="one comes a second after capture's start" if young
-        else "look at capture's log and its interfaces (./monitorpi doctor)",
-    )  # fmt: skip
-
-
-def _silent(facts: Facts, name: str) -> WatchReason:
-    seconds = facts.now_s - facts.wires[name].arrived_s
-    why = facts.away.get(name)
-    return WatchReason(
-        what="interface", service=Service.CAPTURE.value, interface=name,
-        text=f"No window of {name} for {seconds:.0f} s" + (f": {why}." if why else "."),
-        remedy="is its cable plugged in, and does capture run?",
-    )  # fmt: skip
-
-
-def _doubts(name: str, wire: Wire) -> Iterator[WatchReason]:
-    """Yield what is not well with an interface whose windows come."""
-    capture = Service.CAPTURE.value
-    if abs(wire.late_s) > LATE_S:
-        when = f"{wire.late_s:.0f} s old" if wire.late_s > 0 else f"{-wire.late_s:.0f} s ahead"
-        yield WatchReason(
-            what="clock", service=capture, interface=name,
-            text=f"Windows of {name} are {when} when they arrive.",
-            remedy="set the clocks of capture's machine and this one, or look at the broker's load",
-        )  # fmt: skip
-    if wire.lost_ratio > LOSES_RATIO:
-        yield WatchReason(
-            what="losses", service=capture, interface=name,
-            text=f"The sensor loses {wire.lost_ratio:.1%} of the frames of {name}.",
-            remedy="mirror fewer ports, or use a faster machine or the engine ebpf",
-        )  # fmt: skip
-    if wire.sees_replies is False:
-        yield WatchReason(
-            what="direction", service=capture, interface=name,
-            text=f"{name} sees one direction of conversations only.",
-            remedy="let the switch mirror both directions, if it can",
-        )  # fmt: skip
-    if wire.copies_ratio is not None and wire.copies_ratio > COPIES_RATIO:
-        yield WatchReason(
-            what="copies", service=capture, interface=name,
-            text=f"The mirror shows {wire.copies_ratio:.0%} of the frames of {name} twice.",
-            remedy="mirror one direction of each port, or the router's port alone",
-        )  # fmt: skip
 
 
 class Observer:
@@ -254,6 +44,8 @@ class Observer:
         self._away: dict[str, str] = {}
         self._carried: dict[str, frozenset[str]] = {}
         """By instance of capture: the interfaces it counts on."""
+        self._unkept: dict[tuple[str, str], str] = {}
+        """By service and instance: why it cannot write its state."""
         self._broker: str | None = None
         self._judged_s: float | None = None
         self._judged: object = None
@@ -287,6 +79,7 @@ class Observer:
         Returns the interfaces that only it counted on; they are not waited for either.
         """
         self._instances.pop((topic.service, topic.id), None)
+        self._unkept.pop((topic.service, topic.id), None)
         if topic.service != Service.CAPTURE.value:
             return frozenset()
         left = self._carried.pop(topic.id, frozenset()).difference(*self._carried.values())
@@ -308,17 +101,26 @@ class Observer:
         match message:
             case Traffic():
                 self._window(message, at)
-            case Health() if topic.service == Service.CAPTURE.value:
-                away = message.detail.get("interfaces_away")
-                self._away = _texts(away) if isinstance(away, dict) else {}
-                self._carries(topic.id, message.detail.get("interfaces"))
-            case Health() if topic.service == Service.DETECTOR.value and not retained:
-                self._judged_by(message.detail.get("watermark"))
+            case Health():
+                self._health(topic, message, retained=retained)
             case WatchState() if not retained:
                 self._announced = (self._now_s, message)
                 self._judged_by(message.judged_until and message.judged_until.timestamp())
             case _:
                 pass
+
+    def _health(self, topic: Topic, health: Health, *, retained: bool) -> None:
+        if topic.service == Service.CAPTURE.value:
+            away = health.detail.get("interfaces_away")
+            self._away = _texts(away) if isinstance(away, dict) else {}
+            self._carries(topic.id, health.detail.get("interfaces"))
+        if topic.service == Service.DETECTOR.value and not retained:
+            self._judged_by(health.detail.get("watermark"))
+        kept = health.detail.get("state_file")
+        error = kept.get("error") if isinstance(kept, dict) else None
+        self._unkept.pop((topic.service, topic.id), None)
+        if isinstance(error, str) and len(self._unkept) < MAX_INSTANCES:
+            self._unkept[topic.service, topic.id] = error[:120]
 
     def _window(self, window: Traffic, at: datetime) -> None:
         wire = self._wires.get(window.interface)
@@ -359,6 +161,7 @@ class Observer:
             broker=self._broker, online=online, wires=self._wires, away=self._away,
             judged_s=self._judged_s, gone_s=self._gone_s, reads_windows=self._reads_windows,
             announced_s=self._announced[0] if self._announced else None,
+            unkept={service: error for (service, _), error in self._unkept.items()},
         )  # fmt: skip
 
     def _young(self) -> bool:

@@ -6,19 +6,19 @@ import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture import interfaces
 from monitorpi_capture.core import CaptureCore
-from monitorpi_capture.dissect import Dissector
-from monitorpi_capture.ebpf_engine import relinquish
-from monitorpi_capture.engines import open_engine
-from monitorpi_capture.filesource import FileSource
-from monitorpi_capture.listener import Listener, Watcher
-from monitorpi_capture.live import LiveSource
-from monitorpi_capture.memory import hold_little
-from monitorpi_capture.pacing import Gate, PacedCore
-from monitorpi_capture.sampler import Sampler
+from monitorpi_capture.engine.choice import open_engine
+from monitorpi_capture.engine.ebpf.engine import relinquish
+from monitorpi_capture.frame.dissect import Dissector
+from monitorpi_capture.linux import interfaces
+from monitorpi_capture.linux.memory import hold_little
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_capture.stream import Stream
+from monitorpi_capture.sources.capfile.source import FileSource
+from monitorpi_capture.sources.capfile.stream import Stream
+from monitorpi_capture.sources.listener import Listener, Watcher
+from monitorpi_capture.sources.live import LiveSource
+from monitorpi_capture.sources.pacing import Gate, PacedCore
+from monitorpi_capture.sources.sampler import Sampler
 from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service

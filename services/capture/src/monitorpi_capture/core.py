@@ -13,13 +13,22 @@ from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from monitorpi_capture.copies import CopyMeter, Sample
-from monitorpi_capture.devices import Inventory
-from monitorpi_capture.line import PacketLine
-from monitorpi_capture.listing import listed, rfc3339, snapshot, tally_of
-from monitorpi_capture.seen import Seen
+from monitorpi_capture.count.copies import CopyMeter, Sample
+from monitorpi_capture.count.listing import listed, rfc3339, snapshot, tally_of
+from monitorpi_capture.count.seen import Seen
+from monitorpi_capture.frame.line import PacketLine
+from monitorpi_capture.inventory.devices import Inventory
+from monitorpi_capture.items import (
+    BYTES,
+    COLUMN,
+    FIRST_CLASS,
+    PACKETS,
+    WIDTH,
+    EngineReport,
+    ListenerReport,
+    WindowCounts,
+)
 from monitorpi_capture.sighting import Sighting
-from monitorpi_capture.window import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, WindowCounts
 from monitorpi_common.messages import (
     CLASSES,
     Device,
@@ -34,7 +43,7 @@ from monitorpi_common.service import CommandRefusedError, Order, Received, Tick
 from monitorpi_common.topics import mac_id, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pydantic import JsonValue
 
@@ -50,18 +59,6 @@ _SYN: Final = COLUMN["syn"]
 _SYN_ACK: Final = COLUMN["syn_ack"]
 _TCP: Final = COLUMN["tcp"]
 _RST: Final = COLUMN["rst"]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReport:
-    """What the live source says of its engine, for the health message."""
-
-    engine: str
-    refused: Mapping[str, str]
-    """Better engines that could not be used, each with the reason."""
-    interfaces: Sequence[str]
-    away: Mapping[str, str]
-    """Those that cannot be counted now, each with the reason."""
 
 
 class _Replies:
@@ -102,14 +99,6 @@ class _Replies:
         if self._answered:
             return True
         return False if self._unanswered >= self.ENOUGH else None
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerReport:
-    """How many frames the inventory could not look at, since the start."""
-
-    dropped_total: int
-    undissected_total: int
 
 
 @dataclass(slots=True)

@@ -124,9 +124,9 @@ class CloudBridgeSettings(Section):
     """File with certificates to trust besides the public ones: a server of your own."""
     licence: Literal["free", "paid"] = "free"
     """The licence whose limits hold."""
-    channels: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], int] = Field(
-        default_factory=dict
-    )
+    channels: dict[
+        Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Annotated[int, Field(ge=1)]
+    ] = Field(default_factory=dict)
     """Channel numbers by the name the mapping uses: `traffic` and `health` have a mapping."""
     write_keys: dict[str, Key] = Field(default_factory=dict)
     """Write keys by channel. Better as secrets: `cloud_bridge__write_keys__traffic`."""

@@ -16,7 +16,7 @@ from monitorpi_detector.state import StateFile
 _READS: Final = (
     ("capture", "traffic"),
     ("capture", "device"),
-    ("capture", "health"),
+    ("+", "health"),
     ("+", "status"),
     ("prober", "probe"),
     ("prober", "target"),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from monitorpi_common.conclusion import Facts
     from monitorpi_common.messages import WatchLevel
-    from monitorpi_common.watch import Facts
 
 REPEAT_S: Final = 5.0
 """A reader takes a conclusion for fresh for twice as long and a little."""

@@ -27,7 +27,7 @@ from monitorpi_detector.rules import (
 )
 
 if TYPE_CHECKING:
-    from monitorpi_common.watch import Facts
+    from monitorpi_common.conclusion import Facts
     from monitorpi_detector.rule import Rule
     from monitorpi_detector.view import DeviceView, RoundView, WindowView
 

@@ -14,7 +14,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_common.watch import Facts
+    from monitorpi_common.conclusion import Facts
 
 
 def _blind(view: Facts, limits: LimitsOf) -> Iterator[Finding]:

@@ -1,0 +1,1 @@
+"""What developers measure and check with; a Pi runs without it."""

@@ -1,0 +1,51 @@
+"""``check``, ``test`` and ``soak``: what must hold before a change lands."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from monitorpi_cli.checkout import root
+
+SOURCES: Final = ("libs/*/src", "services/*/src", "doubles/*/src", "cli/src", "lab/src", "dev/src")
+
+
+def _run(title: str, *command: str) -> bool:
+    print(f"-- {title}", flush=True)
+    return subprocess.run(command, cwd=root(), check=False).returncode == 0
+
+
+def check(argv: list[str]) -> int:
+    """Check format, lint, types, import rules and generated files."""
+    parser = argparse.ArgumentParser(prog="./monitorpi check", description=check.__doc__)
+    parser.add_argument("--fix", action="store_true", help="mend format and what lint can mend")
+    fix = parser.parse_args(argv).fix
+    folders = [str(path.relative_to(root())) for glob in SOURCES for path in root().glob(glob)]
+    python = sys.executable
+    results = [
+        _run("format", python, "-m", "ruff", "format", *([] if fix else ["--check"]), "."),
+        _run("lint", python, "-m", "ruff", "check", *(["--fix"] if fix else []), "."),
+        _run("types", python, "-m", "mypy", *folders),
+        _run("imports", str(Path(python).with_name("lint-imports")), "--no-cache"),
+        _run("generated files", python, "-m", "monitorpi_dev.contracts", "--check"),
+    ]
+    print("check: passed" if all(results) else "check: FAILED", flush=True)
+    return 0 if all(results) else 1
+
+
+def test(argv: list[str]) -> int:
+    """Run the tests; arguments go to pytest."""
+    return _pytest(*(argv or ["-m", "not soak", "--durations=10"]))
+
+
+def soak(argv: list[str]) -> int:
+    """Run the long tests only."""
+    return _pytest("-m", "soak", "--timeout=3600", *argv)
+
+
+def _pytest(*arguments: str) -> int:
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=root(), check=False).returncode

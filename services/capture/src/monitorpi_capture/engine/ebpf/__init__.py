@@ -1,0 +1,1 @@
+"""Counting in the kernel, by a socket filter in eBPF. I/O."""

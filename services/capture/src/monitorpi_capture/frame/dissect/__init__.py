@@ -1,0 +1,131 @@
+"""One ARP, NDP, DHCP or mDNS frame -> what it says about devices. Pure.
+
+Theory of operation. :func:`~monitorpi_capture.frame.classify.classify` has walked the frame's
+headers already: its mask chooses one reader from a table, and its offsets say where that begins. A
+reader takes a :class:`~.frame.TellingFrame`, reads fields where their RFC puts them, and yields
+:class:`~monitorpi_capture.sighting.Sighting` s; where the bytes break the protocol it raises
+:class:`~.frame.MalformedFrameError`, and what it yielded before stands. That alone is caught and
+counted: anything else is a bug of ours.
+
+Work is bounded whatever the bytes are: options, records and labels of a frame have their limits,
+and every loop moves forward. A frame that was captured in part (2,048 bytes live, the snap length
+of a file) is read as far as it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.frame.classify import classify
+from monitorpi_capture.frame.dissect import arp, dhcp, dhcpv6, mdns, nd
+from monitorpi_capture.frame.dissect.frame import (
+    TYPE_ARP,
+    TYPE_IPV4,
+    TYPE_IPV6,
+    MalformedFrameError,
+    TellingFrame,
+    tags_of,
+)
+from monitorpi_capture.items import CLASS_BIT
+from monitorpi_capture.sighting import Sighting
+
+if TYPE_CHECKING:
+    from monitorpi_capture.frame.classify import Classified
+
+__all__ = ["Dissector", "is_telling"]
+
+Reader = Callable[[TellingFrame], Iterator[Sighting]]
+
+_ARP: Final = CLASS_BIT["arp"]
+_DHCP: Final = CLASS_BIT["dhcp"]
+_ICMP: Final = CLASS_BIT["icmp"]
+_IPV4: Final = CLASS_BIT["ipv4"]
+_IPV6: Final = CLASS_BIT["ipv6"]
+_MDNS: Final = CLASS_BIT["mdns"]
+_UDP: Final = CLASS_BIT["udp"]
+_FRAGMENT: Final = CLASS_BIT["fragment"]
+_READERS: Final[tuple[tuple[int, int, Reader], ...]] = (
+    (_ARP, TYPE_ARP, arp.read),
+    (_DHCP | _UDP | _IPV4, TYPE_IPV4, dhcp.read),
+    (_DHCP | _UDP | _IPV6, TYPE_IPV6, dhcpv6.read),
+    (_MDNS | _UDP | _IPV4, TYPE_IPV4, mdns.read),
+    (_MDNS | _UDP | _IPV6, TYPE_IPV6, mdns.read),
+    (_ICMP | _IPV6, TYPE_IPV6, nd.read),
+)
+"""The classes a frame must count for, the EtherType they come under, and who reads it."""
+
+
+def is_telling(data: bytes, classified: Classified) -> bool:
+    """Return whether a frame may say something about a device: a cheap first look."""
+    mask, _, transport = classified
+    if mask & (_ARP | _DHCP):
+        return True
+    if not 0 < transport < len(data):
+        return False
+    if mask & _MDNS:
+        return mdns.is_answer(data, transport)
+    return mask & _IPV6 != 0 and mask & _ICMP != 0 and data[transport] in nd.TYPES
+
+
+def is_rare(data: bytes, classified: Classified) -> bool:
+    """Tell whether a frame is of DHCP or a router's advertisement: no flood of ARP drowns it."""
+    mask, _, transport = classified
+    if mask & _DHCP:
+        return True
+    is_icmpv6 = mask & _IPV6 != 0 and mask & _ICMP != 0
+    return is_icmpv6 and 0 < transport < len(data) and data[transport] == nd.ROUTER_ADVERTISEMENT
+
+
+class Dissector:
+    """Dissects telling frames; foreign bytes never raise."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        """Frames that break their protocol."""
+
+    def dissect(
+        self,
+        data: bytes,
+        at_s: float,
+        interface: str,
+        *,
+        wire_length: int | None = None,
+        tag: int | None = None,
+    ) -> list[Sighting]:
+        """Return what a frame says; nothing is a common answer.
+
+        Args:
+            data: the frame from the destination MAC on, as much of it as was captured.
+            at_s: when it came, seconds since 1970.
+            interface: where it came in.
+            wire_length: its length in bytes on the wire; None: all of it is in ``data``.
+            tag: the control information (16 bits) of a VLAN tag that was taken out before.
+
+        """
+        classified = classify(data, len(data) if wire_length is None else wire_length)
+        if not is_telling(data, classified):
+            return []
+        mask, network, transport = classified
+        vlan, ether_type, behind = tags_of(data, tag)
+        read = _reader(mask, ether_type)
+        if read is None or not (transport or ether_type == TYPE_ARP):
+            return []
+        frame = TellingFrame(
+            data, at_s, interface, vlan, network or behind, transport or behind,
+            fragment=mask & _FRAGMENT != 0,
+        )  # fmt: skip
+        found: list[Sighting] = []
+        try:
+            found.extend(read(frame))
+        except MalformedFrameError:
+            self.failed += 1
+        return found
+
+
+def _reader(mask: int, ether_type: int) -> Reader | None:
+    """Return who reads a frame of these classes; nobody what comes inside PPPoE or MPLS."""
+    for classes, under, read in _READERS:
+        if mask & classes == classes and ether_type == under:
+            return read
+    return None

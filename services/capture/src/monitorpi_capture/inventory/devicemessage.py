@@ -1,0 +1,122 @@
+"""What is known of one device -> its message. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.count.listing import tally_of
+from monitorpi_capture.frame.text import mac_text
+from monitorpi_capture.inventory.load import load_of
+from monitorpi_common.messages import AddressConflict, Device, DeviceTotals, HeldAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitorpi_capture.inventory.admission import Entry
+    from monitorpi_capture.inventory.holding import Dispute, Holding
+
+MAX_IPS: Final = 16
+"""Addresses in a message (the contract's limit)."""
+_EACH: Final = MAX_IPS // 2
+"""Places a family has whatever the other one needs."""
+_LOCAL: Final = 0x02
+_V4: Final = 4
+_HAND_MADE: Final = 1 << 32
+"""Interface ids below this were set by hand or handed out; random ones are not so small."""
+_INTERFACE_ID: Final = (1 << 64) - 1
+_EUI_64: Final = 0xFFFE
+"""In the middle of an interface id that is made of the MAC (RFC 4291, appendix A)."""
+
+
+def device_message(
+    entry: Entry,
+    at_s: float,
+    *,
+    held: Sequence[Holding],
+    disputes: Sequence[Dispute],
+    is_router_address: Callable[[Holding], bool],
+    advertised_s: float | None,
+) -> Device:
+    """Return the message about a device."""
+    listed = list_addresses(held)
+    return Device(
+        mac=mac_text(entry.mac),
+        role=entry.role,
+        ips=list(dict.fromkeys(one.ip for one in listed)),
+        addresses=[
+            HeldAddress(
+                ip=one.ip,
+                vlan=list(one.space),
+                since=_time(one.since_s),
+                claimed_at=_time(one.claimed_s),
+                how=one.how,
+                router=is_router_address(one),
+                temporary=is_temporary(one.ip) and one.how != "dhcpv6",
+            )
+            for one in listed
+        ],
+        conflicts=[_conflict(one) for one in disputes[:MAX_IPS]],
+        hostname=entry.hostname,
+        vendor=entry.vendor,
+        randomised=bool(entry.mac[0] & _LOCAL),
+        dhcp_server=entry.serves_dhcp,
+        dhcp_routers=list(entry.dhcp_routers),
+        dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
+        advertised_at=None if advertised_s is None else _time(advertised_s),
+        interface=entry.interface or None,
+        first_seen=_time(entry.first_s),
+        last_seen=_time(entry.last_s),
+        present=entry.present,
+        totals=DeviceTotals(tx=tally_of(entry.tx), rx=tally_of(entry.rx)),
+        load=load_of(entry, at_s),
+    )
+
+
+def list_addresses(held: Sequence[Holding]) -> list[Holding]:
+    """Return what a message lists, in order: each family's own first and then its latest.
+
+    A family that needs less than half leaves its places to the other.
+    """
+    families = {
+        version: [one for one in held if (one.version == _V4) == (version == _V4)]
+        for version in (4, 6)
+    }
+    room = {version: max(_EACH, MAX_IPS - len(families[10 - version])) for version in families}
+    listed = []
+    for version, family in families.items():
+        latest = sorted(family[1:], key=lambda one: -one.claimed_s)
+        listed += [*family[:1], *latest][: room[version]]
+    return sorted(
+        listed, key=lambda one: (one.version, int(ipaddress.ip_address(one.ip)), one.space)
+    )
+
+
+def is_temporary(address: str) -> bool:
+    """Tell whether an IPv6 address has an end that looks random: it may end any day (RFC 8981)."""
+    ip = ipaddress.ip_address(address)
+    if ip.version == _V4 or ip.is_link_local:
+        return False
+    interface_id = int(ip) & _INTERFACE_ID
+    return interface_id >= _HAND_MADE and interface_id >> 24 & 0xFFFF != _EUI_64
+
+
+def _conflict(one: Dispute) -> AddressConflict:
+    return AddressConflict(
+        ip=one.ip,
+        vlan=list(one.space),
+        holder=mac_text(one.holder),
+        claimant=mac_text(one.challenger),
+        claims=len(one.turns),
+        since=_time(one.since_s),
+        last=_time(one.last_s),
+        present=one.present,
+        router=one.router,
+        in_turns=one.in_turns,
+        relation=one.relation.value,
+    )
+
+
+def _time(at_s: float) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)

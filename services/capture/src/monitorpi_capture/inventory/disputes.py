@@ -1,0 +1,114 @@
+"""Who disputes which address with whom: counted by claims, found by MAC. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.inventory.groups import Relation, related
+from monitorpi_capture.inventory.holding import Dispute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitorpi_capture.inventory.holding import Holding, Key, Space
+
+MAX_DISPUTES: Final = 4
+"""Challengers of one address that are remembered."""
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+@dataclass(slots=True, frozen=True)
+class Witness:
+    """What the inventory knows of MACs beside their claims."""
+
+    is_present: Callable[[bytes, float], bool] = _never
+    """A MAC sent something within the last seconds before a moment."""
+    was_away: Callable[[bytes, float, float], bool] = _never
+    """A MAC was silent from one moment until about another one."""
+    is_known: Callable[[bytes], bool] = _never
+    """A MAC is a device."""
+    is_established: Callable[[bytes, Space], bool] = _never
+    """Others, not its own words, make a MAC a router."""
+    is_router_address: Callable[[bytes, Space, str], bool] = _never
+    """A MAC's address is one that hosts send to as to a router."""
+    is_nobodys: Callable[[Space, str], bool] = _never
+    """An address that is no device's: of a network, or a broadcast."""
+    is_member: Callable[[bytes, bytes], bool] = _never
+    """One MAC is a virtual router's, and others show that the other one is a router."""
+
+    def relation(self, holder: bytes, claimant: bytes) -> Relation:
+        """Tell what a claimant is to a holder."""
+        found = related(holder, claimant)
+        if found is not Relation.GROUP and self.is_member(holder, claimant):
+            return Relation.GROUP
+        return found
+
+
+class Disputes:
+    """The disputes of all addresses, bounded for each."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+        self.by_mac: dict[bytes, dict[Key, None]] = {}
+        """The addresses a MAC disputes, as holder or challenger."""
+        self.touched: set[bytes] = set()
+        """Whose disputes changed."""
+        self.urgent: set[bytes] = set()
+        """Who is party to a new one."""
+
+    def count(self, held: Holding, challenger: bytes, at_s: float) -> None:
+        """Count a claim of a challenger, and a turn if somebody else claimed it before."""
+        holder = held.defender
+        held.disputed_s = at_s
+        dispute = held.disputes.get(challenger)
+        if dispute is None or dispute.holder != holder:
+            dispute = self._begin(held, holder, challenger, at_s)
+        dispute.last_s = at_s
+        if held.spoke != challenger or not dispute.turns:
+            dispute.take_turn(at_s)
+        self.touched |= {holder, challenger}
+
+    def insist(self, held: Holding, at_s: float) -> None:
+        """Take that the holder claims its address after a challenger did."""
+        for one in held.disputes.values():
+            if one.in_turns and not self._witness.was_away(one.holder, one.turns[-1], at_s):
+                one.in_turns = False
+                self.touched |= {one.holder, one.challenger}
+
+    def _begin(self, held: Holding, holder: bytes, challenger: bytes, at_s: float) -> Dispute:
+        """Note a challenger, in the place of the one that was silent longest."""
+        self._drop(held, challenger)
+        if len(held.disputes) >= MAX_DISPUTES:
+            self._drop(held, min(held.disputes, key=lambda one: held.disputes[one].last_s))
+        dispute = held.disputes[challenger] = Dispute(
+            held.space, held.ip, holder, challenger, at_s, at_s, [],
+            present=self._witness.is_present(holder, at_s),
+            router=self._witness.is_router_address(holder, held.space, held.ip),
+            relation=self._witness.relation(holder, challenger),
+        )  # fmt: skip
+        for mac in (holder, challenger):
+            self.by_mac.setdefault(mac, {})[held.space, held.ip] = None
+            self.urgent.add(mac)
+        return dispute
+
+    def _drop(self, held: Holding, challenger: bytes) -> None:
+        gone = held.disputes.pop(challenger, None)
+        if gone is None:
+            return
+        involved = {mac for one in held.disputes.values() for mac in (one.holder, one.challenger)}
+        for mac in {gone.holder, gone.challenger} - involved:
+            keys = self.by_mac[mac]
+            del keys[held.space, held.ip]
+            if not keys:
+                del self.by_mac[mac]
+            self.touched.add(mac)
+
+    def clear(self, held: Holding) -> None:
+        """Forget what was disputed."""
+        held.defender = b""
+        for challenger in list(held.disputes):
+            self._drop(held, challenger)

@@ -1,0 +1,222 @@
+"""The seam between counting and telling: what an engine hands over per interface and window.
+
+Theory of operation. An *engine* counts frames (in the kernel, from a packet socket, from a file)
+and hands over one :class:`WindowCounts` per interface and window. Everything behind it is the same
+for all engines: totals, epochs, listing, device inventory, publishing (``core.py``).
+
+Rules both sides keep:
+
+- Counts are plain sequences of ints in the order of :data:`COLUMNS` (``packets``, ``bytes``, then
+  :data:`~monitorpi_common.messages.CLASSES`), because a window may have 4,096 rows and is read,
+  encoded and published in under 50 ms: no object per number, no dict per row. A sequence may be a
+  tuple, a list or an ``array``; all are :data:`WIDTH` long, or empty for "all zero".
+- A frame is classified as ``docs/counting.md`` says; ``classify.py`` is the reference.
+- ``rows``: a frame counts for the row of its source MAC (``tx``) and, when the destination is an
+  individual address (group bit clear), for the row of the destination MAC (``rx``). A group
+  address as *destination* has no row; as a (forged) *source* it has one.
+- A frame whose source found no row is added to ``overflow_tx``, one whose individual destination
+  found none to ``overflow_rx``. So always, for frames with a link layer::
+
+      wire = sum(row.tx) + overflow_tx + unlinked
+
+  ``unlinked`` counts frames that have no source MAC at all (raw IP in files). A frame too short
+  for an Ethernet header (under 14 bytes) is malformed and unlinked.
+- Rows without any count (seeded, but silent) are not handed over.
+- MAC and IP addresses are raw bytes (6; 4 or 16). Text is made only for what is published.
+- Spread and top peers look at SYNs (``syn``) and echo requests (``icmp_echo``) only, the frames
+  the row's MAC *sent*. Spread numbers are distinct counts, exact or estimated within 10 %;
+  ``dst_ports`` looks at SYNs alone.
+- A top peer is the destination (MAC, IP) that got the most frames of its class, by majority vote;
+  ``packets`` is a lower bound (those counted while it was the candidate). ``port`` is the
+  candidate's port where one port has the majority, else None. A candidate is handed over when its
+  vote is still positive at the end of the window; none is handed over when no one won.
+- Times: windows are paced by the boot-time clock and stamped with the wall clock at the moment
+  the counters were cut. ``start`` of a window is the ``end`` of the one before.
+- Whether replies are visible is learned from the rows by the core (a MAC that sent SYNs and was
+  sent SYN-ACKs); engines hand over nothing for it.
+- Losses an engine itself knows of (a full socket buffer) go into ``losses`` under its own name
+  (``socket``). Losses below the tap (``rx_missed``, ``rx_dropped``, ``softnet``) and ``link_bps``
+  are filled in by the live source for every engine: engines leave them alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from monitorpi_common.messages import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COLUMNS: Final = ("packets", "bytes", *CLASSES)
+"""What the numbers of a row mean, in order."""
+PACKETS: Final = 0
+BYTES: Final = 1
+FIRST_CLASS: Final = 2
+WIDTH: Final = len(COLUMNS)
+COLUMN: Final[dict[str, int]] = {name: index for index, name in enumerate(COLUMNS)}
+"""The index of each column by its name."""
+
+CLASS_BIT: Final[dict[str, int]] = {name: 1 << index for index, name in enumerate(CLASSES)}
+"""A frame's classes as a bit mask: bit ``i`` is ``CLASSES[i]``, so column ``FIRST_CLASS + i``."""
+
+MAX_ROWS: Final = 4096
+"""Rows per interface and window by default: what a window message may list at most."""
+
+
+class SpreadCounts(NamedTuple):
+    """Distinct addresses and ports in the SYNs and echo requests one MAC sent in a window."""
+
+    src_ips: int
+    dst_ips: int
+    dst_ports: int
+
+
+class TopPeer(NamedTuple):
+    """The destination that got the most frames of one flood class from one MAC."""
+
+    mac: bytes
+    ip: bytes | None
+    port: int | None
+    packets: int
+
+
+class Sample(NamedTuple):
+    """One destination of a MAC's SYNs, whatever it got: what a vote happened to end with."""
+
+    ip: bytes
+    port: int
+
+
+class MacCounts(NamedTuple):
+    """What one MAC address sent and was sent in one window."""
+
+    mac: bytes
+    tx: Sequence[int]
+    rx: Sequence[int]
+    spread: SpreadCounts | None = None
+    """None: it sent neither SYNs nor echo requests."""
+    syn_peer: TopPeer | None = None
+    echo_peer: TopPeer | None = None
+    sample: Sample | None = None
+    """One of the destinations of its SYNs; None: it sent none."""
+
+
+class Instant(NamedTuple):
+    """One moment on both clocks, in seconds."""
+
+    wall_s: float
+    """Since 1970, UTC; may step."""
+    boot_s: float | None
+    """Since boot, suspension included; None where time comes from a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """Everything one engine counted on one interface between two cuts."""
+
+    interface: str
+    engine: str
+    """``ebpf``, ``socket`` or ``file``."""
+    start: Instant
+    end: Instant
+    length_s: float
+    """By the boot-time clock (a file: by the frames' own timestamps); > 0."""
+    wire: Sequence[int]
+    """Every frame seen."""
+    rows: Sequence[MacCounts] = ()
+    overflow_tx: Sequence[int] = ()
+    """Frames whose source MAC found no row."""
+    overflow_rx: Sequence[int] = ()
+    """Frames whose destination MAC (an individual one) found no row."""
+    spread: SpreadCounts | None = None
+    """Of the SYNs and echo requests without MAC addresses; None: there were none."""
+    source_macs: int = 0
+    """Distinct source MACs of the window, an estimate where there were more than rows; 0: as many
+    as rows that sent something."""
+    losses: Mapping[str, int] = field(default_factory=dict)
+    """Frames lost in this window, by place: ``socket``, ``rx_missed``, ``softnet`` ..."""
+    last_s: Mapping[bytes, float] = field(default_factory=dict)
+    """Of a window of many seconds that hold nothing new: when each source MAC sent last."""
+    link_bps: int | None = None
+    merged: int = 0
+    """Frames that were counted once but may have been several on the wire (receive offload that
+    the engine could not look into)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """What the live source says of its engine, for the health message."""
+
+    engine: str
+    refused: Mapping[str, str]
+    """Better engines that could not be used, each with the reason."""
+    interfaces: Sequence[str]
+    away: Mapping[str, str]
+    """Those that cannot be counted now, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerReport:
+    """How many frames the inventory could not look at, since the start."""
+
+    dropped_total: int
+    undissected_total: int
+
+
+class EngineRefusedError(Exception):
+    """This engine cannot work here; the text says why and what to do. Another one may."""
+
+
+class Engine(Protocol):
+    """Counts frames on several live interfaces. Used by one thread, but for :meth:`stop`.
+
+    Life: ``open`` once, then ``count_until`` and ``cut`` in turns, then ``close``. Interfaces may
+    vanish and come back at any time: that is no error after ``open``. While one is away ``cut``
+    returns nothing for it and :attr:`away` names it.
+    """
+
+    @property
+    def name(self) -> str:
+        """What settings and messages call it."""
+        ...
+
+    @property
+    def away(self) -> Mapping[str, str]:
+        """The interfaces that cannot be counted now, each with the reason in a few words."""
+        ...
+
+    def open(self) -> None:
+        """Start counting on every interface.
+
+        Raises:
+            EngineRefusedError: the engine does not work on this machine, or a permission is
+                missing (the text names it, e.g. CAP_NET_RAW).
+            ResourceError: an interface is missing (the text names those there are).
+
+        """
+        ...
+
+    def count_until(self, boot_s: float) -> None:
+        """Count until the boot-time clock shows this, or :meth:`stop` was called."""
+        ...
+
+    def cut(self) -> Sequence[WindowCounts]:
+        """End the window of every interface and return them: no frame is lost or counted twice."""
+        ...
+
+    def seed(self, macs: Sequence[bytes]) -> None:
+        """Take the MACs that must keep rows of their own when strangers fill the table.
+
+        Called between cuts whenever the known devices change; best first.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Make ``count_until`` return soon. Called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back."""
+        ...

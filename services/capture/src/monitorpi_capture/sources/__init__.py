@@ -1,0 +1,1 @@
+"""Where items come from: the engine's windows, frames about devices, samples, files. I/O."""

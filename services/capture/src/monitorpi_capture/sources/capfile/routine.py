@@ -1,0 +1,84 @@
+"""Which seconds of a capture file hold nothing new, and may share a window. Pure.
+
+Theory of operation. A week of a quiet LAN has a few frames in each of some ten thousand seconds. A
+window for each would cost a thousand times what reading the frames costs, and tell nothing. A
+second is *routine* when it has fewer frames than the reporting level, all of them from devices that
+were confirmed long ago, none of which says anything of a device that was not said before, or aims a
+SYN or an echo request where that sender did not aim one before. Routine seconds that follow each
+other are one window. Whatever a rule could raise by, and whatever the inventory could learn by, is
+news and keeps a window of its own second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.frame.classify import FLOOD, flood_ends
+from monitorpi_capture.inventory.admission import CONFIRM_S
+
+if TYPE_CHECKING:
+    from monitorpi_capture.frame.linklayers import Counted
+    from monitorpi_capture.sighting import Sighting
+
+LONGEST_S: Final = 3600.0
+"""Of a window that routine seconds share."""
+_MAX_MACS: Final = 8192
+_MAX_KNOWN: Final = 16_384
+"""What is beyond is forgotten, all at once: then everything is news again."""
+
+
+class Routine:
+    """What a file has shown so far."""
+
+    def __init__(self) -> None:
+        self._first_s: dict[bytes, float | None] = {}
+        """When a MAC was seen first; None: it was confirmed."""
+        self._aims: set[bytes] = set()
+        self._said: set[Sighting] = set()
+        self._owners: dict[str, bytes] = {}
+
+    def is_news(self, frame: Counted, at_s: float) -> bool:
+        """Tell whether a frame shows something for the first time, and remember it."""
+        data, classified, _, _, has_macs = frame
+        mac = data[6:12]
+        new = has_macs and self._first_s.get(mac, at_s) is not None and self._is_newcomer(mac, at_s)
+        if classified[0] & FLOOD:
+            return self._is_aim(data, frame) or new
+        return new
+
+    def _is_newcomer(self, mac: bytes, at_s: float) -> bool:
+        first_s = self._first_s.get(mac, at_s)
+        if first_s is None:
+            return False
+        if len(self._first_s) >= _MAX_MACS:
+            self._first_s.clear()
+        # a window more than the inventory takes: its windows end later than a frame comes
+        self._first_s[mac] = None if at_s - first_s > CONFIRM_S + 1.0 else first_s
+        return True
+
+    def _is_aim(self, data: bytes, frame: Counted) -> bool:
+        source, target, port = flood_ends(data, frame.classified)
+        macs = data[:12] if frame.has_macs else b""
+        aim = b"".join((macs, source, target, port.to_bytes(2, "big")))
+        if aim in self._aims:
+            return False
+        if len(self._aims) >= _MAX_KNOWN:
+            self._aims.clear()
+        self._aims.add(aim)
+        return True
+
+    def is_said_anew(self, sighting: Sighting) -> bool:
+        """Tell whether a sighting says something new, and remember it."""
+        moved = False
+        for ip in (*sighting.ips, *sighting.named):
+            moved |= self._owners.get(ip) != sighting.mac
+            self._owners[ip] = sighting.mac
+        said = replace(sighting, at_s=0.0)
+        if said in self._said and not moved:
+            return False
+        if len(self._said) >= _MAX_KNOWN or len(self._owners) >= _MAX_KNOWN:
+            self._said.clear()
+            self._owners.clear()
+        self._said.add(said)
+        return True

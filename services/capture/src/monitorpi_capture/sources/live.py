@@ -1,0 +1,92 @@
+"""The live source: paces an engine by the boot-time clock and adds what the system knows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.items import EngineReport
+from monitorpi_capture.linux import interfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from monitorpi_capture.items import Engine, WindowCounts
+    from monitorpi_common.log import Log
+
+WINDOW_S: Final = 1.0
+
+
+def boot_s() -> float:
+    """Return the boot-time clock, which never steps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class LiveSource:
+    """Emits one :class:`WindowCounts` per interface and second, and reports of the engine."""
+
+    def __init__(
+        self, engine: Engine, names: Sequence[str], refused: Mapping[str, str], log: Log
+    ) -> None:
+        """Take an engine that is open already."""
+        self._engine = engine
+        self._names = tuple(names)
+        self._refused = dict(refused)
+        self._log = log
+        self._losses = interfaces.Losses()
+        self._seeds: Sequence[bytes] | None = None
+        self._away: dict[str, str] = {}
+        self._stopped = False
+
+    def seed(self, macs: Sequence[bytes]) -> None:
+        """Take the MACs that keep counters of their own; from the next window on."""
+        self._seeds = macs
+
+    def stop(self) -> None:
+        """End after the window that is being counted, cut short."""
+        self._stopped = True
+        self._engine.stop()
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Count until stopped."""
+        try:
+            self._count(emit)
+        finally:
+            self._engine.close()
+
+    def _count(self, emit: Callable[[object], None]) -> None:
+        deadline = boot_s() + WINDOW_S
+        self._tell_away(emit, first=True)
+        while not self._stopped:
+            seeds, self._seeds = self._seeds, None
+            if seeds is not None:
+                self._engine.seed(seeds)
+            self._engine.count_until(deadline)
+            windows = self._engine.cut()
+            deadline = max(deadline + WINDOW_S, boot_s() + WINDOW_S / 2)
+            for number, window in enumerate(windows):
+                emit(self._completed(window, softnet=number == 0))
+            self._tell_away(emit)
+
+    def _completed(self, window: WindowCounts, *, softnet: bool) -> WindowCounts:
+        """Add the losses below the tap and the link's speed.
+
+        Drops of the machine's receive queues are not told by interface: the first one has them.
+        """
+        losses = dict(window.losses) | self._losses.of(window.interface)
+        if softnet:
+            losses["softnet"] = self._losses.softnet()
+        return replace(window, losses=losses, link_bps=interfaces.link_bps(window.interface))
+
+    def _tell_away(self, emit: Callable[[object], None], *, first: bool = False) -> None:
+        away = dict(self._engine.away)
+        if away == self._away and not first:
+            return
+        for name, reason in away.items():
+            if self._away.get(name) != reason:
+                self._log.warning("interface away", name=name, reason=reason)
+        for name in self._away.keys() - away.keys():
+            self._log.info("interface is counted again", name=name)
+        self._away = away
+        emit(EngineReport(self._engine.name, self._refused, self._names, away))

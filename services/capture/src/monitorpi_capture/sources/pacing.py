@@ -1,0 +1,78 @@
+"""Between source and core: how many windows may wait, and how late they are told.
+
+The one place where the capture core meets a clock; the core itself stays pure.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.items import WindowCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import JsonValue
+
+    from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_common.service import Core
+
+WAITING: Final = 8
+"""Windows of a file between reader and core: each may hold thousands of rows."""
+_PATIENCE_S: Final = 0.5
+
+
+class Gate:
+    """Lets a bounded number of windows wait for the core."""
+
+    def __init__(self, waiting: int = WAITING) -> None:
+        self._free = threading.Semaphore(waiting)
+        self._open = False
+
+    def enter(self) -> None:
+        """Wait for room."""
+        while not self._open and not self._free.acquire(timeout=_PATIENCE_S):
+            pass
+
+    def leave(self) -> None:
+        """Make room."""
+        self._free.release()
+
+    def open(self) -> None:
+        """Let everybody through from now on: the service is stopping."""
+        self._open = True
+
+
+class PacedCore:
+    """The core, with the gate opened behind each window and its lag measured."""
+
+    def __init__(self, core: Core, gate: Gate | None = None) -> None:
+        self._core = core
+        self._gate = gate
+        self._lag_s: float | None = None
+        self._worst_lag_s = 0.0
+
+    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+        """Hand the item on; the answers are complete when this returns."""
+        said = list(self._core.handle(item))
+        if isinstance(item, WindowCounts):
+            if self._gate is not None:
+                self._gate.leave()
+            if item.end.boot_s is not None:
+                self._lag_s = time.clock_gettime(time.CLOCK_BOOTTIME) - item.end.boot_s
+                self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
+        return said
+
+    def close(self) -> Iterable[Publication | Tombstone]:
+        """Hand on."""
+        return self._core.close()
+
+    def detail(self) -> dict[str, JsonValue]:
+        """Add the lag: from the end of a window until its message is ready to be sent."""
+        detail = self._core.detail()
+        if self._lag_s is not None:
+            detail["lag_ms"] = round(self._lag_s * 1000, 1)
+            detail["worst_lag_ms"] = round(self._worst_lag_s * 1000, 1)
+        return detail

@@ -1,0 +1,237 @@
+"""A packet socket of its own that looks at some frames of each moment, for copies and loops. I/O.
+
+Theory of operation. Time is cut into slots of a quarter second. In each the sampler takes the first
+frames of every interface from a small ring that the kernel writes into (TPACKET_V3: the frames'
+first bytes and times, without a copy of the frame and without waking anybody before a block is full
+or old). On a quiet wire the sockets stay hooked; on a busy one a block fills within moments, and
+the sockets are unhooked (bound to an EtherType that nobody sends: the kernel passes them by) until
+the next slot, all together, so that what one interface shows can be looked for on the others. So a
+frame on a busy wire costs what it cost without the sampler. Ring format: Linux,
+Documentation/networking/packet_mmap.rst.
+"""
+
+from __future__ import annotations
+
+import mmap
+import select
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.count.copies import SNAPPED, Sample, Sampled, SlotSampler, merged_in_time
+from monitorpi_capture.linux import interfaces
+from monitorpi_capture.linux.packetsocket import (
+    ETH_P_ALL,
+    PACKET_IGNORE_OUTGOING,
+    SOL_PACKET,
+    program,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from monitorpi_common.log import Log
+
+SLOT_S: Final = SlotSampler.SLOT_S
+_BLOCK: Final = 16 * 1024
+"""Bytes of a block: about 70 frames of :data:`SNAPPED` bytes and their headers."""
+_BLOCKS: Final = 2
+_RETIRE_MS: Final = 60
+"""A block that is not full is handed over after so long."""
+_FEWEST: Final = 16
+_TRY_AGAIN_S: Final = 1.0
+
+_NOBODYS: Final = 0xFFFF
+"""A reserved EtherType (RFC 1701). Binding to protocol 0 would keep the one before: net/packet/
+af_packet.c, packet_bind."""
+_PACKET_RX_RING: Final = 5
+_PACKET_VERSION: Final = 10
+_TPACKET_V3: Final = 2
+_SO_ATTACH_FILTER: Final = 26
+_REQUEST: Final = struct.Struct("=7I")
+_FRAME_SIZE: Final = 2048
+"""Must divide the block; what a frame takes in it is its own length."""
+_BLOCK_STATUS: Final = 8
+_BLOCK_HEAD: Final = struct.Struct("=3I")
+"""Status, frames, offset of the first one: behind version and offset of the private part."""
+_STATUS: Final = struct.Struct("=I")
+_FRAME_HEAD: Final = struct.Struct("=6IH")
+"""Offset of the next one, seconds, nanoseconds, bytes held, bytes on the wire, status, offset."""
+_TO_USER: Final = 1
+_TO_KERNEL: Final = 0
+_TAKE: Final = ((0x06, 0, 0, SNAPPED),)
+"""Classic BPF: every frame, its first bytes."""
+
+
+class Ring:
+    """One interface's socket and ring."""
+
+    def __init__(self, interface: str) -> None:
+        """Open it; nothing comes in before :meth:`hook`.
+
+        Raises:
+            OSError: no permission, or a kernel without such rings.
+
+        """
+        self.interface = interface
+        self.index = interfaces.index_of(interface)
+        self.is_hooked = False
+        self._next = 0
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            value, memory = program(_TAKE)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+            del memory
+            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+            self._socket.setsockopt(SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
+            request = _REQUEST.pack(
+                _BLOCK, _BLOCKS, _FRAME_SIZE, _BLOCK * _BLOCKS // _FRAME_SIZE, _RETIRE_MS, 0, 0
+            )
+            self._socket.setsockopt(SOL_PACKET, _PACKET_RX_RING, request)
+            self._ring = mmap.mmap(self._socket.fileno(), _BLOCK * _BLOCKS)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return what can be polled."""
+        return self._socket.fileno()
+
+    def hook(self) -> None:
+        """Let frames in.
+
+        Raises:
+            OSError: the interface is away.
+
+        """
+        if not self.is_hooked:
+            self._socket.bind((self.interface, ETH_P_ALL))
+            self.is_hooked = True
+
+    def unhook(self) -> None:
+        """Let nothing in that is ever sent."""
+        if self.is_hooked:
+            self.is_hooked = False
+            self._socket.bind((self.interface, _NOBODYS))
+
+    def take(self, port: int) -> Iterator[Sampled]:
+        """Return what is in the blocks the kernel handed over, and give them back."""
+        for _ in range(_BLOCKS):
+            at = self._next * _BLOCK
+            status, frames, offset = _BLOCK_HEAD.unpack_from(self._ring, at + _BLOCK_STATUS)
+            if not status & _TO_USER:
+                return
+            place = at + offset
+            for _ in range(frames):
+                head = _FRAME_HEAD.unpack_from(self._ring, place)
+                start = place + head[6]
+                data = self._ring[start : start + head[3]]
+                yield Sampled(head[1] + head[2] / 1e9, port, head[4], data)
+                place += head[0]
+            _STATUS.pack_into(self._ring, at + _BLOCK_STATUS, _TO_KERNEL)
+            self._next = (self._next + 1) % _BLOCKS
+
+    def close(self) -> None:
+        """Give everything back to the kernel."""
+        self._ring.close()
+        self._socket.close()
+
+
+class Sampler:
+    """Emits a :class:`Sample` for each slot in which there were frames."""
+
+    def __init__(self, names: Sequence[str], log: Log) -> None:
+        self._names = tuple(names)
+        self._log = log
+        self._rings: dict[str, Ring] = {}
+        self._most = max(SlotSampler.FRAMES // len(self._names), _FEWEST)
+        self._next_try_s = 0.0
+        self._said: set[str] = set()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End within a slot."""
+        self._stopped.set()
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Sample until stopped."""
+        try:
+            while not self._stopped.is_set():
+                self._tend()
+                sample = self._slot(time.monotonic() + SLOT_S)
+                if sample.frames:
+                    emit(sample)
+        finally:
+            for ring in self._rings.values():
+                ring.close()
+
+    def _tend(self) -> None:
+        """Open what is missing, once a second."""
+        now_s = time.monotonic()
+        if now_s < self._next_try_s:
+            return
+        self._next_try_s = now_s + _TRY_AGAIN_S
+        for name in self._names:
+            index, ring = interfaces.index_of(name), self._rings.get(name)
+            if ring is not None and ring.index != index:
+                self._rings.pop(name).close()
+                ring = None
+            if ring is None and index is not None:
+                try:
+                    self._rings[name] = Ring(name)
+                except OSError as error:
+                    self._tell(name, error)
+
+    def _tell(self, name: str, error: OSError) -> None:
+        if name not in self._said:
+            self._said.add(name)
+            self._log.warning("copies cannot be looked for", interface=name, why=error.strerror)
+
+    def _slot(self, until_s: float) -> Sample:
+        """Look at one slot of time."""
+        since_s = self._hook()
+        poll = select.poll()
+        ports = {name: port for port, name in enumerate(self._names)}
+        by_fd = {}
+        for name, ring in self._rings.items():
+            poll.register(ring, select.POLLIN)
+            by_fd[ring.fileno()] = (ring, ports[name])
+        frames: list[Sampled] = []
+        counts = dict.fromkeys(by_fd, 0)
+        ends_s = float("inf")
+        while (left_s := until_s - time.monotonic()) > 0 and not self._stopped.is_set():
+            if not by_fd or ends_s < float("inf"):
+                self._stopped.wait(left_s)
+                break
+            for fd, _ in poll.poll(left_s * 1000):
+                ring, port = by_fd[fd]
+                taken = list(ring.take(port))
+                frames += taken
+                counts[fd] += len(taken)
+                if counts[fd] >= self._most:
+                    ends_s = min(ends_s, taken[-1].at_s)
+            if ends_s < float("inf"):
+                frames += self._unhook()
+        return Sample(self._names, merged_in_time(frames), (since_s, ends_s))
+
+    def _hook(self) -> float:
+        """Hook every socket; returns since when all of them are."""
+        was_on = all(ring.is_hooked for ring in self._rings.values())
+        for name, ring in list(self._rings.items()):
+            try:
+                ring.hook()
+            except OSError:  # away: it is opened anew when it is there again
+                self._rings.pop(name).close()
+        return 0.0 if was_on else time.time()
+
+    def _unhook(self) -> Iterator[Sampled]:
+        """Unhook every socket and return what was left in the rings' full blocks."""
+        for name, ring in list(self._rings.items()):
+            try:
+                ring.unhook()
+            except OSError:
+                self._rings.pop(name).close()
+        for name, ring in self._rings.items():
+            yield from ring.take(self._names.index(name))
