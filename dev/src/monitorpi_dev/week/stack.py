@@ -22,8 +22,8 @@ from monitorpi_capture.sighting import Sighting
 from monitorpi_common.messages import Alert, Device, Probe, Publication, Target, Tombstone, Traffic
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic
-from monitorpi_detector.core import DetectorCore
-from monitorpi_detector.settings import DetectorSettings
+from monitorpi_detector.core import LOOKED_AT_BY, DetectorCore
+from monitorpi_detector.settings import DetectorSettings, LimitsTable
 from monitorpi_detector.state import Kept
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import Attempt, Found, PlanTaken, RoundDone, Sweeping
@@ -222,6 +222,16 @@ class Stack:
         if self.plan is not None:
             exits = {one.key: self.own for one in self.plan.targets}
             self._spread(self._prober.handle(PlanTaken(moment(at_s), self.plan, exits)), "prober")
+
+
+def loud_levels() -> dict[str, float]:
+    """Return half of the lowest close level of the rules that look at each class, in frames/s."""
+    limits = LimitsTable(DetectorSettings())
+    return {
+        name: min(limits.of_rule(rule).least for rule in rules) / 2
+        for name, rules in LOOKED_AT_BY.items()
+        if rules
+    }
 
 
 class _Nobody:

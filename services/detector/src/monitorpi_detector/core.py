@@ -325,8 +325,13 @@ class DetectorCore:
             for finding in rule.judge(view, self._limits.of_rule(rule.name)):
                 limits = self._limits.of(rule.name, whose_limits(finding))
                 if limits.enabled and not self._ignored(finding):
-                    seen = Observed(rule=rule.name, kind=rule.kind, watched_s=self._watched_s, **observed)  # type: ignore[arg-type]  # built two lines up in each caller
+                    seen = self._observe(rule, observed)
                     yield from self._book.consider(finding, limits, seen)
+
+    def _observe(self, rule: Rule[ViewT], observed: dict[str, object]) -> Observed:
+        """Say where and when a rule found something."""
+        facts = {"rule": rule.name, "kind": rule.kind, "watched_s": self._watched_s} | observed
+        return Observed(**facts)  # type: ignore[arg-type]  # built a few lines up in each caller
 
     def _ignored(self, finding: Finding) -> bool:
         macs = {peer.mac for peer in finding.sources or finding.victims}

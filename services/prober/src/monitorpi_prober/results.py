@@ -108,8 +108,8 @@ def _figures(times: Sequence[float | None], answered: Sequence[float]) -> dict[s
     return {
         "rtt_min_ms": rounded(answered[0]),
         "rtt_avg_ms": rounded(average),
-        "rtt_p50_ms": rounded(percentile(answered, 0.5)),
-        "rtt_p95_ms": rounded(percentile(answered, 0.95)),
+        "rtt_p50_ms": rounded(statistics.percentile_of(answered, 0.5)),
+        "rtt_p95_ms": rounded(statistics.percentile_of(answered, 0.95)),
         "rtt_max_ms": rounded(answered[-1]),
         "mdev_ms": rounded(statistics.mdev(answered)),
         "jitter_ms": rounded(jitter),
