@@ -20,7 +20,10 @@ from scapy.layers.dhcp6 import (
     DHCP6_Decline,
     DHCP6_Release,
     DHCP6_Reply,
+    DHCP6OptBootFileUrl,
     DHCP6OptClientId,
+    DHCP6OptDNSDomains,
+    DHCP6OptDNSServers,
     DHCP6OptIA_NA,
     DHCP6OptIA_PD,
     DHCP6OptIA_TA,
@@ -43,7 +46,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +119,12 @@ def _arp(frame: Any) -> list[Any]:
     ):
         return []
     ip = usable(arp.psrc)
-    return [] if ip is None else [("arp", _mac(arp.hwsrc), {"ips": (ip,)})]
+    asked = usable(arp.pdst) if arp.op == 1 and arp.pdst != arp.psrc else None
+    if ip is not None:
+        return [("arp", _mac(arp.hwsrc), {"ips": (ip,), "asks": asked})]
+    if asked is None or arp.psrc != "0.0.0.0":
+        return []
+    return [("arp", _mac(frame.src), {"asks": asked, "tries": asked})]
 
 
 def _dhcp(frame: Any) -> list[Any]:
@@ -148,7 +156,8 @@ def _dhcp(frame: Any) -> list[Any]:
         for at in range(0, len(listed) // 4 * 4, 4)
     ]
     routers = tuple(dict.fromkeys(text for text in texts if text))[:4]
-    found: list[Any] = [("dhcp", source, {"serves_dhcp": True, "router_ips": routers})]
+    serves = {"serves_dhcp": True, "router_ips": routers, "told": _told(raw)}
+    found: list[Any] = [("dhcp", source, serves)]
     if kind == b"\x05" and known:
         subnets: tuple[str, ...] = ()
         if len(raw.get(1, b"")) == 4 and any(raw[1]):
@@ -158,6 +167,39 @@ def _dhcp(frame: Any) -> list[Any]:
                 subnets = (str(network),)
         found.append(("dhcp", client, {"named": (ip,), "router_ips": routers, "subnets": subnets}))
     return found
+
+
+def _told(raw: dict[int, bytes]) -> tuple[tuple[str, str], ...]:
+    """Return what clients are sent to, from the options' bytes."""
+    found: list[tuple[str, str]] = []
+    for code, name in ((6, "dns"), (15, "domain"), (66, "boot"), (150, "boot")):
+        field = raw.get(code, b"")
+        if code in (6, 150):
+            words = [field[at : at + 4] for at in range(0, len(field) // 4 * 4, 4)]
+            values = [usable(str(ipaddress.ip_address(word))) for word in words]
+        else:
+            values = [printable(field)]
+        found += [(name, value) for value in values if value][:8]
+    for code in (121, 249):
+        found += [("route", route) for route in _routes(raw.get(code, b""))][:8]
+    found += [("proxy", text) for text in [printable(raw.get(252, b""))] if text]
+    return tuple(dict.fromkeys(found))
+
+
+def printable(field: bytes) -> str:
+    """Return the ASCII that can be printed."""
+    return "".join(chr(byte) for byte in field if 32 <= byte < 127)[:63]
+
+
+def _routes(field: bytes) -> Iterator[str]:
+    """Return classless routes (RFC 3442)."""
+    while field and field[0] <= 32:
+        covered = -(-field[0] // 8)
+        route, field = field[: 5 + covered], field[5 + covered :]
+        if len(route) < 5 + covered:
+            return
+        network = ipaddress.ip_address(route[1 : 1 + covered] + b"\0" * (4 - covered))
+        yield f"{network}/{route[0]} via {ipaddress.ip_address(route[-4:])}"
 
 
 def _raw_options(field: bytes) -> dict[int, bytes]:
@@ -229,11 +271,23 @@ def _dhcpv6(frame: Any, message: Any) -> list[Any]:
     if not isinstance(message, (DHCP6_Advertise, DHCP6_Reply)):
         return []
     found: list[Any] = []
-    if living or prefixes:
-        found.append(("dhcpv6", source, {"serves_dhcp": True}))
+    told = _told_v6(message)
+    if living or prefixes or (told and isinstance(message, DHCP6_Reply)):
+        found.append(("dhcpv6", source, {"serves_dhcp": True, "told": told}))
     if isinstance(message, DHCP6_Reply) and client is not None and living:
         found.append(("dhcpv6", client, {"named": living}))
     return found
+
+
+def _told_v6(message: Any) -> tuple[tuple[str, str], ...]:
+    """Return the name servers of the last such option; other names have tests of their own."""
+    servers: list[str] = []
+    for layer in _layers(message.payload):
+        if isinstance(layer, DHCP6OptDNSServers):
+            servers = [text for one in layer.dnsservers if (text := usable(one))]
+        elif isinstance(layer, (DHCP6OptDNSDomains, DHCP6OptBootFileUrl)):
+            raise UnsureError
+    return tuple(dict.fromkeys(("dns-v6", one) for one in servers[:8]))
 
 
 def _layers(layer: Any) -> Iterator[Any]:
@@ -283,6 +337,9 @@ def _nd(frame: Any) -> list[Any]:
             "subnets": _prefixes(options),
         }
         return [("ra", source, what)]
+    if kind is ICMPv6ND_NS and network.src == "::":
+        tried = usable(message.tgt)
+        return [] if tried is None else [("nd", source, {"tries": tried})]
     ip = usable(message.tgt if kind is ICMPv6ND_NA else network.src)
     return [("nd", _mac(links[-1]), {"ips": (ip,)})] if links and ip is not None else []
 

@@ -19,7 +19,10 @@ from scapy.layers.dhcp6 import (
     DHCP6_Release,
     DHCP6_Reply,
     DHCP6_Request,
+    DHCP6OptBootFileUrl,
     DHCP6OptClientId,
+    DHCP6OptDNSDomains,
+    DHCP6OptDNSServers,
     DHCP6OptIA_NA,
     DHCP6OptIA_PD,
     DHCP6OptIAAddress,
@@ -47,7 +50,7 @@ from scapy.packet import Raw
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector, is_telling
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import Sighting
 
 HOST = "02:00:00:00:00:01"
 OTHER = "02:00:00:00:00:02"
@@ -80,13 +83,36 @@ def sighting(**facts: Any) -> list[Sighting]:
 
 
 def test_arp_tells_the_sender_s_address() -> None:
-    """Requests, replies and announcements alike; probes do not."""
+    """Requests, replies and announcements alike; probes claim nothing."""
     said = sighting(how="arp", ips=("192.0.2.1",))
 
     for operation in (1, 2):
         assert seen(ARP(op=operation, hwsrc=HOST, psrc="192.0.2.1")) == said
     assert seen(ARP(op=2, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.1")) == said
-    assert seen(ARP(hwsrc=HOST, psrc="0.0.0.0", pdst="192.0.2.1")) == []
+    assert [one.ips for one in seen(ARP(hwsrc=HOST, psrc="0.0.0.0", pdst="192.0.2.1"))] == [()]
+
+
+def test_arp_requests_tell_who_is_looked_for() -> None:
+    """A request names its target, a probe tries it; an announcement and an answer ask nothing."""
+    asks = ARP(op=1, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.9")
+    probe = ARP(op=1, hwsrc=HOST, psrc="0.0.0.0", pdst="192.0.2.9")
+    announcement = ARP(op=1, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.1")
+    answer = ARP(op=2, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.9")
+    lost = ARP(op=1, hwsrc=HOST, psrc="127.0.0.1", pdst="192.0.2.9")
+
+    assert seen(asks) == sighting(how="arp", ips=("192.0.2.1",), asks="192.0.2.9")
+    assert seen(probe) == sighting(how="arp", asks="192.0.2.9", tries="192.0.2.9")
+    assert seen(announcement) == seen(answer) == sighting(how="arp", ips=("192.0.2.1",))
+    assert seen(lost) == []
+
+
+def test_a_solicitation_from_nobody_tries_an_address() -> None:
+    """Duplicate address detection (RFC 4862, 5.4.2)."""
+    tried = IPv6(src="::", dst="ff02::1:ff00:7", hlim=255) / ICMPv6ND_NS(tgt="2001:db8::7")
+    group = IPv6(src="::", dst="ff02::1:ff00:7", hlim=255) / ICMPv6ND_NS(tgt="ff02::7")
+
+    assert seen(tried) == sighting(how="nd", tries="2001:db8::7")
+    assert seen(group) == []
 
 
 def test_a_claim_for_another_mac_names_who_sent_it() -> None:
@@ -195,6 +221,37 @@ def test_who_hands_out_no_address_is_no_dhcp_server(kind: str) -> None:
     assert seen(dhcp(2, [("message-type", "nak")], yiaddr="192.0.2.7")) == []
 
 
+def test_dhcp_tells_what_clients_are_sent_to() -> None:
+    """Name servers, domain, routes of both numbers, proxy and boot server, as short text."""
+    told = [
+        ("name_server", "192.0.2.53", "192.0.2.54"),
+        ("domain", b"home"),
+        (121, bytes([0, 192, 0, 2, 254, 9, 10, 128, 192, 0, 2, 66])),
+        (249, bytes([32, 198, 51, 100, 7, 192, 0, 2, 66])),
+        (252, b"http://w/p\n\xff"),
+        (66, b"boot"),
+        (150, bytes([192, 0, 2, 5])),
+    ]
+
+    assert seen(dhcp(2, OFFER + told, yiaddr="192.0.2.7"))[0].told == (
+        ("dns", "192.0.2.53"),
+        ("dns", "192.0.2.54"),
+        ("domain", "home"),
+        ("boot", "boot"),
+        ("boot", "192.0.2.5"),
+        ("route", "0.0.0.0/0 via 192.0.2.254"),
+        ("route", "10.128.0.0/9 via 192.0.2.66"),
+        ("route", "198.51.100.7/32 via 192.0.2.66"),
+        ("proxy", "http://w/p"),
+    )
+
+
+@pytest.mark.parametrize("routes", [b"\x21", b"\x18\xc0\x00\x02\xc0\x00", b"\x20"])
+def test_broken_routes_tell_nothing(routes: bytes) -> None:
+    """A network larger than an address, a router in part, nothing behind the size."""
+    assert seen(dhcp(2, [*OFFER, (121, routes)], yiaddr="192.0.2.7"))[0].told == ()
+
+
 def test_dhcp_release_and_decline_end_an_address() -> None:
     """What a client gives up is in ciaddr, what it refuses in option 50; a relay is named."""
     release = dhcp(1, [("message-type", "release")], ciaddr="192.0.2.7")
@@ -286,6 +343,29 @@ def test_a_delegated_prefix_is_served_too_and_names_nobody() -> None:
     assert seen(delegated) == sighting(how="dhcpv6", serves_dhcp=True)
 
 
+def test_stateless_dhcpv6_serves_name_servers() -> None:
+    """A REPLY without an address tells of name servers, domains and what to boot."""
+    reply = dhcpv6(
+        DHCP6_Reply(),
+        DHCP6OptDNSServers(dnsservers=["2001:db8::53"]),
+        DHCP6OptDNSDomains(dnsdomains=["home.arpa", "lan"]),
+        DHCP6OptBootFileUrl(optdata=b"tftp://x/y"),
+    )
+
+    assert seen(reply) == sighting(
+        how="dhcpv6",
+        serves_dhcp=True,
+        told=(
+            ("dns-v6", "2001:db8::53"),
+            ("domain-v6", "home.arpa"),
+            ("domain-v6", "lan"),
+            ("boot-v6", "tftp://x/y"),
+        ),
+    )
+    refusal = dhcpv6(DHCP6_Advertise(), DHCP6OptDNSServers(dnsservers=["2001:db8::53"]))
+    assert seen(refusal) == []
+
+
 def test_dhcpv6_without_a_lease_serves_nothing() -> None:
     """Answers without an address, or with one whose lifetime is over, hand out nothing."""
     assert seen(dhcpv6(DHCP6_Reply())) == []
@@ -303,7 +383,7 @@ def test_dhcpv6_release_and_decline_end_an_address(message: Any) -> None:
 
 
 def test_dhcpv6_is_read_through_relays() -> None:
-    """A relay's messages are looked into, eight deep; a relayed client is known by its id."""
+    """Eight deep: a relayed client is known by its id, and who sends to a relay serves nobody."""
 
     def relayed(message: Any, times: int, relay: Any) -> Any:
         inner = bytes(message[UDP].payload)
@@ -317,7 +397,9 @@ def test_dhcpv6_is_read_through_relays() -> None:
     assert seen(relayed(release, 1, DHCP6_RelayForward)) == [
         Sighting(OTHER_RAW, 1.0, "eth0", "dhcpv6", sender=RAW, ended=("2001:db8::7",))
     ]
-    assert len(seen(relayed(reply, 8, DHCP6_RelayReply))) == 2
+    assert seen(relayed(reply, 8, DHCP6_RelayReply)) == [
+        Sighting(OTHER_RAW, 1.0, "eth0", "dhcpv6", sender=RAW, named=("2001:db8::7",))
+    ]
     assert seen(relayed(reply, 9, DHCP6_RelayReply)) == []
 
 
@@ -383,7 +465,7 @@ def test_neighbour_discovery_tells_addresses() -> None:
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), OWN)) == said
     assert seen(nd(ICMPv6ND_RS(), OWN)) == said
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"))) == []
-    assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), src="::")) == []
+    assert [one.ips for one in seen(nd(ICMPv6ND_NS(tgt="fe80::2"), src="::"))] == [()]
     assert seen(nd(ICMPv6ND_NA(tgt="2001:db8::1"), TARGET)) == sighting(
         how="nd", ips=("2001:db8::1",)
     )

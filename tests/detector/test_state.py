@@ -18,9 +18,10 @@ from monitorpi_common.messages import CLASSES, Service, SetThreshold, Silence
 from monitorpi_common.service import Order, Tick
 from monitorpi_common.settings import ConfigurationError, load
 from monitorpi_detector.core import MEASURES
+from monitorpi_detector.items import Kept, Override
 from monitorpi_detector.rule import Change
 from monitorpi_detector.settings import DetectorSettings, LimitsTable
-from monitorpi_detector.state import MAX_BYTES, Kept, Override, StateFile, pause_s
+from monitorpi_detector.sinks.state_file import MAX_BYTES, StateFile, pause_s
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +183,9 @@ def written(tmp_path: Path, *states: Kept) -> Path:
     return path
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 200), st.integers(0, 255), st.sampled_from(["byte", "cut"]))
 def test_a_damaged_file_gives_the_copy_before(
     tmp_path: Path, where: int, byte: int, how: str

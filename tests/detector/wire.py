@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dhcp6 import (
     DUID_LL,
     DHCP6_Advertise,
+    DHCP6_RelayReply,
     DHCP6_Reply,
     DHCP6OptClientId,
+    DHCP6OptDNSServers,
     DHCP6OptIA_NA,
     DHCP6OptIAAddress,
+    DHCP6OptRelayMsg,
     DHCP6OptServerId,
 )
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
     ICMPv6ND_NA,
+    ICMPv6ND_NS,
     ICMPv6ND_RA,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptPrefixInfo,
@@ -27,6 +31,7 @@ from scapy.layers.inet6 import (
     IPv6,
 )
 from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.frame.dissect import Dissector
@@ -37,6 +42,9 @@ from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Device, Publication, Traffic
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.settings import DetectorSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 T0 = 1_700_000_000.0
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
@@ -76,6 +84,14 @@ class Wire:
         """Answer an ARP request."""
         self.put(at_s, mac, to, ARP(op=2, hwsrc=mac, psrc=ip, hwdst=to, pdst="198.18.0.9"), vlan)
 
+    def tries(self, at_s: float, mac: str, ip: str) -> None:
+        """Ask whether anybody has an address, before it is taken."""
+        if ":" in ip:
+            head = IPv6(src="::", dst="ff02::1:ff00:9", hlim=255)
+            self.put(at_s, mac, "33:33:ff:00:00:09", head / ICMPv6ND_NS(tgt=ip))
+        else:
+            self.arp(at_s, mac, "0.0.0.0", wanted=ip)
+
     def na(self, at_s: float, mac: str, ip: str, to: str = ALL_NODES, **flags: int) -> None:
         """Advertise an IPv6 address."""
         head = IPv6(src=ip, dst="ff02::1", hlim=255)
@@ -93,12 +109,13 @@ class Wire:
     def dhcp(
         self, at_s: float, server: str, client: str, ip: str, *, kind: str = "ack",
         router: str | None = "198.18.0.1", mask: str | None = "255.255.255.0", to: str = "",
-        vlan: Vlan = None,
+        vlan: Vlan = None, more: Sequence[tuple[Any, ...]] = (),
     ) -> None:  # fmt: skip
         """Answer a DHCP client."""
         options: list[Any] = [("message-type", kind), ("server_id", "198.18.0.1")]
         options += [("subnet_mask", mask)] if mask else []
         options += [("router", router)] if router else []
+        options += more
         head = IP(src="198.18.0.1", dst=ip) / UDP(sport=67, dport=68)
         boot = BOOTP(op=2, yiaddr=ip, chaddr=raw(client))
         self.put(at_s, server, to or client, head / boot / DHCP(options=[*options, "end"]), vlan)
@@ -110,6 +127,17 @@ class Wire:
         boot = BOOTP(op=1, ciaddr=ip if kind == "release" else "0.0.0.0", chaddr=raw(client or mac))
         head = IP(src=ip, dst="198.18.0.1") / UDP(sport=68, dport=67)
         self.put(at_s, mac, EVERYBODY, head / boot / DHCP(options=[*options, "end"]))
+
+    def stateless(
+        self, at_s: float, server: str, client: str, dns: str = "2001:db8::53", relays: int = 0
+    ) -> None:
+        """Answer an INFORMATION-REQUEST, or send that on its way through relays."""
+        body: Any = DHCP6_Reply(trid=1) / DHCP6OptServerId(duid=DUID_LL(lladdr=server))
+        body = body / DHCP6OptDNSServers(dnsservers=[dns])
+        for _ in range(relays):
+            body = DHCP6_RelayReply(peeraddr="fe80::9") / DHCP6OptRelayMsg(message=Raw(bytes(body)))
+        head = IPv6(src="fe80::5", dst="fe80::9") / UDP(sport=547, dport=547 if relays else 546)
+        self.put(at_s, server, client, head / body)
 
     def dhcpv6(self, at_s: float, server: str, client: str, ip: str) -> None:
         """Hand out an IPv6 address."""

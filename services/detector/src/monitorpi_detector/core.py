@@ -25,23 +25,24 @@ from monitorpi_common.messages import (
     Traffic,
 )
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
-from monitorpi_detector.alerts import AlertBook
+from monitorpi_common.topics import mac_id
+from monitorpi_detector.alerts.evidence import Observed, whose_limits
+from monitorpi_detector.alerts.table import AlertBook
 from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.bounded import Bounded
-from monitorpi_detector.conflicts import Conflicts
-from monitorpi_detector.evidence import Observed, whose_limits
-from monitorpi_detector.inventory import Inventory
-from monitorpi_detector.outage import Outages
-from monitorpi_detector.presence import Presence as TargetPresence
-from monitorpi_detector.presence import Stay
+from monitorpi_detector.hosts.conflicts import Conflicts
+from monitorpi_detector.hosts.inventory import Inventory
+from monitorpi_detector.hosts.servers import Servers, Stranger, statements_of
+from monitorpi_detector.items import Kept, Override
 from monitorpi_detector.rule import Change
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
-from monitorpi_detector.servers import Servers
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
-from monitorpi_detector.state import Kept, Override
-from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.targets.outage import Outages
+from monitorpi_detector.targets.presence import Presence as TargetPresence
+from monitorpi_detector.targets.presence import Stay
+from monitorpi_detector.views.window import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.views.wires import Wires, added
 from monitorpi_detector.watching import Watching
-from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_detector.hosts.servers import Changed
     from monitorpi_detector.rule import Finding, Limits, Rule
-    from monitorpi_detector.servers import Stranger
 
 LATE: Final = timedelta(seconds=3)
 """Ticks without a window or round move time after so long."""
@@ -162,7 +163,7 @@ class DetectorCore:
         """The MACs that are not new; times are seconds watched."""
         for mac in kept.macs:
             self._macs.restore(mac, None, kept.watched_s)
-        self._dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers)
+        self._dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers, kept.dhcp_said)
         self._routers = Servers(settings.routers, kept.routers)
         self._stays = TargetPresence()
         self._stays.restore(kept.stays, kept.was_up)
@@ -268,10 +269,20 @@ class DetectorCore:
         others = self._wires.others(traffic)
         yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, seen)
+        self._tell_storms_from_sweeps(view.now_s)
         for windows in self._wires.join(view.traffic):
             yield from self._judge_together(windows)
         self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _tell_storms_from_sweeps(self, now_s: float) -> None:
+        """Note whose requests are told as a storm: they are no sweep as well."""
+        sweeps = self._inventory.sweeps
+        if macs := sweeps.macs:
+            opened = set(self._book.open_keys())
+            for mac in macs:
+                if f"arp-storm-{mac_id(mac)}" in opened:
+                    sweeps.told(mac, now_s)
 
     def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
         now_s = traffic.end.timestamp()
@@ -397,13 +408,15 @@ class DetectorCore:
             learned=not learns,
             is_new=device.mac not in self._macs,
             conflicts=self._conflicts.see(device),
-            dhcp_stranger=self._server(device, at, learns=learns),
+            dhcp_news=self._server(device, at, learns=learns),
             ra_stranger=self._advertiser(device, at, learns=learns),
         )
         observed: dict[str, object] = {
             "at": at, "span_s": 60.0, "interface": device.interface, "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
+        if not self._dhcp_servers.knows(device.mac):  # they try an address before they offer it
+            self._inventory.sweeps.see(device)
         self._macs.put(device.mac, None, self._watched_s)
 
     def _time_of(self, device: Device) -> datetime:
@@ -415,19 +428,22 @@ class DetectorCore:
         at = max([device.last_seen, *(one.last for one in device.conflicts)])
         return at if self._now is None else min(at, self._now + LATE)
 
-    def _server(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+    def _server(self, device: Device, at: datetime, *, learns: bool) -> Stranger | Changed | None:
         if not device.dhcp_server:
             return None
         serves_s = None if device.dhcp_at is None else device.dhcp_at.timestamp()
+        claimed = {one.ip for one in device.conflicts if one.claimant == device.mac}
         return self._dhcp_servers.see(
-            device.mac, serves_s, at.timestamp(), device.dhcp_routers, learns=learns
-        )
+            device.mac, serves_s, at.timestamp(), statements_of(device), learns=learns,
+            holds=set(device.ips) - claimed,
+        )  # fmt: skip
 
     def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
         if device.advertised_at is None:
             return None
         advertised_s = device.advertised_at.timestamp()
-        return self._routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
+        news = self._routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
+        return news if isinstance(news, Stranger) else None
 
     def _round(self, prober: str, probe: Probe) -> Iterator[Publication | Tombstone]:
         self._live(probe.round_end)
@@ -567,6 +583,7 @@ class DetectorCore:
                 silences=self._book.silences,
                 macs=[mac for mac, _ in self._macs.items()],
                 dhcp_servers=self._dhcp_servers.learned,
+                dhcp_said=self._dhcp_servers.said,
                 routers=self._routers.learned,
                 stays=self._stays.saved(),
                 rounds_since_s=self._stays.began_s,

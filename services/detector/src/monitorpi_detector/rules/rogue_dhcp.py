@@ -1,7 +1,9 @@
 """Rogue DHCP server: a device that hands out addresses and is not one of the known servers.
 
 DHCP and DHCPv6 alike. Who answers without an address to hand out (a PXE helper, answers to INFORM)
-is no server. How servers become known: :mod:`monitorpi_detector.servers`.
+is no server; in DHCPv6 who tells of name servers is one. A known server that begins to send clients
+to another router, name server, route, proxy or boot server is told once, with what it said before.
+How servers become known: :mod:`monitorpi_detector.hosts.servers`.
 """
 
 from __future__ import annotations
@@ -10,33 +12,75 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Peer
 from monitorpi_common.topics import mac_id
+from monitorpi_detector.hosts.servers import Stranger
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from monitorpi_detector.view import DeviceView
+    from monitorpi_detector.hosts.servers import Changed, Statement
+    from monitorpi_detector.views.window import DeviceView
+
+
+_WORDS: Final = {
+    "router": "router",
+    "dns": "name server",
+    "dns-v6": "IPv6 name server",
+    "domain": "domain",
+    "domain-v6": "domain",
+    "route": "route",
+    "proxy": "proxy script",
+    "boot": "boot server",
+    "boot-v6": "boot server",
+}
+_SHOWN: Final = 2
+"""Values of one option that a sentence names."""
 
 
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
-    """Find servers nobody knows."""
-    device, stranger = view.device, view.dhcp_stranger
-    if stranger is None:
+    """Find servers nobody knows, and known ones that send clients elsewhere than before."""
+    device, news = view.device, view.dhcp_news
+    if news is None:
         return
-    known = ", ".join(stranger.known[:3]) or "none"
-    says = ", ".join(sorted(stranger.says)[:2])
     yield Finding(
         subject=mac_id(device.mac),
         value=1.0,
         threshold=limits(device.mac).floor,
-        text=f"unknown DHCP server {device.mac}"
-        + (f" tells of another router, {says}" if says else "")
-        + f" (known: {known})",
+        text=_stranger(device.mac, news)
+        if isinstance(news, Stranger)
+        else _changed(device.mac, news),
         unit="servers",
         sources=(Peer(mac=device.mac, ip=device.ips[0] if device.ips else None),),
-        severity=stranger.severity,
+        severity=news.severity if isinstance(news, Stranger) else "warning",
         decisive=True,
     )
+
+
+def _stranger(mac: str, news: Stranger) -> str:
+    known = ", ".join(news.known[:3]) or "none"
+    says = " and ".join(
+        f"another {word}, {values}" for word, values in _by_option(sorted(news.says)).items()
+    )
+    return (
+        f"unknown DHCP server {mac}" + (f" tells of {says}" if says else "") + f" (known: {known})"
+    )
+
+
+def _changed(mac: str, news: Changed) -> str:
+    before = _by_option(news.before)
+    says = " and ".join(
+        f"another {word}, {values} (before: {before.get(word, 'none')})"
+        for word, values in _by_option(news.says).items()
+    )
+    return f"DHCP server {mac} tells of {says}"
+
+
+def _by_option(says: Iterable[Statement]) -> dict[str, str]:
+    """Return the first values of each option, by the word for it."""
+    found: dict[str, list[str]] = {}
+    for option, value in says:
+        found.setdefault(_WORDS.get(option, option), []).append(value)
+    return {word: ", ".join(values[:_SHOWN]) for word, values in found.items()}
 
 
 RULE: Final = Rule(

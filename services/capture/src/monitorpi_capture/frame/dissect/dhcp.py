@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.frame.dissect.dhcpoptions import told
 from monitorpi_capture.frame.dissect.frame import IPV4_SIZE, MAC_SIZE, MalformedFrameError, ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_capture.frame.dissect.frame import TellingFrame
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 _PORTS: Final = (67, 68)
 _FIXED: Final = 236
@@ -135,7 +136,7 @@ def _answered(
     if ip is None or kind not in (_OFFER, _ACK):
         return
     routers = _routers(options.get(_ROUTER, b""))
-    yield frame.sighting("dhcp", serves_dhcp=True, router_ips=routers)
+    yield frame.sighting("dhcp", serves_dhcp=True, router_ips=routers, told=told(options))
     if kind == _ACK and client is not None:
         yield frame.sighting(
             "dhcp",

@@ -1,17 +1,18 @@
-"""DHCP for IPv6 (RFC 8415): who hands out addresses, which, and which are given up. Pure."""
+"""DHCP for IPv6 (RFC 8415): who serves, which addresses it gives, and which are given up. Pure."""
 
 from __future__ import annotations
 
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from monitorpi_capture.frame.dissect.dhcpoptions import told_v6
 from monitorpi_capture.frame.dissect.frame import IPV6_SIZE, MAC_SIZE, MalformedFrameError, ipv6
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from monitorpi_capture.frame.dissect.frame import TellingFrame
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 _PORTS: Final = (546, 547)
 _ADVERTISE: Final = 2
@@ -33,7 +34,9 @@ _IA_ADDRESS: Final = 5
 _RELAY_MESSAGE: Final = 9
 _IA_PD: Final = 25
 _IA_PREFIX: Final = 26
-_OUTER: Final = frozenset({_CLIENT_ID})
+_TELLING: Final = frozenset({23, 24, 59})
+"""Name servers, search domains, a file to boot: what a client takes without an address too."""
+_OUTER: Final = frozenset({_CLIENT_ID}) | _TELLING
 """Options that are of use outside an association; an address there is none (21.6)."""
 _IA_HEADER: Final = {_IA_NA: 12, _IA_TA: 4, _IA_PD: 12}
 """Identity associations, and where the options in them begin (21.4, 21.5, 21.21)."""
@@ -59,14 +62,19 @@ class _Found(NamedTuple):
     """Those of them with a lifetime."""
     hands_out: bool
     """An address or a prefix with a lifetime."""
+    told: tuple[tuple[str, str], ...]
+    """Where else it sends clients."""
 
 
 def read(frame: TellingFrame) -> Iterator[Sighting]:
     """Read one message, through relays.
 
-    A server serves when it gives an address or a prefix a lifetime; only its REPLY names them. The
-    client is known where its id holds an Ethernet address; who gives an address up without a relay
-    is the frame's own sender.
+    A server serves when it gives an address or a prefix a lifetime, or when its REPLY tells of name
+    servers and their like, as those do that answer an INFORMATION-REQUEST (stateless DHCPv6); only
+    its REPLY names addresses. What is on its way to a relay (RELAY-REPL) no client takes, and the
+    next relay or router on its way sends it on: it makes nobody a server. The client is known where
+    its id holds an Ethernet address; who gives an address up without a relay is the frame's own
+    sender.
 
     Raises:
         MalformedFrameError: it is too short, or its options are broken.
@@ -89,8 +97,8 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
         return
     found = _found(body, in_part=in_part)
     if kind in (_ADVERTISE, _REPLY):
-        if found.hands_out:
-            yield frame.sighting("dhcpv6", serves_dhcp=True)
+        if not relays and (found.hands_out or (kind == _REPLY and found.told)):
+            yield frame.sighting("dhcpv6", serves_dhcp=True, told=found.told)
         if kind == _REPLY and found.client is not None and found.living:
             yield frame.sighting("dhcpv6", found.client, named=found.living)
         return
@@ -157,9 +165,12 @@ def _found(body: bytes, *, in_part: bool) -> _Found:
     hands_out = False
     addresses: dict[str, None] = {}
     living: dict[str, None] = {}
+    telling: dict[int, bytes] = {}
     for code, contents in _flat(body, in_part=in_part):
         if code == _CLIENT_ID:
             client = _mac(contents)
+        elif code in _TELLING:
+            telling[code] = contents
         elif code == _IA_PREFIX and len(contents) >= _PREFIX_SIZE:
             hands_out = hands_out or any(contents[4:8])
         elif code == _IA_ADDRESS and len(contents) >= _ADDRESS_SIZE:
@@ -170,7 +181,7 @@ def _found(body: bytes, *, in_part: bool) -> _Found:
             if any(contents[20:_ADDRESS_SIZE]):
                 living[ip] = None
                 hands_out = True
-    return _Found(client, tuple(addresses), tuple(living), hands_out)
+    return _Found(client, tuple(addresses), tuple(living), hands_out, told_v6(telling))
 
 
 def _mac(duid: bytes) -> bytes | None:
