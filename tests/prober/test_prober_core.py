@@ -812,7 +812,7 @@ def test_ids() -> None:
 
 
 def test_a_device_that_is_only_still_there_costs_no_plan() -> None:
-    """Capture repeats each each minute; one that was silent is asked at once all the same."""
+    """Capture repeats each of them each minute; one that was silent is asked at once."""
     prober = Prober()
     wanted: list[Any] = []
     prober.core.look_up = wanted.append
