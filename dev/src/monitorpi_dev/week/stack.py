@@ -20,9 +20,10 @@ from monitorpi_capture.settings import CaptureSettings
 from monitorpi_common.messages import Alert, Device, Probe, Publication, Target, Tombstone, Traffic
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic
-from monitorpi_detector.core import LOOKED_AT_BY, DetectorCore
+from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.items import Kept
-from monitorpi_detector.settings import DetectorSettings, LimitsTable
+from monitorpi_detector.limits import LimitsTable
+from monitorpi_detector.settings import DetectorSettings
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import Attempt, Found, PlanTaken, RoundDone, Sweeping
 from monitorpi_prober.settings import ProberSettings, TargetSettings
@@ -224,12 +225,7 @@ class Stack:
 
 def loud_levels() -> dict[str, float]:
     """Return half of the lowest close level of the rules that look at each class, in frames/s."""
-    limits = LimitsTable(DetectorSettings())
-    return {
-        name: min(limits.of_rule(rule).least for rule in rules) / 2
-        for name, rules in LOOKED_AT_BY.items()
-        if rules
-    }
+    return {name: level / 2 for name, level in LimitsTable({}, {}).levels().items()}
 
 
 class _Nobody:
