@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_dev.week import events, incidents, life
 from monitorpi_dev.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing, next_mac
 from monitorpi_dev.week.pings import SimulatedPinger
-from monitorpi_dev.week.stack import SimulatedStack
+from monitorpi_dev.week.stack import SimulatedStack, loud_levels
 from monitorpi_dev.week.truth import Fact, Truth
 from monitorpi_dev.week.verdict import Verdict, judge
 from monitorpi_dev.week.wire import SimulatedWire
@@ -70,7 +70,7 @@ class Week:
     stack: SimulatedStack = field(init=False)
 
     def __post_init__(self) -> None:
-        wire = SimulatedWire(MONDAY, self._take)
+        wire = SimulatedWire(MONDAY, self._take, loud_levels())
         wire.is_watched = lambda: self.stack.is_open
         self.home = Home(wire, self.seed, MONDAY)
         self._furnish()
