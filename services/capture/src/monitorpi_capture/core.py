@@ -14,7 +14,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitorpi_capture.count.copies import CopyMeter, Sample
-from monitorpi_capture.count.listing import listed, rfc3339, snapshot, tally_of
+from monitorpi_capture.count.listing import listed, rfc3339, snapshots, tally_of
 from monitorpi_capture.count.seen import Seen
 from monitorpi_capture.frame.line import PacketLine
 from monitorpi_capture.inventory.devices import Inventory
@@ -323,10 +323,12 @@ class CaptureCore:
             "copies_ratio": shown.ratio,
             "copies": shown.wire._asdict() if shown.wire.any else None,
             "repeats": shown.repeats._asdict() if shown.repeats else None,
-            "omitted": omitted,
         }
         port.seq += 1
-        yield Publication(slug(window.interface), snapshot(head, devices))
+        wire, whole = snapshots(head, omitted, devices)
+        yield Publication(slug(window.interface), whole)
+        if self._steering is not None:  # who reads a file's windows reads each once
+            yield Publication(slug(window.interface), wire)
         if not self._ticking and not window.last_s:  # with those there is nothing new to tell
             yield from self._inventory.tell(self._at_s)
 
