@@ -34,8 +34,10 @@ KINDS = {
     Service.PROBER: ("probe", "target"),
     Service.DETECTOR: ("alert",),
     Service.CLOUD_BRIDGE: (),
+    Service.HISTORY: (),
     Service.DASHBOARD: (),
     Service.NOTIFIER: ("sent",),
+    Service.HOME_ASSISTANT: ("rule", "rates"),
 }
 TOPICS = [
     f"monitorpi/v1/lab/{service.value}/{kind}/x"

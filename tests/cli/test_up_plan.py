@@ -11,7 +11,7 @@ import pytest
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.console import alert_line
-from monitorpi_cli.stack.plan import StackPlan, make_plan
+from monitorpi_cli.stack.plan import ON_DEMAND, StackPlan, make_plan
 from monitorpi_cli.stack.stack import Stack
 from monitorpi_cli.stack.up import greeting
 from monitorpi_cli.table import Terminal
@@ -40,7 +40,7 @@ def plan(config: Path | None = None, site: str | None = None) -> StackPlan:
 
 def test_without_a_cloud_its_bridge_is_not_run() -> None:
     """No configuration: every service but the one that would have nothing to do."""
-    assert set(plan().services) == set(Service) - {Service.CLOUD_BRIDGE, Service.NOTIFIER}
+    assert set(plan().services) == set(Service) - set(ON_DEMAND)
 
 
 CLOUD = 'channels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'

@@ -21,13 +21,14 @@ from monitorpi_common.settings import (
     load,
 )
 from monitorpi_dashboard.settings import DashboardSettings, page_url
+from monitorpi_history.settings import HistorySettings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER)
+ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER, Service.HOME_ASSISTANT)
 """They reach beyond this machine: they run, and cost something, where they are configured."""
 
 
@@ -82,6 +83,9 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         listen, page_port = _page(options.config)
         environment[Service.DASHBOARD] = {f"{ENV_PREFIX}DASHBOARD__PORT": str(page_port)}
         page = page_url(listen, page_port) if page_port else None
+    if Service.HISTORY in services:
+        history_port = _history_port(options.config)
+        environment[Service.HISTORY] = {f"{ENV_PREFIX}HISTORY__PORT": str(history_port)}
     return StackPlan(
         site=common.site,
         state_dir=state_dir(common),
@@ -109,6 +113,22 @@ def _page(config: Path | None) -> tuple[str, int]:
     address = "127.0.0.1" if settings.listen in ("", "localhost") else settings.listen
     port = broker.choose_port(configured, settings.port, address, "dashboard.port")
     return settings.listen, port
+
+
+def _history_port(config: Path | None) -> int:
+    """Return where the history answers: the port as configured, or the first free one.
+
+    Raises:
+        ResourceError: the configured port is taken.
+
+    """
+    secrets = secrets_of(Service.HISTORY, config)
+    settings = load(Service.HISTORY, HistorySettings, file=config, secrets=secrets).section
+    configured = settings.port if "port" in settings.model_fields_set else None
+    if configured == 0:
+        return 0
+    address = "127.0.0.1" if settings.listen == "localhost" else settings.listen
+    return broker.choose_port(configured, settings.port, address, "history.port")
 
 
 def is_own(settings: BrokerSettings) -> bool:

@@ -11,6 +11,8 @@ from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Sec
 from monitorpi_common.settings_files import why_never
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_detector.settings import DetectorSettings
+from monitorpi_history.settings import HistorySettings
+from monitorpi_home_assistant.settings import HomeAssistantSettings
 from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_prober.settings import ProberSettings
 
@@ -23,8 +25,10 @@ SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.PROBER: ProberSettings,
     Service.DETECTOR: DetectorSettings,
     Service.CLOUD_BRIDGE: CloudBridgeSettings,
+    Service.HISTORY: HistorySettings,
     Service.DASHBOARD: DashboardSettings,
     Service.NOTIFIER: NotifierSettings,
+    Service.HOME_ASSISTANT: HomeAssistantSettings,
 }
 
 

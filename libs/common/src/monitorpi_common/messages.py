@@ -74,6 +74,7 @@ class Service(StrEnum):
     PROBER = "prober"
     DETECTOR = "detector"
     CLOUD_BRIDGE = "cloud-bridge"
+    HISTORY = "history"
     DASHBOARD = "dashboard"
     NOTIFIER = "notifier"
     HOME_ASSISTANT = "home-assistant"
@@ -92,6 +93,11 @@ class Status(StrEnum):
 def timestamp(at: datetime) -> str:
     """Write a time as UTC RFC 3339 with milliseconds: ``2026-01-02T03:04:05.678Z``."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp_of(seconds: float) -> str:
+    """Write seconds since 1970 in the same way."""
+    return timestamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def _has_room(at: datetime) -> datetime:
@@ -478,6 +484,10 @@ class Device(Message):
             "conflicts": True,
             "dhcp_at": True,
             "advertised_at": True,
+            "asked_in_vain": True,
+            "asked_at": True,
+            "denied": True,
+            "denied_at": True,
             "addresses": {"__all__": {"claimed_at", "how"}},
         },
     )
@@ -507,6 +517,15 @@ class Device(Message):
     of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
     dhcp_at: Timestamp | None = None
     """When it handed out an address last."""
+    asked_in_vain: Count = 0
+    """Different addresses that nobody holds which it asked for by ARP within an hour."""
+    asked_at: Timestamp | None = None
+    """When it asked for another one of them last."""
+    denied: Count = 0
+    """Different addresses that it kept from others within ten minutes: they asked whether anybody
+    has them (duplicate address detection), and it said so though nobody had held them."""
+    denied_at: Timestamp | None = None
+    """When it did so last."""
     advertised_at: Timestamp | None = None
     """When it advertised itself as an IPv6 router last; null: it does not, or not any more."""
     interface: Short | None = None
@@ -988,6 +1007,7 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
         "set_threshold": SetThreshold,
     },
     Service.CLOUD_BRIDGE: {"upload_now": UploadNow},
+    Service.HISTORY: {},
     Service.DASHBOARD: {},
     Service.NOTIFIER: {"test": NotifyTest},
     Service.HOME_ASSISTANT: {"acknowledge": AcknowledgeAll, "silence": SilenceAll},
