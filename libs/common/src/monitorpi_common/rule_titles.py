@@ -16,6 +16,7 @@ RULE_TITLES: Final[dict[str, str]] = {
     "arp-spoof": "ARP spoofing",
     "rogue-dhcp": "rogue DHCP server",
     "rogue-ra": "rogue IPv6 router",
+    "address-denial": "addresses denied",
     "dhcp-starvation": "DHCP starvation",
     "mac-flood": "MAC flood",
     "new-device": "new device",

@@ -152,7 +152,7 @@ def _interface(site: Site, interface: str) -> dict[str, Component]:
         "availability": site.available(Service.CAPTURE, Service.HOME_ASSISTANT),
         "availability_mode": "all", "expire_after": 3600,
     }  # fmt: skip
-    found = {
+    found: dict[str, Component] = {
         f"{id_}-bps": {
             "name": f"{interface} traffic", "device_class": "data_rate",
             "unit_of_measurement": "bit/s", "suggested_display_precision": 0,
