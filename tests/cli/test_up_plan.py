@@ -46,6 +46,28 @@ def test_without_a_cloud_its_bridge_is_not_run() -> None:
 CLOUD = 'channels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'
 
 
+def test_a_secret_alone_is_a_destination(tmp_path: Path) -> None:
+    """Whom to tell of alerts stands in a secret: its file switches the notifier on."""
+    folder = tmp_path / "state" / "secrets" / "notifier"
+    folder.mkdir(parents=True)
+    (folder / "notifier__destinations__phone__url").write_text("ntfy://x")
+
+    assert Service.NOTIFIER in plan().services
+
+
+def test_home_assistant_switched_off_is_cleared_once(tmp_path: Path) -> None:
+    """What was announced is taken back by a last run, whose file then is gone."""
+    folder = tmp_path / "state" / "home-assistant"
+    folder.mkdir(parents=True)
+    assert Service.HOME_ASSISTANT not in plan().services
+    (folder / "announced.json").write_text('["homeassistant/device/x/config"]')
+
+    off = plan()
+
+    assert Service.HOME_ASSISTANT in off.services
+    assert off.environment[Service.HOME_ASSISTANT] == {"MONITORPI_HOME_ASSISTANT__ENABLED": "false"}
+
+
 @pytest.mark.parametrize("table", ["cloud-bridge", "cloud_bridge"])
 def test_a_configured_cloud_is_run(tmp_path: Path, table: str) -> None:
     """The table may be spelled either way."""

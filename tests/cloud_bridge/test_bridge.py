@@ -63,7 +63,7 @@ class Bridge:
                 "bytes": 0, "counts": {"syn": count}, "totals": {"syn": total}, **more,
             }
         )  # fmt: skip
-        list(self.core.handle(Received(Topic("lab", "capture", "traffic", "eth0"), message)))
+        list(self.core.handle(Received(Topic("lab", "capture", "wire", "eth0"), message)))
 
     def alert(self, state: str, key: str = "syn-flood-x", number: int = 0) -> None:
         """Deliver an alert, as it stands retained."""
