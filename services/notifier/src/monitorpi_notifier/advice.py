@@ -32,7 +32,7 @@ _TODO: Final[dict[str, str]] = {
     "arp-spoof": "Compare both MAC addresses with the labels; unplug the stranger.",
     "rogue-dhcp": "Unplug it, or switch its DHCP off.",
     "rogue-ra": "Unplug it, or switch its router advertisements off.",
-    "address-denial": "Unplug it: while it answers, no device gets an address.",
+    "address-denial": "Unplug it: it says of every address that it is taken.",
     "dhcp-starvation": "Shut its port; renew leases afterwards.",
     "mac-flood": "Find its switch port and shut it; limit MACs per port.",
     "new-device": "Do you know it? If not, find its switch port.",
