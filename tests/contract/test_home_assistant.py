@@ -115,7 +115,7 @@ def test_birth_is_answered_and_off_leaves_nothing(
     process.kill()
     process.wait()
     start(MONITORPI_HOME_ASSISTANT__ENABLED="false")
-    wait_for(lambda: announced(seen)[-1] == "", 30, "the announcement to be taken back")
+    wait_for(lambda: not announced(seen)[-1], 30, "the announcement to be taken back")
 
     late = subscribe(broker.port, "homeassistant/#")
     publish(broker, "homeassistant/end", "end")
