@@ -43,7 +43,7 @@ class _Rates:
 
 
 @dataclass(slots=True)
-class _Sum:
+class _RateSum:
     """Adds up by MAC: one interface may have several addresses, and the detector sees MACs."""
 
     rates: dict[str, _Rates] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Sending:
 
     def sources(self, plan: ProbePlan) -> tuple[ProbeSource, ...]:
         """Tell per own MAC what is sent by a plan; the busiest first."""
-        total = _Sum()
+        total = _RateSum()
         for group in plan.groups:
             for target in group.targets:
                 leaving = self.exits.get(target.key)
@@ -106,7 +106,7 @@ class Sending:
             for one in (on_wires or ordered)[:_MAX_SOURCES]
         )
 
-    def _add_quiet(self, plan: ProbePlan, total: _Sum) -> None:
+    def _add_quiet(self, plan: ProbePlan, total: _RateSum) -> None:
         """Any of the quiet targets may be asked in any second, up to the limits of all."""
         counts: dict[Exit, int] = {}
         for target in plan.quiet:
