@@ -21,7 +21,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, Repeats, SetThreshold
-from monitorpi_common.service import Order, Presence, Tick
+from monitorpi_common.service import CommandReceived, Presence, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_detector.rules import RULES
 
@@ -168,7 +168,7 @@ def opened(detector: Detector, rule: str, seconds: int | None = None) -> bool:
 def ordered(detector: Detector, rule: str, mac: str | None, **change: Any) -> Detector:
     """Return the detector after an order at run time."""
     order = SetThreshold(rule=rule, mac=mac, **change)
-    detector.take(Order("set_threshold", order, "1"))
+    detector.take(CommandReceived("set_threshold", order, "1"))
     return detector
 
 
@@ -254,7 +254,7 @@ def test_the_factor_and_the_close_level_are_limits_like_the_others(mac: str | No
         only("icmp-flood", mac=mac, **change),
         ordered(only("icmp-flood"), "icmp-flood", mac, **change),
     ):
-        detector.core._baseline.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
+        detector.core._learning.devices.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
         detector.take(window(START_S, echoes(1000)))
         alert = detector.open()["icmp-flood-04000000000a"]
         assert (alert.evidence.baseline, alert.evidence.threshold) == (40.0, 240.0)

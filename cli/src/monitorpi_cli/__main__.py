@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "export": ("monitorpi_cli.export:main", "devices, alerts, traffic, probes of the past"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
+    "notify": ("monitorpi_cli.notify:main", "send a test message to those who get alerts"),
     "suggest-thresholds": (
         "monitorpi_cli.suggest_thresholds:main",
         "propose thresholds from recorded traffic",
@@ -43,6 +44,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),
+    "mutate": ("monitorpi_dev.mutate.command:main", "list small faults that no test notices"),
     "check": ("monitorpi_dev.checks:check", "format, lint, types, import rules, generated files"),
     "generate": ("monitorpi_dev.contracts:generate", "write the generated files anew"),
 }

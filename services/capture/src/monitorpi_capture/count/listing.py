@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from monitorpi_capture.frame.text import ip_text, mac_text
-from monitorpi_capture.items import BYTES, COLUMN, COLUMNS, PACKETS, WIDTH
-from monitorpi_common.messages import Traffic, timestamp
+from monitorpi_capture.items import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, counts_by_name
+from monitorpi_common.messages import Traffic, Wire, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,16 +46,19 @@ class Snapshot(Traffic):
         return self.payload
 
 
+class WireSnapshot(Wire):
+    """A message of the wire that was encoded when it was made."""
+
+    payload: Payload
+
+    def encode(self) -> Payload:
+        """Return the payload."""
+        return self.payload
+
+
 def rfc3339(at_s: float) -> str:
     """Return seconds since 1970 as the bus writes times."""
     return timestamp(datetime.fromtimestamp(at_s, UTC))
-
-
-def tally_of(counts: Sequence[int], first: int = 0) -> dict[str, int]:
-    """Return the counts that are not zero, by name."""
-    return {
-        name: count for name, count in zip(COLUMNS[first:], counts[first:], strict=False) if count
-    }
 
 
 def sum_of(many: Iterable[Sequence[int]]) -> list[int]:
@@ -90,9 +93,9 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
     """Return one listed device as JSON; what is empty is left out."""
     device: dict[str, Any] = {"mac": mac_text(row.mac), "role": role}
     if row.tx:
-        device["tx"] = tally_of(row.tx)
+        device["tx"] = counts_by_name(row.tx)
     if row.rx:
-        device["rx"] = tally_of(row.rx)
+        device["rx"] = counts_by_name(row.rx)
     if row.spread is not None:
         device["spread"] = row.spread._asdict()
         if row.syn_target is not None and max(row.spread.dst_ips, row.spread.dst_ports) > 1:
@@ -110,14 +113,14 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
 
 
 def _peer(peer: TopPeer) -> dict[str, Any]:
-    told: dict[str, Any] = {"packets": peer.packets}
+    shown: dict[str, Any] = {"packets": peer.packets}
     if not peer.mac[0] & _GROUP:
-        told["mac"] = mac_text(peer.mac)
+        shown["mac"] = mac_text(peer.mac)
     if peer.ip is not None:
-        told["ip"] = ip_text(peer.ip)
+        shown["ip"] = ip_text(peer.ip)
     if peer.port is not None:
-        told["port"] = peer.port
-    return told
+        shown["port"] = peer.port
+    return shown
 
 
 def listed(
@@ -133,7 +136,7 @@ def listed(
         window: the counts.
         level_per_s: the reporting level, frames/s.
         most: how many devices at most; the payload's limit may leave less.
-        role: tells the role of a MAC.
+        role: returns the role of a MAC.
         copies: how often the port shows the frames of a MAC.
 
     """
@@ -153,13 +156,17 @@ def listed(
         "devices": len(rest) + max(window.source_macs - senders, 0),
         "packets": counts[PACKETS],
         "bytes": counts[BYTES],
-        "classes": tally_of(counts, first=2),
+        "classes": counts_by_name(counts, first=FIRST_CLASS),
     }
     return pieces, omitted
 
 
-def snapshot(head: dict[str, Any], devices: Sequence[bytes]) -> Snapshot:
-    """Return the message made of its head and the listed devices."""
-    payload = to_json(head)[:-1] + b',"devices":[' + b",".join(devices) + b"]}"
-    fields: dict[str, Any] = {"payload": payload}
-    return Snapshot.model_construct(None, **fields)
+def snapshots(
+    head: dict[str, Any], omitted: dict[str, Any], devices: Sequence[bytes]
+) -> tuple[WireSnapshot, Snapshot]:
+    """Return the messages of a window: of the wire alone, and with its devices."""
+    wire = to_json(head)
+    rest = b',"omitted":' + to_json(omitted) + b',"devices":[' + b",".join(devices) + b"]}"
+    small: dict[str, Any] = {"payload": wire}
+    whole: dict[str, Any] = {"payload": wire[:-1] + rest}
+    return WireSnapshot.model_construct(None, **small), Snapshot.model_construct(None, **whole)

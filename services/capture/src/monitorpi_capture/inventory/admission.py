@@ -28,7 +28,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.inventory.suspects import Suspects
-from monitorpi_capture.items import COLUMN, WIDTH
+from monitorpi_capture.items import COLUMN, CONFIRM_S, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from monitorpi_capture.items import MacCounts
     from monitorpi_common.messages import Role
 
-CONFIRM_S: Final = 10.0
-"""Between two windows a MAC must be seen in (the contract's rule 5)."""
 MAX_CANDIDATES: Final = 8192
 LASTS: Final = 5
 """Different minutes in which a MAC sent, from which it is no passing frame's."""
@@ -51,7 +49,7 @@ YOUNG_S: Final = 3600.0
 _FEWEST_PASSING: Final = 64
 """As many stay however silent: an ordinary LAN has no more of them."""
 _LEAVE_AT_ONCE: Final = 100
-"""As many are taken back in a turn as are published: see ``devices.PUBLISH_AT_ONCE``."""
+"""As many are taken back in a turn as are published: see ``feed.PUBLISH_AT_ONCE``."""
 _MAX_PINNED: Final = 4096
 _CAME_BACK_S: Final = 1.0
 _STALE_CANDIDATE_S: Final = 2 * CONFIRM_S
@@ -88,13 +86,13 @@ class Entry:
     vendor: str | None = None
     serves_dhcp: bool = False
     dhcp_routers: tuple[str, ...] = ()
-    """The routers it told clients of."""
-    dhcp_told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The routers it named to clients."""
+    dhcp_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What else it sent clients to, by option."""
     dhcp_s: float | None = None
     """When it handed out an address last."""
     woke_s: float = 0.0
-    """When it was heard again after a silence."""
+    """When it sent again after a silence."""
     present: bool = True
     tx: Sequence[int] = NOTHING
     rx: Sequence[int] = NOTHING
@@ -132,8 +130,8 @@ class Admission:
         Args:
             max_devices: how many devices there may be.
             pinned: who never leaves.
-            entered: is told of each candidate that became a device.
-            left: is told of each device that left.
+            entered: is called for each candidate that became a device.
+            left: is called for each device that left.
 
         """
         self._suspects = Suspects(max_devices)
@@ -164,7 +162,7 @@ class Admission:
         return len(self._suspects)
 
     def is_configured(self, mac: bytes) -> bool:
-        """Tell whether a device never leaves because the settings say so."""
+        """Return whether a device never leaves because the settings say so."""
         return mac in self._configured
 
     def standing(self, entry: Entry) -> Standing:
@@ -233,7 +231,7 @@ class Admission:
 
     # --- who enters ---------------------------------------------------------------------------
 
-    def meet(self, mac: bytes, interface: str, at_s: float) -> Entry:
+    def candidate(self, mac: bytes, interface: str, at_s: float) -> Entry:
         """Return the entry of a MAC that is no device yet; it may become one by this."""
         entry = self.candidates.get(mac)
         if entry is None:
@@ -305,7 +303,7 @@ class Admission:
     # --- who leaves ---------------------------------------------------------------------------
 
     def _make_room(self, standing: Standing, at_s: float, *, has_address: bool = True) -> bool:
-        """Tell whether there is room for one more of this standing, after somebody left for it."""
+        """Return whether there is room for one more of this standing; somebody may leave for it."""
         if len(self.devices) < self._most:
             return True
         victim = self._weakest(standing, at_s, has_address=has_address)

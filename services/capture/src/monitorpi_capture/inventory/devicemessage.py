@@ -6,9 +6,9 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.listing import tally_of
 from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.inventory.load import load_of
+from monitorpi_capture.items import counts_by_name
 from monitorpi_common.messages import AddressConflict, Device, DeviceTotals, HeldAddress
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def device_message(
         randomised=bool(entry.mac[0] & _LOCAL),
         dhcp_server=entry.serves_dhcp,
         dhcp_routers=list(entry.dhcp_routers),
-        dhcp_options={name: list(values) for name, values in entry.dhcp_told.items()},
+        dhcp_options={name: list(values) for name, values in entry.dhcp_options.items()},
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
         advertised_at=None if advertised_s is None else _time(advertised_s),
         asked_in_vain=0 if asked is None else asked.addresses,
@@ -78,7 +78,7 @@ def device_message(
         first_seen=_time(entry.first_s),
         last_seen=_time(entry.last_s),
         present=entry.present,
-        totals=DeviceTotals(tx=tally_of(entry.tx), rx=tally_of(entry.rx)),
+        totals=DeviceTotals(tx=counts_by_name(entry.tx), rx=counts_by_name(entry.rx)),
         load=load_of(entry, at_s),
     )
 
@@ -103,7 +103,7 @@ def list_addresses(held: Sequence[Holding]) -> list[Holding]:
 
 
 def is_temporary(address: str) -> bool:
-    """Tell whether an IPv6 address has an end that looks random: it may end any day (RFC 8981)."""
+    """Return whether an IPv6 address ends at random: it may be given up any day (RFC 8981)."""
     ip = ipaddress.ip_address(address)
     if ip.version == _V4 or ip.is_link_local:
         return False
