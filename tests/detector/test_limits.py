@@ -21,7 +21,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, Repeats, SetThreshold
-from monitorpi_common.service import Order, Presence, Tick
+from monitorpi_common.service import CommandReceived, Presence, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_detector.rules import RULES
 
@@ -169,7 +169,7 @@ def opened(detector: Detector, rule: str, seconds: int | None = None) -> bool:
 def ordered(detector: Detector, rule: str, mac: str | None, **change: Any) -> Detector:
     """Return the detector after an order at run time."""
     order = SetThreshold(rule=rule, mac=mac, **change)
-    detector.take(Order("set_threshold", order, "1"))
+    detector.take(CommandReceived("set_threshold", order, "1"))
     return detector
 
 

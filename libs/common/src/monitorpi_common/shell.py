@@ -29,9 +29,11 @@ from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     COMMANDS,
+    FOREIGN,
     OWNED,
     Args,
     Command,
+    Foreign,
     Health,
     Publication,
     Result,
@@ -43,15 +45,16 @@ from monitorpi_common.messages import (
 from monitorpi_common.retention import Retention
 from monitorpi_common.service import (
     Assembly,
+    CommandReceived,
     CommandRefusedError,
     Context,
-    Gone,
-    Order,
+    Outside,
     Presence,
     Received,
     ResourceError,
     Source,
     Tick,
+    TombstoneReceived,
 )
 from monitorpi_common.settings import CommonSettings, ConfigurationError, Section, load
 from monitorpi_common.stdio import Line, StdioBus
@@ -275,7 +278,7 @@ class Shell:
         if self._retention is not None:
             self._retention.open()
         own = [self._commands, str(self._health_topic)] if self._bus.live else []
-        self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
+        self._bus.open(self._inbox, [*self._assembly.subscriptions, *self._assembly.outside, *own])
         for source in self._assembly.sources:
             threading.Thread(
                 target=self._drive, args=(source,), name=type(source).__name__, daemon=True
@@ -349,6 +352,9 @@ class Shell:
         Reading alone may fail by what others sent: what is raised later is a bug of ours.
         """
         self._bus.counters.received += 1
+        if raw.topic in self._assembly.outside:
+            self._publish(self._core.handle(Outside(raw.topic, raw.payload, raw.retained)))
+            return
         try:
             topic = Topic.parse(raw.topic)
             if len(raw.payload) > MAX_PAYLOAD:
@@ -407,7 +413,7 @@ class Shell:
             command = _command(raw)
             name = command.name
             args = self._arguments(command)
-            self._publish(self._core.handle(Order(name, args, topic.id)))
+            self._publish(self._core.handle(CommandReceived(name, args, topic.id)))
         except CommandRefusedError as refusal:
             error = str(refusal)
         if error is not None:
@@ -434,7 +440,7 @@ class Shell:
 
     # --- outwards ---------------------------------------------------------------------------
 
-    def _publish(self, said: Iterable[Publication | Tombstone]) -> None:
+    def _publish(self, said: Iterable[Publication | Tombstone | Foreign]) -> None:
         site, own, retention = self._common.site, self._service.value, self._retention
         for one in said:
             match one:
@@ -449,6 +455,8 @@ class Shell:
                     self._bus.publish(topic, b"", kind.DELIVERY, None)
                     if retention is not None:
                         retention.forget(topic)
+                case Foreign(name, payload):
+                    self._bus.publish(name, payload, FOREIGN, None)
 
     # --- time -------------------------------------------------------------------------------
 
@@ -521,7 +529,7 @@ class Shell:
                 self._take(item)
 
 
-def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
+def _item(topic: Topic, raw: Raw) -> Presence | TombstoneReceived | Received:
     """Return what a message says, validated.
 
     Raises:
@@ -531,7 +539,7 @@ def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
     if topic.kind == "status":
         return Presence(topic, online=_is_online(raw.payload), taken_back=not raw.payload)
     if not raw.payload:
-        return Gone(topic)
+        return TombstoneReceived(topic)
     kind = message_type(topic.service, topic.kind)
     if kind is None:
         raise ValueError(f"no message of the contract has the kind {topic.kind!r}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Traffic,
     )
     from monitorpi_detector.baseline import Baseline
-    from monitorpi_detector.hosts.inventory import Inventory
+    from monitorpi_detector.hosts.inventory import HostInventory
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -68,7 +68,7 @@ class WindowView:
     """One window with what is known beside it. Rates are per second over :attr:`span_s`."""
 
     traffic: Traffic
-    inventory: Inventory
+    inventory: HostInventory
     baseline: Baseline
     now_s: float
     first_seen_s: float = 0.0
