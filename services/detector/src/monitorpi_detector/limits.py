@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import CLASSES
@@ -103,7 +104,9 @@ class LimitsTable:
             macs = {mac for table in (self._configured, self.overrides) for name, mac in table
                     if name == rule}  # fmt: skip
             levels = [self.of(rule, mac) for mac in (None, *sorted(mac for mac in macs if mac))]
-            least = min(one.floor * one.close_ratio for one in levels)
+            least = min(
+                (one.floor * one.close_ratio for one in levels if one.enabled), default=math.inf
+            )
             known = LimitsOf(lambda mac: self.of(rule, mac), least)
             self._of_rule[rule] = known
         return known

@@ -156,8 +156,12 @@ class WindowView:
         return next((row for row in ordered if row.mac != but), None)
 
     def usual(self, mac: str | None, name: str) -> float | None:
-        """Return the baseline of a device (or of the LAN) for a class, per second."""
-        return self.baseline.of(mac, name, self.watched_s)
+        """Return the baseline of a device (or of the LAN) for a class, per second.
+
+        It is learned from each port's own windows: of several ports it is that of each.
+        """
+        usual = self.baseline.of(mac, name, self.watched_s)
+        return None if usual is None else usual * self.ports
 
     def forwards(self, mac: str) -> bool:
         """Tell whether a MAC passes on what others send."""
