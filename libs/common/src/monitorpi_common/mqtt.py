@@ -160,11 +160,9 @@ class MqttBus:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        if self._inbox is None:
-            return
-        if reason.is_failure:
+        if self._inbox is not None and reason.is_failure:
             self._inbox.put(ConnectionRefused(str(reason)))
-        else:
+        elif self._inbox is not None:
             self._inbox.put(Connected(getattr(properties, "MaximumPacketSize", None)))
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
@@ -378,7 +376,7 @@ class MqttBus:
         return kept
 
     def flush(self) -> None:
-        """Nothing is buffered here."""
+        """Do nothing: all that may be sent is sent."""
 
     def close(self) -> None:
         """Send what waits and ``offline``, then disconnect so that the will is not needed."""
