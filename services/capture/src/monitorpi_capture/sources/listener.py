@@ -53,7 +53,7 @@ _MSG_TRUNC: Final = 0x20
 
 
 class Caught(NamedTuple):
-    """One frame of a tap."""
+    """One frame as a tap received it."""
 
     data: bytes
     length: int
@@ -111,7 +111,7 @@ class Tap:
         return drops(self._socket)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket; :meth:`open` may open it again."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -133,7 +133,7 @@ class Listener:
         self._stopped.set()
 
     def run(self, emit: Callable[[object], None]) -> None:
-        """Listen until stopped."""
+        """Emit sightings, slot by slot, and a report where frames were dropped, until stopped."""
         for tap in self._taps:
             tap.open()
         reported = (0, 0)
