@@ -43,7 +43,7 @@ EXPECTED: Final = (*NEEDED, Service.PROBER)
 
 
 @dataclass(slots=True)
-class Wire:
+class WireFacts:
     """What is known of one interface; times in seconds of the observer's clock."""
 
     arrived_s: float
@@ -71,7 +71,7 @@ class Facts:
     """Why there is no connection to the broker; None: there is one."""
     online: Mapping[str, bool]
     """By service: whether an instance of it is there; a service that was never heard of lacks."""
-    wires: Mapping[str, Wire]
+    wires: Mapping[str, WireFacts]
     away: Mapping[str, str]
     """Interfaces that cannot be counted on, each with the reason."""
     gone_s: Mapping[str, float] = field(default_factory=dict)
@@ -217,7 +217,7 @@ def _silent(facts: Facts, name: str) -> WatchReason:
     )  # fmt: skip
 
 
-def _doubts(name: str, wire: Wire) -> Iterator[WatchReason]:
+def _doubts(name: str, wire: WireFacts) -> Iterator[WatchReason]:
     """Yield what is not well with an interface whose windows come."""
     capture = Service.CAPTURE.value
     if abs(wire.late_s) > LATE_S:

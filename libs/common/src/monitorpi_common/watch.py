@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, Wire, conclude
+from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, WireFacts, conclude
 from monitorpi_common.messages import Health, Service, Traffic, WatchState
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Observer:
         self._expected = frozenset(expected)
         self._instances: dict[tuple[str, str], bool] = {}
         self._gone_s: dict[str, float] = {}
-        self._wires: dict[str, Wire] = {}
+        self._wires: dict[str, WireFacts] = {}
         self._away: dict[str, str] = {}
         self._carried: dict[str, frozenset[str]] = {}
         """By instance of capture: the interfaces it counts on."""
@@ -127,7 +127,7 @@ class Observer:
         if wire is None:
             if len(self._wires) >= MAX_INTERFACES:
                 return
-            wire = self._wires[window.interface] = Wire(self._now_s)
+            wire = self._wires[window.interface] = WireFacts(self._now_s)
         wire.arrived_s = self._now_s
         wire.late_s = (at - window.end).total_seconds()
         wire.sees_replies = window.sees_replies
@@ -147,7 +147,7 @@ class Observer:
             self._judged, self._judged_s = watermark, self._now_s
 
     @property
-    def interfaces(self) -> Mapping[str, Wire]:
+    def interfaces(self) -> Mapping[str, WireFacts]:
         """What is known of each interface."""
         return self._wires
 

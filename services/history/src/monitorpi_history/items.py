@@ -165,7 +165,7 @@ class Trouble:
         return {"state": self.state, "text": self.text, "remedy": self.remedy}
 
 
-class Store(Protocol):
+class BatchStore(Protocol):
     """Where batches go."""
 
     def save(self, batch: Batch) -> Trouble | None:
