@@ -84,6 +84,8 @@ class Facts:
     """When the detector was last known to keep up; None: it is not asked."""
     unkept: Mapping[str, str] = field(default_factory=dict)
     """By service: why it cannot write what a restart must not take away."""
+    troubles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By service: what it says keeps it from its work, and what people can do."""
 
     def silent(self) -> list[str]:
         """Return the interfaces whose windows have stopped."""
@@ -161,6 +163,11 @@ def _of_services(facts: Facts) -> Iterator[WatchReason]:
     for service, error in sorted(facts.unkept.items()):
         if facts.online.get(service):
             yield _unkept(service, error)
+    for service, (text, remedy) in sorted(facts.troubles.items()):
+        if facts.online.get(service):
+            yield WatchReason(
+                what="state", service=service, text=f"The {service}: {text}.", remedy=remedy
+            )
 
 
 def _of_interfaces(facts: Facts) -> Iterator[WatchReason]:

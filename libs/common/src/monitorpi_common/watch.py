@@ -45,6 +45,7 @@ class Observer:
         self._carried: dict[str, frozenset[str]] = {}
         """By instance of capture: the interfaces it counts on."""
         self._unkept: dict[tuple[str, str], str] = {}
+        self._troubles: dict[tuple[str, str], tuple[str, str]] = {}
         """By service and instance: why it cannot write its state."""
         self._broker: str | None = None
         self._judged_s: float | None = None
@@ -80,6 +81,7 @@ class Observer:
         """
         self._instances.pop((topic.service, topic.id), None)
         self._unkept.pop((topic.service, topic.id), None)
+        self._troubles.pop((topic.service, topic.id), None)
         if topic.service != Service.CAPTURE.value:
             return frozenset()
         left = self._carried.pop(topic.id, frozenset()).difference(*self._carried.values())
@@ -121,6 +123,11 @@ class Observer:
         self._unkept.pop((topic.service, topic.id), None)
         if isinstance(error, str) and len(self._unkept) < MAX_INSTANCES:
             self._unkept[topic.service, topic.id] = error[:120]
+        trouble = health.detail.get("trouble")
+        self._troubles.pop((topic.service, topic.id), None)
+        if isinstance(trouble, dict) and len(self._troubles) < MAX_INSTANCES:
+            text, remedy = str(trouble.get("text"))[:200], str(trouble.get("remedy"))[:200]
+            self._troubles[topic.service, topic.id] = (text, remedy)
 
     def _window(self, window: Traffic, at: datetime) -> None:
         wire = self._wires.get(window.interface)
@@ -162,6 +169,7 @@ class Observer:
             judged_s=self._judged_s, gone_s=self._gone_s, reads_windows=self._reads_windows,
             announced_s=self._announced[0] if self._announced else None,
             unkept={service: error for (service, _), error in self._unkept.items()},
+            troubles={service: told for (service, _), told in self._troubles.items()},
         )  # fmt: skip
 
     def _young(self) -> bool:

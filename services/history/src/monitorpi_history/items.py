@@ -172,8 +172,12 @@ class BatchStore(Protocol):
         """Write all of it to the disk, or nothing and say why."""
         ...
 
-    def work(self, now_s: float, *, is_set: bool) -> None:
-        """Do a little of what has to be done some time: pack an hour, make room."""
+    def work(self, now_s: float, *, is_set: bool) -> bool:
+        """Do a little of what has to be done some time: pack an hour, make room.
+
+        Returns: there is more to do.
+
+        """
         ...
 
     def warning(self, now_s: float) -> Trouble | None:
