@@ -53,7 +53,7 @@ class Metrics:
         yield from _wire(picture["interfaces"])
         yield from _alerts(picture["alerts"])
         yield from _targets(picture["targets"])
-        yield _gauge("devices", "Devices of the inventory, by whether they are here.", ["present"], [
+        yield _gauge("devices", "Devices of the inventory.", ["present"], [
             ((present,), sum(one["present"] is (present == "true") for one in picture["devices"]))
             for present in ("true", "false")
         ])  # fmt: skip
