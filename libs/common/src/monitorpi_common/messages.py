@@ -63,7 +63,9 @@ CLASSES: Final = (
 )
 """The count classes, in the order of the docs. They overlap: an ARP request is also broadcast."""
 
-_YEARS: Final = (2, 9998)  # Python's calendar less a year at each end
+_YEARS: Final = (1970, 2199)
+"""What a machine's clock can say, and capture files (32 bits from 1970 on): no reckoning with two
+such times leaves the calendar."""
 _MAX_TALLY = 64  # keys in a foreign count table: three times the classes there are
 
 
@@ -93,7 +95,7 @@ def timestamp(at: datetime) -> str:
 
 
 def _has_room(at: datetime) -> datetime:
-    """Refuse a time so near the ends of the calendar that reckoning with it would fail."""
+    """Refuse a time that no clock shows."""
     if not _YEARS[0] <= at.year <= _YEARS[1]:
         raise ValueError(f"not between the years {_YEARS[0]} and {_YEARS[1]}")
     return at
@@ -307,7 +309,7 @@ class Traffic(Message):
     """When the first frame of the window could have come."""
     end: Timestamp
     """When the window was closed."""
-    window_s: Annotated[float, Field(gt=0, le=3600)]
+    window_s: Annotated[float, Field(ge=0.0005, le=3600)]
     """Length of the window; less than usual where a file ends."""
     clock_synced: bool
     """The wall clock could be trusted."""
@@ -692,7 +694,7 @@ class WatchState(Message):
     SERVICE = Service.DETECTOR
     KIND = "watch"
     ID = "instance"
-    DELIVERY = Delivery("state", 1, retain=True, expiry_s=60, rate="on change, else each 10 s")
+    DELIVERY = Delivery("state", 1, retain=True, expiry_s=60, rate="on change, else each 3 s")
 
     state: WatchLevel
     """``watching``: all that is expected is there; ``partly``: a part is not seen; ``blind``."""
@@ -707,12 +709,12 @@ class WatchState(Message):
 
 
 class Health(Message):
-    """What a service says of itself once a minute, and more often soon after its start."""
+    """What a service says of itself: its pulse, too."""
 
     SERVICE = None
     KIND = "health"
     ID = "instance"
-    DELIVERY = Delivery("state", 0, retain=True, expiry_s=180, rate="60 s")
+    DELIVERY = Delivery("state", 0, retain=True, expiry_s=180, rate="3 s")
 
     at: Timestamp
     version: Short

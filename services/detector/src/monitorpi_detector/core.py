@@ -8,7 +8,8 @@ on, three seconds behind, while nothing arrives, so that a dead sensor cannot ho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -60,6 +61,13 @@ LEARN_EACH: Final = 10
 """One window of so many teaches the baseline and stands for the others: a tenth of the cost."""
 MAX_INTERFACES: Final = 64
 MAX_KNOWN: Final = 8192
+REPEATS: Final = 64
+"""Windows that may be delivered twice: more than are under way at once."""
+MAX_LOST: Final = 86_400
+"""Windows of a day: a number that is farther off is no count of lost ones."""
+FAR_OFF: Final = timedelta(hours=1)
+"""A window is delivered within a minute or not at all: one whose time is so far from its arrival is
+of a clock that was never set, or forged, and counts as of now."""
 MEASURES: Final = {"loss_ratio": "high-loss", "rtt_ms": "high-delay", "jitter_ms": "high-jitter"}
 """What is learned of each target, by the rule that judges it."""
 _JUDGES: Final = {
@@ -108,6 +116,8 @@ class Interface:
     windows: int = 0
     lost: int = 0
     sees_replies: bool | None = None
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=REPEATS))
+    """Numbers of the last windows."""
 
 
 def _keep_nothing(kept: Kept) -> None:
@@ -148,6 +158,8 @@ class DetectorCore:
         self._sensors: set[str] = set()
         self._watching = Watching()
         self._rounds: dict[str, float] = {}
+        self._at: datetime | None = None
+        """The wall clock; None: in a pipe."""
         self._now: datetime | None = None
         self._saved_at: datetime | None = None
         self._is_kept = True
@@ -185,11 +197,11 @@ class DetectorCore:
         self._watching.observe(item)
         match item:
             case Received(_, Traffic() as traffic):
-                yield from self._window(traffic)
+                yield from self._window(self._dated(traffic))
             case Received(_, Device() as device, retained):
                 yield from self._device(device, retained=retained)
             case Received(topic, Probe() as probe):
-                yield from self._round(topic.id, probe)
+                yield from self._round(topic.id, self._timed(probe))
             case Received(_, Target() as target):
                 self._target(target)
             case Received(_, Alert() as alert, True):
@@ -254,11 +266,12 @@ class DetectorCore:
             seen = self._interfaces[name] = Interface(
                 traffic.epoch, end_s, traffic.seq, traffic.end
             )
-        elif traffic.seq > seen.seq:
-            seen.lost += traffic.seq - seen.seq - 1
-            seen.seq = traffic.seq
-        else:
+        elif traffic.seq in seen.recent:
             return  # the same window twice: quality of service 1 may repeat
+        elif 0 < traffic.seq - seen.seq <= MAX_LOST:
+            seen.lost += traffic.seq - seen.seq - 1
+        seen.seq = traffic.seq
+        seen.recent.append(traffic.seq)
         seen.windows += 1
         seen.end = traffic.end
         seen.sees_replies = traffic.sees_replies
@@ -272,6 +285,22 @@ class DetectorCore:
             yield from self._judge_together(windows)
         self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _dated(self, traffic: Traffic) -> Traffic:
+        """Return a window with times to reckon with."""
+        if self._at is None or abs(traffic.end - self._at) <= FAR_OFF:
+            return traffic
+        start = self._at - timedelta(seconds=traffic.window_s)
+        return traffic.model_copy(update={"start": start, "end": self._at})
+
+    def _timed(self, probe: Probe) -> Probe:
+        """Return a round with times to reckon with."""
+        ends = (probe.round_start, probe.round_end)
+        if self._at is None or all(abs(one - self._at) <= FAR_OFF for one in ends):
+            return probe
+        lasted = min(max(ends[1] - ends[0], timedelta()), FAR_OFF)
+        times = {"round_start": self._at - lasted, "round_end": self._at}
+        return probe.model_copy(update=times)
 
     def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
         now_s = traffic.end.timestamp()
@@ -522,12 +551,16 @@ class DetectorCore:
     def _tick(self, tick: Tick) -> Iterator[Publication | Tombstone]:
         """Let time go on from the last window or round, by a clock that never steps.
 
-        Windows that come late hold time back with them; only silence moves it.
+        Windows that come late hold time back with them; only silence moves it, and silence while
+        there is no broker says nothing.
         """
+        self._at = tick.at
         if not self._is_kept:
             self._save()
         passed_s = min(max(0.0, tick.boot_s - (self._boot_s or tick.boot_s)), _LONGEST_TICK_S)
         self._boot_s = tick.boot_s
+        if tick.broker is not None:
+            return
         self._idle_s += passed_s
         if self._book.watermark is None:
             yield from self._advance((self._now or tick.at) - LATE)
