@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from monitorpi_capture.inventory.admission import LASTS, MAX_CANDIDATES, TALKS, Admission, Standing
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.inventory.suspects import BURST, Suspects
-from monitorpi_capture.items import COLUMN, PACKETS, WIDTH, Instant, MacCounts, WindowCounts
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import (
+    COLUMN,
+    PACKETS,
+    WIDTH,
+    Instant,
+    MacCounts,
+    Sighting,
+    WindowCounts,
+)
 from monitorpi_common.messages import Device, Publication, Tombstone
 
 if TYPE_CHECKING:

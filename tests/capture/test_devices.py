@@ -17,10 +17,10 @@ from monitorpi_capture.items import (
     WIDTH,
     Instant,
     MacCounts,
+    Sighting,
     TopPeer,
     WindowCounts,
 )
-from monitorpi_capture.sighting import Sighting
 from monitorpi_common.messages import Device, Publication, Tombstone
 
 

@@ -12,11 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.system.crowd import dhcp_answer
 
-from monitorpi_capture.count.copies import Sample
 from monitorpi_capture.count.listing import tally_of
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.items import ListenerReport, WindowCounts
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import FrameSample, ListenerReport, Sighting, WindowCounts
 from monitorpi_capture.sources.capfile.source import FileSource
 from monitorpi_capture.sources.pacing import Gate
 from monitorpi_common.log import Log
@@ -336,7 +334,7 @@ def test_an_address_that_moves_is_news_each_time() -> None:
 def test_sightings_come_before_their_window() -> None:
     """Whoever sent a frame is known when its window is told, and not when the one before is."""
     emitted = items(*KNOWN, (40.0, udp()), (50.0, ARP), routine_below=10.0, dissector=Dissector())
-    told = [one for one in emitted if not isinstance(one, Sample)]
+    told = [one for one in emitted if not isinstance(one, FrameSample)]
 
     kinds = [type(one).__name__ for one in told[2:]]
     assert kinds == ["WindowCounts", "Sighting", "WindowCounts", "ListenerReport"]

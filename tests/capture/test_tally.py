@@ -29,13 +29,13 @@ def syn(src: int, dst: int = 2, *, port: int = 80, src_ip: int = 1, dst_ip: int 
     return mac(dst) + mac(src) + b"\x08\0" + ip + tcp + bytes(6)
 
 
-def counted(*frames: bytes, rows: int = 4096, seeds: tuple[bytes, ...] = ()) -> WindowCounts:
+def counted(*frames: bytes, rows: int = 4096, pinned: tuple[bytes, ...] = ()) -> WindowCounts:
     """Return the window of these frames."""
     tally = Tally("eth0", "file", rows)
-    tally.seed(seeds)
+    tally.pin(pinned)
     for data in frames:
         tally.add(data, classify(data, len(data)), len(data))
-    return tally.cut(START, END, 1.0)
+    return tally.close_window(START, END, 1.0)
 
 
 def row(window: WindowCounts, number: int) -> MacCounts:
@@ -98,7 +98,7 @@ def test_known_devices_keep_their_rows_in_a_flood() -> None:
     flood = [syn(number, 1) for number in range(1000, 30_000)]
     own = [syn(number, 1) for number in range(1, 50)]
 
-    window = counted(*flood, *own, rows=100, seeds=known)
+    window = counted(*flood, *own, rows=100, pinned=known)
 
     assert all(row(window, number).tx[0] == 1 for number in range(1, 50))
     assert row(window, 1).rx[0] == len(flood) + len(own)
@@ -107,13 +107,13 @@ def test_known_devices_keep_their_rows_in_a_flood() -> None:
 
 
 def test_a_cut_begins_anew() -> None:
-    """Nothing is counted twice; seeds stay but silent ones have no row."""
+    """Nothing is counted twice; pinned stay but silent ones have no row."""
     tally = Tally("eth0", "file", 100)
-    tally.seed([mac(1)])
+    tally.pin([mac(1)])
     data = syn(5)
     tally.add(data, classify(data, 60), 60)
 
-    first, second = tally.cut(START, END, 1.0), tally.cut(START, END, 1.0)
+    first, second = tally.close_window(START, END, 1.0), tally.close_window(START, END, 1.0)
 
     assert first.wire[0] == 1
     assert second.wire[0] == 0

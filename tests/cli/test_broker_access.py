@@ -19,6 +19,7 @@ from monitorpi_common import topics
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
+from monitorpi_host.children import tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +34,9 @@ KINDS = {
     Service.PROBER: ("probe", "target"),
     Service.DETECTOR: ("alert",),
     Service.CLOUD_BRIDGE: (),
+    Service.HISTORY: (),
     Service.DASHBOARD: (),
+    Service.NOTIFIER: ("sent",),
 }
 TOPICS = [
     f"monitorpi/v1/lab/{service.value}/{kind}/x"
@@ -63,7 +66,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, 
     passwords = broker_files.ensure_passwords(folder / "secrets")
     port = broker_files.free_port()
     config = broker_files.write_files(folder / "broker", [f"{port} 127.0.0.1"], passwords)
-    process = subprocess.Popen(broker_files.command(config), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        tied(broker_files.command(config), user=broker_files.user(config)),
+        stderr=subprocess.DEVNULL,
+    )
     one = Broker(folder, port=port, process=process)
     wait_for(one._accepts, what="the broker")
     yield one, passwords

@@ -17,6 +17,7 @@ from monitorpi_cli.stack import broker as files
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Health, Service, WatchReason, WatchState
 from monitorpi_common.settings import BrokerSettings, NoSection, load
+from monitorpi_host.children import tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +43,9 @@ def guarded(tmp_path: Path) -> Iterator[Callable[[str], tuple[Broker, dict[str, 
         rules = folder / "broker" / "acl"
         if change:
             rules.write_text(rules.read_text().replace(*change.split("|")))
-        process = subprocess.Popen(files.command(config), stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            tied(files.command(config), user=files.user(config)), stderr=subprocess.DEVNULL
+        )
         started.append(Broker(folder, port=port, process=process))
         wait_for(started[0]._accepts, what="the broker")
         return started[0], passwords
@@ -68,7 +71,8 @@ def test_every_account_is_tried_and_leaves_nothing(
     [found] = try_logins(logins, "lab")
 
     assert found.mark == "ok"
-    assert "as capture, prober, detector, cloud-bridge, dashboard; published and" in found.text
+    names = ", ".join(service.value for service in Service)
+    assert f"as {names}; published and" in found.text
     viewer = ("-u", "viewer", "-P", passwords["viewer"], "--retained-only", "-W", "1")
     assert subscribe(broker.port, "monitorpi/#", *viewer).poll() == []
 

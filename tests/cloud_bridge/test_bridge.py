@@ -13,12 +13,12 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from monitorpi_cloud_bridge.__main__ import GuardedOutbox
-from monitorpi_cloud_bridge.bridge import MEMORY, TOLD, BridgeCore
+from monitorpi_cloud_bridge.core import MEMORY, TOLD, BridgeCore
+from monitorpi_cloud_bridge.items import Called, OutboxRow
 from monitorpi_cloud_bridge.mapping import DEFAULTS, Entry
-from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.rows import MAX_OPEN, RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings, Order
-from monitorpi_cloud_bridge.talkback import Called
+from monitorpi_cloud_bridge.sinks.outbox import Outbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Device, Evidence, Health, Target, Traffic
 from monitorpi_common.service import Received, Tick

@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitorpi_cloud_bridge import outbox as outbox_module
-from monitorpi_cloud_bridge.courier import THIN_ABOVE, Courier, Lane
-from monitorpi_cloud_bridge.influx import Influx
-from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
-from monitorpi_cloud_bridge.sink import Limits
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak, stamp
-from monitorpi_cloud_bridge.web import client
+from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.sinks import outbox as outbox_module
+from monitorpi_cloud_bridge.sinks.influx import Influx
+from monitorpi_cloud_bridge.sinks.outbox import Outbox
+from monitorpi_cloud_bridge.sinks.sink import Limits
+from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak, stamp
+from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, Courier, Lane
+from monitorpi_cloud_bridge.sinks.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from monitorpi_cloud_bridge.sink import Sent
+    from monitorpi_cloud_bridge.sinks.sink import Sent
 
 LANE = "thingspeak/traffic"
 START = 1_800_000_000

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
+from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.sinks.outbox import Outbox
 from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow, State
+from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.sinks.outbox import Outbox, State
 from monitorpi_cloud_bridge.thinning import Thinned, Waiting
 
 LANES = ("thingspeak/traffic", "influx/traffic")

@@ -27,7 +27,7 @@ from monitorpi_common.messages import Alert, Device, Service, Target, Traffic, t
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, address_id, mac_id
-from monitorpi_dashboard import web
+from monitorpi_dashboard.sinks import web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

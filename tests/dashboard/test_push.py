@@ -11,8 +11,8 @@ from pydantic import SecretStr, ValidationError
 from tests.conftest import wait_for
 
 from monitorpi_common.log import Log
-from monitorpi_dashboard.push import Push
 from monitorpi_dashboard.settings import DashboardSettings
+from monitorpi_dashboard.sinks.push import Push
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from monitorpi_common.examples import AT, EXAMPLES, example
 from monitorpi_common.messages import Alert, Device, Health, Traffic, timestamp
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic, mac_id
-from monitorpi_dashboard import view as view_module
-from monitorpi_dashboard.view import ViewCore
+from monitorpi_dashboard import core as view_module
+from monitorpi_dashboard.core import ViewCore
 
 
 class Page:

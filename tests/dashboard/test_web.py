@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_common.service import ResourceError
-from monitorpi_dashboard import web
-from monitorpi_dashboard.web import Board, PageServer
+from monitorpi_dashboard.sinks import web
+from monitorpi_dashboard.sinks.web import Board, PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

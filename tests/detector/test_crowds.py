@@ -17,7 +17,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import DeviceWindow, Omitted, Traffic
-from monitorpi_detector.alerts import MAX_TRIGGERS
+from monitorpi_detector.alerts.table import MAX_TRIGGERS
 from monitorpi_detector.bounded import RESIDENT_S, Bounded
 
 WIRE = "wire-eth0"

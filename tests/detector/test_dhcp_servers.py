@@ -8,7 +8,7 @@ import pytest
 from tests.detector.windows import Detector, device, window
 from tests.detector.wire import T0, Wire
 
-from monitorpi_detector.state import Kept
+from monitorpi_detector.items import Kept
 
 ROUTER, PC, PHONE, EVIL = (f"04:00:00:00:00:{n}" for n in ("01", "10", "20", "66"))
 EVIL_ID, ROUTER_ID = (mac.replace(":", "") for mac in (EVIL, ROUTER))

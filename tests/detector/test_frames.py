@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.detector.windows import ATTACKER, VICTIM, Detector, echoes, plain, syns, window
 
 from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Repeats
-from monitorpi_detector.frames import by_frames
+from monitorpi_detector.views.frames import by_frames
 
 TWICE = Copies(unicast=0.5, group=0.5, received=0.5)
 

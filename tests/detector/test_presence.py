@@ -10,7 +10,7 @@ from tests.detector.windows import VICTIM, Detector, answer, at, device, plain, 
 
 from monitorpi_common.fake import received
 from monitorpi_common.messages import Target
-from monitorpi_detector.state import Kept
+from monitorpi_detector.items import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable

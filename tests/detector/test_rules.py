@@ -19,7 +19,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.fake import received
-from monitorpi_detector.state import Kept
+from monitorpi_detector.items import Kept
 
 if TYPE_CHECKING:
     from monitorpi_common.messages import (

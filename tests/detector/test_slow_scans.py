@@ -19,7 +19,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
-from monitorpi_detector.looks import MAX_LOOKERS, Looks
+from monitorpi_detector.hosts.looks import MAX_LOOKERS, Looks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,10 @@ from monitorpi_common.messages import CLASSES, Service, SetThreshold, Silence
 from monitorpi_common.service import Order, Tick
 from monitorpi_common.settings import ConfigurationError, load
 from monitorpi_detector.core import MEASURES
+from monitorpi_detector.items import Kept, Override
 from monitorpi_detector.rule import Change
 from monitorpi_detector.settings import DetectorSettings, LimitsTable
-from monitorpi_detector.state import MAX_BYTES, Kept, Override, StateFile, pause_s
+from monitorpi_detector.sinks.state_file import MAX_BYTES, StateFile, pause_s
 
 if TYPE_CHECKING:
     from pathlib import Path

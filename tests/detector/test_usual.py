@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.detector.windows import ATTACKER, Detector, answer, echoes, plain, probe, syns, window
 
+from monitorpi_detector.alerts.usual import MARGIN, MAX_HABITS, Habit, Habits
 from monitorpi_detector.rule import Finding
-from monitorpi_detector.usual import MARGIN, MAX_HABITS, Habit, Habits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

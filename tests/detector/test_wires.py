@@ -15,8 +15,8 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Traffic
-from monitorpi_detector.wires import Wires
-from monitorpi_detector.wires import added as added_or_none
+from monitorpi_detector.views.wires import Wires
+from monitorpi_detector.views.wires import added as added_or_none
 
 SUBJECT = ATTACKER.replace(":", "")
 

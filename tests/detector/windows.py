@@ -26,7 +26,7 @@ from monitorpi_detector.settings import DetectorSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from monitorpi_detector.state import Kept
+    from monitorpi_detector.items import Kept
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ATTACKER = "04:00:00:00:00:0a"

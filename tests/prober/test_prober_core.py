@@ -24,13 +24,22 @@ from monitorpi_common.messages import (
 )
 from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Tick
 from monitorpi_common.topics import Topic, mac_from_id
-from monitorpi_prober.announcement import Exit
 from monitorpi_prober.core import ProberCore
-from monitorpi_prober.items import Attempt, Echoes, Found, PlanTaken, RoundDone, Sweeping
+from monitorpi_prober.items import (
+    Attempt,
+    Echoes,
+    Exit,
+    Found,
+    PlanTaken,
+    Resolution,
+    RoundDone,
+    Sighting,
+    Sweeping,
+)
 from monitorpi_prober.reachability import Limits, Reachability
 from monitorpi_prober.schedule import Pace, Plan, ProbeGroup, ProbeTarget, make_plan
 from monitorpi_prober.settings import ProberSettings
-from monitorpi_prober.targets import Resolution, Sighting, owner, target_id
+from monitorpi_prober.targets import owner, target_id
 
 T0 = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 ADDRESS = "192.0.2.1"

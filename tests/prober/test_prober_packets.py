@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP
 
-from monitorpi_prober import mdns, packets
+from monitorpi_prober.sources import mdns, packets
 
 TOKEN = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 NUMBERS = st.integers(1, 2**63)

@@ -18,15 +18,14 @@ from monitorpi_common.log import Log
 from monitorpi_dev.bench.prober import Bench, addresses, figures, rows
 from monitorpi_lab.namespace import LabError, Namespace
 from monitorpi_lab.responder import Behaviour, fate
-from monitorpi_prober import interfaces, sweep
-from monitorpi_prober.announcement import Exit
-from monitorpi_prober.discovery import Discovery, Refusal, sweepable
 from monitorpi_prober.flights import Tally
-from monitorpi_prober.items import RoundDone
-from monitorpi_prober.once import one_round
-from monitorpi_prober.pinger import Pinger
+from monitorpi_prober.items import Exit, RoundDone
 from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget
 from monitorpi_prober.settings import ProberSettings
+from monitorpi_prober.sources import interfaces, sweep
+from monitorpi_prober.sources.discovery import Discovery, Refusal, sweepable
+from monitorpi_prober.sources.once import one_round
+from monitorpi_prober.sources.pinger import Pinger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,7 +260,7 @@ def test_subnets_are_those_that_need_no_router() -> None:
         ):
             space.run(["ip", *words.split()])
 
-        code = "from monitorpi_prober.interfaces import *; print(*attached_networks())"
+        code = "from monitorpi_prober.sources.interfaces import *; print(*attached_networks())"
         found = set(space.run([sys.executable, "-c", code]).stdout.split())
     finally:
         space.close()
@@ -333,10 +332,12 @@ def test_a_sweep_finds_neighbours() -> None:
 
 def test_a_sweep_ends_with_its_prober() -> None:
     """Where the prober is killed nobody goes on asking beside the next one's announced sweep."""
-    words = ["-m", "monitorpi_prober.sweep", "lo", "198.18.0.0/22", "02:00:00:00:00:01"]
     code = (
-        "import subprocess, sys\n"
-        "with subprocess.Popen([sys.executable, *sys.argv[1:]]) as one: print(one.pid, flush=True)"
+        "import subprocess\n"
+        "from monitorpi_prober.sources.discovery import sweep_command\n"
+        "from monitorpi_prober.sources.interfaces import Interface\n"
+        "lo = Interface('lo', '02:00:00:00:00:01', '198.18.0.1', 22, True, False, True)\n"
+        "with subprocess.Popen(sweep_command(lo, 1)) as one: print(one.pid, flush=True)"
     )
 
     def listens() -> bool:
@@ -346,7 +347,7 @@ def test_a_sweep_ends_with_its_prober() -> None:
             return False  # it closed a file while we looked
 
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words, "198.18.0.1", "1"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
     ) as prober:
         try:
             assert prober.stdout is not None

@@ -21,7 +21,7 @@ import pytest
 from monitorpi_common.messages import Alert, Health, Probe
 from monitorpi_lab.demo.testbed import HOSTS, running_testbed
 from monitorpi_lab.lan import NETWORK
-from monitorpi_prober.packets import SO_TIMESTAMPNS, arrival_ns
+from monitorpi_prober.sources.packets import SO_TIMESTAMPNS, arrival_ns
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
-from monitorpi_cloud_bridge.sink import Sent, Verdict
-from monitorpi_cloud_bridge.talkback import Called, TalkBack
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.web import client
+from monitorpi_cloud_bridge.items import Called, OutboxRow
+from monitorpi_cloud_bridge.sinks.outbox import Outbox
+from monitorpi_cloud_bridge.sinks.sink import Sent, Verdict
+from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.sinks.web import client
+from monitorpi_cloud_bridge.sources.talkback import TalkBack
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 

@@ -25,21 +25,21 @@ from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
 from monitorpi_common.topics import Topic
 from monitorpi_host.vendors import Vendors
-from monitorpi_prober import interfaces
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import PlanTaken, RoundDone
-from monitorpi_prober.names import look_up_all
-from monitorpi_prober.once import contact_then_round
-from monitorpi_prober.pinger import Pinger
 from monitorpi_prober.quiet import HEADROOM, SOLICITATIONS
 from monitorpi_prober.schedule import Plan, ProbeGroup
 from monitorpi_prober.settings import ProberSettings, TargetSettings, one_host
+from monitorpi_prober.sources import interfaces
+from monitorpi_prober.sources.names import look_up_all
+from monitorpi_prober.sources.once import contact_then_round
+from monitorpi_prober.sources.pinger import Pinger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from monitorpi_common.messages import Load, ProbeResult
-    from monitorpi_prober.announcement import Exit
+    from monitorpi_prober.items import Exit
     from monitorpi_prober.schedule import ProbeTarget
 
 _SPACING_S: Final = 0.2

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from monitorpi_cli.table import Terminal, grouped, rows_to_lines, size
 from monitorpi_common.messages import CLASSES, Alert, Message, Traffic, message_type, timestamp
 from monitorpi_common.topics import Topic, TopicError
+from monitorpi_host.children import tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -88,13 +89,13 @@ class Pipe:
         settings = ["--config", str(config)] if config else []
         self._file = file
         self._capture = subprocess.Popen(
-            [*_service("capture"), "--bus", "-", *settings, "--read", str(file)],
+            tied([*_service("capture"), "--bus", "-", *settings, "--read", str(file)]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env=environment,
         )
         self._detector = subprocess.Popen(
-            [*_service("detector"), "--bus", "-", *settings],
+            tied([*_service("detector"), "--bus", "-", *settings]),
             stdin=self._capture.stdout,
             stdout=None if to_terminal else subprocess.PIPE,
             env=environment,

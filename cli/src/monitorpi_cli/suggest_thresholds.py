@@ -26,10 +26,10 @@ from monitorpi_common.messages import Probe, Traffic
 from monitorpi_common.settings import ConfigurationError, NoSection, load
 from monitorpi_common.topics import pattern
 from monitorpi_detector.baseline import Baseline
-from monitorpi_detector.inventory import Inventory
+from monitorpi_detector.hosts.inventory import Inventory
 from monitorpi_detector.rule import Limits, LimitsOf
 from monitorpi_detector.rules import WINDOW_RULES
-from monitorpi_detector.view import WindowView
+from monitorpi_detector.views.window import WindowView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

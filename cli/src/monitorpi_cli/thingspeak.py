@@ -21,12 +21,12 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from monitorpi_cli.stack.paste import paste
 from monitorpi_cli.stack.plan import secrets_of, state_dir
 from monitorpi_cli.stack.private import write_private
-from monitorpi_cloud_bridge.clouds import web_of
 from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_cloud_bridge.sink import RefusedError
-from monitorpi_cloud_bridge.thingspeak import KEY_HEADER
-from monitorpi_cloud_bridge.web import NoAnswerError, ask
+from monitorpi_cloud_bridge.sinks.clouds import web_of
+from monitorpi_cloud_bridge.sinks.sink import RefusedError
+from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
+from monitorpi_cloud_bridge.sinks.web import NoAnswerError, ask
 from monitorpi_common import clock
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, load

@@ -34,7 +34,7 @@ from monitorpi_common.messages import (
     Service,
 )
 from monitorpi_common.settings import CommonSettings, Section
-from monitorpi_dev import bpf_build
+from monitorpi_dev import bpf_build, bpf_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,7 @@ def files() -> dict[str, str]:
         path = f"contracts/examples/{topic.service}.{topic.kind}.json"
         made[path] = _json({"topic": str(topic), "payload": json.loads(message.encode())})
     made["contracts/asyncapi.yaml"] = _asyncapi()
+    made[str(bpf_header.HEADER.relative_to(root()))] = bpf_header.header()
     made["docs/topics.md"] = _topics()
     made["docs/configuration.md"] = _configuration()
     made["broker/acl"] = broker.acl()

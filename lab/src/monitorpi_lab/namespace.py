@@ -24,6 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
+from monitorpi_host.children import tied
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -109,7 +111,7 @@ class Namespace:
         marked = {**(os.environ if env is None else env), MARK: _own_mark()}
         # the signal is sent when the *thread* that started a program ends: the namespace's own
         # thread, which lives as long as the namespace
-        bound = ["setpriv", "--pdeathsig", "KILL", "--", *command]
+        bound = tied(command, "KILL")
         _require(command[0])
         start: Callable[[], subprocess.Popen[Any]] = partial(
             subprocess.Popen, bound, env=marked, **options

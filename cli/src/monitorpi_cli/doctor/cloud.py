@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from monitorpi_cli.doctor.finding import Finding
-from monitorpi_cloud_bridge.clouds import reveal
-from monitorpi_cloud_bridge.thingspeak import KEY_HEADER
-from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask, client, trusted
+from monitorpi_cloud_bridge.sinks.clouds import reveal
+from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
+from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client, trusted
 from monitorpi_common.endpoint import Keys, unreachable
 from monitorpi_common.settings import authority
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from monitorpi_cli.doctor.finding import Finding
 from monitorpi_cli.stack.plan import LOOPBACK
-from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask, client
+from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client
 from monitorpi_common import clock
 from monitorpi_common.bus import BusEvent, Raw, Subscribed
 from monitorpi_common.conclusion import FRESH_S

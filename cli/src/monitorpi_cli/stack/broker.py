@@ -78,7 +78,16 @@ USERS: Final = (
             for service in (Service.CAPTURE, Service.PROBER, Service.DETECTOR)
         ),
     ),
+    _service(
+        Service.HISTORY,
+        "capture/traffic/+",
+        "capture/device/+",
+        "prober/probe/+",
+        "prober/target/+",
+        "detector/alert/+",
+    ),
     _service(Service.DASHBOARD, "#"),
+    _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
     User("operator", writes=(f"{_ROOT}/+/command/#",), reads=("monitorpi/v1/#",)),
     User("viewer", reads=("monitorpi/v1/#",)),
 )
@@ -272,18 +281,17 @@ def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -
 
 
 def command(config: Path) -> list[str]:
-    """Return the command that runs Mosquitto with a configuration of :func:`write_files`.
+    """Return the command that runs Mosquitto with a configuration of :func:`write_files`."""
+    return [program(), "-c", str(config)]
 
-    Started as root it would change its user itself, and by that lose the kernel's promise to end
-    it with its parent; setpriv changes the user first and asks for the promise after.
+
+def user(config: Path) -> tuple[int, int] | None:
+    """Return the user and group id to start Mosquitto as; None: as whoever starts it.
+
+    Started as root it would change its user itself, and outlive a killed parent by that.
     """
-    start = [program(), "-c", str(config)]
-    owner = config.stat().st_uid
-    if os.geteuid() != 0 or owner == 0:
-        return start
-    group = config.stat().st_gid
-    change = ["setpriv", f"--reuid={owner}", f"--regid={group}", "--clear-groups"]
-    return [*change, "--pdeathsig=TERM", "--", *start]
+    file = config.stat()
+    return None if os.geteuid() != 0 or file.st_uid == 0 else (file.st_uid, file.st_gid)
 
 
 def _account(folder: Path) -> pwd.struct_passwd | None:

@@ -48,7 +48,12 @@ class Stack:
         listeners = [f"{plan.port} {LOOPBACK[0]}", *plan.listeners]
         config = broker.write_files(plan.state_dir / "broker", listeners, self.passwords)
         return Child(
-            BROKER, broker.command(config), log=self._log(BROKER), rank=0, restart_always=True
+            BROKER,
+            broker.command(config),
+            log=self._log(BROKER),
+            rank=0,
+            user=broker.user(config),
+            restart_always=True,
         )
 
     def _log(self, name: str) -> Path | None:

@@ -11,12 +11,11 @@ dies, however it dies, so nothing is ever left behind.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import signal
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Final
+
+from monitorpi_host.children import tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +31,6 @@ LONGEST_LOOK_S: Final = 300.0
 STOP_S: Final = 10.0
 _LACKS: Final = {2: "its configuration is wrong", 3: "lacks something"}
 """What our own exit codes say of a child that starting again at once cannot mend."""
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
-_LIBC: Final = ctypes.CDLL(None)  # loaded here: between fork and exec only the system call is safe
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,8 @@ class Child:
     """File for what it prints; None: where our own output goes."""
     rank: int = 1
     """Lower ranks start earlier and stop later; the broker is 0."""
+    user: tuple[int, int] | None = None
+    """User and group id to run it as; None: our own."""
     restart_always: bool = False
     """Restart after any exit, for programs that do not use our exit codes."""
 
@@ -132,12 +131,11 @@ class Supervisor:
         output = open(child.log, "ab") if child.log else None  # noqa: ASYNC230, PTH123, SIM115 - handed to the child
         try:
             process = await asyncio.create_subprocess_exec(
-                *child.command,
+                *tied(child.command, user=child.user),
                 env=child.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=partial(_die_with_parent, os.getpid()),
                 start_new_session=True,
             )
         except OSError as error:
@@ -180,10 +178,3 @@ def _ending(code: int) -> str:
     if code == 0:
         return "was stopped by somebody else"
     return f"died (signal {-code})" if code < 0 else f"died (exit code {code})"
-
-
-def _die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process when its parent dies (runs between fork and exec)."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before the kernel was asked
-        os._exit(1)

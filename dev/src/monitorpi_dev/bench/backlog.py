@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import monitorpi_cloud_bridge.__main__  # noqa: F401 - all the service loads, for its memory
-from monitorpi_cloud_bridge.courier import THIN_ABOVE, Courier, Lane
-from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
+from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.settings import PACING_S
-from monitorpi_cloud_bridge.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.web import client
+from monitorpi_cloud_bridge.sinks.outbox import Outbox
+from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, Courier, Lane
+from monitorpi_cloud_bridge.sinks.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double.channels import Switches
 from monitorpi_thingspeak_double.server import Double

@@ -185,10 +185,10 @@ def measure() -> int:
     from monitorpi_host.vendors import Vendors  # noqa: PLC0415 - only here
     from monitorpi_prober.core import ProberCore  # noqa: PLC0415 - only here
     from monitorpi_prober.items import Echoes, RoundDone  # noqa: PLC0415 - only here
-    from monitorpi_prober.once import one_round  # noqa: PLC0415 - only here
-    from monitorpi_prober.pinger import Pinger  # noqa: PLC0415 - only here
     from monitorpi_prober.schedule import Plan, ProbeGroup  # noqa: PLC0415 - only here
     from monitorpi_prober.settings import ProberSettings, TargetSettings  # noqa: PLC0415 - only here
+    from monitorpi_prober.sources.once import one_round  # noqa: PLC0415 - only here
+    from monitorpi_prober.sources.pinger import Pinger  # noqa: PLC0415 - only here
 
     order = json.load(sys.stdin)
     interval = period_s(order["count"]) * order["probes"]

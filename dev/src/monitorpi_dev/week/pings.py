@@ -14,9 +14,16 @@ from monitorpi_dev.week.home import INTERNET, PI, PROBES, SUBNET
 from monitorpi_dev.week.stack import moment
 from monitorpi_dev.week.wire import Stream
 from monitorpi_lab import discovery, frames
-from monitorpi_prober.items import NO_NEIGHBOUR, Attempt, Echoes, Found, RoundDone, Sweeping
+from monitorpi_prober.items import (
+    NO_NEIGHBOUR,
+    Attempt,
+    Echoes,
+    Found,
+    RoundDone,
+    Sighting,
+    Sweeping,
+)
 from monitorpi_prober.quiet import QuietTargets
-from monitorpi_prober.targets import Sighting
 
 if TYPE_CHECKING:
     from monitorpi_dev.week.home import Home, Thing

@@ -22,7 +22,7 @@ from monitorpi_dev.week.stack import Stack
 from monitorpi_dev.week.truth import Fact, Truth
 from monitorpi_dev.week.verdict import Verdict, judge
 from monitorpi_dev.week.wire import Wire
-from monitorpi_prober.announcement import Exit
+from monitorpi_prober.items import Exit
 from monitorpi_prober.settings import TargetSettings
 
 if TYPE_CHECKING:

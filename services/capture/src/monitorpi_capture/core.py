@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from monitorpi_capture.count.copies import CopyMeter, Sample
+from monitorpi_capture.count.copies import CopyMeter
 from monitorpi_capture.count.listing import listed, rfc3339, snapshot, tally_of
 from monitorpi_capture.count.seen import Seen
-from monitorpi_capture.frame.line import PacketLine
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.items import (
     BYTES,
@@ -25,10 +24,12 @@ from monitorpi_capture.items import (
     PACKETS,
     WIDTH,
     EngineReport,
+    FrameSample,
     ListenerReport,
+    PacketLine,
+    Sighting,
     WindowCounts,
 )
-from monitorpi_capture.sighting import Sighting
 from monitorpi_common.messages import (
     CLASSES,
     Device,
@@ -129,7 +130,7 @@ class Steering(Protocol):
         """Show packet lines for a while."""
         ...
 
-    def seed(self, macs: Sequence[bytes]) -> None:
+    def pin(self, macs: Sequence[bytes]) -> None:
         """Keep counters for these MACs, the most important first."""
         ...
 
@@ -187,7 +188,7 @@ class CaptureCore:
                 return self._window(item)
             case Sighting():
                 self._inventory.learn(item)
-            case Sample():
+            case FrameSample():
                 self._copies.take(item)
             case PacketLine():
                 return self._packet(item)
@@ -255,7 +256,7 @@ class CaptureCore:
         self._at_s = tick.at.timestamp()
         if self._inventory.changed and self._steering is not None:
             self._inventory.changed = False
-            self._steering.seed(self._inventory.by_importance())
+            self._steering.pin(self._inventory.by_importance())
         return self._inventory.tell(self._at_s)
 
     def _packet(self, line: PacketLine) -> Iterator[Publication]:

@@ -8,14 +8,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from monitorpi_cloud_bridge.bridge import MEMORY, TOLD, BridgeCore
-from monitorpi_cloud_bridge.clouds import lanes_of, reveal, web_of
-from monitorpi_cloud_bridge.courier import Courier
+from monitorpi_cloud_bridge.core import MEMORY, TOLD, BridgeCore
 from monitorpi_cloud_bridge.mapping import FREE, PAID
-from monitorpi_cloud_bridge.outbox import Outbox, OutboxRow
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_cloud_bridge.talkback import TalkBack
+from monitorpi_cloud_bridge.sinks.clouds import lanes_of, reveal, web_of
+from monitorpi_cloud_bridge.sinks.outbox import Outbox
+from monitorpi_cloud_bridge.sinks.uploader import Courier
+from monitorpi_cloud_bridge.sources.talkback import TalkBack
 from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
 from monitorpi_common.settings import ConfigurationError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from monitorpi_cloud_bridge.items import OutboxRow
     from monitorpi_common.log import Log
 
 _STANDBY_LOOK_S: Final = 1.0

@@ -17,10 +17,10 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
-from monitorpi_dashboard.push import Push
+from monitorpi_dashboard.core import ViewCore
 from monitorpi_dashboard.settings import DashboardSettings
-from monitorpi_dashboard.view import ViewCore
-from monitorpi_dashboard.web import Board, PageServer
+from monitorpi_dashboard.sinks.push import Push
+from monitorpi_dashboard.sinks.web import Board, PageServer
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

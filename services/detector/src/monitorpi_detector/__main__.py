@@ -11,7 +11,7 @@ from monitorpi_common.topics import pattern
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.rules import RULES
 from monitorpi_detector.settings import DetectorSettings
-from monitorpi_detector.state import StateFile
+from monitorpi_detector.sinks.state_file import StateFile
 
 _READS: Final = (
     ("capture", "traffic"),

@@ -26,23 +26,24 @@ from monitorpi_common.messages import (
     Traffic,
 )
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
-from monitorpi_detector.alerts import AlertBook
+from monitorpi_common.topics import mac_id
+from monitorpi_detector.alerts.evidence import Observed, whose_limits
+from monitorpi_detector.alerts.table import AlertBook
 from monitorpi_detector.baseline import Baseline
 from monitorpi_detector.bounded import Bounded
-from monitorpi_detector.conflicts import Conflicts
-from monitorpi_detector.evidence import Observed, whose_limits
-from monitorpi_detector.inventory import Inventory
-from monitorpi_detector.outage import Outages
-from monitorpi_detector.presence import Presence as TargetPresence
-from monitorpi_detector.presence import Stay
+from monitorpi_detector.hosts.conflicts import Conflicts
+from monitorpi_detector.hosts.inventory import Inventory
+from monitorpi_detector.hosts.servers import Servers, Stranger, statements_of
+from monitorpi_detector.items import Kept, Override
 from monitorpi_detector.rule import Change
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
-from monitorpi_detector.servers import Servers, Stranger, statements_of
 from monitorpi_detector.settings import DetectorSettings, LimitsError, LimitsTable
-from monitorpi_detector.state import Kept, Override
-from monitorpi_detector.view import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.targets.outage import Outages
+from monitorpi_detector.targets.presence import Presence as TargetPresence
+from monitorpi_detector.targets.presence import Stay
+from monitorpi_detector.views.window import LEAST_SPAN_S, DeviceView, RoundView, WindowView
+from monitorpi_detector.views.wires import Wires, added
 from monitorpi_detector.watching import Watching
-from monitorpi_detector.wires import Wires, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_detector.hosts.servers import Changed
     from monitorpi_detector.rule import Finding, Limits, Rule
-    from monitorpi_detector.servers import Changed
 
 LATE: Final = timedelta(seconds=3)
 """Ticks without a window or round move time after so long."""
@@ -281,6 +282,7 @@ class DetectorCore:
         others = self._wires.others(traffic)
         yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, seen)
+        self._tell_storms_from_sweeps(view.now_s)
         for windows in self._wires.join(view.traffic):
             yield from self._judge_together(windows)
         self._idle_s = 0.0
@@ -301,6 +303,15 @@ class DetectorCore:
         lasted = min(max(ends[1] - ends[0], timedelta()), FAR_OFF)
         times = {"round_start": self._at - lasted, "round_end": self._at}
         return probe.model_copy(update=times)
+
+    def _tell_storms_from_sweeps(self, now_s: float) -> None:
+        """Note whose requests are told as a storm: they are no sweep as well."""
+        sweeps = self._inventory.sweeps
+        if macs := sweeps.macs:
+            opened = set(self._book.open_keys())
+            for mac in macs:
+                if f"arp-storm-{mac_id(mac)}" in opened:
+                    sweeps.told(mac, now_s)
 
     def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
         now_s = traffic.end.timestamp()
@@ -428,6 +439,8 @@ class DetectorCore:
             "at": at, "span_s": 60.0, "interface": device.interface, "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
+        if not self._dhcp_servers.knows(device.mac):  # they try an address before they offer it
+            self._inventory.sweeps.see(device)
         self._macs.put(device.mac, None, self._watched_s)
 
     def _time_of(self, device: Device) -> datetime:

@@ -3,7 +3,7 @@
 Theory of operation. A rule reads one view (a window, a device, a round of probes) and yields a
 :class:`Finding` for every subject that is at or near its limit. It holds no state and knows
 nothing of alerts: whether a finding raises, keeps or ends one is decided in one place for all
-rules (:mod:`monitorpi_detector.raising` and :mod:`monitorpi_detector.alerts`).
+rules (:mod:`monitorpi_detector.alerts.raising` and :mod:`monitorpi_detector.alerts.table`).
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from monitorpi_common.service import Assembly, Context, Source
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_host.vendors import Vendors
-from monitorpi_prober import interfaces
 from monitorpi_prober.core import ProberCore
-from monitorpi_prober.discovery import HEAD_START_S, Discovery
-from monitorpi_prober.names import DeviceNames, HostNames
-from monitorpi_prober.pinger import Pinger
 from monitorpi_prober.settings import ProberSettings
+from monitorpi_prober.sources import interfaces
+from monitorpi_prober.sources.discovery import HEAD_START_S, Discovery
+from monitorpi_prober.sources.names import DeviceNames, HostNames
+from monitorpi_prober.sources.pinger import Pinger
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

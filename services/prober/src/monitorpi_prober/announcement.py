@@ -8,9 +8,11 @@ another program of this machine is about to send is published with ours while it
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import ProbeSource
+from monitorpi_prober.items import Exit
 from monitorpi_prober.quiet import SOLICITATIONS
 
 if TYPE_CHECKING:
@@ -21,20 +23,15 @@ if TYPE_CHECKING:
 
 ANNOUNCE_FROM: Final = 1.1
 """A rate is announced anew when it grew by more than a tenth; readers allow for a fifth."""
+ANNOUNCE_AGAIN: Final = timedelta(seconds=5)
+"""While a sweep is under way: announcements are not retained, and a detector may start at any
+time."""
 CONFIRMED_S: Final = 20.0
 """The kernel asks for a neighbour in use by an ARP request of its own this often at most, where no
 reply has shown it to be there: half of base_reachable_time and delay_first_probe_time (15 and 5 s,
 arp(7))."""
 _MAX_SOURCES: Final = 16  # of the message
 _MAX_LENT: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """An own address that packets leave from, and the MAC address of its interface."""
-
-    ip: str
-    mac: str | None = None
 
 
 @dataclass(slots=True)

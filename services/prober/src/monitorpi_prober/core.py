@@ -36,6 +36,7 @@ from monitorpi_prober.items import (
     Found,
     Named,
     PlanTaken,
+    Resolution,
     RoundDone,
     Sweeping,
     Wanted,
@@ -52,7 +53,7 @@ from monitorpi_prober.results import (
 )
 from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget, make_plan
 from monitorpi_prober.states import MAX_LATCHED, States
-from monitorpi_prober.targets import Network, Resolution, Targets, owner, target_id
+from monitorpi_prober.targets import Network, Targets, owner, target_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,9 +65,6 @@ if TYPE_CHECKING:
 
 REFRESH: Final = timedelta(seconds=60)
 """A target's state is published on change and at most this often otherwise."""
-ANNOUNCE_AGAIN: Final = timedelta(seconds=5)
-"""While a sweep is under way: announcements are not retained, and a detector may start at any
-time."""
 UNCLAIMED_S: Final = 900.0
 """A retained target that nobody probes that long after the start is taken back: capture and two
 sweeps have had their time to announce it."""
@@ -307,7 +305,11 @@ class ProberCore:
         if self._changed:
             self.replan()
         told_at = self._announced_at
-        if self._sending.sweeps and told_at and abs(tick.at - told_at) >= ANNOUNCE_AGAIN:
+        if (
+            self._sending.sweeps
+            and told_at
+            and abs(tick.at - told_at) >= announcement.ANNOUNCE_AGAIN
+        ):
             yield self._probe(tick.at, tick.at, [], None)
         if self._look_s is None:
             self._look_s = tick.boot_s + UNCLAIMED_S

@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from monitorpi_prober.announcement import Exit
     from monitorpi_prober.schedule import Plan, ProbeGroup
-    from monitorpi_prober.targets import Sighting
 
 NO_NETWORK: Final = "no-network"
 NO_NEIGHBOUR: Final = "no-neighbour"
@@ -65,6 +63,14 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Exit:
+    """An own address that packets leave from, and the MAC address of its interface."""
+
+    ip: str
+    mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanTaken:
     """The pinger goes by this plan from now on."""
 
@@ -85,6 +91,28 @@ class RoundDone:
     echoes: tuple[Echoes, ...]
     noise_ms: tuple[float, ...] = ()
     """Round trips over loopback in the same round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An address with what is known of who has it."""
+
+    address: str
+    mac: str | None = None
+    hostname: str | None = None
+    vendor: str | None = None
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a host name of the configuration resolves to; no address: ``error`` tells why."""
+
+    hostname: str
+    ip: str | None
+    error: str | None = None
+    others: tuple[str, ...] = ()
+    """Its further addresses, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_common.topics import address_id, slug
-from monitorpi_prober.items import DUPLICATE, NO_ADDRESS
+from monitorpi_prober.items import DUPLICATE, NO_ADDRESS, Resolution, Sighting
 from monitorpi_prober.schedule import ProbeTarget
 
 if TYPE_CHECKING:
@@ -37,28 +37,6 @@ MAX_KNOWN: Final = 8192
 
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """An address with what is known of who has it."""
-
-    address: str
-    mac: str | None = None
-    hostname: str | None = None
-    vendor: str | None = None
-    interface: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """What a host name of the configuration resolves to; no address: ``error`` tells why."""
-
-    hostname: str
-    ip: str | None
-    error: str | None = None
-    others: tuple[str, ...] = ()
-    """Its further addresses, in order."""
 
 
 @dataclass(slots=True)

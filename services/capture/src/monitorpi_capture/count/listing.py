@@ -20,7 +20,7 @@ from monitorpi_common.messages import Traffic, timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from monitorpi_capture.count.copies import CopyShares
+    from monitorpi_capture.count.ledger import CopyShares
     from monitorpi_capture.items import MacCounts, TopPeer, WindowCounts
 
 MAX_PAYLOAD: Final = 256 * 1024
@@ -95,8 +95,9 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
         device["rx"] = tally_of(row.rx)
     if row.spread is not None:
         device["spread"] = row.spread._asdict()
-        if row.sample is not None and max(row.spread.dst_ips, row.spread.dst_ports) > 1:
-            device["spread"] |= {"a_host": ip_text(row.sample.ip), "a_port": row.sample.port}
+        if row.syn_target is not None and max(row.spread.dst_ips, row.spread.dst_ports) > 1:
+            target = row.syn_target
+            device["spread"] |= {"a_host": ip_text(target.ip), "a_port": target.port}
     if row.syn_peer is not None or row.echo_peer is not None:
         device["top_peer"] = {
             name: _peer(peer)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitorpi_capture.inventory.admission import Entry
+    from monitorpi_capture.inventory.asking import Asked
+    from monitorpi_capture.inventory.denials import Denied
     from monitorpi_capture.inventory.holding import Dispute, Holding
 
 MAX_IPS: Final = 16
@@ -38,6 +40,8 @@ def device_message(
     disputes: Sequence[Dispute],
     is_router_address: Callable[[Holding], bool],
     advertised_s: float | None,
+    asked: Asked | None,
+    denied: Denied | None,
 ) -> Device:
     """Return the message about a device."""
     listed = list_addresses(held)
@@ -66,6 +70,10 @@ def device_message(
         dhcp_options={name: list(values) for name, values in entry.dhcp_told.items()},
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
         advertised_at=None if advertised_s is None else _time(advertised_s),
+        asked_in_vain=0 if asked is None else asked.addresses,
+        asked_at=None if asked is None else _time(asked.last_s),
+        denied=0 if denied is None else denied.addresses,
+        denied_at=None if denied is None else _time(denied.last_s),
         interface=entry.interface or None,
         first_seen=_time(entry.first_s),
         last_seen=_time(entry.last_s),

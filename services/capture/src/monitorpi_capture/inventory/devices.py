@@ -3,7 +3,7 @@
 Theory of operation. A MAC that sends becomes a *candidate*, and a *device* (a retained topic) when
 it sent in a second window at least ten seconds after the first: a flood of random addresses leaves
 no device behind (:mod:`.admission`). What frames say comes as sightings
-(:mod:`monitorpi_capture.sighting`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
+(:mod:`monitorpi_capture.items`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
 traffic may be forged or routed. Who holds an address is decided in :mod:`.addresses`, who is a
 router in :mod:`.routers`. A sighting that another machine sent (a server's answer) names an
 address, but makes nobody present.
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.inventory.admission import NOTHING, TALKS, Admission, Entry
+from monitorpi_capture.inventory.asking import Asking
+from monitorpi_capture.inventory.denials import Denials
 from monitorpi_capture.inventory.devicemessage import device_message
 from monitorpi_capture.inventory.load import Averaging
 from monitorpi_capture.inventory.topology import SILENT_S, Topology
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.inventory.holding import Space
     from monitorpi_capture.inventory.suspects import Cause
-    from monitorpi_capture.items import MacCounts, WindowCounts
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import MacCounts, Sighting, WindowCounts
     from monitorpi_common.messages import Role
 
 SETTLE_S: Final = 5.0
@@ -111,6 +112,8 @@ class Inventory:
         self._topology = Topology(self._devices, self._candidates)
         self._addresses, self._routers = self._topology.addresses, self._topology.routers
         self._subnets = self._topology.subnets
+        self._asking = Asking(lambda space, ip: self._addresses.holder(space, ip) is not None)
+        self._denials = Denials()
         self._gone: list[bytes] = []
         self._urgent: dict[bytes, None] = {}
         self._next = 0
@@ -249,6 +252,8 @@ class Inventory:
         """Take back the topic of a device that left."""
         self._addresses.forget(entry.mac)
         self._routers.forget(entry.mac)
+        self._asking.forget(entry.mac)
+        self._denials.forget(entry.mac)
         self._gone.append(entry.mac)
 
     def learn(self, sighting: Sighting) -> None:
@@ -256,6 +261,7 @@ class Inventory:
         mac, at_s, space = sighting.mac, sighting.at_s, sighting.vlan
         if mac[0] & _GROUP or not any(mac):
             return
+        self._take_requests(sighting, space)
         server = sighting.sender if sighting.sender not in (None, mac) else None
         if self._subnets.learn(space, sighting.subnets):
             self._addresses.forget_nobodys()
@@ -292,6 +298,27 @@ class Inventory:
         self._look_at(entry, sighting)
         self._set_role(entry)
 
+    def _take_requests(self, sighting: Sighting, space: Space) -> None:
+        """Take what a frame's sender asks for, and whose question it answers."""
+        sender, at_s = sighting.sender or sighting.mac, sighting.at_s
+        if sighting.tries is not None:
+            self._denials.tries(sender, space, sighting.tries, at_s)
+        if sighting.asks is not None and self._asking.asks(sender, space, sighting.asks, at_s):
+            self._touch(sender)
+        for ip in sighting.ips if sighting.how in ("arp", "nd") else ():
+            holder = self._addresses.holder(space, ip)
+            if self._denials.claims(sender, space, ip, at_s, holder):
+                entry = self._devices.get(sender) or self._table.meet(
+                    sender, sighting.interface, at_s
+                )
+                self._publish_at_once(entry, "claim", at_s)
+                self._touch(sender)
+
+    def _touch(self, mac: bytes) -> None:
+        entry = self._devices.get(mac)
+        if entry is not None:
+            entry.changed = True
+
     def _look_at(self, entry: Entry, sighting: Sighting) -> None:
         """Publish who does what may be an attack, whatever fills the inventory."""
         cause: Cause | None = None
@@ -301,10 +328,12 @@ class Inventory:
             cause = "router"
         elif sighting.ips and self._addresses.challenges(entry.mac, sighting.at_s):
             cause = "claim"
-        if cause is None:
-            return
+        if cause is not None:
+            self._publish_at_once(entry, cause, sighting.at_s)
+
+    def _publish_at_once(self, entry: Entry, cause: Cause, at_s: float) -> None:
         was_device = entry.confirmed
-        self._table.look_at(entry, cause, sighting.at_s)
+        self._table.look_at(entry, cause, at_s)
         if entry.confirmed and not was_device:
             self._urgent[entry.mac] = None
 
@@ -359,6 +388,8 @@ class Inventory:
         """Move the times of this process by a step of the clock that had stamped them."""
         self._addresses.shift(step_s)
         self._routers.shift(step_s)
+        self._asking.shift(step_s)
+        self._denials.shift(step_s)
         for entry in [*self._devices.values(), *self._candidates.values()]:
             if entry.restored and entry.load_s == 0.0:
                 continue  # not seen by this process yet: its times are the last one's
@@ -446,5 +477,7 @@ class Inventory:
             disputes=self._addresses.disputes(entry.mac, at_s),
             is_router_address=self._topology.is_router_holding,
             advertised_s=self._routers.advertised(entry.mac, at_s),
+            asked=self._asking.of(entry.mac, at_s),
+            denied=self._denials.of(entry.mac, at_s),
         )
         return Publication(mac_id(mac_text(entry.mac)), message)

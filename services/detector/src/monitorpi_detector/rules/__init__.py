@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.rules import (
+    address_denial,
     arp_spoof,
     arp_storm,
     broadcast_storm,
@@ -29,7 +30,7 @@ from monitorpi_detector.rules import (
 if TYPE_CHECKING:
     from monitorpi_common.conclusion import Facts
     from monitorpi_detector.rule import Rule
-    from monitorpi_detector.view import DeviceView, RoundView, WindowView
+    from monitorpi_detector.views.window import DeviceView, RoundView, WindowView
 
 WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
     loop.RULE,
@@ -51,6 +52,7 @@ and a loop of floods."""
 DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
     new_device.RULE,
     arp_spoof.RULE,
+    address_denial.RULE,
     rogue_dhcp.RULE,
     rogue_ra.RULE,
 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_common.messages import DeviceWindow, Tally
-    from monitorpi_detector.view import WindowView
+    from monitorpi_detector.views.window import WindowView
 
 
 def _plain(tally: Tally) -> float:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_common.messages import DeviceWindow
-    from monitorpi_detector.view import WindowView
+    from monitorpi_detector.views.window import WindowView
 
 _CLASS: Final = "dhcp"
 _INVENTED: Final = 10.0

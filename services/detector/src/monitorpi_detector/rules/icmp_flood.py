@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.inventory import other_icmp
+from monitorpi_detector.hosts.inventory import other_icmp
 from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
-from monitorpi_detector.view import WindowView, joined, toward
+from monitorpi_detector.views.window import WindowView, joined, toward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_detector.frames import group_frames, loops
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.views.frames import group_frames, loops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_detector.view import WindowView
+    from monitorpi_detector.views.window import WindowView
 
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:

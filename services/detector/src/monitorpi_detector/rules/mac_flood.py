@@ -9,7 +9,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_detector.view import WindowView
+    from monitorpi_detector.views.window import WindowView
 
 _FIRST_TIMES: Final = 20.0
 """In an epoch's first seconds every MAC is new, so many times the floor is needed: a LAN of a

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from monitorpi_common.messages import Severity
-    from monitorpi_detector.outage import Cause, Outage
-    from monitorpi_detector.view import RoundView, WindowView
+    from monitorpi_detector.targets.outage import Cause, Outage
+    from monitorpi_detector.views.window import RoundView, WindowView
 
 _PEERS: Final = 32
 _A_NIGHT: Final = 4

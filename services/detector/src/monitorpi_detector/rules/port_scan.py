@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_common.messages import DeviceWindow
-    from monitorpi_detector.view import WindowView
+    from monitorpi_detector.views.window import WindowView
 
 SLOW_S: Final = 4.0
 """Seconds at the floor that a minute's ports or hosts must come to: 200 where the floor is 50."""

@@ -3,7 +3,7 @@
 DHCP and DHCPv6 alike. Who answers without an address to hand out (a PXE helper, answers to INFORM)
 is no server; in DHCPv6 who tells of name servers is one. A known server that begins to send clients
 to another router, name server, route, proxy or boot server is told once, with what it said before.
-How servers become known: :mod:`monitorpi_detector.servers`.
+How servers become known: :mod:`monitorpi_detector.hosts.servers`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Peer
 from monitorpi_common.topics import mac_id
+from monitorpi_detector.hosts.servers import Stranger
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
-from monitorpi_detector.servers import Stranger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from monitorpi_detector.servers import Changed, Statement
-    from monitorpi_detector.view import DeviceView
+    from monitorpi_detector.hosts.servers import Changed, Statement
+    from monitorpi_detector.views.window import DeviceView
 
 
 _WORDS: Final = {

@@ -2,7 +2,7 @@
 
 Every host that hears a router advertisement takes its sender for a way out and its prefix for an
 address of its own (RFC 4861, RFC 6104). How routers become known:
-:mod:`monitorpi_detector.servers`.
+:mod:`monitorpi_detector.hosts.servers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_detector.view import DeviceView
+    from monitorpi_detector.views.window import DeviceView
 
 
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:

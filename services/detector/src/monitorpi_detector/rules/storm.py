@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from monitorpi_common.messages import DeviceWindow
-    from monitorpi_detector.view import WindowView
+    from monitorpi_detector.views.window import WindowView
 
 
 USUAL_AFTER_S: Final = 86400.0

@@ -19,7 +19,7 @@ from monitorpi_detector.rules.storm import threshold_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from monitorpi_detector.view import WindowView
+    from monitorpi_detector.views.window import WindowView
 
 _FLOORS: Final[dict[str, float]] = {
     "arp": 1000.0,

@@ -1,7 +1,7 @@
 """SYN flood: connections asked for and never used, at one destination.
 
 The value is not the count of SYNs (a download opens hundreds of connections) but the SYNs beyond
-the connections that came to life: see :func:`monitorpi_detector.view.handshakes`. A scan, whose
+the connections that came to life: see :func:`~.window.handshakes`. A scan, whose
 SYNs go to many ports or many hosts, is left to its own rule. Precedents of the floor: OpenWrt
 25/s, FireHOL and FortiWeb 100/s; benign captures stay below 40 SYN/s, web benchmarks apart.
 Sums over time as well (non-parametric CUSUM; Wang, Zhang, Shin, INFOCOM 2002), so that a flood
@@ -16,7 +16,7 @@ from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
-from monitorpi_detector.view import (
+from monitorpi_detector.views.window import (
     STRONG_SOURCE,
     WindowView,
     handshakes,

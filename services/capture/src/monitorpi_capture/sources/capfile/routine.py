@@ -19,7 +19,7 @@ from monitorpi_capture.inventory.admission import CONFIRM_S
 
 if TYPE_CHECKING:
     from monitorpi_capture.frame.linklayers import Counted
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 LONGEST_S: Final = 3600.0
 """Of a window that routine seconds share."""

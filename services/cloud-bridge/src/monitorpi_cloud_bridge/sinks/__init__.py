@@ -1,0 +1,1 @@
+"""Where rows go: the outbox on disk, the clouds, and the thread between them."""

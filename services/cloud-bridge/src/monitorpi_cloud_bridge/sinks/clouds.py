@@ -1,0 +1,78 @@
+"""Which clouds there are: from the settings to the lanes rows go by.
+
+A lane is one channel of one cloud. A new cloud is a sink in a file of its own, a table in
+``settings`` and a function here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from monitorpi_cloud_bridge.sinks.influx import Influx
+from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.sinks.uploader import Lane
+from monitorpi_cloud_bridge.sinks.web import client
+
+if TYPE_CHECKING:
+    import httpx
+    from pydantic import SecretStr
+
+    from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+
+
+def lanes_of(settings: CloudBridgeSettings, site: str) -> list[Lane]:
+    """Return a lane for each channel of each cloud."""
+    return _thingspeak_lanes(settings) + _influx_lanes(settings, site)
+
+
+def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:
+    return [
+        Lane(
+            f"thingspeak/{name}",
+            ThingSpeak(
+                settings.url,
+                number,
+                reveal(settings.write_keys[name]),
+                reveal(settings.read_keys[name]) if name in settings.read_keys else None,
+                settings.pacing_s,
+                web_of(settings),
+            ),
+        )
+        for name, number in settings.channels.items()
+    ]
+
+
+def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
+    influx = settings.influx
+    if influx is None:
+        return []
+    target = {"db": influx.bucket}
+    if influx.version == "v2":
+        target = {"org": influx.org, "bucket": influx.bucket}
+    lanes = []
+    for name in settings.lanes():
+        labels = {
+            f"field{e.field}": e.label for e in settings.entries() if e.channel == name and e.label
+        }
+        sink = Influx(
+            influx.url,
+            influx.version,
+            target,
+            reveal(influx.token) if influx.token else None,
+            {"site": site, "channel": name},
+            labels,
+            influx.pacing_s,
+            web_of(settings),
+        )
+        lanes.append(Lane(f"influx/{name}", sink, counts_for_quota=False))
+    return lanes
+
+
+def web_of(settings: CloudBridgeSettings) -> httpx.Client:
+    """Return a client that trusts what the settings say."""
+    return client(settings.ca_file)
+
+
+def reveal(secret: SecretStr) -> str:
+    """Return a key as it is sent: files end with a line break."""
+    return secret.get_secret_value().strip()

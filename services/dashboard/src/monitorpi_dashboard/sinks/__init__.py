@@ -1,0 +1,1 @@
+"""Where the picture goes: the page, and a dead man's switch."""

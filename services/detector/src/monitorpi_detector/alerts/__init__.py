@@ -1,0 +1,1 @@
+"""What becomes of findings: alerts that open, last, close and fold into each other. Pure."""

@@ -1,0 +1,1 @@
+"""Who is on the LAN: addresses, servers, routers, and whom each speaks to. Pure."""

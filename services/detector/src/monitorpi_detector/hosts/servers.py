@@ -1,0 +1,196 @@
+"""Who may hand out addresses, and who may advertise itself as a router. Pure.
+
+Theory of operation. The configuration names those that may, or they are learned in the first day
+of watching. What is there from the start is taken as known: nobody can tell by who answers first
+which one of several is right, so all that are seen within :data:`START_S` of the first are
+learned, as a redundant pair is that answers the same client. One that appears later is learned too
+if it says what the known ones say (a pair that shares the clients between them), or if it is the
+router that they name. Else it is a stranger, in the first day as well, then as a ``warning``: in a
+network that has a server, a second one that says something else is worth a look on any day. One
+that contradicts the known ones in any option is a stranger whatever else it says: the right router
+with a name server of its own is how answers are forged. Strangers are not learned; a line of the
+configuration makes them known.
+
+What a known server tells its clients is learned in the first day too. What it says for the first
+time later is a *change*, told once: the owner's doing, a router that was taken over, or somebody
+who sends from its MAC address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_detector.bounded import Bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from monitorpi_common.messages import Device, Severity
+
+MAX_SERVERS: Final = 64
+START_S: Final = 60.0
+"""Within so long of the first one nobody is late: clients ask again at least so often at boot."""
+NEWS_S: Final = 60.0
+"""What is older when it is first heard of was news to the process before us."""
+MAX_SAYING: Final = 128
+"""Servers of which it is kept over a restart what they say."""
+MAX_SAID: Final = 64
+"""Statements that are remembered of one server; the oldest leave."""
+_MAX_SEEN: Final = 4096
+_ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
+"""Options that every client asks for. The first value of another one, such as a proxy, comes with
+the first client that asks for it, any day."""
+
+Statement = tuple[str, str]
+"""What a server tells its clients: an option's name and one value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """One that is not known, and beside whom it appeared."""
+
+    severity: Severity
+    known: tuple[str, ...]
+    says: frozenset[Statement] = frozenset()
+    """What it says otherwise than the known ones, where that is how it is known as a stranger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A known server that says what it did not say before."""
+
+    says: tuple[Statement, ...]
+    before: tuple[Statement, ...]
+    """What it said of the same options."""
+
+
+class Servers:
+    """The known servers of one kind."""
+
+    def __init__(
+        self,
+        configured: Iterable[str],
+        learned: Iterable[str],
+        said: Mapping[str, Iterable[Statement]] | None = None,
+    ) -> None:
+        """Start with what is known.
+
+        Args:
+            configured: those that may serve; where there are any, nobody else may.
+            learned: those learned before a restart.
+            said: what the known ones told their clients then.
+
+        """
+        self._configured = frozenset(configured)
+        self._learned = dict.fromkeys(learned)
+        self._first_s: float | None = None
+        self._said: dict[str, dict[Statement, None]] = {
+            mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
+        }
+        self._seen: Bounded[float] = Bounded(_MAX_SEEN)
+
+    @property
+    def learned(self) -> list[str]:
+        """Those learned so far, to be kept."""
+        return list(self._learned)
+
+    def knows(self, mac: str) -> bool:
+        """Tell whether one may serve."""
+        return mac in (self._configured or self._learned)
+
+    @property
+    def said(self) -> dict[str, list[Statement]]:
+        """What the known ones told their clients, to be kept."""
+        known = list(self._said.items())[:MAX_SAYING]
+        return {mac: list(statements) for mac, statements in known if statements}
+
+    def see(
+        self,
+        mac: str,
+        serves_s: float | None,
+        now_s: float,
+        says: Iterable[Statement],
+        *,
+        learns: bool,
+        holds: Iterable[str] = (),
+    ) -> Stranger | Changed | None:
+        """Take that one serves; return what is news of it: a stranger, or says something new.
+
+        Args:
+            mac: the server.
+            serves_s: when it did so last; None: it does not say.
+            now_s: the time of the message that tells of it.
+            says: what it tells its clients, by which one may be told from another.
+            learns: the first day is not over.
+            holds: the addresses that are its own.
+
+        """
+        at_s = now_s if serves_s is None else serves_s
+        statements = dict.fromkeys(says)
+        if self.knows(mac):
+            return self._compare(mac, statements, learns=learns)
+        stranger = self._judge(mac, at_s, statements, frozenset(holds), learns=learns)
+        before_s = self._seen.get(mac)
+        self._seen.put(mac, at_s, at_s)
+        if serves_s is not None and (
+            now_s - at_s > NEWS_S if before_s is None else before_s >= serves_s
+        ):
+            return None
+        return stranger
+
+    def _compare(self, mac: str, says: dict[Statement, None], *, learns: bool) -> Changed | None:
+        """Learn what a known server says; return it if it is new after the first day."""
+        before = self._said.get(mac)
+        both = list((before or {}) | says)
+        self._said[mac] = dict.fromkeys(both[-MAX_SAID:])
+        if before is None or learns:
+            return None
+        options = {option for option, _ in before}
+        new = [one for one in says if one not in before and one[0] in options | _ASKED_BY_ALL]
+        if not new:
+            return None
+        about = {option for option, _ in new}
+        return Changed(tuple(new), tuple(one for one in before if one[0] in about))
+
+    def _judge(
+        self,
+        mac: str,
+        at_s: float,
+        says: dict[Statement, None],
+        holds: frozenset[str],
+        *,
+        learns: bool,
+    ) -> Stranger | None:
+        if self._configured:
+            return Stranger("critical", tuple(sorted(self._configured)))
+        known = tuple(self._learned)
+        if not learns:
+            return Stranger("critical" if known else "warning", known)
+        said = {one for statements in self._said.values() for one in statements}
+        differs = _contradictions(says, said)
+        if self._first_s is None:
+            self._first_s = at_s
+        late = bool(known) and at_s - self._first_s > START_S
+        is_named = any(("router", ip) in said for ip in holds)
+        if differs or (late and not is_named and said.isdisjoint(says)):
+            return Stranger("warning", known, differs)
+        if len(self._learned) < MAX_SERVERS:
+            self._learned[mac] = None
+            self._said[mac] = dict.fromkeys(list(says)[:MAX_SAID])
+        return None
+
+
+def statements_of(device: Device) -> list[Statement]:
+    """Return what a device tells DHCP clients, the latest of each option first."""
+    routers = [("router", ip) for ip in device.dhcp_routers]
+    return routers + [
+        (option, value) for option, values in device.dhcp_options.items() for value in values
+    ]
+
+
+def _contradictions(says: Iterable[Statement], said: set[Statement]) -> frozenset[Statement]:
+    """Return what one says of options of which others say something else altogether."""
+    others = {option for option, _ in said}
+    agreed = {option for option, _ in said.intersection(says)}
+    return frozenset(one for one in says if one[0] in others - agreed)

@@ -1,0 +1,1 @@
+"""Where the detector keeps what it knows."""

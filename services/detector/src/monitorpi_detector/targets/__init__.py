@@ -1,0 +1,1 @@
+"""How the probed targets are: presence, absence, outages. Pure."""

@@ -1,0 +1,1 @@
+"""What the rules look at: windows, rounds and devices, prepared. Pure."""

@@ -1,0 +1,1 @@
+"""Requests on the wire, sweeps, names: everything of the prober with I/O."""
