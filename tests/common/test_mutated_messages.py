@@ -14,9 +14,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from monitorpi_dashboard.view import ViewCore
 from pydantic import ValidationError
 from tests.cloud_bridge.test_bridge import Bridge
 from tests.detector.windows import ATTACKER, ID, START, Detector, syns, window
+from tests.prober.test_prober_core import Prober
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.settings import CaptureSettings
@@ -24,8 +26,6 @@ from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.messages import Alert, Traffic
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
-from monitorpi_dashboard.view import ViewCore
-from tests.prober.test_prober_core import Prober
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

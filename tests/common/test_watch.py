@@ -127,6 +127,7 @@ WAYS = [
     ("capture frozen", _no_windows, "blind", "No window of eth0 for 1"),
     ("detector frozen", _frozen_detector, "blind", "The detector does not keep up"),
     ("cable out", _cable_out, "blind", " s: its cable is out."),
+    ("no carrier", _windows(has_link=False), "blind", "eth0 has had no link for 1"),
     ("windows late", _late(6.0), "partly", "Windows of eth0 are 6 s old when they arrive."),
     ("clock ahead", _late(-20.0), "partly", "Windows of eth0 are 20 s ahead when they arrive."),
     ("prober frozen", _frozen_prober, "partly", "The prober has said nothing for "),

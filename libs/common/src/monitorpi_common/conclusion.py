@@ -51,7 +51,11 @@ class Wire:
     """What is known of one interface; times in seconds of the observer's clock."""
 
     arrived_s: float
+    """When its last window came in which something could be seen."""
+    heard_s: float = 0.0
+    """When its last window came."""
     late_s: float = 0.0
+    has_link: bool = True
     sees_replies: bool | None = None
     copies_ratio: float | None = None
     frames: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=LOSSES_OVER))
@@ -170,9 +174,9 @@ def _of_services(facts: Facts) -> Iterator[WatchReason]:
     if Service.PROBER.value not in facts.online:
         yield _missing(facts, Service.PROBER.value)
     for service, last_s in sorted(facts.pulse_s.items()):
-        is_there = service not in NEEDED and facts.online.get(service)
-        if is_there and facts.now_s - last_s > PULSE_S:
-            yield _hung(service, facts.now_s - last_s)
+        silent_s = facts.now_s - last_s
+        if silent_s > PULSE_S and service not in NEEDED and facts.online.get(service):
+            yield _hung(service, silent_s)
     for service, error in sorted(facts.unkept.items()):
         if facts.online.get(service):
             yield _unkept(service, error)
@@ -231,13 +235,17 @@ def _no_window(facts: Facts) -> WatchReason:
 
 
 def _silent(facts: Facts, name: str) -> WatchReason:
-    seconds = facts.now_s - facts.wires[name].arrived_s
+    wire = facts.wires[name]
+    seconds = facts.now_s - wire.arrived_s
     why = facts.away.get(name)
+    text = f"No window of {name} for {seconds:.0f} s" + (f": {why}." if why else ".")
+    remedy = "is its cable plugged in, and does capture run?"
+    if not wire.has_link and facts.now_s - wire.heard_s <= WINDOW_S:
+        text = f"{name} has had no link for {seconds:.0f} s."
+        remedy = "is its cable plugged in at both ends, and the switch's port on?"
     return _reason(
-        what="interface", service=Service.CAPTURE.value, interface=name,
-        text=f"No window of {name} for {seconds:.0f} s" + (f": {why}." if why else "."),
-        remedy="is its cable plugged in, and does capture run?",
-    )  # fmt: skip
+        what="interface", service=Service.CAPTURE.value, interface=name, text=text, remedy=remedy
+    )
 
 
 def _doubts(name: str, wire: Wire) -> Iterator[WatchReason]:

@@ -63,9 +63,9 @@ CLASSES: Final = (
 )
 """The count classes, in the order of the docs. They overlap: an ARP request is also broadcast."""
 
-_YEARS: Final = (1970, 2199)
-"""What a machine's clock can say, and capture files (32 bits from 1970 on): no reckoning with two
-such times leaves the calendar."""
+_YEARS: Final = (1969, 2199)
+"""What a machine's clock can say, and capture files (32 bits from 1970 on; a window of its first
+second begins before): no reckoning with two such times leaves the calendar."""
 _MAX_TALLY = 64  # keys in a foreign count table: three times the classes there are
 
 
@@ -324,6 +324,8 @@ class Traffic(Message):
     """As the operating system calls it."""
     link_bps: Count | None = None
     """Speed of the link; null where it is not known."""
+    has_link: bool | None = None
+    """False: the interface has no carrier, as without a cable, and nothing can be seen."""
     engine: Short
     """How frames were counted: `ebpf`, `socket` or `file`."""
     packets: Count

@@ -138,7 +138,10 @@ class Observer:
             if len(self._wires) >= MAX_INTERFACES:
                 return
             wire = self._wires[window.interface] = Wire(self._now_s)
-        wire.arrived_s = self._now_s
+        wire.heard_s = self._now_s
+        wire.has_link = window.has_link is not False
+        if wire.has_link:
+            wire.arrived_s = self._now_s
         wire.late_s = (at - window.end).total_seconds()
         wire.sees_replies = window.sees_replies
         wire.copies_ratio = window.copies_ratio
