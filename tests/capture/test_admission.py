@@ -74,7 +74,7 @@ class Lan:
 
     def tell(self) -> None:
         """Take the messages that are due."""
-        for said in self.inventory.tell(self.at_s):
+        for said in self.inventory.publish(self.at_s):
             if isinstance(said, Publication) and isinstance(said.message, Device):
                 self.devices[said.id] = said.message
             elif isinstance(said, Tombstone):

@@ -65,6 +65,18 @@ MAX_ROWS: Final = 4096
 """Rows per interface and window by default: what a window message may list at most."""
 
 
+CONFIRM_S: Final = 10.0
+"""Between two windows a MAC must be seen in before it is a device (the contract's rule 5): what a
+source leaves out as nothing new must be later than that."""
+
+
+def counts_by_name(counts: Sequence[int], first: int = 0) -> dict[str, int]:
+    """Return the counts that are not zero, by name."""
+    return {
+        name: count for name, count in zip(COLUMNS[first:], counts[first:], strict=False) if count
+    }
+
+
 class SpreadCounts(NamedTuple):
     """Distinct addresses and ports in the SYNs and echo requests one MAC sent in a window."""
 

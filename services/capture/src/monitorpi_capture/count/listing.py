@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from monitorpi_capture.frame.text import ip_text, mac_text
-from monitorpi_capture.items import BYTES, COLUMN, COLUMNS, PACKETS, WIDTH
+from monitorpi_capture.items import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, counts_by_name
 from monitorpi_common.messages import Traffic, timestamp
 
 if TYPE_CHECKING:
@@ -51,13 +51,6 @@ def rfc3339(at_s: float) -> str:
     return timestamp(datetime.fromtimestamp(at_s, UTC))
 
 
-def tally_of(counts: Sequence[int], first: int = 0) -> dict[str, int]:
-    """Return the counts that are not zero, by name."""
-    return {
-        name: count for name, count in zip(COLUMNS[first:], counts[first:], strict=False) if count
-    }
-
-
 def sum_of(many: Iterable[Sequence[int]]) -> list[int]:
     """Return the sum of several counts, column by column."""
     total = [0] * WIDTH
@@ -90,9 +83,9 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
     """Return one listed device as JSON; what is empty is left out."""
     device: dict[str, Any] = {"mac": mac_text(row.mac), "role": role}
     if row.tx:
-        device["tx"] = tally_of(row.tx)
+        device["tx"] = counts_by_name(row.tx)
     if row.rx:
-        device["rx"] = tally_of(row.rx)
+        device["rx"] = counts_by_name(row.rx)
     if row.spread is not None:
         device["spread"] = row.spread._asdict()
         if row.syn_target is not None and max(row.spread.dst_ips, row.spread.dst_ports) > 1:
@@ -153,7 +146,7 @@ def listed(
         "devices": len(rest) + max(window.source_macs - senders, 0),
         "packets": counts[PACKETS],
         "bytes": counts[BYTES],
-        "classes": tally_of(counts, first=2),
+        "classes": counts_by_name(counts, first=FIRST_CLASS),
     }
     return pieces, omitted
 

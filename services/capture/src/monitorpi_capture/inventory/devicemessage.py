@@ -6,9 +6,9 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.listing import tally_of
 from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.inventory.load import load_of
+from monitorpi_capture.items import counts_by_name
 from monitorpi_common.messages import AddressConflict, Device, DeviceTotals, HeldAddress
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def device_message(
         first_seen=_time(entry.first_s),
         last_seen=_time(entry.last_s),
         present=entry.present,
-        totals=DeviceTotals(tx=tally_of(entry.tx), rx=tally_of(entry.rx)),
+        totals=DeviceTotals(tx=counts_by_name(entry.tx), rx=counts_by_name(entry.rx)),
         load=load_of(entry, at_s),
     )
 
