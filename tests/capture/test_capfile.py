@@ -76,7 +76,7 @@ def read(data: bytes) -> tuple[list[Frame], list[str]]:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize(("magic", "ticks"), [(0xA1B2C3D4, 250_000), (0xA1B23C4D, 250_000_000)])
 def test_pcap_in_either_order_and_resolution(order: str, magic: int, ticks: int) -> None:
-    """Micro- and nanoseconds, little and big endian, are told by the magic."""
+    """Micro- and nanoseconds, little and big endian, are reported by the magic."""
     frames, notes = read(pcap((100, ticks, DATA), (101, 0, b""), order=order, magic=magic))
 
     assert notes == []
@@ -160,7 +160,7 @@ def test_simple_and_obsolete_packet_blocks() -> None:
 
 
 def test_notes_that_are_not_kept_are_counted() -> None:
-    """Forty clocks that differ: the first are told one by one, and how many more there are."""
+    """Forty clocks that differ: the first are reported one by one, and how many more there are."""
     frames = [
         enhanced((9_000 - 100 * number + turn) * 1_000_000, number=number) for turn in range(3)
         for number in range(40)
@@ -293,7 +293,7 @@ def test_what_is_no_capture_is_refused_in_one_line(data: bytes, text: str) -> No
     ],
 )  # fmt: skip
 def test_broken_behind_good_frames(data: bytes, note: str) -> None:
-    """What was captured before the damage counts, and the damage is told in one line."""
+    """What was captured before the damage counts, and the damage is reported in one line."""
     frames, notes = read(data)
 
     assert len(frames) == 1
@@ -332,7 +332,7 @@ def test_a_file_behind_another_is_read_too(first: bytes, second: bytes) -> None:
 
 
 def test_a_file_behind_another_may_have_another_link_type() -> None:
-    """Read where it is understood; skipped, and told, where it is not."""
+    """Read where it is understood; skipped, and reported, where it is not."""
     raw, _ = read(pcap((1, 0, DATA)) + pcap((2, 0, DATA), link=101))
     frames, file = opened(pcap((1, 0, DATA)) + pcap((2, 0, DATA), (3, 0, DATA), link=220) + GOOD)
 
@@ -517,7 +517,7 @@ def test_lengths_of_old_files_stand_the_other_way_round() -> None:
 
 
 def test_too_many_interfaces_are_no_end() -> None:
-    """Frames of those beyond the limit are skipped and told, the others go on."""
+    """Frames of those beyond the limit are skipped and reported, the others go on."""
     data = section() + interface() * 5000 + enhanced(1) + enhanced(2, number=4999) + enhanced(3)
 
     frames, file = opened(data)

@@ -29,6 +29,8 @@ from monitorpi_capture.sources.pacing import PacedCore
 from monitorpi_common.messages import Packet, Publication, Reset, Traffic, Watch
 from monitorpi_common.service import CommandRefusedError, Order, Tick
 
+AT_MOST_JSONS = 6
+"""Times parsing and writing a message as JSON: 2 were measured for 256 MACs, 4 for 4,096."""
 BOOT = 1000.0
 
 
@@ -37,7 +39,7 @@ class Steered:
 
     def __init__(self) -> None:
         self.watched: list[Watch] = []
-        self.seeded: list[bytes] = []
+        self.pinned: list[bytes] = []
 
     def watch(self, order: Watch) -> None:
         """Remember the order."""
@@ -45,7 +47,7 @@ class Steered:
 
     def pin(self, macs: Any) -> None:
         """Remember the MACs."""
-        self.seeded = list(macs)
+        self.pinned = list(macs)
 
 
 def mac(number: int) -> bytes:
@@ -358,9 +360,12 @@ def test_the_payload_is_bounded() -> None:
     )
 
 
-@pytest.mark.parametrize(("rows", "limit_ms"), [(256, 5), (4096, 50)])
-def test_a_window_is_told_in_time(rows: int, limit_ms: float) -> None:
-    """256 MACs take under 5 ms of CPU and 4,096 under 50, all of them devices (median of nine)."""
+@pytest.mark.parametrize("rows", [256, 4096])
+def test_a_window_costs_a_few_times_its_json(rows: int) -> None:
+    """However many MACs a window lists: a row costs as much, held against plain JSON of the same.
+
+    A limit in milliseconds would measure who else runs.
+    """
     one = core(listed_devices=4096)
     sample = [
         MacCounts(mac(n), counts(packets=n, syn=n % 7, tcp=n, ipv4=n), counts(packets=3, ipv4=3))
@@ -368,18 +373,19 @@ def test_a_window_is_told_in_time(rows: int, limit_ms: float) -> None:
     ]
     for second in (1, 20):
         list(one.handle(window(second, *sample)))
-    took = []
+    times = []
     for second in range(21, 30):
         now = window(second, *sample)
         begun = time.process_time()
-        for said in one.handle(now):
-            said.message.encode()
-        took.append((time.process_time() - begun) * 1000)
+        payloads = [answer.message.encode() for answer in one.handle(now)]
+        made = time.process_time()
+        json.dumps(json.loads(payloads[0]))
+        times.append((made - begun) / (time.process_time() - made))
 
-    assert median(took) < limit_ms
+    assert median(times) < AT_MOST_JSONS
 
 
-def test_devices_are_seeded_so_that_they_keep_their_counters() -> None:
+def test_rows_of_devices_are_pinned_so_that_they_keep_their_counters() -> None:
     """Confirmed and pinned devices are handed to the engine with the next tick."""
     steered = Steered()
     one = CaptureCore("e", CaptureSettings(pinned_macs=("02:00:00:00:00:09",)), steering=steered)
@@ -388,7 +394,7 @@ def test_devices_are_seeded_so_that_they_keep_their_counters() -> None:
 
     list(one.handle(Tick(datetime.fromtimestamp(13, UTC), BOOT, clock_synced=True)))
 
-    assert steered.seeded == [mac(9), mac(1)]
+    assert steered.pinned == [mac(9), mac(1)]
 
 
 def test_json_of_a_message_has_no_empty_noise() -> None:

@@ -49,7 +49,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
 from monitorpi_capture.frame.classify import classify
-from monitorpi_capture.frame.dissect import Dissector, is_telling
+from monitorpi_capture.frame.dissect import Dissector, is_discovery
 from monitorpi_capture.items import Sighting
 
 HOST = "02:00:00:00:00:01"
@@ -61,7 +61,7 @@ OTHER_RAW = bytes.fromhex("020000000002")
 def read(typed: bytes) -> list[Sighting]:
     """Return what a frame from HOST tells, given from its EtherType on."""
     data = bytes.fromhex("ffffffffffff") + RAW + typed
-    if not is_telling(data, classify(data, len(data))):
+    if not is_discovery(data, classify(data, len(data))):
         return []
     return Dissector().dissect(data, 1.0, "eth0")
 
@@ -194,9 +194,9 @@ OFFER = [("message-type", "offer")]
 def test_dhcp_tells_name_address_router_and_mask() -> None:
     """A client tells its name, the server's ACK its address, the routers' and the network."""
     request = dhcp(1, [("message-type", "request"), ("hostname", b"printer")])
-    told = [("router", "192.0.2.254", "192.0.2.253"), ("subnet_mask", "255.255.255.128")]
-    ack = dhcp(2, ACK + told, yiaddr="192.0.2.7", chaddr=OTHER_RAW)
-    offer = dhcp(2, OFFER + told, yiaddr="192.0.2.7", chaddr=OTHER_RAW)
+    report = [("router", "192.0.2.254", "192.0.2.253"), ("subnet_mask", "255.255.255.128")]
+    ack = dhcp(2, ACK + report, yiaddr="192.0.2.7", chaddr=OTHER_RAW)
+    offer = dhcp(2, OFFER + report, yiaddr="192.0.2.7", chaddr=OTHER_RAW)
     both = ("192.0.2.254", "192.0.2.253")
     serves = sighting(how="dhcp", serves_dhcp=True, router_ips=both)
 
@@ -223,7 +223,7 @@ def test_who_hands_out_no_address_is_no_dhcp_server(kind: str) -> None:
 
 def test_dhcp_tells_what_clients_are_sent_to() -> None:
     """Name servers, domain, routes of both numbers, proxy and boot server, as short text."""
-    told = [
+    report = [
         ("name_server", "192.0.2.53", "192.0.2.54"),
         ("domain", b"home"),
         (121, bytes([0, 192, 0, 2, 254, 9, 10, 128, 192, 0, 2, 66])),
@@ -233,7 +233,7 @@ def test_dhcp_tells_what_clients_are_sent_to() -> None:
         (150, bytes([192, 0, 2, 5])),
     ]
 
-    assert seen(dhcp(2, OFFER + told, yiaddr="192.0.2.7"))[0].told == (
+    assert seen(dhcp(2, OFFER + report, yiaddr="192.0.2.7"))[0].directions == (
         ("dns", "192.0.2.53"),
         ("dns", "192.0.2.54"),
         ("domain", "home"),
@@ -249,7 +249,7 @@ def test_dhcp_tells_what_clients_are_sent_to() -> None:
 @pytest.mark.parametrize("routes", [b"\x21", b"\x18\xc0\x00\x02\xc0\x00", b"\x20"])
 def test_broken_routes_tell_nothing(routes: bytes) -> None:
     """A network larger than an address, a router in part, nothing behind the size."""
-    assert seen(dhcp(2, [*OFFER, (121, routes)], yiaddr="192.0.2.7"))[0].told == ()
+    assert seen(dhcp(2, [*OFFER, (121, routes)], yiaddr="192.0.2.7"))[0].directions == ()
 
 
 def test_dhcp_release_and_decline_end_an_address() -> None:
@@ -355,7 +355,7 @@ def test_stateless_dhcpv6_serves_name_servers() -> None:
     assert seen(reply) == sighting(
         how="dhcpv6",
         serves_dhcp=True,
-        told=(
+        directions=(
             ("dns-v6", "2001:db8::53"),
             ("domain-v6", "home.arpa"),
             ("domain-v6", "lan"),
@@ -478,7 +478,7 @@ def prefix(network: str, **fields: Any) -> Any:
 
 def test_a_router_advertisement_tells_of_router_and_networks() -> None:
     """A lifetime makes a router, 0 ends one; on-link prefixes that are valid are networks here."""
-    told = [
+    report = [
         prefix("2001:db8:1::"),
         prefix("2001:db8:2::", L=0),
         prefix("2001:db8:3::", validlifetime=0),
@@ -486,7 +486,7 @@ def test_a_router_advertisement_tells_of_router_and_networks() -> None:
         prefix("2001:db8:4:0:ff::", prefixlen=48),
     ]
 
-    assert seen(nd(ICMPv6ND_RA(routerlifetime=1800), OWN, *told)) == sighting(
+    assert seen(nd(ICMPv6ND_RA(routerlifetime=1800), OWN, *report)) == sighting(
         how="ra",
         ips=("fe80::1",),
         is_router=True,
@@ -584,7 +584,7 @@ def test_what_breaks_its_protocol_is_counted(frame: Any) -> None:
     assert dissector.failed == 1
 
 
-TELLING = [
+DISCOVERY = [
     bytes(Ether(src=HOST) / frame)
     for frame in (
         ARP(hwsrc=HOST, psrc="192.0.2.1"),
@@ -600,7 +600,7 @@ TELLING = [
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(TELLING), st.data())
+@given(st.sampled_from(DISCOVERY), st.data())
 def test_no_bytes_break_the_dissector(data: bytes, choice: st.DataObject) -> None:
     """Mutated and cut frames give sightings or nothing, never an exception."""
     changed = bytearray(data)

@@ -100,7 +100,7 @@ def test_times_that_go_back_begin_new_windows() -> None:
 def test_a_frame_far_off_its_neighbours_is_no_step_of_time(
     off_s: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another thread's frame, or a damaged time: it counts where it stands, and is told."""
+    """Another thread's frame, or a damaged time: it counts where it stands, and is reported."""
     line = [100_000_000 + number / 50 for number in range(150)]
     stamped = [at + off_s if number % 20 == 7 else at for number, at in enumerate(line)]
 
@@ -327,7 +327,7 @@ def test_news_is_news_once() -> None:
 
 
 def test_an_address_that_moves_is_news_each_time() -> None:
-    """Two who claim one address in turns are told of in turns."""
+    """Two who claim one address in turns are reported of in turns."""
     other = ARP[:6] + TARGET + ARP[12:22] + TARGET + ARP[28:]
     frames = [(50.0 + 10 * at, (ARP, other)[at % 2]) for at in range(10)]
 
@@ -337,11 +337,11 @@ def test_an_address_that_moves_is_news_each_time() -> None:
 
 
 def test_sightings_come_before_their_window() -> None:
-    """Whoever sent a frame is known when its window is told, and not when the one before is."""
+    """Whoever sent a frame is known when its window is reported, and not when the one before is."""
     emitted = items(*KNOWN, (40.0, udp()), (50.0, ARP), routine_below=10.0, dissector=Dissector())
-    told = [one for one in emitted if not isinstance(one, FrameSample)]
+    report = [one for one in emitted if not isinstance(one, FrameSample)]
 
-    kinds = [type(one).__name__ for one in told[2:]]
+    kinds = [type(one).__name__ for one in report[2:]]
     assert kinds == ["WindowCounts", "Sighting", "WindowCounts", "ListenerReport"]
 
 

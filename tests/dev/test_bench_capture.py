@@ -25,6 +25,8 @@ from monitorpi_dev.bench.capture import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 PAGE = """# Performance
 
 <!-- bench capture -->

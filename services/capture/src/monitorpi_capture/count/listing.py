@@ -103,14 +103,14 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
 
 
 def _peer(peer: TopPeer) -> dict[str, Any]:
-    told: dict[str, Any] = {"packets": peer.packets}
+    shown: dict[str, Any] = {"packets": peer.packets}
     if not peer.mac[0] & _GROUP:
-        told["mac"] = mac_text(peer.mac)
+        shown["mac"] = mac_text(peer.mac)
     if peer.ip is not None:
-        told["ip"] = ip_text(peer.ip)
+        shown["ip"] = ip_text(peer.ip)
     if peer.port is not None:
-        told["port"] = peer.port
-    return told
+        shown["port"] = peer.port
+    return shown
 
 
 def listed(
@@ -126,7 +126,7 @@ def listed(
         window: the counts.
         level_per_s: the reporting level, frames/s.
         most: how many devices at most; the payload's limit may leave less.
-        role: tells the role of a MAC.
+        role: returns the role of a MAC.
         copies: how often the port shows the frames of a MAC.
 
     """

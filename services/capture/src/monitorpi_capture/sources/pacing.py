@@ -1,4 +1,4 @@
-"""Between source and core: how many windows may wait, and how late they are told.
+"""Between source and core: how many windows may wait, and how late they are published.
 
 The one place where the capture core meets a clock; the core itself stays pure.
 """
@@ -56,14 +56,14 @@ class PacedCore:
 
     def handle(self, item: object) -> Iterable[Publication | Tombstone]:
         """Hand the item on; the answers are complete when this returns."""
-        said = list(self._core.handle(item))
+        answers = list(self._core.handle(item))
         if isinstance(item, WindowCounts):
             if self._gate is not None:
                 self._gate.leave()
             if item.end.boot_s is not None:
                 self._lag_s = time.clock_gettime(time.CLOCK_BOOTTIME) - item.end.boot_s
                 self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
-        return said
+        return answers
 
     def close(self) -> Iterable[Publication | Tombstone]:
         """Hand on."""

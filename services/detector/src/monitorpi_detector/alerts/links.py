@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 FRESH: Final = timedelta(seconds=10)
 """What was told so long before its cause was known is linked to it."""
 
+PARTS_FRESH: Final = timedelta(seconds=120)
+"""The same of what is a part of being cut off: connections in vain are seen within seconds, that
+nobody answers takes rounds."""
+CUT_OFF: Final = "cut-off"
+PARTS: Final = frozenset({"uplink-down", "group-down"})
+"""What is away for a machine from which everything is."""
+
 LOOP: Final = "loop"
 REPEATED: Final = frozenset(
     {
@@ -32,7 +39,7 @@ REPEATED: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Entry:
+class OpenAlert:
     """One open alert."""
 
     alert: Alert
@@ -75,7 +82,9 @@ CAUSES: Final = ("flood", "outage")
 """Kinds of alerts that cause others."""
 
 
-def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -> Entry | None:
+def told_elsewhere(
+    entries: Iterable[OpenAlert], finding: Finding, seen: Observed
+) -> OpenAlert | None:
     """Return the open alert that already tells of this attack."""
     macs = macs_of(finding)[0]
     for entry in entries:
@@ -93,7 +102,7 @@ def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -
     return None
 
 
-def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[str]:
+def explained_by(by: OpenAlert, entries: Iterable[OpenAlert], seen: Observed) -> list[str]:
     """Return the keys of the alerts that a new one explains: of its rule, or of its story."""
     subject = by.alert.subject
     attackers = {slug(mac.replace(":", "")) for mac in by.sources}
@@ -112,17 +121,19 @@ def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[st
     return explained
 
 
-def _shares(entry: Entry, seen: Observed) -> bool:
+def _shares(entry: OpenAlert, seen: Observed) -> bool:
     return seen.interface is None or not entry.interfaces.isdisjoint(seen.ports)
 
 
-def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed) -> str | None:
+def cause_of(entries: Iterable[OpenAlert], involved: frozenset[str], seen: Observed) -> str | None:
     """Return the key of the open flood, outage or loop that a side effect comes from."""
     entries = list(entries)
     if seen.rule in REPEATED:
         for entry in entries:
             if entry.alert.rule == LOOP and _shares(entry, seen):
                 return entry.alert.key
+    if seen.rule in PARTS:
+        return next((one.alert.key for one in entries if one.alert.rule == CUT_OFF), None)
     if seen.kind != "effect":
         return None
     return next(
@@ -135,12 +146,16 @@ def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed)
     )
 
 
-def effects_of(cause: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
+def effects_of(cause: OpenAlert, entries: Iterable[OpenAlert], at: datetime) -> Iterator[OpenAlert]:
     """Find what was told a moment before its cause was known."""
     for entry in entries:
-        if entry.alert.caused_by is not None or at - entry.alert.opened_at > FRESH:
+        is_part = cause.alert.rule == CUT_OFF and entry.alert.rule in PARTS
+        fresh = PARTS_FRESH if is_part else FRESH
+        if entry.alert.caused_by is not None or at - entry.alert.opened_at > fresh:
             continue
-        if cause.alert.rule == LOOP:
+        if is_part:
+            yield entry
+        elif cause.alert.rule == LOOP:
             if entry.alert.rule in REPEATED and entry.interfaces & cause.interfaces:
                 yield entry
         elif entry.kind == "effect" and entry.involved & cause.involved:
