@@ -14,10 +14,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from monitorpi_dashboard.view import ViewCore
 from pydantic import ValidationError
 from tests.cloud_bridge.test_bridge import Bridge
 from tests.detector.windows import ATTACKER, ID, START, Detector, syns, window
+from tests.history.world import World
+from tests.notifier.test_core import Rig
 from tests.prober.test_prober_core import Prober
 
 from monitorpi_capture.core import CaptureCore
@@ -26,6 +27,7 @@ from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.messages import Alert, Traffic
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
+from monitorpi_dashboard.core import ViewCore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,6 +108,7 @@ def barrage(core: Core, seed: int) -> int:
 CORES: Final[dict[str, Callable[[], Core]]] = {
     "capture": lambda: CaptureCore("e", CaptureSettings()),
     "prober": lambda: Prober("192.0.2.1").core,
+    "notifier": lambda: Rig().core,
     "dashboard": lambda: ViewCore("lab", lambda text, _level: json.loads(text) and None),
 }
 
@@ -125,6 +128,14 @@ def test_no_message_ends_the_cloud_bridge(tmp_path: Path) -> None:
 
     assert barrage(one.core, seed=1) > MESSAGES / 5
     one.outbox.close()
+
+
+def test_no_message_ends_the_history(tmp_path: Path) -> None:
+    """What came is kept, or counted as refused."""
+    one = World(tmp_path)
+
+    assert barrage(one.core, seed=1) > MESSAGES / 5
+    one.archive.close()
 
 
 @pytest.mark.parametrize(

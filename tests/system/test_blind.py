@@ -236,8 +236,8 @@ class Stack:
             [
                 "sh", "-c", 'while :; do "$@"; sleep 0.2; done', "again",  # it ends when refused
                 "mosquitto_sub", "-h", "127.0.0.1", "-p", str(BROKER_PORT), "-V", "mqttv5",
-                "--cafile", self.broker.ca[0], "-u", "somebody", "-P", "theirs", "-t", "monitorpi/v1/+/detector/watch/+",
-                "-F", "%p",
+                "--cafile", self.broker.ca[0], "-u", "somebody", "-P", "theirs",
+                "-t", "monitorpi/v1/+/detector/watch/+", "-F", "%p",
             ],
             lambda line: self.states.append(json.loads(line)["state"]),
         )  # fmt: skip
