@@ -122,7 +122,7 @@ Vlan = Annotated[list[Annotated[int, Field(ge=1, le=4095)]], Field(max_length=4)
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Quantity = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
+Quantity = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 Short = Annotated[str, StringConstraints(max_length=255)]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Tally = Annotated[dict[ClassName, Count], Field(max_length=_MAX_TALLY)]
