@@ -26,7 +26,7 @@ from monitorpi_capture.items import (
 )
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.pacing import PacedCore
-from monitorpi_common.messages import Packet, Publication, Reset, Traffic, Watch
+from monitorpi_common.messages import CLASSES, Packet, Publication, Reset, Traffic, Watch, Wire
 from monitorpi_common.service import CommandRefusedError, Order, Tick
 
 AT_MOST_JSONS = 6
@@ -101,6 +101,36 @@ SENDER = MacCounts(
     TopPeer(mac(2), b"\xc0\0\2\2", 80, 30),
 )
 RECEIVER = MacCounts(mac(2), (), counts(packets=30, syn=30))
+
+
+def test_the_wire_alone_has_the_same_numbers() -> None:
+    """A small message beside the large one: the same window but for who it was."""
+    said = list(core().handle(window(5, SENDER, RECEIVER, losses={"socket": 3})))
+
+    (small,) = [one for one in said if type(one.message).KIND == "wire"]
+    wire = Wire.model_validate_json(small.message.encode())
+    whole = traffic(said).model_dump(exclude={"devices", "omitted"})
+    assert small.id == "eth0"
+    assert wire.model_dump() == whole
+
+
+def test_the_wire_of_a_full_window_stays_small() -> None:
+    """About a kilobyte, however many devices there are."""
+    rows = [MacCounts(mac(n), counts(packets=9, **dict.fromkeys(CLASSES, 9)), ())
+            for n in range(256)]  # fmt: skip
+    said = list(core(reporting_level=0.1).handle(window(5, *rows)))
+
+    sizes = {type(one.message).KIND: len(one.message.encode()) for one in said
+             if type(one.message).KIND in ("wire", "traffic")}  # fmt: skip
+    assert sizes["wire"] < 1500
+    assert sizes["traffic"] > 40 * sizes["wire"]
+
+
+def test_a_file_tells_each_window_once() -> None:
+    """Nobody needs the small message beside the large one in a pipe."""
+    said = CaptureCore("e", CaptureSettings(), steering=None).handle(window(5, SENDER, live=False))
+
+    assert [type(one.message).KIND for one in said] == ["traffic"]
 
 
 def test_a_window_becomes_a_traffic_message() -> None:
@@ -186,7 +216,7 @@ def test_each_interface_has_its_own_numbers() -> None:
     one = core()
     one.handle(window(1, SENDER))
 
-    (said,) = one.handle(window(1, SENDER, interface="eth0.100"))
+    said, _ = one.handle(window(1, SENDER, interface="eth0.100"))
 
     assert said.id == "eth0-100"
     assert traffic([said]).seq == 0

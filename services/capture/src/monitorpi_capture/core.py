@@ -14,7 +14,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitorpi_capture.count.copies import CopyMeter
-from monitorpi_capture.count.listing import listed, rfc3339, snapshot
+from monitorpi_capture.count.listing import listed, rfc3339, snapshots
 from monitorpi_capture.count.senders import KnownSenders
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.items import (
@@ -328,10 +328,12 @@ class CaptureCore:
             "copies_ratio": shown.ratio,
             "copies": shown.wire._asdict() if shown.wire.any else None,
             "repeats": shown.repeats._asdict() if shown.repeats else None,
-            "omitted": omitted,
         }
         port.seq += 1
-        yield Publication(slug(window.interface), snapshot(head, devices))
+        wire, whole = snapshots(head, omitted, devices)
+        yield Publication(slug(window.interface), whole)
+        if self._steering is not None:  # who reads a file's windows reads each once
+            yield Publication(slug(window.interface), wire)
         if not self._ticking and not window.last_s:  # with those there is nothing new to publish
             yield from self._inventory.publish(self._at_s)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_common.messages import Foreign, Publication, Tombstone
     from monitorpi_common.service import Core
 
 WAITING: Final = 8
@@ -54,7 +54,7 @@ class PacedCore:
         self._lag_s: float | None = None
         self._worst_lag_s = 0.0
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+    def handle(self, item: object) -> Iterable[Publication | Tombstone | Foreign]:
         """Hand the item on; the answers are complete when this returns."""
         answers = list(self._core.handle(item))
         if isinstance(item, WindowCounts):
@@ -65,7 +65,7 @@ class PacedCore:
                 self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
         return answers
 
-    def close(self) -> Iterable[Publication | Tombstone]:
+    def close(self) -> Iterable[Publication | Tombstone | Foreign]:
         """Hand on."""
         return self._core.close()
 
