@@ -45,16 +45,16 @@ from monitorpi_common.messages import (
 from monitorpi_common.retention import Retention
 from monitorpi_common.service import (
     Assembly,
+    CommandReceived,
     CommandRefusedError,
     Context,
-    Gone,
-    Order,
     Outside,
     Presence,
     Received,
     ResourceError,
     Source,
     Tick,
+    TombstoneReceived,
 )
 from monitorpi_common.settings import CommonSettings, ConfigurationError, Section, load
 from monitorpi_common.stdio import Line, StdioBus
@@ -410,7 +410,7 @@ class Shell:
             command = _command(raw)
             name = command.name
             args = self._arguments(command)
-            self._publish(self._core.handle(Order(name, args, topic.id)))
+            self._publish(self._core.handle(CommandReceived(name, args, topic.id)))
         except CommandRefusedError as refusal:
             error = str(refusal)
         if error is not None:
@@ -519,7 +519,7 @@ class Shell:
                 self._take(item)
 
 
-def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
+def _item(topic: Topic, raw: Raw) -> Presence | TombstoneReceived | Received:
     """Return what a message says, validated.
 
     Raises:
@@ -529,7 +529,7 @@ def _item(topic: Topic, raw: Raw) -> Presence | Gone | Received:
     if topic.kind == "status":
         return Presence(topic, online=_is_online(raw.payload), taken_back=not raw.payload)
     if not raw.payload:
-        return Gone(topic)
+        return TombstoneReceived(topic)
     kind = message_type(topic.service, topic.kind)
     if kind is None:
         raise ValueError(f"no message of the contract has the kind {topic.kind!r}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, Wire, conclude
+from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, WireFacts, conclude
 from monitorpi_common.messages import Health, Service, Traffic, WatchState
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ class Observer:
         self._expected = frozenset(expected)
         self._instances: dict[tuple[str, str], bool] = {}
         self._gone_s: dict[str, float] = {}
-        self._wires: dict[str, Wire] = {}
+        self._wires: dict[str, WireFacts] = {}
         self._away: dict[str, str] = {}
         self._carried: dict[str, frozenset[str]] = {}
         """By instance of capture: the interfaces it counts on."""
         self._pulse_s: dict[str, float] = {}
         self._unkept: dict[tuple[str, str], str] = {}
         """By service and instance: why it cannot write its state."""
+        self._troubles: dict[tuple[str, str], tuple[str, str]] = {}
         self._broker: str | None = None
         self._judged_s: float | None = None
         self._judged: object = None
@@ -87,6 +88,7 @@ class Observer:
         """
         self._instances.pop((topic.service, topic.id), None)
         self._unkept.pop((topic.service, topic.id), None)
+        self._troubles.pop((topic.service, topic.id), None)
         if topic.service != Service.CAPTURE.value:
             return frozenset()
         left = self._carried.pop(topic.id, frozenset()).difference(*self._carried.values())
@@ -131,13 +133,18 @@ class Observer:
         self._unkept.pop((topic.service, topic.id), None)
         if isinstance(error, str) and len(self._unkept) < MAX_INSTANCES:
             self._unkept[topic.service, topic.id] = error[:120]
+        trouble = health.detail.get("trouble")
+        self._troubles.pop((topic.service, topic.id), None)
+        if isinstance(trouble, dict) and len(self._troubles) < MAX_INSTANCES:
+            text, remedy = str(trouble.get("text"))[:200], str(trouble.get("remedy"))[:200]
+            self._troubles[topic.service, topic.id] = (text, remedy)
 
     def _window(self, window: Traffic, at: datetime) -> None:
         wire = self._wires.get(window.interface)
         if wire is None:
             if len(self._wires) >= MAX_INTERFACES:
                 return
-            wire = self._wires[window.interface] = Wire(self._now_s)
+            wire = self._wires[window.interface] = WireFacts(self._now_s)
         wire.heard_s = self._now_s
         wire.has_link = window.has_link is not False
         if wire.has_link:
@@ -160,7 +167,7 @@ class Observer:
             self._judged, self._judged_s = watermark, self._now_s
 
     @property
-    def interfaces(self) -> Mapping[str, Wire]:
+    def interfaces(self) -> Mapping[str, WireFacts]:
         """What is known of each interface."""
         return self._wires
 
@@ -176,6 +183,7 @@ class Observer:
             announced_s=self._spoke_s,
             pulse_s=self._pulse_s,
             unkept={service: error for (service, _), error in self._unkept.items()},
+            troubles={service: told for (service, _), told in self._troubles.items()},
         )  # fmt: skip
 
     def _young(self) -> bool:

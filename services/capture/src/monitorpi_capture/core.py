@@ -41,7 +41,7 @@ from monitorpi_common.messages import (
     Tombstone,
     Watch,
 )
-from monitorpi_common.service import CommandRefusedError, Order, Received, Tick
+from monitorpi_common.service import CommandReceived, CommandRefusedError, Received, Tick
 from monitorpi_common.topics import mac_id, slug
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class _Replies:
 
 
 @dataclass(slots=True)
-class _Port:
+class _PortState:
     """One interface in this epoch."""
 
     seq: int = 0
@@ -165,7 +165,7 @@ class CaptureCore:
         self._steering = steering
         self._clock_synced = clock_synced
         self._ticking = False
-        self._ports: dict[str, _Port] = {}
+        self._ports: dict[str, _PortState] = {}
         self._known = KnownSenders()
         self._inventory = Inventory(
             max_devices=settings.max_devices,
@@ -203,9 +203,9 @@ class CaptureCore:
                 self._inventory.restore(device)
             case Received(message=Target(state="up", mac=str() as mac)):
                 self._inventory.pin(bytes.fromhex(mac_id(mac)))
-            case Order(args=Reset()):
+            case CommandReceived(args=Reset()):
                 self._begin_epoch()
-            case Order(args=Watch() as watch):
+            case CommandReceived(args=Watch() as watch):
                 self._watch(watch)
             case _:
                 pass
@@ -282,7 +282,7 @@ class CaptureCore:
     # --- traffic ------------------------------------------------------------------------------
 
     def _window(self, window: WindowCounts) -> Iterator[Publication | Tombstone]:
-        port = self._ports.setdefault(window.interface, _Port())
+        port = self._ports.setdefault(window.interface, _PortState())
         stepped_s = port.step(window)
         if stepped_s is not None:
             self._begin_epoch()

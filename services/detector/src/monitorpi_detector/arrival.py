@@ -17,7 +17,7 @@ arrival is of a clock that was never set, or forged."""
 
 
 @dataclass(slots=True)
-class Arrival:
+class ArrivalTime:
     """The wall clock as ticks tell it, and what is to be reckoned with by it."""
 
     at: datetime | None = None

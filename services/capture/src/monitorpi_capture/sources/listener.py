@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 SLOT_S: Final = 0.1
 BUSY_S: Final = 0.02
-"""Time a slot may spend on dissecting: crafted frames take a fifth of a core at most."""
+"""Processor time a slot may spend on dissecting: crafted frames take a fifth of a core at most, and
+a machine that is busy with other things drops none for it."""
 LINES_PER_S: Final = 10
 _RECEIVE_BUFFER: Final = 128 * 1024
 _FRAME: Final = 2048
@@ -138,7 +139,7 @@ class Listener:
             tap.open()
         reported = (0, 0)
         while not self._stopped.wait(SLOT_S):
-            now_s = time.monotonic()
+            now_s, until_s = time.monotonic(), time.thread_time() + BUSY_S
             self._dropped += sum(tap.tend(now_s) for tap in self._taps)
             share = max(self._per_slot // len(self._taps), 1)
             for tap, waiting in zip(self._taps, self._waiting, strict=True):
@@ -147,7 +148,7 @@ class Listener:
                     rare.pop()
                     self._dropped += 1
                 least = [waiting.popleft() for _ in range(min(share - len(rare), len(waiting)))]
-                self._listen(tap, [*rare, *least], now_s + BUSY_S, emit)
+                self._listen(tap, [*rare, *least], until_s, emit)
             if reported != (reported := (self._dropped, self._dissector.failed)):
                 emit(ListenerReport(*reported))
         for tap in self._taps:
@@ -172,9 +173,9 @@ class Listener:
     def _listen(
         self, tap: Tap, frames: Iterable[Caught], until_s: float, emit: Callable[[object], None]
     ) -> None:
-        """Dissect frames; what time does not allow to is dropped."""
+        """Dissect frames; what this thread's processor time does not allow to is dropped."""
         for caught in frames:
-            if time.monotonic() > until_s:
+            if time.thread_time() > until_s:
                 self._dropped += 1
                 continue
             for sighting in self._dissector.dissect(

@@ -68,7 +68,7 @@ def share_of(data: Bytes) -> Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LayoutPart:
     """What one CPU counted in one window."""
 
     share: Share

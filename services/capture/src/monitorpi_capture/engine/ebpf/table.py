@@ -18,7 +18,7 @@ from monitorpi_capture.engine.ebpf.memory import (
     SKETCH_BYTES,
     SKETCHES,
 )
-from monitorpi_capture.engine.ebpf.parts import Part, share_of
+from monitorpi_capture.engine.ebpf.parts import LayoutPart, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Table:
             )
             self._used[epoch][number] = used
             found.append(
-                Part(
+                LayoutPart(
                     share,
                     part["rows"][: used.rows * ROW.size],
                     part["rows"][used.promoted_at(geometry)],
