@@ -105,7 +105,7 @@ class _Replies:
 
 @dataclass(slots=True)
 class _PortState:
-    """One interface in this epoch."""
+    """Number, totals and clock of one interface in this epoch."""
 
     seq: int = 0
     totals: list[int] = field(default_factory=lambda: [0] * WIDTH)
@@ -137,7 +137,7 @@ class Steering(Protocol):
 
 
 class CaptureCore:
-    """See the module."""
+    """Windows and sightings in; traffic messages, devices and packet lines out."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class CaptureCore:
     def handle(  # noqa: C901 - one line per kind of item
         self, item: object
     ) -> Iterable[Publication | Tombstone]:
-        """Take one item and answer."""
+        """Take one item of a source or the bus and return what is published because of it."""
         match item:
             case WindowCounts():
                 return self._window(item)

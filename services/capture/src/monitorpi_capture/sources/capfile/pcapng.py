@@ -57,7 +57,7 @@ _BYTES_WRITTEN: Final = 4
 
 @dataclass(slots=True)
 class _CaptureInterface:
-    """One interface of a section."""
+    """Link type, resolution and clock of one interface of a section."""
 
     link: int
     """Of those that are read; -1 - the link type of any other."""
