@@ -50,9 +50,10 @@ def plan_of(lab: Lab, folder: Path, mail: MailServer) -> StackPlan:
     )  # fmt: skip
 
 
-def run(lab: Lab, mail: MailServer, number: int) -> float:
+def run(lab: Lab, mail: MailServer) -> float:
     """Flood once from a MAC address of its own; returns the seconds to the mail."""
     attacker, victim = lab.hosts
+    number = len(mail.mails)  # an alert that got worse is a mail more
     time.sleep(random.random())  # noqa: S311 - somewhere in a window
     running = flood.start(attacker, flood.flood_between(attacker, victim, "syn", RATE, seconds=10))
     first_s = running.first_frame_s()
@@ -98,8 +99,8 @@ def floods(lab: Lab, viewer: Viewer, mail: MailServer) -> list[float]:
 
     wait_for(are_online, 90, "the stack")
     found = []
-    for number in range(RUNS):
-        found.append(run(lab, mail, number))
+    for _ in range(RUNS):
+        found.append(run(lab, mail))
         await_close(viewer)
     return found
 
@@ -111,4 +112,5 @@ def test_a_flood_is_mailed_within_two_seconds(tmp_path: Path) -> None:
         with Relay(lab.sensor.namespace, plan.port):
             seconds = asyncio.run(measure(lab, plan, mail))
 
+    print(f"median {statistics.median(seconds):.2f} s, worst {max(seconds):.2f} s")  # noqa: T201
     assert statistics.median(seconds) <= MEDIAN_S, sorted(seconds)
