@@ -26,8 +26,8 @@ from monitorpi_capture.items import (
 )
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.pacing import PacedCore
-from monitorpi_common.messages import Packet, Publication, Reset, Traffic, Watch
-from monitorpi_common.service import CommandRefusedError, Order, Tick
+from monitorpi_common.messages import CLASSES, Packet, Publication, Reset, Traffic, Watch, Wire
+from monitorpi_common.service import CommandReceived, CommandRefusedError, Tick
 
 AT_MOST_JSONS = 6
 """Times parsing and writing a message as JSON: 2 were measured for 256 MACs, 4 for 4,096."""
@@ -101,6 +101,36 @@ SENDER = MacCounts(
     TopPeer(mac(2), b"\xc0\0\2\2", 80, 30),
 )
 RECEIVER = MacCounts(mac(2), (), counts(packets=30, syn=30))
+
+
+def test_the_wire_alone_has_the_same_numbers() -> None:
+    """A small message beside the large one: the same window but for who it was."""
+    said = list(core().handle(window(5, SENDER, RECEIVER, losses={"socket": 3})))
+
+    (small,) = [one for one in said if type(one.message).KIND == "wire"]
+    wire = Wire.model_validate_json(small.message.encode())
+    whole = traffic(said).model_dump(exclude={"devices", "omitted"})
+    assert small.id == "eth0"
+    assert wire.model_dump() == whole
+
+
+def test_the_wire_of_a_full_window_stays_small() -> None:
+    """About a kilobyte, however many devices there are."""
+    rows = [MacCounts(mac(n), counts(packets=9, **dict.fromkeys(CLASSES, 9)), ())
+            for n in range(256)]  # fmt: skip
+    said = list(core(reporting_level=0.1).handle(window(5, *rows)))
+
+    sizes = {type(one.message).KIND: len(one.message.encode()) for one in said
+             if type(one.message).KIND in ("wire", "traffic")}  # fmt: skip
+    assert sizes["wire"] < 1500
+    assert sizes["traffic"] > 40 * sizes["wire"]
+
+
+def test_a_file_tells_each_window_once() -> None:
+    """Nobody needs the small message beside the large one in a pipe."""
+    said = CaptureCore("e", CaptureSettings(), steering=None).handle(window(5, SENDER, live=False))
+
+    assert [type(one.message).KIND for one in said] == ["traffic"]
 
 
 def test_a_window_becomes_a_traffic_message() -> None:
@@ -186,7 +216,7 @@ def test_each_interface_has_its_own_numbers() -> None:
     one = core()
     one.handle(window(1, SENDER))
 
-    (said,) = one.handle(window(1, SENDER, interface="eth0.100"))
+    said, _ = one.handle(window(1, SENDER, interface="eth0.100"))
 
     assert said.id == "eth0-100"
     assert traffic([said]).seq == 0
@@ -237,7 +267,7 @@ def test_reset_begins_an_epoch() -> None:
     one = core()
     list(one.handle(window(1, SENDER)))
 
-    said = list(one.handle(Order("reset", Reset(), "1")))
+    said = list(one.handle(CommandReceived("reset", Reset(), "1")))
     message = traffic(one.handle(window(2, SENDER)))
 
     assert said == []
@@ -301,7 +331,7 @@ def test_watch_reaches_the_source_and_lines_become_packets() -> None:
     one = CaptureCore("e", CaptureSettings(), steering=steered)
     order = Watch(seconds=5)
 
-    list(one.handle(Order("watch", order, "1")))
+    list(one.handle(CommandReceived("watch", order, "1")))
     (said,) = one.handle(
         PacketLine("eth0", 1.0, "a > b", "02:00:00:00:00:01", "02:00:00:00:00:02", None, None, 60)
     )
@@ -310,13 +340,13 @@ def test_watch_reaches_the_source_and_lines_become_packets() -> None:
     assert isinstance(said.message, Packet)
     assert (said.id, said.message.seq, said.message.line) == ("eth0", 0, "a > b")
     with pytest.raises(CommandRefusedError, match="there is no class 'sin'"):
-        one.handle(Order("watch", Watch.model_validate({"class": "sin"}), "1"))
+        one.handle(CommandReceived("watch", Watch.model_validate({"class": "sin"}), "1"))
 
 
 def test_nobody_watches_a_file() -> None:
     """The command is refused with its reason."""
     with pytest.raises(CommandRefusedError, match="a capture file is read"):
-        CaptureCore("e", CaptureSettings()).handle(Order("watch", Watch(), "1"))
+        CaptureCore("e", CaptureSettings()).handle(CommandReceived("watch", Watch(), "1"))
 
 
 def test_health_tells_the_engine_and_why_not_a_better_one() -> None:

@@ -14,7 +14,7 @@ from monitorpi_dev.bench.capture import (
     FULL_SPEED,
     HEAD,
     Effort,
-    Row,
+    EngineRow,
     cells,
     main,
     markdown,
@@ -35,7 +35,7 @@ PAGE = """# Performance
 
 What it means.
 """
-ROW = Row(
+ROW = EngineRow(
     engine="ebpf",
     macs=50,
     asked_fps=148_800,

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "export": ("monitorpi_cli.export:main", "devices, alerts, traffic, probes of the past"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
+    "notify": ("monitorpi_cli.notify:main", "send a test message to those who get alerts"),
     "suggest-thresholds": (
         "monitorpi_cli.suggest_thresholds:main",
         "propose thresholds from recorded traffic",
@@ -39,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench backlog": ("monitorpi_dev.bench.backlog:main", "measure the cloud bridge's memory"),
     "bench capture": ("monitorpi_dev.bench.capture:main", "measure the capture engines"),
     "bench detection": ("monitorpi_dev.bench.detection:main", "measure the time to an alert"),
+    "bench history": ("monitorpi_dev.bench.history:main", "measure what it costs to remember"),
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),

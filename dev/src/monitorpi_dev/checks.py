@@ -30,6 +30,7 @@ def check(argv: list[str]) -> int:
         _run("lint", python, "-m", "ruff", "check", *(["--fix"] if fix else []), "."),
         _run("types", python, "-m", "mypy", *folders),
         _run("imports", str(Path(python).with_name("lint-imports")), "--no-cache"),
+        _run("class names", python, "-m", "monitorpi_dev.class_names"),
         _run("generated files", python, "-m", "monitorpi_dev.contracts", "--check"),
     ]
     print("check: passed" if all(results) else "check: FAILED", flush=True)

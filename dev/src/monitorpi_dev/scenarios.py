@@ -39,7 +39,7 @@ ICMP_FLOOR: Final = 50.0
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class ScenarioHost:
     """One machine of the LAN."""
 
     mac: str
@@ -47,7 +47,7 @@ class Host:
 
 
 @dataclass
-class Sent:
+class ScenarioFrames:
     """What one MAC sent and was sent in a second."""
 
     tx: Counter[str] = field(default_factory=Counter)
@@ -69,14 +69,14 @@ class Second:
         self.number = number
         self._shown = frozenset(one.mac for one in lan.clients) if one_way else None
         self.random = lan.random
-        self._sent: dict[str, Sent] = {}
+        self._sent: dict[str, ScenarioFrames] = {}
         self.counts: Counter[str] = Counter()
         self.probes: list[Probe] = []
 
-    def _of(self, mac: str) -> Sent:
+    def _of(self, mac: str) -> ScenarioFrames:
         sent = self._sent.get(mac)
         if sent is None:
-            sent = self._sent[mac] = Sent()
+            sent = self._sent[mac] = ScenarioFrames()
         return sent
 
     def _is_shown(self, mac: str) -> bool:
@@ -100,8 +100,8 @@ class Second:
     def aimed(
         self,
         name: str,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         via: str | None,
         port: int | None,
         count: int = 1,
@@ -119,8 +119,8 @@ class Second:
 
     def syn(
         self,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         *,
         via: str | None = None,
         port: int = 443,
@@ -132,8 +132,8 @@ class Second:
 
     def connection(
         self,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         *,
         via: str | None = None,
         port: int = 443,
@@ -155,8 +155,8 @@ class Second:
 
     def echo(
         self,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         *,
         via: str | None = None,
         answered: bool = True,
@@ -168,7 +168,7 @@ class Second:
         if answered:
             self.frames(via or target.mac, source.mac, count, 98, "ipv4", "icmp")
 
-    def arp(self, source: Host, target: Host | None) -> None:
+    def arp(self, source: ScenarioHost, target: ScenarioHost | None) -> None:
         """Add an ARP request and, where somebody has the address, the reply."""
         self.frames(source.mac, None, 1, _SMALL, "arp")
         if target is not None:
@@ -203,7 +203,7 @@ class Second:
             omitted=Omitted(devices=max(0, len(ordered) - LISTED)),
         )  # fmt: skip
 
-    def _row(self, mac: str, sent: Sent) -> DeviceWindow:
+    def _row(self, mac: str, sent: ScenarioFrames) -> DeviceWindow:
         top = {}
         for name, peers in sent.peers.items():
             (via, ip, port), _ = peers.most_common(1)[0]
@@ -232,9 +232,9 @@ class Lan:
         self.totals: Counter[str] = Counter()
         self.knows_router = True
 
-    def host(self, number: int) -> Host:
+    def host(self, number: int) -> ScenarioHost:
         """Return a host of this LAN, always the same for a number."""
-        return Host(
+        return ScenarioHost(
             f"04:5e:{self._maker:02x}:00:{number >> 8:02x}:{number & 255:02x}",
             f"198.18.{number >> 8}.{number & 255}",
         )
@@ -245,10 +245,10 @@ class Lan:
             return "router" if self.knows_router else "unknown"
         return "host"
 
-    def outside(self) -> Host:
+    def outside(self) -> ScenarioHost:
         """Make a host of the Internet; its frames have the router's MAC."""
         pick = self.random.randrange
-        return Host(self.router.mac, f"203.0.{pick(113, 120)}.{pick(1, 255)}")
+        return ScenarioHost(self.router.mac, f"203.0.{pick(113, 120)}.{pick(1, 255)}")
 
     def forged(self) -> str:
         """Make a source address nobody has."""
@@ -342,8 +342,8 @@ def wget_mirror(second: Second) -> None:
     """Run ``wget -r`` on a fast site: a connection per file, all used and closed."""
     lan = second.lan
     for _ in range(second.random.randint(40, 180)):
-        second.connection(lan.clients[0], Host(lan.router.mac, "203.0.113.80"), via=lan.router.mac,
-                          port=80, carries=4)  # fmt: skip
+        shop = ScenarioHost(lan.router.mac, "203.0.113.80")
+        second.connection(lan.clients[0], shop, via=lan.router.mac, port=80, carries=4)
 
 
 def web_benchmark(second: Second) -> None:
@@ -355,7 +355,7 @@ def web_benchmark(second: Second) -> None:
 def browser_tabs(second: Second) -> None:
     """Open a hundred tabs: connections to many hosts that stay open."""
     lan, pick = second.lan, second.random
-    targets = [Host(lan.router.mac, f"203.0.114.{n}") for n in range(1, 180)]
+    targets = [ScenarioHost(lan.router.mac, f"203.0.114.{n}") for n in range(1, 180)]
     for _ in range(pick.randint(100, 260)):
         second.connection(lan.clients[2], pick.choice(targets), via=lan.router.mac, ends=False,
                           answered=chance(pick, 0.95), carries=10)  # fmt: skip
@@ -410,7 +410,7 @@ def router_reboot(second: Second) -> None:
 
 def own_probing(targets: int = 1000) -> Activity:
     """Probe a thousand targets from our own Pi, announced as the prober does."""
-    hosts = [Host(f"04:5f:00:00:{n >> 8:02x}:{n & 255:02x}", f"198.19.{n >> 8}.{n & 255}")
+    hosts = [ScenarioHost(f"04:5f:00:00:{n >> 8:02x}:{n & 255:02x}", f"198.19.{n >> 8}.{n & 255}")
              for n in range(targets)]  # fmt: skip
 
     def probing(second: Second) -> None:
@@ -437,7 +437,9 @@ def monitoring(second: Second) -> None:
     for number in range(60):
         host = lan.clients[number % len(lan.clients)]
         for _ in range(2):
-            second.echo(lan.server, Host(host.mac, f"198.18.9.{number}"), answered=number % 10 != 0)
+            second.echo(
+                lan.server, ScenarioHost(host.mac, f"198.18.9.{number}"), answered=number % 10 != 0
+            )
 
 
 BENIGN: Final[dict[str, Activity]] = {
@@ -459,7 +461,7 @@ BENIGN: Final[dict[str, Activity]] = {
 
 
 @dataclass(frozen=True)
-class Flood:
+class ScenarioFlood:
     """How a flood goes on."""
 
     rule: str = "syn-flood"
@@ -477,7 +479,7 @@ class Flood:
         return SYN_FLOOR if self.rule == "syn-flood" else ICMP_FLOOR
 
 
-def flood(how: Flood, since_s: float) -> Activity:
+def flood(how: ScenarioFlood, since_s: float) -> Activity:
     """Make the activity of a flood on the LAN's server that begins at some time."""
     since = int(since_s)
 
@@ -494,7 +496,7 @@ def flood(how: Flood, since_s: float) -> Activity:
         for attacker in attackers:
             for count in shares(per_second(second, rate)):
                 own = lan.outside().ip if how.through_router else attacker.ip
-                source = Host(attacker.mac, lan.forged() if how.spoofed else own)
+                source = ScenarioHost(attacker.mac, lan.forged() if how.spoofed else own)
                 answered = chance(pick, how.answered)
                 if how.rule == "syn-flood":
                     second.syn(source, lan.server, port=80, count=count)
@@ -515,7 +517,9 @@ def shares(frames: int) -> Iterator[int]:
         yield frames * (draw + 1) // draws - frames * draw // draws
 
 
-def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int = 50) -> Scenario:
+def flood_scenario(
+    how: ScenarioFlood, seed: int, *, one_way: bool = False, seconds: int = 50
+) -> Scenario:
     """Put a flood over a busy office hour."""
     lan = Lan(seed, clients=max(20, how.sources))
     since_s = lan.random.uniform(20, 30)
@@ -535,23 +539,23 @@ def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int
     )  # fmt: skip
 
 
-FLOODS: Final[tuple[tuple[Flood, bool], ...]] = (
-    *((Flood(rule, times), False) for rule in ("syn-flood", "icmp-flood")
+FLOODS: Final[tuple[tuple[ScenarioFlood, bool], ...]] = (
+    *((ScenarioFlood(rule, times), False) for rule in ("syn-flood", "icmp-flood")
       for times in (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)),
-    *((Flood(rule, times, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 10.0) for shape in ("ramp", "pulse")),
-    *((Flood(rule, times, sources=50), False) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, sources=50), False) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 5.0, 10.0, 30.0)),
-    *((Flood(rule, times, spoofed=spoofed), True) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, spoofed=spoofed), True) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 10.0) for spoofed in (False, True)),
-    *((Flood(rule, times, spoofed=True), False) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, spoofed=True), False) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 10.0)),
-    *((Flood(rule, times, through_router=True), False) for rule in ("syn-flood", "icmp-flood")
-      for times in (2.0, 10.0)),
-    (Flood("syn-flood", 1.11, spoofed=True, answered=0.88), False),
-    (Flood("syn-flood", 2.0, answered=1.0), False),
-    (Flood("syn-flood", 10.0, answered=1.0), False),
-    (Flood("icmp-flood", 10.0, answered=1.0), False),
+    *((ScenarioFlood(rule, times, through_router=True), False)
+      for rule in ("syn-flood", "icmp-flood") for times in (2.0, 10.0)),
+    (ScenarioFlood("syn-flood", 1.11, spoofed=True, answered=0.88), False),
+    (ScenarioFlood("syn-flood", 2.0, answered=1.0), False),
+    (ScenarioFlood("syn-flood", 10.0, answered=1.0), False),
+    (ScenarioFlood("icmp-flood", 10.0, answered=1.0), False),
 )  # fmt: skip
 """Floods from half the floor up, of every form; the second member: only one direction is seen."""
 

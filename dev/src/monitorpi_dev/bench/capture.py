@@ -62,7 +62,7 @@ _OK, _USAGE, _RESOURCE = 0, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EngineRow:
     """One tap under one load. Ratios are shares of one CPU."""
 
     engine: str
@@ -206,7 +206,7 @@ class Bench:
         self._space.close()
         self._sender.close()
 
-    def rows(self, engine: str, macs: int, rates: Sequence[int]) -> Iterator[Row]:
+    def rows(self, engine: str, macs: int, rates: Sequence[int]) -> Iterator[EngineRow]:
         """Measure one tap with one number of source addresses at several rates.
 
         Raises:
@@ -225,7 +225,7 @@ class Bench:
         tapped_ns = _lower_quartile(tapped)
         for rate, offered, sent, counted, cpu_ratio, cpu_s in runs:
             found = None if engine == "empty-filter" else counted
-            yield Row(
+            yield EngineRow(
                 engine=engine,
                 macs=macs,
                 asked_fps=rate,
@@ -320,7 +320,7 @@ HEAD: Final = (
 )
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: EngineRow) -> list[str]:
     """Return a row as text, in the order of :data:`HEAD`."""
 
     def count(number: float | None) -> str:
@@ -343,7 +343,7 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[EngineRow]) -> str:
     """Return the table of the docs."""
     lines = [list(HEAD), ["---", *["---:"] * (len(HEAD) - 1)], *map(cells, rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -370,14 +370,14 @@ def measure(
     rates: Sequence[int],
     effort: Effort,
     tell: Callable[[str], None],
-) -> list[Row]:
+) -> list[EngineRow]:
     """Measure all taps under all loads.
 
     Raises:
         LabError: no namespace, no sender or no tap can be had here; the text names the remedy.
 
     """
-    found: list[Row] = []
+    found: list[EngineRow] = []
     with contextlib.closing(Bench(effort)) as bench:
         for count in macs:
             for engine in engines:

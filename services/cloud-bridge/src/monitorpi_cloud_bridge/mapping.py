@@ -22,6 +22,7 @@ from monitorpi_common.messages import (
     Service,
     Target,
     Traffic,
+    Wire,
 )
 from monitorpi_common.settings import Section
 
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 Aggregate = Literal["last", "sum", "mean", "min", "max", "rate"]
 COUNTER: Final = "totals."
-_WINDOWS: Final = "capture/traffic/"
+_WINDOWS: Final = ("capture/wire/", "capture/traffic/")
 READABLE: Final[dict[str, type[Message]]] = {
     f"{message.SERVICE}/{message.KIND}": message
-    for message in (Traffic, Device, Probe, Target, Alert)
+    for message in (Wire, Traffic, Device, Probe, Target, Alert)
 } | {
     f"{service}/{Health.KIND}": Health
     for service in (Service.CAPTURE, Service.PROBER, Service.DETECTOR)
@@ -44,7 +45,7 @@ DAY_S: Final = 86_400
 YEAR_DAYS: Final = 365
 
 
-class Entry(Section):
+class MappingEntry(Section):
     """One field of one channel: where its value comes from."""
 
     topic: Annotated[str, Field(pattern=r"^[a-z-]+/[a-z]+/([a-z0-9-]+|\+)$")]
@@ -90,23 +91,23 @@ class Entry(Section):
         )
 
 
-def _traffic(number: int, label: str, *classes: str) -> Entry:
-    return Entry(
-        topic="capture/traffic/+", path=[f"totals.{name}" for name in classes],
+def _traffic(number: int, label: str, *classes: str) -> MappingEntry:
+    return MappingEntry(
+        topic="capture/wire/+", path=[f"totals.{name}" for name in classes],
         channel="traffic", field=number, aggregate="sum", label=label,
     )  # fmt: skip
 
 
 def _health(
     number: int, label: str, topic: str, path: str, how: Aggregate, scale: float = 1
-) -> Entry:
-    return Entry(
+) -> MappingEntry:
+    return MappingEntry(
         topic=topic, path=path, channel="health", field=number, aggregate=how, scale=scale,
         label=label,
     )  # fmt: skip
 
 
-DEFAULTS: Final[tuple[Entry, ...]] = (
+DEFAULTS: Final[tuple[MappingEntry, ...]] = (
     _traffic(1, "broadcast", "broadcast"),
     _traffic(2, "DHCP", "dhcp"),
     _traffic(3, "DNS", "dns"),
@@ -120,8 +121,8 @@ DEFAULTS: Final[tuple[Entry, ...]] = (
     _health(3, "highest p95 RTT in ms", "prober/probe/+", "targets[].rtt_p95_ms", "max"),
     _health(4, "mean jitter in ms", "prober/probe/+", "targets[].jitter_ms", "mean"),
     _health(5, "loss in percent", "prober/probe/+", "targets[state=up].loss_ratio", "mean", 100),
-    _health(6, "link load in Mbit/s", "capture/traffic/+", "totals.bytes", "rate", 8e-6),
-    _health(7, "frames lost by the sensor", "capture/traffic/+", "kernel_drops", "sum"),
+    _health(6, "link load in Mbit/s", "capture/wire/+", "totals.bytes", "rate", 8e-6),
+    _health(7, "frames lost by the sensor", "capture/wire/+", "kernel_drops", "sum"),
     _health(8, "open alerts", "detector/health/+", "detail.open_alerts", "last"),
 )
 """The channel "traffic" with the original's eight fields (80 and 443 counted together), and the
@@ -147,7 +148,7 @@ PAID: Final = Licence("paid", 250, 33_000_000, 1)
 """Standard licence, one unit."""
 
 
-def check_mapping(entries: Sequence[Entry], channels: Iterable[str]) -> None:
+def check_mapping(entries: Sequence[MappingEntry], channels: Iterable[str]) -> None:
     """Refuse a mapping that cannot work.
 
     Raises:
@@ -155,7 +156,7 @@ def check_mapping(entries: Sequence[Entry], channels: Iterable[str]) -> None:
 
     """
     names = list(channels)
-    seen: dict[tuple[str, int], Entry] = {}
+    seen: dict[tuple[str, int], MappingEntry] = {}
     for entry in entries:
         place = (entry.channel, entry.field)
         if entry.channel not in names:
@@ -197,7 +198,7 @@ def least_interval_s(channels: int, licence: Licence) -> int:
     return max(fits, licence.least_interval_s)
 
 
-def check_path(entry: Entry) -> None:
+def check_path(entry: MappingEntry) -> None:
     """Refuse a topic nothing is relayed from, and a path to what no message of it has.
 
     Raises:
@@ -210,7 +211,7 @@ def check_path(entry: Entry) -> None:
         known = ", ".join(READABLE)
         raise PlanError(f"topic {entry.topic!r}: nothing is relayed from it; there are: {known}")
     counters = [path.startswith(COUNTER) for path in entry.paths]
-    if place == _WINDOWS[:-1] and any(counters) and not all(counters):
+    if f"{place}/" in _WINDOWS and any(counters) and not all(counters):
         raise PlanError(f"path {entry.path}: counters (totals.) and values cannot be added")
     for path in entry.paths:
         try:

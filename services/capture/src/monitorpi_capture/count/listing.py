@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from monitorpi_capture.frame.text import ip_text, mac_text
 from monitorpi_capture.items import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, counts_by_name
-from monitorpi_common.messages import Traffic, timestamp
+from monitorpi_common.messages import Traffic, Wire, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +38,16 @@ Payload = bytes  # inside the class ``bytes`` is a field
 
 class Snapshot(Traffic):
     """A traffic message that was encoded when it was made."""
+
+    payload: Payload
+
+    def encode(self) -> Payload:
+        """Return the JSON that was made with the message, at most :data:`MAX_PAYLOAD` bytes."""
+        return self.payload
+
+
+class WireSnapshot(Wire):
+    """A message of the wire that was encoded when it was made."""
 
     payload: Payload
 
@@ -151,8 +161,12 @@ def listed(
     return pieces, omitted
 
 
-def snapshot(head: dict[str, Any], devices: Sequence[bytes]) -> Snapshot:
-    """Return the message made of its head and the listed devices."""
-    payload = to_json(head)[:-1] + b',"devices":[' + b",".join(devices) + b"]}"
-    fields: dict[str, Any] = {"payload": payload}
-    return Snapshot.model_construct(None, **fields)
+def snapshots(
+    head: dict[str, Any], omitted: dict[str, Any], devices: Sequence[bytes]
+) -> tuple[WireSnapshot, Snapshot]:
+    """Return the messages of a window: of the wire alone, and with its devices."""
+    wire = to_json(head)
+    rest = b',"omitted":' + to_json(omitted) + b',"devices":[' + b",".join(devices) + b"]}"
+    small: dict[str, Any] = {"payload": wire}
+    whole: dict[str, Any] = {"payload": wire[:-1] + rest}
+    return WireSnapshot.model_construct(None, **small), Snapshot.model_construct(None, **whole)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_common.messages import Foreign, Publication, Tombstone
     from monitorpi_common.service import Core
 
 WAITING: Final = 8
@@ -32,12 +32,12 @@ class Gate:
         self._open = False
 
     def enter(self) -> None:
-        """Wait for room."""
+        """Wait until fewer windows wait for the core, or the service stops."""
         while not self._open and not self._free.acquire(timeout=_PATIENCE_S):
             pass
 
     def leave(self) -> None:
-        """Make room."""
+        """Let one more window in: the core has taken one."""
         self._free.release()
 
     def open(self) -> None:
@@ -54,7 +54,7 @@ class PacedCore:
         self._lag_s: float | None = None
         self._worst_lag_s = 0.0
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+    def handle(self, item: object) -> Iterable[Publication | Tombstone | Foreign]:
         """Hand the item on; the answers are complete when this returns."""
         answers = list(self._core.handle(item))
         if isinstance(item, WindowCounts):
@@ -65,8 +65,8 @@ class PacedCore:
                 self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
         return answers
 
-    def close(self) -> Iterable[Publication | Tombstone]:
-        """Hand on."""
+    def close(self) -> Iterable[Publication | Tombstone | Foreign]:
+        """Return what the core publishes at its end."""
         return self._core.close()
 
     def detail(self) -> dict[str, JsonValue]:
