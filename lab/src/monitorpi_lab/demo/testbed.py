@@ -116,9 +116,7 @@ async def running_testbed(
         stack = Stack(plan, notify)
         stack.start()
         held.push_async_callback(stack.stop)
-        everything = [pattern(SITE)]
-        password = stack.passwords["viewer"]
-        viewer = held.enter_context(Viewer(plan.port, "viewer", password, everything))
+        viewer = held.enter_context(Viewer(stack.viewer(), [pattern(SITE)]))
         background = held.enter_context(BackgroundTraffic(lab, pace=2.0, clients=clients))
         yield Testbed(lab, background, stack, viewer, page_port, cloud, folder / "logs")
 
