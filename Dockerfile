@@ -20,6 +20,8 @@ COPY services/capture/pyproject.toml services/capture/
 COPY services/cloud-bridge/pyproject.toml services/cloud-bridge/
 COPY services/dashboard/pyproject.toml services/dashboard/
 COPY services/detector/pyproject.toml services/detector/
+COPY services/history/pyproject.toml services/history/
+COPY services/notifier/pyproject.toml services/notifier/
 COPY services/prober/pyproject.toml services/prober/
 COPY doubles/thingspeak/pyproject.toml doubles/thingspeak/
 COPY cli/pyproject.toml cli/

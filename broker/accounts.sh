@@ -17,6 +17,8 @@ uid_of() {
         detector) echo 10001 ;;
         cloud-bridge) echo 10002 ;;
         dashboard) echo 10003 ;;
+        history) echo 10005 ;;
+        notifier) echo 10004 ;;
         capture | prober) echo 0 ;;
         *) echo 10000 ;;
     esac

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.count.tally import Tally
-from monitorpi_capture.engine.ebpf import layout
+from monitorpi_capture.engine.clock import now
+from monitorpi_capture.engine.ebpf import memory
 from monitorpi_capture.engine.ebpf import syscall as system
-from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object, now, relinquish
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object
+from monitorpi_capture.engine.ebpf.rights import relinquish
 from monitorpi_capture.frame.classify import class_names, classify
 from monitorpi_capture.items import PACKETS, EngineRefusedError
 
@@ -58,7 +60,7 @@ def classes_differ(frames: Iterable[bytes]) -> tuple[int, int]:
     for frame in frames:
         if len(frame) > run.MAX_FRAME:
             continue
-        told = layout.class_names(run.run(frame))
+        told = memory.class_names(run.run(frame))
         if told != class_names(classify(frame, len(frame))[0]):
             wrong += 1
             print("DIFFERS", frame.hex(), told, flush=True)  # noqa: T201 - what the host reads
@@ -104,12 +106,12 @@ def rows_differ(frames: Sequence[bytes], dropped: Sequence[int]) -> int:
         for part in range(PARTS):
             for frame in frames[part::PARTS]:
                 wire.send(frame)
-            windows += engine.cut()
+            windows += engine.close_windows()
     deadline = time.monotonic() + PATIENCE_S
     while counted(windows) < len(frames) and time.monotonic() < deadline:
-        windows += engine.cut()
+        windows += engine.close_windows()
     engine.close()
-    got, wanted = summed(windows), summed([expected.cut(now(), now(), 1.0)])
+    got, wanted = summed(windows), summed([expected.close_window(now(), now(), 1.0)])
     wrong = [mac for mac in got.keys() | wanted.keys() if got.get(mac) != wanted.get(mac)]
     for mac in wrong[:10]:
         print("DIFFERS", mac.hex(), got.get(mac), wanted.get(mac), flush=True)  # noqa: T201 - as above

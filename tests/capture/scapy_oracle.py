@@ -46,7 +46,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,12 @@ def _arp(frame: Any) -> list[Any]:
     ):
         return []
     ip = usable(arp.psrc)
-    return [] if ip is None else [("arp", _mac(arp.hwsrc), {"ips": (ip,)})]
+    asked = usable(arp.pdst) if arp.op == 1 and arp.pdst != arp.psrc else None
+    if ip is not None:
+        return [("arp", _mac(arp.hwsrc), {"ips": (ip,), "asks": asked})]
+    if asked is None or arp.psrc != "0.0.0.0":
+        return []
+    return [("arp", _mac(frame.src), {"asks": asked, "tries": asked})]
 
 
 def _dhcp(frame: Any) -> list[Any]:
@@ -332,6 +337,9 @@ def _nd(frame: Any) -> list[Any]:
             "subnets": _prefixes(options),
         }
         return [("ra", source, what)]
+    if kind is ICMPv6ND_NS and network.src == "::":
+        tried = usable(message.tgt)
+        return [] if tried is None else [("nd", source, {"tries": tried})]
     ip = usable(message.tgt if kind is ICMPv6ND_NA else network.src)
     return [("nd", _mac(links[-1]), {"ips": (ip,)})] if links and ip is not None else []
 

@@ -13,13 +13,13 @@ from monitorpi_capture.inventory.addresses import (
     AGE_S,
     MAX_FAMILY,
     PRESENT_S,
-    PROXY_FROM,
     UNCLAIMED_S,
     YIELD_S,
     Addresses,
 )
 from monitorpi_capture.inventory.disputes import MAX_DISPUTES, Witness
 from monitorpi_capture.inventory.holding import REMEMBER_S, TRANSITIONS, Event, Space, State
+from monitorpi_capture.inventory.proxies import PROXY_FROM
 
 A, B, C = (bytes.fromhex(f"0400000000{last}") for last in ("0a", "1b", "2c"))
 VIRTUAL = bytes.fromhex("00005e00010a")

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from monitorpi_capture.inventory.admission import LASTS, MAX_CANDIDATES, TALKS, Admission, Standing
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.inventory.suspects import BURST, Suspects
-from monitorpi_capture.items import COLUMN, PACKETS, WIDTH, Instant, MacCounts, WindowCounts
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import (
+    COLUMN,
+    PACKETS,
+    WIDTH,
+    Instant,
+    MacCounts,
+    Sighting,
+    WindowCounts,
+)
 from monitorpi_common.messages import Device, Publication, Tombstone
 
 if TYPE_CHECKING:
@@ -67,7 +74,7 @@ class Lan:
 
     def tell(self) -> None:
         """Take the messages that are due."""
-        for said in self.inventory.tell(self.at_s):
+        for said in self.inventory.publish(self.at_s):
             if isinstance(said, Publication) and isinstance(said.message, Device):
                 self.devices[said.id] = said.message
             elif isinstance(said, Tombstone):

@@ -12,7 +12,6 @@ import pytest
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.count.listing import MAX_PAYLOAD
-from monitorpi_capture.frame.line import PacketLine
 from monitorpi_capture.items import (
     COLUMN,
     WIDTH,
@@ -20,6 +19,7 @@ from monitorpi_capture.items import (
     Instant,
     ListenerReport,
     MacCounts,
+    PacketLine,
     SpreadCounts,
     TopPeer,
     WindowCounts,
@@ -43,7 +43,7 @@ class Steered:
         """Remember the order."""
         self.watched.append(order)
 
-    def seed(self, macs: Any) -> None:
+    def pin(self, macs: Any) -> None:
         """Remember the MACs."""
         self.seeded = list(macs)
 

@@ -6,8 +6,7 @@ import csv
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from monitorpi_capture.count.listing import tally_of
-from monitorpi_capture.items import WindowCounts
+from monitorpi_capture.items import WindowCounts, counts_by_name
 from monitorpi_capture.sources.capfile.source import FileSource
 from monitorpi_common.log import Log
 
@@ -78,7 +77,7 @@ def totals(path: Path) -> tuple[Counter[str], int]:
         FileSource(stream, path.name, "file", Log("capture"), max_rows=65536).run(windows.append)
     for window in windows:
         if isinstance(window, WindowCounts):
-            total.update(tally_of(window.wire))
+            total.update(counts_by_name(window.wire))
             sources |= {row.mac for row in window.rows if row.tx}
     return total, len(sources)
 

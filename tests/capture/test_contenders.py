@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.count.contenders import GUEST_WINDOWS, PROMOTE, Guests, kept_rows, most_seeds
+from monitorpi_capture.count.contenders import (
+    GUEST_WINDOWS,
+    PROMOTE,
+    Guests,
+    kept_rows,
+    most_pinned,
+)
 from monitorpi_capture.count.sketch import Frequent
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import classify
@@ -47,7 +53,7 @@ def window(tally: Tally, frames: Iterable[bytes]) -> WindowCounts:
     """Count frames and end the window."""
     for frame in frames:
         tally.add(frame, classify(frame, len(frame)), len(frame))
-    return tally.cut(NOW, NOW, 1.0)
+    return tally.close_window(NOW, NOW, 1.0)
 
 
 def found(one: WindowCounts, who: bytes) -> MacCounts | None:
@@ -85,12 +91,12 @@ def test_a_flooder_has_a_row_within_the_window_though_strangers_took_all() -> No
 def test_known_devices_leave_rows_for_strangers() -> None:
     """However many devices are known, a newcomer has a row at once."""
     tally = Tally("eth0", "file", ROWS)
-    tally.seed([mac(number) for number in range(1000)])
+    tally.pin([mac(number) for number in range(1000)])
 
     one = window(tally, [arp(FLOODER)])
 
     assert found(one, FLOODER) is not None
-    assert most_seeds(ROWS) < ROWS
+    assert most_pinned(ROWS) < ROWS
 
 
 def test_a_guest_has_its_row_from_the_next_windows_first_frame_on() -> None:
@@ -171,7 +177,7 @@ def test_a_known_device_needs_no_place() -> None:
 @pytest.mark.parametrize("rows", [16, 64, 4096, 65_536])
 def test_there_is_always_a_share_for_whom(rows: int) -> None:
     """Known devices, strangers and contenders all have rows at every size."""
-    assert 0 < most_seeds(rows) < rows
+    assert 0 < most_pinned(rows) < rows
     assert kept_rows(rows) >= 4
 
 

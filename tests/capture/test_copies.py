@@ -9,15 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_capture.count.copies import (
-    MOST_GROUP,
-    MOST_UNICAST,
-    CopyMeter,
-    CopyReport,
-    Sample,
-    Sampled,
-    SlotSampler,
-)
+from monitorpi_capture.count.copies import CopyMeter
+from monitorpi_capture.count.ledger import MOST_GROUP, MOST_UNICAST, CopyReport
+from monitorpi_capture.items import FrameSample, SampledFrame
+from monitorpi_capture.sources.slots import SlotSampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +56,9 @@ def shown(*streams: Iterable[Timed], meter: CopyMeter | None = None) -> CopyRepo
     """Return what is told of one port that shows all streams."""
     meter = meter or CopyMeter()
     frames = sorted((frame for stream in streams for frame in stream), key=lambda one: one[0])
-    meter.take(Sample((PORT,), [Sampled(at_s, 0, len(data), data) for at_s, data in frames]))
+    meter.take(
+        FrameSample((PORT,), [SampledFrame(at_s, 0, len(data), data) for at_s, data in frames])
+    )
     return meter.report(PORT)
 
 
@@ -275,7 +272,9 @@ def test_any_bytes_at_any_time_are_borne(frames: list[tuple[float, int, bytes]])
     """Garbage, in any order of time, on three interfaces."""
     meter = CopyMeter()
     names = ("a", "b", "c")
-    meter.take(Sample(names, [Sampled(at, port, len(data), data) for at, port, data in frames]))
+    meter.take(
+        FrameSample(names, [SampledFrame(at, port, len(data), data) for at, port, data in frames])
+    )
 
     for name in names:
         told = meter.report(name)
@@ -289,10 +288,10 @@ def test_memory_is_bounded() -> None:
     for burst in range(20):
         sent = [datagram(0, 1, burst * 5000 + n) for n in range(5000)]
         frames = [
-            Sampled(100 + burst + n / 5000, 0, 60, one[:6] + n.to_bytes(6, "big") + one[12:])
+            SampledFrame(100 + burst + n / 5000, 0, 60, one[:6] + n.to_bytes(6, "big") + one[12:])
             for n, one in enumerate(sent)
         ]
-        meter.take(Sample((PORT,), frames))
+        meter.take(FrameSample((PORT,), frames))
         meter.report(PORT)
 
     assert len(meter._seen) <= 4096
@@ -349,11 +348,11 @@ def on_ports(*streams: list[Timed]) -> tuple[CopyReport, ...]:
     meter = CopyMeter()
     names = tuple(f"eth{port}" for port in range(len(streams)))
     frames = sorted(
-        Sampled(at_s, port, len(data), data)
+        SampledFrame(at_s, port, len(data), data)
         for port, stream in enumerate(streams)
         for at_s, data in stream
     )
-    meter.take(Sample(names, frames))
+    meter.take(FrameSample(names, frames))
     return tuple(meter.report(name) for name in names)
 
 

@@ -17,10 +17,10 @@ from monitorpi_capture.items import (
     WIDTH,
     Instant,
     MacCounts,
+    Sighting,
     TopPeer,
     WindowCounts,
 )
-from monitorpi_capture.sighting import Sighting
 from monitorpi_common.messages import Device, Publication, Tombstone
 
 
@@ -55,7 +55,7 @@ def told(one: Inventory, at_s: float, **options: Any) -> list[Device]:
     """Return the device messages that are due."""
     return [
         said.message
-        for said in one.tell(at_s, **options)
+        for said in one.publish(at_s, **options)
         if isinstance(said, Publication) and isinstance(said.message, Device)
     ]
 
@@ -124,7 +124,7 @@ def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
     begun = time.process_time()
     for second in range(20, 40):
         one.count(window(second, *strangers))
-        list(one.tell(second))
+        list(one.publish(second))
 
     assert len(one) == 4096
     assert time.process_time() - begun < 4
@@ -301,9 +301,9 @@ def test_absent_and_back() -> None:
 def test_a_device_of_last_week_is_taken_back() -> None:
     """After seven days of silence the retained message goes."""
     one = known(mac(1))
-    list(one.tell(500))
+    list(one.publish(500))
 
-    gone = list(one.tell(12 + 7 * 86400))
+    gone = list(one.publish(12 + 7 * 86400))
 
     assert gone == [Tombstone("020000000001", Device)]
     assert len(one) == 0
@@ -318,15 +318,15 @@ def test_when_full_the_newest_without_an_address_leaves() -> None:
         one.count(window(20 + number, mac(number)))
     one.learn(Sighting(mac(1), 30, "eth0", ips=("192.0.2.1",)))
     one.pin(mac(4))
-    list(one.tell(40))
+    list(one.publish(40))
 
     for second in (50, 61):
         one.count(window(second, mac(5)))
-    stranger = list(one.tell(61))
+    stranger = list(one.publish(61))
     one.learn(Sighting(mac(6), 62, "eth0", ips=("192.0.2.6",)))
     one.learn(Sighting(mac(6), 73, "eth0", ips=("192.0.2.6",)))
     one.learn(Sighting(mac(6), 74, "eth0", ips=("192.0.2.6",)))
-    newcomer = list(one.tell(74))
+    newcomer = list(one.publish(74))
 
     assert [said for said in stranger if isinstance(said, Tombstone)] == []
     assert Tombstone("020000000002", Device) in newcomer
@@ -341,15 +341,15 @@ def test_when_full_of_invented_addresses_a_newcomer_enters_once_they_are_silent(
         for number in range(1, 5):
             ips = (f"192.0.2.{number}",)
             one.learn(Sighting(mac(number), second + number, "eth0", ips=ips))
-    list(one.tell(40))
+    list(one.publish(40))
 
     for second in (50, 61):
         one.learn(Sighting(mac(6), second, "eth0", ips=("192.0.2.6",)))
-    while_they_last = list(one.tell(61))
+    while_they_last = list(one.publish(61))
     one.count(window(400, mac(2)))
-    list(one.tell(400))
+    list(one.publish(400))
     one.learn(Sighting(mac(6), 401, "eth0", ips=("192.0.2.6",)))
-    after = list(one.tell(401))
+    after = list(one.publish(401))
 
     assert [said for said in while_they_last if isinstance(said, Tombstone)] == []
     assert Tombstone("020000000004", Device) in after
@@ -495,13 +495,13 @@ def test_bounds_hold_whatever_happens(actions: list[tuple[str, int, int]]) -> No
             case "pin":
                 one.pin(mac(number))
             case _:
-                for said in one.tell(now):
+                for said in one.publish(now):
                     if isinstance(said, Tombstone):
                         retained.discard(said.id)
                     else:
                         retained.add(said.id)
                         Device.model_validate_json(said.message.encode())
         assert len(one) <= 5
-    for said in one.tell(now):
+    for said in one.publish(now):
         retained.discard(said.id) if isinstance(said, Tombstone) else retained.add(said.id)
     assert len(retained) <= 5

@@ -50,7 +50,7 @@ from scapy.packet import Raw
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector, is_telling
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import Sighting
 
 HOST = "02:00:00:00:00:01"
 OTHER = "02:00:00:00:00:02"
@@ -83,13 +83,36 @@ def sighting(**facts: Any) -> list[Sighting]:
 
 
 def test_arp_tells_the_sender_s_address() -> None:
-    """Requests, replies and announcements alike; probes do not."""
+    """Requests, replies and announcements alike; probes claim nothing."""
     said = sighting(how="arp", ips=("192.0.2.1",))
 
     for operation in (1, 2):
         assert seen(ARP(op=operation, hwsrc=HOST, psrc="192.0.2.1")) == said
     assert seen(ARP(op=2, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.1")) == said
-    assert seen(ARP(hwsrc=HOST, psrc="0.0.0.0", pdst="192.0.2.1")) == []
+    assert [one.ips for one in seen(ARP(hwsrc=HOST, psrc="0.0.0.0", pdst="192.0.2.1"))] == [()]
+
+
+def test_arp_requests_tell_who_is_looked_for() -> None:
+    """A request names its target, a probe tries it; an announcement and an answer ask nothing."""
+    asks = ARP(op=1, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.9")
+    probe = ARP(op=1, hwsrc=HOST, psrc="0.0.0.0", pdst="192.0.2.9")
+    announcement = ARP(op=1, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.1")
+    answer = ARP(op=2, hwsrc=HOST, psrc="192.0.2.1", pdst="192.0.2.9")
+    lost = ARP(op=1, hwsrc=HOST, psrc="127.0.0.1", pdst="192.0.2.9")
+
+    assert seen(asks) == sighting(how="arp", ips=("192.0.2.1",), asks="192.0.2.9")
+    assert seen(probe) == sighting(how="arp", asks="192.0.2.9", tries="192.0.2.9")
+    assert seen(announcement) == seen(answer) == sighting(how="arp", ips=("192.0.2.1",))
+    assert seen(lost) == []
+
+
+def test_a_solicitation_from_nobody_tries_an_address() -> None:
+    """Duplicate address detection (RFC 4862, 5.4.2)."""
+    tried = IPv6(src="::", dst="ff02::1:ff00:7", hlim=255) / ICMPv6ND_NS(tgt="2001:db8::7")
+    group = IPv6(src="::", dst="ff02::1:ff00:7", hlim=255) / ICMPv6ND_NS(tgt="ff02::7")
+
+    assert seen(tried) == sighting(how="nd", tries="2001:db8::7")
+    assert seen(group) == []
 
 
 def test_a_claim_for_another_mac_names_who_sent_it() -> None:
@@ -442,7 +465,7 @@ def test_neighbour_discovery_tells_addresses() -> None:
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), OWN)) == said
     assert seen(nd(ICMPv6ND_RS(), OWN)) == said
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"))) == []
-    assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), src="::")) == []
+    assert [one.ips for one in seen(nd(ICMPv6ND_NS(tgt="fe80::2"), src="::"))] == [()]
     assert seen(nd(ICMPv6ND_NA(tgt="2001:db8::1"), TARGET)) == sighting(
         how="nd", ips=("2001:db8::1",)
     )

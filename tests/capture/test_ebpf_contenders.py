@@ -9,8 +9,8 @@ import pytest
 from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, mac, syn
 
 from monitorpi_capture.count.contenders import PROMOTE, kept_rows
-from monitorpi_capture.engine.ebpf import layout
 from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf import table
 from monitorpi_capture.engine.ebpf.engine import EbpfEngine
 from monitorpi_capture.items import COLUMN, PACKETS
 from monitorpi_dev.sender import INTERFACE, Sender
@@ -19,6 +19,8 @@ from monitorpi_lab.namespace import LabError, Namespace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from monitorpi_capture.engine.ebpf.parts import Part
+    from monitorpi_capture.engine.ebpf.reading import Reading
     from monitorpi_capture.items import WindowCounts
 
 pytestmark = [
@@ -45,9 +47,9 @@ class Kernel:
         """Let the program see frames."""
         self.space.call(lambda: [self._run.run(frame) for frame in frames])
 
-    def cut(self) -> WindowCounts:
+    def close_window(self) -> WindowCounts:
         """End the window."""
-        (window,) = self.space.call(self.engine.cut)
+        (window,) = self.space.call(self.engine.close_windows)
         return window
 
     def close(self) -> None:
@@ -84,7 +86,7 @@ def test_a_flooder_has_a_row_within_the_window_though_strangers_took_all(kernel:
     """Sender and victim are counted apart after a few frames, with spread and top peer."""
     fill(kernel)
     kernel.count([syn(FLOODER)] * 300)
-    window = kernel.cut()
+    window = kernel.close_window()
 
     row, victim = found(window, FLOODER), found(window, VICTIM)
     assert row is not None
@@ -103,7 +105,7 @@ def test_a_guest_is_exact_in_the_windows_that_follow(kernel: Kernel) -> None:
     for _ in range(3):
         fill(kernel)
         kernel.count([syn(FLOODER)] * 40)
-        window = kernel.cut()
+        window = kernel.close_window()
 
     row = found(window, FLOODER)
     assert row is not None
@@ -115,10 +117,10 @@ def test_what_is_not_made_of_floods_wins_no_row_but_counts_in_one(kernel: Kernel
     data = syn(FLOODER)[:47] + b"\x10" + syn(FLOODER)[48:]
     fill(kernel)
     kernel.count([data] * 200)
-    without = kernel.cut()
+    without = kernel.close_window()
     fill(kernel)
     kernel.count([syn(FLOODER)] * 40 + [data] * 200)
-    promoted = kernel.cut()
+    promoted = kernel.close_window()
 
     assert found(without, FLOODER) is None
     row = found(promoted, FLOODER)
@@ -137,7 +139,7 @@ def test_who_floods_most_becomes_a_guest_when_the_kept_rows_are_gone(kernel: Ker
         fill(kernel)
         kernel.count(frame for frame in decoys for _ in range(2 * PROMOTE))
         kernel.count([syn(FLOODER)] * 300)
-        window = kernel.cut()
+        window = kernel.close_window()
 
     row = found(window, FLOODER)
     assert row is not None
@@ -149,19 +151,19 @@ def test_nobody_meets_the_same_contenders_window_after_window(
 ) -> None:
     """The cell is drawn anew each time: who shares one with a promoted decoy soon does no more."""
     places: list[set[int]] = []
-    read = layout.reading
+    read = table.reading
 
-    def spy(parts: Sequence[layout.Part], *rest: Any) -> layout.Reading:
+    def spy(parts: Sequence[Part], *rest: Any) -> Reading:
         cells = [memoryview(part.contenders).cast("Q") for part in parts]
         wanted = int.from_bytes(FLOODER, "little")
         places.append({n for one in cells for n, cell in enumerate(one) if cell >> 16 == wanted})
         return read(parts, *rest)
 
-    monkeypatch.setattr(layout, "reading", spy)
+    monkeypatch.setattr(table, "reading", spy)
     for _ in range(6):
         fill(kernel)
         kernel.count([syn(FLOODER)] * (PROMOTE - 1))
-        kernel.cut()
+        kernel.close_window()
 
     assert all(places)
     assert len(set.union(*places)) > 1
@@ -171,9 +173,9 @@ def test_no_frame_is_lost_or_counted_twice_by_promotion(kernel: Kernel) -> None:
     """Rows and overflow together are the wire; the next window begins with nothing."""
     fill(kernel)
     kernel.count([syn(FLOODER)] * 100)
-    window, later = kernel.cut(), kernel.cut()
-    kernel.cut()
-    again = kernel.cut()
+    window, later = kernel.close_window(), kernel.close_window()
+    kernel.close_window()
+    again = kernel.close_window()
 
     listed = sum(row.tx[PACKETS] for row in window.rows if row.tx)
     assert listed + window.overflow_tx[PACKETS] == 2100 == window.wire[PACKETS]
@@ -194,7 +196,7 @@ def test_a_flood_of_300_is_found_among_random_addresses(noise: str) -> None:
         for _ in range(pieces):
             kernel.space.call(sender.send, frames // pieces, macs=0)
             kernel.count([syn(FLOODER)] * (300 // pieces))
-        window = kernel.cut()
+        window = kernel.close_window()
     finally:
         kernel.close()
         sender.close()

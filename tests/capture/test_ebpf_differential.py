@@ -29,7 +29,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Raw
 
-from monitorpi_capture.engine.ebpf import layout
+from monitorpi_capture.engine.ebpf import memory
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine, load_object
 from monitorpi_capture.engine.ebpf.objectfile import parse
@@ -68,7 +68,7 @@ def in_kernel() -> Iterator[Callable[[bytes], list[str]]]:
     fd = system.load_program(compiled.linked("socket/classify", {}), "mp_test", compiled.licence)
     run = system.TestRun(fd)
 
-    yield lambda data: layout.class_names(run.run(data))
+    yield lambda data: memory.class_names(run.run(data))
 
     os.close(fd)
 
@@ -187,7 +187,7 @@ def by_any_clang(
     fd = system.load_program(compiled.linked("socket/classify", {}), "mp_any", compiled.licence)
     run = system.TestRun(fd)
 
-    yield lambda data: layout.class_names(run.run(data))
+    yield lambda data: memory.class_names(run.run(data))
 
     os.close(fd)
 
@@ -426,7 +426,7 @@ def test_frames_on_a_cable(
 
     for mac, data in by_source.items():
         sock.send(data[:6] + mac + data[12:])
-    (window,) = space.call(engine.cut)
+    (window,) = space.call(engine.close_windows)
 
     found = {row.mac: row.tx for row in window.rows if row.tx}
     assert by_source.keys() == found.keys()
@@ -476,10 +476,10 @@ def test_merged_segments(
     run = system.TestRun(engine.programs["vb"])
 
     space.call(run.run, with_payload(head, 70 * segments), gso_segments=segments)
-    (merged,) = space.call(engine.cut)
+    (merged,) = space.call(engine.close_windows)
     for _ in range(segments):
         space.call(run.run, with_payload(head, 70))
-    (apart,) = space.call(engine.cut)
+    (apart,) = space.call(engine.close_windows)
 
     assert list(apart.wire) == list(merged.wire)
     assert merged.wire[PACKETS] == segments
@@ -489,16 +489,8 @@ def test_merged_segments(
 def test_verifier_effort(held: str) -> None:
     """The verifier walks the program in a small part of what it allows, with few rights too."""
     compiled = load_object()
-    sizes = {
-        "control": (layout.CONTROL.size, 1),
-        "buckets": (layout.BUCKET_BYTES, 16),
-        "contenders": (layout.CONTENDER_BYTES, 16),
-        "rows": (layout.ROW_BYTES, 16),
-        "floods": (layout.FLOOD_BYTES, 16),
-        "registers": (layout.REGISTER_WORD, 16),
-        "shares": (layout.SHARE_BYTES, 4),
-    }
-    maps = {name: system.create_array(name, *size) for name, size in sizes.items()}
+    maps = {name: system.create_array(name, size, 16) for name, (size, _) in memory.MAPS.items()}
+    maps["control"] = system.create_array("control", memory.CONTROL.size, 1)
     code = compiled.linked(PROGRAM, {name: array.fd for name, array in maps.items()})
 
     def ask() -> str:

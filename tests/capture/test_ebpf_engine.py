@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_capture.engine.choice import BEST_FIRST, open_engine
-from monitorpi_capture.engine.ebpf import layout, objectfile
+from monitorpi_capture.engine.ebpf import memory, objectfile
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine, parts
 from monitorpi_capture.engine.ebpf.objectfile import parse
@@ -70,14 +70,14 @@ def sender() -> Iterator[Sender]:
 
 @contextlib.contextmanager
 def counting(
-    namespace: Namespace, *names: str, max_rows: int = 4096, seeds: Sequence[bytes] = ()
+    namespace: Namespace, *names: str, max_rows: int = 4096, pinned: Sequence[bytes] = ()
 ) -> Iterator[EbpfEngine]:
     """Return an engine that counts in a namespace."""
     engine = EbpfEngine(names or (INTERFACE,), max_rows)
     namespace.call(engine.open)
-    if seeds:
-        engine.seed(seeds)
-        namespace.call(engine.cut)
+    if pinned:
+        engine.pin(pinned)
+        namespace.call(engine.close_windows)
     try:
         yield engine
     finally:
@@ -98,7 +98,7 @@ def test_an_engine_gives_every_descriptor_back(
     engine = make((INTERFACE,), 64)
     namespace.call(engine.open)
     engine.count_until(0.0)
-    engine.cut()
+    engine.close_windows()
     engine.stop()
     engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + 60)
     engine.close()
@@ -133,7 +133,7 @@ def test_counts_are_what_was_sent(namespace: Namespace, sender: Sender, per_seco
 
     with counting(namespace) as engine:
         namespace.call(sender.send, frames, per_second=per_second, macs=macs, kinds=4)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     kinds = Counter(number % 4 for number in range(rounds))
     found = rows(window)
@@ -163,7 +163,7 @@ def test_a_signal_does_not_cut_a_run_of_the_sender_short(
                 time.sleep(0.02)
                 signal.pthread_kill(thread, signal.SIGUSR1)
             sent = sending.result(30)
-            (window,) = namespace.call(engine.cut)
+            (window,) = namespace.call(engine.close_windows)
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -181,8 +181,8 @@ def test_no_frame_between_windows(namespace: Namespace, sender: Sender) -> None:
         )
         sending.start()
         while sending.is_alive():
-            windows += engine.cut()
-        windows += engine.cut()
+            windows += engine.close_windows()
+        windows += engine.close_windows()
 
     assert len(windows) > 5
     assert frames == sum(window.wire[PACKETS] for window in windows)
@@ -208,7 +208,7 @@ def test_interfaces_are_counted_apart(namespace: Namespace, sender: Sender) -> N
             namespace.call(sender.send, 50_000, macs=50)
             for _ in range(30):
                 sock.send(flood_frame(99))
-            windows += namespace.call(engine.cut)
+            windows += namespace.call(engine.close_windows)
 
     here, there = ([one for one in windows if one.interface == name] for name in (INTERFACE, "vb"))
     assert [one.wire[PACKETS] for one in here] == [50_000] * 10
@@ -224,11 +224,11 @@ def test_known_devices_stay_exact_in_a_flood_of_addresses(
     """A million random source addresses fill the table; seeded devices keep rows of their own."""
     known = [source(number) for number in range(200)]
 
-    with counting(namespace, seeds=[*known, DESTINATION]) as engine:
+    with counting(namespace, pinned=[*known, DESTINATION]) as engine:
         namespace.call(sender.send, 500_000, macs=0)
         namespace.call(sender.send, 20_000, macs=200)
         namespace.call(sender.send, 500_000, macs=0)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     found = rows(window)
     assert len(found) <= 4096
@@ -243,9 +243,9 @@ def test_rows_are_bounded_and_the_rest_is_summed(namespace: Namespace, sender: S
     """More MACs than rows: the frames of those without one are in the overflow."""
     with counting(namespace, max_rows=64) as engine:
         namespace.call(sender.send, 1000, macs=100, cpu=0)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
         namespace.call(sender.send, 100, macs=10)
-        (later,) = namespace.call(engine.cut)
+        (later,) = namespace.call(engine.close_windows)
 
     assert len(window.rows) == 64
     assert sum(row.tx[PACKETS] for row in window.rows if row.tx) == 63 * 10
@@ -264,7 +264,7 @@ def test_a_mac_on_several_cpus_has_one_row(namespace: Namespace, sender: Sender)
     with counting(namespace) as engine:
         for cpu in cpus[:2]:
             namespace.call(sender.send, 10_000, macs=1, spread=10_000, cpu=cpu)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     row = rows(window)[source(0)]
     assert 20_000 == row.tx[PACKETS] == row.tx[COLUMN["syn"]]
@@ -278,7 +278,7 @@ def test_spread_and_top_peer(namespace: Namespace, sender: Sender) -> None:
     """A flood's spread is estimated and its target named, for SYNs and echo requests apart."""
     with counting(namespace) as engine:
         namespace.call(sender.send, 100_000, macs=2, kinds=2, spread=50_000)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     row = rows(window)[source(0)]
     assert row.spread is not None
@@ -297,7 +297,7 @@ def test_merged_segments_count_as_on_the_wire(namespace: Namespace) -> None:
         run = system.TestRun(engine.programs[INTERFACE])
         namespace.call(run.run, data, gso_segments=3)
         namespace.call(run.run, data)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     tx = rows(window)[source(1)].tx
     assert 4 == tx[PACKETS] == tx[COLUMN["http"]]
@@ -317,7 +317,7 @@ def test_tags_on_a_cable(namespace: Namespace, data_tags: int) -> None:
             sock.bind(("va", 0))
             for _ in range(5):
                 sock.send(data)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     tx = rows(window)[source(1)].tx
     assert 5 * len(data) == tx[BYTES]
@@ -341,17 +341,17 @@ def test_a_card_goes_and_comes_back(namespace: Namespace) -> None:
     plug()
     with counting(namespace, "vb", INTERFACE) as engine:
         send()
-        before = {window.interface: window for window in namespace.call(engine.cut)}
+        before = {window.interface: window for window in namespace.call(engine.close_windows)}
         send()
         namespace.run(["ip", "link", "del", "va"])
-        at_loss = {window.interface: window for window in namespace.call(engine.cut)}
+        at_loss = {window.interface: window for window in namespace.call(engine.close_windows)}
         away = dict(engine.away)
-        gone = {window.interface for window in namespace.call(engine.cut)}
+        gone = {window.interface for window in namespace.call(engine.close_windows)}
         plug()
-        namespace.call(engine.cut)
+        namespace.call(engine.close_windows)
         back = dict(engine.away)
         send()
-        after = {window.interface: window for window in namespace.call(engine.cut)}
+        after = {window.interface: window for window in namespace.call(engine.close_windows)}
 
     assert rows(before["vb"])[source(1)].tx[PACKETS] == 1
     assert rows(at_loss["vb"])[source(1)].tx[PACKETS] == 1
@@ -375,10 +375,10 @@ def test_a_kernel_that_takes_small_filters_only(
         port = engine._ports[0]
         namespace.call(port.detach)
         namespace.run(["ip", "link", "set", INTERFACE, "up"])
-        namespace.call(engine.cut)
+        namespace.call(engine.close_windows)
         namespace.call(sender.send, 5000, macs=5)
-        (window,) = namespace.call(engine.cut)
-        assert port._detour is not None
+        (window,) = namespace.call(engine.close_windows)
+        assert port._trampoline is not None
 
     assert engine.away == {}
     assert [rows(window)[source(number)].tx[PACKETS] for number in range(5)] == [1000] * 5
@@ -394,22 +394,22 @@ def test_own_frames_are_not_counted(namespace: Namespace) -> None:
         with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
             sock.bind(("va", 0))
             sock.send(flood_frame(1))
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     assert source(1) not in rows(window)
 
 
 def test_a_row_found_is_the_row_seeded(namespace: Namespace, sender: Sender) -> None:
-    """The kernel finds the cells that were written for seeds, whatever their order and number."""
-    seeds = [source(number) for number in range(4095)]
+    """The kernel finds the cells that were written for pinned, whatever their order and number."""
+    pinned = [source(number) for number in range(4095)]
 
-    with counting(namespace, seeds=seeds) as engine:
+    with counting(namespace, pinned=pinned) as engine:
         namespace.call(sender.send, 3 * 4095, macs=4095)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     found = rows(window)
     assert window.overflow_tx[PACKETS] == 0
-    assert [found[mac].tx[PACKETS] for mac in seeds] == [3] * 4095
+    assert [found[mac].tx[PACKETS] for mac in pinned] == [3] * 4095
 
 
 def test_a_full_window_is_read_in_time(namespace: Namespace, sender: Sender) -> None:
@@ -426,7 +426,7 @@ def test_a_full_window_is_read_in_time(namespace: Namespace, sender: Sender) -> 
                 namespace.call(sender.send, 3 * macs, macs=macs)
                 engine._grace = _NoWait()  # type: ignore[assignment]  # nothing runs any more
                 start = time.process_time()
-                (window,) = namespace.call(engine.cut)
+                (window,) = namespace.call(engine.close_windows)
                 taken.append(time.process_time() - start)
                 assert macs + 1 == len(window.rows)
             best[macs] = min(taken)
@@ -449,7 +449,8 @@ class _NoWait:
 TRY = """
 import sys, time
 from monitorpi_capture.engine.ebpf import syscall
-from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object, relinquish
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object
+from monitorpi_capture.engine.ebpf.rights import relinquish
 from monitorpi_capture.items import EngineRefusedError
 engine = EbpfEngine(["lo"], 256)
 try:
@@ -457,10 +458,10 @@ try:
 except EngineRefusedError as error:
     print("refused:", error)
     sys.exit()
-engine.seed([bytes(6)])
+engine.pin([bytes(6)])
 relinquish()
 held = syscall.effective_capabilities()
-windows = [engine.cut() for _ in range(3)]
+windows = [engine.close_windows() for _ in range(3)]
 try:
     syscall.load_program(load_object().linked("socket/empty", {}), "x", b"MIT")
     again = "loaded"
@@ -505,7 +506,7 @@ def test_a_refusal_names_the_capability(
 
 
 def test_small_filters_need_no_more_capabilities(namespace: Namespace) -> None:
-    """Also where the filter goes by a detour CAP_NET_RAW and CAP_BPF do."""
+    """Also where the filter goes by a trampoline CAP_NET_RAW and CAP_BPF do."""
     namespace.run(["sysctl", "-qw", "net.core.optmem_max=10240"], check=False)
 
     said = as_nobody(namespace, "net_raw", "bpf")
@@ -586,7 +587,7 @@ def test_reference_agrees_with_the_engine(namespace: Namespace) -> None:
 
     with counting(namespace) as engine:
         namespace.call(system.TestRun(engine.programs[INTERFACE]).run, data)
-        (window,) = namespace.call(engine.cut)
+        (window,) = namespace.call(engine.close_windows)
 
     tx = rows(window)[source(7)].tx
     assert [mask >> bit & 1 for bit in range(len(tx) - 2)] == list(tx[2:])
@@ -594,7 +595,7 @@ def test_reference_agrees_with_the_engine(namespace: Namespace) -> None:
 
 def test_sharing_memory_among_many_cpus() -> None:
     """The parts are as many as CPUs, and never more than are allowed."""
-    assert 1 <= parts() <= max(layout.MAX_PARTS, os.cpu_count() or 1)
+    assert 1 <= parts() <= max(memory.MAX_PARTS, os.cpu_count() or 1)
 
 
 CAPTURE = Path(__file__).resolve().parents[2] / "services" / "capture"

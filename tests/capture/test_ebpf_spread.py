@@ -46,7 +46,7 @@ class Kernel:
     def count(self, *frames: bytes) -> MacCounts:
         """Count frames of the attacker and return its row."""
         self._space.call(lambda: [self._run.run(frame) for frame in frames])
-        (window,) = self._space.call(self._engine.cut)
+        (window,) = self._space.call(self._engine.close_windows)
         (row,) = (row for row in window.rows if row.mac == ATTACKER)
         return row
 

@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.system.crowd import dhcp_answer
 
-from monitorpi_capture.count.copies import Sample
-from monitorpi_capture.count.listing import tally_of
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.items import ListenerReport, WindowCounts
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import (
+    FrameSample,
+    ListenerReport,
+    Sighting,
+    WindowCounts,
+    counts_by_name,
+)
 from monitorpi_capture.sources.capfile.source import FileSource
 from monitorpi_capture.sources.pacing import Gate
 from monitorpi_common.log import Log
@@ -149,7 +152,7 @@ def test_frames_without_a_link_layer_count_for_the_wire_only(link: int, data: by
     """Raw IP has no MAC addresses, hence no rows, and nothing is omitted for them."""
     (window,) = windows((1.0, data), link=link)
 
-    assert tally_of(window.wire) == {
+    assert counts_by_name(window.wire) == {
         "packets": 1, "bytes": len(data), "icmp": 1, "icmp_echo": 1, "ipv4": 1,
     }  # fmt: skip
     assert list(window.rows) == []
@@ -175,7 +178,7 @@ def test_cooked_frames_count_for_their_sender(link: int, make: Any) -> None:
 
     (row,) = window.rows
     assert row.mac == SENDER
-    assert tally_of(row.tx) == {
+    assert counts_by_name(row.tx) == {
         "packets": 3, "bytes": 3 * (14 + len(IP)), "broadcast": 1, "multicast": 1,
         "icmp": 3, "icmp_echo": 3, "ipv4": 3,
     }  # fmt: skip
@@ -187,8 +190,8 @@ def test_cooked_frames_of_other_hardware_count_for_the_wire_only() -> None:
     (window,) = windows((1.0, cooked(0, hardware=772, mac=bytes(6))), link=113)
 
     assert not window.rows
-    assert tally_of(window.wire)["icmp"] == 1
-    assert tally_of(window.wire)["bytes"] == 14 + len(IP)
+    assert counts_by_name(window.wire)["icmp"] == 1
+    assert counts_by_name(window.wire)["bytes"] == 14 + len(IP)
 
 
 @pytest.mark.parametrize(("link", "make"), [(113, cooked), (276, cooked2)])
@@ -336,7 +339,7 @@ def test_an_address_that_moves_is_news_each_time() -> None:
 def test_sightings_come_before_their_window() -> None:
     """Whoever sent a frame is known when its window is told, and not when the one before is."""
     emitted = items(*KNOWN, (40.0, udp()), (50.0, ARP), routine_below=10.0, dissector=Dissector())
-    told = [one for one in emitted if not isinstance(one, Sample)]
+    told = [one for one in emitted if not isinstance(one, FrameSample)]
 
     kinds = [type(one).__name__ for one in told[2:]]
     assert kinds == ["WindowCounts", "Sighting", "WindowCounts", "ListenerReport"]
@@ -421,7 +424,7 @@ def test_data_frames_of_802_11_count_for_both_ends(data: bytes) -> None:
     """Whatever way they go, with QoS, HT control, four addresses, as an aggregate."""
     (window,) = windows((1.0, data), link=105)
 
-    assert tally_of(window.wire) == {
+    assert counts_by_name(window.wire) == {
         "packets": 1, "bytes": len(data), "icmp": 1, "icmp_echo": 1, "ipv4": 1,
     }  # fmt: skip
     assert {row.mac: (bool(row.tx), bool(row.rx)) for row in window.rows} == {
@@ -466,7 +469,7 @@ def test_radiotap_says_where_the_frame_begins_and_ends(data: bytes) -> None:
     """Its own bytes and the checksum it tells of are no bytes of the frame."""
     (window,) = windows((1.0, data), link=127)
 
-    assert tally_of(window.wire) == {
+    assert counts_by_name(window.wire) == {
         "packets": 1, "bytes": len(AIR), "icmp": 1, "icmp_echo": 1, "ipv4": 1,
     }  # fmt: skip
 
@@ -477,8 +480,8 @@ def test_padding_between_header_and_payload() -> None:
 
     (window,) = windows((1.0, radiotap(0x20) + head + bytes(2) + LLC), link=127)
 
-    assert tally_of(window.wire)["icmp_echo"] == 1
-    assert tally_of(window.wire)["bytes"] == len(head) + len(LLC)
+    assert counts_by_name(window.wire)["icmp_echo"] == 1
+    assert counts_by_name(window.wire)["bytes"] == len(head) + len(LLC)
 
 
 @pytest.mark.parametrize(
@@ -495,7 +498,7 @@ def test_what_cannot_be_looked_into_counts_for_both_ends(data: bytes) -> None:
     """Encrypted frames have their addresses in the clear, and no classes."""
     (window,) = windows((1.0, data), link=105)
 
-    assert tally_of(window.wire) == {"packets": 1, "bytes": len(data)}
+    assert counts_by_name(window.wire) == {"packets": 1, "bytes": len(data)}
     assert {row.mac for row in window.rows} == {SENDER, TARGET}
 
 
@@ -512,7 +515,7 @@ def test_management_and_control_are_the_airs_own(data: bytes) -> None:
     """They count for the wire only: beacons are no storm of broadcasts."""
     (window,) = windows((1.0, data), link=105)
 
-    assert tally_of(window.wire) == {"packets": 1, "bytes": len(data)}
+    assert counts_by_name(window.wire) == {"packets": 1, "bytes": len(data)}
     assert list(window.rows) == []
 
 
@@ -525,7 +528,7 @@ def test_broken_frames_of_802_11_are_malformed(link: int, data: bytes) -> None:
     """Cut headers, and frames whose checksum the card found wrong."""
     (window,) = windows((1.0, data), link=link)
 
-    assert tally_of(window.wire)["malformed"] == 1
+    assert counts_by_name(window.wire)["malformed"] == 1
     assert list(window.rows) == []
 
 
@@ -543,7 +546,7 @@ def test_ppp_counts_for_the_wire(link: int, head: bytes) -> None:
     """With and without HDLC address and control, its protocol in one byte or two."""
     (window,) = windows((1.0, head + IP), link=link)
 
-    assert tally_of(window.wire) == {
+    assert counts_by_name(window.wire) == {
         "packets": 1, "bytes": len(head + IP), "icmp": 1, "icmp_echo": 1, "ipv4": 1,
     }  # fmt: skip
 
@@ -552,4 +555,4 @@ def test_what_ppp_says_to_itself_has_no_classes() -> None:
     """Link control is no packet."""
     (window,) = windows((1.0, b"\xff\x03\xc0\x21\x09\x01\0\x08\0\0\0\0"), link=9)
 
-    assert tally_of(window.wire) == {"packets": 1, "bytes": 12}
+    assert counts_by_name(window.wire) == {"packets": 1, "bytes": 12}

@@ -412,7 +412,7 @@ LISTEN = """
 import threading
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.sources.listener import Listener
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import Sighting
 
 def emit(item):
     if isinstance(item, Sighting):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_capture.count.copies import SNAPPED
+from monitorpi_capture.items import SNAPPED
 from monitorpi_capture.sources.sampler import Ring
 from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_capture.count.copies import Sampled
+    from monitorpi_capture.items import SampledFrame
 
 pytestmark = [
     pytest.mark.lab,
@@ -35,7 +35,7 @@ def namespace() -> Iterator[Namespace]:
     one.close()
 
 
-def exchange(ring: Ring, count: int) -> list[Sampled]:
+def exchange(ring: Ring, count: int) -> list[SampledFrame]:
     """Send frames and return what the ring got of them."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((ring.interface, 0))
@@ -45,7 +45,7 @@ def exchange(ring: Ring, count: int) -> list[Sampled]:
     return list(ring.take(0))
 
 
-def in_turns() -> list[list[Sampled]]:
+def in_turns() -> list[list[SampledFrame]]:
     """Hook and unhook a ring, and hook it again, with frames in between."""
     ring = Ring("lo")
     try:

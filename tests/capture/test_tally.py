@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.count.listing import sum_of, tally_of
+from monitorpi_capture.count.listing import sum_of
 from monitorpi_capture.count.sketch import Distinct, Vote
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import classify
-from monitorpi_capture.items import Instant, MacCounts, WindowCounts
+from monitorpi_capture.items import Instant, MacCounts, WindowCounts, counts_by_name
 
 START, END = Instant(0.0, None), Instant(1.0, None)
 
@@ -29,13 +29,13 @@ def syn(src: int, dst: int = 2, *, port: int = 80, src_ip: int = 1, dst_ip: int 
     return mac(dst) + mac(src) + b"\x08\0" + ip + tcp + bytes(6)
 
 
-def counted(*frames: bytes, rows: int = 4096, seeds: tuple[bytes, ...] = ()) -> WindowCounts:
+def counted(*frames: bytes, rows: int = 4096, pinned: tuple[bytes, ...] = ()) -> WindowCounts:
     """Return the window of these frames."""
     tally = Tally("eth0", "file", rows)
-    tally.seed(seeds)
+    tally.pin(pinned)
     for data in frames:
         tally.add(data, classify(data, len(data)), len(data))
-    return tally.cut(START, END, 1.0)
+    return tally.close_window(START, END, 1.0)
 
 
 def row(window: WindowCounts, number: int) -> MacCounts:
@@ -47,11 +47,11 @@ def test_the_source_sends_and_the_destination_is_sent() -> None:
     """A frame counts as tx of its source and as rx of its destination, never the other way."""
     window = counted(syn(1, 2), syn(1, 2), syn(2, 1))
 
-    assert tally_of(row(window, 1).tx)["syn"] == 2
-    assert tally_of(row(window, 1).rx)["syn"] == 1
-    assert tally_of(row(window, 2).tx)["syn"] == 1
-    assert tally_of(row(window, 2).rx)["packets"] == 2
-    assert tally_of(window.wire) == {
+    assert counts_by_name(row(window, 1).tx)["syn"] == 2
+    assert counts_by_name(row(window, 1).rx)["syn"] == 1
+    assert counts_by_name(row(window, 2).tx)["syn"] == 1
+    assert counts_by_name(row(window, 2).rx)["packets"] == 2
+    assert counts_by_name(window.wire) == {
         "packets": 3,
         "bytes": 180,
         "syn": 3,
@@ -69,7 +69,7 @@ def test_a_group_address_is_no_device() -> None:
     )
 
     assert {one.mac for one in window.rows} == {mac(1), b"\xff" * 6}
-    assert tally_of(window.wire)["broadcast"] == 1
+    assert counts_by_name(window.wire)["broadcast"] == 1
 
 
 def test_igmp_before_any_icmp() -> None:
@@ -77,7 +77,7 @@ def test_igmp_before_any_icmp() -> None:
     ip = struct.pack(">BBHHHBBHII", 0x45, 0, 28, 0, 0, 1, 2, 0, 1, 2)
     window = counted(b"\x01\0\x5e\0\0\x01" + mac(1) + b"\x08\0" + ip + bytes(8))
 
-    assert tally_of(window.wire)["igmp"] == 1
+    assert counts_by_name(window.wire)["igmp"] == 1
 
 
 def test_a_flood_of_strangers_fills_the_table_and_loses_no_frame() -> None:
@@ -98,7 +98,7 @@ def test_known_devices_keep_their_rows_in_a_flood() -> None:
     flood = [syn(number, 1) for number in range(1000, 30_000)]
     own = [syn(number, 1) for number in range(1, 50)]
 
-    window = counted(*flood, *own, rows=100, seeds=known)
+    window = counted(*flood, *own, rows=100, pinned=known)
 
     assert all(row(window, number).tx[0] == 1 for number in range(1, 50))
     assert row(window, 1).rx[0] == len(flood) + len(own)
@@ -107,13 +107,13 @@ def test_known_devices_keep_their_rows_in_a_flood() -> None:
 
 
 def test_a_cut_begins_anew() -> None:
-    """Nothing is counted twice; seeds stay but silent ones have no row."""
+    """Nothing is counted twice; pinned stay but silent ones have no row."""
     tally = Tally("eth0", "file", 100)
-    tally.seed([mac(1)])
+    tally.pin([mac(1)])
     data = syn(5)
     tally.add(data, classify(data, 60), 60)
 
-    first, second = tally.cut(START, END, 1.0), tally.cut(START, END, 1.0)
+    first, second = tally.close_window(START, END, 1.0), tally.close_window(START, END, 1.0)
 
     assert first.wire[0] == 1
     assert second.wire[0] == 0

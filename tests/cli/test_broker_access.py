@@ -34,7 +34,9 @@ KINDS = {
     Service.PROBER: ("probe", "target"),
     Service.DETECTOR: ("alert",),
     Service.CLOUD_BRIDGE: (),
+    Service.HISTORY: (),
     Service.DASHBOARD: (),
+    Service.NOTIFIER: ("sent",),
 }
 TOPICS = [
     f"monitorpi/v1/lab/{service.value}/{kind}/x"

@@ -71,7 +71,8 @@ def test_every_account_is_tried_and_leaves_nothing(
     [found] = try_logins(logins, "lab")
 
     assert found.mark == "ok"
-    assert "as capture, prober, detector, cloud-bridge, dashboard; published and" in found.text
+    names = ", ".join(service.value for service in Service)
+    assert f"as {names}; published and" in found.text
     viewer = ("-u", "viewer", "-P", passwords["viewer"], "--retained-only", "-W", "1")
     assert subscribe(broker.port, "monitorpi/#", *viewer).poll() == []
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_capture.count.copies import CopyReport, Repeats
+from monitorpi_capture.count.ledger import CopyReport, RepeatedFrames
 from monitorpi_capture.items import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.doctor.encapsulation import hidden_in
@@ -99,7 +99,7 @@ def test_a_port_without_tcp_leaves_the_directions_open() -> None:
         (CopyReport(0.0), "ok", "each frame is shown once"),
         (CopyReport(0.5), "note", "mirror only what comes in (ingress, rx) at each port"),
         (CopyReport(None), "note", "too few frames"),
-        (CopyReport(0.0, repeats=Repeats(0.98, 12)), "note", "a cable leads back"),
+        (CopyReport(0.0, repeats=RepeatedFrames(0.98, 12)), "note", "a cable leads back"),
     ],
 )
 def test_copies_and_loops_are_told_with_their_remedy(

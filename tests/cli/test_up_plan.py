@@ -40,7 +40,7 @@ def plan(config: Path | None = None, site: str | None = None) -> StackPlan:
 
 def test_without_a_cloud_its_bridge_is_not_run() -> None:
     """No configuration: every service but the one that would have nothing to do."""
-    assert set(plan().services) == set(Service) - {Service.CLOUD_BRIDGE}
+    assert set(plan().services) == set(Service) - {Service.CLOUD_BRIDGE, Service.NOTIFIER}
 
 
 CLOUD = 'channels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'

@@ -74,8 +74,8 @@ def test_a_single_second_below_three_times_the_floor_is_not_seen(row: DeviceWind
     assert rules_of(*repeated(3, row)) != []
 
 
-def test_an_unanswered_sweep_of_two_seconds_is_not_seen() -> None:
-    """Five hundred ARP requests that nobody answers could be announcements."""
+def test_an_unanswered_burst_of_two_seconds_is_no_storm() -> None:
+    """Five hundred ARP frames could be announcements; what is asked for is counted apart."""
     row = plain(ATTACKER, packets=250, arp=250, broadcast=250)
 
     assert rules_of(window(0, row), window(1, row), window(2)) == []

@@ -23,6 +23,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
     ICMPv6ND_NA,
+    ICMPv6ND_NS,
     ICMPv6ND_RA,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptPrefixInfo,
@@ -82,6 +83,14 @@ class Wire:
     def answer(self, at_s: float, mac: str, ip: str, to: str, vlan: Vlan = None) -> None:
         """Answer an ARP request."""
         self.put(at_s, mac, to, ARP(op=2, hwsrc=mac, psrc=ip, hwdst=to, pdst="198.18.0.9"), vlan)
+
+    def tries(self, at_s: float, mac: str, ip: str) -> None:
+        """Ask whether anybody has an address, before it is taken."""
+        if ":" in ip:
+            head = IPv6(src="::", dst="ff02::1:ff00:9", hlim=255)
+            self.put(at_s, mac, "33:33:ff:00:00:09", head / ICMPv6ND_NS(tgt=ip))
+        else:
+            self.arp(at_s, mac, "0.0.0.0", wanted=ip)
 
     def na(self, at_s: float, mac: str, ip: str, to: str = ALL_NODES, **flags: int) -> None:
         """Advertise an IPv6 address."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 PROJECT = "monitorpi-test"
-SERVICES = ("capture", "prober", "detector", "dashboard")
+SERVICES = ("capture", "prober", "detector", "dashboard", "history")
 LIMITS = "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}"
 QUIET = """
 services:

@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "drill": ("monitorpi_lab.drill:main", "a harmless flood beside the running stack"),
     "lab": ("monitorpi_lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
+    "export": ("monitorpi_cli.export:main", "devices, alerts, traffic, probes of the past"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "suggest-thresholds": (
         "monitorpi_cli.suggest_thresholds:main",
@@ -41,6 +42,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),
+    "mutate": ("monitorpi_dev.mutate.command:main", "list small faults that no test notices"),
     "check": ("monitorpi_dev.checks:check", "format, lint, types, import rules, generated files"),
     "generate": ("monitorpi_dev.contracts:generate", "write the generated files anew"),
 }

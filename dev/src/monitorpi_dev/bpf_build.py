@@ -51,14 +51,15 @@ def compile_object(source: Path, target: Path, compilers: Sequence[str] = (COMPI
             f"{name} is missing: install it (Debian: apt-get install {name} libc6-dev)"
         )
     multiarch = sysconfig.get_config_var("MULTIARCH")
-    include = ("-idirafter", f"/usr/include/{multiarch}") if multiarch else ()
+    include = ["-idirafter", f"/usr/include/{multiarch}"] if multiarch else []
     partial = target.with_suffix(".partial")
+    include += ["-iquote", str(OBJECT.parent)]  # of a source that was copied, its header
     command = [clang, *_FLAGS, *include, "-c", str(source), "-o", str(partial)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         partial.unlink(missing_ok=True)
-        said = run.stderr.strip().splitlines()
-        raise BuildError(f"{source.name} does not compile: {said[0] if said else clang}")
+        complaint = next((line for line in run.stderr.splitlines() if "error:" in line), clang)
+        raise BuildError(f"{source.name} does not compile: {complaint}")
     partial.replace(target)
 
 

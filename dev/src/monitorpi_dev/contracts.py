@@ -15,7 +15,7 @@ from monitorpi_cli.checkout import root
 from monitorpi_cli.stack import broker
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.messages import COMMANDS, OWNED, SHARED
-from monitorpi_dev import bpf_build
+from monitorpi_dev import bpf_build, bpf_header
 from monitorpi_dev.generated.configuration_page import configuration
 from monitorpi_dev.generated.schemas import as_json, asyncapi, schema
 from monitorpi_dev.generated.topics_page import topics
@@ -34,6 +34,7 @@ def files() -> dict[str, str]:
         path = f"contracts/examples/{topic.service}.{topic.kind}.json"
         made[path] = as_json({"topic": str(topic), "payload": json.loads(message.encode())})
     made["contracts/asyncapi.yaml"] = asyncapi()
+    made[str(bpf_header.HEADER.relative_to(root()))] = bpf_header.header()
     made["docs/topics.md"] = topics()
     made["docs/configuration.md"] = configuration()
     made["broker/acl"] = broker.acl()

@@ -12,9 +12,9 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.copies import CopyMeter, Sample
+from monitorpi_capture.count.copies import CopyMeter
 from monitorpi_capture.engine.choice import open_engine
-from monitorpi_capture.items import COLUMN, PACKETS
+from monitorpi_capture.items import COLUMN, PACKETS, FrameSample
 from monitorpi_capture.linux import interfaces
 from monitorpi_capture.sources.sampler import Sampler
 from monitorpi_cli.doctor.encapsulation import hidden_in
@@ -27,7 +27,7 @@ from monitorpi_detector.views.frames import LOOPS_FROM, LOOPS_SENDERS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from monitorpi_capture.count.copies import CopyReport
+    from monitorpi_capture.count.ledger import CopyReport
     from monitorpi_capture.items import MacCounts, WindowCounts
     from monitorpi_capture.settings import CaptureSettings
 
@@ -159,10 +159,10 @@ def look_at_ports(
         yield Finding("note" if refused else "ok", "capture", f"engine {engine.name}")
         for name, reason in refused.items():
             yield Finding("note", "capture", f"engine {name} cannot be used: {reason}")
-        samples: list[Sample] = []
+        samples: list[FrameSample] = []
         with _sampling(chosen, samples):
             engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + seconds)
-            windows = engine.cut()
+            windows = engine.close_windows()
         for name, reason in engine.away.items():
             yield Finding("wrong", name, reason, "plug its cable in, or leave it out")
     finally:
@@ -191,7 +191,7 @@ def _no_mirror(name: str) -> Finding:
     )  # fmt: skip
 
 
-def _hidden(name: str, samples: Sequence[Sample]) -> tuple[int, Counter[str]]:
+def _hidden(name: str, samples: Sequence[FrameSample]) -> tuple[int, Counter[str]]:
     """Return how many frames of an interface were sampled, and what those inside others hide in."""
     frames = [
         frame.data
@@ -203,7 +203,7 @@ def _hidden(name: str, samples: Sequence[Sample]) -> tuple[int, Counter[str]]:
 
 
 @contextmanager
-def _sampling(names: Sequence[str], samples: list[Sample]) -> Iterator[None]:
+def _sampling(names: Sequence[str], samples: list[FrameSample]) -> Iterator[None]:
     """Take samples of what comes meanwhile."""
     sampler = Sampler(names, Log("doctor"))
     items: list[object] = []
@@ -214,4 +214,4 @@ def _sampling(names: Sequence[str], samples: list[Sample]) -> Iterator[None]:
     finally:
         sampler.stop()
         thread.join()
-        samples += [item for item in items if isinstance(item, Sample)]
+        samples += [item for item in items if isinstance(item, FrameSample)]

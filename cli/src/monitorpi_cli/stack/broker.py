@@ -78,7 +78,16 @@ USERS: Final = (
             for service in (Service.CAPTURE, Service.PROBER, Service.DETECTOR)
         ),
     ),
+    _service(
+        Service.HISTORY,
+        "capture/traffic/+",
+        "capture/device/+",
+        "prober/probe/+",
+        "prober/target/+",
+        "detector/alert/+",
+    ),
     _service(Service.DASHBOARD, "#"),
+    _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
     User("operator", writes=(f"{_ROOT}/+/command/#",), reads=("monitorpi/v1/#",)),
     User("viewer", reads=("monitorpi/v1/#",)),
 )

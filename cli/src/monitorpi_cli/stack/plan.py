@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.preflight import mistakes
-from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_cli.stack.preflight import SECTIONS, mistakes
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
@@ -22,12 +21,15 @@ from monitorpi_common.settings import (
     load,
 )
 from monitorpi_dashboard.settings import DashboardSettings, page_url
+from monitorpi_history.settings import HistorySettings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER)
+"""They reach beyond this machine: they run, and cost something, where they are configured."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         listen, page_port = _page(options.config)
         environment[Service.DASHBOARD] = {f"{ENV_PREFIX}DASHBOARD__PORT": str(page_port)}
         page = page_url(listen, page_port) if page_port else None
+    if Service.HISTORY in services:
+        history_port = _history_port(options.config)
+        environment[Service.HISTORY] = {f"{ENV_PREFIX}HISTORY__PORT": str(history_port)}
     return StackPlan(
         site=common.site,
         state_dir=state_dir(common),
@@ -108,6 +113,22 @@ def _page(config: Path | None) -> tuple[str, int]:
     address = "127.0.0.1" if settings.listen in ("", "localhost") else settings.listen
     port = broker.choose_port(configured, settings.port, address, "dashboard.port")
     return settings.listen, port
+
+
+def _history_port(config: Path | None) -> int:
+    """Return where the history answers: the port as configured, or the first free one.
+
+    Raises:
+        ResourceError: the configured port is taken.
+
+    """
+    secrets = secrets_of(Service.HISTORY, config)
+    settings = load(Service.HISTORY, HistorySettings, file=config, secrets=secrets).section
+    configured = settings.port if "port" in settings.model_fields_set else None
+    if configured == 0:
+        return 0
+    address = "127.0.0.1" if settings.listen == "localhost" else settings.listen
+    return broker.choose_port(configured, settings.port, address, "history.port")
 
 
 def is_own(settings: BrokerSettings) -> bool:
@@ -140,18 +161,21 @@ def state_dir(common: CommonSettings) -> Path:
 
 
 def services_of(config: Path | None) -> tuple[Service, ...]:
-    """Return the installed services; the cloud bridge only where it is configured."""
+    """Return the installed services; those that reach beyond this machine where configured."""
     installed = [
         service
         for service in Service
         if importlib.util.find_spec(f"monitorpi_{service.value.replace('-', '_')}.__main__")
     ]
-    if not _cloud_is_configured(config):
-        installed = [service for service in installed if service is not Service.CLOUD_BRIDGE]
-    return tuple(installed)
+    return tuple(
+        service
+        for service in installed
+        if service not in ON_DEMAND or is_configured(service, config)
+    )
 
 
-def _cloud_is_configured(config: Path | None) -> bool:
-    secrets = secrets_of(Service.CLOUD_BRIDGE, config)
-    loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets)
+def is_configured(service: Service, config: Path | None) -> bool:
+    """Tell whether a service has any setting or secret of its own."""
+    secrets = secrets_of(service, config)
+    loaded = load(service, SECTIONS[service], file=config, secrets=secrets)
     return bool(loaded.section.model_fields_set)

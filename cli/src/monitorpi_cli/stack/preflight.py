@@ -11,6 +11,8 @@ from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Sec
 from monitorpi_common.settings_files import why_never
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_detector.settings import DetectorSettings
+from monitorpi_history.settings import HistorySettings
+from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.PROBER: ProberSettings,
     Service.DETECTOR: DetectorSettings,
     Service.CLOUD_BRIDGE: CloudBridgeSettings,
+    Service.HISTORY: HistorySettings,
     Service.DASHBOARD: DashboardSettings,
+    Service.NOTIFIER: NotifierSettings,
 }
 
 

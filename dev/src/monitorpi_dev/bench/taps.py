@@ -63,7 +63,7 @@ class EngineTap:
 
     def cut(self) -> Counted:
         """Cut as the service does once a second."""
-        windows = self._engine.cut()
+        windows = self._engine.close_windows()
         return sum(map(_listed, windows)), sum(map(_omitted, windows))
 
 

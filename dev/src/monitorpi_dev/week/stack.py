@@ -15,10 +15,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.core import CaptureCore
-from monitorpi_capture.count.copies import Sample
-from monitorpi_capture.items import WindowCounts
+from monitorpi_capture.items import FrameSample, Sighting, WindowCounts
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_capture.sighting import Sighting
 from monitorpi_common.messages import Alert, Device, Probe, Publication, Target, Tombstone, Traffic
 from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic
@@ -116,7 +114,7 @@ class Stack:
 
     def take(self, item: object) -> None:
         """Take a sighting, a sample or a window."""
-        if isinstance(item, Sighting | Sample):
+        if isinstance(item, Sighting | FrameSample):
             self._spread(self._capture.handle(item), "capture")
             return
         if isinstance(item, WindowCounts):
@@ -230,7 +228,7 @@ class _Nobody:
     def watch(self, order: object) -> None:
         """Do nothing."""
 
-    def seed(self, macs: object) -> None:
+    def pin(self, macs: object) -> None:
         """Do nothing."""
 
 

@@ -23,19 +23,19 @@ import heapq
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from monitorpi_capture.count.copies import COMPARED, SNAPPED, Sample, Sampled, SlotSampler
+from monitorpi_capture.count.copies import COMPARED
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.items import Instant
+from monitorpi_capture.items import SNAPPED, FrameSample, Instant, SampledFrame
+from monitorpi_capture.sources.slots import SlotSampler
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from monitorpi_capture.frame.classify import Classified
-    from monitorpi_capture.items import WindowCounts
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting, WindowCounts
 
 INTERFACE: Final = "eth0"
 ENGINE: Final = "socket"
@@ -170,7 +170,7 @@ class Wire:
 
     def _sample(self, at: int) -> None:
         """Hand over the first frames of each slot of a second."""
-        sampled: list[Sampled] = []
+        sampled: list[SampledFrame] = []
         slots = round(1 / SlotSampler.SLOT_S)
         for slot in range(slots):
             due = [
@@ -184,9 +184,9 @@ class Wire:
                 data = frame[:SNAPPED]
                 if frame not in self._repeated:
                     data = data[: COMPARED - 4][:-4] + self._number.to_bytes(4, "big")
-                sampled.append(Sampled(at_s, 0, size, data))
+                sampled.append(SampledFrame(at_s, 0, size, data))
         self._repeated.clear()
-        self.deliver(Sample((INTERFACE,), sampled))
+        self.deliver(FrameSample((INTERFACE,), sampled))
 
     def _longest(self) -> int:
         return WATCHED_S if self.is_watched() else LONGEST_S
@@ -206,7 +206,7 @@ class Wire:
                 tally.add(frame, self._look_up(frame)[0], len(frame) * times, times)
                 self.frames += times
         self.windows += 1
-        window: WindowCounts = tally.cut(
+        window: WindowCounts = tally.close_window(
             Instant(float(start), float(start)), Instant(float(end), float(end)), float(length_s)
         )
         self.deliver(replace(window, link_bps=LINK_BPS))

@@ -152,6 +152,7 @@ def _tables(interface: str, page_port: int) -> dict[str, str]:
         "detector.rules.syn-flood": f"quiet_s = {QUIET_S}",
         "detector.rules.icmp-flood": f"quiet_s = {QUIET_S}",
         "dashboard": f"port = {page_port}",
+        "history": "port = 0",
     }
 
 

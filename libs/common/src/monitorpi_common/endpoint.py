@@ -8,9 +8,12 @@ import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DOTTED: Final = re.compile(r"[0-9]*\.[0-9.]*|[0-9]+")
 """Nothing but numbers: what cannot be a name, whatever the name server says (RFC 1123, 2.1)."""
@@ -114,6 +117,23 @@ def host_name(text: str) -> str:
     except ValueError:
         return _named(text)
     return text
+
+
+def names_this_machine(host: str | None, more: Iterable[str] = ()) -> bool:
+    """Tell whether a Host header names this machine: by an address, or a name it is known by.
+
+    A page on the Internet whose name leads to a LAN asks by its own name (DNS rebinding).
+    """
+    if not host:
+        return False
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    name = name.strip("[]").lower()
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        own = socket.gethostname().lower()
+        return name in ("localhost", own, f"{own}.local", *map(str.lower, more))
+    return True
 
 
 def _named(text: str) -> str:

@@ -22,6 +22,8 @@ from monitorpi_common.messages import (
     ProbeResult,
     ProbeSource,
     Result,
+    Sent,
+    SentAlert,
     Spread,
     Target,
     Traffic,
@@ -184,6 +186,26 @@ EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
                 spoofed=False,
                 sees_replies=True,
             ),
+        ),
+    ),
+    (
+        Topic(SITE, "notifier", "sent", "phone"),
+        Sent(
+            at=AT + timedelta(seconds=1),
+            destination="phone",
+            what="opened",
+            ok=True,
+            tries=1,
+            title="CRITICAL SYN flood: camera",
+            changes=1,
+            waited_s=1.0,
+            alerts=[
+                SentAlert(
+                    key="syn-flood-b827eb123456",
+                    id="8f3e0b8e-3c0b-5d0a-9a55-0f6f5a1f7c11",
+                    what="opened",
+                )
+            ],
         ),
     ),
     (

@@ -74,7 +74,9 @@ class Service(StrEnum):
     PROBER = "prober"
     DETECTOR = "detector"
     CLOUD_BRIDGE = "cloud-bridge"
+    HISTORY = "history"
     DASHBOARD = "dashboard"
+    NOTIFIER = "notifier"
 
 
 class Status(StrEnum):
@@ -90,6 +92,11 @@ class Status(StrEnum):
 def timestamp(at: datetime) -> str:
     """Write a time as UTC RFC 3339 with milliseconds: ``2026-01-02T03:04:05.678Z``."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def timestamp_of(seconds: float) -> str:
+    """Write seconds since 1970 in the same way."""
+    return timestamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def _has_room(at: datetime) -> datetime:
@@ -453,6 +460,10 @@ class Device(Message):
             "conflicts": True,
             "dhcp_at": True,
             "advertised_at": True,
+            "asked_in_vain": True,
+            "asked_at": True,
+            "denied": True,
+            "denied_at": True,
             "addresses": {"__all__": {"claimed_at", "how"}},
         },
     )
@@ -482,6 +493,15 @@ class Device(Message):
     of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
     dhcp_at: Timestamp | None = None
     """When it handed out an address last."""
+    asked_in_vain: Count = 0
+    """Different addresses that nobody holds which it asked for by ARP within an hour."""
+    asked_at: Timestamp | None = None
+    """When it asked for another one of them last."""
+    denied: Count = 0
+    """Different addresses that it kept from others within ten minutes: they asked whether anybody
+    has them (duplicate address detection), and it said so though nobody had held them."""
+    denied_at: Timestamp | None = None
+    """When it did so last."""
     advertised_at: Timestamp | None = None
     """When it advertised itself as an IPv6 router last; null: it does not, or not any more."""
     interface: Short | None = None
@@ -703,6 +723,47 @@ class WatchState(Message):
     reasons: Annotated[list[WatchReason], Field(max_length=32)] = []
 
 
+# --- notifier ---------------------------------------------------------------------------------
+
+
+class SentAlert(Part):
+    """An alert that a message tells of, and what of it."""
+
+    key: Slug
+    id: Short
+    what: Slug
+    """`opened`, `raised` or `closed`."""
+
+
+class Sent(Message):
+    """One try to send a message to people. No address and no secret is in it."""
+
+    SERVICE = Service.NOTIFIER
+    KIND = "sent"
+    ID = "destination"
+    DELIVERY = Delivery("stream", 0, retain=False, expiry_s=86400, rate="per try")
+
+    at: Timestamp
+    """When the answer came."""
+    destination: Slug
+    """As it is called in the settings."""
+    what: Slug
+    """`opened`, `raised`, `closed`, `summary` of several, `digest` or `test`."""
+    ok: bool
+    """The service at the destination took it."""
+    tries: Count
+    """This one included, since one was taken last."""
+    title: Short
+    error: Short | None = None
+    """Why it was not taken; it is tried again."""
+    changes: Count
+    """How many the message tells of."""
+    waited_s: Quantity
+    """From the opening of the first of its alerts to the answer."""
+    alerts: Annotated[list[SentAlert], Field(max_length=32)] = []
+    """The first alerts it tells of."""
+
+
 # --- every service ----------------------------------------------------------------------------
 
 
@@ -835,6 +896,13 @@ class UploadNow(Args):
     """Send what is due without waiting for the interval (the cloud's own limits still hold)."""
 
 
+class NotifyTest(Args):
+    """Send a test message."""
+
+    destination: Slug | None = None
+    """Its name in the settings; null: to every one."""
+
+
 COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
     Service.CAPTURE: {"watch": Watch, "reset": Reset},
     Service.PROBER: {"probe_now": ProbeNow, "announce": Announce},
@@ -844,7 +912,9 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
         "set_threshold": SetThreshold,
     },
     Service.CLOUD_BRIDGE: {"upload_now": UploadNow},
+    Service.HISTORY: {},
     Service.DASHBOARD: {},
+    Service.NOTIFIER: {"test": NotifyTest},
 }
 """The commands each service obeys, with their arguments."""
 
@@ -856,6 +926,7 @@ OWNED: Final[tuple[type[Message], ...]] = (
     Target,
     Alert,
     WatchState,
+    Sent,
 )
 """The messages that exactly one service writes."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.engine.choice import open_engine
-from monitorpi_capture.engine.ebpf.engine import relinquish
+from monitorpi_capture.engine.ebpf.rights import relinquish
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.memory import hold_little
@@ -100,9 +100,9 @@ class Steered:
         """Show packet lines for a while."""
         self.watcher.watch(order)
 
-    def seed(self, macs: Sequence[bytes]) -> None:
+    def pin(self, macs: Sequence[bytes]) -> None:
         """Keep counters for these MACs."""
-        self.source.seed(macs)
+        self.source.pin(macs)
 
 
 def _replay(context: Context[CaptureSettings], name: str) -> Assembly:

@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from monitorpi_capture.count.copies import CopyMeter, Sample
-from monitorpi_capture.count.listing import listed, rfc3339, snapshot, tally_of
+from monitorpi_capture.count.copies import CopyMeter
+from monitorpi_capture.count.listing import listed, rfc3339, snapshot
 from monitorpi_capture.count.seen import Seen
-from monitorpi_capture.frame.line import PacketLine
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.items import (
     BYTES,
@@ -25,10 +24,13 @@ from monitorpi_capture.items import (
     PACKETS,
     WIDTH,
     EngineReport,
+    FrameSample,
     ListenerReport,
+    PacketLine,
+    Sighting,
     WindowCounts,
+    counts_by_name,
 )
-from monitorpi_capture.sighting import Sighting
 from monitorpi_common.messages import (
     CLASSES,
     Device,
@@ -129,7 +131,7 @@ class Steering(Protocol):
         """Show packet lines for a while."""
         ...
 
-    def seed(self, macs: Sequence[bytes]) -> None:
+    def pin(self, macs: Sequence[bytes]) -> None:
         """Keep counters for these MACs, the most important first."""
         ...
 
@@ -187,7 +189,7 @@ class CaptureCore:
                 return self._window(item)
             case Sighting():
                 self._inventory.learn(item)
-            case Sample():
+            case FrameSample():
                 self._copies.take(item)
             case PacketLine():
                 return self._packet(item)
@@ -210,8 +212,10 @@ class CaptureCore:
         return ()
 
     def close(self) -> Iterable[Publication | Tombstone]:
-        """Tell the devices a file showed; live, the retained ones stand."""
-        return self._inventory.tell(self._at_s, everything=True) if self._steering is None else ()
+        """Publish the devices a file showed; live, the retained ones stand."""
+        return (
+            self._inventory.publish(self._at_s, everything=True) if self._steering is None else ()
+        )
 
     def detail(self) -> dict[str, JsonValue]:
         """Tell what counts, what does not, and how large the inventory is."""
@@ -255,8 +259,8 @@ class CaptureCore:
         self._at_s = tick.at.timestamp()
         if self._inventory.changed and self._steering is not None:
             self._inventory.changed = False
-            self._steering.seed(self._inventory.by_importance())
-        return self._inventory.tell(self._at_s)
+            self._steering.pin(self._inventory.by_importance())
+        return self._inventory.publish(self._at_s)
 
     def _packet(self, line: PacketLine) -> Iterator[Publication]:
         number, self._lines = self._lines, self._lines + 1
@@ -314,8 +318,8 @@ class CaptureCore:
             "bytes": window.wire[BYTES],
             "kernel_drops": sum(lost for at, lost in window.losses.items() if at != NOT_LOST),
             "losses": {name: lost for name, lost in window.losses.items() if lost},
-            "counts": tally_of(window.wire, FIRST_CLASS),
-            "totals": tally_of(port.totals),
+            "counts": counts_by_name(window.wire, FIRST_CLASS),
+            "totals": counts_by_name(port.totals),
             "sees_replies": port.replies.learn(window.rows),
             "spread": window.spread._asdict() if window.spread else None,
             "source_macs": senders,
@@ -328,7 +332,7 @@ class CaptureCore:
         port.seq += 1
         yield Publication(slug(window.interface), snapshot(head, devices))
         if not self._ticking and not window.last_s:  # with those there is nothing new to tell
-            yield from self._inventory.tell(self._at_s)
+            yield from self._inventory.publish(self._at_s)
 
     def _meet(self, window: WindowCounts) -> tuple[int, int]:
         """Return how many MACs sent something, and how many of them were not seen of late."""

@@ -21,7 +21,7 @@ Rules both sides keep:
 
   ``unlinked`` counts frames that have no source MAC at all (raw IP in files). A frame too short
   for an Ethernet header (under 14 bytes) is malformed and unlinked.
-- Rows without any count (seeded, but silent) are not handed over.
+- Rows without any count (pinned, but silent) are not handed over.
 - MAC and IP addresses are raw bytes (6; 4 or 16). Text is made only for what is published.
 - Spread and top peers look at SYNs (``syn``) and echo requests (``icmp_echo``) only, the frames
   the row's MAC *sent*. Spread numbers are distinct counts, exact or estimated within 10 %;
@@ -31,7 +31,7 @@ Rules both sides keep:
   candidate's port where one port has the majority, else None. A candidate is handed over when its
   vote is still positive at the end of the window; none is handed over when no one won.
 - Times: windows are paced by the boot-time clock and stamped with the wall clock at the moment
-  the counters were cut. ``start`` of a window is the ``end`` of the one before.
+  the window was closed. ``start`` of a window is the ``end`` of the one before.
 - Whether replies are visible is learned from the rows by the core (a MAC that sent SYNs and was
   sent SYN-ACKs); engines hand over nothing for it.
 - Losses an engine itself knows of (a full socket buffer) go into ``losses`` under its own name
@@ -42,7 +42,7 @@ Rules both sides keep:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from monitorpi_common.messages import CLASSES
 
@@ -65,6 +65,18 @@ MAX_ROWS: Final = 4096
 """Rows per interface and window by default: what a window message may list at most."""
 
 
+CONFIRM_S: Final = 10.0
+"""Between two windows a MAC must be seen in before it is a device (the contract's rule 5): what a
+source leaves out as nothing new must be later than that."""
+
+
+def counts_by_name(counts: Sequence[int], first: int = 0) -> dict[str, int]:
+    """Return the counts that are not zero, by name."""
+    return {
+        name: count for name, count in zip(COLUMNS[first:], counts[first:], strict=False) if count
+    }
+
+
 class SpreadCounts(NamedTuple):
     """Distinct addresses and ports in the SYNs and echo requests one MAC sent in a window."""
 
@@ -82,7 +94,7 @@ class TopPeer(NamedTuple):
     packets: int
 
 
-class Sample(NamedTuple):
+class SynTarget(NamedTuple):
     """One destination of a MAC's SYNs, whatever it got: what a vote happened to end with."""
 
     ip: bytes
@@ -99,7 +111,7 @@ class MacCounts(NamedTuple):
     """None: it sent neither SYNs nor echo requests."""
     syn_peer: TopPeer | None = None
     echo_peer: TopPeer | None = None
-    sample: Sample | None = None
+    syn_target: SynTarget | None = None
     """One of the destinations of its SYNs; None: it sent none."""
 
 
@@ -114,7 +126,7 @@ class Instant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """Everything one engine counted on one interface between two cuts."""
+    """Everything one engine counted on one interface in one window."""
 
     interface: str
     engine: str
@@ -145,6 +157,93 @@ class WindowCounts:
     the engine could not look into)."""
 
 
+How = Literal["arp", "nd", "ra", "dhcp", "dhcpv6", "mdns"]
+"""The protocol a frame spoke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one ARP, NDP, DHCP, DHCPv6 or mDNS frame says about one device."""
+
+    mac: bytes
+    """The device it is about; of a server's answer the client (``chaddr``), of a claim the MAC it
+    names: neither need be on this wire at all."""
+    at_s: float
+    interface: str
+    how: How = "arp"
+    vlan: tuple[int, ...] = ()
+    """VLAN ids of the frame's tags, outermost first; ``()``: untagged, or a priority tag alone."""
+    sender: bytes | None = None
+    """The MAC address the frame came from, where that is not ``mac``; None: ``mac`` sent it."""
+    ips: tuple[str, ...] = ()
+    """Addresses that are said to be at ``mac``: its own claim, or ``sender``'s for it."""
+    asks: str | None = None
+    """An address that the frame's sender looks for (an ARP request), not one of ``ips``."""
+    tries: str | None = None
+    """An address the frame's sender asks for before it takes it: duplicate address detection (an
+    ARP probe, RFC 5227; a neighbour solicitation from ``::``, RFC 4862)."""
+    named: tuple[str, ...] = ()
+    """Addresses a server's answer gives to ``mac``: a name, proved by no frame of its own."""
+    ended: tuple[str, ...] = ()
+    """Addresses ``mac`` gives up (RELEASE) or refuses (DECLINE)."""
+    hostname: str | None = None
+    is_router: bool = False
+    """A router advertisement with a lifetime, valid as RFC 4861 says (6.1.2: hop limit 255 ...)."""
+    ends_router: bool = False
+    """A valid router advertisement with lifetime 0: no default router any more."""
+    serves_dhcp: bool = False
+    """It handed out an address (DHCP: yiaddr is one; DHCPv6: an IA address), or, in DHCPv6, what
+    clients need beside one."""
+    told: tuple[tuple[str, str], ...] = ()
+    """What else a server sends its clients to, by the name of the option: name servers ("dns"),
+    routes, proxies (:mod:`monitorpi_capture.frame.dissect.dhcpoptions`)."""
+    router_ips: tuple[str, ...] = ()
+    """Addresses of routers the frame tells of (DHCP option 3), also where a server is meant."""
+    subnets: tuple[str, ...] = ()
+    """Networks on this link that the frame tells of, as ``192.168.1.0/24`` (DHCP option 1, on-link
+    prefixes of a router advertisement)."""
+
+
+SNAPPED: Final = 128
+"""Bytes of a frame that are sampled."""
+
+
+class SampledFrame(NamedTuple):
+    """One frame that was looked at."""
+
+    at_s: float
+    port: int
+    """Index of the interface in its sample."""
+    length: int
+    """Bytes on the wire, without a tag that was taken out."""
+    data: bytes
+    """The first :data:`SNAPPED` bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSample:
+    """Frames of some interfaces, in the order of time."""
+
+    interfaces: Sequence[str]
+    frames: Sequence[SampledFrame]
+    joint: tuple[float, float] = (0.0, float("inf"))
+    """From when to when all interfaces were looked at: only then another one's silence counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketLine:
+    """What a packet message says."""
+
+    interface: str
+    at_s: float
+    line: str
+    mac_src: str
+    mac_dst: str
+    ip_src: str | None
+    ip_dst: str | None
+    length: int
+
+
 @dataclass(frozen=True, slots=True)
 class EngineReport:
     """What the live source says of its engine, for the health message."""
@@ -172,9 +271,9 @@ class EngineRefusedError(Exception):
 class Engine(Protocol):
     """Counts frames on several live interfaces. Used by one thread, but for :meth:`stop`.
 
-    Life: ``open`` once, then ``count_until`` and ``cut`` in turns, then ``close``. Interfaces may
-    vanish and come back at any time: that is no error after ``open``. While one is away ``cut``
-    returns nothing for it and :attr:`away` names it.
+    Life: ``open`` once, then ``count_until`` and ``close_windows`` in turns, then ``close``.
+    Interfaces may vanish and come back at any time: that is no error after ``open``. While one is
+    away ``close_windows`` returns nothing for it and :attr:`away` names it.
     """
 
     @property
@@ -202,14 +301,14 @@ class Engine(Protocol):
         """Count until the boot-time clock shows this, or :meth:`stop` was called."""
         ...
 
-    def cut(self) -> Sequence[WindowCounts]:
-        """End the window of every interface and return them: no frame is lost or counted twice."""
+    def close_windows(self) -> Sequence[WindowCounts]:
+        """Close the windows of all interfaces: no frame is lost or counted twice."""
         ...
 
-    def seed(self, macs: Sequence[bytes]) -> None:
-        """Take the MACs that must keep rows of their own when strangers fill the table.
+    def pin(self, macs: Sequence[bytes]) -> None:
+        """Pin the rows of these MACs: they keep them when unknown senders fill the table.
 
-        Called between cuts whenever the known devices change; best first.
+        Called between windows whenever the known devices change; best first.
         """
         ...
 

@@ -25,6 +25,7 @@ from monitorpi_common.messages import (
     Traffic,
 )
 from monitorpi_common.service import CommandRefusedError, Order, Presence, Received, Tick
+from monitorpi_common.topics import mac_id
 from monitorpi_detector.alerts.evidence import Observed, whose_limits
 from monitorpi_detector.alerts.table import AlertBook
 from monitorpi_detector.baseline import Baseline
@@ -268,10 +269,20 @@ class DetectorCore:
         others = self._wires.others(traffic)
         yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
         self._learn(view, seen)
+        self._tell_storms_from_sweeps(view.now_s)
         for windows in self._wires.join(view.traffic):
             yield from self._judge_together(windows)
         self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _tell_storms_from_sweeps(self, now_s: float) -> None:
+        """Note whose requests are told as a storm: they are no sweep as well."""
+        sweeps = self._inventory.sweeps
+        if macs := sweeps.macs:
+            opened = set(self._book.open_keys())
+            for mac in macs:
+                if f"arp-storm-{mac_id(mac)}" in opened:
+                    sweeps.told(mac, now_s)
 
     def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
         now_s = traffic.end.timestamp()
@@ -399,6 +410,8 @@ class DetectorCore:
             "at": at, "span_s": 60.0, "interface": device.interface, "lives_by_windows": False,
         }  # fmt: skip
         yield from self._judge(DEVICE_RULES, view, observed)
+        if not self._dhcp_servers.knows(device.mac):  # they try an address before they offer it
+            self._inventory.sweeps.see(device)
         self._macs.put(device.mac, None, self._watched_s)
 
     def _time_of(self, device: Device) -> datetime:

@@ -1,6 +1,6 @@
 """Who gets a row though the table is full: whoever floods, known or not. Pure.
 
-Theory of operation. Most rows of a window go to known devices (*seeds*, placed before it begins)
+Theory of operation. Most rows of a window go to known devices (*pinned*, placed before it begins)
 and to whoever comes first. An attacker can take all of the second kind by making up addresses, so
 some rows are kept back, and a MAC that found no row *contends* for one with the frames that floods
 are made of (:data:`FLOOD_COLUMNS`): it is *promoted* at :data:`PROMOTE` votes. A million addresses
@@ -32,7 +32,7 @@ FLOOD_CLASSES: Final = (
 PROMOTE: Final = 16
 """Votes ahead of all others in a window from which a MAC has a row; as in the kernel's program.
 The weakest floor of a rule is 30 frames/s, and the reporting level 10."""
-SEEDED_SHARE: Final = 0.75
+PINNED_SHARE: Final = 0.75
 """Of the rows, what known devices may take before a window begins; strangers find the rest."""
 _SHARE_KEPT: Final = 32
 _FEWEST_KEPT: Final = 4
@@ -46,9 +46,9 @@ def kept_rows(max_rows: int) -> int:
     return max(max_rows // _SHARE_KEPT, _FEWEST_KEPT)
 
 
-def most_seeds(max_rows: int) -> int:
+def most_pinned(max_rows: int) -> int:
     """Return how many rows known devices may have before a window begins."""
-    return max(int(max_rows * SEEDED_SHARE), 1)
+    return max(int(max_rows * PINNED_SHARE), 1)
 
 
 class Guests:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from monitorpi_capture.frame.text import ip_text, mac_text
-from monitorpi_capture.items import BYTES, COLUMN, COLUMNS, PACKETS, WIDTH
+from monitorpi_capture.items import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, counts_by_name
 from monitorpi_common.messages import Traffic, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from monitorpi_capture.count.copies import CopyShares
+    from monitorpi_capture.count.ledger import CopyShares
     from monitorpi_capture.items import MacCounts, TopPeer, WindowCounts
 
 MAX_PAYLOAD: Final = 256 * 1024
@@ -49,13 +49,6 @@ class Snapshot(Traffic):
 def rfc3339(at_s: float) -> str:
     """Return seconds since 1970 as the bus writes times."""
     return timestamp(datetime.fromtimestamp(at_s, UTC))
-
-
-def tally_of(counts: Sequence[int], first: int = 0) -> dict[str, int]:
-    """Return the counts that are not zero, by name."""
-    return {
-        name: count for name, count in zip(COLUMNS[first:], counts[first:], strict=False) if count
-    }
 
 
 def sum_of(many: Iterable[Sequence[int]]) -> list[int]:
@@ -90,13 +83,14 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
     """Return one listed device as JSON; what is empty is left out."""
     device: dict[str, Any] = {"mac": mac_text(row.mac), "role": role}
     if row.tx:
-        device["tx"] = tally_of(row.tx)
+        device["tx"] = counts_by_name(row.tx)
     if row.rx:
-        device["rx"] = tally_of(row.rx)
+        device["rx"] = counts_by_name(row.rx)
     if row.spread is not None:
         device["spread"] = row.spread._asdict()
-        if row.sample is not None and max(row.spread.dst_ips, row.spread.dst_ports) > 1:
-            device["spread"] |= {"a_host": ip_text(row.sample.ip), "a_port": row.sample.port}
+        if row.syn_target is not None and max(row.spread.dst_ips, row.spread.dst_ports) > 1:
+            target = row.syn_target
+            device["spread"] |= {"a_host": ip_text(target.ip), "a_port": target.port}
     if row.syn_peer is not None or row.echo_peer is not None:
         device["top_peer"] = {
             name: _peer(peer)
@@ -152,7 +146,7 @@ def listed(
         "devices": len(rest) + max(window.source_macs - senders, 0),
         "packets": counts[PACKETS],
         "bytes": counts[BYTES],
-        "classes": tally_of(counts, first=2),
+        "classes": counts_by_name(counts, first=FIRST_CLASS),
     }
     return pieces, omitted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from monitorpi_capture.items import Sample, TopPeer
+from monitorpi_capture.items import SynTarget, TopPeer
 
 _EXACT: Final = 32
 """Distinct items kept as they are; a larger set would take more memory than the sketch."""
@@ -142,9 +142,9 @@ class Vote:
             self._port = port
             self._port_score = 1
 
-    def sample(self) -> Sample | None:
+    def any_target(self) -> SynTarget | None:
         """Return the candidate the vote happened to end with, won or not."""
-        return None if self._winner is None else Sample(self._winner[1], self._port)
+        return None if self._winner is None else SynTarget(self._winner[1], self._port)
 
     def winner(self, *, with_port: bool) -> TopPeer | None:
         """Return who won, with at least how many frames it got."""

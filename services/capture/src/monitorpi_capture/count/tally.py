@@ -12,7 +12,13 @@ from heapq import nsmallest
 from operator import add
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from monitorpi_capture.count.contenders import FLOOD_CLASSES, PROMOTE, Guests, kept_rows, most_seeds
+from monitorpi_capture.count.contenders import (
+    FLOOD_CLASSES,
+    PROMOTE,
+    Guests,
+    kept_rows,
+    most_pinned,
+)
 from monitorpi_capture.count.sketch import Distinct, Frequent, Vote
 from monitorpi_capture.frame.classify import FLOOD, SYN, Classified, flood_ends
 from monitorpi_capture.items import (
@@ -88,7 +94,7 @@ class Tally:
         self._kept = kept_rows(max_rows)
         self._known: frozenset[bytes] = frozenset()
         self._guests = Guests(self._kept)
-        self._seeds: frozenset[bytes] = frozenset()
+        self._pinned: frozenset[bytes] = frozenset()
         """The known devices and the guests."""
         self._clear()
 
@@ -114,10 +120,10 @@ class Tally:
         """No frame was counted since the last cut."""
         return not (self._pairs or self._unlinked or self._wire[PACKETS])
 
-    def seed(self, macs: Iterable[bytes]) -> None:
+    def pin(self, macs: Iterable[bytes]) -> None:
         """Keep room for these MACs; takes effect at once, best first, at most a share of all."""
-        self._known = frozenset(list(macs)[: most_seeds(self._max_rows)])
-        self._seeds = self._known.union(self._guests.macs)
+        self._known = frozenset(list(macs)[: most_pinned(self._max_rows)])
+        self._pinned = self._known.union(self._guests.macs)
 
     def add(self, data: bytes, classified: Classified, size: int, frames: int = 1) -> None:
         """Count a frame that has an Ethernet header at hand.
@@ -173,7 +179,7 @@ class Tally:
 
     def _may_aim(self, source: bytes) -> bool:
         """Tell whether there is room for one more to have its aim kept; counts who asks."""
-        if source in self._seeds:
+        if source in self._pinned:
             return True
         votes = self._aiming.add(source)
         return votes >= PROMOTE and len(self._floods) < self._max_rows + self._kept
@@ -225,14 +231,14 @@ class Tally:
         """Return the counts of a MAC on one side, None where there is no room for it."""
         row = side.get(mac)
         if row is None:
-            if not (mac in self._seeds or mac in self._strangers or mac in self._promoted):
-                if len(self._strangers) >= self._max_rows - len(self._seeds):
+            if not (mac in self._pinned or mac in self._strangers or mac in self._promoted):
+                if len(self._strangers) >= self._max_rows - len(self._pinned):
                     return None
                 self._strangers.add(mac)
             row = side[mac] = [0] * WIDTH
         return row
 
-    def cut(
+    def close_window(
         self,
         start: Instant,
         end: Instant,
@@ -262,7 +268,7 @@ class Tally:
         )
         refused = self._contenders.over(PROMOTE)
         if self._guests.learn(rows, refused, self._known, overflown=overflown):
-            self._seeds = self._known.union(self._guests.macs)
+            self._pinned = self._known.union(self._guests.macs)
         self._clear()
         return window
 
@@ -290,5 +296,5 @@ class Tally:
             flood.counts() if flood else None,
             flood.syn.winner(with_port=True) if flood and flood.syn else None,
             flood.echo.winner(with_port=False) if flood and flood.echo else None,
-            flood.syn.sample() if flood and flood.syn else None,
+            flood.syn.any_target() if flood and flood.syn else None,
         )

@@ -16,8 +16,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.count.tally import Tally
+from monitorpi_capture.engine.clock import now
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
-from monitorpi_capture.items import CLASS_BIT, EngineRefusedError, Instant
+from monitorpi_capture.items import CLASS_BIT, EngineRefusedError
 from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.packetsocket import ACCEPT, REJECT, drops, open_packet_socket
 from monitorpi_capture.linux.wake import Wake
@@ -45,11 +46,6 @@ _TAG: Final = 4
 _BATCH: Final = 512
 _MSG_TRUNC: Final = 0x20
 _TCP: Final = CLASS_BIT["tcp"]
-
-
-def now() -> Instant:
-    """Return this moment on both clocks."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 class _Port:
@@ -200,7 +196,7 @@ class SocketEngine:
         size: int = struct.unpack_from("H", self._buffer, 4)[0]
         return size
 
-    def cut(self) -> list[WindowCounts]:
+    def close_windows(self) -> list[WindowCounts]:
         """End the windows of all interfaces."""
         windows = []
         for port in self._ports:
@@ -216,7 +212,7 @@ class SocketEngine:
         start, end = port.start, now()
         port.start = end
         length = (end.boot_s or 0.0) - (start.boot_s or 0.0)
-        return port.tally.cut(start, end, max(length, 1e-6), {"socket": port.lost()})
+        return port.tally.close_window(start, end, max(length, 1e-6), {"socket": port.lost()})
 
     def _recover(self, port: _Port) -> None:
         """Bring back an interface that is there again."""
@@ -234,10 +230,10 @@ class SocketEngine:
                 return
             port.away = port.look()
 
-    def seed(self, macs: Sequence[bytes]) -> None:
+    def pin(self, macs: Sequence[bytes]) -> None:
         """Keep rows for these MACs."""
         for port in self._ports:
-            port.tally.seed(macs)
+            port.tally.pin(macs)
 
     def stop(self) -> None:
         """Make :meth:`count_until` return."""

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.classify import class_names
 from monitorpi_capture.frame.text import mac_text
-from monitorpi_capture.items import CLASS_BIT
+from monitorpi_capture.items import CLASS_BIT, PacketLine
 
 if TYPE_CHECKING:
     from monitorpi_capture.frame.classify import Classified
 
 _PORTS: Final = CLASS_BIT["tcp"] | CLASS_BIT["udp"]
 _IPV6: Final = CLASS_BIT["ipv6"]
-
-
-@dataclass(frozen=True, slots=True)
-class PacketLine:
-    """What a packet message says."""
-
-    interface: str
-    at_s: float
-    line: str
-    mac_src: str
-    mac_dst: str
-    ip_src: str | None
-    ip_dst: str | None
-    length: int
 
 
 def line_of(

@@ -16,9 +16,8 @@ of :mod:`monitorpi_capture.inventory.holding` says what follows:
 - *Some moves are no news*: the holder has left, its lease went to the other, or both are of one
   group (virtual router MACs, :mod:`monitorpi_capture.inventory.groups`).
 - *A virtual router's MAC holds* its address against everybody outside its group.
-- *A router may answer for others* (proxy ARP, RFC 1027): what it answers for is not its own and
-  never another holder's loss. Who answers for more than :data:`PROXY_FROM` keeps its own address
-  only. Only who is *established* as router may do so: nobody is for what it says of itself.
+- *A router may answer for others* (proxy ARP, :mod:`.proxies`): what it answers for is not its own
+  and never another holder's loss.
 - *An address ends by itself* when its holder is here and did not claim it for :data:`AGE_S`, or
   claimed others of its family for :data:`UNCLAIMED_S` but not this one (temporary addresses of
   IPv6, RFC 8981; a new fixed address). Who is absent keeps what it had.
@@ -30,8 +29,6 @@ the detector's to judge.
 
 from __future__ import annotations
 
-import ipaddress
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.inventory.disputes import Disputes, Witness
@@ -44,7 +41,9 @@ from monitorpi_capture.inventory.holding import (
     Event,
     Holding,
     State,
+    version_of,
 )
+from monitorpi_capture.inventory.proxies import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,17 +64,8 @@ UNCLAIMED_S: Final = 3600.0
 """A holder that claims others of the family but not this one for so long has given it up."""
 AGE_S: Final = 86400.0
 """Longest life of an address that its present holder does not claim: a day, as leases are."""
-PROXY_FROM: Final = 8
-"""More addresses of one family than this behind an established router: it answers for others."""
-MAX_PROXIES: Final = 256
 _STRAY_S: Final = 60.0
 """In a full table an address of no device leaves when it was not claimed for so long."""
-
-
-@lru_cache(maxsize=8192)
-def version_of(address: str) -> int:
-    """Return 4 or 6."""
-    return ipaddress.ip_address(address).version
 
 
 class Addresses:
@@ -87,7 +77,7 @@ class Addresses:
         self._of: dict[bytes, dict[Key, None]] = {}
         self._disputes = Disputes(self._witness)
         self._leases: dict[tuple[bytes, Space, int], tuple[str, ...]] = {}
-        self._proxies: dict[tuple[bytes, Space, int], float] = {}
+        self._proxies = Proxies(self._witness, self.of)
         self._swept_s = 0.0
         self.refused = 0
         """Claims for which the table had no room."""
@@ -139,7 +129,10 @@ class Addresses:
             return
         if held is not None:
             self._settle(held, at_s)
-        if self._answers_for_others(mac, space, ip, held, at_s):
+        others = self._proxies.answered_for(mac, space, ip, held, at_s)
+        if others is not None:
+            for one in others:
+                self._remove(one)
             return
         if held is None and (held := self._enter(space, ip, at_s)) is None:
             return
@@ -254,7 +247,7 @@ class Addresses:
     def shift(self, step_s: float) -> None:
         """Move all times by a step of the clock that stamped them."""
         self._swept_s += step_s
-        self._proxies = {key: at_s + step_s for key, at_s in self._proxies.items()}
+        self._proxies.shift(step_s)
         for held in self._table.values():
             held.since_s += step_s
             held.claimed_s += step_s
@@ -279,7 +272,7 @@ class Addresses:
             return Event.HEIR if quiet_s > YIELD_S or virtual_takes else Event.MEMBER
         if relation is Relation.INTRUDER:
             return Event.INTRUDER
-        if self._only_answered_for(held):
+        if self._proxies.only_answers_for(held):
             return Event.HEIR
         if held.state is State.MOVED and mac == held.defender:
             return Event.DEFENDER
@@ -323,44 +316,6 @@ class Addresses:
         disputed = held.state in (State.MOVED, State.CONTESTED)
         if disputed and at_s - held.disputed_s > REMEMBER_S:
             self._apply(held, Event.SETTLES, held.mac, at_s)
-
-    # --- routers that answer for others -------------------------------------------------------
-
-    def _answers_for_others(
-        self, mac: bytes, space: Space, ip: str, held: Holding | None, at_s: float
-    ) -> bool:
-        """Tell whether a claim is but a router's answer for somebody else."""
-        if held is not None and held.mac == mac:
-            return False
-        if not self._witness.is_established(mac, space):
-            return False
-        router_address = self._witness.is_router_address
-        if router_address(mac, space, ip):
-            return False
-        if held is not None and held.state in (State.HELD, State.MOVED, State.CONTESTED):
-            return self._witness.is_present(held.mac, at_s) and not router_address(
-                held.mac, space, ip
-            )
-        name = (mac, space, version_of(ip))
-        if name not in self._proxies:
-            own = [one for one in self.of(mac) if (mac, one.space, one.version) == name]
-            if len(own) < PROXY_FROM:
-                return False
-            kept = [one for one in own if router_address(mac, space, one.ip)] or own[:1]
-            for one in own:
-                if one not in kept:
-                    self._remove(one)
-            if len(self._proxies) >= MAX_PROXIES:
-                del self._proxies[min(self._proxies, key=lambda one: self._proxies[one])]
-        self._proxies[name] = at_s
-        return True
-
-    def _only_answered_for(self, held: Holding) -> bool:
-        """Tell whether a holder is a router that answers for others, and this is not its own."""
-        name = (held.mac, held.space, held.version)
-        return name in self._proxies and not self._witness.is_router_address(
-            held.mac, held.space, held.ip
-        )
 
     # --- the table ----------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.inventory.suspects import Suspects
-from monitorpi_capture.items import COLUMN, WIDTH
+from monitorpi_capture.items import COLUMN, CONFIRM_S, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from monitorpi_capture.items import MacCounts
     from monitorpi_common.messages import Role
 
-CONFIRM_S: Final = 10.0
-"""Between two windows a MAC must be seen in (the contract's rule 5)."""
 MAX_CANDIDATES: Final = 8192
 LASTS: Final = 5
 """Different minutes in which a MAC sent, from which it is no passing frame's."""
@@ -51,7 +49,7 @@ YOUNG_S: Final = 3600.0
 _FEWEST_PASSING: Final = 64
 """As many stay however silent: an ordinary LAN has no more of them."""
 _LEAVE_AT_ONCE: Final = 100
-"""As many are taken back in a turn as are published: see ``devices.PUBLISH_AT_ONCE``."""
+"""As many are taken back in a turn as are published: see ``feed.PUBLISH_AT_ONCE``."""
 _MAX_PINNED: Final = 4096
 _CAME_BACK_S: Final = 1.0
 _STALE_CANDIDATE_S: Final = 2 * CONFIRM_S

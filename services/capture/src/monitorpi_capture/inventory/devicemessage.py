@@ -6,15 +6,17 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.listing import tally_of
 from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.inventory.load import load_of
+from monitorpi_capture.items import counts_by_name
 from monitorpi_common.messages import AddressConflict, Device, DeviceTotals, HeldAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitorpi_capture.inventory.admission import Entry
+    from monitorpi_capture.inventory.asking import Asked
+    from monitorpi_capture.inventory.denials import Denied
     from monitorpi_capture.inventory.holding import Dispute, Holding
 
 MAX_IPS: Final = 16
@@ -38,6 +40,8 @@ def device_message(
     disputes: Sequence[Dispute],
     is_router_address: Callable[[Holding], bool],
     advertised_s: float | None,
+    asked: Asked | None,
+    denied: Denied | None,
 ) -> Device:
     """Return the message about a device."""
     listed = list_addresses(held)
@@ -66,11 +70,15 @@ def device_message(
         dhcp_options={name: list(values) for name, values in entry.dhcp_told.items()},
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
         advertised_at=None if advertised_s is None else _time(advertised_s),
+        asked_in_vain=0 if asked is None else asked.addresses,
+        asked_at=None if asked is None else _time(asked.last_s),
+        denied=0 if denied is None else denied.addresses,
+        denied_at=None if denied is None else _time(denied.last_s),
         interface=entry.interface or None,
         first_seen=_time(entry.first_s),
         last_seen=_time(entry.last_s),
         present=entry.present,
-        totals=DeviceTotals(tx=tally_of(entry.tx), rx=tally_of(entry.rx)),
+        totals=DeviceTotals(tx=counts_by_name(entry.tx), rx=counts_by_name(entry.rx)),
         load=load_of(entry, at_s),
     )
 

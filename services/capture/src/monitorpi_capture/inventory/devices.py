@@ -3,27 +3,24 @@
 Theory of operation. A MAC that sends becomes a *candidate*, and a *device* (a retained topic) when
 it sent in a second window at least ten seconds after the first: a flood of random addresses leaves
 no device behind (:mod:`.admission`). What frames say comes as sightings
-(:mod:`monitorpi_capture.sighting`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
+(:mod:`monitorpi_capture.items`), that is from ARP, NDP, DHCP and mDNS; what stands in plain
 traffic may be forged or routed. Who holds an address is decided in :mod:`.addresses`, who is a
 router in :mod:`.routers`. A sighting that another machine sent (a server's answer) names an
 address, but makes nobody present.
 
-A device is published at once when something about it changes, at most once per
-:data:`SETTLE_S`, and else once per :data:`REFRESH_S` while it is seen. A claim of what another
-device holds does not wait, and stands in the messages of both: the holder is known, whoever the
-claimant is. Where more is due than one turn publishes, the next turn goes on there.
+When a device is published is decided in :mod:`.feed`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.inventory.admission import NOTHING, TALKS, Admission, Entry
-from monitorpi_capture.inventory.devicemessage import device_message
+from monitorpi_capture.inventory.asking import Asking
+from monitorpi_capture.inventory.denials import Denials
+from monitorpi_capture.inventory.feed import DeviceFeed
 from monitorpi_capture.inventory.load import Averaging
 from monitorpi_capture.inventory.topology import SILENT_S, Topology
-from monitorpi_common.messages import Device, Publication, Tombstone
 from monitorpi_common.topics import mac_id
 
 if TYPE_CHECKING:
@@ -31,22 +28,13 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.inventory.holding import Space
     from monitorpi_capture.inventory.suspects import Cause
-    from monitorpi_capture.items import MacCounts, WindowCounts
-    from monitorpi_capture.sighting import Sighting
-    from monitorpi_common.messages import Role
+    from monitorpi_capture.items import MacCounts, Sighting, WindowCounts
+    from monitorpi_common.messages import Device, Publication, Role, Tombstone
 
-SETTLE_S: Final = 5.0
-REFRESH_S: Final = 60.0
-FORGET_S: Final = 7 * 86400.0
-"""A device absent for so long is taken back, as its retained message would expire."""
-AHEAD_S: Final = 60.0
-"""A time so far ahead was stamped by a clock that was wrong."""
-PUBLISH_AT_ONCE: Final = 100
-"""Device messages per turn: a broker queues 1,000 for a slow reader and drops the newest."""
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
-_MAX_TOLD_ROUTERS: Final = 4
-_MAX_TOLD: Final = 8
+_MAX_NAMED_ROUTERS: Final = 4
+_MAX_VALUES: Final = 8
 """Values of one DHCP option in a message; the names of options are a fixed few."""
 _LASTING_S: Final = 300.0
 """A restored device known over so long is no passing frame's."""
@@ -63,11 +51,11 @@ def clean_name(name: str) -> str | None:
 
 def _serves(entry: Entry, sighting: Sighting) -> None:
     """Note that a MAC hands out addresses, and what it sends clients to: the latest first."""
-    routers = _latest(sighting.router_ips, entry.dhcp_routers, _MAX_TOLD_ROUTERS)
+    routers = _latest(sighting.router_ips, entry.dhcp_routers, _MAX_NAMED_ROUTERS)
     told = dict(entry.dhcp_told)
     for name in dict(sighting.told):
         values = [value for one, value in sighting.told if one == name]
-        told[name] = _latest(values, told.get(name, ()), _MAX_TOLD)
+        told[name] = _latest(values, told.get(name, ()), _MAX_VALUES)
     if not entry.serves_dhcp or routers != entry.dhcp_routers or told != entry.dhcp_told:
         entry.changed = True
     entry.serves_dhcp, entry.dhcp_s = True, sighting.at_s
@@ -102,7 +90,6 @@ class Inventory:
         pinned: Iterable[bytes] = (),
         vendor: Callable[[bytes], str | None] = lambda _: None,
     ) -> None:
-        self._absent_after_s = absent_after_s
         self._vendor = vendor
         self._table = Admission(
             max_devices=max_devices, pinned=pinned, entered=self._entered, left=self._left
@@ -111,9 +98,11 @@ class Inventory:
         self._topology = Topology(self._devices, self._candidates)
         self._addresses, self._routers = self._topology.addresses, self._topology.routers
         self._subnets = self._topology.subnets
-        self._gone: list[bytes] = []
-        self._urgent: dict[bytes, None] = {}
-        self._next = 0
+        self._asking = Asking(lambda space, ip: self._addresses.holder(space, ip) is not None)
+        self._denials = Denials()
+        self._feed = DeviceFeed(
+            self._table, self._topology, self._asking, self._denials, absent_after_s
+        )
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -189,7 +178,7 @@ class Inventory:
             self._routers.restore(mac, last_s)
         if device.advertised_at is not None:
             self._routers.advertise(mac, device.advertised_at.timestamp())
-        self._refresh()
+        self._topology.refresh()
         entry.changed = False
 
     def _restore_addresses(self, mac: bytes, device: Device, last_s: float) -> None:
@@ -238,34 +227,37 @@ class Inventory:
 
     def _see_through(self, row: MacCounts, at_s: float) -> None:
         for router in self._topology.see_through(row, at_s):
-            self._set_role(router)
+            self._topology.set_role(router)
 
     def _entered(self, entry: Entry) -> None:
         """Complete what is known of a MAC that became a device."""
         entry.vendor = self._vendor(entry.mac) or entry.vendor
-        self._set_role(entry)
+        self._topology.set_role(entry)
 
     def _left(self, entry: Entry) -> None:
         """Take back the topic of a device that left."""
         self._addresses.forget(entry.mac)
         self._routers.forget(entry.mac)
-        self._gone.append(entry.mac)
+        self._asking.forget(entry.mac)
+        self._denials.forget(entry.mac)
+        self._feed.gone(entry.mac)
 
     def learn(self, sighting: Sighting) -> None:
         """Learn addresses, names and roles from one frame."""
         mac, at_s, space = sighting.mac, sighting.at_s, sighting.vlan
         if mac[0] & _GROUP or not any(mac):
             return
+        self._take_requests(sighting, space)
         server = sighting.sender if sighting.sender not in (None, mac) else None
         if self._subnets.learn(space, sighting.subnets):
             self._addresses.forget_nobodys()
         if sighting.named:
-            self._routers.tell(space, sighting.router_ips[:_MAX_TOLD_ROUTERS], at_s)
+            self._routers.tell(space, sighting.router_ips[:_MAX_NAMED_ROUTERS], at_s)
         if server is not None:
             self._learn_of_others(sighting, space, server)
         else:
             self._learn_own(sighting, space)
-        self._refresh()
+        self._topology.refresh()
 
     def _learn_own(self, sighting: Sighting, space: Space) -> None:
         """Take what a MAC says of itself: it is here."""
@@ -290,7 +282,28 @@ class Inventory:
         if sighting.serves_dhcp:
             _serves(entry, sighting)
         self._look_at(entry, sighting)
-        self._set_role(entry)
+        self._topology.set_role(entry)
+
+    def _take_requests(self, sighting: Sighting, space: Space) -> None:
+        """Take what a frame's sender asks for, and whose question it answers."""
+        sender, at_s = sighting.sender or sighting.mac, sighting.at_s
+        if sighting.tries is not None:
+            self._denials.tries(sender, space, sighting.tries, at_s)
+        if sighting.asks is not None and self._asking.asks(sender, space, sighting.asks, at_s):
+            self._touch(sender)
+        for ip in sighting.ips if sighting.how in ("arp", "nd") else ():
+            holder = self._addresses.holder(space, ip)
+            if self._denials.claims(sender, space, ip, at_s, holder):
+                entry = self._devices.get(sender) or self._table.meet(
+                    sender, sighting.interface, at_s
+                )
+                self._publish_at_once(entry, "claim", at_s)
+                self._touch(sender)
+
+    def _touch(self, mac: bytes) -> None:
+        entry = self._devices.get(mac)
+        if entry is not None:
+            entry.changed = True
 
     def _look_at(self, entry: Entry, sighting: Sighting) -> None:
         """Publish who does what may be an attack, whatever fills the inventory."""
@@ -301,12 +314,14 @@ class Inventory:
             cause = "router"
         elif sighting.ips and self._addresses.challenges(entry.mac, sighting.at_s):
             cause = "claim"
-        if cause is None:
-            return
+        if cause is not None:
+            self._publish_at_once(entry, cause, sighting.at_s)
+
+    def _publish_at_once(self, entry: Entry, cause: Cause, at_s: float) -> None:
         was_device = entry.confirmed
-        self._table.look_at(entry, cause, sighting.at_s)
+        self._table.look_at(entry, cause, at_s)
         if entry.confirmed and not was_device:
-            self._urgent[entry.mac] = None
+            self._feed.hurry(entry.mac)
 
     def _learn_of_others(self, sighting: Sighting, space: Space, sender: bytes) -> None:
         """Take what one MAC says of another one, which need not be on this wire."""
@@ -318,7 +333,7 @@ class Inventory:
             self._addresses.end(mac, space, ip, at_s, sender)
         entry = self._devices.get(mac) or self._candidates.get(mac)
         if entry is not None:
-            self._set_role(entry)
+            self._topology.set_role(entry)
 
     def _advertised(self, entry: Entry, sighting: Sighting) -> None:
         advertises = self._routers.advertised(entry.mac, sighting.at_s) is not None
@@ -327,25 +342,6 @@ class Inventory:
         else:
             self._routers.withdraw(entry.mac)
         if advertises != sighting.is_router:
-            entry.changed = True
-
-    def _refresh(self) -> None:
-        """Bring what changed among the addresses to those it is about."""
-        addresses = self._addresses
-        while addresses.touched:
-            mac = addresses.touched.pop()
-            entry = self._devices.get(mac) or self._candidates.get(mac)
-            if entry is not None:
-                entry.ips = {one.ip: one.claimed_s for one in addresses.of(mac)}
-                entry.changed = True
-                self._set_role(entry)
-        while addresses.urgent:
-            self._urgent[addresses.urgent.pop()] = None
-
-    def _set_role(self, entry: Entry) -> None:
-        role = self._topology.role_of(entry)
-        if role != entry.role:
-            entry.role = role
             entry.changed = True
 
     # --- times --------------------------------------------------------------------------------
@@ -359,6 +355,8 @@ class Inventory:
         """Move the times of this process by a step of the clock that had stamped them."""
         self._addresses.shift(step_s)
         self._routers.shift(step_s)
+        self._asking.shift(step_s)
+        self._denials.shift(step_s)
         for entry in [*self._devices.values(), *self._candidates.values()]:
             if entry.restored and entry.load_s == 0.0:
                 continue  # not seen by this process yet: its times are the last one's
@@ -371,9 +369,11 @@ class Inventory:
             if not entry.restored:
                 entry.first_s += step_s
 
-    # --- what is told -------------------------------------------------------------------------
+    # --- what is published --------------------------------------------------------------------
 
-    def tell(self, at_s: float, *, everything: bool = False) -> Iterator[Publication | Tombstone]:
+    def publish(
+        self, at_s: float, *, everything: bool = False
+    ) -> Iterator[Publication | Tombstone]:
         """Return the messages that are due at this time.
 
         Args:
@@ -381,70 +381,4 @@ class Inventory:
             everything: leave nothing that changed for later (the stream ends).
 
         """
-        self._topology.now_s = at_s
-        self._table.expire(at_s)
-        yield from self._tombstones()
-        room = len(self._devices) if everything else PUBLISH_AT_ONCE
-        urgent, self._urgent = self._urgent, {}
-        for mac in urgent:
-            entry = self._devices.get(mac)
-            if entry is not None and room > 0:
-                room -= 1
-                yield self._publication(entry, at_s)
-        order = list(self._devices)
-        start = self._next if self._next < len(order) else 0
-        for number, mac in enumerate((*order[start:], *order[:start])):
-            entry = self._devices[mac]
-            self._age(entry, at_s)
-            if mac not in self._devices or not self._is_due(entry, at_s, everything):
-                continue
-            if room <= 0:
-                continue
-            room -= 1
-            if room == 0:
-                self._next = (start + number + 1) % len(order)
-            yield self._publication(entry, at_s)
-        yield from self._tombstones()
-
-    def _tombstones(self) -> Iterator[Tombstone]:
-        while self._gone:
-            yield Tombstone(mac_id(mac_text(self._gone.pop())), Device)
-
-    def _age(self, entry: Entry, at_s: float) -> None:
-        """Notice that a device is absent, or gone for good."""
-        silent_s = at_s - entry.last_s
-        if silent_s < -AHEAD_S:
-            entry.last_s, entry.first_s = at_s, min(entry.first_s, at_s)
-            entry.published_s = min(entry.published_s, at_s)
-        if entry.present and silent_s > self._absent_after_s:
-            entry.present = False
-            entry.changed = True
-        if silent_s > FORGET_S and not self._table.is_configured(entry.mac):
-            self._table.evict(entry)
-
-    @staticmethod
-    def _is_due(entry: Entry, at_s: float, everything: bool) -> bool:
-        since = at_s - entry.published_s
-        if since < 0 or everything:  # the clock stepped back
-            return entry.changed or entry.last_s > entry.published_s
-        if entry.changed:
-            return since >= SETTLE_S
-        return since >= REFRESH_S and entry.last_s > entry.published_s
-
-    def _publication(self, entry: Entry, at_s: float) -> Publication:
-        """Return the message about a device, whose addresses may end by this."""
-        if entry.present:
-            self._addresses.settle(entry.mac, at_s)
-            self._refresh()
-        self._set_role(entry)
-        entry.published_s = at_s
-        entry.changed = False
-        message = device_message(
-            entry,
-            at_s,
-            held=self._addresses.of(entry.mac),
-            disputes=self._addresses.disputes(entry.mac, at_s),
-            is_router_address=self._topology.is_router_holding,
-            advertised_s=self._routers.advertised(entry.mac, at_s),
-        )
-        return Publication(mac_id(mac_text(entry.mac)), message)
+        return self._feed.due(at_s, everything=everything)

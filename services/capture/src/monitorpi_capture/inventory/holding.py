@@ -6,8 +6,10 @@ is known then and what becomes of its holder.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,6 +22,12 @@ Key = tuple[Space, str]
 MAX_TURNS: Final = 16
 REMEMBER_S: Final = 600.0
 """A former holder that claims the address again within this time insists; later it moves back."""
+
+
+@lru_cache(maxsize=8192)
+def version_of(address: str) -> int:
+    """Return the IP version of an address, 4 or 6."""
+    return ipaddress.ip_address(address).version
 
 
 class State(Enum):

@@ -63,6 +63,24 @@ class Topology:
             shown = False
         return "router" if shown else "host" if entry.ips else "unknown"
 
+    def set_role(self, entry: Entry) -> None:
+        """Give a device the role that others show, and note where that is another one."""
+        role = self.role_of(entry)
+        if role != entry.role:
+            entry.role = role
+            entry.changed = True
+
+    def refresh(self) -> None:
+        """Bring what changed among the addresses to those it is about."""
+        touched = self.addresses.touched
+        while touched:
+            mac = touched.pop()
+            entry = self._entry(mac)
+            if entry is not None:
+                entry.ips = {one.ip: one.claimed_s for one in self.addresses.of(mac)}
+                entry.changed = True
+                self.set_role(entry)
+
     def see_through(self, row: MacCounts, at_s: float) -> list[Entry]:
         """Take where a device sent frames of a window; returns who has a router's role by that."""
         shown: list[Entry] = []

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.frame.dissect import is_rare
-from monitorpi_capture.frame.line import PacketLine, line_of
-from monitorpi_capture.items import CLASS_BIT, ListenerReport
+from monitorpi_capture.frame.line import line_of
+from monitorpi_capture.items import CLASS_BIT, ListenerReport, PacketLine
 from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.packetsocket import (
     ACCEPT,

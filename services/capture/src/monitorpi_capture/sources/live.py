@@ -35,13 +35,13 @@ class LiveSource:
         self._refused = dict(refused)
         self._log = log
         self._losses = interfaces.Losses()
-        self._seeds: Sequence[bytes] | None = None
+        self._pinned: Sequence[bytes] | None = None
         self._away: dict[str, str] = {}
         self._stopped = False
 
-    def seed(self, macs: Sequence[bytes]) -> None:
+    def pin(self, macs: Sequence[bytes]) -> None:
         """Take the MACs that keep counters of their own; from the next window on."""
-        self._seeds = macs
+        self._pinned = macs
 
     def stop(self) -> None:
         """End after the window that is being counted, cut short."""
@@ -59,11 +59,11 @@ class LiveSource:
         deadline = boot_s() + WINDOW_S
         self._tell_away(emit, first=True)
         while not self._stopped:
-            seeds, self._seeds = self._seeds, None
-            if seeds is not None:
-                self._engine.seed(seeds)
+            pinned, self._pinned = self._pinned, None
+            if pinned is not None:
+                self._engine.pin(pinned)
             self._engine.count_until(deadline)
-            windows = self._engine.cut()
+            windows = self._engine.close_windows()
             deadline = max(deadline + WINDOW_S, boot_s() + WINDOW_S / 2)
             for number, window in enumerate(windows):
                 emit(self._completed(window, softnet=number == 0))

@@ -20,7 +20,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.copies import SNAPPED, Sample, Sampled, SlotSampler, merged_in_time
+from monitorpi_capture.items import SNAPPED, FrameSample, SampledFrame
 from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.packetsocket import (
     ETH_P_ALL,
@@ -28,6 +28,7 @@ from monitorpi_capture.linux.packetsocket import (
     SOL_PACKET,
     program,
 )
+from monitorpi_capture.sources.slots import SlotSampler, merged_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -116,7 +117,7 @@ class Ring:
             self.is_hooked = False
             self._socket.bind((self.interface, _NOBODYS))
 
-    def take(self, port: int) -> Iterator[Sampled]:
+    def take(self, port: int) -> Iterator[SampledFrame]:
         """Return what is in the blocks the kernel handed over, and give them back."""
         for _ in range(_BLOCKS):
             at = self._next * _BLOCK
@@ -128,7 +129,7 @@ class Ring:
                 head = _FRAME_HEAD.unpack_from(self._ring, place)
                 start = place + head[6]
                 data = self._ring[start : start + head[3]]
-                yield Sampled(head[1] + head[2] / 1e9, port, head[4], data)
+                yield SampledFrame(head[1] + head[2] / 1e9, port, head[4], data)
                 place += head[0]
             _STATUS.pack_into(self._ring, at + _BLOCK_STATUS, _TO_KERNEL)
             self._next = (self._next + 1) % _BLOCKS
@@ -140,7 +141,7 @@ class Ring:
 
 
 class Sampler:
-    """Emits a :class:`Sample` for each slot in which there were frames."""
+    """Emits a :class:`FrameSample` for each slot in which there were frames."""
 
     def __init__(self, names: Sequence[str], log: Log) -> None:
         self._names = tuple(names)
@@ -156,7 +157,7 @@ class Sampler:
         self._stopped.set()
 
     def run(self, emit: Callable[[object], None]) -> None:
-        """Sample until stopped."""
+        """FrameSample until stopped."""
         try:
             while not self._stopped.is_set():
                 self._tend()
@@ -189,7 +190,7 @@ class Sampler:
             self._said.add(name)
             self._log.warning("copies cannot be looked for", interface=name, why=error.strerror)
 
-    def _slot(self, until_s: float) -> Sample:
+    def _slot(self, until_s: float) -> FrameSample:
         """Look at one slot of time."""
         since_s = self._hook()
         poll = select.poll()
@@ -198,7 +199,7 @@ class Sampler:
         for name, ring in self._rings.items():
             poll.register(ring, select.POLLIN)
             by_fd[ring.fileno()] = (ring, ports[name])
-        frames: list[Sampled] = []
+        frames: list[SampledFrame] = []
         counts = dict.fromkeys(by_fd, 0)
         ends_s = float("inf")
         while (left_s := until_s - time.monotonic()) > 0 and not self._stopped.is_set():
@@ -214,7 +215,7 @@ class Sampler:
                     ends_s = min(ends_s, taken[-1].at_s)
             if ends_s < float("inf"):
                 frames += self._unhook()
-        return Sample(self._names, merged_in_time(frames), (since_s, ends_s))
+        return FrameSample(self._names, merged_in_time(frames), (since_s, ends_s))
 
     def _hook(self) -> float:
         """Hook every socket; returns since when all of them are."""
@@ -226,7 +227,7 @@ class Sampler:
                 self._rings.pop(name).close()
         return 0.0 if was_on else time.time()
 
-    def _unhook(self) -> Iterator[Sampled]:
+    def _unhook(self) -> Iterator[SampledFrame]:
         """Unhook every socket and return what was left in the rings' full blocks."""
         for name, ring in list(self._rings.items()):
             try:

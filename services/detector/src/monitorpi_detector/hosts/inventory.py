@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.hosts.looks import Looks, is_vain
+from monitorpi_detector.hosts.sweeps import Sweeps
 
 if TYPE_CHECKING:
     from monitorpi_common.messages import Device, DeviceWindow, Probe, ProbeResult, Traffic
@@ -25,8 +26,11 @@ OWN_MARGIN: Final = 1.2
 """Own probes count as ours up to the announced rate and 20 %; the rest is somebody else's."""
 ERRORS_WITHIN_S: Final = 5.0
 """An ICMP error may come so long after what it answers: a router tries ARP for three seconds."""
+FAST_ARP: Final = 100.0
+"""ARP frames/s of one MAC that are judged as a storm first, as long as they last."""
 _STILL_ASKED: Final = 0.75
 """Share of what was asked and not answered that is still waited for a window later."""
+_MAY_BE_STORM_S: Final = 3.0
 _MAX_OWN: Final = 32
 
 
@@ -53,6 +57,8 @@ class Known:
     asked: float = 0.0
     """Requests it was sent of late that no ICMP of it has answered."""
     asked_at_s: float = 0.0
+    arp_fast_s: float = -math.inf
+    """End of the last window with so much ARP of it that it may be a storm."""
     probe: ProbeResult | None = None
     probed_until_s: float = 0.0
     """When the round of that result ended."""
@@ -75,6 +81,7 @@ class Inventory:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
         self._now_s = 0.0
         self.looks = Looks()
+        self.sweeps = Sweeps()
         self._own: dict[str, dict[str, Own]] = {}
         """By MAC, then prober: replicas on one machine send from the same MAC."""
 
@@ -99,6 +106,20 @@ class Inventory:
         return known is not None and (
             known.role == "router" or self._now_s - known.passed_s < FORWARDS_S
         )
+
+    def sweepers(self, now_s: float) -> list[tuple[str, int]]:
+        """Return hosts that ask for addresses which nobody has, and for how many.
+
+        Routers look for whoever they are sent packets for, our own probers announce their sweeps,
+        and what is fast may be a storm.
+        """
+        return [
+            (mac, addresses)
+            for mac, addresses in self.sweeps.going_on(now_s)
+            if not self.forwards(mac)
+            and self.own(mac, now_s) is None
+            and ((known := self.get(mac)) is None or now_s - known.arp_fast_s > _MAY_BE_STORM_S)
+        ]
 
     def is_host(self, mac: str, now_s: float) -> bool:
         """Tell whether a MAC is known not to forward."""
@@ -199,6 +220,8 @@ class Inventory:
                 known.role = row.role
             if row.tx.get("packets"):
                 known.sent_at_s = now_s
+            if row.tx.get("arp", 0) >= FAST_ARP * span_s:
+                known.arp_fast_s = now_s
             if passes_connections(row, len(known.ips)):
                 known.passed_s = now_s
             answered = other_icmp(row.tx)

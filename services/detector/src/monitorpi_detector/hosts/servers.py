@@ -95,6 +95,10 @@ class Servers:
         """Those learned so far, to be kept."""
         return list(self._learned)
 
+    def knows(self, mac: str) -> bool:
+        """Tell whether one may serve."""
+        return mac in (self._configured or self._learned)
+
     @property
     def said(self) -> dict[str, list[Statement]]:
         """What the known ones told their clients, to be kept."""
@@ -124,7 +128,7 @@ class Servers:
         """
         at_s = now_s if serves_s is None else serves_s
         statements = dict.fromkeys(says)
-        if mac in (self._configured or self._learned):
+        if self.knows(mac):
             return self._compare(mac, statements, learns=learns)
         stranger = self._judge(mac, at_s, statements, frozenset(holds), learns=learns)
         before_s = self._seen.get(mac)

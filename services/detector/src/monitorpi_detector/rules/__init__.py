@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.rules import (
+    address_denial,
     arp_spoof,
     arp_storm,
     broadcast_storm,
@@ -51,6 +52,7 @@ and a loop of floods."""
 DEVICE_RULES: Final[tuple[Rule[DeviceView], ...]] = (
     new_device.RULE,
     arp_spoof.RULE,
+    address_denial.RULE,
     rogue_dhcp.RULE,
     rogue_ra.RULE,
 )

@@ -2,13 +2,15 @@
 
 The value is distinct destinations per second, only while most of them do not answer: monitoring
 and browsing reach many hosts too, and get answers. Echo sweeps in public captures reach 223/s. A
-slow sweep by SYNs is told by the hosts of the last minute.
+slow sweep by SYNs is told by the hosts of the last minute, one by ARP by the addresses that nobody
+has of the last hour: as many as a second at the floor.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.messages import Peer
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.port_scan import slow_scans
@@ -59,6 +61,25 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
             severity="warning",
         )
     yield from slow_scans(view, limits, fast, "hosts", "host sweep")
+    yield from _arp_sweeps(view, limits)
+
+
+def _arp_sweeps(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
+    """Find hosts that ask for addresses which nobody has, at any pace."""
+    for mac, addresses in view.inventory.sweepers(view.now_s):
+        threshold = limits(mac).floor
+        if addresses >= threshold / 2:
+            yield Finding(
+                subject=mac_id(mac),
+                value=float(addresses),
+                threshold=threshold,
+                text=f"ARP sweep from {mac}",
+                unit="addresses that nobody has, within an hour",
+                sources=(Peer(mac=mac, ip=view.inventory.ip(mac)),),
+                beyond_router=False,
+                severity="warning",
+                decisive=True,
+            )
 
 
 def _unanswered(view: WindowView, row: DeviceWindow) -> float:

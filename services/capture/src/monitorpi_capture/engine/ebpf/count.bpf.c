@@ -28,7 +28,8 @@
  * the verifier walk every combination of classes apart.) Sketches are touched only by SYNs and
  * echo requests.
  *
- * The rules of classification are those of docs/counting.md; layout.py describes this memory.
+ * The rules of classification are those of docs/counting.md; memory.py describes this memory, and
+ * count.bpf.h is made from it.
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
@@ -54,148 +55,12 @@ static __u32 (*const this_cpu)(void) = (void *)BPF_FUNC_get_smp_processor_id;
 static long (*const load_bytes)(const void *skb, __u32 offset, void *to,
 				__u32 length) = (void *)BPF_FUNC_skb_load_bytes;
 
-/* --- classes ----------------------------------------------------------------------------------- */
-
-#define LOW(word) (1ULL << (word))
-#define HIGH(word) (1ULL << (32 + (word)))
-
-/* The words that almost every frame counts in come first ... */
-#define C_PACKETS LOW(0)
-#define C_IPV4 HIGH(0)
-#define C_IPV6 LOW(1)
-#define C_TCP HIGH(1)
-#define C_UDP LOW(2)
-#define C_SYN HIGH(2)
-#define C_HTTPS LOW(3)
-#define C_HTTP HIGH(3)
-#define C_ICMP LOW(4)
-#define C_ICMP_ECHO HIGH(4)
-#define COMMON_WORDS 5
-/* ... the others are touched only by frames that count in one of them. */
-#define C_BROADCAST LOW(5)
-#define C_MULTICAST HIGH(5)
-#define C_ARP LOW(6)
-#define C_IGMP HIGH(6)
-#define C_DHCP LOW(7)
-#define C_DNS HIGH(7)
-#define C_FIN LOW(8) /* FIN and RST two bits apart, as in the TCP header */
-#define C_SYN_ACK HIGH(8)
-#define C_MDNS LOW(9)
-#define C_VLAN HIGH(9)
-#define C_RST LOW(10)
-#define C_FRAGMENT HIGH(10)
-#define C_MALFORMED LOW(11)
-#define WORDS 12
-/* What floods are made of: a MAC without a row contends for one with these. */
-#define C_FLOODS \
-	(C_SYN | C_ICMP | C_BROADCAST | C_MULTICAST | C_ARP | C_IGMP | C_DHCP | C_DNS | C_FIN | \
-	 C_SYN_ACK | C_MDNS | C_RST | C_FRAGMENT | C_MALFORMED)
-#define BOTH_HALVES 0x0000000100000001ULL
-#define COMMON (((1ULL << COMMON_WORDS) - 1) * BOTH_HALVES)
-
 /* --- memory ------------------------------------------------------------------------------------ */
 
-#define CELLS 8
-#define PROMOTE 16 /* votes ahead from which a MAC has a row; reporting begins at 10 frames/s */
-#define PROMOTED 0x8000 /* in a contender's cell: the number of its row, from the first reserved */
-#define KNOWN 1 /* who has a row: a seed ... */
-#define CONTENDER 2 /* ... or one that was promoted, now or in the windows before */
-#define SKETCH_WORDS 64 /* 1,024 registers of 4 bits: standard error 3.3 % */
-enum { SRC_IPS, DST_IPS, DST_PORTS, SKETCHES };
+#include "count.bpf.h"
 
-struct control {
-	__u32 epoch;
-	__u32 cpus;
-	__u32 rows;	/* per CPU and epoch, the reserved ones too: at most 65,535 */
-	__u32 buckets;	/* per CPU and epoch, a power of two */
-	__u32 floods;	/* per CPU and epoch; as many as rows are reserved are for contenders */
-	__u32 strangers; /* of these, for MACs that are not seeded */
-	__u32 shift;	/* 64 - log2(buckets) */
-	__u32 open;	/* of the rows, those that whoever comes first may take */
-	__u64 factor;	/* secret, odd */
-	__u64 salt;	/* secret */
-};
-
-struct side {
-	__u64 bytes;
-	__u64 words[WORDS];
-};
-
-struct row {
-	__u8 mac[6];
-	__u16 kind; /* 0, KNOWN or CONTENDER */
-	__u32 flood; /* number of the flood block + 1, 0: none */
-	__u32 unused;
-	struct side tx; /* with the head: two cache lines */
-	__u64 gap;
-	struct side rx;
-	__u64 tail[11];
-};
-
-struct bucket {
-	__u64 cells[CELLS];
-};
-
-/*
- * Its registers lie in a map of their own. A computed place in a value would be a pointer whose
- * every path the verifier walks apart for those without CAP_PERFMON; an index is just a number.
- */
-struct sketch {
-	__u32 filled; /* registers that are not 0 */
-	__u32 gone;   /* sum over the registers of 2^15 - 2^(15 - register) */
-};
-
-struct vote {
-	__u64 who; /* MAC | IP version << 48; 0: nobody */
-	__u64 ip[2];
-	__u32 score;
-	__u32 hits;
-	__u32 port;
-	__u32 port_score;
-};
-
-struct flood {
-	struct vote syn;
-	struct vote echo;
-	__u64 last_source[2];
-	struct sketch sketches[SKETCHES];
-	__u64 tail;
-};
-
-/* What a CPU keeps beside its rows. */
-struct share {
-	__u32 rows; /* taken so far of the open ones */
-	__u32 floods;
-	__u32 strange_floods;
-	__u32 promoted; /* reserved rows taken so far */
-	__u64 draw; /* where MACs contend, drawn anew for each window: who shares a cell with one that
-		     * is promoted contends in vain, but not again and again */
-	struct side overflow_tx;
-	struct side overflow_rx;
-	struct side unlinked;
-	struct sketch overflown; /* sources that found no row */
-};
-
-/*
- * An odd number of cache lines, though four would hold it: at steps of four the lines every frame
- * counts in would share a quarter of the cache's sets.
- */
-_Static_assert(sizeof(struct row) == 5 * 64, "five cache lines");
-
-/* One entry, reached without a look-up: the loader puts its address into the code. */
-struct control control SEC("variables");
-
-/* Types and sizes of the others are given when they are made (layout.py). */
-#define MAP(name) \
-	struct { \
-		int unused; \
-	} name SEC("maps")
-MAP(buckets);
-MAP(contenders); /* MAC << 16 | votes ahead, or PROMOTED | row; as many as buckets have cells */
-MAP(rows);
-MAP(floods);
-MAP(registers); /* of the sketches of the flood blocks, then of the share's */
-MAP(shares);
+#define BOTH_HALVES 0x0000000100000001ULL
+#define COMMON (((1ULL << COMMON_WORDS) - 1) * BOTH_HALVES)
 
 /* --- arithmetic without branches ---------------------------------------------------------------- */
 
@@ -294,6 +159,8 @@ INLINE __u64 either(__u64 a, __u64 b, __u64 port, __u64 class)
 {
 	return when((none(a ^ port) | none(b ^ port)) >> 63, class);
 }
+
+_Static_assert(C_RST == C_FIN << 2, "two bits apart, as in the TCP header");
 
 INLINE __u64 tcp_flags(__u64 flags)
 {
@@ -562,9 +429,9 @@ INLINE void aim(struct control *c, struct share *share, struct row *row, __u64 p
 		if (share->floods >= c->floods - (kind == CONTENDER ? 0 : c->rows - c->open))
 			return;
 		if (!kind) {
-			if (share->strange_floods >= c->strangers)
+			if (share->unknown_floods >= c->unknown_floods)
 				return;
-			share->strange_floods++;
+			share->unknown_floods++;
 		}
 		index = ++share->floods;
 		row->flood = index;
@@ -679,7 +546,10 @@ insert:
 	return number;
 }
 
-/* The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). */
+/*
+ * The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). Who
+ * shares a cell with one that is promoted contends in vain, but with each window's draw in another.
+ */
 INLINE __u64 contend(struct control *c, struct share *share, __u64 part, __u64 mac, __u64 mask)
 {
 	__u64 mixed = (mac ^ share->draw) * c->factor, cell, level, *place;
@@ -775,7 +645,7 @@ int count(struct __sk_buff *skb)
 
 	part = this_cpu();
 	if (part >= c->cpus)
-		part = c->cpus - 1; /* came up after us: shared with the last, see layout.py */
+		part = c->cpus - 1; /* came up after us: shared with the last, see memory.py */
 	part += (__u64) * (volatile __u32 *)&c->epoch * c->cpus;
 	index = part;
 	share = map_lookup(&shares, &index);

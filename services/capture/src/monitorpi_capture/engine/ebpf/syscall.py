@@ -223,7 +223,7 @@ def load_program(code: bytes, name: str, licence: bytes, kind: int = SOCKET_FILT
             raise OSError(error.errno, f"{error.strerror}: {reason}".rstrip(": ")) from None
 
 
-class Detour:
+class Trampoline:
     """A program of a few instructions that goes on with another one (bpf_tail_call).
 
     A socket takes a filter only as large as ``net.core.optmem_max`` allows: 20,480 bytes on 64-bit
@@ -253,7 +253,7 @@ class Detour:
             first, *rest = self._CODE
             code = [(*first[:3], self._map), *rest]
             packed = b"".join(struct.pack("<BBhi", *one) for one in code)
-            self.program = load_program(packed, "mp_detour", licence)
+            self.program = load_program(packed, "mp_trampoline", licence)
         except OSError:
             os.close(self._map)
             raise

@@ -3,7 +3,7 @@
 Theory of operation. :func:`~monitorpi_capture.frame.classify.classify` has walked the frame's
 headers already: its mask chooses one reader from a table, and its offsets say where that begins. A
 reader takes a :class:`~.frame.TellingFrame`, reads fields where their RFC puts them, and yields
-:class:`~monitorpi_capture.sighting.Sighting` s; where the bytes break the protocol it raises
+:class:`~monitorpi_capture.items.Sighting` s; where the bytes break the protocol it raises
 :class:`~.frame.MalformedFrameError`, and what it yielded before stands. That alone is caught and
 counted: anything else is a bug of ours.
 
@@ -27,8 +27,7 @@ from monitorpi_capture.frame.dissect.frame import (
     TellingFrame,
     tags_of,
 )
-from monitorpi_capture.items import CLASS_BIT
-from monitorpi_capture.sighting import Sighting
+from monitorpi_capture.items import CLASS_BIT, Sighting
 
 if TYPE_CHECKING:
     from monitorpi_capture.frame.classify import Classified

@@ -1,4 +1,4 @@
-"""ARP (RFC 826, RFC 5227): whose address the sender says it has. Pure."""
+"""ARP (RFC 826, RFC 5227): whose address the sender says it has, and which it asks for. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_capture.frame.dissect.frame import TellingFrame
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
-_MESSAGE: Final = Struct(">HHBBH6s4s")
-"""Hardware type, protocol, the sizes of both addresses, operation, the sender's two addresses."""
+_MESSAGE: Final = Struct(">HHBBH6s4s6x4s")
+"""Hardware type, protocol, the sizes of both addresses, operation, the sender's two addresses, the
+target's IP address."""
 _SIZE: Final = 28
 _ETHERNET: Final = (1, 6)
 """Hardware types that hosts take on Ethernet: its own and IEEE 802's."""
@@ -25,7 +26,7 @@ _REPLY: Final = 2
 
 
 def read(frame: TellingFrame) -> Iterator[Sighting]:
-    """Read who claims an address.
+    """Read who claims an address, and which one he asks for.
 
     A probe (sender 0.0.0.0) claims nothing; an announcement, a request and a reply say the same of
     their sender. Hosts take the MAC address in the message, whoever the frame came from: where that
@@ -37,13 +38,16 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
     """
     if len(frame.data) < frame.network + _SIZE:
         raise MalformedFrameError
-    kind, protocol, hardware_size, size, operation, hardware, address = _MESSAGE.unpack_from(
-        frame.data, frame.network
+    kind, protocol, hardware_size, size, operation, hardware, address, target = (
+        _MESSAGE.unpack_from(frame.data, frame.network)
     )
     if (protocol, hardware_size, size) != _IPV4_OVER_ETHERNET or kind not in _ETHERNET:
         return
     if operation not in (_REQUEST, _REPLY):
         return
     ip = ipv4(address)
+    asked = ipv4(target) if operation == _REQUEST and target != address else None
     if ip is not None:
-        yield frame.sighting("arp", hardware, ips=(ip,))
+        yield frame.sighting("arp", hardware, ips=(ip,), asks=asked)
+    elif asked is not None and not any(address):
+        yield frame.sighting("arp", asks=asked, tries=asked)

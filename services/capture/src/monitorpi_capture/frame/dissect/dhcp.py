@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_capture.frame.dissect.frame import TellingFrame
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 _PORTS: Final = (67, 68)
 _FIXED: Final = 236

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from monitorpi_capture.frame.dissect.frame import TellingFrame
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 _PORTS: Final = (546, 547)
 _ADVERTISE: Final = 2

@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 from struct import Struct
 from typing import Any, Final
 
-from monitorpi_capture.sighting import How, Sighting
+from monitorpi_capture.items import How, Sighting
 
 TYPE_ARP: Final = 0x0806
 TYPE_IPV4: Final = 0x0800

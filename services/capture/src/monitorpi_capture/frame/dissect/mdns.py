@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_capture.frame.dissect.frame import TellingFrame
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 _HEADER: Final = 12
 _COUNTS: Final = Struct(">4H").unpack_from

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_capture.frame.dissect.frame import TellingFrame
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 _ROUTER_SOLICITATION: Final = 133
 ROUTER_ADVERTISEMENT: Final = 134
@@ -77,6 +77,10 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
     elif kind == _NEIGHBOUR_ADVERTISEMENT:
         target = data[start + _TARGET : start + _TARGET + IPV6_SIZE]
         yield from _claim(frame, target, _link(options, _TARGET_LINK))
+    elif kind == _NEIGHBOUR_SOLICITATION and not any(origin):
+        tried = ipv6(data[start + _TARGET : start + _TARGET + IPV6_SIZE])
+        if tried is not None:
+            yield frame.sighting("nd", tries=tried)
     else:
         yield from _claim(frame, origin, _link(options, _SOURCE_LINK))
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.classify import FLOOD, flood_ends
-from monitorpi_capture.inventory.admission import CONFIRM_S
+from monitorpi_capture.items import CONFIRM_S
 
 if TYPE_CHECKING:
     from monitorpi_capture.frame.linklayers import Counted
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
 
 LONGEST_S: Final = 3600.0
 """Of a window that routine seconds share."""

@@ -19,7 +19,6 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.copies import SlotSampler
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.frame.dissect import is_rare, is_telling
@@ -28,6 +27,7 @@ from monitorpi_capture.frame.linktypes import LINK_ETHERNET
 from monitorpi_capture.items import CLASS_BIT, Instant, ListenerReport
 from monitorpi_capture.sources.capfile.reader import CaptureFile, CaptureFileError
 from monitorpi_capture.sources.capfile.routine import LONGEST_S, Routine
+from monitorpi_capture.sources.slots import SlotSampler
 from monitorpi_common.service import ResourceError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.frame.captured import Frame
     from monitorpi_capture.frame.dissect import Dissector
-    from monitorpi_capture.sighting import Sighting
+    from monitorpi_capture.items import Sighting
     from monitorpi_capture.sources.capfile.instream import ByteStream
     from monitorpi_capture.sources.pacing import Gate
     from monitorpi_common.log import Log
@@ -234,7 +234,8 @@ class FileSource:
         """Emit the window up to this time."""
         start = self._start or 0.0
         length = max(end_s - start, _SHORTEST_S)
-        window = self._tally.cut(Instant(start, None), Instant(start + length, None), length)
+        end = Instant(start + length, None)
+        window = self._tally.close_window(Instant(start, None), end, length)
         if length > 1.0:
             window = replace(window, last_s=self._last_s)
         self._last_s = {}

@@ -1,0 +1,92 @@
+"""One interface on which the kernel counts: its program, and its socket while there. I/O."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_capture.engine.clock import now
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.linux import interfaces
+from monitorpi_capture.linux.packetsocket import (
+    ETH_P_ALL,
+    PACKET_ADD_MEMBERSHIP,
+    PACKET_IGNORE_OUTGOING,
+    SOL_PACKET,
+)
+
+if TYPE_CHECKING:
+    from monitorpi_capture.engine.ebpf.table import Table
+
+_SO_ATTACH_BPF: Final = 50
+_SO_LOCK_FILTER: Final = 44
+_PACKET_MR_PROMISC: Final = 1
+
+
+class CountedPort:
+    """One interface: its table, its program, and its socket while it is there."""
+
+    def __init__(self, name: str, table: Table, program: int, licence: bytes) -> None:
+        self.name = name
+        self.table = table
+        self.program = program
+        self._licence = licence
+        self._trampoline: system.Trampoline | None = None
+        self.index: int | None = None
+        self.sock: socket.socket | None = None
+        self.away: str | None = None
+        self.start = now()
+
+    def attach(self) -> None:
+        """Open the socket; protocol 0 until it is bound, so no frame comes before the filter."""
+        self.index = socket.if_nametoindex(self.name)
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            self._filter(sock)
+            sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
+            membership = struct.pack("iHH8s", self.index, _PACKET_MR_PROMISC, 0, b"")
+            sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+            self.start = now()
+            sock.bind((self.name, ETH_P_ALL))
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+    def _filter(self, sock: socket.socket) -> None:
+        """Give the socket its filter, by a trampoline where the program is too large for it."""
+        program = self.program if self._trampoline is None else self._trampoline.program
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, program)
+        except OSError as error:
+            if error.errno != errno.ENOMEM or self._trampoline is not None:
+                raise
+            self._trampoline = system.Trampoline(self.program, self._licence)
+            self._filter(sock)
+
+    def detach(self) -> None:
+        """Close the socket; program and table stay for when the interface is back."""
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+
+    def look(self) -> str | None:
+        """Return why the interface cannot be counted on now; None: it can."""
+        index = interfaces.index_of(self.name)
+        if index is None:
+            return "the interface is gone"
+        if index != self.index or self.sock is None:
+            return "the interface was made anew"
+        return None if interfaces.is_up(self.name) else "the interface is down"
+
+    def close(self) -> None:
+        """Give socket, program and maps back to the kernel."""
+        self.detach()
+        if self._trampoline is not None:
+            self._trampoline.close()
+        os.close(self.program)
+        self.table.close()

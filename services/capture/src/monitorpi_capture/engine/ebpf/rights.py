@@ -1,0 +1,35 @@
+"""What the kernel must allow: which capabilities are missing, and which are given up again. I/O."""
+
+from __future__ import annotations
+
+import errno
+
+from monitorpi_capture.engine.ebpf import syscall as system
+
+
+def relinquish() -> None:
+    """Give up what only ``open`` needs: CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN; for good."""
+    for capability in (system.CAP_BPF, system.CAP_PERFMON, system.CAP_SYS_ADMIN):
+        system.drop_capability(capability)
+
+
+def refusal(error: OSError) -> str:
+    """Return what a user can do about an error of the kernel."""
+    held = system.effective_capabilities()
+    missing = [
+        name
+        for name, bit in (("CAP_NET_RAW", system.CAP_NET_RAW), ("CAP_BPF", system.CAP_BPF))
+        if not held >> bit & 1 and not (name == "CAP_BPF" and held >> system.CAP_SYS_ADMIN & 1)
+    ]
+    if error.errno in {errno.EPERM, errno.EACCES} and missing:
+        return f"counting in the kernel needs {' and '.join(missing)}: run as root or give it"
+    if error.errno == errno.EPERM:
+        return (
+            "the kernel forbids the bpf system call though the capabilities are there: "
+            "allow it in the container's seccomp profile or the kernel's lockdown"
+        )
+    if error.errno == errno.ENOSYS:
+        return "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
+    if error.errno == errno.E2BIG and not held >> system.CAP_PERFMON & 1:
+        return "this kernel's verifier does not finish without CAP_PERFMON: give that as well"
+    return f"the kernel refused the program ({error.strerror}): Linux 5.5 or newer is needed"

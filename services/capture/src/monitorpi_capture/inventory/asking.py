@@ -1,0 +1,113 @@
+"""Who asks by ARP for addresses that nobody has: sweeps at any pace. Pure, bounded.
+
+Theory of operation. An ordinary host asks for its router and for the few it talks to, and these
+exist: whoever answers or asks himself holds his address (:mod:`.addresses`), and who is away keeps
+it. Who looks for hosts asks for every address, and most are nobody's. So each MAC's *different*
+addresses that nobody holds are remembered for :data:`WITHIN_S`, however slowly they come, and
+whether one is held is decided when they are counted: an answer may come later than the request.
+
+Forged senders can fill the table; where there is no room the one that asked for fewest leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitorpi_capture.inventory.holding import Key, Space
+
+WITHIN_S: Final = 3600.0
+"""One request each fourteen seconds sweeps a /24 in this time."""
+MAX_ASKERS: Final = 1024
+MAX_ASKED: Final = 256
+"""Addresses of one asker that are remembered; the oldest leave."""
+MAX_REMEMBERED: Final = 16_384
+"""Addresses of all askers together."""
+NEWS_EACH: Final = 25
+"""An asker is published at once with each so many addresses, else with what is told anyway."""
+
+
+class Asked(NamedTuple):
+    """What one MAC asked for in vain."""
+
+    addresses: int
+    last_s: float
+    """When it asked for another one last."""
+
+
+@dataclass(slots=True)
+class _Asker:
+    asked: dict[Key, float] = field(default_factory=dict)
+    """Addresses, by when it asked for them last, in that order."""
+    last_s: float = 0.0
+
+
+class Asking:
+    """Addresses that were asked for and that nobody has."""
+
+    def __init__(self, is_held: Callable[[Space, str], bool]) -> None:
+        """Make an empty memory.
+
+        Args:
+            is_held: somebody holds an address of a VLAN.
+
+        """
+        self._is_held = is_held
+        self._askers: dict[bytes, _Asker] = {}
+        self._remembered = 0
+
+    def __len__(self) -> int:
+        return self._remembered
+
+    def asks(self, mac: bytes, space: Space, ip: str, at_s: float) -> bool:
+        """Take a request; returns whether the count of its sender is worth a message."""
+        if self._is_held(space, ip):
+            return False
+        asker = self._askers.get(mac)
+        if asker is None:
+            asker = self._askers[mac] = _Asker()
+        is_new = asker.asked.pop((space, ip), None) is None
+        asker.asked[space, ip] = at_s
+        if not is_new:
+            return False
+        asker.last_s = at_s
+        self._remembered += 1
+        self._prune(asker, at_s)
+        if len(self._askers) > MAX_ASKERS or self._remembered > MAX_REMEMBERED:
+            self.forget(min(self._askers, key=lambda one: len(self._askers[one].asked)))
+        return len(asker.asked) >= NEWS_EACH and self._count(asker) % NEWS_EACH == 0
+
+    def of(self, mac: bytes, at_s: float) -> Asked | None:
+        """Return what a MAC asked for in vain of late; None: nothing."""
+        asker = self._askers.get(mac)
+        if asker is None:
+            return None
+        self._prune(asker, at_s)
+        count = self._count(asker)
+        return Asked(count, asker.last_s) if count else None
+
+    def forget(self, mac: bytes) -> None:
+        """Forget one that left."""
+        asker = self._askers.pop(mac, None)
+        if asker is not None:
+            self._remembered -= len(asker.asked)
+
+    def shift(self, step_s: float) -> None:
+        """Move all times by a step of the clock that stamped them."""
+        for asker in self._askers.values():
+            asker.last_s += step_s
+            asker.asked = {key: at_s + step_s for key, at_s in asker.asked.items()}
+
+    def _count(self, asker: _Asker) -> int:
+        return sum(not self._is_held(*key) for key in asker.asked)
+
+    def _prune(self, asker: _Asker, at_s: float) -> None:
+        while asker.asked:
+            oldest = next(iter(asker.asked))
+            if len(asker.asked) <= MAX_ASKED and at_s - asker.asked[oldest] <= WITHIN_S:
+                return
+            del asker.asked[oldest]
+            self._remembered -= 1

@@ -1,0 +1,1 @@
+"""Where others ask: the queries, over HTTP."""

@@ -1,0 +1,1 @@
+"""Alerts that reach people: what is sent to whom, when, and exactly once."""

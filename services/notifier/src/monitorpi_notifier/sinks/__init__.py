@@ -1,0 +1,1 @@
+"""What the notifier writes to: its outbox on disk, and the services that deliver."""

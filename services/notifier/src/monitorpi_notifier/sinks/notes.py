@@ -1,0 +1,16 @@
+"""What became of a letter, noted by whoever posted it. Small, so that it is loaded at once. I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def note(db: sqlite3.Connection, number: int, *, is_delivered: bool, text: str | None) -> None:
+    """Write the outcome of a letter into the outbox."""
+    db.execute(
+        "UPDATE letter SET is_delivered = ?, note = ? WHERE id = ?",
+        (int(is_delivered), text, number),
+    )
