@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, mac, syn
 
-from monitorpi_capture.count.contenders import PROMOTE, kept_rows
+from monitorpi_capture.count.contenders import GUEST_WINDOWS, PROMOTE, kept_rows
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf import table
 from monitorpi_capture.engine.ebpf.engine import EbpfEngine
@@ -144,6 +145,51 @@ def test_who_floods_most_becomes_a_guest_when_the_kept_rows_are_gone(kernel: Ker
     row = found(window, FLOODER)
     assert row is not None
     assert row.tx[COLUMN["syn"]] == 300
+
+
+def test_who_shares_a_cell_with_a_winner_has_the_one_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Promoted within the window all the same; behind winners of both cells it contends in vain."""
+    factor = 0x9E3779B97F4A7C15
+    monkeypatch.setattr(secrets, "randbits", lambda _: factor)
+    monkeypatch.setattr(secrets, "token_bytes", bytes)  # no draw
+    sizes: list[int] = []
+    read = table.reading
+
+    def spy(parts: Sequence[Part], *rest: Any) -> Reading:
+        sizes.append(len(parts[0].contenders) // 8)
+        return read(parts, *rest)
+
+    monkeypatch.setattr(table, "reading", spy)
+    kernel = Kernel(256)
+    try:
+        kernel.space.call(one_cpu)
+        kernel.close_window()
+        bits = 65 - sizes[0].bit_length()
+
+        def cell(who: bytes) -> int:
+            """Return where a MAC contends, as the program does."""
+            mixed = int.from_bytes(who, "little") * factor & ~(-1 << 64)
+            return ((mixed ^ mixed >> 32) * factor & ~(-1 << 64)) >> bits
+
+        there, beside = cell(FLOODER), cell(FLOODER) ^ 1
+        decoys = {cell(mac(number)): mac(number) for number in range(10_000, 30_000)}
+        found_in = []
+        for winners in ([there], [there, beside]):
+            fill(kernel)
+            kernel.count(arp(decoys[place]) for place in winners for _ in range(2 * PROMOTE))
+            kernel.count([syn(FLOODER)] * 300)
+            found_in.append(found(kernel.close_window(), FLOODER))
+            for _ in range(2 * GUEST_WINDOWS + 2):  # guests leave
+                kernel.close_window()
+    finally:
+        kernel.close()
+
+    first, second = found_in
+    assert first is not None
+    assert first.tx[COLUMN["syn"]] >= 300 - 2 * PROMOTE
+    assert second is None
 
 
 def test_nobody_meets_the_same_contenders_window_after_window(

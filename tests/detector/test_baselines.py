@@ -43,7 +43,7 @@ def test_a_device_that_always_pings_has_a_higher_threshold() -> None:
 def test_an_open_alert_freezes_the_baseline_in_both_directions() -> None:
     """While an alert is open neither its low values nor its length change what is usual."""
     detector = Detector()
-    detector.core._baseline.restore({ATTACKER: {"icmp_echo": (20.0, 9999.0)}}, 0.0)
+    detector.core._learning.devices.restore({ATTACKER: {"icmp_echo": (20.0, 9999.0)}}, 0.0)
     for second in range(3600):
         # over the close level of the threshold of 80, below the floor of 50 for learning
         detector.take(window(second, echoes(1000 if second < 5 else 45)))
@@ -51,7 +51,7 @@ def test_an_open_alert_freezes_the_baseline_in_both_directions() -> None:
 
     for second in range(3600, 3630):
         detector.take(window(second, echoes(20)))
-    usual = detector.core._baseline.of(ATTACKER, "icmp_echo", 0.0)
+    usual = detector.core._learning.devices.of(ATTACKER, "icmp_echo", 0.0)
 
     assert detector.open() == {}
     assert usual == pytest.approx(20.0, abs=0.5)
@@ -66,7 +66,7 @@ def test_a_floods_victim_keeps_its_usual_delay() -> None:
         if second % 60 == 0:
             detector.take(probe(second, answer(rtt_p50_ms=90.0)))
 
-    usual = detector.core._round_baseline.of("198.18.0.11", "rtt_ms", 0.0)
+    usual = detector.core._learning.targets.of("198.18.0.11", "rtt_ms", 0.0)
 
     assert usual == pytest.approx(0.5, abs=0.1)
 
@@ -75,13 +75,15 @@ def test_a_floods_victim_keeps_its_usual_delay() -> None:
 def test_time_that_nobody_watched_is_no_silence(away_s: int) -> None:
     """A night without power, or a clock that is set at last, leaves what is usual as it was."""
     detector = Detector()
-    detector.core._baseline.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
+    detector.core._learning.devices.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
     detector.take(*[window(second, echoes(40)) for second in range(30)])
 
     for second in range(away_s, away_s + 30):
         detector.take(window(second, echoes(40), epoch="e2"))
 
-    assert detector.core._baseline.of(ATTACKER, "icmp_echo", 0.0) == pytest.approx(40, abs=1)
+    assert detector.core._learning.devices.of(ATTACKER, "icmp_echo", 0.0) == pytest.approx(
+        40, abs=1
+    )
 
 
 def test_a_baseline_speaks_only_when_it_has_watched_long_enough() -> None:

@@ -82,10 +82,10 @@ def test_floods_from_ever_new_macs_leave_memory_bounded() -> None:
         ]
         detector.take(window(second, *rows))
 
-    book = detector.core._book
-    assert len(book.open_keys()) <= 33
-    assert len(book._closed) <= 512
-    assert len(book._triggers) <= 8192
+    alerts = detector.core._alerts
+    assert len(alerts.open_keys()) <= 33
+    assert len(alerts._closed) <= 512
+    assert len(alerts._triggers) <= 8192
 
 
 def test_devices_and_targets_without_end_are_bounded() -> None:
@@ -103,10 +103,10 @@ def test_devices_and_targets_without_end_are_bounded() -> None:
         detector.take(probe(10_000 + 10 * n, *targets))
 
     core = detector.core
-    assert len(core._macs) <= 8192
-    assert len(core._stays) <= 8192
+    assert len(core._notices.macs) <= 8192
+    assert len(core._rounds.stays) <= 8192
     assert len(core._inventory) <= 4096
-    assert len(core._round_baseline) <= 4096
+    assert len(core._learning.targets) <= 4096
 
 
 def test_ten_interfaces_of_256_devices_cost_little() -> None:

@@ -17,7 +17,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import DeviceWindow, Omitted, Traffic
-from monitorpi_detector.alerts.table import MAX_TRIGGERS
+from monitorpi_detector.alerts.raising import MAX_TRIGGERS
 from monitorpi_detector.bounded import RESIDENT_S, Bounded
 
 WIRE = "wire-eth0"
@@ -135,7 +135,7 @@ def test_m_of_n_goes_on_when_thousands_hold_triggers() -> None:
         detector.take(window(second, syns(120)))
 
     assert "syn-flood" in {alert.rule for alert in detector.open().values()}
-    assert len(detector.core._book._triggers) <= MAX_TRIGGERS
+    assert len(detector.core._alerts._triggers) <= MAX_TRIGGERS
 
 
 def test_findings_below_the_threshold_leave_no_trigger() -> None:
@@ -145,7 +145,7 @@ def test_findings_below_the_threshold_leave_no_trigger() -> None:
         rows = [plain(f"06:00:00:00:00:{n:02x}", packets=60, bytes=60, arp=60) for n in range(200)]
         detector.take(window(second, *rows))
 
-    assert len(detector.core._book._triggers) == 0
+    assert len(detector.core._alerts._triggers) == 0
 
 
 def test_an_interface_that_is_lost_takes_only_its_own_triggers() -> None:

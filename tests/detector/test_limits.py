@@ -254,7 +254,7 @@ def test_the_factor_and_the_close_level_are_limits_like_the_others(mac: str | No
         only("icmp-flood", mac=mac, **change),
         ordered(only("icmp-flood"), "icmp-flood", mac, **change),
     ):
-        detector.core._baseline.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
+        detector.core._learning.devices.restore({ATTACKER: {"icmp_echo": (40.0, 9999.0)}}, 0.0)
         detector.take(window(START_S, echoes(1000)))
         alert = detector.open()["icmp-flood-04000000000a"]
         assert (alert.evidence.baseline, alert.evidence.threshold) == (40.0, 240.0)

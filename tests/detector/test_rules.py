@@ -71,7 +71,7 @@ def test_messages_about_devices_move_no_time() -> None:
 
     assert [one.at for one in said] == [at(4)]
     assert detector.open() == {}
-    assert detector.core._watched_s < 400
+    assert detector.core._time.watched_s < 400
 
 
 def test_what_was_is_no_news_after_a_restart() -> None:

@@ -17,10 +17,11 @@ from monitorpi_common.log import Log
 from monitorpi_common.messages import CLASSES, Service, SetThreshold, Silence
 from monitorpi_common.service import Order, Tick
 from monitorpi_common.settings import ConfigurationError, load
-from monitorpi_detector.core import MEASURES
 from monitorpi_detector.items import Kept, Override
+from monitorpi_detector.learning import MEASURES
+from monitorpi_detector.limits import LimitsTable
 from monitorpi_detector.rule import Change
-from monitorpi_detector.settings import DetectorSettings, LimitsTable
+from monitorpi_detector.settings import DetectorSettings
 from monitorpi_detector.sinks.state_file import MAX_BYTES, StateFile, pause_s
 
 if TYPE_CHECKING:
@@ -335,11 +336,13 @@ def test_limits_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_said_of_a_device_wins() -> None:
     """Run time wins over configuration, a device over all."""
-    settings: dict[str, Any] = {
-        "rules": {"syn-flood": {"floor": 200}},
-        "devices": {ATTACKER: {"syn-flood": {"quiet_s": 60}}},
-    }
-    table = LimitsTable(DetectorSettings(**settings))
+    given = DetectorSettings.model_validate(
+        {
+            "rules": {"syn-flood": {"floor": 200}},
+            "devices": {ATTACKER: {"syn-flood": {"quiet_s": 60}}},
+        }
+    )
+    table = LimitsTable(given.rules, given.devices)
 
     assert (table.of("syn-flood", None).floor, table.of("syn-flood", None).quiet_s) == (200, 15)
     own = table.of("syn-flood", ATTACKER)

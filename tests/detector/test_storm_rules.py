@@ -106,7 +106,7 @@ def test_a_delay_over_a_devices_own_floor_is_not_learned() -> None:
     detector.take(*[probe(10 * n, answer(rtt_p50_ms=50.0)) for n in range(1, 360)])
 
     assert detector.open() == {}
-    assert detector.core._round_baseline.of("198.18.0.11", "rtt_ms", 0.0) is None
+    assert detector.core._learning.targets.of("198.18.0.11", "rtt_ms", 0.0) is None
 
 
 def test_volume_is_no_attack_unless_a_floor_is_set() -> None:

@@ -124,7 +124,7 @@ def test_a_ramp_of_what_may_become_usual_is_told_at_each_step() -> None:
     """DNS that grows for half a day: whenever it is half as much again as what was usual."""
     detector = Detector()
 
-    detector.core._baseline.restore({ATTACKER: {"dns": (10.0, 9999.0)}}, 0.0)
+    detector.core._learning.devices.restore({ATTACKER: {"dns": (10.0, 9999.0)}}, 0.0)
     rate = 450.0
     for second in range(0, 9 * 3600, 10):
         rate *= 1.01 ** (1 / 6)

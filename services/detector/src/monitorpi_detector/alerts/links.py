@@ -32,7 +32,7 @@ REPEATED: Final = frozenset(
 
 
 @dataclass(slots=True)
-class Entry:
+class OpenAlert:
     """One open alert."""
 
     alert: Alert
@@ -75,7 +75,9 @@ CAUSES: Final = ("flood", "outage")
 """Kinds of alerts that cause others."""
 
 
-def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -> Entry | None:
+def told_elsewhere(
+    entries: Iterable[OpenAlert], finding: Finding, seen: Observed
+) -> OpenAlert | None:
     """Return the open alert that already tells of this attack."""
     macs = macs_of(finding)[0]
     for entry in entries:
@@ -93,7 +95,7 @@ def told_elsewhere(entries: Iterable[Entry], finding: Finding, seen: Observed) -
     return None
 
 
-def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[str]:
+def explained_by(by: OpenAlert, entries: Iterable[OpenAlert], seen: Observed) -> list[str]:
     """Return the keys of the alerts that a new one explains: of its rule, or of its story."""
     subject = by.alert.subject
     attackers = {slug(mac.replace(":", "")) for mac in by.sources}
@@ -112,11 +114,11 @@ def explained_by(by: Entry, entries: Iterable[Entry], seen: Observed) -> list[st
     return explained
 
 
-def _shares(entry: Entry, seen: Observed) -> bool:
+def _shares(entry: OpenAlert, seen: Observed) -> bool:
     return seen.interface is None or not entry.interfaces.isdisjoint(seen.ports)
 
 
-def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed) -> str | None:
+def cause_of(entries: Iterable[OpenAlert], involved: frozenset[str], seen: Observed) -> str | None:
     """Return the key of the open flood, outage or loop that a side effect comes from."""
     entries = list(entries)
     if seen.rule in REPEATED:
@@ -135,7 +137,7 @@ def cause_of(entries: Iterable[Entry], involved: frozenset[str], seen: Observed)
     )
 
 
-def effects_of(cause: Entry, entries: Iterable[Entry], at: datetime) -> Iterator[Entry]:
+def effects_of(cause: OpenAlert, entries: Iterable[OpenAlert], at: datetime) -> Iterator[OpenAlert]:
     """Find what was told a moment before its cause was known."""
     for entry in entries:
         if entry.alert.caused_by is not None or at - entry.alert.opened_at > FRESH:

@@ -19,6 +19,10 @@ CUSUM_RAISES: Final = 3.0
 LASTS_M: Final = 3
 LASTS_N: Final = 4
 """Windows of so many that show that something lasts: a burst of announcements fills two."""
+MAX_TRIGGERS: Final = 8192
+_FORGET_S: Final = 60.0
+_FEW: Final = 64
+"""A handful costs nothing to keep."""
 _SLACK: Final = 0.5
 """Windows are as long as they are, not exactly a second."""
 
@@ -55,3 +59,49 @@ class Trigger:
             or len(self.over) >= limits.raise_m
             or (finding.cumulates and self.cusum >= CUSUM_RAISES * finding.threshold)
         )
+
+
+Name = tuple[str, str | None]
+"""An alert's key, and the interface its windows come from."""
+
+
+class Triggers:
+    """The triggers of all subjects that may raise; bounded."""
+
+    def __init__(self) -> None:
+        self._triggers: dict[Name, Trigger] = {}
+
+    def __len__(self) -> int:
+        return len(self._triggers)
+
+    def take(
+        self, name: Name, finding: Finding, limits: Limits, now_s: float, span_s: float
+    ) -> bool:
+        """Take one window's finding; True when it raises.
+
+        What it leaves behind pushes out the longest untouched.
+        """
+        trigger = self._triggers.pop(name, None) or Trigger()
+        raises = trigger.take(finding, limits, now_s, span_s)
+        if trigger.holds:
+            if len(self._triggers) >= MAX_TRIGGERS:
+                del self._triggers[next(iter(self._triggers))]
+            self._triggers[name] = trigger
+        return raises
+
+    def expire(self, now_s: float) -> None:
+        """Forget subjects that have not been found for a minute."""
+        if len(self._triggers) > _FEW:
+            self._triggers = {
+                name: trigger
+                for name, trigger in self._triggers.items()
+                if now_s - trigger.at_s < _FORGET_S
+            }
+
+    def forget(self, key: str) -> None:
+        """Begin anew with an alert that has closed."""
+        self._triggers = {name: one for name, one in self._triggers.items() if name[0] != key}
+
+    def clear(self) -> None:
+        """Forget all: nobody watches, or the clock was set."""
+        self._triggers.clear()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Alert, CloseReason, Publication, Tombstone, timestamp
 from monitorpi_common.topics import slug
+from monitorpi_detector.alerts.closed import ClosedAlerts
 from monitorpi_detector.alerts.evidence import (
     evidence_of,
     is_worse,
@@ -36,14 +37,14 @@ from monitorpi_detector.alerts.evidence import (
 )
 from monitorpi_detector.alerts.links import (
     CAUSES,
-    Entry,
+    OpenAlert,
     cause_of,
     effects_of,
     explained_by,
     told_elsewhere,
 )
 from monitorpi_detector.alerts.overflow import MAX_OPEN, OTHERS, Overflow
-from monitorpi_detector.alerts.raising import Trigger
+from monitorpi_detector.alerts.raising import Triggers
 from monitorpi_detector.alerts.stories import Stories
 from monitorpi_detector.alerts.usual import MARGIN, Habits
 from monitorpi_detector.views.wires import ports_of
@@ -55,9 +56,6 @@ if TYPE_CHECKING:
     from monitorpi_detector.hosts.inventory import Inventory
     from monitorpi_detector.rule import Finding, Limits
 
-MAX_CLOSED: Final = 512
-"""Closed alerts that stay readable; the oldest are taken back."""
-MAX_TRIGGERS: Final = 8192
 MAX_SILENCES: Final = 256
 SAME: Final = timedelta(seconds=0.5)
 """Of two windows whose ends are so near the higher rate is told: both show the same moment."""
@@ -67,19 +65,17 @@ REFRESH_S: Final = 10.0
 SENSOR_S: Final = 10.0
 """Seconds without any window after which a sensor counts as lost."""
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:monitorpi:alert")
-_FORGET_TRIGGER_S: Final = 60.0
 
 
-class AlertBook:
+class AlertTable:
     """All alerts of one detector."""
 
     def __init__(self, site: str, inventory: Inventory) -> None:
         self._site = site
         self._inventory = inventory
-        self._open: dict[str, Entry] = {}
-        self._closed: dict[str, Alert] = {}
-        self._closed_quiet: dict[str, float] = {}
-        self._triggers: dict[tuple[str, str | None], Trigger] = {}
+        self._open: dict[str, OpenAlert] = {}
+        self._closed = ClosedAlerts()
+        self._triggers = Triggers()
         self._overflow: dict[str, Overflow] = {}
         self._windows: dict[str, datetime] = {}
         self.silences: dict[str, datetime] = {}
@@ -121,7 +117,10 @@ class AlertBook:
         if entry is not None:
             yield from self._go_on(entry, finding, limits, seen)
             return
-        if not self._raises((key, seen.interface), finding, limits, seen):
+        raises = self._triggers.take(
+            (key, seen.interface), finding, limits, seen.at.timestamp(), seen.span_s
+        )
+        if not raises:
             return
         if self._is_told(key, finding, limits, seen):
             return
@@ -129,18 +128,6 @@ class AlertBook:
             yield from self._count_in(finding, limits, seen)
             return
         yield from self._raise(key, finding, limits, seen)
-
-    def _raises(
-        self, name: tuple[str, str | None], finding: Finding, limits: Limits, seen: Observed
-    ) -> bool:
-        """Tell whether a finding raises; what it leaves behind pushes out the longest untouched."""
-        trigger = self._triggers.pop(name, None) or Trigger()
-        raises = trigger.take(finding, limits, seen.at.timestamp(), seen.span_s)
-        if trigger.holds:
-            if len(self._triggers) >= MAX_TRIGGERS:
-                del self._triggers[next(iter(self._triggers))]
-            self._triggers[name] = trigger
-        return raises
 
     def _is_silenced(self, key: str, at: datetime) -> bool:
         until = self.silences.get(key)
@@ -151,7 +138,7 @@ class AlertBook:
         return at < until
 
     def _go_on(
-        self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
+        self, entry: OpenAlert, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication | Tombstone]:
         """Keep an open alert while its value is high enough, until that is usual."""
         key = entry.alert.key
@@ -185,7 +172,11 @@ class AlertBook:
             if told.alert.rule == seen.rule:
                 told.last_active = max(told.last_active, seen.at)
             return True
-        if finding.story is None or finding.a_night is None or self._reopens(key, seen) is not None:
+        if (
+            finding.story is None
+            or finding.a_night is None
+            or self._closed.reopens(key, seen.at) is not None
+        ):
             return False
         if cause_of(self._open.values(), macs_of(finding)[1], seen) is not None:
             return False
@@ -193,14 +184,6 @@ class AlertBook:
             return False
         self._count_habit(key, finding, limits, seen)
         return True
-
-    def _reopens(self, key: str, seen: Observed) -> Alert | None:
-        """Return the alert that closed so recently that it goes on."""
-        before = self._closed.get(key)
-        quiet = timedelta(seconds=self._closed_quiet.get(key, 0.0))
-        if before is None or before.closed_at is None or before.close_reason == "usual":
-            return None
-        return before if before.closed_at <= seen.at <= before.closed_at + quiet else None
 
     def _is_full(self, rule: str) -> bool:
         own = slug(f"{rule}-{OTHERS}")
@@ -211,9 +194,8 @@ class AlertBook:
     def _raise(
         self, key: str, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication | Tombstone]:
-        before = self._reopens(key, seen)
-        self._closed.pop(key, None)
-        self._closed_quiet.pop(key, None)
+        before = self._closed.reopens(key, seen.at)
+        self._closed.remove(key)
         opened_at = seen.at if before is None else before.opened_at
         sources, involved = macs_of(finding)
         cause = cause_of(self._open.values(), involved, seen)
@@ -238,7 +220,7 @@ class AlertBook:
                 None if before is None else before.evidence.model_copy(update={"kernel_drops": 0}),
             ),
         )
-        entry = Entry(
+        entry = OpenAlert(
             alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
             seen.lives_by_windows, seen.at, set(seen.ports),
             story=finding.story, decisive=finding.decisive,
@@ -262,7 +244,7 @@ class AlertBook:
         return str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}"))
 
     def _keep(
-        self, entry: Entry, finding: Finding, limits: Limits, seen: Observed
+        self, entry: OpenAlert, finding: Finding, limits: Limits, seen: Observed
     ) -> Iterator[Publication]:
         """Take a window of an open alert; several interfaces seeing it do not add up."""
         entry.interfaces.update(seen.ports)
@@ -342,15 +324,9 @@ class AlertBook:
                 entry.published = to
                 entry.alert = entry.alert.model_copy(update={"at": to})
                 yield Publication(key, entry.alert)
-        now_s = to.timestamp()
-        if len(self._triggers) > 64:  # noqa: PLR2004 - a handful costs nothing to keep
-            self._triggers = {
-                name: trigger
-                for name, trigger in self._triggers.items()
-                if now_s - trigger.at_s < _FORGET_TRIGGER_S
-            }
+        self._triggers.expire(to.timestamp())
 
-    def _ends(self, entry: Entry, to: datetime) -> CloseReason | None:
+    def _ends(self, entry: OpenAlert, to: datetime) -> CloseReason | None:
         if entry.lives_by_windows and entry.interfaces:
             seen = [self._windows[one] for one in entry.interfaces if one in self._windows]
             if not seen or max(seen) < to - timedelta(seconds=SENSOR_S):
@@ -368,19 +344,13 @@ class AlertBook:
         alert = entry.alert.model_copy(
             update={"state": "closed", "at": at, "closed_at": at, "close_reason": reason}
         )
-        self._triggers = {name: one for name, one in self._triggers.items() if name[0] != key}
+        self._triggers.forget(key)
         yield Publication(key, alert)
-        yield from self._remember(alert, entry.quiet_s)
+        yield from self._add_closed(alert, entry.quiet_s)
 
-    def _remember(self, alert: Alert, quiet_s: float) -> Iterator[Tombstone]:
-        self._closed.pop(alert.key, None)
-        self._closed[alert.key] = alert
-        self._closed_quiet[alert.key] = quiet_s
-        while len(self._closed) > MAX_CLOSED:
-            oldest = next(iter(self._closed))
-            del self._closed[oldest]
-            self._closed_quiet.pop(oldest, None)
-            yield Tombstone(oldest, Alert)
+    def _add_closed(self, alert: Alert, quiet_s: float) -> Iterator[Tombstone]:
+        for key in self._closed.add(alert, quiet_s):
+            yield Tombstone(key, Alert)
 
     # --- from outside ---------------------------------------------------------------------------
 
@@ -438,11 +408,11 @@ class AlertBook:
         if alert.key in self._open or alert.key in self._closed:
             return
         if alert.state == "closed":
-            yield from self._remember(alert, quiet_s)
+            yield from self._add_closed(alert, quiet_s)
             return
         sources, involved = told_of(alert)
         interface = alert.interface
-        self._open[alert.key] = Entry(
+        self._open[alert.key] = OpenAlert(
             alert, kind, quiet_s, alert.at, alert.at, involved, sources, interface is not None,
             alert.at, ports_of(interface) if interface else set(), restored=True,
         )  # fmt: skip

@@ -30,7 +30,9 @@ from monitorpi_detector.rules import (
 if TYPE_CHECKING:
     from monitorpi_common.conclusion import Facts
     from monitorpi_detector.rule import Rule
-    from monitorpi_detector.views.window import DeviceView, RoundView, WindowView
+    from monitorpi_detector.views.device import DeviceView
+    from monitorpi_detector.views.rounds import RoundView
+    from monitorpi_detector.views.window import WindowView
 
 WINDOW_RULES: Final[tuple[Rule[WindowView], ...]] = (
     loop.RULE,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_common.messages import AddressConflict, Severity
-    from monitorpi_detector.views.window import DeviceView
+    from monitorpi_detector.views.device import DeviceView
 
 _ROUTER_WEIGHT: Final = 2
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_common.messages import ProbeResult, Severity
-    from monitorpi_detector.views.window import RoundView
+    from monitorpi_detector.views.rounds import RoundView
 
 _A_NIGHT: Final = 2
 """Alerts on a target within twelve hours, unless the operator named it: then each is told."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import Severity
     from monitorpi_detector.targets.outage import Cause, Outage
-    from monitorpi_detector.views.window import RoundView, WindowView
+    from monitorpi_detector.views.rounds import RoundView
+    from monitorpi_detector.views.window import WindowView
 
 _PEERS: Final = 32
 _A_NIGHT: Final = 4

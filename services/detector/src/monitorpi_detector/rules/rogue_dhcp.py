@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from monitorpi_detector.hosts.servers import Changed, Statement
-    from monitorpi_detector.views.window import DeviceView
+    from monitorpi_detector.views.device import DeviceView
 
 
 _WORDS: Final = {

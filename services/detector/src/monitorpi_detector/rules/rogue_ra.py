@@ -16,7 +16,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_detector.views.window import DeviceView
+    from monitorpi_detector.views.device import DeviceView
 
 
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:

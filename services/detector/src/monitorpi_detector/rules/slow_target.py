@@ -21,7 +21,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from monitorpi_detector.views.window import RoundView
+    from monitorpi_detector.views.rounds import RoundView
 
 _USUAL_AFTER_S: Final = 3600.0
 _KNOWN_S: Final = 7200.0

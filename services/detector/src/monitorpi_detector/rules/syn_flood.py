@@ -16,13 +16,8 @@ from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.words import to_whom
-from monitorpi_detector.views.window import (
-    STRONG_SOURCE,
-    WindowView,
-    handshakes,
-    joined,
-    toward,
-)
+from monitorpi_detector.views.handshakes import handshakes
+from monitorpi_detector.views.window import STRONG_SOURCE, WindowView, joined, toward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from monitorpi_common.topics import slug
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from monitorpi_detector.targets.presence import Presence, Stay
+    from monitorpi_detector.targets.presence import Stay, Stays
 
 Cause = Literal["cut-off", "uplink-down", "group-down"]
 
@@ -91,7 +91,7 @@ class Outage:
 class Outages:
     """The outages of each prober."""
 
-    presence: Presence
+    presence: Stays
     is_alive: Callable[[Stay], bool]
     """Frames of a silent target are still seen."""
     forwards: Callable[[str], bool]

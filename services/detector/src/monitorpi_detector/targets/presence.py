@@ -152,7 +152,7 @@ class Stay:
         return not away or watched_s - self.settled_s >= patience_s
 
 
-class Presence:
+class Stays:
     """The stays of all targets that ever answered; bounded."""
 
     def __init__(self) -> None:

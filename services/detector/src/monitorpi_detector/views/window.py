@@ -1,4 +1,4 @@
-"""What rules look at: one window of one interface, one device's notice, one round of probes."""
+"""What the rules look at in a window of one interface, or of several together. Pure."""
 
 from __future__ import annotations
 
@@ -10,29 +10,19 @@ from monitorpi_common.topics import slug
 from monitorpi_detector.hosts.inventory import (
     OWN_MARGIN,
     SPOOFS_FROM,
-    other_tcp,
     passes_connections,
 )
 from monitorpi_detector.hosts.looks import is_vain
-from monitorpi_detector.targets.presence import NAMED
 from monitorpi_detector.views.frames import by_frames
+from monitorpi_detector.views.handshakes import Handshakes, handshakes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from monitorpi_common.messages import (
-        AddressConflict,
-        Device,
-        Probe,
-        ProbeResult,
         Tally,
         Traffic,
     )
     from monitorpi_detector.baseline import Baseline
     from monitorpi_detector.hosts.inventory import Inventory
-    from monitorpi_detector.hosts.servers import Changed, Stranger
-    from monitorpi_detector.targets.outage import Outage
-    from monitorpi_detector.targets.presence import Presence, Stay
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -63,76 +53,6 @@ WAS_ANSWERED: Final = 0.3
 """Share of a sender's SYNs that were answered: a crawler's are, a sweep's are not."""
 _LAST_ANSWERS_S: Final = 60.0
 _MOMENT_S: Final = 3.0
-
-CLOSES_FROM: Final = 1000.0
-"""SYN/s from which connections must also be seen to end: nobody can hold that many open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handshakes:
-    """The connections one end opened in a window, and how many came to life."""
-
-    syn: int
-    answered: int | None
-    """SYN-ACKs that came back; None where the mirror port does not show them."""
-    completed: float
-
-    @property
-    def open(self) -> float:
-        """Connections that were asked for and never used."""
-        return max(0.0, self.syn - self.completed)
-
-    @property
-    def answered_ratio(self) -> float | None:
-        """SYN-ACKs over SYNs, at most 1."""
-        if self.answered is None or self.syn == 0:
-            return None
-        return min(1.0, self.answered / self.syn)
-
-
-def handshakes(
-    sent: Tally,
-    back: Tally,
-    *,
-    span_s: float,
-    sees_replies: bool | None,
-    usual_other: float,
-    forged: bool = False,
-) -> Handshakes:
-    """Estimate how many of the SYNs sent became connections that carried something.
-
-    A connection in use is answered by a SYN-ACK and then carries at least one frame more, so it
-    is bounded by the SYN-ACKs that came back (each sent again counts against it: the victim still
-    waits) and by the rise of other TCP frames over what was usual just before, or by the FINs.
-
-    Args:
-        sent: frames in the direction of the SYNs.
-        back: frames in the other direction.
-        span_s: length of the window, at least a second.
-        sees_replies: both directions are visible; None: not known.
-        usual_other: TCP frames/s beside SYN, SYN-ACK and RST in the direction of the SYNs.
-        forged: the source addresses are not the sender's own: no reply ever reached it.
-
-    """
-    syn = sent.get("syn", 0)
-    syn_ack = back.get("syn_ack", 0)
-    other, usual = other_tcp(sent), usual_other * span_s
-    # other traffic that stopped says nothing of what is usual now
-    carried = float(other if other < 0.8 * usual else other - usual)
-    # a SYN may carry a FIN too: that ends nothing
-    ended = min(sent.get("fin", 0), other) + min(back.get("fin", 0), other_tcp(back))
-    if syn / span_s >= CLOSES_FROM:
-        carried = min(carried, 2.0 * ended)
-    used = max(carried, float(ended))
-    visible = sees_replies is True or syn_ack > 0
-    if visible:
-        # a reset from the opener means it never wanted the connection
-        unwanted = max(0, syn_ack - syn) + (sent.get("rst", 0) if used < syn else 0)
-        used = min(used, max(0.0, float(syn_ack - unwanted)))
-    else:
-        used /= 2.0
-    completed = 0.0 if forged else min(float(syn), max(0.0, used))
-    return Handshakes(syn, syn_ack if visible else None, completed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,107 +311,3 @@ def joined(spreads: list[Spread]) -> Spread:
         dst_ips=max((one.dst_ips for one in spreads), default=0),
         dst_ports=max((one.dst_ports for one in spreads), default=0),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceView:
-    """One notice of capture about one device, beside what was known before."""
-
-    device: Device
-    now_s: float
-    learned: bool
-    """The time in which everything is taken as known is over."""
-    is_new: bool
-    conflicts: tuple[AddressConflict, ...] = ()
-    """Claims of addresses that others hold, each once."""
-    dhcp_news: Stranger | Changed | None = None
-    """It hands out addresses, and is none of those that may; or it may, and sends clients to what
-    it did not send them to before."""
-    ra_stranger: Stranger | None = None
-    """It advertises itself as a router, and is none of those that may."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundView:
-    """One round of one prober, beside what is known of each target."""
-
-    probe: Probe
-    now_s: float
-    usual: Callable[[str, str], float | None]
-    """By target address and measure (``loss_ratio``, ``rtt_ms``, ``jitter_ms``)."""
-    presence: Presence
-    watched_s: float
-    outages: tuple[Outage, ...] = ()
-    witness: Callable[[Stay], str | None] = lambda _: None
-    """What shows that a silent target lives, in words."""
-    learned: bool = True
-    """The time in which the LAN's ways are learned is over."""
-
-    def results(self) -> list[ProbeResult]:
-        """Return the targets that were probed in this round."""
-        return [target for target in self.probe.targets if target.sent > 0]
-
-    def is_named(self, target: ProbeResult) -> bool:
-        """Tell whether the operator asked for a target."""
-        return target.origin in NAMED
-
-    def is_settled(self, target: ProbeResult) -> bool:
-        """Tell whether a target's answers speak of its line, not of its coming or going."""
-        stay = self.presence.get(target.address)
-        return stay is not None and stay.is_settled(self.watched_s)
-
-    def story(self, target: ProbeResult) -> str:
-        """Return what alerts on a target are counted for: its device."""
-        stay = self.presence.get(target.address)
-        alone = stay is None or len(self.presence.device(stay)) <= 1
-        return target.address if alone else target.mac or target.address
-
-    def is_known(self, target: ProbeResult, seconds: float) -> bool:
-        """Tell whether a target was there for so long, or is asked for by the operator."""
-        stay = self.presence.get(target.address)
-        return stay is not None and stay.is_known(seconds)
-
-    def calls(self, target: ProbeResult, seconds: float) -> bool:
-        """Tell whether somebody must look at once when a target is gone.
-
-        The operator asked for it, or it was there for so long, the ways of the LAN are learned,
-        and it never came back by itself from such an absence.
-        """
-        stay = self.presence.get(target.address)
-        if stay is None or stay.named:
-            return stay is not None
-        return self.learned and stay.is_known(seconds) and not stay.was_away_before(self.watched_s)
-
-    def gone(self) -> list[ProbeResult]:
-        """Return the targets that are down, that are missed and that no outage speaks for.
-
-        Of each device only one, and none while another address of it answers, but for those
-        that the operator named.
-        """
-        carried = {address for one in self.outages if not one.tells_each for address in one.members}
-        return [
-            target
-            for target in self.probe.targets
-            if target.state == "down"
-            and target.address not in carried
-            and (stay := self.presence.get(target.address)) is not None
-            and self.presence.is_expected(stay)
-            and stay.is_missed(self.watched_s)
-            and (stay.named or self._stands_for_its_device(stay))
-        ]
-
-    def _stands_for_its_device(self, stay: Stay) -> bool:
-        others = [
-            one
-            for one in self.presence.device(stay)
-            if one is not stay and one.prober == stay.prober
-        ]
-        if any(not one.silent_rounds and one.heard_at >= stay.heard_at for one in others):
-            return False
-        silent = [stay, *(one for one in others if one.silent_rounds)]
-        return stay is min(silent, key=lambda one: (":" in one.address, one.address))
-
-    def frames_since(self, target: ProbeResult) -> str | None:
-        """Return what shows that a target lives though it answers no pings; None: nothing does."""
-        stay = self.presence.get(target.address)
-        return None if stay is None else self.witness(stay)

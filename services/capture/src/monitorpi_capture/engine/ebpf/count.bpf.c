@@ -547,28 +547,34 @@ insert:
 }
 
 /*
- * The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). Who
- * shares a cell with one that is promoted contends in vain, but with each window's draw in another.
+ * The row number + 1 of a MAC that find() had no room for; 0 if it is not worth one (yet). Where its
+ * cell was won by another MAC it contends in the one beside it, in the same cache line. Where both
+ * were it contends in vain, but with each window's draw in others.
  */
 INLINE __u64 contend(struct control *c, struct share *share, __u64 part, __u64 mac, __u64 mask)
 {
 	__u64 mixed = (mac ^ share->draw) * c->factor, cell, level, *place;
 	__u32 index;
+	int side;
 	struct row *row;
 
 	mixed ^= mixed >> 32;
 	mixed = mixed * c->factor >> (c->shift - 3 & 63); /* 3: log2(CELLS) */
-	index = part * c->buckets * CELLS + mixed;
-	place = map_lookup(&contenders, &index);
-	if (!place)
-		return 0;
-	cell = *place;
-	level = cell & 0xffff;
-	if (level & PROMOTED) {
-		if (cell >> 16 != mac)
+#pragma unroll
+	for (side = 0; side < 2; side++) {
+		index = part * c->buckets * CELLS + (mixed ^ side);
+		place = map_lookup(&contenders, &index);
+		if (!place)
 			return 0;
-		return c->open + (level & (PROMOTED - 1)) + 1;
+		cell = *place;
+		level = cell & 0xffff;
+		if (!(level & PROMOTED))
+			goto contest;
+		if (cell >> 16 == mac)
+			return c->open + (level & (PROMOTED - 1)) + 1;
 	}
+	return 0;
+contest:
 	if (!(mask & C_FLOODS))
 		return 0;
 	if (!level) {

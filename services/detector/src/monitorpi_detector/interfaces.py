@@ -1,0 +1,121 @@
+"""The interfaces whose windows come in: which window is new, what was lost, whose clock was set.
+
+Pure. Windows do not say which instance of capture counted them, so instances are followed apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from monitorpi_common.messages import Traffic
+
+MAX_INTERFACES: Final = 64
+_STEP_S: Final = 2.0
+"""Windows that jump by more tell of a clock that was set."""
+_NO_STEP: Final = timedelta(0)
+
+
+@dataclass(slots=True)
+class WatchedInterface:
+    """What is known of one watched interface."""
+
+    epoch: str
+    first_s: float
+    """When the first window of this epoch ended."""
+    seq: int
+    end: datetime
+    """End of its last window."""
+    windows: int = 0
+    lost: int = 0
+    sees_replies: bool | None = None
+
+
+class NewWindow(NamedTuple):
+    """A window that was not there before."""
+
+    interface: WatchedInterface
+    step: timedelta = _NO_STEP
+    """By how much the sensor's clock was set just before."""
+    new_epoch: bool = False
+
+
+class WatchedInterfaces:
+    """All watched interfaces, and the instances of capture that are online."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, WatchedInterface] = {}
+        self._instances: set[str] = set()
+
+    def items(self) -> list[tuple[str, WatchedInterface]]:
+        """Return all interfaces by name."""
+        return list(self._known.items())
+
+    def __getitem__(self, name: str) -> WatchedInterface:
+        return self._known[name]
+
+    def take(self, window: Traffic, now: datetime | None) -> NewWindow | None:
+        """Take a window; None: it was there before, or there are too many interfaces.
+
+        Args:
+            window: counts of one interface.
+            now: the latest time reached by any of them.
+
+        """
+        seen = self._known.get(window.interface)
+        if seen is None:
+            new = self._begin(window, now)
+        elif seen.epoch != window.epoch:
+            new = self._renew(seen, window)
+        elif window.seq > seen.seq:
+            seen.lost += window.seq - seen.seq - 1
+            seen.seq = window.seq
+            new = NewWindow(seen)
+        else:
+            return None  # quality of service 1 may repeat
+        if new is not None:
+            new.interface.windows += 1
+            new.interface.end = window.end
+            new.interface.sees_replies = window.sees_replies
+        return new
+
+    def _begin(self, window: Traffic, now: datetime | None) -> NewWindow | None:
+        if len(self._known) >= MAX_INTERFACES:
+            return None
+        step = _NO_STEP if now is None else min(window.end - now, _NO_STEP)
+        step = self._step(step)
+        begun = WatchedInterface(window.epoch, window.end.timestamp(), window.seq, window.end)
+        self._known[window.interface] = begun
+        return NewWindow(begun, step)
+
+    def _renew(self, seen: WatchedInterface, window: Traffic) -> NewWindow:
+        """Begin a new epoch: the sensor lives; its counters were reset, or its clock was set."""
+        step = self._step(window.end - seen.end - timedelta(seconds=window.window_s))
+        seen.epoch, seen.seq = window.epoch, window.seq
+        seen.first_s = window.end.timestamp()
+        return NewWindow(seen, step, new_epoch=True)
+
+    def _step(self, by: timedelta) -> timedelta:
+        """Move along with a clock that was set; a small difference is none."""
+        if abs(by.total_seconds()) <= _STEP_S:
+            return _NO_STEP
+        for one in self._known.values():
+            one.end += by
+        return by
+
+    def status(self, instance: str, *, online: bool) -> bool:
+        """Note the status of an instance of capture; True: the last one went.
+
+        While another one lives, the interfaces of the one that went are missed by their windows.
+        """
+        if online:
+            if len(self._instances) < MAX_INTERFACES:
+                self._instances.add(instance)
+            return False
+        self._instances.discard(instance)
+        if self._instances:
+            return False
+        self._known.clear()
+        return True

@@ -1,0 +1,158 @@
+"""Which limits of a rule hold for whom. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.messages import CLASSES
+from monitorpi_detector.rule import Change, Limits, LimitsOf
+from monitorpi_detector.rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_OVERRIDES: Final = 1024
+"""Limits changed at run time, one per rule and device."""
+_JUDGED_BY: Final = {
+    "syn": "syn-flood",
+    "icmp_echo": "icmp-flood",
+    "arp": "arp-storm",
+    "broadcast": "broadcast-storm",
+    "dhcp": "dhcp-starvation",
+    "igmp": "igmp-storm",
+}
+"""Whose floor a class of one device is held against; the others have their surges' floors."""
+
+
+def _surge(name: str) -> str:
+    return f"surge-{name.replace('_', '-')}"
+
+
+LOOKED_AT_BY: Final = {
+    name: tuple(
+        rule
+        for rule in (
+            *({"syn": ("port-scan", "host-sweep"), "icmp": ("icmp-flood",)}.get(name, ())),
+            _JUDGED_BY.get(name, ""),
+            _surge(name),
+        )
+        if rule in RULES
+    )
+    for name in CLASSES
+}
+"""The rules that look at the senders of a class."""
+
+
+class LimitsError(ValueError):
+    """Limits that cannot be used; the text says why."""
+
+
+class LimitsTable:
+    """The limits of every rule and device: defaults, configuration, then what was set at run time.
+
+    Later ones win, and what is given for one device wins over what is given for all.
+    """
+
+    def __init__(
+        self, rules: Mapping[str, Change], devices: Mapping[str, Mapping[str, Change]]
+    ) -> None:
+        """Start with what is configured.
+
+        Args:
+            rules: changes for every device, by rule.
+            devices: changes for one device, by MAC address and rule.
+
+        Raises:
+            LimitsError: limits that contradict each other.
+
+        """
+        self._configured: dict[tuple[str, str | None], Change] = {
+            (rule, None): change for rule, change in rules.items()
+        }
+        for device, changes in devices.items():
+            self._configured |= {(rule, device): change for rule, change in changes.items()}
+        self.overrides: dict[tuple[str, str | None], Change] = {}
+        self._known: dict[tuple[str, str | None], Limits] = {}
+        self._of_rule: dict[str, LimitsOf] = {}
+        for rule, mac in self._configured:
+            _check(rule, self.of(rule, mac))
+
+    def of(self, rule: str, mac: str | None) -> Limits:
+        """Return the limits of a rule for a device."""
+        special = (rule, mac) in self._configured or (rule, mac) in self.overrides
+        name = (rule, mac if special else None)
+        known = self._known.get(name)
+        if known is None:
+            known = RULES[rule].defaults
+            for key in dict.fromkeys(((rule, None), name)):
+                for table in (self._configured, self.overrides):
+                    if key in table:
+                        known = known.changed(table[key])
+            self._known[name] = known
+        return known
+
+    def has_devices(self, rule: str) -> bool:
+        """Tell whether some device has limits of its own for a rule."""
+        tables = (self._configured, self.overrides)
+        return any(name == rule and mac for table in tables for name, mac in table)
+
+    def of_rule(self, rule: str) -> LimitsOf:
+        """Return the limits of one rule as a function of the device."""
+        known = self._of_rule.get(rule)
+        if known is None:
+            macs = {mac for table in (self._configured, self.overrides) for name, mac in table
+                    if name == rule}  # fmt: skip
+            levels = [self.of(rule, mac) for mac in (None, *sorted(mac for mac in macs if mac))]
+            least = min(one.floor * one.close_ratio for one in levels)
+            known = LimitsOf(lambda mac: self.of(rule, mac), least)
+            self._of_rule[rule] = known
+        return known
+
+    def floor_of(self, name: str, mac: str) -> float | None:
+        """Return the floor, frames/s, of the rule that judges a class of one device's frames."""
+        rule = _JUDGED_BY.get(name) or _surge(name)
+        return self.of(rule, mac).floor if rule in RULES else None
+
+    def levels(self) -> dict[str, float]:
+        """Return, by class, the frames/s of one MAC from which some rule looks at it."""
+        return {
+            name: min(self.of_rule(rule).least for rule in rules)
+            for name, rules in LOOKED_AT_BY.items()
+        }
+
+    def change(self, rule: str, mac: str | None, change: Change) -> Limits:
+        """Change limits at run time.
+
+        Raises:
+            LimitsError: no such rule, too many changes, or limits that contradict each other.
+
+        """
+        if rule not in RULES:
+            raise LimitsError(f"there is no rule {rule!r}; known: {', '.join(RULES)}")
+        if (rule, mac) not in self.overrides and len(self.overrides) >= MAX_OVERRIDES:
+            raise LimitsError(f"{MAX_OVERRIDES} limits are changed already: use the configuration")
+        before = self.overrides.get((rule, mac), Change())
+        _check(rule, self.of(rule, mac).changed(change))
+        given = {name: value for name, value in change if value is not None}
+        self.overrides[rule, mac] = before.model_copy(update=given)
+        self._forget()
+        return self.of(rule, mac)
+
+    def _forget(self) -> None:
+        """Work everything out anew."""
+        self._known.clear()
+        self._of_rule.clear()
+
+    def restore(self, rule: str, mac: str | None, change: Change) -> None:
+        """Take back a change of the process before us; unknown rules are forgotten."""
+        if rule in RULES and len(self.overrides) < MAX_OVERRIDES:
+            self.overrides[rule, mac] = change
+            self._forget()
+
+
+def _check(rule: str, limits: Limits) -> None:
+    if limits.raise_m > limits.raise_n:
+        raise LimitsError(
+            f"{rule}: raise_m {limits.raise_m} of raise_n {limits.raise_n} windows can never be: "
+            "make raise_m at most raise_n"
+        )

@@ -1,0 +1,81 @@
+"""How many of the connections asked for came to life. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitorpi_detector.hosts.inventory import other_tcp
+
+if TYPE_CHECKING:
+    from monitorpi_common.messages import Tally
+
+CLOSES_FROM: Final = 1000.0
+"""SYN/s from which connections must also be seen to end: nobody can hold that many open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshakes:
+    """The connections one end opened in a window, and how many came to life."""
+
+    syn: int
+    answered: int | None
+    """SYN-ACKs that came back; None where the mirror port does not show them."""
+    completed: float
+
+    @property
+    def open(self) -> float:
+        """Connections that were asked for and never used."""
+        return max(0.0, self.syn - self.completed)
+
+    @property
+    def answered_ratio(self) -> float | None:
+        """SYN-ACKs over SYNs, at most 1."""
+        if self.answered is None or self.syn == 0:
+            return None
+        return min(1.0, self.answered / self.syn)
+
+
+def handshakes(
+    sent: Tally,
+    back: Tally,
+    *,
+    span_s: float,
+    sees_replies: bool | None,
+    usual_other: float,
+    forged: bool = False,
+) -> Handshakes:
+    """Estimate how many of the SYNs sent became connections that carried something.
+
+    A connection in use is answered by a SYN-ACK and then carries at least one frame more, so it
+    is bounded by the SYN-ACKs that came back (each sent again counts against it: the victim still
+    waits) and by the rise of other TCP frames over what was usual just before, or by the FINs.
+
+    Args:
+        sent: frames in the direction of the SYNs.
+        back: frames in the other direction.
+        span_s: length of the window, at least a second.
+        sees_replies: both directions are visible; None: not known.
+        usual_other: TCP frames/s beside SYN, SYN-ACK and RST in the direction of the SYNs.
+        forged: the source addresses are not the sender's own: no reply ever reached it.
+
+    """
+    syn = sent.get("syn", 0)
+    syn_ack = back.get("syn_ack", 0)
+    other, usual = other_tcp(sent), usual_other * span_s
+    # other traffic that stopped says nothing of what is usual now
+    carried = float(other if other < 0.8 * usual else other - usual)
+    # a SYN may carry a FIN too: that ends nothing
+    ended = min(sent.get("fin", 0), other) + min(back.get("fin", 0), other_tcp(back))
+    if syn / span_s >= CLOSES_FROM:
+        carried = min(carried, 2.0 * ended)
+    used = max(carried, float(ended))
+    visible = sees_replies is True or syn_ack > 0
+    if visible:
+        # a reset from the opener means it never wanted the connection
+        unwanted = max(0, syn_ack - syn) + (sent.get("rst", 0) if used < syn else 0)
+        used = min(used, max(0.0, float(syn_ack - unwanted)))
+    else:
+        used /= 2.0
+    completed = 0.0 if forged else min(float(syn), max(0.0, used))
+    return Handshakes(syn, syn_ack if visible else None, completed)
