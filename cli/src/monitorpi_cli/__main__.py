@@ -35,6 +35,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "monitorpi_cli.suggest_thresholds:main",
         "propose thresholds from recorded traffic",
     ),
+    "licences": (
+        "monitorpi_cli.licences:main",
+        "whose packages run here, under which licence",
+    ),
     "evaluate": ("monitorpi_dev.evaluate:main", "judge a folder of labelled capture files"),
     "bench backlog": ("monitorpi_dev.bench.backlog:main", "measure the cloud bridge's memory"),
     "bench capture": ("monitorpi_dev.bench.capture:main", "measure the capture engines"),

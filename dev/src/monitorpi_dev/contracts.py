@@ -17,6 +17,7 @@ from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.messages import COMMANDS, OWNED, SHARED
 from monitorpi_dev import bpf_build, bpf_header
 from monitorpi_dev.generated.configuration_page import configuration
+from monitorpi_dev.generated.licences_page import licences
 from monitorpi_dev.generated.schemas import as_json, asyncapi, schema
 from monitorpi_dev.generated.topics_page import topics
 
@@ -37,6 +38,7 @@ def files() -> dict[str, str]:
     made[str(bpf_header.HEADER.relative_to(root()))] = bpf_header.header()
     made["docs/topics.md"] = topics()
     made["docs/configuration.md"] = configuration()
+    made["docs/licences.md"] = licences()
     made["broker/acl"] = broker.acl()
     made["broker/mosquitto.conf"] = broker.configuration(
         [f"{broker.DEFAULT_PORT} 0.0.0.0"], "/broker", "mosquitto"
