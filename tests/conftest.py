@@ -29,18 +29,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what needs a container engine last: it takes the longest to fail."""
-    items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
-
-
-@pytest.fixture(scope="session")
-def privileged() -> None:
-    """Skip, and say why, where no lab can be made."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: the lab makes network namespaces")
-    for tool in ("ip", "tc", "ethtool", "setpriv"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"needs {tool} (apt-get install iproute2 ethtool util-linux)")
+    """Whole stacks come first: they mostly wait, and others run beside them; engines come last."""
+    for item in items:
+        if item.get_closest_marker("engine"):
+            item.add_marker(pytest.mark.alone)
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("engine") is not None,
+            "system" not in item.path.parts,
+        )
+    )
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:

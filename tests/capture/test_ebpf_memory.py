@@ -21,6 +21,8 @@ from monitorpi_dev import bpf_build, bpf_header
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 
 def geometry(rows: int = 4096, factor: int = 0x9E3779B97F4A7C15) -> Geometry:
     """Return the memory of one CPU."""

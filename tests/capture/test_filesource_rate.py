@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.alone
+
 FRAMES_PER_S: Final = 100_000
 """Of the file's own time: a hundredth of a second is one block of 1,000 frames."""
 BLOCK: Final = 1_000

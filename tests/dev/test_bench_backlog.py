@@ -6,6 +6,8 @@ import pytest
 
 from monitorpi_dev.bench.backlog import ROWS, main, measure
 
+pytestmark = pytest.mark.alone
+
 CALL_ROWS = 960
 PACING_S = 16
 MOST_GROWTH = 16_000_000

@@ -16,6 +16,8 @@ from monitorpi_dev.bench.capture_table import HEAD, cells, markdown, with_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 PAGE = """# Performance
 
 <!-- bench capture -->

@@ -30,7 +30,7 @@ from monitorpi_prober.sources.pinger import Pinger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 CALM = {
     "loss": 0,

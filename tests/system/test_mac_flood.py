@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Message
     from monitorpi_lab.demo.testbed import Testbed
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(180)]
 
 KNOWN: Final = 100
 ROUNDS: Final = 6

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Message
     from monitorpi_lab.demo.testbed import Testbed
 
+pytestmark = pytest.mark.alone
+
 
 ECHOES_PER_S = 200.0
 SWEEP_PER_S = 200.0

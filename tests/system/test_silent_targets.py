@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from monitorpi_lab.demo.testbed import Testbed
     from monitorpi_lab.lan import Sensor
 
+pytestmark = pytest.mark.alone
+
 ETH_P_ALL: Final = 3
 SENSOR: Final = "198.18.0.254"
 ARP, REQUEST = b"\x08\x06", 1

@@ -53,9 +53,17 @@ def check(argv: list[str]) -> int:
     return 0 if all(results) else 1
 
 
+_BESIDE: Final = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
+"""Most tests wait for processes: three at once fill two cores. A module stays together."""
+
+
 def test(argv: list[str]) -> int:
-    """Run the tests; arguments go to pytest."""
-    return _pytest(*(argv or ["-m", "not soak", "--durations=10"]))
+    """Run the tests, several at once and then those that measure; arguments go to pytest."""
+    if argv:
+        return _pytest(*argv)
+    beside = _pytest(*_BESIDE, "-m", "not soak and not alone", "--durations=10")
+    alone = _pytest("-m", "alone and not soak", "--durations=5")
+    return beside or alone
 
 
 def soak(argv: list[str]) -> int:

@@ -30,6 +30,9 @@ _RULES: Final[dict[str, Advice]] = {
     "arp-spoof": Advice(
         "ARP spoofing", "Compare both MAC addresses with the labels; unplug the stranger."
     ),
+    "address-denial": Advice(
+        "addresses are denied", "Unplug it: it says of every address that it is taken."
+    ),
     "rogue-dhcp": Advice("rogue DHCP server", "Unplug it, or switch its DHCP off."),
     "rogue-ra": Advice("rogue IPv6 router", "Unplug it, or switch its router advertisements off."),
     "dhcp-starvation": Advice("DHCP starvation", "Shut its port; renew leases afterwards."),
