@@ -21,6 +21,7 @@ COPY services/cloud-bridge/pyproject.toml services/cloud-bridge/
 COPY services/dashboard/pyproject.toml services/dashboard/
 COPY services/detector/pyproject.toml services/detector/
 COPY services/history/pyproject.toml services/history/
+COPY services/home-assistant/pyproject.toml services/home-assistant/
 COPY services/notifier/pyproject.toml services/notifier/
 COPY services/prober/pyproject.toml services/prober/
 COPY doubles/thingspeak/pyproject.toml doubles/thingspeak/

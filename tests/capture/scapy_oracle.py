@@ -156,7 +156,7 @@ def _dhcp(frame: Any) -> list[Any]:
         for at in range(0, len(listed) // 4 * 4, 4)
     ]
     routers = tuple(dict.fromkeys(text for text in texts if text))[:4]
-    serves = {"serves_dhcp": True, "router_ips": routers, "told": _told(raw)}
+    serves = {"serves_dhcp": True, "router_ips": routers, "directions": _directions(raw)}
     found: list[Any] = [("dhcp", source, serves)]
     if kind == b"\x05" and known:
         subnets: tuple[str, ...] = ()
@@ -169,7 +169,7 @@ def _dhcp(frame: Any) -> list[Any]:
     return found
 
 
-def _told(raw: dict[int, bytes]) -> tuple[tuple[str, str], ...]:
+def _directions(raw: dict[int, bytes]) -> tuple[tuple[str, str], ...]:
     """Return what clients are sent to, from the options' bytes."""
     found: list[tuple[str, str]] = []
     for code, name in ((6, "dns"), (15, "domain"), (66, "boot"), (150, "boot")):
@@ -271,15 +271,15 @@ def _dhcpv6(frame: Any, message: Any) -> list[Any]:
     if not isinstance(message, (DHCP6_Advertise, DHCP6_Reply)):
         return []
     found: list[Any] = []
-    told = _told_v6(message)
-    if living or prefixes or (told and isinstance(message, DHCP6_Reply)):
-        found.append(("dhcpv6", source, {"serves_dhcp": True, "told": told}))
+    directions = _directions_v6(message)
+    if living or prefixes or (directions and isinstance(message, DHCP6_Reply)):
+        found.append(("dhcpv6", source, {"serves_dhcp": True, "directions": directions}))
     if isinstance(message, DHCP6_Reply) and client is not None and living:
         found.append(("dhcpv6", client, {"named": living}))
     return found
 
 
-def _told_v6(message: Any) -> tuple[tuple[str, str], ...]:
+def _directions_v6(message: Any) -> tuple[tuple[str, str], ...]:
     """Return the name servers of the last such option; other names have tests of their own."""
     servers: list[str] = []
     for layer in _layers(message.payload):

@@ -178,9 +178,9 @@ def test_who_must_be_looked_at_is_published_at_once(filled: Lan) -> None:
     at_s = filled.at_s = filled.at_s + 1.0
     filled.inventory.count(window(at_s, [row(mac, talks=True) for mac in KNOWN[:10]]))
     filled.inventory.learn(Sighting(ROUTER, at_s, "eth0", ips=("192.168.1.1",)))
-    for number, told in enumerate(DEEDS.values()):
+    for number, report in enumerate(DEEDS.values()):
         mac = NEWCOMER[:5] + bytes([number])
-        filled.inventory.learn(Sighting(mac, at_s, "eth0", **told))
+        filled.inventory.learn(Sighting(mac, at_s, "eth0", **report))
     filled.tell()
 
     devices = [filled.message(NEWCOMER[:5] + bytes([number])) for number in range(3)]
@@ -209,7 +209,7 @@ def test_a_flood_of_claims_makes_no_flood_of_messages() -> None:
 
 
 def test_an_inventory_of_talkers_takes_no_passer_by_but_who_answers_pings() -> None:
-    """What is told in the docs: thousands that hold conversations are devices for all we see."""
+    """What the docs say: thousands that hold conversations are devices for all we see."""
     lan = Lan(max_devices=64)
     talkers = [forged(number) for number in range(64)]
     for _ in range(14):
@@ -253,7 +253,7 @@ def test_a_candidate_that_keeps_talking_outlasts_a_flood_of_random_addresses() -
 def test_standing_comes_from_what_was_shown() -> None:
     """Minutes, then talk, then answers to our pings; each opens the next step."""
     table = Admission(max_devices=8)
-    entry = table.meet(NEWCOMER, "eth0", 0.0)
+    entry = table.candidate(NEWCOMER, "eth0", 0.0)
     steps = [table.standing(entry)]
     for minute in range(LASTS):
         table.observe(entry, row(NEWCOMER), 60.0 * minute)
@@ -289,7 +289,7 @@ def test_places_of_suspects_are_few_and_let_go() -> None:
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["meet", "talk", "pin", "dhcp", "claim", "expire"]),
+        st.sampled_from(["send", "talk", "pin", "dhcp", "claim", "expire"]),
         st.integers(0, 30),
         st.integers(0, 90),
     ),
@@ -309,7 +309,7 @@ def test_whatever_happens_it_is_bounded_and_kept_ones_stay(
     for action, number, pause in actions:
         at_s += pause
         mac = forged(number)
-        entry = table.devices.get(mac) or table.meet(mac, "eth0", at_s)
+        entry = table.devices.get(mac) or table.candidate(mac, "eth0", at_s)
         entry.last_s = at_s
         match action:
             case "talk":

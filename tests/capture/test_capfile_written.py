@@ -1,4 +1,4 @@
-"""Files of random structure, written, cut and changed: every frame comes back, or it is told."""
+"""Files of random structure, written, cut and changed: every frame comes back or is reported."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_every_frame_of_two_files_in_one_is_read(first: Written, second: Written
 @settings(max_examples=300, deadline=None)
 @given(FILES, st.data())
 def test_a_file_that_was_cut_says_so(written: Written, choice: st.DataObject) -> None:
-    """The frames before the cut are read; a cut that is no end of a block is told."""
+    """The frames before the cut are read; a cut that is no end of a block is reported."""
     content, expected = written
     cut = choice.draw(st.integers(0, len(content) - 1))
     try:
@@ -148,7 +148,7 @@ def test_a_file_that_was_cut_says_so(written: Written, choice: st.DataObject) ->
 def test_a_file_that_was_changed_never_breaks_the_reader(
     written: Written, changes: list[tuple[int, int]]
 ) -> None:
-    """It is read, refused or told; nothing of the size that wrong bytes claim is held."""
+    """It is read, refused or reported; nothing of the size that wrong bytes claim is held."""
     content = bytearray(written[0])
     for place, value in changes:
         content[place % len(content)] = value
@@ -172,8 +172,8 @@ def test_capinfos_agrees_on_public_captures(captures: Path) -> None:
     command = ["capinfos", "-T", "-r", "-m", "-S", "-c", "-d", "-a", "-e"]
     seen = 0
     for path in sorted(captures.glob("*.pcap*")):
-        told = subprocess.run([*command, path], capture_output=True, text=True, check=True)
-        _, frames, size, first, last = told.stdout.strip().split(",")
+        report = subprocess.run([*command, path], capture_output=True, text=True, check=True)
+        _, frames, size, first, last = report.stdout.strip().split(",")
         with path.open("rb") as stream:
             file = CaptureFile(stream, path.name)
             found = [(at_s or 0.0, length) for at_s, _, _, length in file]

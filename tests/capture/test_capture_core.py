@@ -26,9 +26,11 @@ from monitorpi_capture.items import (
 )
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.pacing import PacedCore
-from monitorpi_common.messages import Packet, Publication, Reset, Traffic, Watch
+from monitorpi_common.messages import CLASSES, Packet, Publication, Reset, Traffic, Watch, Wire
 from monitorpi_common.service import CommandRefusedError, Order, Tick
 
+AT_MOST_JSONS = 6
+"""Times parsing and writing a message as JSON: 2 were measured for 256 MACs, 4 for 4,096."""
 BOOT = 1000.0
 
 
@@ -37,7 +39,7 @@ class Steered:
 
     def __init__(self) -> None:
         self.watched: list[Watch] = []
-        self.seeded: list[bytes] = []
+        self.pinned: list[bytes] = []
 
     def watch(self, order: Watch) -> None:
         """Remember the order."""
@@ -45,7 +47,7 @@ class Steered:
 
     def pin(self, macs: Any) -> None:
         """Remember the MACs."""
-        self.seeded = list(macs)
+        self.pinned = list(macs)
 
 
 def mac(number: int) -> bytes:
@@ -99,6 +101,36 @@ SENDER = MacCounts(
     TopPeer(mac(2), b"\xc0\0\2\2", 80, 30),
 )
 RECEIVER = MacCounts(mac(2), (), counts(packets=30, syn=30))
+
+
+def test_the_wire_alone_has_the_same_numbers() -> None:
+    """A small message beside the large one: the same window but for who it was."""
+    said = list(core().handle(window(5, SENDER, RECEIVER, losses={"socket": 3})))
+
+    (small,) = [one for one in said if type(one.message).KIND == "wire"]
+    wire = Wire.model_validate_json(small.message.encode())
+    whole = traffic(said).model_dump(exclude={"devices", "omitted"})
+    assert small.id == "eth0"
+    assert wire.model_dump() == whole
+
+
+def test_the_wire_of_a_full_window_stays_small() -> None:
+    """About a kilobyte, however many devices there are."""
+    rows = [MacCounts(mac(n), counts(packets=9, **dict.fromkeys(CLASSES, 9)), ())
+            for n in range(256)]  # fmt: skip
+    said = list(core(reporting_level=0.1).handle(window(5, *rows)))
+
+    sizes = {type(one.message).KIND: len(one.message.encode()) for one in said
+             if type(one.message).KIND in ("wire", "traffic")}  # fmt: skip
+    assert sizes["wire"] < 1500
+    assert sizes["traffic"] > 40 * sizes["wire"]
+
+
+def test_a_file_tells_each_window_once() -> None:
+    """Nobody needs the small message beside the large one in a pipe."""
+    said = CaptureCore("e", CaptureSettings(), steering=None).handle(window(5, SENDER, live=False))
+
+    assert [type(one.message).KIND for one in said] == ["traffic"]
 
 
 def test_a_window_becomes_a_traffic_message() -> None:
@@ -184,7 +216,7 @@ def test_each_interface_has_its_own_numbers() -> None:
     one = core()
     one.handle(window(1, SENDER))
 
-    (said,) = one.handle(window(1, SENDER, interface="eth0.100"))
+    said, _ = one.handle(window(1, SENDER, interface="eth0.100"))
 
     assert said.id == "eth0-100"
     assert traffic([said]).seq == 0
@@ -358,9 +390,12 @@ def test_the_payload_is_bounded() -> None:
     )
 
 
-@pytest.mark.parametrize(("rows", "limit_ms"), [(256, 5), (4096, 50)])
-def test_a_window_is_told_in_time(rows: int, limit_ms: float) -> None:
-    """256 MACs take under 5 ms of CPU and 4,096 under 50, all of them devices (median of nine)."""
+@pytest.mark.parametrize("rows", [256, 4096])
+def test_a_window_costs_a_few_times_its_json(rows: int) -> None:
+    """However many MACs a window lists: a row costs as much, held against plain JSON of the same.
+
+    A limit in milliseconds would measure who else runs.
+    """
     one = core(listed_devices=4096)
     sample = [
         MacCounts(mac(n), counts(packets=n, syn=n % 7, tcp=n, ipv4=n), counts(packets=3, ipv4=3))
@@ -368,18 +403,19 @@ def test_a_window_is_told_in_time(rows: int, limit_ms: float) -> None:
     ]
     for second in (1, 20):
         list(one.handle(window(second, *sample)))
-    took = []
+    times = []
     for second in range(21, 30):
         now = window(second, *sample)
         begun = time.process_time()
-        for said in one.handle(now):
-            said.message.encode()
-        took.append((time.process_time() - begun) * 1000)
+        payloads = [answer.message.encode() for answer in one.handle(now)]
+        made = time.process_time()
+        json.dumps(json.loads(payloads[0]))
+        times.append((made - begun) / (time.process_time() - made))
 
-    assert median(took) < limit_ms
+    assert median(times) < AT_MOST_JSONS
 
 
-def test_devices_are_seeded_so_that_they_keep_their_counters() -> None:
+def test_rows_of_devices_are_pinned_so_that_they_keep_their_counters() -> None:
     """Confirmed and pinned devices are handed to the engine with the next tick."""
     steered = Steered()
     one = CaptureCore("e", CaptureSettings(pinned_macs=("02:00:00:00:00:09",)), steering=steered)
@@ -388,7 +424,7 @@ def test_devices_are_seeded_so_that_they_keep_their_counters() -> None:
 
     list(one.handle(Tick(datetime.fromtimestamp(13, UTC), BOOT, clock_synced=True)))
 
-    assert steered.seeded == [mac(9), mac(1)]
+    assert steered.pinned == [mac(9), mac(1)]
 
 
 def test_json_of_a_message_has_no_empty_noise() -> None:

@@ -144,7 +144,7 @@ class Sensor:
         self.windows[window["interface"]] += 1
 
     def settle(self) -> None:
-        """Wait until every frame is counted or told as lost."""
+        """Wait until every frame is counted or reported as lost."""
 
         def done() -> bool:
             self.read()
@@ -196,8 +196,8 @@ class Cable:
 
     def received(self) -> int:
         """Return the frames the sensor's end says it received since it was made."""
-        told = json.loads(self.ip("-json", "-statistics", "link", "show", "dev", NEAR))
-        return int(told[0]["stats64"]["rx"]["packets"])
+        report = json.loads(self.ip("-json", "-statistics", "link", "show", "dev", NEAR))
+        return int(report[0]["stats64"]["rx"]["packets"])
 
     def wire(self) -> socket.socket:
         """Return a socket that sends into the far end."""
@@ -271,9 +271,9 @@ def test_ten_minutes_of_flaps_and_restarts(sensor: Sensor, record_property: Any)
     sensor.stop(signal.SIGTERM)
     sender.close()
 
-    told = sensor.log.read_text()
-    assert "Traceback" not in told
-    assert "level=error" not in told
+    report = sensor.log.read_text()
+    assert "Traceback" not in report
+    assert "level=error" not in report
     assert sensor.peak_mb < RSS_MB
     for name, account in sensor.accounts.items():
         record_property(name, vars(account))

@@ -53,7 +53,7 @@ def spaced(frames: Iterable[bytes], *, each_s: float, times: int = 1) -> list[Ti
 
 
 def shown(*streams: Iterable[Timed], meter: CopyMeter | None = None) -> CopyReport:
-    """Return what is told of one port that shows all streams."""
+    """Return what is reported of one port that shows all streams."""
     meter = meter or CopyMeter()
     frames = sorted((frame for stream in streams for frame in stream), key=lambda one: one[0])
     meter.take(
@@ -74,40 +74,40 @@ def talk(one: int, other: int, count: int = 30, *, times: int = 1, back: int = 1
 
 def test_frames_shown_once_are_no_copies() -> None:
     """A mirror as it should be."""
-    told = shown(talk(1, 2), talk(3, 4))
+    output = shown(talk(1, 2), talk(3, 4))
 
-    assert (told.ratio, told.wire.any, told.devices) == (0.0, False, {})
+    assert (output.ratio, output.wire.any, output.devices) == (0.0, False, {})
 
 
 @pytest.mark.parametrize(("times", "share"), [(2, 0.5), (3, 0.667)])
 def test_both_directions_of_two_ports(times: int, share: float) -> None:
     """Each frame between mirrored ports comes two or three times, within microseconds."""
-    told = shown(talk(1, 2, times=times, back=times))
+    output = shown(talk(1, 2, times=times, back=times))
 
-    assert told.ratio == share
-    assert (told.wire.unicast, told.wire.received) == (share, share)
+    assert output.ratio == share
+    assert (output.wire.unicast, output.wire.received) == (share, share)
 
 
 def test_one_direction_may_be_shown_twice() -> None:
     """Requests come twice and answers once: who really asks twice is answered twice."""
-    told = shown(talk(1, 2, times=2))
+    output = shown(talk(1, 2, times=2))
 
-    assert told.devices[mac(1)].unicast == 0.5
-    assert told.devices[mac(2)].unicast == 0.0
+    assert output.devices[mac(1)].unicast == 0.5
+    assert output.devices[mac(2)].unicast == 0.0
 
 
 def test_two_of_many_ports_may_be_shown_twice() -> None:
     """What two devices send each other comes twice, everybody else's frames once."""
-    told = shown(talk(1, 2, times=2, back=2), talk(3, 4), talk(5, 6), talk(7, 8))
+    output = shown(talk(1, 2, times=2, back=2), talk(3, 4), talk(5, 6), talk(7, 8))
 
-    assert told.wire.unicast == 0.0
-    assert told.devices[mac(1)].unicast == 0.5
-    assert mac(3) not in told.devices
+    assert output.wire.unicast == 0.0
+    assert output.devices[mac(1)].unicast == 0.5
+    assert mac(3) not in output.devices
 
 
 def test_a_broadcast_is_shown_at_each_port_it_leaves_by() -> None:
     """Kinds differ: frames between two devices twice, broadcasts as often as there are ports."""
-    told = shown(
+    output = shown(
         *(
             spaced((datagram(one, EVERYBODY, n + one * 100) for n in range(9)), each_s=0.1, times=7)
             for one in (1, 2, 3)
@@ -115,17 +115,17 @@ def test_a_broadcast_is_shown_at_each_port_it_leaves_by() -> None:
         talk(1, 2, times=2, back=2),
     )
 
-    assert (told.wire.unicast, told.wire.group) == (0.5, 0.857)
+    assert (output.wire.unicast, output.wire.group) == (0.5, 0.857)
 
 
 def test_broadcasts_may_be_single_where_the_rest_is_not() -> None:
     """Frames between mirrored ports come twice, what comes in from elsewhere once."""
-    told = shown(
+    output = shown(
         talk(1, 2, times=2, back=2),
         *(spaced((datagram(one, EVERYBODY, n) for n in range(9)), each_s=0.1) for one in (1, 2, 3)),
     )
 
-    assert (told.wire.unicast, told.wire.group) == (0.5, 0.0)
+    assert (output.wire.unicast, output.wire.group) == (0.5, 0.0)
 
 
 @pytest.mark.parametrize("tags", [b"\x81\x00\x00\x07", b"\x88\xa8\x00\x01\x81\x00\x00\x07"])
@@ -173,10 +173,10 @@ def test_what_was_known_fades() -> None:
     for second in range(1, 30):
         single = [(at_s + 2 * second, data) for at_s, data in talk(1, 2, count=20)]
         changed = [(at_s, data[:18] + bytes((second,)) + data[19:]) for at_s, data in single]
-        told = shown(changed, meter=meter)
+        output = shown(changed, meter=meter)
 
-    assert told.ratio is not None
-    assert told.ratio < 0.02
+    assert output.ratio is not None
+    assert output.ratio < 0.02
 
 
 # --- what nature does -----------------------------------------------------------------------------
@@ -186,9 +186,9 @@ def test_equal_acknowledgements_are_no_copies() -> None:
     """A host that numbers no packets acknowledges twice with the same bytes."""
     acks = [segment(1, 2, n, 0x10) for n in range(60)]
 
-    told = shown(spaced(acks, each_s=0.01, times=2), talk(3, 4))
+    output = shown(spaced(acks, each_s=0.01, times=2), talk(3, 4))
 
-    assert told.ratio == 0.0
+    assert output.ratio == 0.0
 
 
 def test_segments_that_may_have_been_merged_are_no_evidence() -> None:
@@ -213,19 +213,19 @@ def test_a_flood_of_equal_frames_is_not_excused(rate: int) -> None:
     """A tool with constant fields sends one frame again and again."""
     flood = spaced([datagram(1, 2, 7)] * rate, each_s=1 / rate)
 
-    told = shown(flood, talk(3, 4), talk(5, 6))
+    output = shown(flood, talk(3, 4), talk(5, 6))
 
-    assert mac(1) not in told.devices
-    assert told.wire.unicast == 0.0
+    assert mac(1) not in output.devices
+    assert output.wire.unicast == 0.0
 
 
 def test_who_sends_each_frame_twice_is_not_excused() -> None:
     """Alone with copies among others without, and answered by nobody, it is the sender's doing."""
     twice = spaced((datagram(1, 2, n) for n in range(300)), each_s=0.003, times=2)
 
-    told = shown(twice, talk(3, 4), talk(5, 6))
+    output = shown(twice, talk(3, 4), talk(5, 6))
 
-    assert told.devices.get(mac(1)) is None
+    assert output.devices.get(mac(1)) is None
 
 
 def test_real_doubles_are_answered_twice() -> None:
@@ -257,12 +257,12 @@ def test_an_attacker_gains_little_and_nobody_else_anything(
     ]
     others = [talk(2 * one + 1, 2 * one + 2, times=1) for one in range(honest)]
 
-    told = shown(*attack, *others)
+    output = shown(*attack, *others)
 
     for one in range(2 * honest):
-        own = told.devices.get(mac(one + 1), told.wire)
+        own = output.devices.get(mac(one + 1), output.wire)
         assert own.unicast == 0.0
-    for shares in (*told.devices.values(), told.wire):
+    for shares in (*output.devices.values(), output.wire):
         assert shares.unicast <= 1 - 1 / MOST_UNICAST + 0.001
         assert shares.group <= 1 - 1 / MOST_GROUP + 0.001
 
@@ -277,9 +277,9 @@ def test_any_bytes_at_any_time_are_borne(frames: list[tuple[float, int, bytes]])
     )
 
     for name in names:
-        told = meter.report(name)
-        assert told.ratio is None or 0 <= told.ratio < 1
-        assert all(0 <= share < 1 for one in told.devices.values() for share in one)
+        output = meter.report(name)
+        assert output.ratio is None or 0 <= output.ratio < 1
+        assert all(0 <= share < 1 for one in output.devices.values() for share in one)
 
 
 def test_memory_is_bounded() -> None:
@@ -310,41 +310,41 @@ def circulating(senders: int, rate: int, seconds: float = 1.0) -> list[Timed]:
 @pytest.mark.parametrize("rate", [1000, 20000])
 def test_a_loop_repeats_the_broadcasts_of_many(rate: int) -> None:
     """The same frames again and again, from everybody in equal shares."""
-    told = shown(circulating(20, rate))
+    output = shown(circulating(20, rate))
 
-    assert told.repeats is not None
-    assert told.repeats.ratio > 0.9
-    assert 18 <= told.repeats.senders <= 20
+    assert output.repeats is not None
+    assert output.repeats.ratio > 0.9
+    assert 18 <= output.repeats.senders <= 20
 
 
 def test_one_broken_device_is_one_sender() -> None:
     """A host that repeats its frame beside others' hellos is no loop: it is named."""
     hellos = [spaced([datagram(one, EVERYBODY, 1)] * 5, each_s=0.2) for one in range(20, 30)]
 
-    told = shown(spaced([datagram(1, EVERYBODY, 7)] * 2000, each_s=0.0005), *hellos)
+    output = shown(spaced([datagram(1, EVERYBODY, 7)] * 2000, each_s=0.0005), *hellos)
 
-    assert told.repeats is not None
-    assert (told.repeats.ratio > 0.9, told.repeats.senders) == (True, 1)
+    assert output.repeats is not None
+    assert (output.repeats.ratio > 0.9, output.repeats.senders) == (True, 1)
 
 
 def test_a_mirror_of_many_ports_is_no_loop() -> None:
     """A broadcast that 23 ports show within microseconds comes never again."""
-    told = shown(
+    output = shown(
         *(
             spaced((datagram(one, EVERYBODY, n) for n in range(9)), each_s=0.1, times=23)
             for one in range(1, 6)
         )
     )
 
-    assert told.repeats is not None
-    assert told.repeats.ratio == 0.0
+    assert output.repeats is not None
+    assert output.repeats.ratio == 0.0
 
 
 # --- several interfaces ---------------------------------------------------------------------------
 
 
 def on_ports(*streams: list[Timed]) -> tuple[CopyReport, ...]:
-    """Return what is told of as many ports as there are streams."""
+    """Return what is reported of as many ports as there are streams."""
     meter = CopyMeter()
     names = tuple(f"eth{port}" for port in range(len(streams)))
     frames = sorted(
@@ -379,9 +379,9 @@ def test_three_taps_count_a_third_each() -> None:
     """A frame that k interfaces show counts 1/k."""
     stream = talk(1, 2)
 
-    told = on_ports(stream, stream, stream)
+    output = on_ports(stream, stream, stream)
 
-    assert [one.wire.elsewhere for one in told] == [0.667] * 3
+    assert [one.wire.elsewhere for one in output] == [0.667] * 3
 
 
 # --- files ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The inventory: who becomes a device, what is known of it, when it is told, who leaves."""
+"""The inventory: who becomes a device, what is known of it, when it is reported, who leaves."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def window(
     )  # fmt: skip
 
 
-def told(one: Inventory, at_s: float, **options: Any) -> list[Device]:
+def report(one: Inventory, at_s: float, **options: Any) -> list[Device]:
     """Return the device messages that are due."""
     return [
         said.message
@@ -65,7 +65,7 @@ def known(*macs: bytes, until: float = 11, **options: Any) -> Inventory:
     one = inventory(**options)
     one.count(window(1, *macs))
     one.count(window(until, *macs))
-    told(one, until, everything=True)
+    report(one, until, everything=True)
     return one
 
 
@@ -74,10 +74,10 @@ def test_a_mac_is_a_device_when_seen_twice_ten_seconds_apart() -> None:
     one = inventory()
     for second in range(1, 11):
         one.count(window(second, mac(1)))
-    before = told(one, 10)
+    before = report(one, 10)
     one.count(window(11, mac(1)))
 
-    (device,) = told(one, 11)
+    (device,) = report(one, 11)
 
     assert before == []
     assert device.mac == "02:00:00:00:00:01"
@@ -102,7 +102,7 @@ def test_who_never_sends_is_no_device() -> None:
             WindowCounts("eth0", "socket", Instant(0, 0), Instant(second, 0), 1.0, sent, rows)
         )
 
-    assert told(one, 20) == []
+    assert report(one, 20) == []
 
 
 def test_a_flood_of_random_macs_leaves_nothing() -> None:
@@ -136,7 +136,7 @@ def test_addresses_come_from_sightings_only() -> None:
     for number in range(1, 21):
         one.learn(Sighting(mac(1), 12 + number, "eth0", ips=(f"192.0.2.{number}",)))
 
-    (device,) = told(one, 40)
+    (device,) = report(one, 40)
 
     assert device.ips == [f"192.0.2.{number}" for number in (1, *range(6, 21))]
     assert device.role == "host"
@@ -146,11 +146,11 @@ def test_an_address_moves_with_the_first_claim() -> None:
     """Nobody shows what another one claims by now; both tell of it at once, whoever is a device."""
     one = known(mac(0x10), mac(0x20))
     one.learn(Sighting(mac(0x10), 12, "eth0", ips=("192.0.2.1", "192.0.2.7")))
-    told(one, 12)
+    report(one, 12)
     one.learn(Sighting(mac(0x20), 13, "eth0", ips=("192.0.2.1",)))
     one.learn(Sighting(mac(0x99), 13, "eth0", ips=("192.0.2.7",)))
 
-    devices = {device.mac[-2:]: device for device in told(one, 13)}
+    devices = {device.mac[-2:]: device for device in report(one, 13)}
 
     assert {name: device.ips for name, device in devices.items()} == {
         "10": [], "20": ["192.0.2.1"], "99": ["192.0.2.7"],
@@ -165,7 +165,7 @@ def test_what_a_server_says_makes_nobody_present() -> None:
     for second in range(20, 200, 20):
         one.learn(Sighting(mac(2), second, "eth0", "dhcp", (), mac(1), named=("192.0.2.9",)))
 
-    assert told(one, 200) == []
+    assert report(one, 200) == []
     assert (len(one), one.candidates) == (1, 0)
 
 
@@ -180,7 +180,7 @@ def test_addresses_say_how_they_are_known() -> None:
                  router_ips=("192.0.2.1",))
     )  # fmt: skip
 
-    first, second = told(one, 20)
+    first, second = report(one, 20)
 
     assert [
         (held.ip, held.vlan, held.how, held.router, held.temporary) for held in first.addresses
@@ -203,14 +203,14 @@ def test_what_one_says_of_itself_makes_no_router() -> None:
                  router_ips=("192.0.2.1",))
     )  # fmt: skip
 
-    devices = {device.mac[-1]: device for device in told(one, 20)}
+    devices = {device.mac[-1]: device for device in report(one, 20)}
 
     assert {name: device.role for name, device in devices.items()} == {
         "1": "unknown", "2": "host", "3": "host",
     }  # fmt: skip
     assert devices["1"].advertised_at == datetime.fromtimestamp(12, UTC)
     one.learn(Sighting(mac(1), 30, "eth0", "ra", ends_router=True))
-    assert {device.mac[-1]: device.advertised_at for device in told(one, 30)} == {"1": None}
+    assert {device.mac[-1]: device.advertised_at for device in report(one, 30)} == {"1": None}
 
 
 def test_a_router_by_one_device_where_others_name_it() -> None:
@@ -243,7 +243,7 @@ def test_who_answers_dhcp_is_a_server() -> None:
     one = known(mac(1))
     one.learn(Sighting(mac(1), 12, "eth0", serves_dhcp=True))
 
-    assert told(one, 20)[0].dhcp_server
+    assert report(one, 20)[0].dhcp_server
 
 
 def test_a_router_by_what_others_reach_through_it() -> None:
@@ -278,20 +278,20 @@ def test_a_change_is_told_at_once_and_the_rest_once_a_minute() -> None:
             one.learn(Sighting(mac(1), second, "eth0", ips=("192.0.2.1",)))
         if second in (31, 32, 33):
             one.learn(Sighting(mac(1), second, "eth0", hostname=f"name{second}"))
-        times += [second for _ in told(one, second)]
+        times += [second for _ in report(one, second)]
 
     assert times == [30, 35, 95, 155]
 
 
 def test_absent_and_back() -> None:
-    """A silent device is told absent once, and present as soon as it sends."""
+    """A silent device is reported absent once, and present as soon as it sends."""
     one = known(mac(1))
 
     silent = [
-        (second, device.present) for second in range(300, 400) for device in told(one, second)
+        (second, device.present) for second in range(300, 400) for device in report(one, second)
     ]
     one.count(window(400, mac(1)))
-    (back,) = told(one, 400)
+    (back,) = report(one, 400)
 
     assert silent == [(312, False)]
     assert back.present
@@ -330,7 +330,7 @@ def test_when_full_the_newest_without_an_address_leaves() -> None:
 
     assert [said for said in stranger if isinstance(said, Tombstone)] == []
     assert Tombstone("020000000002", Device) in newcomer
-    assert {device.mac[-1] for device in told(one, 200, everything=True)} <= {"1", "3", "4", "6"}
+    assert {device.mac[-1] for device in report(one, 200, everything=True)} <= {"1", "3", "4", "6"}
     assert len(one) == 4
 
 
@@ -353,7 +353,7 @@ def test_when_full_of_invented_addresses_a_newcomer_enters_once_they_are_silent(
 
     assert [said for said in while_they_last if isinstance(said, Tombstone)] == []
     assert Tombstone("020000000004", Device) in after
-    assert {device.mac[-1] for device in told(one, 500, everything=True)} <= {"1", "2", "3", "6"}
+    assert {device.mac[-1] for device in report(one, 500, everything=True)} <= {"1", "2", "3", "6"}
     assert len(one) == 4
 
 
@@ -364,13 +364,13 @@ def test_a_restart_keeps_what_was_known() -> None:
         Sighting(mac(1), 12, "eth0", ips=("192.0.2.1",), hostname="printer", is_router=True)
     )
     before.learn(Sighting(mac(1), 12, "eth0", "dhcp", (7,), ips=("192.0.2.2",), serves_dhcp=True))
-    (device,) = told(before, 20)
+    (device,) = report(before, 20)
     after = inventory()
 
     after.restore(Device.model_validate_json(device.encode()))
-    silent = told(after, 30)
+    silent = report(after, 30)
     after.count(window(100, mac(1)))
-    (again,) = told(after, 101)
+    (again,) = report(after, 101)
 
     assert silent == []
     assert again.first_seen == device.first_seen
@@ -384,8 +384,8 @@ def test_load_is_an_average_of_the_last_seconds() -> None:
     one = inventory()
     for second in range(1, 61):
         one.count(window(second, mac(1), size=1000, link_bps=1_000_000))
-    (busy,) = told(one, 60)
-    (still,) = told(one, 60 + 301)
+    (busy,) = report(one, 60)
+    (still,) = report(one, 60 + 301)
 
     assert busy.load.tx_bps == pytest.approx(8000, rel=0.01)
     assert (busy.load.tx_frames_per_s, busy.load.rx_frames_per_s) == (1, 0)
@@ -399,7 +399,7 @@ def test_a_step_of_the_clock_moves_this_process_times() -> None:
     one.shift(1_000_000)
 
     one.count(window(1_000_012, mac(1)))
-    (device,) = told(one, 1_000_072)
+    (device,) = report(one, 1_000_072)
 
     assert device.first_seen == datetime.fromtimestamp(1_000_001, UTC)
     assert device.present
@@ -411,17 +411,17 @@ def test_a_device_from_the_future_is_absent_in_time() -> None:
     before = known(mac(1))
     before.shift(ahead)
     before.count(window(ahead + 20, mac(1)))
-    (device,) = told(before, ahead + 80)
+    (device,) = report(before, ahead + 80)
     after = inventory()
     after.restore(device)
 
-    said = [(second, one.present) for second in range(100, 500) for one in told(after, second)]
+    said = [(second, one.present) for second in range(100, 500) for one in report(after, second)]
 
     assert said == [(401, False)]
 
 
 def test_whoever_changes_is_told_of_in_turn() -> None:
-    """Of eight hundred that change each second each one is told of within eight turns."""
+    """Of eight hundred that change each second each one is reported of within eight turns."""
     macs = [mac(number) for number in range(1, 801)]
     one = inventory()
     one.count(window(1, *macs))
@@ -431,7 +431,7 @@ def test_whoever_changes_is_told_of_in_turn() -> None:
         for number, address in enumerate(macs):
             ip = f"10.{second}.{number // 250}.{number % 250 + 1}"
             one.learn(Sighting(address, second, "eth0", ips=(ip,)))
-        seen |= {device.mac for device in told(one, second)}
+        seen |= {device.mac for device in report(one, second)}
         if second == 20:
             assert len(seen) == 800
 
@@ -445,7 +445,7 @@ def test_many_devices_are_told_a_hundred_at_a_time() -> None:
     one.count(window(1, *macs))
     one.count(window(11, *macs))
 
-    assert [len(told(one, 11 + second)) for second in range(5)] == [100, 100, 100, 50, 0]
+    assert [len(report(one, 11 + second)) for second in range(5)] == [100, 100, 100, 50, 0]
 
 
 def test_the_vendor_is_looked_up() -> None:
@@ -454,7 +454,7 @@ def test_the_vendor_is_looked_up() -> None:
     one.count(window(1, mac(1)))
     one.count(window(11, mac(1)))
 
-    assert told(one, 11)[0].vendor == "maker of 020000000001"
+    assert report(one, 11)[0].vendor == "maker of 020000000001"
 
 
 @given(st.text(max_size=300))

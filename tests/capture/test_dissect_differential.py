@@ -45,7 +45,7 @@ from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from tests.capture.scapy_oracle import UnsureError, oracle
 
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
-from monitorpi_capture.frame.dissect import Dissector, is_telling
+from monitorpi_capture.frame.dissect import Dissector, is_discovery
 from monitorpi_capture.frame.linktypes import LINK_ETHERNET
 from monitorpi_capture.sources.capfile.reader import CaptureFile
 
@@ -187,7 +187,7 @@ def nds(draw: Any) -> Any:
     elif kind is not ICMPv6ND_RS:
         fields["tgt"] = draw(ipv6s)
     lengths = st.sampled_from([1, 1, 1, 1, 0])
-    told = options(
+    report = options(
         st.builds(ICMPv6NDOptSrcLLAddr, lladdr=macs, len=lengths),
         st.builds(ICMPv6NDOptDstLLAddr, lladdr=macs, len=lengths),
         st.builds(ICMPv6NDOptMTU),
@@ -199,7 +199,7 @@ def nds(draw: Any) -> Any:
         ),
     )  # fmt: skip
     network = IPv6(src=draw(ipv6s), dst="ff02::1", hlim=draw(st.sampled_from([255, 255, 255, 64])))
-    return joined(network / kind(**fields), draw(told))
+    return joined(network / kind(**fields), draw(report))
 
 
 @st.composite
@@ -214,7 +214,7 @@ def frames(draw: Any) -> bytes:
 
 def ours(data: bytes) -> list[Any]:
     """Return what our readers say."""
-    if not is_telling(data, classify(data, len(data))):
+    if not is_discovery(data, classify(data, len(data))):
         return []
     return Dissector().dissect(data, 1.0, "eth0")
 

@@ -8,28 +8,21 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_capture.engine.choice import BEST_FIRST, open_engine
-from monitorpi_capture.engine.ebpf import memory, objectfile
+from monitorpi_capture.engine.choice import BEST_FIRST
+from monitorpi_capture.engine.ebpf import memory
 from monitorpi_capture.engine.ebpf import syscall as system
-from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine, parts
-from monitorpi_capture.engine.ebpf.objectfile import parse
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine, parts
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.items import BYTES, COLUMN, PACKETS, MacCounts
-from monitorpi_capture.settings import CaptureSettings
 from monitorpi_common.service import ResourceError
-from monitorpi_dev import bpf_build
 from monitorpi_dev.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
 from monitorpi_lab.namespace import LabError, Namespace
 
@@ -45,16 +38,6 @@ pytestmark = [
 ]
 
 TAG = b"\x81\x00\x00\x05"
-
-
-@pytest.fixture
-def namespace() -> Iterator[Namespace]:
-    """Return a network namespace with its loopback up and quiet."""
-    made = Namespace("ebpf-test")
-    made.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"])
-    made.run(["ip", "link", "set", INTERFACE, "up"])
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -444,130 +427,6 @@ class _NoWait:
         """Hold nothing."""
 
 
-# --- privileges -----------------------------------------------------------------------------------
-
-TRY = """
-import sys, time
-from monitorpi_capture.engine.ebpf import syscall
-from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object
-from monitorpi_capture.engine.ebpf.rights import relinquish
-from monitorpi_capture.items import EngineRefusedError
-engine = EbpfEngine(["lo"], 256)
-try:
-    engine.open()
-except EngineRefusedError as error:
-    print("refused:", error)
-    sys.exit()
-engine.pin([bytes(6)])
-relinquish()
-held = syscall.effective_capabilities()
-windows = [engine.close_windows() for _ in range(3)]
-try:
-    syscall.load_program(load_object().linked("socket/empty", {}), "x", b"MIT")
-    again = "loaded"
-except PermissionError:
-    again = "refused"
-engine._ports[0].detach()
-engine._ports[0].attach()
-print("counted", len(windows), hex(held), again)
-"""
-
-
-def as_nobody(namespace: Namespace, *capabilities: str) -> str:
-    """Return what an unprivileged user with some capabilities gets to see."""
-    wanted = ",".join(["-all", *(f"+{name}" for name in capabilities)])
-    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-    command += ["--no-new-privs", "--inh-caps", wanted, "--ambient-caps", wanted]
-    command += ["--bounding-set", wanted, sys.executable, "-c", textwrap.dedent(TRY)]
-    run = namespace.run(command, check=False)
-    if "No module named" in run.stderr or "Permission denied" in run.stderr:
-        pytest.skip("this checkout cannot be read by an unprivileged user")
-    assert not run.stderr
-    return run.stdout.strip()
-
-
-def test_two_capabilities_are_enough_and_one_is_given_up(namespace: Namespace) -> None:
-    """CAP_NET_RAW and CAP_BPF do; afterwards CAP_NET_RAW alone is left and everything works."""
-    assert f"counted 3 {1 << system.CAP_NET_RAW:#x} refused" == as_nobody(
-        namespace, "net_raw", "bpf"
-    )
-
-
-@pytest.mark.parametrize(
-    ("held", "missing"),
-    [((), "CAP_NET_RAW and CAP_BPF"), (("net_raw",), "CAP_BPF"), (("bpf",), "CAP_NET_RAW")],
-)
-def test_a_refusal_names_the_capability(
-    namespace: Namespace, held: tuple[str, ...], missing: str
-) -> None:
-    """Each refusal names exactly what is missing."""
-    expected = f"refused: counting in the kernel needs {missing}: run as root or give it"
-    assert expected == as_nobody(namespace, *held)
-
-
-def test_small_filters_need_no_more_capabilities(namespace: Namespace) -> None:
-    """Also where the filter goes by a trampoline CAP_NET_RAW and CAP_BPF do."""
-    namespace.run(["sysctl", "-qw", "net.core.optmem_max=10240"], check=False)
-
-    said = as_nobody(namespace, "net_raw", "bpf")
-
-    assert said == f"counted 3 {1 << system.CAP_NET_RAW:#x} refused"
-
-
-def test_the_verifiers_reason_is_told(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A program the kernel refuses is no question of permission: its own words are told."""
-    compiled = objectfile.OBJECT.read_bytes()
-    code = parse(compiled).programs["socket/count"]
-    broken = tmp_path / "count.bpf.o"
-    # instead of its first instruction: read what stands nowhere yet (r0 = r9)
-    broken.write_bytes(compiled.replace(code[:64], b"\xbf\x90" + bytes(6) + code[8:64]))
-    monkeypatch.setattr(objectfile, "OBJECT", broken)
-
-    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
-    namespace.call(engine.close)
-
-    assert engine.name == "socket"
-    assert "R9 !read_ok" in refused["ebpf"]
-    assert "\n" not in refused["ebpf"]
-
-
-def test_without_the_object_the_socket_counts(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Auto falls back to the plain socket and says what to do for the better engine."""
-    monkeypatch.setattr(objectfile, "OBJECT", tmp_path / "missing.o")
-
-    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
-    namespace.call(engine.close)
-
-    assert engine.name == "socket"
-    assert "install again" in refused["ebpf"]
-
-
-def test_a_broken_object_is_refused_in_one_line(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A damaged object never ends the service."""
-    broken = tmp_path / "count.bpf.o"
-    broken.write_bytes(objectfile.OBJECT.read_bytes()[:5000])
-    monkeypatch.setattr(objectfile, "OBJECT", broken)
-
-    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
-    namespace.call(engine.close)
-
-    assert "install again" in refused["ebpf"]
-
-
-def test_auto_takes_the_kernel(namespace: Namespace) -> None:
-    """Where the kernel lets us, auto counts in the kernel."""
-    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
-    namespace.call(engine.close)
-
-    assert (engine.name, refused) == ("ebpf", {})
-
-
 def test_nothing_is_left_behind(namespace: Namespace) -> None:
     """An engine that was closed leaves no descriptor and no memory behind."""
     before = list(Path("/proc/self/fd").iterdir())
@@ -596,63 +455,3 @@ def test_reference_agrees_with_the_engine(namespace: Namespace) -> None:
 def test_sharing_memory_among_many_cpus() -> None:
     """The parts are as many as CPUs, and never more than are allowed."""
     assert 1 <= parts() <= max(memory.MAX_PARTS, os.cpu_count() or 1)
-
-
-CAPTURE = Path(__file__).resolve().parents[2] / "services" / "capture"
-
-
-def build_wheel(source: Path, target: Path, **environment: str) -> None:
-    """Build capture's wheel, as ``uv sync --no-editable`` does in the image."""
-    command = [sys.executable, "-m", "uv", "build", "--wheel"]
-    subprocess.run(
-        [*command, "--python", sys.executable, "-o", str(target), str(source)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-
-def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
-    """A wheel is built without any compiler, with the program that is kept in the repository."""
-    build_wheel(CAPTURE, tmp_path, PATH=str(tmp_path))
-
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        carried = archive.read("monitorpi_capture/engine/ebpf/count.bpf.o")
-    assert PROGRAM in parse(carried).programs
-    assert objectfile.OBJECT.read_bytes() == carried
-    assert bpf_build.checksum_holds()
-
-
-def test_an_object_of_another_source_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A changed source or changed flags make other programs; a comment makes the same."""
-    copied = tmp_path / "count.bpf.c"
-    copied.write_bytes(bpf_build.SOURCE.read_bytes() + b"/* nothing */\n")
-    monkeypatch.setattr(bpf_build, "SOURCE", copied)
-    assert bpf_build.is_current()
-
-    text = copied.read_text().replace("type == 0x88a8", "type == 0x88a9")
-    copied.write_text(text)
-    assert not bpf_build.is_current()
-
-
-def test_a_damaged_object_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What was changed beside its checksum is not what was compiled."""
-    changed = tmp_path / "count.bpf.o"
-    changed.write_bytes(objectfile.OBJECT.read_bytes() + b"x")
-    monkeypatch.setattr(bpf_build, "OBJECT", changed)
-
-    assert not bpf_build.checksum_holds()
-
-
-def test_compiling_needs_the_pinned_compiler(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Without it the step fails with one line that names the package."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(bpf_build.BuildError, match="apt-get install clang-19 libc6-dev"):
-        bpf_build.compile_object(bpf_build.SOURCE, tmp_path / "x.o")

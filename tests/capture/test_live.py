@@ -401,11 +401,11 @@ def test_devices_are_told_by_a_live_sensor(wire: Wire) -> None:
         found = [one for one in sensor.poll() if one["topic"].endswith("/device/020000000001")]
         return found[-1]["payload"] if found else None
 
-    told = wait_for(device, seconds=20)
+    report = wait_for(device, seconds=20)
     sensor.stop()
 
-    assert told["ips"] == ["192.0.2.1"]
-    assert told["present"]
+    assert report["ips"] == ["192.0.2.1"]
+    assert report["present"]
 
 
 LISTEN = """
@@ -452,10 +452,10 @@ def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire) -> 
             process.wait()
         found = lines("192.0.2.1")
 
-    told = SENDER.replace(":", "")
+    report = SENDER.replace(":", "")
     assert found == [
-        f"{told} 192.0.2.1", f"{told} 5 192.0.2.1", f"{told} 100 5 192.0.2.1",
-        f"{told} 100 5 192.0.2.1", f"{told} 1 100 5 192.0.2.1", f"{told} 192.0.2.1",
+        f"{report} 192.0.2.1", f"{report} 5 192.0.2.1", f"{report} 100 5 192.0.2.1",
+        f"{report} 100 5 192.0.2.1", f"{report} 1 100 5 192.0.2.1", f"{report} 192.0.2.1",
     ]  # fmt: skip
 
 

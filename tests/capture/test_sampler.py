@@ -49,25 +49,25 @@ def in_turns() -> list[list[SampledFrame]]:
     """Hook and unhook a ring, and hook it again, with frames in between."""
     ring = Ring("lo")
     try:
-        told = [exchange(ring, 5)]
+        report = [exchange(ring, 5)]
         for _ in range(2):
             ring.hook()
-            told.append(exchange(ring, 5))
+            report.append(exchange(ring, 5))
             ring.unhook()
-            told.append(exchange(ring, 5))
+            report.append(exchange(ring, 5))
     finally:
         ring.close()
-    return told
+    return report
 
 
 def test_a_ring_gets_frames_only_while_it_is_hooked(namespace: Namespace) -> None:
     """Unhooked, the kernel passes it by: that is what a busy wire pays nothing for."""
-    told = namespace.call(in_turns)
+    report = namespace.call(in_turns)
 
-    assert [len(frames) for frames in told] == [0, 5, 0, 5, 0]
-    assert {one.length for one in told[1]} == {len(FRAME)}
-    assert {one.data for one in told[1]} == {FRAME[:SNAPPED]}
-    assert abs(told[1][0].at_s - time.time()) < 60
+    assert [len(frames) for frames in report] == [0, 5, 0, 5, 0]
+    assert {one.length for one in report[1]} == {len(FRAME)}
+    assert {one.data for one in report[1]} == {FRAME[:SNAPPED]}
+    assert abs(report[1][0].at_s - time.time()) < 60
 
 
 def flooded() -> int:

@@ -37,6 +37,7 @@ KINDS = {
     Service.HISTORY: (),
     Service.DASHBOARD: (),
     Service.NOTIFIER: ("sent",),
+    Service.HOME_ASSISTANT: ("rule", "rates"),
 }
 TOPICS = [
     f"monitorpi/v1/lab/{service.value}/{kind}/x"
@@ -74,6 +75,35 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, 
     wait_for(one._accepts, what="the broker")
     yield one, passwords
     one.kill()
+
+
+OUTSIDE = {
+    "homeassistant/device/x/config": {"home-assistant", "homeassistant"},
+    "homeassistant/sensor/x/config": {"homeassistant"},
+    "homeassistant/status": {"homeassistant"},
+}
+"""Topics outside our tree, and who may write them."""
+
+
+def test_only_its_service_and_home_assistant_write_what_it_discovers(
+    guarded: tuple[Broker, dict[str, str]], subscribe: Callable[..., Subscriber]
+) -> None:
+    """Whoever could announce devices there could run templates in Home Assistant."""
+    broker, passwords = guarded
+    seen = subscribe(broker.port, "homeassistant/#", *login("homeassistant", passwords))
+    command = ["mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port)]
+
+    for topic in OUTSIDE:
+        for user in USERS:
+            text = ["-t", topic, "-m", f"by {user.name}"]
+            done = subprocess.run([*command, *text, *login(user.name, passwords)], check=False)
+            assert done.returncode == 0
+    last = ["-t", "homeassistant/end", "-m", "end", *login("homeassistant", passwords)]
+    subprocess.run([*command, *last], check=True)
+
+    wait_for(lambda: seen.of("homeassistant/end"))
+    for topic, writers in OUTSIDE.items():
+        assert {text.removeprefix("by ") for text in seen.of(topic)} == writers
 
 
 def login(name: str, passwords: dict[str, str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.console import alert_line
-from monitorpi_cli.stack.plan import StackPlan, make_plan
+from monitorpi_cli.stack.plan import ON_DEMAND, StackPlan, make_plan
 from monitorpi_cli.stack.stack import Stack
 from monitorpi_cli.stack.up import greeting
 from monitorpi_cli.table import Terminal
@@ -40,10 +40,32 @@ def plan(config: Path | None = None, site: str | None = None) -> StackPlan:
 
 def test_without_a_cloud_its_bridge_is_not_run() -> None:
     """No configuration: every service but the one that would have nothing to do."""
-    assert set(plan().services) == set(Service) - {Service.CLOUD_BRIDGE, Service.NOTIFIER}
+    assert set(plan().services) == set(Service) - set(ON_DEMAND)
 
 
 CLOUD = 'channels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'
+
+
+def test_a_secret_alone_is_a_destination(tmp_path: Path) -> None:
+    """Whom to tell of alerts stands in a secret: its file switches the notifier on."""
+    folder = tmp_path / "state" / "secrets" / "notifier"
+    folder.mkdir(parents=True)
+    (folder / "notifier__destinations__phone__url").write_text("ntfy://x")
+
+    assert Service.NOTIFIER in plan().services
+
+
+def test_home_assistant_switched_off_is_cleared_once(tmp_path: Path) -> None:
+    """What was announced is taken back by a last run, whose file then is gone."""
+    folder = tmp_path / "state" / "home-assistant"
+    folder.mkdir(parents=True)
+    assert Service.HOME_ASSISTANT not in plan().services
+    (folder / "announced.json").write_text('["homeassistant/device/x/config"]')
+
+    off = plan()
+
+    assert Service.HOME_ASSISTANT in off.services
+    assert off.environment[Service.HOME_ASSISTANT] == {"MONITORPI_HOME_ASSISTANT__ENABLED": "false"}
 
 
 @pytest.mark.parametrize("table", ["cloud-bridge", "cloud_bridge"])

@@ -20,7 +20,7 @@ from monitorpi_cloud_bridge.rows import MAX_OPEN, RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings, Order
 from monitorpi_cloud_bridge.sinks.outbox import Outbox
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Alert, Device, Evidence, Health, Target, Traffic
+from monitorpi_common.messages import Alert, Device, Evidence, Health, Target, Wire
 from monitorpi_common.service import Received, Tick
 from monitorpi_common.topics import Topic
 
@@ -56,14 +56,14 @@ class Bridge:
     def window(self, at_s: float, count: int, total: int, **more: Any) -> None:
         """Deliver a window of SYNs."""
         at = datetime.fromtimestamp(at_s, UTC)
-        message = Traffic.model_validate(
+        message = Wire.model_validate(
             {
                 "epoch": "e", "seq": 0, "start": at, "end": at, "window_s": 1,
                 "clock_synced": True, "interface": "eth0", "engine": "socket", "packets": count,
                 "bytes": 0, "counts": {"syn": count}, "totals": {"syn": total}, **more,
             }
         )  # fmt: skip
-        list(self.core.handle(Received(Topic("lab", "capture", "traffic", "eth0"), message)))
+        list(self.core.handle(Received(Topic("lab", "capture", "wire", "eth0"), message)))
 
     def alert(self, state: str, key: str = "syn-flood-x", number: int = 0) -> None:
         """Deliver an alert, as it stands retained."""
@@ -296,7 +296,7 @@ def test_wild_times_lose_no_count_and_open_few_intervals(times: list[tuple[int, 
         window: dict[str, Any] = {
             "epoch": "e", "counts": {"syn": 1}, "totals": {"syn": number},
         }  # fmt: skip
-        builder.add("capture/traffic/eth0", START + offset, window, synced=synced)
+        builder.add("capture/wire/eth0", START + offset, window, synced=synced)
         if number % 5 == 0:
             builder.release(float(offset))
             rows += builder.finished(START)
@@ -313,7 +313,7 @@ def test_open_intervals_are_bounded() -> None:
     for number in range(MAX_OPEN + 100):
         for synced in (True, False):
             builder.add(
-                "capture/traffic/eth0", START + 20.0 * number,
+                "capture/wire/eth0", START + 20.0 * number,
                 {"epoch": "e", "totals": {"syn": 1}}, synced=synced,
             )  # fmt: skip
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_common.messages import Traffic, timestamp
+from monitorpi_common.messages import Wire as WireMessage
+from monitorpi_common.messages import timestamp
 from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from monitorpi_thingspeak_double import Channel
 
-TOPIC = "monitorpi/v1/lab/capture/traffic/eth0"
+TOPIC = "monitorpi/v1/lab/capture/wire/eth0"
 LABELS = ("broadcast", "dhcp", "dns", "arp", "icmp", "igmp", "syn", "http and https")
 
 
@@ -67,7 +68,7 @@ class Wire:
                 "packets": sequence, "bytes": 1,
                 "counts": {"syn": sequence}, "totals": {"syn": self.total},
             }  # fmt: skip
-            Traffic.model_validate(window)
+            WireMessage.model_validate(window)
             self._pub.stdin.write(json.dumps(window) + "\n")
             self._pub.stdin.flush()
 

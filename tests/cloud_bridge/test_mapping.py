@@ -72,7 +72,8 @@ FIELD = "mapping: field 7 of channel 'traffic': "
         (
             [entry(topic="capture/packet/+", path="length")],
             (f"{FIELD}topic 'capture/packet/+': nothing is relayed from it; there are: "
-            "capture/traffic, capture/device, prober/probe, prober/target, detector/alert, "
+            "capture/wire, capture/traffic, capture/device, prober/probe, prober/target, "
+            "detector/alert, "
             "capture/health, prober/health, detector/health"),
         ),
         (

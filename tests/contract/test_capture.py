@@ -75,6 +75,11 @@ def test_its_life(broker: Any, subscribe: Any, start: Any) -> None:
         if kind != "status":
             schema = json.loads((ROOT / "contracts" / f"{kind}.schema.json").read_text())
             jsonschema.validate(json.loads(payload), schema)
+    wires = {one["seq"]: one for one in map(json.loads, seen.of("wire/lo"))}
+    whole = next(w for w in map(json.loads, seen.of("traffic/lo")) if w["seq"] in wires)
+    assert wires[whole["seq"]] == {
+        name: value for name, value in whole.items() if name not in ("devices", "omitted")
+    }
     windows = [json.loads(payload) for payload in seen.of("traffic/lo")]
     assert [one["seq"] for one in windows] == list(range(len(windows)))
     assert len({one["epoch"] for one in windows}) == 1

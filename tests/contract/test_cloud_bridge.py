@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import publish, wait_for
 
-from monitorpi_common.messages import Health, Traffic, timestamp
+from monitorpi_common.messages import Health, Wire, timestamp
 from monitorpi_common.topics import Topic
 from monitorpi_thingspeak_double import Double, Switches
 
@@ -101,11 +101,11 @@ def windows(broker: Broker, number: int, *, before_s: float = 0.0, first: int = 
             "clock_synced": True, "interface": "eth0", "engine": "socket", "packets": count,
             "bytes": 1, "counts": {"syn": count}, "totals": {"syn": sum(range(1, count + 1))},
         }  # fmt: skip
-        Traffic.model_validate(window)
+        Wire.model_validate(window)
         lines.append(json.dumps(window))
     command = ["mosquitto_pub", "-q", "1", "-p", str(broker.port), "-l", "-t"]
     subprocess.run(
-        [*command, "monitorpi/v1/lab/capture/traffic/eth0"],
+        [*command, "monitorpi/v1/lab/capture/wire/eth0"],
         input="\n".join(lines), text=True, check=True,
     )  # fmt: skip
     return sum(counts)
@@ -132,7 +132,7 @@ def test_life(
     process = start()
     wait_for(lambda: statuses(seen) == ["online"], 10, "online")
 
-    publish(broker, "monitorpi/v1/lab/capture/traffic/eth0", "not json")
+    publish(broker, "monitorpi/v1/lab/capture/wire/eth0", "not json")
     publish(broker, "monitorpi/v1/lab/prober/probe/main", '{"targets": 5}')
     publish(broker, "monitorpi/v1/lab/detector/alert/x", "[" * 10_000)
     expected = windows(broker, 20)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.detector.windows import ATTACKER, ROUTER, Detector, device, plain, syns, window
+from tests.detector.windows import (
+    ATTACKER,
+    ROUTER,
+    Detector,
+    answer,
+    device,
+    plain,
+    probe,
+    syns,
+    window,
+)
 
 from monitorpi_common.messages import DeviceWindow, Peer
 
@@ -68,3 +78,24 @@ def test_who_was_answered_and_then_sweeps_is_told_of() -> None:
         detector.take(window(second, sweep, *other))
 
     assert f"host-sweep-{ATTACKER.replace(':', '')}" in detector.open()
+
+
+def test_an_uplink_that_is_missed_before_everything_else_is_a_part_of_being_cut_off() -> None:
+    """After a power failure connections in vain are seen before nobody answers: one story."""
+    detector = watched()
+    for n in range(12, 42):
+        lost = {"received": 0, "loss_ratio": 1.0, "rtt_p50_ms": None} if n >= 36 else {}
+        targets = [
+            answer(address=f"198.18.0.{k}", mac=f"04:00:00:00:01:{k:02x}", **lost)
+            for k in range(1, 13)
+        ]
+        answered = 0.95 if n < 36 else 0.0
+        detector.take(
+            *[window(10 * n + s, *crawl(s, answered=answered)) for s in range(1, 10)],
+            probe(10 * (n + 1), *targets),
+        )
+
+    assert {key: (one.severity, one.caused_by) for key, one in detector.open().items()} == {
+        "uplink-down-internet": ("info", "cut-off-main"), "cut-off-main": ("critical", None)
+    }  # fmt: skip
+    assert detector.alerts[0].key == "uplink-down-internet"

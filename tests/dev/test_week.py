@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from monitorpi_capture.items import PACKETS, WindowCounts
 from monitorpi_common.messages import Alert, Evidence, Severity
 from monitorpi_dev.week.report import week
-from monitorpi_dev.week.stack import Told
+from monitorpi_dev.week.stack import Told, loud_levels
 from monitorpi_dev.week.truth import ANY, Fact, Kind, Truth
 from monitorpi_dev.week.verdict import NOTICES_A_DAY, judge
-from monitorpi_dev.week.wire import LONGEST_S, LOUD, Stream, Wire
+from monitorpi_dev.week.wire import LONGEST_S, Stream, Wire
 from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 START = 1_772_409_600
 PHONE = "02:00:00:00:00:01"
+LOUD = int(loud_levels()["arp"])
 FRAME = frames.arp_request(PHONE, "192.168.1.30", "192.168.1.1")
 
 
 def windows(seconds: Sequence[int], *, until: int, per_s: float = 0.0) -> list[WindowCounts]:
     """Return the windows of a wire on which so many frames are sent in each second."""
     seen: list[object] = []
-    wire = Wire(float(START), seen.append)
+    wire = Wire(float(START), seen.append, loud_levels())
     if per_s:
         wire.streams["film"] = Stream((FRAME,), per_s)
 

@@ -23,7 +23,7 @@ from monitorpi_common.messages import (
     Tombstone,
 )
 from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Tick
-from monitorpi_common.topics import Topic, mac_from_id
+from monitorpi_common.topics import Topic, mac_from_id, mac_id
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import (
     Attempt,
@@ -809,3 +809,36 @@ def test_ids() -> None:
     assert target_id("192.0.2.1") == "192-0-2-1"
     assert target_id("Printer.Example") == "printer-example"
     assert all(isinstance(one, Publication) for one in Prober(ADDRESS).round(1.0))
+
+
+def test_a_device_that_is_only_still_there_costs_no_plan() -> None:
+    """Capture repeats each of them each minute; one that was silent is asked at once."""
+    prober = Prober()
+    wanted: list[Any] = []
+    prober.core.look_up = wanted.append
+    seen = device(ADDRESS).model_copy(update={"last_seen": T0 + timedelta(seconds=60)})
+    moved = device(ADDRESS, OTHER)
+
+    drive(prober.core, [received(device(ADDRESS), mac_id(MAC))])
+    first, prober.woken[:] = len(wanted), []
+    drive(prober.core, [received(seen, mac_id(MAC))])
+
+    assert (first, ["192-0-2-1"]) == (len(wanted), prober.woken)
+
+    drive(prober.core, [received(moved, mac_id(MAC))])
+
+    assert first < len(wanted)
+    assert {"192-0-2-1", "192-0-2-2"} == {one.key for one in prober.plan.targets}
+
+
+def test_beyond_the_limit_a_device_that_is_seen_again_takes_the_place_of_one_that_is_not() -> None:
+    """The newest first: a message that says nothing new still says that."""
+    prober = Prober(max_targets=1)
+    macs = {"02:00:00:00:00:01": ADDRESS, "02:00:00:00:00:02": OTHER}
+    for mac, ip in macs.items():
+        drive(prober.core, [received(device(ip, mac=mac), mac_id(mac))])
+    assert [one.key for one in prober.plan.targets] == ["192-0-2-2"]
+
+    drive(prober.core, [received(device(ADDRESS, mac="02:00:00:00:00:01"), "020000000001")])
+
+    assert [one.key for one in prober.plan.targets] == ["192-0-2-1"]

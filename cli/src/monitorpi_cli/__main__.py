@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "export": ("monitorpi_cli.export:main", "devices, alerts, traffic, probes of the past"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
+    "notify": ("monitorpi_cli.notify:main", "send a test message to those who get alerts"),
     "suggest-thresholds": (
         "monitorpi_cli.suggest_thresholds:main",
         "propose thresholds from recorded traffic",

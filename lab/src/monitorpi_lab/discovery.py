@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from functools import lru_cache
 from typing import Final
 
 from monitorpi_lab.frames import (
@@ -39,6 +40,7 @@ _REPLY: Final = 7  # RFC 8415, 7.3
 # --- IPv4 -----------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def arp_reply(macs: tuple[str, str], ips: tuple[str, str]) -> bytes:
     """Return "ips[0] is at macs[0]", sent to the second."""
     body = struct.pack("!HHBBH", 1, _IPV4, 6, 4, 2)
@@ -151,6 +153,7 @@ def echo6(macs: tuple[str, str], ips: tuple[str, str], *, reply: bool = False) -
     return icmpv6(macs, ips, bytes((129 if reply else 128, 0, 0, 0, 0, 1, 0, 1, *range(32))))
 
 
+@lru_cache(maxsize=4096)
 def neighbour_advertisement(macs: tuple[str, str], address: str, to: str = ALL_NODES) -> bytes:
     """Return "this address is mine" (solicited where it goes to one neighbour)."""
     flags = 0x20000000 if to == ALL_NODES else 0x60000000
@@ -181,6 +184,7 @@ def router_advertisement(
     return icmpv6((mac, multicast6_mac(ALL_NODES)), (link_local, ALL_NODES), message, hops)
 
 
+@lru_cache(maxsize=4096)
 def mld_report(mac: str, link_local: str, group: str) -> bytes:
     """Return a listener's report (RFC 2710)."""
     message = struct.pack("!BBHHH", 131, 0, 0, 0, 0) + ipaddress.IPv6Address(group).packed

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from monitorpi_cli.arguments import number
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.viewer import Viewer, forget
-from monitorpi_common.messages import Alert, Device, Message, Service, Traffic
+from monitorpi_common.messages import Alert, Device, Message, Sent, Service, Traffic
 from monitorpi_common.settings import ENV_PREFIX, ConfigurationError
 from monitorpi_common.topics import pattern
 from monitorpi_lab import flood
@@ -61,6 +61,9 @@ _NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 _ONLINE_S: Final = 10.0
 _START_S: Final = 30.0
 _ALERT_S: Final = 15.0
+_DELIVERY_S: Final = 8.0  # the alert closes no sooner
+_NEXT_DELIVERY_S: Final = 2.0
+"""Destinations are served side by side: the others come soon after the first."""
 _CLOSE_S: Final = 600.0  # the longest quiet time somebody would sit through
 _M = TypeVar("_M", bound=Message)
 
@@ -124,6 +127,8 @@ class Drill:
         self._config = {f"{ENV_PREFIX}CONFIG": str(config.resolve())} if config else {}
         self._resources = contextlib.ExitStack()
         self._states: set[Topic] = set()
+        self._has_notifier = False
+        self._key = ""
         self._start = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -172,6 +177,8 @@ class Drill:
         deadline = time.monotonic() + _ONLINE_S
         while (left := deadline - time.monotonic()) > 0:
             arrival = self._viewer.next(left)
+            if arrival is not None:
+                self._read(arrival)
             if arrival and (arrival.topic.service, arrival.payload) == (
                 Service.DETECTOR,
                 b"online",
@@ -211,6 +218,7 @@ class Drill:
         first_s = running.first_frame_s()
         self._report("FLOOD", f"{attacker.mac} sends {self._rate:g} frames/s.", "yellow")
         opened_s = self._await(attacker.mac, "open", first_s, _ALERT_S)
+        deliveries = self._deliveries(first_s) if opened_s else {}
         last_s = running.wait().last_s
         self._report("ends", "the flood is over; the alert closes after the quiet time.")
         closed_s = self._await(attacker.mac, "closed", last_s, _CLOSE_S) if opened_s else None
@@ -220,7 +228,32 @@ class Drill:
             "attacker_mac": attacker.mac,
             "seconds_to_alert": opened_s,
             "seconds_to_close": closed_s,
+            "seconds_to_deliveries": deliveries,
         }
+
+    def _deliveries(self, since_s: float) -> dict[str, float]:
+        """Follow the alert to those whom the notifier tells; returns the seconds of each.
+
+        None where no notifier runs, or where none of its destinations wants this alert.
+        """
+        found: dict[str, float] = {}
+        if not self._has_notifier:
+            return found
+
+        def ours(sent: Sent) -> bool:
+            return sent.ok and any(one.key == self._key for one in sent.alerts)
+
+        within_s = _DELIVERY_S
+        while (arrived := self._first(Sent, ours, within_s)) is not None:
+            sent, at_s = arrived
+            found[sent.destination] = round(at_s - since_s, 3)
+            self._report(
+                "sent", f"to {sent.destination} after {found[sent.destination]:.1f} s.", "green"
+            )
+            within_s = _NEXT_DELIVERY_S
+        if not found:
+            self._report("none", f"nobody was told of it within {_DELIVERY_S:g} s.", "yellow")
+        return found
 
     def _await(
         self, mac: str, state: Literal["open", "closed"], since_s: float, within_s: float
@@ -236,6 +269,7 @@ class Drill:
             self._report("none", f"no {self._rule} alert was {state} within {within_s:g} s.", "red")
             return None
         alert, at_s = found
+        self._key = alert.key
         after_s = round(at_s - since_s, 3)
         mark, colour = _MARKS[state]
         self._report(mark, f"after {after_s:.1f} s: {alert.summary}", colour)
@@ -255,6 +289,8 @@ class Drill:
 
     def _read(self, arrival: Arrival) -> Message | None:
         """Read a message and note what the drill must take back at its end."""
+        if arrival.topic.service == Service.NOTIFIER and arrival.topic.kind == "status":
+            self._has_notifier = arrival.payload == b"online"
         try:
             message = arrival.message()
         except ValidationError:

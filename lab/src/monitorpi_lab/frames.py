@@ -74,6 +74,7 @@ def dhcp_discover(source_mac: str, client_mac: str, transaction: int) -> bytes:
     return udp((source_mac, BROADCAST_MAC), (nobody, "255.255.255.255"), (68, 67), bootp + options)
 
 
+@lru_cache(maxsize=4096)
 def igmp_report(source_mac: str, source_ip: str, group: str) -> bytes:
     """Return an IGMPv2 membership report (RFC 2236), sent to the group itself."""
     message = struct.pack("!BBH", 0x16, 0, 0) + ip_bytes(group)

@@ -26,6 +26,7 @@ from monitorpi_cli.doctor.machine import (
     look_at_state,
 )
 from monitorpi_cli.doctor.mirror import look_at_ports
+from monitorpi_cli.doctor.notifier import look_at_destinations
 from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_page_port
 from monitorpi_cli.doctor.watch import look_at_watch
 from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
@@ -63,6 +64,7 @@ def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[
     yield from look_at_clouds(
         load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets).section
     )
+    yield from look_at_destinations(config)
     yield look_at_pings(load(Service.PROBER, ProberSettings, file=config).section.source)
     capture = load(Service.CAPTURE, CaptureSettings, file=config).section
     yield from look_at_ports(capture, names, seconds)

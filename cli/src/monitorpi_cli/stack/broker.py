@@ -58,11 +58,26 @@ class User:
         return "\n".join(lines) + "\n"
 
 
-def _service(service: Service, *reads: str, writes: tuple[str, ...] = ()) -> User:
-    """Build a service's account: its own subtree, and what its work needs."""
-    own = f"{_ROOT}/{service.value}/#"
-    return User(service.value, (own, *writes), (own, *(f"{_ROOT}/{filter_}" for filter_ in reads)))
+def _service(
+    service: Service, *reads: str, writes: tuple[str, ...] = (), outside: tuple[str, ...] = ()
+) -> User:
+    """Build a service's account: its own subtree, and what its work needs.
 
+    Args:
+        service: whose account.
+        reads: filters below a site.
+        writes: whole filters beside its own subtree.
+        outside: whole filters that it reads.
+
+    """
+    own = f"{_ROOT}/{service.value}/#"
+    return User(
+        service.value, (own, *writes), (own, *(f"{_ROOT}/{filter_}" for filter_ in reads), *outside)
+    )
+
+
+HOME: Final = "homeassistant"
+"""The account that people give Home Assistant itself."""
 
 USERS: Final = (
     _service(Service.CAPTURE, "prober/target/+"),
@@ -88,6 +103,21 @@ USERS: Final = (
     ),
     _service(Service.DASHBOARD, "#"),
     _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
+    _service(
+        Service.HOME_ASSISTANT,
+        "capture/wire/+",
+        "capture/device/+",
+        "prober/target/+",
+        "detector/alert/+",
+        "+/status/+",
+        writes=("homeassistant/device/+/config", f"{_ROOT}/detector/command/+"),
+        outside=("homeassistant/status",),
+    ),
+    User(
+        HOME,
+        writes=("homeassistant/#", f"{_ROOT}/home-assistant/command/+"),
+        reads=("homeassistant/#", "monitorpi/v1/#"),
+    ),
     User("operator", writes=(f"{_ROOT}/+/command/#",), reads=("monitorpi/v1/#",)),
     User("viewer", reads=("monitorpi/v1/#",)),
 )

@@ -22,13 +22,14 @@ from monitorpi_common.settings import (
 )
 from monitorpi_dashboard.settings import DashboardSettings, page_url
 from monitorpi_history.settings import HistorySettings
+from monitorpi_home_assistant.sinks.announced import FILE
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER)
+ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER, Service.HOME_ASSISTANT)
 """They reach beyond this machine: they run, and cost something, where they are configured."""
 
 
@@ -86,6 +87,9 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     if Service.HISTORY in services:
         history_port = _history_port(options.config)
         environment[Service.HISTORY] = {f"{ENV_PREFIX}HISTORY__PORT": str(history_port)}
+    if Service.HOME_ASSISTANT not in services and _is_announced(state_dir(common)):
+        services = (*services, Service.HOME_ASSISTANT)
+        environment[Service.HOME_ASSISTANT] = {f"{ENV_PREFIX}HOME_ASSISTANT__ENABLED": "false"}
     return StackPlan(
         site=common.site,
         state_dir=state_dir(common),
@@ -158,6 +162,11 @@ def state_dir(common: CommonSettings) -> Path:
         return common.state_dir
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "monitorpi"
+
+
+def _is_announced(state: Path) -> bool:
+    """Tell whether Home Assistant still shows what it was told before that was switched off."""
+    return (state / Service.HOME_ASSISTANT.value / FILE).exists()
 
 
 def services_of(config: Path | None) -> tuple[Service, ...]:

@@ -12,6 +12,7 @@ from monitorpi_common.settings_files import why_never
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_history.settings import HistorySettings
+from monitorpi_home_assistant.settings import HomeAssistantSettings
 from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_prober.settings import ProberSettings
 
@@ -27,6 +28,7 @@ SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.HISTORY: HistorySettings,
     Service.DASHBOARD: DashboardSettings,
     Service.NOTIFIER: NotifierSettings,
+    Service.HOME_ASSISTANT: HomeAssistantSettings,
 }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_dev.week import events, incidents, life
 from monitorpi_dev.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing, next_mac
 from monitorpi_dev.week.pings import Pinger
-from monitorpi_dev.week.stack import Stack
+from monitorpi_dev.week.stack import Stack, loud_levels
 from monitorpi_dev.week.truth import Fact, Truth
 from monitorpi_dev.week.verdict import Verdict, judge
 from monitorpi_dev.week.wire import Wire
@@ -70,7 +70,7 @@ class Week:
     stack: Stack = field(init=False)
 
     def __post_init__(self) -> None:
-        wire = Wire(MONDAY, self._take)
+        wire = Wire(MONDAY, self._take, loud_levels())
         wire.is_watched = lambda: self.stack.is_open
         self.home = Home(wire, self.seed, MONDAY)
         self._furnish()

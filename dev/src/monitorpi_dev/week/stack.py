@@ -22,6 +22,7 @@ from monitorpi_common.service import Gone, Presence, Received, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.items import Kept
+from monitorpi_detector.limits import LimitsTable
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import Attempt, Found, PlanTaken, RoundDone, Sweeping
@@ -220,6 +221,11 @@ class Stack:
         if self.plan is not None:
             exits = {one.key: self.own for one in self.plan.targets}
             self._spread(self._prober.handle(PlanTaken(moment(at_s), self.plan, exits)), "prober")
+
+
+def loud_levels() -> dict[str, float]:
+    """Return half of the lowest close level of the rules that look at each class, in frames/s."""
+    return {name: level / 2 for name, level in LimitsTable({}, {}).levels().items()}
 
 
 class _Nobody:

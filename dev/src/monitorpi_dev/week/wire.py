@@ -4,10 +4,11 @@ Theory of operation. Processes (generators that yield the seconds until they go 
 on the wire. Each is classified, counted and dissected by the code that does it on a Raspberry Pi;
 a frame seen before is looked up. Two kinds of traffic are told apart:
 
-- *Frames* are all counted, each at its time. A second with :data:`LOUD` of them or more is a window
-  of its own, as on a Pi. The others, in which no rule could find anything (half of every floor is
-  higher), are merged into windows of up to :data:`LONGEST_S` seconds whose length says so: nothing
-  is left out.
+- *Frames* are all counted, each at its time. A *loud* second is a window of its own, as on a Pi:
+  one in which a class of frames reaches half of what the rules that look at it want of one MAC
+  (:func:`monitorpi_dev.week.stack.loud_levels`), connections are asked for in vain as a slow scan
+  does, or broadcasts come as in a loop. The others, in which no rule could find anything, are
+  merged into windows of up to :data:`LONGEST_S` seconds whose length says so: nothing is left out.
 - *Streams* (own probes, a film, a backup, browsing) go on for hours at a rate, and are counted at
   that rate for the length of each window. What would be lost by that is their busiest seconds: so
   whoever runs a stream sends its bursts as frames, at its begin and at times within.
@@ -20,19 +21,21 @@ sample, as a sequence number would; what a loop repeats is the same frame.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_capture.count.copies import COMPARED
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.items import SNAPPED, FrameSample, Instant, SampledFrame
+from monitorpi_capture.items import CLASS_BIT, SNAPPED, FrameSample, Instant, SampledFrame
 from monitorpi_capture.sources.slots import SlotSampler
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from monitorpi_capture.frame.classify import Classified
     from monitorpi_capture.items import Sighting, WindowCounts
@@ -40,8 +43,10 @@ if TYPE_CHECKING:
 INTERFACE: Final = "eth0"
 ENGINE: Final = "socket"
 LINK_BPS: Final = 1_000_000_000
-LOUD: Final = 15
-"""Frames in a second: fewer cannot reach half of the lowest floor (30 DHCP frames/s)."""
+VAIN: Final = 2
+"""Connections asked for in vain in a second: fewer are no slow scan (200 ports within a minute)."""
+GROUP: Final = 50
+"""Broadcasts and multicasts in a second: half of what a loop is told of from."""
 SAMPLED: Final = 100
 """Frames in a second from which there are samples of it."""
 LONGEST_S: Final = 30
@@ -74,6 +79,8 @@ class Wire:
     """Seconds since 1970."""
     deliver: Callable[[object], None]
     """Takes sightings and windows."""
+    levels: Mapping[str, float] = field(default_factory=dict)
+    """Frames in a second, by class, that make it loud."""
     streams: dict[str, Stream] = field(default_factory=dict)
     is_watched: Callable[[], bool] = lambda: False
     """An alert is open: look more often."""
@@ -86,6 +93,8 @@ class Wire:
     _count: int = 0
     _second: list[tuple[bytes, int, int]] = field(default_factory=list)
     _in_second: int = 0
+    _masks: Counter[int] = field(default_factory=Counter)
+    """Frames of this second by the mask of their classes."""
     _repeated: set[bytes] = field(default_factory=set)
     _number: int = 0
     _merged: list[tuple[bytes, int, int]] = field(default_factory=list)
@@ -136,7 +145,9 @@ class Wire:
             if repeated:
                 self._repeated.add(frame)
             self._in_second += times
-            for sighting in self._look_up(frame)[1]:
+            classified, sightings = self._look_up(frame)
+            self._masks[classified[0]] += times
+            for sighting in sightings:
                 self.deliver(replace(sighting, at_s=self.now))
 
     def _look_up(self, frame: bytes) -> tuple[Classified, tuple[Sighting, ...]]:
@@ -154,7 +165,7 @@ class Wire:
     def _pass(self, to: int) -> None:
         """End the seconds up to a whole one."""
         at = int(self.now)
-        if self._in_second >= LOUD:
+        if self._in_second and self._is_loud():
             self.loud += 1
             self._emit(self._merged, self._since, at)
             if self._in_second >= SAMPLED:
@@ -164,9 +175,22 @@ class Wire:
         else:
             self._merged += self._second
         self._second, self._in_second = [], 0
+        self._masks.clear()
         while to - self._since >= (step := self._longest()):
             self._emit(self._merged, self._since, self._since + step)
             self._merged = []
+
+    def _is_loud(self) -> bool:
+        """Tell whether some rule could find something in this second."""
+        counts: Counter[str] = Counter()
+        for mask, times in self._masks.items():
+            for name in _classes_of(mask):
+                counts[name] += times
+        return (
+            counts["syn"] - counts["syn_ack"] >= VAIN
+            or counts["broadcast"] + counts["multicast"] >= GROUP
+            or any(counts[name] >= level for name, level in self.levels.items())
+        )
 
     def _sample(self, at: int) -> None:
         """Hand over the first frames of each slot of a second."""
@@ -210,6 +234,12 @@ class Wire:
             Instant(float(start), float(start)), Instant(float(end), float(end)), float(length_s)
         )
         self.deliver(replace(window, link_bps=LINK_BPS))
+
+
+@lru_cache(maxsize=1024)
+def _classes_of(mask: int) -> tuple[str, ...]:
+    """Return the names of a frame's classes."""
+    return tuple(name for name, bit in CLASS_BIT.items() if mask & bit)
 
 
 def _whole(mean: float, seed: int) -> int:

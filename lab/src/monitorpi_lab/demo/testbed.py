@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.broker import free_port
-from monitorpi_cli.stack.plan import StackPlan
+from monitorpi_cli.stack.plan import StackPlan, services_of
 from monitorpi_cli.stack.stack import Stack
 from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Service
@@ -136,7 +136,7 @@ def _plan(lab: Lab, folder: Path, tables: Mapping[str, str]) -> StackPlan:
     return StackPlan(
         site=SITE,
         state_dir=folder / "state",
-        services=tuple(service for service in Service if installed(service)),
+        services=services_of(config),
         port=free_port(),
         config=config,
         prefix=dict.fromkeys(IN_THE_LAB, lab.sensor.namespace.prefix),

@@ -134,7 +134,7 @@ class Bus(Protocol):
         ...
 
     def publish(
-        self, topic: Topic, payload: bytes, delivery: Delivery, expiry_s: int | None
+        self, topic: Topic | str, payload: bytes, delivery: Delivery, expiry_s: int | None
     ) -> None:
         """Send, or keep until it can be sent. An empty payload takes a retained message back."""
         ...

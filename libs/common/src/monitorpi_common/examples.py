@@ -7,6 +7,7 @@ from typing import Final
 
 from monitorpi_common.messages import (
     Alert,
+    AlertEvent,
     Command,
     Device,
     DeviceTotals,
@@ -21,7 +22,9 @@ from monitorpi_common.messages import (
     Probe,
     ProbeResult,
     ProbeSource,
+    Rates,
     Result,
+    RuleState,
     Sent,
     SentAlert,
     Spread,
@@ -29,6 +32,7 @@ from monitorpi_common.messages import (
     Traffic,
     WatchReason,
     WatchState,
+    Wire,
 )
 from monitorpi_common.topics import Topic
 
@@ -46,6 +50,27 @@ _RESULT: Final = ProbeResult(
 )  # fmt: skip
 
 EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
+    (
+        Topic(SITE, "capture", "wire", "eth0"),
+        Wire(
+            epoch=_EPOCH,
+            seq=42,
+            start=AT - timedelta(seconds=1),
+            end=AT,
+            window_s=1.0,
+            clock_synced=True,
+            interface="eth0",
+            link_bps=100_000_000,
+            engine="socket",
+            packets=1031,
+            bytes=66_010,
+            counts={"broadcast": 1, "arp": 1, "ipv4": 1030, "tcp": 1030, "syn": 1012, "rst": 18},
+            totals={"packets": 90_031, "bytes": 51_066_010, "syn": 1290, "tcp": 71_030},
+            sees_replies=True,
+            source_macs=2,
+            new_macs=0,
+        ),
+    ),
     (
         Topic(SITE, "capture", "traffic", "eth0"),
         Traffic(
@@ -206,6 +231,42 @@ EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
                     what="opened",
                 )
             ],
+        ),
+    ),
+    (
+        Topic(SITE, "home-assistant", "rates", "eth0"),
+        Rates(
+            at=AT,
+            interface="eth0",
+            interval_s=10.0,
+            frames_per_s=103.1,
+            bps=52_808,
+            utilisation_ratio=0.0005,
+            lost_ratio=0.0,
+            classes={"broadcast": 0.1, "syn": 101.2},
+        ),
+    ),
+    (
+        Topic(SITE, "home-assistant", "rule", "syn-flood"),
+        RuleState(
+            at=AT,
+            rule="syn-flood",
+            state="ON",
+            open=1,
+            severity="critical",
+            summary="b8:27:eb:12:34:56 sends 1012 SYN/s to 192.168.1.10 port 80; 0 % are answered",
+            keys=["syn-flood-b827eb123456"],
+        ),
+    ),
+    (
+        Topic(SITE, "home-assistant", "event", "alert"),
+        AlertEvent(
+            event_type="opened",
+            at=AT,
+            rule="syn-flood",
+            severity="critical",
+            key="syn-flood-b827eb123456",
+            summary="b8:27:eb:12:34:56 sends 1012 SYN/s to 192.168.1.10 port 80; 0 % are answered",
         ),
     ),
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitorpi_common.messages import Message, Publication, Tombstone
+from monitorpi_common.messages import Foreign, Message, Publication, Tombstone
 from monitorpi_common.service import Received
 from monitorpi_common.topics import Topic
 
@@ -21,11 +21,11 @@ def received(message: Message, id_: str, *, site: str = "lab", retained: bool = 
     return Received(Topic(site, message.SERVICE.value, message.KIND, id_), message, retained)
 
 
-def drive(core: Core, items: Iterable[object]) -> list[Publication | Tombstone]:
+def drive(core: Core, items: Iterable[object]) -> list[Publication | Tombstone | Foreign]:
     """Hand all items to the core and return everything it said, in order."""
     return [said for item in items for said in core.handle(item)]
 
 
-def messages(said: Iterable[Publication | Tombstone]) -> list[Message]:
+def messages(said: Iterable[Publication | Tombstone | Foreign]) -> list[Message]:
     """Keep the messages, without their topics and without what was taken back."""
     return [one.message for one in said if isinstance(one, Publication)]

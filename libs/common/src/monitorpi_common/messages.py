@@ -77,6 +77,7 @@ class Service(StrEnum):
     HISTORY = "history"
     DASHBOARD = "dashboard"
     NOTIFIER = "notifier"
+    HOME_ASSISTANT = "home-assistant"
 
 
 class Status(StrEnum):
@@ -209,6 +210,17 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """A retained message outside our own tree, as others' conventions want it; empty: taken back.
+
+    The broker's access rules have to allow its topic to the service.
+    """
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Tombstone:
     """Takes a retained message back: an empty payload on its topic."""
 
@@ -298,11 +310,16 @@ class Omitted(Part):
     classes: Tally = {}
 
 
-class Traffic(Message):
-    """The counts of one interface in one window, of the wire and of each MAC address."""
+class Wire(Message):
+    """The counts of one interface in one window, of the wire alone: about 1 kB.
+
+    The same window as in ``capture/traffic``, which has each MAC address as well and is up to 100
+    times as large. Read this one for rates, totals and losses of the LAN, and that one only for who
+    it was. A capture file has none.
+    """
 
     SERVICE = Service.CAPTURE
-    KIND = "traffic"
+    KIND = "wire"
     ID = "interface"
     DELIVERY = Delivery("stream", 1, retain=False, expiry_s=60, rate="1 s")
 
@@ -354,6 +371,13 @@ class Traffic(Message):
     take off."""
     repeats: Repeats | None = None
     """Broadcasts and multicasts that come again and again; None: none were sampled."""
+
+
+class Traffic(Wire):
+    """The counts of one interface in one window, of the wire and of each MAC address."""
+
+    KIND = "traffic"
+
     devices: Annotated[list[DeviceWindow], Field(max_length=4096)] = []
     """Those that send most of what floods are made of, then the busiest."""
     omitted: Omitted = Omitted()
@@ -764,6 +788,67 @@ class Sent(Message):
     """The first alerts it tells of."""
 
 
+# --- home-assistant ---------------------------------------------------------------------------
+
+
+class Rates(Message):
+    """What the wire carries, one value per interval: for programs that keep each they are sent."""
+
+    SERVICE = Service.HOME_ASSISTANT
+    KIND = "rates"
+    ID = "interface"
+    DELIVERY = Delivery("stream", 0, retain=False, expiry_s=300, rate="10 s")
+
+    at: Timestamp
+    interface: Short
+    interval_s: Quantity
+    """Seconds of windows that it is made of."""
+    frames_per_s: Quantity
+    bps: Quantity
+    utilisation_ratio: Quantity | None = None
+    """Of the link; null where its speed is not known."""
+    lost_ratio: Ratio
+    """Share of the frames that the sensor lost."""
+    classes: Annotated[dict[ClassName, Quantity], Field(max_length=_MAX_TALLY)]
+    """Frames per second by class, those with none too."""
+
+
+class RuleState(Message):
+    """Whether any alert of a rule is open: it stays on while one of two closes."""
+
+    SERVICE = Service.HOME_ASSISTANT
+    KIND = "rule"
+    ID = "rule"
+    DELIVERY = Delivery("state", 1, retain=True, expiry_s=86400, rate="on change, else each 6 h")
+
+    at: Timestamp
+    rule: Slug
+    """`any`: all rules together."""
+    state: Literal["ON", "OFF"]
+    open: Count
+    severity: Severity | None = None
+    """The worst of them."""
+    summary: Annotated[str, StringConstraints(max_length=400)] | None = None
+    """Of the newest."""
+    keys: Annotated[list[Slug], Field(max_length=32)] = []
+
+
+class AlertEvent(Message):
+    """That an alert opened or closed, once."""
+
+    SERVICE = Service.HOME_ASSISTANT
+    KIND = "event"
+    ID = "always alert"
+    DELIVERY = Delivery("stream", 1, retain=False, expiry_s=60, rate="on change")
+
+    event_type: Literal["opened", "closed"]
+    at: Timestamp
+    rule: Slug
+    severity: Severity
+    key: Slug
+    summary: Annotated[str, StringConstraints(max_length=400)]
+
+
 # --- every service ----------------------------------------------------------------------------
 
 
@@ -903,6 +988,16 @@ class NotifyTest(Args):
     """Its name in the settings; null: to every one."""
 
 
+class AcknowledgeAll(Args):
+    """Mark every open alert as seen by a person."""
+
+
+class SilenceAll(Args):
+    """Close every open alert and keep it shut for a while."""
+
+    minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = 60
+
+
 COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
     Service.CAPTURE: {"watch": Watch, "reset": Reset},
     Service.PROBER: {"probe_now": ProbeNow, "announce": Announce},
@@ -915,10 +1010,12 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
     Service.HISTORY: {},
     Service.DASHBOARD: {},
     Service.NOTIFIER: {"test": NotifyTest},
+    Service.HOME_ASSISTANT: {"acknowledge": AcknowledgeAll, "silence": SilenceAll},
 }
 """The commands each service obeys, with their arguments."""
 
 OWNED: Final[tuple[type[Message], ...]] = (
+    Wire,
     Traffic,
     Packet,
     Device,
@@ -927,12 +1024,17 @@ OWNED: Final[tuple[type[Message], ...]] = (
     Alert,
     WatchState,
     Sent,
+    Rates,
+    RuleState,
+    AlertEvent,
 )
 """The messages that exactly one service writes."""
 
 SHARED: Final[tuple[type[Message], ...]] = (Health, Command, Result)
 """The messages every service may write under its own name (commands: under the addressee's)."""
 
+FOREIGN: Final = Delivery("state", 1, retain=True, expiry_s=None, rate="on change")
+"""Of what stands outside our tree."""
 STATUS: Final = Delivery("status", 1, retain=True, expiry_s=None, rate="on change")
 OFFLINE_EXPIRY_S: Final = 7 * 86400
 

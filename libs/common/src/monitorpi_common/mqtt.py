@@ -377,7 +377,7 @@ class MqttBus:
         self._pump()
 
     def publish(
-        self, topic: Topic, payload: bytes, delivery: Delivery, expiry_s: int | None
+        self, topic: Topic | str, payload: bytes, delivery: Delivery, expiry_s: int | None
     ) -> None:
         """Send, or keep until it can be sent; the newest state of a topic replaces an older one."""
         name = str(topic)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_common.log import Log
-    from monitorpi_common.messages import Args, Message, Publication, Tombstone
+    from monitorpi_common.messages import Args, Foreign, Message, Publication, Tombstone
     from monitorpi_common.topics import Topic
 
 # --- what a core is handed ----------------------------------------------------------------------
@@ -39,6 +39,15 @@ class Gone:
     """A retained message was taken back, or a status: ``offline`` leaves one too."""
 
     topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A message on a topic outside our tree, for a service that asked for it; not validated."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +92,11 @@ class CommandRefusedError(Exception):
 class Core(Protocol):
     """A service's pure part: no clock, no randomness, no I/O."""
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+    def handle(self, item: object) -> Iterable[Publication | Tombstone | Foreign]:
         """Take one item (of this module, or of the service's own source) and answer."""
         ...
 
-    def close(self) -> Iterable[Publication | Tombstone]:
+    def close(self) -> Iterable[Publication | Tombstone | Foreign]:
         """Say what is left to say: the stream has ended or the service is stopped."""
         ...
 
@@ -151,6 +160,8 @@ class Assembly:
     A message of our own comes back where a pattern covers it: a core that re-reads its retained
     state after a restart must know its own words.
     """
+    outside: Sequence[str] = ()
+    """Topics outside our tree that are handed on as :class:`Outside`."""
     reads_pipe: bool = True
     """With ``--bus -``: read messages from standard input. False for a service that ends with its
     own source, such as a capture file."""

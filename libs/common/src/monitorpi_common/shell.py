@@ -29,9 +29,11 @@ from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     COMMANDS,
+    FOREIGN,
     OWNED,
     Args,
     Command,
+    Foreign,
     Health,
     Publication,
     Result,
@@ -47,6 +49,7 @@ from monitorpi_common.service import (
     Context,
     Gone,
     Order,
+    Outside,
     Presence,
     Received,
     ResourceError,
@@ -275,7 +278,7 @@ class Shell:
         if self._retention is not None:
             self._retention.open()
         own = [self._commands, str(self._health_topic)] if self._bus.live else []
-        self._bus.open(self._inbox, [*self._assembly.subscriptions, *own])
+        self._bus.open(self._inbox, [*self._assembly.subscriptions, *self._assembly.outside, *own])
         for source in self._assembly.sources:
             threading.Thread(
                 target=self._drive, args=(source,), name=type(source).__name__, daemon=True
@@ -349,6 +352,9 @@ class Shell:
         Reading alone may fail by what others sent: what is raised later is a bug of ours.
         """
         self._bus.counters.received += 1
+        if raw.topic in self._assembly.outside:
+            self._publish(self._core.handle(Outside(raw.topic, raw.payload, raw.retained)))
+            return
         try:
             topic = Topic.parse(raw.topic)
             if len(raw.payload) > MAX_PAYLOAD:
@@ -434,7 +440,7 @@ class Shell:
 
     # --- outwards ---------------------------------------------------------------------------
 
-    def _publish(self, said: Iterable[Publication | Tombstone]) -> None:
+    def _publish(self, said: Iterable[Publication | Tombstone | Foreign]) -> None:
         site, own, retention = self._common.site, self._service.value, self._retention
         for one in said:
             match one:
@@ -449,6 +455,8 @@ class Shell:
                     self._bus.publish(topic, b"", kind.DELIVERY, None)
                     if retention is not None:
                         retention.forget(topic)
+                case Foreign(name, payload):
+                    self._bus.publish(name, payload, FOREIGN, None)
 
     # --- time -------------------------------------------------------------------------------
 

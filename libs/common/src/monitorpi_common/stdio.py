@@ -75,7 +75,7 @@ class StdioBus:
         return raw
 
     def publish(
-        self, topic: Topic, payload: bytes, delivery: Delivery, expiry_s: int | None
+        self, topic: Topic | str, payload: bytes, delivery: Delivery, expiry_s: int | None
     ) -> None:
         """Write one line; a message taken back has the payload null."""
         del delivery, expiry_s

@@ -14,8 +14,8 @@ from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitorpi_capture.count.copies import CopyMeter
-from monitorpi_capture.count.listing import listed, rfc3339, snapshot
-from monitorpi_capture.count.seen import Seen
+from monitorpi_capture.count.listing import listed, rfc3339, snapshots
+from monitorpi_capture.count.senders import KnownSenders
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.items import (
     BYTES,
@@ -166,7 +166,7 @@ class CaptureCore:
         self._clock_synced = clock_synced
         self._ticking = False
         self._ports: dict[str, _Port] = {}
-        self._seen = Seen()
+        self._known = KnownSenders()
         self._inventory = Inventory(
             max_devices=settings.max_devices,
             absent_after_s=settings.absent_after_s,
@@ -246,7 +246,7 @@ class CaptureCore:
     def _begin_epoch(self) -> None:
         self._epochs += 1
         self._epoch = f"{self._first_epoch}-{self._epochs}"
-        self._seen.clear()
+        self._known.clear()
         self._inventory.forget_totals()
         self._lines = 0
         for port in self._ports.values():
@@ -303,7 +303,7 @@ class CaptureCore:
             self._inventory.role,
             shown.devices,
         )
-        senders, strangers = self._meet(window)
+        senders, unknown = self._senders(window)
         head: dict[str, Any] = {
             "epoch": self._epoch,
             "seq": port.seq,
@@ -323,20 +323,22 @@ class CaptureCore:
             "sees_replies": port.replies.learn(window.rows),
             "spread": window.spread._asdict() if window.spread else None,
             "source_macs": senders,
-            "new_macs": strangers,
+            "new_macs": unknown,
             "copies_ratio": shown.ratio,
             "copies": shown.wire._asdict() if shown.wire.any else None,
             "repeats": shown.repeats._asdict() if shown.repeats else None,
-            "omitted": omitted,
         }
         port.seq += 1
-        yield Publication(slug(window.interface), snapshot(head, devices))
-        if not self._ticking and not window.last_s:  # with those there is nothing new to tell
+        wire, whole = snapshots(head, omitted, devices)
+        yield Publication(slug(window.interface), whole)
+        if self._steering is not None:  # who reads a file's windows reads each once
+            yield Publication(slug(window.interface), wire)
+        if not self._ticking and not window.last_s:  # with those there is nothing new to publish
             yield from self._inventory.publish(self._at_s)
 
-    def _meet(self, window: WindowCounts) -> tuple[int, int]:
-        """Return how many MACs sent something, and how many of them were not seen of late."""
+    def _senders(self, window: WindowCounts) -> tuple[int, int]:
+        """Return how many MACs sent something, and how many of them were unknown of late."""
         senders = [row.mac for row in window.rows if row.tx]
-        strangers = self._seen.meet(senders)
+        unknown = self._known.learn(senders)
         beyond = max(window.source_macs - len(senders), 0)
-        return len(senders) + beyond, strangers + beyond
+        return len(senders) + beyond, unknown + beyond

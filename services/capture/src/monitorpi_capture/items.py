@@ -1,4 +1,4 @@
-"""The seam between counting and telling: what an engine hands over per interface and window.
+"""The seam: what sources and engines hand the core. Pure.
 
 Theory of operation. An *engine* counts frames (in the kernel, from a packet socket, from a file)
 and hands over one :class:`WindowCounts` per interface and window. Everything behind it is the same
@@ -194,13 +194,13 @@ class Sighting:
     serves_dhcp: bool = False
     """It handed out an address (DHCP: yiaddr is one; DHCPv6: an IA address), or, in DHCPv6, what
     clients need beside one."""
-    told: tuple[tuple[str, str], ...] = ()
+    directions: tuple[tuple[str, str], ...] = ()
     """What else a server sends its clients to, by the name of the option: name servers ("dns"),
     routes, proxies (:mod:`monitorpi_capture.frame.dissect.dhcpoptions`)."""
     router_ips: tuple[str, ...] = ()
-    """Addresses of routers the frame tells of (DHCP option 3), also where a server is meant."""
+    """Addresses of routers the frame names (DHCP option 3), also where a server is meant."""
     subnets: tuple[str, ...] = ()
-    """Networks on this link that the frame tells of, as ``192.168.1.0/24`` (DHCP option 1, on-link
+    """Networks on this link that the frame names, as ``192.168.1.0/24`` (DHCP option 1, on-link
     prefixes of a router advertisement)."""
 
 
@@ -246,7 +246,7 @@ class PacketLine:
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """What the live source says of its engine, for the health message."""
+    """What the live source reports of its engine, for the health message."""
 
     engine: str
     refused: Mapping[str, str]
@@ -265,7 +265,7 @@ class ListenerReport:
 
 
 class EngineRefusedError(Exception):
-    """This engine cannot work here; the text says why and what to do. Another one may."""
+    """This engine cannot work here; the text gives the reason and the remedy. Another one may."""
 
 
 class Engine(Protocol):

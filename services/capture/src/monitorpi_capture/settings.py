@@ -33,7 +33,7 @@ def _listed(value: object) -> object:
 
 
 class CaptureSettings(Section):
-    """What is captured, and how much of it is told."""
+    """What is captured, and how much of it is published."""
 
     interfaces: Annotated[
         tuple[InterfaceName, ...], NoDecode, BeforeValidator(_listed), Field(max_length=64)

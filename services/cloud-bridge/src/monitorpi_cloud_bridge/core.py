@@ -18,8 +18,8 @@ from monitorpi_common.messages import (
     Publication,
     Service,
     Target,
-    Traffic,
     UploadNow,
+    Wire,
 )
 from monitorpi_common.service import Order, Received, Tick
 
@@ -251,7 +251,7 @@ class BridgeCore:
 def _ended(message: Message) -> datetime | None:
     """Return when what a message tells of ended; None: it is nothing for rows."""
     match message:
-        case Traffic(end=at) | Probe(round_end=at) | Device(last_seen=at):
+        case Wire(end=at) | Probe(round_end=at) | Device(last_seen=at):
             return at
         case Health(at=at) | Target(at=at) | Alert(at=at):
             return at

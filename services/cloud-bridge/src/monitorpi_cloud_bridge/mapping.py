@@ -22,6 +22,7 @@ from monitorpi_common.messages import (
     Service,
     Target,
     Traffic,
+    Wire,
 )
 from monitorpi_common.settings import Section
 
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 Aggregate = Literal["last", "sum", "mean", "min", "max", "rate"]
 COUNTER: Final = "totals."
-_WINDOWS: Final = "capture/traffic/"
+_WINDOWS: Final = ("capture/wire/", "capture/traffic/")
 READABLE: Final[dict[str, type[Message]]] = {
     f"{message.SERVICE}/{message.KIND}": message
-    for message in (Traffic, Device, Probe, Target, Alert)
+    for message in (Wire, Traffic, Device, Probe, Target, Alert)
 } | {
     f"{service}/{Health.KIND}": Health
     for service in (Service.CAPTURE, Service.PROBER, Service.DETECTOR)
@@ -92,7 +93,7 @@ class Entry(Section):
 
 def _traffic(number: int, label: str, *classes: str) -> Entry:
     return Entry(
-        topic="capture/traffic/+", path=[f"totals.{name}" for name in classes],
+        topic="capture/wire/+", path=[f"totals.{name}" for name in classes],
         channel="traffic", field=number, aggregate="sum", label=label,
     )  # fmt: skip
 
@@ -120,8 +121,8 @@ DEFAULTS: Final[tuple[Entry, ...]] = (
     _health(3, "highest p95 RTT in ms", "prober/probe/+", "targets[].rtt_p95_ms", "max"),
     _health(4, "mean jitter in ms", "prober/probe/+", "targets[].jitter_ms", "mean"),
     _health(5, "loss in percent", "prober/probe/+", "targets[state=up].loss_ratio", "mean", 100),
-    _health(6, "link load in Mbit/s", "capture/traffic/+", "totals.bytes", "rate", 8e-6),
-    _health(7, "frames lost by the sensor", "capture/traffic/+", "kernel_drops", "sum"),
+    _health(6, "link load in Mbit/s", "capture/wire/+", "totals.bytes", "rate", 8e-6),
+    _health(7, "frames lost by the sensor", "capture/wire/+", "kernel_drops", "sum"),
     _health(8, "open alerts", "detector/health/+", "detail.open_alerts", "last"),
 )
 """The channel "traffic" with the original's eight fields (80 and 443 counted together), and the
@@ -210,7 +211,7 @@ def check_path(entry: Entry) -> None:
         known = ", ".join(READABLE)
         raise PlanError(f"topic {entry.topic!r}: nothing is relayed from it; there are: {known}")
     counters = [path.startswith(COUNTER) for path in entry.paths]
-    if place == _WINDOWS[:-1] and any(counters) and not all(counters):
+    if f"{place}/" in _WINDOWS and any(counters) and not all(counters):
         raise PlanError(f"path {entry.path}: counters (totals.) and values cannot be added")
     for path in entry.paths:
         try:

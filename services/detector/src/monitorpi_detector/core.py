@@ -224,10 +224,10 @@ class DetectorCore:
             base = self._limits.of(rule.name, None)
             if not base.enabled and not self._limits.has_devices(rule.name):
                 continue
-            seen = observed(rule=rule.name, kind=rule.kind, watched_s=self._time.watched_s)
             for finding in rule.judge(view, self._limits.of_rule(rule.name)):
                 limits = self._limits.of(rule.name, whose_limits(finding))
                 if limits.enabled and not self._ignored(finding):
+                    seen = observed(rule=rule.name, kind=rule.kind, watched_s=self._time.watched_s)
                     yield from self._alerts.consider(finding, limits, seen)
 
     def _ignored(self, finding: Finding) -> bool:

@@ -150,9 +150,7 @@ class ProberCore:
             case Attempt():
                 yield from self._take_attempt(item)
             case Received(_, Device() as device):
-                yield from self._drop(self.targets.announce(device))
-                self._notice(device)
-                self._change()
+                yield from self._see_device(device)
             case Received(topic, Target() as target):
                 yield from self._remember(topic.id, target, retained=item.retained)
             case Gone(topic) if topic.kind == Device.KIND:
@@ -244,8 +242,7 @@ class ProberCore:
             self._plan = plan
             self.order(plan)
         if self._woken:
-            self.wake([one.key for one in plan.quiet if one.key in self._woken])
-            self._woken.clear()
+            self._wake_quiet()
 
     def _quiet_arp_per_s(self) -> float:
         """Return what sweeps leave of the limit."""
@@ -260,6 +257,25 @@ class ProberCore:
             for key, one in self._mine.items()
             if key in self._trouble and one.address in self.targets.hostnames
         )
+
+    def _see_device(self, device: Device) -> Iterable[Tombstone]:
+        """Take a device: most messages only say that it is still there, and change no plan."""
+        before = self.targets.announced_by(device.mac)
+        yield from self._drop(self.targets.announce(device))
+        self._notice(device)
+        after = self.targets.announced_by(device.mac)
+        crowded = self.targets.omitted and not after.keys() <= self._mine.keys()
+        if before != after or crowded:
+            self._change()
+        elif not self._changed:
+            self._wake_quiet()
+
+    def _wake_quiet(self) -> None:
+        """Have quiet targets that were seen asked at once."""
+        keys = [one.key for one in self._plan.quiet if one.key in self._woken]
+        self._woken.clear()
+        if keys:
+            self.wake(keys)
 
     def _notice(self, device: Device) -> None:
         """Ask a device that capture has seen anew at once, where it did not answer."""

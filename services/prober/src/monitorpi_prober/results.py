@@ -74,17 +74,10 @@ def summarise(
 
     """
     times = echoes.times_ms
-    answered = [time for time in times if time is not None]
+    answered = sorted(time for time in times if time is not None)
     sent, received = len(times), len(answered)
     counted = max(0, sent - received - echoes.late - echoes.altered)
     answers = received > 0 or state in ("up", "flapping")
-    loss = counted / sent if sent and answers else None
-    average = sum(answered) / received if received else None
-    jitter = statistics.jitter(times)
-    score = None
-    if average is not None and jitter is not None:
-        # who speaks or plays misses what comes too late as well
-        score = statistics.mos(average, jitter, statistics.loss_ratio(sent, received) or 0.0)
     return ProbeResult(
         name=target.name,
         address=target.address,
@@ -96,20 +89,34 @@ def summarise(
         unsent=echoes.unsent if planned is None else max(0, planned - sent),
         late=echoes.late,
         altered=echoes.altered,
-        loss_ratio=rounded(loss),
-        rtt_min_ms=rounded(min(answered, default=None)),
-        rtt_avg_ms=rounded(average),
-        rtt_p50_ms=rounded(percentile(answered, 0.5)),
-        rtt_p95_ms=rounded(percentile(answered, 0.95)),
-        rtt_max_ms=rounded(max(answered, default=None)),
-        mdev_ms=rounded(statistics.mdev(answered)),
-        jitter_ms=rounded(jitter),
-        jitter_rfc3550_ms=rounded(statistics.jitter_rfc3550(times)),
-        pdv_p95_ms=rounded(statistics.pdv_p95(answered)),
-        mos=rounded(score, 2),
+        loss_ratio=rounded(counted / sent) if sent and answers else None,
         error=echoes.error and echoes.error[:255],
         cause=echoes.cause,
+        **(_figures(times, answered) if answered else {}),
     )
+
+
+def _figures(times: Sequence[float | None], answered: Sequence[float]) -> dict[str, float | None]:
+    """Return what the replies of a round say; ``answered`` are those there were, sorted."""
+    average = sum(answered) / len(answered)
+    jitter = statistics.jitter(times)
+    score = None
+    if jitter is not None:
+        # who speaks or plays misses what comes too late as well
+        lost = statistics.loss_ratio(len(times), len(answered)) or 0.0
+        score = statistics.mos(average, jitter, lost)
+    return {
+        "rtt_min_ms": rounded(answered[0]),
+        "rtt_avg_ms": rounded(average),
+        "rtt_p50_ms": rounded(statistics.percentile_of(answered, 0.5)),
+        "rtt_p95_ms": rounded(statistics.percentile_of(answered, 0.95)),
+        "rtt_max_ms": rounded(answered[-1]),
+        "mdev_ms": rounded(statistics.mdev(answered)),
+        "jitter_ms": rounded(jitter),
+        "jitter_rfc3550_ms": rounded(statistics.jitter_rfc3550(times)),
+        "pdv_p95_ms": rounded(statistics.pdv_p95(answered)),
+        "mos": rounded(score, 2),
+    }
 
 
 def in_parts(results: list[ProbeResult]) -> Iterator[list[ProbeResult]]:

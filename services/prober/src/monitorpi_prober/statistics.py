@@ -28,7 +28,11 @@ def percentile(times_ms: Sequence[float], q: float) -> float:
 
     Hyndman & Fan (1996), type 7, the default of NumPy and R.
     """
-    ordered = sorted(times_ms)
+    return percentile_of(sorted(times_ms), q)
+
+
+def percentile_of(ordered: Sequence[float], q: float) -> float:
+    """Return the same of times that are sorted."""
     rank = q * (len(ordered) - 1)
     low = math.floor(rank)
     high = min(low + 1, len(ordered) - 1)
@@ -40,7 +44,7 @@ def mdev(times_ms: Sequence[float]) -> float | None:
     if len(times_ms) < _MIN_REPLIES:
         return None
     mean = math.fsum(times_ms) / len(times_ms)
-    return math.sqrt(math.fsum((time - mean) ** 2 for time in times_ms) / len(times_ms))
+    return math.sqrt(math.fsum([(time - mean) ** 2 for time in times_ms]) / len(times_ms))
 
 
 def _steps(times_ms: Sequence[float | None]) -> list[float]:

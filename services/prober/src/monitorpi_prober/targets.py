@@ -97,6 +97,10 @@ class Targets:
             del self._by_device[next(iter(self._by_device))]
         return [key for key in ended if key not in self._announced | self._discovered]
 
+    def announced_by(self, mac: str) -> dict[str, Sighting | None]:
+        """Return the targets that are watched because capture has seen a device, by id."""
+        return {key: self._announced.get(key) for key in self._by_device.get(mac, ())}
+
     def forget(self, mac: str) -> list[str]:
         """Drop a device that capture has taken back; returns the ids that go with it."""
         keys = [

@@ -33,7 +33,7 @@ PROMOTE: Final = 16
 """Votes ahead of all others in a window from which a MAC has a row; as in the kernel's program.
 The weakest floor of a rule is 30 frames/s, and the reporting level 10."""
 PINNED_SHARE: Final = 0.75
-"""Of the rows, what known devices may take before a window begins; strangers find the rest."""
+"""Of the rows, what known devices may take before a window begins; others find the rest."""
 _SHARE_KEPT: Final = 32
 _FEWEST_KEPT: Final = 4
 GUEST_WINDOWS: Final = 10

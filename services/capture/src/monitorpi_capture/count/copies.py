@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 COMPARED: Final = 104
 """Bytes behind the tags that are compared: two tags and these are sampled. They hold the checksum
-of UDP or TCP, which tells payloads apart, and the number of an echo request."""
+of UDP or TCP, by which payloads differ, and the number of an echo request."""
 GAP_S: Final = 0.005
 """A mirror port's copies follow each other within microseconds to the length of its queue: 400
 full frames at 1 Gb/s are 5 ms."""
@@ -64,7 +64,7 @@ def normalised(data: bytes, length: int) -> tuple[bytes, int]:
 
 
 def _tells(data: bytes, length: int) -> bool:
-    """Tell whether a frame is evidence: as it was on the wire, and one that is not sent twice.
+    """Return whether a frame is evidence: as it was on the wire, and one that is not sent twice.
 
     Receive offload merges the middle of a TCP stream, each copy in another way; bare ACKs of a
     host that numbers no packets are equal by nature.
@@ -81,7 +81,7 @@ def _tells(data: bytes, length: int) -> bool:
 
 
 class CopyMeter:
-    """Takes samples of all interfaces and tells of each, once a window."""
+    """Takes samples of all interfaces and reports on each, once a window."""
 
     def __init__(self) -> None:
         self._seen: dict[bytes, Cluster] = {}
@@ -141,11 +141,11 @@ class CopyMeter:
                 self._ledgers[name].close(cluster, frames)
 
     def report(self, interface: str) -> CopyReport:
-        """Return what the samples of a window tell, and let it pass."""
+        """Return what the samples of a window show, and let it pass."""
         ledger = self._ledgers.get(interface)
         if ledger is None:
             return CopyReport()
         self._close(self._newest_s - GAP_S)
-        told = ledger.report()
+        report = ledger.report()
         ledger.fade()
-        return told
+        return report

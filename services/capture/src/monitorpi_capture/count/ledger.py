@@ -63,7 +63,7 @@ class RepeatedFrames(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CopyReport:
-    """What samples tell of one interface's window."""
+    """What samples show of one interface's window."""
 
     ratio: float | None = None
     """Share of copies among all frames; None: not known."""
@@ -164,7 +164,7 @@ class CopyLedger:
         return believed
 
     def _answered_once(self, mac: bytes, table: Mapping[bytes, _Share]) -> bool:
-        """Tell whether a sender was sent about as many frames as it sent, copies left out.
+        """Return whether a sender was sent about as many frames as it sent, copies left out.
 
         A host that really sends each request twice is answered twice.
         """

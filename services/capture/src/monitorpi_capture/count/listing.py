@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from monitorpi_capture.frame.text import ip_text, mac_text
 from monitorpi_capture.items import BYTES, COLUMN, FIRST_CLASS, PACKETS, WIDTH, counts_by_name
-from monitorpi_common.messages import Traffic, timestamp
+from monitorpi_common.messages import Traffic, Wire, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +38,16 @@ Payload = bytes  # inside the class ``bytes`` is a field
 
 class Snapshot(Traffic):
     """A traffic message that was encoded when it was made."""
+
+    payload: Payload
+
+    def encode(self) -> Payload:
+        """Return the payload."""
+        return self.payload
+
+
+class WireSnapshot(Wire):
+    """A message of the wire that was encoded when it was made."""
 
     payload: Payload
 
@@ -103,14 +113,14 @@ def device_json(row: MacCounts, role: str, copies: CopyShares | None = None) -> 
 
 
 def _peer(peer: TopPeer) -> dict[str, Any]:
-    told: dict[str, Any] = {"packets": peer.packets}
+    shown: dict[str, Any] = {"packets": peer.packets}
     if not peer.mac[0] & _GROUP:
-        told["mac"] = mac_text(peer.mac)
+        shown["mac"] = mac_text(peer.mac)
     if peer.ip is not None:
-        told["ip"] = ip_text(peer.ip)
+        shown["ip"] = ip_text(peer.ip)
     if peer.port is not None:
-        told["port"] = peer.port
-    return told
+        shown["port"] = peer.port
+    return shown
 
 
 def listed(
@@ -126,7 +136,7 @@ def listed(
         window: the counts.
         level_per_s: the reporting level, frames/s.
         most: how many devices at most; the payload's limit may leave less.
-        role: tells the role of a MAC.
+        role: returns the role of a MAC.
         copies: how often the port shows the frames of a MAC.
 
     """
@@ -151,8 +161,12 @@ def listed(
     return pieces, omitted
 
 
-def snapshot(head: dict[str, Any], devices: Sequence[bytes]) -> Snapshot:
-    """Return the message made of its head and the listed devices."""
-    payload = to_json(head)[:-1] + b',"devices":[' + b",".join(devices) + b"]}"
-    fields: dict[str, Any] = {"payload": payload}
-    return Snapshot.model_construct(None, **fields)
+def snapshots(
+    head: dict[str, Any], omitted: dict[str, Any], devices: Sequence[bytes]
+) -> tuple[WireSnapshot, Snapshot]:
+    """Return the messages of a window: of the wire alone, and with its devices."""
+    wire = to_json(head)
+    rest = b',"omitted":' + to_json(omitted) + b',"devices":[' + b",".join(devices) + b"]}"
+    small: dict[str, Any] = {"payload": wire}
+    whole: dict[str, Any] = {"payload": wire[:-1] + rest}
+    return WireSnapshot.model_construct(None, **small), Snapshot.model_construct(None, **whole)

@@ -1,8 +1,9 @@
 """Counts classified frames into one window's rows. Pure; the engines without a kernel use it.
 
 Theory of operation. A frame costs one look-up: (both MACs, class mask) -> [frames, bytes]. Those
-few pairs are folded into rows when the window is cut, or earlier when strangers make too many.
-Who gets a row when there are more MACs than rows: see :mod:`monitorpi_capture.count.contenders`.
+few pairs are folded into rows when the window is closed, or earlier when unknown senders make too
+many. Who gets a row when there are more MACs than rows: see
+:mod:`monitorpi_capture.count.contenders`.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class _Flood:
 
 
 class Tally:
-    """One interface's counts since the last cut."""
+    """One interface's counts of the open window."""
 
     def __init__(self, interface: str, engine: str, max_rows: int = MAX_ROWS) -> None:
         self._interface = interface
@@ -103,7 +104,7 @@ class Tally:
         self._unlinked: dict[int, list[int]] = {}
         self._tx: dict[bytes, list[int]] = {}
         self._rx: dict[bytes, list[int]] = {}
-        self._strangers: set[bytes] = set()
+        self._unknown: set[bytes] = set()
         self._promoted: set[bytes] = set()
         self._contenders = Frequent(self._max_rows)
         self._aiming = Frequent(self._max_rows)
@@ -117,7 +118,7 @@ class Tally:
 
     @property
     def empty(self) -> bool:
-        """No frame was counted since the last cut."""
+        """No frame was counted in the open window."""
         return not (self._pairs or self._unlinked or self._wire[PACKETS])
 
     def pin(self, macs: Iterable[bytes]) -> None:
@@ -130,7 +131,7 @@ class Tally:
 
         Args:
             data: the frame, at least 14 bytes.
-            classified: what :func:`classify` said of it.
+            classified: what :func:`classify` returned for it.
             size: bytes on the wire, of all ``frames`` together.
             frames: how many it was on the wire.
 
@@ -178,7 +179,7 @@ class Tally:
         vote.add(data[:6], dst_ip, port)
 
     def _may_aim(self, source: bytes) -> bool:
-        """Tell whether there is room for one more to have its aim kept; counts who asks."""
+        """Return whether there is room for one more to have its aim kept; counts who asks."""
         if source in self._pinned:
             return True
         votes = self._aiming.add(source)
@@ -231,10 +232,10 @@ class Tally:
         """Return the counts of a MAC on one side, None where there is no room for it."""
         row = side.get(mac)
         if row is None:
-            if not (mac in self._pinned or mac in self._strangers or mac in self._promoted):
-                if len(self._strangers) >= self._max_rows - len(self._pinned):
+            if not (mac in self._pinned or mac in self._unknown or mac in self._promoted):
+                if len(self._unknown) >= self._max_rows - len(self._pinned):
                     return None
-                self._strangers.add(mac)
+                self._unknown.add(mac)
             row = side[mac] = [0] * WIDTH
         return row
 
@@ -245,7 +246,7 @@ class Tally:
         length_s: float,
         losses: Mapping[str, int] | None = None,
     ) -> WindowCounts:
-        """End the window and return it; counting begins anew."""
+        """Close the window and return it; the next one begins."""
         self._fold()
         overflown = bool(self._promoted or any(self._overflow_tx) or any(self._overflow_rx))
         senders = len(self._tx)
@@ -273,7 +274,7 @@ class Tally:
         return window
 
     def _drop_surplus(self) -> None:
-        """Make room among the strangers for those that were promoted."""
+        """Make room among the unknown senders for those that were promoted."""
         surplus = len(self._tx.keys() | self._rx.keys()) - self._max_rows
         if surplus <= 0:
             return
@@ -283,7 +284,7 @@ class Tally:
         def frames(mac: bytes) -> int:
             return sum(side.get(mac, nothing)[PACKETS] for side, _ in sides)
 
-        for mac in nsmallest(surplus, self._strangers - self._promoted, key=frames):
+        for mac in nsmallest(surplus, self._unknown - self._promoted, key=frames):
             for side, overflow in sides:
                 overflow[:] = map(add, overflow, side.pop(mac, nothing))
 

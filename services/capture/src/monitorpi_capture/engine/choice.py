@@ -25,7 +25,7 @@ def open_engine(names: Sequence[str], settings: CaptureSettings) -> tuple[Engine
     """Return the engine that counts now, already open, and why better ones do not.
 
     Raises:
-        ResourceError: none works; the text says the remedy.
+        ResourceError: none works; the text names the remedy.
 
     """
     wanted = list(BEST_FIRST) if settings.engine == "auto" else [settings.engine]

@@ -1,9 +1,9 @@
 """The engine for every Linux: packet sockets read by Python.
 
-Theory of operation. Two sockets per interface, told apart by a kernel filter: one for frames whose
+Theory of operation. Two sockets per interface, each with its kernel filter: one for frames whose
 VLAN tag the stack took out, one for all others. So a plain ``recv`` into one buffer is enough; the
 other way to learn of the tag, ancillary data, costs two more system calls per frame in Python. A
-virtio header before each frame tells the segments that receive offload merged. What this machine
+virtio header before each frame says which segments receive offload merged. What this machine
 sends is left out by PACKET_IGNORE_OUTGOING.
 """
 

@@ -23,8 +23,8 @@ of :mod:`monitorpi_capture.inventory.holding` says what follows:
   IPv6, RFC 8981; a new fixed address). Who is absent keeps what it had.
 
 IPv4 and IPv6 are bounded apart (:data:`MAX_FAMILY` a device), the table as a whole by
-:data:`MAX_HOLDINGS`; what finds no room is counted. Whether a dispute is told, and how loudly, is
-the detector's to judge.
+:data:`MAX_HOLDINGS`; what finds no room is counted. Whether a dispute is an alert, and how severe,
+is the detector's to judge.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Addresses:
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
 
     def challenges(self, mac: bytes, at_s: float) -> bool:
-        """Tell whether a MAC claims, of late, what another one holds."""
+        """Return whether a MAC claims, of late, what another one holds."""
         return any(one.challenger == mac for one in self.disputes(mac, at_s))
 
     # --- what happens -------------------------------------------------------------------------

@@ -86,13 +86,13 @@ class Entry:
     vendor: str | None = None
     serves_dhcp: bool = False
     dhcp_routers: tuple[str, ...] = ()
-    """The routers it told clients of."""
-    dhcp_told: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The routers it named to clients."""
+    dhcp_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What else it sent clients to, by option."""
     dhcp_s: float | None = None
     """When it handed out an address last."""
     woke_s: float = 0.0
-    """When it was heard again after a silence."""
+    """When it sent again after a silence."""
     present: bool = True
     tx: Sequence[int] = NOTHING
     rx: Sequence[int] = NOTHING
@@ -130,8 +130,8 @@ class Admission:
         Args:
             max_devices: how many devices there may be.
             pinned: who never leaves.
-            entered: is told of each candidate that became a device.
-            left: is told of each device that left.
+            entered: is called for each candidate that became a device.
+            left: is called for each device that left.
 
         """
         self._suspects = Suspects(max_devices)
@@ -162,7 +162,7 @@ class Admission:
         return len(self._suspects)
 
     def is_configured(self, mac: bytes) -> bool:
-        """Tell whether a device never leaves because the settings say so."""
+        """Return whether a device never leaves because the settings say so."""
         return mac in self._configured
 
     def standing(self, entry: Entry) -> Standing:
@@ -231,7 +231,7 @@ class Admission:
 
     # --- who enters ---------------------------------------------------------------------------
 
-    def meet(self, mac: bytes, interface: str, at_s: float) -> Entry:
+    def candidate(self, mac: bytes, interface: str, at_s: float) -> Entry:
         """Return the entry of a MAC that is no device yet; it may become one by this."""
         entry = self.candidates.get(mac)
         if entry is None:
@@ -303,7 +303,7 @@ class Admission:
     # --- who leaves ---------------------------------------------------------------------------
 
     def _make_room(self, standing: Standing, at_s: float, *, has_address: bool = True) -> bool:
-        """Tell whether there is room for one more of this standing, after somebody left for it."""
+        """Return whether there is room for one more of this standing; somebody may leave for it."""
         if len(self.devices) < self._most:
             return True
         victim = self._weakest(standing, at_s, has_address=has_address)

@@ -67,7 +67,7 @@ def device_message(
         randomised=bool(entry.mac[0] & _LOCAL),
         dhcp_server=entry.serves_dhcp,
         dhcp_routers=list(entry.dhcp_routers),
-        dhcp_options={name: list(values) for name, values in entry.dhcp_told.items()},
+        dhcp_options={name: list(values) for name, values in entry.dhcp_options.items()},
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
         advertised_at=None if advertised_s is None else _time(advertised_s),
         asked_in_vain=0 if asked is None else asked.addresses,
@@ -103,7 +103,7 @@ def list_addresses(held: Sequence[Holding]) -> list[Holding]:
 
 
 def is_temporary(address: str) -> bool:
-    """Tell whether an IPv6 address has an end that looks random: it may end any day (RFC 8981)."""
+    """Return whether an IPv6 address ends at random: it may be given up any day (RFC 8981)."""
     ip = ipaddress.ip_address(address)
     if ip.version == _V4 or ip.is_link_local:
         return False

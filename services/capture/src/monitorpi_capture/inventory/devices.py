@@ -52,18 +52,18 @@ def clean_name(name: str) -> str | None:
 def _serves(entry: Entry, sighting: Sighting) -> None:
     """Note that a MAC hands out addresses, and what it sends clients to: the latest first."""
     routers = _latest(sighting.router_ips, entry.dhcp_routers, _MAX_NAMED_ROUTERS)
-    told = dict(entry.dhcp_told)
-    for name in dict(sighting.told):
-        values = [value for one, value in sighting.told if one == name]
-        told[name] = _latest(values, told.get(name, ()), _MAX_VALUES)
-    if not entry.serves_dhcp or routers != entry.dhcp_routers or told != entry.dhcp_told:
+    options = dict(entry.dhcp_options)
+    for name in dict(sighting.directions):
+        values = [value for one, value in sighting.directions if one == name]
+        options[name] = _latest(values, options.get(name, ()), _MAX_VALUES)
+    if not entry.serves_dhcp or routers != entry.dhcp_routers or options != entry.dhcp_options:
         entry.changed = True
     entry.serves_dhcp, entry.dhcp_s = True, sighting.at_s
-    entry.dhcp_routers, entry.dhcp_told = routers, told
+    entry.dhcp_routers, entry.dhcp_options = routers, options
 
 
 def _latest(now: Iterable[str], before: tuple[str, ...], most: int) -> tuple[str, ...]:
-    """Return what is said now and before; in its order before where nothing is new."""
+    """Return what is named now and before; in its order before where nothing is new."""
     both = tuple(dict.fromkeys((*now, *before)))[:most]
     return before if set(both) == set(before) else both
 
@@ -163,7 +163,7 @@ class Inventory:
         entry.vendor = self._vendor(mac) or device.vendor
         entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
         entry.dhcp_routers = entry.dhcp_routers or tuple(device.dhcp_routers)
-        entry.dhcp_told = entry.dhcp_told or {
+        entry.dhcp_options = entry.dhcp_options or {
             name: tuple(values) for name, values in device.dhcp_options.items()
         }
         if entry.dhcp_s is None and device.dhcp_at is not None:
@@ -187,7 +187,7 @@ class Inventory:
             space = tuple(one.vlan)
             restore(mac, space, one.ip, one.since.timestamp(), one.claimed_at.timestamp(), one.how)
             if one.router and one.how != "ra":
-                self._routers.tell(space, [one.ip], one.claimed_at.timestamp())
+                self._routers.name(space, [one.ip], one.claimed_at.timestamp())
         if not device.addresses:
             for ip in device.ips:
                 restore(mac, (), ip, last_s, last_s, "arp")
@@ -206,7 +206,7 @@ class Inventory:
             if entry is None:
                 if not row.tx or mac[0] & _GROUP or not any(mac):
                     continue
-                entry = self._table.meet(mac, window.interface, at_s)
+                entry = self._table.candidate(mac, window.interface, at_s)
             if row.tx:
                 self._table.observe(entry, row, at_s)
                 if not counts_all and not entry.confirmed:
@@ -252,7 +252,7 @@ class Inventory:
         if self._subnets.learn(space, sighting.subnets):
             self._addresses.forget_nobodys()
         if sighting.named:
-            self._routers.tell(space, sighting.router_ips[:_MAX_NAMED_ROUTERS], at_s)
+            self._routers.name(space, sighting.router_ips[:_MAX_NAMED_ROUTERS], at_s)
         if server is not None:
             self._learn_of_others(sighting, space, server)
         else:
@@ -262,7 +262,7 @@ class Inventory:
     def _learn_own(self, sighting: Sighting, space: Space) -> None:
         """Take what a MAC says of itself: it is here."""
         mac, at_s, addresses = sighting.mac, sighting.at_s, self._addresses
-        entry = self._devices.get(mac) or self._table.meet(mac, sighting.interface, at_s)
+        entry = self._devices.get(mac) or self._table.candidate(mac, sighting.interface, at_s)
         if at_s - entry.last_s > SILENT_S:
             entry.woke_s = at_s
         for ip in sighting.ips:
@@ -294,7 +294,7 @@ class Inventory:
         for ip in sighting.ips if sighting.how in ("arp", "nd") else ():
             holder = self._addresses.holder(space, ip)
             if self._denials.claims(sender, space, ip, at_s, holder):
-                entry = self._devices.get(sender) or self._table.meet(
+                entry = self._devices.get(sender) or self._table.candidate(
                     sender, sighting.interface, at_s
                 )
                 self._publish_at_once(entry, "claim", at_s)

@@ -1,4 +1,4 @@
-"""What two MAC addresses are to each other: of one group of routers, of one machine, strangers.
+"""What two MAC addresses are to each other: of one group of routers, of one machine, or nothing.
 
 Virtual router MACs, each with the protocol that gives them out:
 

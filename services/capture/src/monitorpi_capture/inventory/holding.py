@@ -187,5 +187,5 @@ class Holding:
     """By challenger."""
 
     def is_undisputed_of(self, mac: bytes) -> bool:
-        """Tell whether a MAC holds it and did not take it from somebody who may insist."""
+        """Return whether a MAC holds it and did not take it from somebody who may insist."""
         return self.mac == mac and self.state in (State.HELD, State.CONTESTED)

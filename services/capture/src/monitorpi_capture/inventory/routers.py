@@ -2,7 +2,7 @@
 
 Theory of operation. A MAC has the role when *others* send to addresses beyond this wire through
 it: at least :data:`SENDERS` devices, to :data:`TARGETS` addresses, within :data:`EVIDENCE_S`; for
-one that a DHCP server told of, or that advertises itself (RFC 4861), one sender is enough. The
+one that a DHCP server named, or that advertises itself (RFC 4861), one sender is enough. The
 role ends :data:`ROLE_S` after it was last shown. What a MAC says of itself (an advertisement, a
 claim of the router's address) and what it sends never make it one: rules excuse routers for what
 they pass on. Nor does what is sent to addresses of its own, which are not behind it, nor what
@@ -29,9 +29,9 @@ ROLE_S: Final = 86400.0
 """The role lasts so long without new evidence: a night, and a day on which nobody is there."""
 RENEW_S: Final = 60.0
 """Evidence for one that has the role is looked at so often."""
-TOLD_S: Final = 2 * 86400.0
-"""An address that a DHCP server told as router's counts for so long: leases last a day or less."""
-MAX_TOLD: Final = 64
+NAMED_S: Final = 2 * 86400.0
+"""A router's address that a DHCP server named counts for so long: leases last a day or less."""
+MAX_NAMED: Final = 64
 MAX_EVIDENCE: Final = 1024
 _ADVERTISED_S: Final = 9000.0
 """Longest lifetime of a router advertisement (RFC 4861, 6.2.1: AdvDefaultLifetime)."""
@@ -54,27 +54,27 @@ class Routers:
 
     def __init__(self) -> None:
         self._evidence: dict[bytes, _Evidence] = {}
-        self._told: dict[tuple[Space, str], float] = {}
+        self._named: dict[tuple[Space, str], float] = {}
         self._advertised: dict[bytes, float] = {}
 
-    def tell(self, space: Space, addresses: Iterable[str], at_s: float) -> None:
+    def name(self, space: Space, addresses: Iterable[str], at_s: float) -> None:
         """Take that a DHCP server names these addresses as routers'."""
         for ip in addresses:
-            self._told.pop((space, ip), None)
-            self._told[space, ip] = at_s
-            if len(self._told) > MAX_TOLD:
-                del self._told[next(iter(self._told))]
+            self._named.pop((space, ip), None)
+            self._named[space, ip] = at_s
+            if len(self._named) > MAX_NAMED:
+                del self._named[next(iter(self._named))]
 
-    def is_told(self, space: Space, ip: str, at_s: float) -> bool:
-        """Tell whether a DHCP server named an address as a router's, of late."""
-        told_s = self._told.get((space, ip))
-        return told_s is not None and at_s - told_s < TOLD_S
+    def is_named(self, space: Space, ip: str, at_s: float) -> bool:
+        """Return whether a DHCP server named an address as a router's, of late."""
+        told_s = self._named.get((space, ip))
+        return told_s is not None and at_s - told_s < NAMED_S
 
     def advertise(self, mac: bytes, at_s: float) -> None:
         """Take that a MAC advertises itself as a router."""
         self._advertised.pop(mac, None)
         self._advertised[mac] = at_s
-        if len(self._advertised) > MAX_TOLD:
+        if len(self._advertised) > MAX_NAMED:
             del self._advertised[next(iter(self._advertised))]
 
     def withdraw(self, mac: bytes) -> None:
@@ -90,11 +90,11 @@ class Routers:
     # --- what others do -----------------------------------------------------------------------
 
     def wants(self, mac: bytes, at_s: float) -> bool:
-        """Tell whether evidence for a MAC is worth looking at now."""
+        """Return whether evidence for a MAC is worth looking at now."""
         known = self._evidence.get(mac)
         return known is None or known.shown_s is None or at_s - known.shown_s >= RENEW_S
 
-    def see(self, mac: bytes, sender: bytes, target: bytes, at_s: float, *, told: bool) -> bool:
+    def see(self, mac: bytes, sender: bytes, target: bytes, at_s: float, *, named: bool) -> bool:
         """Take that a device sent to an address beyond this wire through a MAC.
 
         Args:
@@ -102,7 +102,7 @@ class Routers:
             sender: where it came from.
             target: the address, packed.
             at_s: when.
-            told: somebody else named it as router, or it advertises itself.
+            named: somebody else named it as router, or it advertises itself.
 
         Returns: whether the MAC has the role by this.
 
@@ -113,13 +113,13 @@ class Routers:
                 del self._evidence[next(iter(self._evidence))]
             evidence = self._evidence[mac] = _Evidence()
         network = target[:_V6_NETWORK] if len(target) == _V6_SIZE else target
-        enough = _note(evidence.senders, sender, at_s, SENDERS) + told >= SENDERS
+        enough = _note(evidence.senders, sender, at_s, SENDERS) + named >= SENDERS
         if (_note(evidence.targets, network, at_s, TARGETS) >= TARGETS) and enough:
             evidence.shown_s = at_s
         return evidence.shown_s == at_s
 
     def is_shown(self, mac: bytes, at_s: float) -> bool:
-        """Tell whether others showed a MAC to be a router, within :data:`ROLE_S`."""
+        """Return whether others showed a MAC to be a router, within :data:`ROLE_S`."""
         known = self._evidence.get(mac)
         return known is not None and known.shown_s is not None and at_s - known.shown_s < ROLE_S
 
@@ -133,7 +133,7 @@ class Routers:
 
     def shift(self, step_s: float) -> None:
         """Move all times by a step of the clock."""
-        self._told = {name: at_s + step_s for name, at_s in self._told.items()}
+        self._named = {name: at_s + step_s for name, at_s in self._named.items()}
         self._advertised = {mac: at_s + step_s for mac, at_s in self._advertised.items()}
         for one in self._evidence.values():
             one.senders = {mac: at_s + step_s for mac, at_s in one.senders.items()}

@@ -1,10 +1,10 @@
 """The networks of this wire: which addresses are nobody's, and which lie beyond a router. Pure.
 
-Theory of operation. DHCP servers tell a mask (option 1) and routers the prefixes that are on this
+Theory of operation. DHCP servers name a mask (option 1) and routers the prefixes that are on this
 link. An IPv4 network's first and last address and an IPv6 prefix's first (the anycast address of
-its routers, RFC 4291, 2.6.1) are no device's, whoever answers for them. Where nobody told a
+its routers, RFC 4291, 2.6.1) are no device's, whoever answers for them. Where nobody named a
 network, the last number 0 or 255 means the same: few networks are larger than 256 addresses and
-have not told it. What is told may be forged: of networks that hold an address the largest counts,
+have not named it. What is named may be forged: of networks that hold an address the largest counts,
 small ones count for nothing (:data:`LONGEST`), and nothing that is learned here excuses anybody.
 """
 
@@ -30,16 +30,16 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Subnets:
-    """Networks by VLAN, the last told stay."""
+    """Networks by VLAN, the last named stay."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Space, Network], None] = {}
         self._beyond: dict[bytes, bool] = {}
 
-    def learn(self, space: Space, told: Iterable[str]) -> bool:
-        """Take networks of this link, as ``192.168.1.0/24``; tells whether one is new."""
+    def learn(self, space: Space, named: Iterable[str]) -> bool:
+        """Take networks of this link, as ``192.168.1.0/24``; returns whether one is new."""
         new = False
-        for text in told:
+        for text in named:
             try:
                 network = ipaddress.ip_network(text, strict=False)
             except ValueError:
@@ -61,7 +61,7 @@ class Subnets:
             self.learn(space, [f"{address}/{_V6_LINK}"])
 
     def is_nobodys(self, space: Space, address: str) -> bool:
-        """Tell whether an address is no device's."""
+        """Return whether an address is no device's."""
         ip = ipaddress.ip_address(address)
         if ip.version == 6:  # noqa: PLR2004 - the version of IP
             return any(ip == one.network_address for one in self._holding(space, ip))
@@ -72,7 +72,7 @@ class Subnets:
         return ip in (largest.network_address, largest.broadcast_address)
 
     def is_beyond(self, address: bytes) -> bool:
-        """Tell whether an address is none of this wire's: frames to it are for a router."""
+        """Return whether an address is none of this wire's: frames to it are for a router."""
         beyond = self._beyond.get(address)
         if beyond is None:
             if len(self._beyond) >= MAX_ANSWERS:
@@ -83,8 +83,8 @@ class Subnets:
     def _lies_beyond(self, ip: Address) -> bool:
         if ip.is_multicast or ip.is_link_local or ip.is_loopback or ip.is_unspecified:
             return False
-        told = [one for _, one in self._known if one.version == ip.version]
-        return not any(ip in one for one in told) and (ip.is_global or bool(told))
+        known = [one for _, one in self._known if one.version == ip.version]
+        return not any(ip in one for one in known) and (ip.is_global or bool(known))
 
     def _holding(self, space: Space, ip: Address) -> list[Network]:
         """Return the networks of a VLAN that hold an address."""

@@ -22,7 +22,7 @@ PER_S: Final = 2.0
 BURST: Final = 16.0
 """... after so many at once."""
 _PLACES: Final = 32
-"""As many of each cause as alerts of one rule are told apart."""
+"""As many of each cause as one rule has alerts apart."""
 _SHARE: Final = 8
 """One place of so many devices at most, for each cause."""
 

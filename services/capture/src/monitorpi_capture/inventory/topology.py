@@ -3,7 +3,7 @@
 Theory of operation. Addresses, routers and networks are learned apart; here they answer for each
 other. Two kinds of evidence are kept apart. What others do (frames through a MAC to addresses
 beyond this wire) gives the role, which rules excuse. What a device or a server says (an
-advertisement, option 3 of DHCP, a virtual router's MAC) only tells which addresses hosts send to
+advertisement, option 3 of DHCP, a virtual router's MAC) only shows which addresses hosts send to
 as to a router's: whoever claims one of those is looked at more closely.
 """
 
@@ -92,19 +92,21 @@ class Topology:
                 continue
             if not self.subnets.is_beyond(peer.ip) or ip_text(peer.ip) in router.ips:
                 continue
-            named = self.routers.advertised(router.mac, at_s) is not None or self._is_told(router)
-            if self.routers.see(router.mac, row.mac, peer.ip, at_s, told=named):
+            named = self.routers.advertised(
+                router.mac, at_s
+            ) is not None or self._has_named_address(router)
+            if self.routers.see(router.mac, row.mac, peer.ip, at_s, named=named):
                 shown.append(router)
         return shown
 
     def is_router_holding(self, held: Holding) -> bool:
-        """Tell whether hosts send to what a device holds as to a router's address."""
+        """Return whether hosts send to what a device holds as to a router's address."""
         return self.is_router_address(held.mac, held.space, held.ip)
 
     def is_router_address(self, mac: bytes, space: Space, ip: str) -> bool:
-        """Tell whether hosts send to an address as to a router's."""
+        """Return whether hosts send to an address as to a router's."""
         now_s = self.now_s
-        if group_of(mac) is not None or self.routers.is_told(space, ip, now_s):
+        if group_of(mac) is not None or self.routers.is_named(space, ip, now_s):
             return True
         if ":" in ip and self.routers.advertised(mac, now_s) is not None:
             return True
@@ -127,7 +129,7 @@ class Topology:
         return entry is not None and at_s - entry.last_s <= PRESENT_S
 
     def _was_away(self, mac: bytes, since_s: float, at_s: float) -> bool:
-        """Tell whether a MAC was silent from one moment until about the other one."""
+        """Return whether a MAC was silent from one moment until about the other one."""
         entry = self._entry(mac)
         if entry is None:
             return False
@@ -139,23 +141,23 @@ class Topology:
         return entry is not None and entry.role == "router"
 
     def _is_established(self, mac: bytes, space: Space) -> bool:
-        """Tell whether others showed a MAC to be a router, or hand it out as one undisputed."""
+        """Return whether others showed a MAC to be a router, or hand it out as one undisputed."""
         return self._is_shown(mac) or any(
             one.space == space
             and one.is_undisputed_of(mac)
-            and self.routers.is_told(space, one.ip, self.now_s)
+            and self.routers.is_named(space, one.ip, self.now_s)
             for one in self.addresses.of(mac)
         )
 
-    def _is_told(self, entry: Entry) -> bool:
-        """Tell whether a DHCP server named an address of a device as a router's."""
+    def _has_named_address(self, entry: Entry) -> bool:
+        """Return whether a DHCP server named an address of a device as a router's."""
         return any(
-            self.routers.is_told(one.space, one.ip, self.now_s)
+            self.routers.is_named(one.space, one.ip, self.now_s)
             for one in self.addresses.of(entry.mac)
         )
 
     def _is_member(self, one: bytes, other: bytes) -> bool:
-        """Tell whether a virtual router's MAC may share with one that others show as a router.
+        """Return whether a virtual router's MAC may share with one that others show as a router.
 
         What they send each other to say so (VRRP, HSRP) proves nothing: anybody can.
         """

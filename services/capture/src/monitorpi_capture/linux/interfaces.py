@@ -53,7 +53,7 @@ def _ask(name: str, request: int) -> bytes | None:
 
 
 def is_up(name: str) -> bool:
-    """Tell whether the interface is switched on (a cable need not be in it)."""
+    """Return whether the interface is switched on (a cable need not be in it)."""
     answer = _ask(name, _SIOCGIFFLAGS)
     return answer is not None and bool(struct.unpack_from("H", answer)[0] & _IFF_UP)
 
@@ -64,7 +64,7 @@ def _is_running(name: str) -> bool:
 
 
 def has_ethernet_header(name: str) -> bool:
-    """Tell whether its frames begin with MAC addresses (tunnels and PPP do not)."""
+    """Return whether its frames begin with MAC addresses (tunnels and PPP do not)."""
     answer = _ask(name, _SIOCGIFHWADDR)
     kinds = (_ARPHRD_ETHERNET, _ARPHRD_LOOPBACK)
     return answer is not None and struct.unpack_from("H", answer)[0] in kinds
@@ -132,7 +132,7 @@ def _is_wired(name: str) -> bool:
 
 
 def _is_real(name: str) -> bool:
-    """Tell whether there is hardware behind it: bridges, veths and the like have no device."""
+    """Return whether there is hardware behind it: bridges, veths and the like have no device."""
     folder = _folder(name)
     return folder is not None and (folder / "device").exists()
 

@@ -1,4 +1,4 @@
-"""Second sockets beside the engine: frames that tell about devices, and lines for who watches. I/O.
+"""Second sockets beside the engine: discovery frames, and lines for who watches. I/O.
 
 Both are rate-limited where the frames enter: after a slot's share is read the thread sleeps and the
 kernel drops what does not fit into a small buffer, so that a flood of ARP costs nothing more. DHCP
@@ -26,7 +26,7 @@ from monitorpi_capture.linux.packetsocket import (
     open_packet_socket,
     stripped_tag,
 )
-from monitorpi_capture.sources.telling import TELLING
+from monitorpi_capture.sources.discovery import DISCOVERY
 
 if TYPE_CHECKING:
     import socket
@@ -118,10 +118,10 @@ class Tap:
 
 
 class Listener:
-    """Emits a :class:`Sighting` for each frame that tells about a device."""
+    """Emits a :class:`Sighting` for each device a discovery frame is about."""
 
     def __init__(self, names: Sequence[str], dissector: Dissector, frames_per_s: int) -> None:
-        self._taps = [Tap(name, TELLING) for name in names]
+        self._taps = [Tap(name, DISCOVERY) for name in names]
         self._dissector = dissector
         self._per_slot = max(round(frames_per_s * SLOT_S), 1)
         self._waiting: list[deque[Caught]] = [deque() for _ in names]
@@ -136,7 +136,7 @@ class Listener:
         """Listen until stopped."""
         for tap in self._taps:
             tap.open()
-        told = (0, 0)
+        reported = (0, 0)
         while not self._stopped.wait(SLOT_S):
             now_s = time.monotonic()
             self._dropped += sum(tap.tend(now_s) for tap in self._taps)
@@ -148,8 +148,8 @@ class Listener:
                     self._dropped += 1
                 least = [waiting.popleft() for _ in range(min(share - len(rare), len(waiting)))]
                 self._listen(tap, [*rare, *least], now_s + BUSY_S, emit)
-            if told != (told := (self._dropped, self._dissector.failed)):
-                emit(ListenerReport(*told))
+            if reported != (reported := (self._dropped, self._dissector.failed)):
+                emit(ListenerReport(*reported))
         for tap in self._taps:
             tap.close()
 

@@ -44,7 +44,7 @@ class LiveSource:
         self._pinned = macs
 
     def stop(self) -> None:
-        """End after the window that is being counted, cut short."""
+        """End after the window that is being counted, a short one."""
         self._stopped = True
         self._engine.stop()
 
@@ -57,7 +57,7 @@ class LiveSource:
 
     def _count(self, emit: Callable[[object], None]) -> None:
         deadline = boot_s() + WINDOW_S
-        self._tell_away(emit, first=True)
+        self._report_away(emit, first=True)
         while not self._stopped:
             pinned, self._pinned = self._pinned, None
             if pinned is not None:
@@ -67,19 +67,19 @@ class LiveSource:
             deadline = max(deadline + WINDOW_S, boot_s() + WINDOW_S / 2)
             for number, window in enumerate(windows):
                 emit(self._completed(window, softnet=number == 0))
-            self._tell_away(emit)
+            self._report_away(emit)
 
     def _completed(self, window: WindowCounts, *, softnet: bool) -> WindowCounts:
         """Add the losses below the tap and the link's speed.
 
-        Drops of the machine's receive queues are not told by interface: the first one has them.
+        Drops of the machine's receive queues are not known by interface: the first one has them.
         """
         losses = dict(window.losses) | self._losses.of(window.interface)
         if softnet:
             losses["softnet"] = self._losses.softnet()
         return replace(window, losses=losses, link_bps=interfaces.link_bps(window.interface))
 
-    def _tell_away(self, emit: Callable[[object], None], *, first: bool = False) -> None:
+    def _report_away(self, emit: Callable[[object], None], *, first: bool = False) -> None:
         away = dict(self._engine.away)
         if away == self._away and not first:
             return

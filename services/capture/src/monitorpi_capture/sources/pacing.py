@@ -1,4 +1,4 @@
-"""Between source and core: how many windows may wait, and how late they are told.
+"""Between source and core: how many windows may wait, and how late they are published.
 
 The one place where the capture core meets a clock; the core itself stays pure.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_common.messages import Publication, Tombstone
+    from monitorpi_common.messages import Foreign, Publication, Tombstone
     from monitorpi_common.service import Core
 
 WAITING: Final = 8
@@ -54,18 +54,18 @@ class PacedCore:
         self._lag_s: float | None = None
         self._worst_lag_s = 0.0
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+    def handle(self, item: object) -> Iterable[Publication | Tombstone | Foreign]:
         """Hand the item on; the answers are complete when this returns."""
-        said = list(self._core.handle(item))
+        answers = list(self._core.handle(item))
         if isinstance(item, WindowCounts):
             if self._gate is not None:
                 self._gate.leave()
             if item.end.boot_s is not None:
                 self._lag_s = time.clock_gettime(time.CLOCK_BOOTTIME) - item.end.boot_s
                 self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
-        return said
+        return answers
 
-    def close(self) -> Iterable[Publication | Tombstone]:
+    def close(self) -> Iterable[Publication | Tombstone | Foreign]:
         """Hand on."""
         return self._core.close()
 

@@ -149,7 +149,7 @@ class Sampler:
         self._rings: dict[str, Ring] = {}
         self._most = max(SlotSampler.FRAMES // len(self._names), _FEWEST)
         self._next_try_s = 0.0
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -183,11 +183,11 @@ class Sampler:
                 try:
                     self._rings[name] = Ring(name)
                 except OSError as error:
-                    self._tell(name, error)
+                    self._report(name, error)
 
-    def _tell(self, name: str, error: OSError) -> None:
-        if name not in self._said:
-            self._said.add(name)
+    def _report(self, name: str, error: OSError) -> None:
+        if name not in self._reported:
+            self._reported.add(name)
             self._log.warning("copies cannot be looked for", interface=name, why=error.strerror)
 
     def _slot(self, until_s: float) -> FrameSample:

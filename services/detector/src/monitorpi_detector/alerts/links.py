@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 FRESH: Final = timedelta(seconds=10)
 """What was told so long before its cause was known is linked to it."""
 
+PARTS_FRESH: Final = timedelta(seconds=120)
+"""The same of what is a part of being cut off: connections in vain are seen within seconds, that
+nobody answers takes rounds."""
+CUT_OFF: Final = "cut-off"
+PARTS: Final = frozenset({"uplink-down", "group-down"})
+"""What is away for a machine from which everything is."""
+
 LOOP: Final = "loop"
 REPEATED: Final = frozenset(
     {
@@ -125,6 +132,8 @@ def cause_of(entries: Iterable[OpenAlert], involved: frozenset[str], seen: Obser
         for entry in entries:
             if entry.alert.rule == LOOP and _shares(entry, seen):
                 return entry.alert.key
+    if seen.rule in PARTS:
+        return next((one.alert.key for one in entries if one.alert.rule == CUT_OFF), None)
     if seen.kind != "effect":
         return None
     return next(
@@ -140,9 +149,13 @@ def cause_of(entries: Iterable[OpenAlert], involved: frozenset[str], seen: Obser
 def effects_of(cause: OpenAlert, entries: Iterable[OpenAlert], at: datetime) -> Iterator[OpenAlert]:
     """Find what was told a moment before its cause was known."""
     for entry in entries:
-        if entry.alert.caused_by is not None or at - entry.alert.opened_at > FRESH:
+        is_part = cause.alert.rule == CUT_OFF and entry.alert.rule in PARTS
+        fresh = PARTS_FRESH if is_part else FRESH
+        if entry.alert.caused_by is not None or at - entry.alert.opened_at > fresh:
             continue
-        if cause.alert.rule == LOOP:
+        if is_part:
+            yield entry
+        elif cause.alert.rule == LOOP:
             if entry.alert.rule in REPEATED and entry.interfaces & cause.interfaces:
                 yield entry
         elif entry.kind == "effect" and entry.involved & cause.involved:

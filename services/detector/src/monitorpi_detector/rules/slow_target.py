@@ -38,7 +38,9 @@ def _judge_of(
         """Find targets whose answers are worse than they should be."""
         for target in view.results():
             value = getattr(target, measure)
-            if value is None or target.state == "down" or not view.is_settled(target):
+            if value is None or value < limits.least or target.state == "down":
+                continue
+            if not view.is_settled(target):
                 continue
             own, usual = limits(target.mac), view.usual(target.address, MEASURES[measure])
             yield Finding(

@@ -47,7 +47,7 @@ _F_MMAPABLE: Final = 1 << 10
 _LOG_ALL: Final = 1
 _LOG_STATISTICS: Final = 4
 _LOG_BYTES: Final = {0: 1, _LOG_ALL: 1 << 24, _LOG_STATISTICS: 1 << 16}
-"""Room for the verifier's log by its level; it tells every path it walked."""
+"""Room for the verifier's log by its level; it lists every path it walked."""
 _ATTRIBUTE_BYTES: Final = 128
 """More than any command used here takes; the kernel wants the rest to be zero."""
 
@@ -218,8 +218,8 @@ def load_program(code: bytes, name: str, licence: bytes, kind: int = SOCKET_FILT
         try:
             return _load(code, name, licence, _LOG_ALL, kind)[0]
         except OSError as again:
-            said = [line for line in getattr(again, "log", "").splitlines() if line]
-            reason = said[-2] if len(said) > 1 else ""  # the last line counts instructions
+            lines = [line for line in getattr(again, "log", "").splitlines() if line]
+            reason = lines[-2] if len(lines) > 1 else ""  # the last line counts instructions
             raise OSError(error.errno, f"{error.strerror}: {reason}".rstrip(": ")) from None
 
 

@@ -2,10 +2,10 @@
 
 Theory of operation. :func:`~monitorpi_capture.frame.classify.classify` has walked the frame's
 headers already: its mask chooses one reader from a table, and its offsets say where that begins. A
-reader takes a :class:`~.frame.TellingFrame`, reads fields where their RFC puts them, and yields
-:class:`~monitorpi_capture.items.Sighting` s; where the bytes break the protocol it raises
-:class:`~.frame.MalformedFrameError`, and what it yielded before stands. That alone is caught and
-counted: anything else is a bug of ours.
+reader takes a :class:`~.discovery.DiscoveryFrame`, reads fields where their RFC puts them, and
+yields :class:`~monitorpi_capture.items.Sighting` s; where the bytes break the protocol it raises
+:class:`~.discovery.MalformedFrameError`, and what it yielded before stands. That alone is caught
+and counted: anything else is a bug of ours.
 
 Work is bounded whatever the bytes are: options, records and labels of a frame have their limits,
 and every loop moves forward. A frame that was captured in part (2,048 bytes live, the snap length
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import arp, dhcp, dhcpv6, mdns, nd
-from monitorpi_capture.frame.dissect.frame import (
+from monitorpi_capture.frame.dissect.discovery import (
     TYPE_ARP,
     TYPE_IPV4,
     TYPE_IPV6,
+    DiscoveryFrame,
     MalformedFrameError,
-    TellingFrame,
     tags_of,
 )
 from monitorpi_capture.items import CLASS_BIT, Sighting
@@ -32,9 +32,9 @@ from monitorpi_capture.items import CLASS_BIT, Sighting
 if TYPE_CHECKING:
     from monitorpi_capture.frame.classify import Classified
 
-__all__ = ["Dissector", "is_telling"]
+__all__ = ["Dissector", "is_discovery"]
 
-Reader = Callable[[TellingFrame], Iterator[Sighting]]
+Reader = Callable[[DiscoveryFrame], Iterator[Sighting]]
 
 _ARP: Final = CLASS_BIT["arp"]
 _DHCP: Final = CLASS_BIT["dhcp"]
@@ -55,7 +55,7 @@ _READERS: Final[tuple[tuple[int, int, Reader], ...]] = (
 """The classes a frame must count for, the EtherType they come under, and who reads it."""
 
 
-def is_telling(data: bytes, classified: Classified) -> bool:
+def is_discovery(data: bytes, classified: Classified) -> bool:
     """Return whether a frame may say something about a device: a cheap first look."""
     mask, _, transport = classified
     if mask & (_ARP | _DHCP):
@@ -68,7 +68,7 @@ def is_telling(data: bytes, classified: Classified) -> bool:
 
 
 def is_rare(data: bytes, classified: Classified) -> bool:
-    """Tell whether a frame is of DHCP or a router's advertisement: no flood of ARP drowns it."""
+    """Return whether a frame is of DHCP or a router's advertisement: no flood of ARP drowns it."""
     mask, _, transport = classified
     if mask & _DHCP:
         return True
@@ -103,14 +103,14 @@ class Dissector:
 
         """
         classified = classify(data, len(data) if wire_length is None else wire_length)
-        if not is_telling(data, classified):
+        if not is_discovery(data, classified):
             return []
         mask, network, transport = classified
         vlan, ether_type, behind = tags_of(data, tag)
         read = _reader(mask, ether_type)
         if read is None or not (transport or ether_type == TYPE_ARP):
             return []
-        frame = TellingFrame(
+        frame = DiscoveryFrame(
             data, at_s, interface, vlan, network or behind, transport or behind,
             fragment=mask & _FRAGMENT != 0,
         )  # fmt: skip

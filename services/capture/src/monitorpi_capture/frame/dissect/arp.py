@@ -5,12 +5,12 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.frame.dissect.frame import MalformedFrameError, ipv4
+from monitorpi_capture.frame.dissect.discovery import MalformedFrameError, ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_capture.frame.dissect.frame import TellingFrame
+    from monitorpi_capture.frame.dissect.discovery import DiscoveryFrame
     from monitorpi_capture.items import Sighting
 
 _MESSAGE: Final = Struct(">HHBBH6s4s6x4s")
@@ -25,7 +25,7 @@ _REPLY: Final = 2
 """Other operations no host listens to (Linux, net/ipv4/arp.c, arp_process)."""
 
 
-def read(frame: TellingFrame) -> Iterator[Sighting]:
+def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
     """Read who claims an address, and which one he asks for.
 
     A probe (sender 0.0.0.0) claims nothing; an announcement, a request and a reply say the same of

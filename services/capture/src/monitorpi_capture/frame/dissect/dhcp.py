@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.frame.dissect.dhcpoptions import told
-from monitorpi_capture.frame.dissect.frame import IPV4_SIZE, MAC_SIZE, MalformedFrameError, ipv4
+from monitorpi_capture.frame.dissect.dhcpoptions import directions
+from monitorpi_capture.frame.dissect.discovery import IPV4_SIZE, MAC_SIZE, MalformedFrameError, ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_capture.frame.dissect.frame import TellingFrame
+    from monitorpi_capture.frame.dissect.discovery import DiscoveryFrame
     from monitorpi_capture.items import Sighting
 
 _PORTS: Final = (67, 68)
@@ -45,7 +45,7 @@ _MAX_OPTIONS: Final = 128
 _MAX_ROUTERS: Final = 4
 
 
-def read(frame: TellingFrame) -> Iterator[Sighting]:
+def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
     """Read one message: a client's as what it says of itself, a server's as what it hands out.
 
     Answers without an address (yiaddr 0: to an INFORM, of a boot server beside the real one) hand
@@ -107,7 +107,7 @@ def _add(options: dict[int, bytes], field: bytes, left: int) -> tuple[int, bool]
 
 
 def _asked(
-    frame: TellingFrame, body: bytes, options: dict[int, bytes], client: bytes
+    frame: DiscoveryFrame, body: bytes, options: dict[int, bytes], client: bytes
 ) -> Iterator[Sighting]:
     """Read a client's message: its own name, the address it gives up or refuses."""
     kind = options.get(_KIND)
@@ -128,7 +128,7 @@ def _asked(
 
 
 def _answered(
-    frame: TellingFrame, body: bytes, options: dict[int, bytes], client: bytes | None
+    frame: DiscoveryFrame, body: bytes, options: dict[int, bytes], client: bytes | None
 ) -> Iterator[Sighting]:
     """Read a server's message: it serves; an acknowledgement names an address of the client."""
     kind = options.get(_KIND)
@@ -136,7 +136,9 @@ def _answered(
     if ip is None or kind not in (_OFFER, _ACK):
         return
     routers = _routers(options.get(_ROUTER, b""))
-    yield frame.sighting("dhcp", serves_dhcp=True, router_ips=routers, told=told(options))
+    yield frame.sighting(
+        "dhcp", serves_dhcp=True, router_ips=routers, directions=directions(options)
+    )
     if kind == _ACK and client is not None:
         yield frame.sighting(
             "dhcp",
@@ -159,7 +161,7 @@ def _routers(listed: bytes) -> tuple[str, ...]:
 
 
 def _subnet(address: bytes, mask: bytes) -> tuple[str, ...]:
-    """Return the network that address and mask tell of; a mask with holes tells of none."""
+    """Return the network of address and mask; a mask with holes makes none."""
     if len(mask) != IPV4_SIZE:
         return ()
     number = int.from_bytes(mask, "big")

@@ -4,21 +4,21 @@ Whoever sets one of them stands between a client and the world, whatever router 
 server answers for every name, a route of /1 beats the default route (option 121), a proxy script
 (option 252, WPAD) sees what browsers ask for, a boot server hands out an operating system, and a
 search domain is tried behind every short name. Each is read into short printable text, so that
-what a server tells can be compared.
+what servers direct clients to can be compared.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.frame.dissect.frame import IPV4_SIZE, IPV6_SIZE, ipv4, ipv6
+from monitorpi_capture.frame.dissect.discovery import IPV4_SIZE, IPV6_SIZE, ipv4, ipv6
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Reader = Callable[[bytes], Iterable[str | None]]
 
-Told = tuple[tuple[str, str], ...]
+Directions = tuple[tuple[str, str], ...]
 """Names of options and their values, as in ``(("dns", "192.0.2.53"),)``."""
 MAX_VALUES: Final = 8
 """Values of one option that are read."""
@@ -27,17 +27,19 @@ _MAX_PREFIX: Final = 32
 _MAX_LABELS: Final = 16
 
 
-def told(options: Mapping[int, bytes]) -> Told:
+def directions(options: Mapping[int, bytes]) -> Directions:
     """Return what DHCP's options say of where clients are to turn to (RFC 2132, 3442, 5859)."""
-    return _told(_DHCP, options)
+    return _directions(_DHCP, options)
 
 
-def told_v6(options: Mapping[int, bytes]) -> Told:
+def directions_v6(options: Mapping[int, bytes]) -> Directions:
     """Return the same of DHCPv6's options (RFC 3646, RFC 5970)."""
-    return _told(_DHCPV6, options)
+    return _directions(_DHCPV6, options)
 
 
-def _told(table: Iterable[tuple[int, str, Reader]], options: Mapping[int, bytes]) -> Told:
+def _directions(
+    table: Iterable[tuple[int, str, Reader]], options: Mapping[int, bytes]
+) -> Directions:
     found: dict[tuple[str, str], None] = {}
     for code, name, read in table:
         if code in options:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from monitorpi_capture.frame.dissect.dhcpoptions import told_v6
-from monitorpi_capture.frame.dissect.frame import IPV6_SIZE, MAC_SIZE, MalformedFrameError, ipv6
+from monitorpi_capture.frame.dissect.dhcpoptions import directions_v6
+from monitorpi_capture.frame.dissect.discovery import IPV6_SIZE, MAC_SIZE, MalformedFrameError, ipv6
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from monitorpi_capture.frame.dissect.frame import TellingFrame
+    from monitorpi_capture.frame.dissect.discovery import DiscoveryFrame
     from monitorpi_capture.items import Sighting
 
 _PORTS: Final = (546, 547)
@@ -55,21 +55,21 @@ class _Found(NamedTuple):
     """What the options of a message hold."""
 
     client: bytes | None
-    """The client's MAC address, as far as its id tells it."""
+    """The client's MAC address, as far as its id holds it."""
     addresses: tuple[str, ...]
     """Addresses in identity associations."""
     living: tuple[str, ...]
     """Those of them with a lifetime."""
     hands_out: bool
     """An address or a prefix with a lifetime."""
-    told: tuple[tuple[str, str], ...]
+    directions: tuple[tuple[str, str], ...]
     """Where else it sends clients."""
 
 
-def read(frame: TellingFrame) -> Iterator[Sighting]:
+def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
     """Read one message, through relays.
 
-    A server serves when it gives an address or a prefix a lifetime, or when its REPLY tells of name
+    A server serves when it gives an address or a prefix a lifetime, or when its REPLY names name
     servers and their like, as those do that answer an INFORMATION-REQUEST (stateless DHCPv6); only
     its REPLY names addresses. What is on its way to a relay (RELAY-REPL) no client takes, and the
     next relay or router on its way sends it on: it makes nobody a server. The client is known where
@@ -97,8 +97,8 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
         return
     found = _found(body, in_part=in_part)
     if kind in (_ADVERTISE, _REPLY):
-        if not relays and (found.hands_out or (kind == _REPLY and found.told)):
-            yield frame.sighting("dhcpv6", serves_dhcp=True, told=found.told)
+        if not relays and (found.hands_out or (kind == _REPLY and found.directions)):
+            yield frame.sighting("dhcpv6", serves_dhcp=True, directions=found.directions)
         if kind == _REPLY and found.client is not None and found.living:
             yield frame.sighting("dhcpv6", found.client, named=found.living)
         return
@@ -165,12 +165,12 @@ def _found(body: bytes, *, in_part: bool) -> _Found:
     hands_out = False
     addresses: dict[str, None] = {}
     living: dict[str, None] = {}
-    telling: dict[int, bytes] = {}
+    options: dict[int, bytes] = {}
     for code, contents in _flat(body, in_part=in_part):
         if code == _CLIENT_ID:
             client = _mac(contents)
         elif code in _TELLING:
-            telling[code] = contents
+            options[code] = contents
         elif code == _IA_PREFIX and len(contents) >= _PREFIX_SIZE:
             hands_out = hands_out or any(contents[4:8])
         elif code == _IA_ADDRESS and len(contents) >= _ADDRESS_SIZE:
@@ -181,7 +181,7 @@ def _found(body: bytes, *, in_part: bool) -> _Found:
             if any(contents[20:_ADDRESS_SIZE]):
                 living[ip] = None
                 hands_out = True
-    return _Found(client, tuple(addresses), tuple(living), hands_out, told_v6(telling))
+    return _Found(client, tuple(addresses), tuple(living), hands_out, directions_v6(options))
 
 
 def _mac(duid: bytes) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.frame.dissect.frame import (
+from monitorpi_capture.frame.dissect.discovery import (
     IPV4_SIZE,
     IPV6_SIZE,
     UDP_HEADER,
@@ -15,7 +15,7 @@ from monitorpi_capture.frame.dissect.frame import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_capture.frame.dissect.frame import TellingFrame
+    from monitorpi_capture.frame.dissect.discovery import DiscoveryFrame
     from monitorpi_capture.items import Sighting
 
 _HEADER: Final = 12
@@ -50,7 +50,7 @@ def is_answer(data: bytes, transport: int) -> bool:
     return len(data) >= dns + _HEADER and data[dns + 2] & _ANSWERS != 0
 
 
-def read(frame: TellingFrame) -> Iterator[Sighting]:
+def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
     """Read the name of an address record for the address the frame came from.
 
     Others' records are not believed: reflectors repeat what they get elsewhere.
@@ -68,7 +68,7 @@ def read(frame: TellingFrame) -> Iterator[Sighting]:
         yield frame.sighting("mdns", hostname=name)
 
 
-def _own(frame: TellingFrame) -> tuple[int, bytes]:
+def _own(frame: DiscoveryFrame) -> tuple[int, bytes]:
     """Return the type of record that is for the frame's source address, and that."""
     at = frame.network
     if frame.data[at] >> 4 == 4:  # noqa: PLR2004 - the IP version

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.frame.dissect.frame import (
+from monitorpi_capture.frame.dissect.discovery import (
     IPV6_SIZE,
     MAC_SIZE,
     MalformedFrameError,
@@ -21,7 +21,7 @@ from monitorpi_capture.frame.dissect.frame import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_capture.frame.dissect.frame import TellingFrame
+    from monitorpi_capture.frame.dissect.discovery import DiscoveryFrame
     from monitorpi_capture.items import Sighting
 
 _ROUTER_SOLICITATION: Final = 133
@@ -55,7 +55,7 @@ _MAX_SUBNETS: Final = 8
 _Options = list[tuple[int, bytes]]
 
 
-def read(frame: TellingFrame) -> Iterator[Sighting]:
+def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
     """Read one message.
 
     Raises:
@@ -121,13 +121,13 @@ def _link(options: _Options, kind: int) -> bytes | None:
     return link
 
 
-def _claim(frame: TellingFrame, address: bytes, link: bytes | None) -> Iterator[Sighting]:
+def _claim(frame: DiscoveryFrame, address: bytes, link: bytes | None) -> Iterator[Sighting]:
     ip = ipv6(address)
     if ip is not None and link is not None and len(link) == MAC_SIZE:
         yield frame.sighting("nd", link, ips=(ip,))
 
 
-def _advertised(frame: TellingFrame, options: _Options, origin: bytes) -> Sighting:
+def _advertised(frame: DiscoveryFrame, options: _Options, origin: bytes) -> Sighting:
     """Read a router advertisement; the address it comes from must be link-local (6.1.2).
 
     It need not name its link-layer address; where it names another, it proves no address.

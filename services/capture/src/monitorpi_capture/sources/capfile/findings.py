@@ -79,7 +79,7 @@ class Findings:
         at = self.stream.offset if offset is None else offset
         return f" at byte {at:,}, behind frame {self.frames:,}"
 
-    # --- what people are told -----------------------------------------------------------------
+    # --- what people read -----------------------------------------------------------------
 
     @property
     def stopped(self) -> bool:
@@ -114,10 +114,10 @@ class Findings:
         if self.is_nothing_readable:
             return f"{self._name} holds only {self._of_links()}; {_can_read()}"
         if self._lost:
-            told = ", ".join(
+            skipped = ", ".join(
                 f"{count:,} {what}, the first{place}" for what, (place, count) in self._lost.items()
             )
-            return f"{self._name} has frames that do not count: {told}; all others are read"
+            return f"{self._name} has frames that do not count: {skipped}; all others are read"
         return None
 
     @property

@@ -28,7 +28,7 @@ BYTE_ORDER: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 
 
 def is_pcap(stream: InStream) -> bool:
-    """Tell whether, within a stream, a pcap file begins at the current position."""
+    """Return whether, within a stream, a pcap file begins at the current position."""
     begin = stream.peek(8)
     if begin[:4] not in PCAP or len(begin) < 8:  # noqa: PLR2004 - up to the version
         return False
@@ -37,6 +37,6 @@ def is_pcap(stream: InStream) -> bool:
 
 
 def is_pcapng(stream: InStream) -> bool:
-    """Tell whether a pcapng section begins at the current position."""
+    """Return whether a pcapng section begins at the current position."""
     begin = stream.peek(12)
     return begin[:4] == PCAPNG and begin[8:] in BYTE_ORDER

@@ -115,7 +115,7 @@ def records(  # noqa: C901 - once per frame: a loop without calls
 
 
 def _is_no_record(stream: InStream, captured: int, findings: Findings) -> bool:
-    """Tell whether something else stands where a record should be; damage is reported."""
+    """Return whether something else stands where a record should be; damage is reported."""
     if _begins_else(stream):
         return True
     if captured > MAX_FRAME:
@@ -125,7 +125,7 @@ def _is_no_record(stream: InStream, captured: int, findings: Findings) -> bool:
 
 
 def _begins_else(stream: InStream) -> bool:
-    """Tell whether zeros or another file begin here: what comes of that is for others."""
+    """Return whether zeros or another file begin here: what comes of that is for others."""
     return stream.peek(PCAP_RECORD) == bytes(PCAP_RECORD) or is_pcap(stream) or is_pcapng(stream)
 
 

@@ -1,10 +1,10 @@
 """Reads pcap and pcapng streams frame by frame, in flat memory, from files and pipes.
 
-Theory of operation. The format is told by the first bytes, never by the name; gzip is unpacked on
-the way. A header that is none is refused with :class:`CaptureFileError`. Behind it one part follows
-the other: records of pcap (:mod:`.pcap`), blocks of pcapng (:mod:`.pcapng`), and, where a record
-should be, the header of another file, as ``cat`` leaves it. Whatever ends the reading before the
-stream ends, and every frame that does not count, is told in :attr:`CaptureFile.failure`, with its
+Theory of operation. The format shows in the first bytes, never by the name; gzip is unpacked on the
+way. A header that is none is refused with :class:`CaptureFileError`. Behind it one part follows the
+other: records of pcap (:mod:`.pcap`), blocks of pcapng (:mod:`.pcapng`), and, where a record should
+be, the header of another file, as ``cat`` leaves it. Whatever ends the reading before the stream
+ends, and every frame that does not count, is reported in :attr:`CaptureFile.failure`, with its
 place; what was read over is in :attr:`CaptureFile.notes`. Every size a file claims is checked
 against a limit before anything of that size is held.
 """

@@ -1,9 +1,9 @@
 """Which seconds of a capture file hold nothing new, and may share a window. Pure.
 
 Theory of operation. A week of a quiet LAN has a few frames in each of some ten thousand seconds. A
-window for each would cost a thousand times what reading the frames costs, and tell nothing. A
+window for each would cost a thousand times what reading the frames costs, and add nothing. A
 second is *routine* when it has fewer frames than the reporting level, all of them from devices that
-were confirmed long ago, none of which says anything of a device that was not said before, or aims a
+were confirmed long ago, none of which says of a device what no frame said before, or aims a
 SYN or an echo request where that sender did not aim one before. Routine seconds that follow each
 other are one window. Whatever a rule could raise by, and whatever the inventory could learn by, is
 news and keeps a window of its own second.
@@ -35,11 +35,11 @@ class Routine:
         self._first_s: dict[bytes, float | None] = {}
         """When a MAC was seen first; None: it was confirmed."""
         self._aims: set[bytes] = set()
-        self._said: set[Sighting] = set()
+        self._known: set[Sighting] = set()
         self._owners: dict[str, bytes] = {}
 
     def is_news(self, frame: Counted, at_s: float) -> bool:
-        """Tell whether a frame shows something for the first time, and remember it."""
+        """Return whether a frame shows something for the first time, and remember it."""
         data, classified, _, _, has_macs = frame
         mac = data[6:12]
         new = has_macs and self._first_s.get(mac, at_s) is not None and self._is_newcomer(mac, at_s)
@@ -68,17 +68,17 @@ class Routine:
         self._aims.add(aim)
         return True
 
-    def is_said_anew(self, sighting: Sighting) -> bool:
-        """Tell whether a sighting says something new, and remember it."""
+    def is_new(self, sighting: Sighting) -> bool:
+        """Return whether a sighting says something new, and remember it."""
         moved = False
         for ip in (*sighting.ips, *sighting.named):
             moved |= self._owners.get(ip) != sighting.mac
             self._owners[ip] = sighting.mac
-        said = replace(sighting, at_s=0.0)
-        if said in self._said and not moved:
+        claim = replace(sighting, at_s=0.0)
+        if claim in self._known and not moved:
             return False
-        if len(self._said) >= _MAX_KNOWN or len(self._owners) >= _MAX_KNOWN:
-            self._said.clear()
+        if len(self._known) >= _MAX_KNOWN or len(self._owners) >= _MAX_KNOWN:
+            self._known.clear()
             self._owners.clear()
-        self._said.add(said)
+        self._known.add(claim)
         return True

@@ -2,12 +2,12 @@
 
 Theory of operation. Windows stand on whole seconds of the frames' timestamps. A window is emitted
 when a frame of a later second comes; seconds without frames have none. Seconds that hold nothing
-new (:mod:`.routine`) share a window: the frames of a second are held until it is
-over, or until there are too many of them or one of them is news. A frame up to a second older than
-the newest counts in the current window (several capture threads write slightly out of order); an
-older one means that another capture was appended: a window there, which the core takes for a step
-of the clock. A frame far off its neighbours on both sides (another thread's, a damaged time) is no
-step: it counts where it stands, and is told. The last window ends with the last frame and says how
+new (:mod:`.routine`) share a window: the frames of a second are held until it is over, or until
+there are too many of them or one of them is news. A frame up to a second older than the newest
+counts in the current window (several capture threads write slightly out of order); an older one
+means that another capture was appended: a window there, which the core takes for a step of the
+clock. A frame far off its neighbours on both sides (another thread's, a damaged time) is no step:
+it counts where it stands, and is reported. The last window ends with the last frame and says how
 long it was.
 """
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
-from monitorpi_capture.frame.dissect import is_rare, is_telling
+from monitorpi_capture.frame.dissect import is_discovery, is_rare
 from monitorpi_capture.frame.linklayers import Counted, counted
 from monitorpi_capture.frame.linktypes import LINK_ETHERNET
 from monitorpi_capture.items import CLASS_BIT, Instant, ListenerReport
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 ENGINE: Final = "file"
 _REORDER_S: Final = 1.0
 _SHORTEST_S: Final = 0.001
-"""Length of a window that holds a single instant; times are told in milliseconds."""
+"""Length of a window that holds a single instant; times are published in milliseconds."""
 _NEIGHBOURS: Final = 16
-"""Frames behind one that is far off which tell whether time goes on there."""
-_MAY_TELL: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
+"""Frames behind one that is far off which show whether time goes on there."""
+_MAY_DISCOVER: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
 
 
 class FileSource:
@@ -74,7 +74,7 @@ class FileSource:
             interface: what the messages call it.
             log: for notes about the file.
             max_rows: MAC addresses counted apart in a window.
-            dissector: reads what frames tell about devices; None: nobody does.
+            dissector: reads what frames say of devices; None: nobody does.
             dissected_per_s: such frames per second at most.
             routine_below: seconds with fewer frames may share a window; 0: none do.
             gate: bounds the windows that wait for the core.
@@ -137,7 +137,7 @@ class FileSource:
         self._emit = emit
         add = self._tally.add
         sampler = self._sampler
-        telling = _MAY_TELL if self._dissector is not None else 0
+        discovering = _MAY_DISCOVER if self._dissector is not None else 0
         latest, least, stop = 0.0, 0.0, -math.inf
         held: list[tuple[Counted, float]] | None = None
         frames, settled = iter(self._file), None
@@ -162,12 +162,12 @@ class FileSource:
                 if link != LINK_ETHERNET or len(data) < ETHERNET_HEADER or held is not None:
                     one = counted(frame)
                     held = self._take(one, at_s)
-                    if one.classified[0] & telling and one.has_macs:
+                    if one.classified[0] & discovering and one.has_macs:
                         held = self._look(one, at_s)
                     continue
                 classified = classify(data, wire_length)
                 add(data, classified, wire_length)
-                if classified[0] & telling:
+                if classified[0] & discovering:
                     self._look(Counted(data, classified, wire_length, wire_length, True), at_s)
             else:
                 ended = True
@@ -175,7 +175,7 @@ class FileSource:
         self._finish()
 
     def _finish(self) -> None:
-        """Flush the last window, which ends with the last frame, and tell what was wrong."""
+        """Flush the last window, which ends with the last frame, and report what was wrong."""
         if self._second is not None:
             self._count_held()
             self._close(self._latest)
@@ -192,7 +192,7 @@ class FileSource:
     # --- seconds ------------------------------------------------------------------------------
 
     def _is_far_off(self, at_s: float) -> bool:
-        """Tell whether a time neither belongs to the current second nor follows it."""
+        """Return whether a time neither belongs to the current second nor follows it."""
         second = self._second
         return second is not None and not second - _REORDER_S <= at_s < second + 1.0 + _REORDER_S
 
@@ -283,11 +283,11 @@ class FileSource:
             self._tally.add_packet(one.data, one.classified, one.size)
 
     def _look(self, one: Counted, at_s: float) -> list[tuple[Counted, float]] | None:
-        """Hand on what a frame tells."""
-        if is_telling(one.data, one.classified):
+        """Hand on what a frame says of devices."""
+        if is_discovery(one.data, one.classified):
             kind = int(is_rare(one.data, one.classified))
             sightings = self._dissect(one.data, one.wire_length, at_s, kind)
-            anew = [self._routine.is_said_anew(sighting) for sighting in sightings]
+            anew = [self._routine.is_new(sighting) for sighting in sightings]
             if any(anew) and self._held is not None:
                 self._part()
             for sighting in sightings:
@@ -295,7 +295,7 @@ class FileSource:
         return self._held
 
     def _dissect(self, data: bytes, wire_length: int, at_s: float, kind: int) -> list[Sighting]:
-        """Read what a frame tells, up to the share of a second."""
+        """Read what a frame says of devices, up to the share of a second."""
         if self._dissector is None or self._dissected[kind] >= self._dissected_per_s:
             self._dropped += 1
             return []

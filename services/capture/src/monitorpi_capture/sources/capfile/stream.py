@@ -1,4 +1,4 @@
-"""A file or standard input as a stream that can be told to end while it waits. I/O."""
+"""A file or standard input as a stream that can be ended while it waits. I/O."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Stream:
             # a descriptor of our own: Python aborts at exit when a thread still reads sys.stdin
             self._fd = os.dup(_STANDARD_INPUT) if name == "-" else _open(Path(name))
         except OSError as error:
-            told = "standard input" if name == "-" else name
+            shown = "standard input" if name == "-" else name
             raise ResourceError(
-                f"{told} cannot be read ({error.strerror}): give a capture file that can"
+                f"{shown} cannot be read ({error.strerror}): give a capture file that can"
             ) from None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._poll = select.poll()

@@ -39,7 +39,7 @@ class MalformedFrameError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class TellingFrame:
+class DiscoveryFrame:
     """One frame that its classes say is worth reading."""
 
     data: bytes

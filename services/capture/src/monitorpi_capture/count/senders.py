@@ -1,6 +1,6 @@
-"""The MAC addresses that sent something of late: who is not among them is new. Pure.
+"""The MAC addresses that sent something of late: who is not among them is unknown. Pure.
 
-Theory of operation. A MAC is remembered with its first window, and *settles* when it sends in a
+Theory of operation. A MAC is remembered with its first window, and is *steady* when it sends in a
 later one. Each kind is bounded, and those not seen for the longest time leave: a flood of invented
 addresses that send once pushes out its own kind, and when it is over newcomers are new and ordinary
 devices are not.
@@ -17,36 +17,36 @@ MOST: Final = 16_384
 """Of each kind; four times the devices there can be."""
 
 
-class Seen:
+class KnownSenders:
     """Bounded memory of senders."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._once: dict[bytes, None] = {}
-        self._settled: dict[bytes, None] = {}
+        self._steady: dict[bytes, None] = {}
 
     def __len__(self) -> int:
-        return len(self._once) + len(self._settled)
+        return len(self._once) + len(self._steady)
 
-    def meet(self, senders: Iterable[bytes]) -> int:
-        """Take the senders of one window, each once; return how many of them are new."""
-        once, settled, new = self._once, self._settled, 0
+    def learn(self, senders: Iterable[bytes]) -> int:
+        """Take the senders of one window, each once; return how many of them were unknown."""
+        once, steady, unknown = self._once, self._steady, 0
         for mac in senders:
-            if mac in settled:
-                del settled[mac]
-                settled[mac] = None
+            if mac in steady:
+                del steady[mac]
+                steady[mac] = None
             elif mac in once:
                 del once[mac]
-                settled[mac] = None
+                steady[mac] = None
             else:
                 once[mac] = None
-                new += 1
-        for table in (once, settled):
+                unknown += 1
+        for table in (once, steady):
             while len(table) > self._most:
                 del table[next(iter(table))]
-        return new
+        return unknown
 
     def clear(self) -> None:
         """Forget all: a new epoch begins."""
         self._once.clear()
-        self._settled.clear()
+        self._steady.clear()

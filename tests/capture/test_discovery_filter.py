@@ -22,7 +22,7 @@ from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from tests.capture.test_dissect_differential import frames, ours
 
 from monitorpi_capture.linux.packetsocket import program
-from monitorpi_capture.sources.telling import TELLING
+from monitorpi_capture.sources.discovery import DISCOVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Return two ends of a socket whose second has the filter; any socket runs one."""
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with near, far:
-        value, memory = program(TELLING)
+        value, memory = program(DISCOVERY)
         far.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, value)
         del memory
         far.setblocking(False)

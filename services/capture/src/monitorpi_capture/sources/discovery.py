@@ -1,4 +1,4 @@
-"""The kernel's filter for frames that tell of devices, in classic BPF.
+"""The kernel's filter for discovery frames (those that say who a device is), in classic BPF.
 
 ARP, DHCP, mDNS and neighbour discovery, behind up to two VLAN tags that stand in the data (the
 stack takes out one more, see ADR 0011). Classic BPF reads at fixed places: there is one block for
@@ -106,5 +106,5 @@ def _assembled(lines: list[_Line]) -> tuple[Instruction, ...]:
     return (*program, ACCEPT, REJECT)
 
 
-TELLING: Final = _assembled([line for tags in range(_MAX_TAGS + 1) for line in _block(tags)])
+DISCOVERY: Final = _assembled([line for tags in range(_MAX_TAGS + 1) for line in _block(tags)])
 """The filter; at most 255 instructions, as far as a jump can go."""

@@ -1,0 +1,1 @@
+"""The sensor, its alerts and the devices as Home Assistant knows them, by MQTT discovery."""

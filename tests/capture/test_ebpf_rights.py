@@ -1,0 +1,150 @@
+"""What the kernel engine needs to be allowed, and what happens where it is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_capture.engine.choice import open_engine
+from monitorpi_capture.engine.ebpf import objectfile
+from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.objectfile import parse
+from monitorpi_capture.settings import CaptureSettings
+from monitorpi_dev.sender import INTERFACE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitorpi_lab.namespace import Namespace
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and BPF need root"),
+    pytest.mark.skipif(not shutil.which("ip"), reason="ip (iproute2) is not installed"),
+]
+
+TRY = """
+import sys, time
+from monitorpi_capture.engine.ebpf import syscall
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object
+from monitorpi_capture.engine.ebpf.rights import relinquish
+from monitorpi_capture.items import EngineRefusedError
+engine = EbpfEngine(["lo"], 256)
+try:
+    engine.open()
+except EngineRefusedError as error:
+    print("refused:", error)
+    sys.exit()
+engine.pin([bytes(6)])
+relinquish()
+held = syscall.effective_capabilities()
+windows = [engine.close_windows() for _ in range(3)]
+try:
+    syscall.load_program(load_object().linked("socket/empty", {}), "x", b"MIT")
+    again = "loaded"
+except PermissionError:
+    again = "refused"
+engine._ports[0].detach()
+engine._ports[0].attach()
+print("counted", len(windows), hex(held), again)
+"""
+
+
+def as_nobody(namespace: Namespace, *capabilities: str) -> str:
+    """Return what an unprivileged user with some capabilities gets to see."""
+    wanted = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    command += ["--no-new-privs", "--inh-caps", wanted, "--ambient-caps", wanted]
+    command += ["--bounding-set", wanted, sys.executable, "-c", textwrap.dedent(TRY)]
+    run = namespace.run(command, check=False)
+    if "No module named" in run.stderr or "Permission denied" in run.stderr:
+        pytest.skip("this checkout cannot be read by an unprivileged user")
+    assert not run.stderr
+    return run.stdout.strip()
+
+
+def test_two_capabilities_are_enough_and_one_is_given_up(namespace: Namespace) -> None:
+    """CAP_NET_RAW and CAP_BPF do; afterwards CAP_NET_RAW alone is left and everything works."""
+    assert f"counted 3 {1 << system.CAP_NET_RAW:#x} refused" == as_nobody(
+        namespace, "net_raw", "bpf"
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "missing"),
+    [((), "CAP_NET_RAW and CAP_BPF"), (("net_raw",), "CAP_BPF"), (("bpf",), "CAP_NET_RAW")],
+)
+def test_a_refusal_names_the_capability(
+    namespace: Namespace, held: tuple[str, ...], missing: str
+) -> None:
+    """Each refusal names exactly what is missing."""
+    expected = f"refused: counting in the kernel needs {missing}: run as root or give it"
+    assert expected == as_nobody(namespace, *held)
+
+
+def test_small_filters_need_no_more_capabilities(namespace: Namespace) -> None:
+    """Also where the filter goes by a trampoline CAP_NET_RAW and CAP_BPF do."""
+    namespace.run(["sysctl", "-qw", "net.core.optmem_max=10240"], check=False)
+
+    said = as_nobody(namespace, "net_raw", "bpf")
+
+    assert said == f"counted 3 {1 << system.CAP_NET_RAW:#x} refused"
+
+
+def test_the_verifiers_reason_is_told(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A program the kernel refuses is no question of permission: its own words are told."""
+    compiled = objectfile.OBJECT.read_bytes()
+    code = parse(compiled).programs["socket/count"]
+    broken = tmp_path / "count.bpf.o"
+    # instead of its first instruction: read what stands nowhere yet (r0 = r9)
+    broken.write_bytes(compiled.replace(code[:64], b"\xbf\x90" + bytes(6) + code[8:64]))
+    monkeypatch.setattr(objectfile, "OBJECT", broken)
+
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert engine.name == "socket"
+    assert "R9 !read_ok" in refused["ebpf"]
+    assert "\n" not in refused["ebpf"]
+
+
+def test_without_the_object_the_socket_counts(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Auto falls back to the plain socket and says what to do for the better engine."""
+    monkeypatch.setattr(objectfile, "OBJECT", tmp_path / "missing.o")
+
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert engine.name == "socket"
+    assert "install again" in refused["ebpf"]
+
+
+def test_a_broken_object_is_refused_in_one_line(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A damaged object never ends the service."""
+    broken = tmp_path / "count.bpf.o"
+    broken.write_bytes(objectfile.OBJECT.read_bytes()[:5000])
+    monkeypatch.setattr(objectfile, "OBJECT", broken)
+
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert "install again" in refused["ebpf"]
+
+
+def test_auto_takes_the_kernel(namespace: Namespace) -> None:
+    """Where the kernel lets us, auto counts in the kernel."""
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert (engine.name, refused) == ("ebpf", {})
