@@ -27,7 +27,7 @@ from monitorpi_capture.items import (
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.pacing import PacedCore
 from monitorpi_common.messages import CLASSES, Packet, Publication, Reset, Traffic, Watch, Wire
-from monitorpi_common.service import CommandRefusedError, Order, Tick
+from monitorpi_common.service import CommandReceived, CommandRefusedError, Tick
 
 AT_MOST_JSONS = 6
 """Times parsing and writing a message as JSON: 2 were measured for 256 MACs, 4 for 4,096."""
@@ -267,7 +267,7 @@ def test_reset_begins_an_epoch() -> None:
     one = core()
     list(one.handle(window(1, SENDER)))
 
-    said = list(one.handle(Order("reset", Reset(), "1")))
+    said = list(one.handle(CommandReceived("reset", Reset(), "1")))
     message = traffic(one.handle(window(2, SENDER)))
 
     assert said == []
@@ -331,7 +331,7 @@ def test_watch_reaches_the_source_and_lines_become_packets() -> None:
     one = CaptureCore("e", CaptureSettings(), steering=steered)
     order = Watch(seconds=5)
 
-    list(one.handle(Order("watch", order, "1")))
+    list(one.handle(CommandReceived("watch", order, "1")))
     (said,) = one.handle(
         PacketLine("eth0", 1.0, "a > b", "02:00:00:00:00:01", "02:00:00:00:00:02", None, None, 60)
     )
@@ -340,13 +340,13 @@ def test_watch_reaches_the_source_and_lines_become_packets() -> None:
     assert isinstance(said.message, Packet)
     assert (said.id, said.message.seq, said.message.line) == ("eth0", 0, "a > b")
     with pytest.raises(CommandRefusedError, match="there is no class 'sin'"):
-        one.handle(Order("watch", Watch.model_validate({"class": "sin"}), "1"))
+        one.handle(CommandReceived("watch", Watch.model_validate({"class": "sin"}), "1"))
 
 
 def test_nobody_watches_a_file() -> None:
     """The command is refused with its reason."""
     with pytest.raises(CommandRefusedError, match="a capture file is read"):
-        CaptureCore("e", CaptureSettings()).handle(Order("watch", Watch(), "1"))
+        CaptureCore("e", CaptureSettings()).handle(CommandReceived("watch", Watch(), "1"))
 
 
 def test_health_tells_the_engine_and_why_not_a_better_one() -> None:

@@ -20,7 +20,7 @@ from monitorpi_lab.namespace import LabError, Namespace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from monitorpi_capture.engine.ebpf.parts import Part
+    from monitorpi_capture.engine.ebpf.parts import LayoutPart
     from monitorpi_capture.engine.ebpf.reading import Reading
     from monitorpi_capture.items import WindowCounts
 
@@ -157,7 +157,7 @@ def test_who_shares_a_cell_with_a_winner_has_the_one_beside_it(
     sizes: list[int] = []
     read = table.reading
 
-    def spy(parts: Sequence[Part], *rest: Any) -> Reading:
+    def spy(parts: Sequence[LayoutPart], *rest: Any) -> Reading:
         sizes.append(len(parts[0].contenders) // 8)
         return read(parts, *rest)
 
@@ -199,7 +199,7 @@ def test_nobody_meets_the_same_contenders_window_after_window(
     places: list[set[int]] = []
     read = table.reading
 
-    def spy(parts: Sequence[Part], *rest: Any) -> Reading:
+    def spy(parts: Sequence[LayoutPart], *rest: Any) -> Reading:
         cells = [memoryview(part.contenders).cast("Q") for part in parts]
         wanted = int.from_bytes(FLOODER, "little")
         places.append({n for one in cells for n, cell in enumerate(one) if cell >> 16 == wanted})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_cli.doctor.command import exit_code
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.doctor.machine import look_at_settings
 from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.lan import Host, Lab
@@ -53,22 +53,22 @@ def test_secrets_are_looked_for_where_up_keeps_them(
 @pytest.mark.parametrize(
     ("found", "code"),
     [
-        ([Finding("ok", "clock", ""), Finding("note", "eth0", "")], 0),
-        ([Finding("ok", "clock", ""), Finding("wrong", "eth0", "")], 1),
-        ([Finding("wrong", "settings", "")], 2),
+        ([CheckResult("ok", "clock", ""), CheckResult("note", "eth0", "")], 0),
+        ([CheckResult("ok", "clock", ""), CheckResult("wrong", "eth0", "")], 1),
+        ([CheckResult("wrong", "settings", "")], 2),
     ],
 )
-def test_the_exit_code_tells_settings_from_the_rest(found: list[Finding], code: int) -> None:
+def test_the_exit_code_tells_settings_from_the_rest(found: list[CheckResult], code: int) -> None:
     """As for `up`: 2 is something to write differently."""
     assert exit_code(found) == code
 
 
 def test_a_report_is_parted_into_text_and_remedy() -> None:
     """The remedy stands behind the last colon; addresses have colons of their own."""
-    found = Finding.parted("wrong", "broker", "no way to [::1]:1883: nobody listens: start it")
+    found = CheckResult.parted("wrong", "broker", "no way to [::1]:1883: nobody listens: start it")
 
     assert (found.text, found.remedy) == ("no way to [::1]:1883: nobody listens", "start it")
-    assert Finding.parted("wrong", "broker", "just so").remedy is None
+    assert CheckResult.parted("wrong", "broker", "just so").remedy is None
 
 
 def run(*options: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from monitorpi_thingspeak_double import Double, Switches
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_cli.doctor.finding import Finding
+    from monitorpi_cli.doctor.finding import CheckResult
 
 WRONG = "WRONG-KEY-OF-A-TEST"
 
@@ -32,7 +32,9 @@ def double() -> Iterator[Double]:
         yield one
 
 
-def channel_of(double: Double, number: int | None = None, key: str | None = None) -> list[Finding]:
+def channel_of(
+    double: Double, number: int | None = None, key: str | None = None
+) -> list[CheckResult]:
     """Look at the double's channel, or at another number or with another key."""
     channel = next(iter(double.cloud.channels.values()))
     settings = CloudBridgeSettings(

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.install import systemd, unit
 from monitorpi_cli.install.command import is_lost, purge, report, warnings
-from monitorpi_cli.install.systemd import State
+from monitorpi_cli.install.systemd import UnitState
 
 CLONE = Path("/opt/monitorpi")
 CONFIG = Path("/etc/monitorpi/monitorpi.toml")
 
 
-def plan(**more: object) -> unit.Plan:
+def plan(**more: object) -> unit.InstallPlan:
     """Return what a unit is made from."""
     given = {"root": CLONE, "python": CLONE / ".venv/bin/python", "config": CONFIG} | more
-    return unit.Plan(**given)  # type: ignore[arg-type]
+    return unit.InstallPlan(**given)  # type: ignore[arg-type]
 
 
 def lines(**more: object) -> list[str]:
@@ -158,9 +158,13 @@ def test_who_can_change_what_root_runs_is_told(tmp_path: Path) -> None:
 
 def test_status_says_what_systemd_and_the_watch_say() -> None:
     """Installed, at boot, running since, watching."""
-    now = State(is_installed=True, is_enabled=True, active="active", since="Mon", result="success")
+    now = UnitState(
+        is_installed=True, is_enabled=True, active="active", since="Mon", result="success"
+    )
 
-    said = report(now, [Finding("wrong", "watch", "site 'home': blind: no cable", "plug it in")])
+    said = report(
+        now, [CheckResult("wrong", "watch", "site 'home': blind: no cable", "plug it in")]
+    )
 
     assert said == [
         "installed  yes",
@@ -173,12 +177,12 @@ def test_status_says_what_systemd_and_the_watch_say() -> None:
 @pytest.mark.parametrize(
     ("now", "words"),
     [
-        (State(False, False, "inactive", None, ""), "no: sudo ./monitorpi install"),
-        (State(True, False, "active", "Mon", ""), "sudo systemctl enable"),
-        (State(True, True, "failed", None, "exit-code"), "failed (exit-code): journalctl"),
+        (UnitState(False, False, "inactive", None, ""), "no: sudo ./monitorpi install"),
+        (UnitState(True, False, "active", "Mon", ""), "sudo systemctl enable"),
+        (UnitState(True, True, "failed", None, "exit-code"), "failed (exit-code): journalctl"),
     ],
 )
-def test_what_is_not_so_has_its_remedy(now: State, words: str) -> None:
+def test_what_is_not_so_has_its_remedy(now: UnitState, words: str) -> None:
     """As a command."""
     assert any(words in line for line in report(now, []))
 

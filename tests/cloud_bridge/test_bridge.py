@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from monitorpi_cloud_bridge.__main__ import GuardedOutbox
+from monitorpi_cloud_bridge.__main__ import GuardedRowOutbox
 from monitorpi_cloud_bridge.core import MEMORY, TOLD, BridgeCore
 from monitorpi_cloud_bridge.items import Called, OutboxRow
-from monitorpi_cloud_bridge.mapping import DEFAULTS, Entry
+from monitorpi_cloud_bridge.mapping import DEFAULTS, MappingEntry
 from monitorpi_cloud_bridge.rows import MAX_OPEN, RowBuilder
-from monitorpi_cloud_bridge.settings import CloudBridgeSettings, Order
-from monitorpi_cloud_bridge.sinks.outbox import Outbox
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings, ListedCommand
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Device, Evidence, Health, Target, Wire
 from monitorpi_common.service import Received, Tick
@@ -42,10 +42,10 @@ class Bridge:
     """A core on a real outbox, and the clocks it is shown."""
 
     def __init__(self, file: Path, interval_s: int = 20, **settings: Any) -> None:
-        self.outbox = Outbox(file)
+        self.outbox = RowOutbox(file)
         builder = RowBuilder(ENTRIES, interval_s)
         builder.remember(self.outbox.recall(MEMORY))
-        store = GuardedOutbox(self.outbox, interval_s, Log("test-bridge", "error"))
+        store = GuardedRowOutbox(self.outbox, interval_s, Log("test-bridge", "error"))
         self.core = BridgeCore(builder, store, {"traffic": (LANE,)}, (LANE,), **settings)
         self.core.recall(self.outbox.recall(TOLD))
 
@@ -454,7 +454,7 @@ def test_any_number_of_any_message_can_stand_in_a_row(tmp_path: Path) -> None:
                                           "peak": 1}})),
     ]  # fmt: skip
     entries = [
-        Entry(topic=topic, path=path, channel="own", field=number, aggregate="last")
+        MappingEntry(topic=topic, path=path, channel="own", field=number, aggregate="last")
         for number, (topic, path) in enumerate(
             [
                 ("capture/device/00005e005304", "load.tx_bps"),
@@ -465,8 +465,8 @@ def test_any_number_of_any_message_can_stand_in_a_row(tmp_path: Path) -> None:
             start=1,
         )
     ]
-    outbox = Outbox(tmp_path / "outbox.sqlite")
-    store = GuardedOutbox(outbox, 20, Log("test-bridge", "error"))
+    outbox = RowOutbox(tmp_path / "outbox.sqlite")
+    store = GuardedRowOutbox(outbox, 20, Log("test-bridge", "error"))
     core = BridgeCore(RowBuilder(entries, 20), store, {"own": (LANE,)})
 
     for place, message in messages:
@@ -485,7 +485,7 @@ def test_any_number_of_any_message_can_stand_in_a_row(tmp_path: Path) -> None:
 
 def test_only_listed_texts_are_obeyed(bridge: Callable[..., Bridge]) -> None:
     """An exact match becomes a command of the contract; anything else is counted."""
-    watch = Order(service="capture", name="watch", args={"seconds": 60})
+    watch = ListedCommand(service="capture", name="watch", args={"seconds": 60})
     one = bridge(permitted={"WATCH": watch})
     one.tick(START, 100)
 

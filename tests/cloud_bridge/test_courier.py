@@ -21,10 +21,10 @@ import pytest
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks import outbox as outbox_module
 from monitorpi_cloud_bridge.sinks.influx import Influx
-from monitorpi_cloud_bridge.sinks.outbox import Outbox
-from monitorpi_cloud_bridge.sinks.sink import Limits
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
+from monitorpi_cloud_bridge.sinks.sink import CallLimits
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak, stamp
-from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, Courier, Lane
+from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, UploadDestination, Uploader
 from monitorpi_cloud_bridge.sinks.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
@@ -32,7 +32,7 @@ from monitorpi_thingspeak_double import Double, Switches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from monitorpi_cloud_bridge.sinks.sink import Sent
+    from monitorpi_cloud_bridge.sinks.sink import UploadOutcome
 
 LANE = "thingspeak/traffic"
 START = 1_800_000_000
@@ -58,8 +58,8 @@ class World:
         self.double = Double(self.switches, clock=lambda: self.now, certificate=self.certificate)
         self.double.__enter__()
         self.channel = self.double.cloud.add_channel("traffic", LABELS)
-        self.outbox: Outbox
-        self.courier: Courier
+        self.outbox: RowOutbox
+        self.courier: Uploader
         self.die_at: str | None = None
         self.boot()
 
@@ -71,12 +71,12 @@ class World:
             check = sqlite3.connect(self.folder / "outbox.sqlite")
             assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             check.close()
-        self.outbox = Outbox(self.folder / "outbox.sqlite")
+        self.outbox = RowOutbox(self.folder / "outbox.sqlite")
         sink = Mortal(self)
-        sink.limits = Limits(self.rows_per_call, 16.0)
-        self.courier = Courier(
+        sink.limits = CallLimits(self.rows_per_call, 16.0)
+        self.courier = Uploader(
             self.outbox,
-            [Lane(LANE, sink)],
+            [UploadDestination(LANE, sink)],
             quota,
             Log("test-cloud", "error"),
             clock=lambda: self.now,
@@ -129,7 +129,7 @@ class Mortal(ThingSpeak):
         )  # fmt: skip
         self._world = world
 
-    def send(self, body: bytes) -> Sent:
+    def send(self, body: bytes) -> UploadOutcome:
         """Send, and die before or after."""
         if self._world.die_at == "before":
             raise KilledError
@@ -519,7 +519,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
     if done.returncode != 0:
         pytest.skip("needs root: a small file system is mounted")
     try:
-        box = Outbox(mount / "outbox.sqlite")
+        box = RowOutbox(mount / "outbox.sqlite")
         written = 0
         filler = mount / "filler"
         filler.write_bytes(b"x" * 120_000)
@@ -541,12 +541,12 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
 
 def test_a_second_bridge_stands_by(tmp_path: Path) -> None:
     """Only one process holds the outbox; the next gets it when the first is gone."""
-    first = Outbox(tmp_path / "outbox.sqlite")
+    first = RowOutbox(tmp_path / "outbox.sqlite")
     with pytest.raises(BlockingIOError):
-        Outbox(tmp_path / "outbox.sqlite")
+        RowOutbox(tmp_path / "outbox.sqlite")
     first.close()
 
-    Outbox(tmp_path / "outbox.sqlite").close()
+    RowOutbox(tmp_path / "outbox.sqlite").close()
 
 
 def test_a_steady_hour_hardly_writes_the_card(world: Callable[..., World]) -> None:
@@ -621,9 +621,9 @@ def test_influx_over_http(
     sink = Influx(
         f"http://127.0.0.1:{server.server_address[1]}", version, target, "t", {}, {}, 10.0, client()
     )
-    box = Outbox(tmp_path / "outbox.sqlite")
-    lane = Lane("influx/traffic", sink, counts_for_quota=False)
-    courier = Courier(box, [lane], 0, Log("test-cloud", "error"), lambda: now, lambda: now)
+    box = RowOutbox(tmp_path / "outbox.sqlite")
+    lane = UploadDestination("influx/traffic", sink, counts_for_quota=False)
+    courier = Uploader(box, [lane], 0, Log("test-cloud", "error"), lambda: now, lambda: now)
     box.add([OutboxRow("influx/traffic", START, {"field1": "5"})], {})
 
     courier.step()
@@ -675,7 +675,7 @@ def damaged(tmp_path: Path) -> Path:
     """Return an outbox of a thousand rows of which a dying card has lost all but the first page."""
     file = tmp_path / "damaged" / "outbox.sqlite"
     file.parent.mkdir()
-    box = Outbox(file)
+    box = RowOutbox(file)
     box.add([OutboxRow(LANE, START + n, {"field1": "1"}) for n in range(1000)], {})
     box.close()
     size = file.stat().st_size
@@ -710,7 +710,7 @@ def test_an_outbox_that_is_damaged_meanwhile_is_no_crash(
 ) -> None:
     """Health goes on telling, without the numbers of rows, and what was sent stays told."""
     one = world()
-    one.courier.outbox = box = Outbox(damaged)
+    one.courier.outbox = box = RowOutbox(damaged)
 
     one.courier.step()
     told = one.courier.state()["lanes"]
@@ -729,8 +729,8 @@ def test_an_outbox_that_is_damaged_meanwhile_is_no_crash(
 
 def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
     """Without a clock of a test the courier uses the machine's."""
-    box = Outbox(tmp_path / "outbox.sqlite")
-    courier = Courier(box, [], 0, Log("test-cloud"))
+    box = RowOutbox(tmp_path / "outbox.sqlite")
+    courier = Uploader(box, [], 0, Log("test-cloud"))
 
     assert abs(courier.clock() - time.monotonic()) < 5
     box.close()

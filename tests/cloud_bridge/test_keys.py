@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import wait_for
 
 from monitorpi_cloud_bridge.items import OutboxRow
-from monitorpi_cloud_bridge.sinks.outbox import Outbox
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def environment(double: Double, channel: Channel, folder: Path) -> dict[str, str
     (secrets / "cloud_bridge__read_keys__traffic").write_text(channel.read_key)
     (secrets / "cloud_bridge__influx__token").write_text("INFLUX-TOKEN-OF-A-TEST")
     (folder / "state").mkdir()
-    outbox = Outbox(folder / "state" / "outbox.sqlite")
+    outbox = RowOutbox(folder / "state" / "outbox.sqlite")
     outbox.add([OutboxRow(LANE, 1_800_000_000, {"field1": "1"})], {})
     outbox.close()
     return {

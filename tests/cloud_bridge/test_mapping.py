@@ -14,7 +14,7 @@ from monitorpi_cloud_bridge.mapping import (
     FREE,
     PAID,
     READABLE,
-    Entry,
+    MappingEntry,
     PlanError,
     check_mapping,
     check_quota,
@@ -274,8 +274,8 @@ def test_every_path_that_is_allowed_can_be_walked() -> None:
 def test_topics_are_covered_by_kind_and_by_name(place: str) -> None:
     """A plus takes every id, a name only its own."""
     path = "uptime_s" if place.endswith("health") else "at"
-    every = Entry.model_validate(entry(topic=f"{place}/+", path=path))
-    one = Entry.model_validate(entry(topic=f"{place}/eth0", path=path))
+    every = MappingEntry.model_validate(entry(topic=f"{place}/+", path=path))
+    one = MappingEntry.model_validate(entry(topic=f"{place}/eth0", path=path))
 
     assert every.covers(f"{place}/eth1")
     assert not one.covers(f"{place}/eth1")

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from monitorpi_cloud_bridge.items import OutboxRow
-from monitorpi_cloud_bridge.sinks.outbox import Outbox, State
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox, RowState
 from monitorpi_cloud_bridge.thinning import Thinned, Waiting
 
 LANES = ("thingspeak/traffic", "influx/traffic")
@@ -35,8 +35,8 @@ class OutboxMachine(RuleBasedStateMachine):
         super().__init__()
         self._folder = TemporaryDirectory()
         self._lives = 0
-        self.box: Outbox
-        self.rows: dict[str, dict[int, State]] = {lane: {} for lane in LANES}
+        self.box: RowOutbox
+        self.rows: dict[str, dict[int, RowState]] = {lane: {} for lane in LANES}
         self.tried: dict[str, set[int]] = {lane: set() for lane in LANES}
         self.urgent: dict[str, set[int]] = {lane: set() for lane in LANES}
         self.remembered = 0
@@ -44,7 +44,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def _file(self) -> Path:
         return Path(self._folder.name) / str(self._lives) / "outbox.sqlite"
 
-    def of(self, lane: str, state: State) -> set[int]:
+    def of(self, lane: str, state: RowState) -> set[int]:
         """Return the seconds of the rows in a state."""
         return {second for second, now in self.rows[lane].items() if now is state}
 
@@ -56,7 +56,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         """Open it for the first time."""
         self._file().parent.mkdir()
-        self.box = Outbox(self._file())
+        self.box = RowOutbox(self._file())
 
     @rule(lane=LANE, seconds=st.lists(SECONDS, min_size=1, max_size=5))
     def add(self, lane: str, seconds: list[int]) -> None:
@@ -69,7 +69,7 @@ class OutboxMachine(RuleBasedStateMachine):
             while again and (second in self.rows[lane] or second % INTERVAL_S == 0):
                 second += 1
             rows.append(OutboxRow(lane, wished, {"field1": str(second)}))
-            self.rows[lane][second] = State.WAITING
+            self.rows[lane][second] = RowState.WAITING
 
         self.box.add(rows, {"n": self.remembered}, INTERVAL_S)
 
@@ -79,13 +79,13 @@ class OutboxMachine(RuleBasedStateMachine):
         self.box.add_urgent([OutboxRow(lane, second, {"status": "x"})], INTERVAL_S, {})
         while second in self.rows[lane] or second % INTERVAL_S == 0:
             second += 1
-        self.rows[lane][second] = State.WAITING
+        self.rows[lane][second] = RowState.WAITING
         self.urgent[lane].add(second)
 
     @rule(lane=LANE, most=st.integers(1, 20))
     def take(self, lane: str, most: int) -> None:
         """Take rows: the newest, then texts, then the oldest; in order, as they were written."""
-        waiting = self.of(lane, State.WAITING)
+        waiting = self.of(lane, RowState.WAITING)
         plain = waiting - self.urgent[lane]
         live = [max(plain)] if plain else []
         rest = sorted(waiting - set(live), key=lambda s: (s not in self.urgent[lane], s))
@@ -97,33 +97,33 @@ class OutboxMachine(RuleBasedStateMachine):
         for row in taken:
             text = row.second in self.urgent[lane]
             assert row.fields == ({"status": "x"} if text else {"field1": str(row.second)})
-            self.rows[lane][row.second] = State.IN_FLIGHT
+            self.rows[lane][row.second] = RowState.IN_FLIGHT
             self.tried[lane].add(row.second)
 
-    @precondition(lambda self: any(self.of(lane, State.IN_FLIGHT) for lane in LANES))
+    @precondition(lambda self: any(self.of(lane, RowState.IN_FLIGHT) for lane in LANES))
     @rule(lane=LANE, data=st.data())
     def settle(self, lane: str, data: st.DataObject) -> None:
         """Learn what became of rows in flight."""
-        flying = self.of(lane, State.IN_FLIGHT)
+        flying = self.of(lane, RowState.IN_FLIGHT)
         there = data.draw(st.sets(st.sampled_from(sorted(flying)))) if flying else set()
 
         self.box.settle(lane, there, flying - there)
 
         for second in flying:
-            self.rows[lane][second] = State.STORED if second in there else State.WAITING
+            self.rows[lane][second] = RowState.STORED if second in there else RowState.WAITING
 
     @rule(lane=LANE)
     def set_aside(self, lane: str) -> None:
         """Give one up that the cloud will never take."""
-        for second in sorted(self.of(lane, State.IN_FLIGHT))[:1]:
+        for second in sorted(self.of(lane, RowState.IN_FLIGHT))[:1]:
             self.box.set_aside(lane, second)
-            self.rows[lane][second] = State.SET_ASIDE
+            self.rows[lane][second] = RowState.SET_ASIDE
 
     @rule(lane=LANE, first=SECONDS, length=st.integers(1, 200))
     def thin(self, lane: str, first: int, length: int) -> None:
         """Put one row in the place of several that were never sent; others are not even shown."""
         shown = self.box.untried(lane, before=first + length, after=first - 1, most=1000)
-        free = self.of(lane, State.WAITING) - self.tried[lane] - self.urgent[lane]
+        free = self.of(lane, RowState.WAITING) - self.tried[lane] - self.urgent[lane]
         assert [row.second for row in shown] == sorted(
             s for s in free if first <= s < first + length
         )
@@ -139,13 +139,13 @@ class OutboxMachine(RuleBasedStateMachine):
         assert gone == len(shown) - 1
         for row in shown:
             del self.rows[lane][row.second]
-        self.rows[lane][stays] = State.WAITING
+        self.rows[lane][stays] = RowState.WAITING
 
     @rule()
     def stop_and_start(self) -> None:
         """End in an orderly way: everything stands as it stood."""
         self.box.close()
-        self.box = Outbox(self._file())
+        self.box = RowOutbox(self._file())
 
     @rule()
     def be_killed(self) -> None:
@@ -156,16 +156,16 @@ class OutboxMachine(RuleBasedStateMachine):
         self.box.close()
         with closing(sqlite3.connect(self._file())) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        self.box = Outbox(self._file())
+        self.box = RowOutbox(self._file())
 
     @invariant()
     def every_row_is_in_one_state(self) -> None:
         """Nothing is lost and nothing doubled, in either lane; the memory goes with its rows."""
         for lane in LANES:
             counts = self.box.counts(lane)
-            assert counts == {s.name.lower(): len(self.of(lane, s)) for s in State}
-            assert self.box.in_flight(lane) == sorted(self.of(lane, State.IN_FLIGHT))
-            unsent = self.of(lane, State.WAITING) | self.of(lane, State.IN_FLIGHT)
+            assert counts == {s.name.lower(): len(self.of(lane, s)) for s in RowState}
+            assert self.box.in_flight(lane) == sorted(self.of(lane, RowState.IN_FLIGHT))
+            unsent = self.of(lane, RowState.WAITING) | self.of(lane, RowState.IN_FLIGHT)
             assert self.box.oldest_unsent(lane) == min(unsent, default=None)
         assert (self.box.recall("n") or 0) == self.remembered
 
@@ -181,7 +181,7 @@ TestOutbox.settings = settings(max_examples=60, stateful_step_count=40, deadline
 
 def test_a_row_that_finds_no_second_is_counted(tmp_path: Path) -> None:
     """With a row each second there is none between: the second row of a second is dropped."""
-    with closing(Outbox(tmp_path / "outbox.sqlite")) as box:
+    with closing(RowOutbox(tmp_path / "outbox.sqlite")) as box:
         row = OutboxRow(LANES[0], 100, {"field1": "1"})
 
         assert [box.add([row], {}, 1), box.add([row, row], {}, 1), box.add([row], {}, 20)] == [

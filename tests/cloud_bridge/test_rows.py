@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_cloud_bridge.mapping import Entry
+from monitorpi_cloud_bridge.mapping import MappingEntry
 from monitorpi_cloud_bridge.paths import values
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.thinning import (
@@ -26,13 +26,13 @@ from monitorpi_cloud_bridge.thinning import (
 TOPIC = "capture/traffic/eth0"
 
 
-def entry(**more: Any) -> Entry:
+def entry(**more: Any) -> MappingEntry:
     """Build a mapping entry for the SYN counter, or as told."""
     settled = {
         "topic": "capture/traffic/+", "path": "totals.syn", "channel": "traffic", "field": 7,
         "aggregate": "sum",
     }  # fmt: skip
-    return Entry.model_validate(settled | more)
+    return MappingEntry.model_validate(settled | more)
 
 
 def window(total: int, count: int, epoch: str = "e") -> dict[str, Any]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from monitorpi_cloud_bridge.sinks import web as web_module
 from monitorpi_cloud_bridge.sinks.influx import Influx
-from monitorpi_cloud_bridge.sinks.sink import RefusedError, Verdict
+from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadVerdict
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.sinks.web import NoAnswerError, ask, client
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
@@ -129,8 +129,8 @@ def test_no_answer_is_a_crash(cloud: Foreign, status: int, body: bytes) -> None:
     asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client())
 
     try:
-        assert isinstance(sink.send(b"{}").verdict, Verdict)
-        assert isinstance(influx.send(b"").verdict, Verdict)
+        assert isinstance(sink.send(b"{}").verdict, UploadVerdict)
+        assert isinstance(influx.send(b"").verdict, UploadVerdict)
         try:
             found = sink.verify([0, 10])
         except RefusedError:
@@ -147,23 +147,23 @@ def test_no_answer_is_a_crash(cloud: Foreign, status: int, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "verdict"),
     [
-        (202, b'{"success": true}', Verdict.ACCEPTED),
-        (200, b"0", Verdict.TOO_EARLY),
-        (429, b"", Verdict.TOO_EARLY),
-        (400, b"0", Verdict.FORBIDDEN),
-        (400, b"{}", Verdict.TOO_MUCH),
-        (413, b"", Verdict.TOO_MUCH),
-        (422, b"", Verdict.TOO_MUCH),
-        (401, b"", Verdict.FORBIDDEN),
-        (404, b"", Verdict.FORBIDDEN),
-        (402, b"", Verdict.QUOTA),
-        (302, b"", Verdict.UNKNOWN),
-        (409, b"", Verdict.UNKNOWN),
-        (500, b"<html>", Verdict.UNKNOWN),
+        (202, b'{"success": true}', UploadVerdict.ACCEPTED),
+        (200, b"0", UploadVerdict.TOO_EARLY),
+        (429, b"", UploadVerdict.TOO_EARLY),
+        (400, b"0", UploadVerdict.FORBIDDEN),
+        (400, b"{}", UploadVerdict.TOO_MUCH),
+        (413, b"", UploadVerdict.TOO_MUCH),
+        (422, b"", UploadVerdict.TOO_MUCH),
+        (401, b"", UploadVerdict.FORBIDDEN),
+        (404, b"", UploadVerdict.FORBIDDEN),
+        (402, b"", UploadVerdict.QUOTA),
+        (302, b"", UploadVerdict.UNKNOWN),
+        (409, b"", UploadVerdict.UNKNOWN),
+        (500, b"<html>", UploadVerdict.UNKNOWN),
     ],
 )
 def test_what_each_answer_of_a_bulk_call_means(
-    cloud: Foreign, status: int, body: bytes, verdict: Verdict
+    cloud: Foreign, status: int, body: bytes, verdict: UploadVerdict
 ) -> None:
     """The error table, line by line."""
     cloud.status, cloud.pieces = status, [body]
@@ -234,9 +234,9 @@ def test_a_redirect_leads_nowhere(cloud: Foreign, status: int, tmp_path: Path) -
         influx = Influx(cloud.url, "v2", {}, "T", {}, {}, 10.0, client())
         asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client())
 
-        assert sink.send(b"{}").verdict is Verdict.UNKNOWN
+        assert sink.send(b"{}").verdict is UploadVerdict.UNKNOWN
         assert sink.verify([0, 10]) is None
-        assert influx.send(b"").verdict is Verdict.TOO_EARLY
+        assert influx.send(b"").verdict is UploadVerdict.TOO_EARLY
         asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
         done = subprocess.run(
             [sys.executable, "-m", "monitorpi_cli", "thingspeak", "setup"],
@@ -262,7 +262,7 @@ def test_a_redirect_to_what_is_no_address_is_no_crash(cloud: Foreign, place: str
     cloud.status, cloud.pieces, cloud.headers = 301, [b""], {"Location": place}
     sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
 
-    assert sink.send(b"{}").verdict is Verdict.UNKNOWN
+    assert sink.send(b"{}").verdict is UploadVerdict.UNKNOWN
     cloud.headers = {}
     sink.close()
 
@@ -321,7 +321,7 @@ def test_a_proxy_of_the_environment_sees_nothing(
         cloud.status, cloud.pieces = 202, [b"{}"]
         sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
 
-        assert sink.send(b"{}").verdict is Verdict.ACCEPTED
+        assert sink.send(b"{}").verdict is UploadVerdict.ACCEPTED
         assert proxy.asked == []
         sink.close()
 
@@ -330,5 +330,5 @@ def test_a_server_that_speaks_no_tls_gets_no_key(cloud: Foreign) -> None:
     """An https address answered in plain text is no answer."""
     sink = ThingSpeak(cloud.url.replace("http://", "https://"), 1, "W", None, 16.0, client())
 
-    assert sink.send(b"{}").verdict is Verdict.UNKNOWN
+    assert sink.send(b"{}").verdict is UploadVerdict.UNKNOWN
     sink.close()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from monitorpi_common.messages import Alert, Device, Evidence, Publication, Service, Silence
 from monitorpi_common.service import (
     Assembly,
+    CommandReceived,
     CommandRefusedError,
     Context,
-    Gone,
-    Order,
     Presence,
     Received,
     ResourceError,
     Tick,
+    TombstoneReceived,
 )
 from monitorpi_common.settings import Section
 from monitorpi_common.shell import run_service
@@ -66,11 +66,11 @@ class Echo:
                 yield Publication(
                     mac_id(device.mac), alert(mac_id(device.mac), f"{device.hostname}")
                 )
-            case Gone(topic):
+            case TombstoneReceived(topic):
                 yield Publication(topic.id, alert(topic.id, "gone"))
             case Presence(topic, online) if topic.service != "detector":
                 yield Publication("presence", alert("presence", f"{topic.service} {online}"))
-            case Order("silence", Silence(key=key)):
+            case CommandReceived("silence", Silence(key=key)):
                 yield self._silence(key)
             case _:
                 return

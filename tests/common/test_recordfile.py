@@ -13,7 +13,7 @@ import pytest
 
 from monitorpi_common import recordfile
 from monitorpi_common.log import Log
-from monitorpi_common.record import Record, encode_all
+from monitorpi_common.record import RetainedRecord, encode_all
 from monitorpi_common.recordfile import ROOM_BYTES, RecordFile, replace_file
 from monitorpi_common.retained import Write
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-ALICE = Record("device/a", b'{"name":"alice"}', 100.0, 1.0)
-BOB = Record("device/b", b'{"name":"bob"}', 100.0, 1.0)
+ALICE = RetainedRecord("device/a", b'{"name":"alice"}', 100.0, 1.0)
+BOB = RetainedRecord("device/b", b'{"name":"bob"}', 100.0, 1.0)
 
 
 class Lines(Log):
@@ -42,12 +42,12 @@ def file_of(folder: Path, log: Log | None = None) -> RecordFile:
     return RecordFile(folder / "capture-main.retained", log or Log("capture"))
 
 
-def whole(*records: Record) -> Write:
+def whole(*records: RetainedRecord) -> Write:
     """Replace the file."""
     return Write(encode_all(records), whole=True)
 
 
-def more(*records: Record) -> Write:
+def more(*records: RetainedRecord) -> Write:
     """Go to its end."""
     return Write(b"".join(one.encode() for one in records), whole=False)
 
@@ -96,7 +96,7 @@ def test_more_than_the_room_makes_the_file_longer(tmp_path: Path) -> None:
     """Nothing is lost where a write is larger than the room."""
     file = file_of(tmp_path)
     file.write_now(whole(ALICE))
-    large = Record("device/l", b'"%b"' % (b"x" * ROOM_BYTES), None, None)
+    large = RetainedRecord("device/l", b'"%b"' % (b"x" * ROOM_BYTES), None, None)
 
     file.write_now(more(large))
     file.write_now(more(BOB))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_common.messages import Alert, Device, DeviceTotals, Evidence, Health, Load, Target
-from monitorpi_common.record import HEAD, Record, RecordError, decode, encode_all
+from monitorpi_common.record import HEAD, RecordError, RetainedRecord, decode, encode_all
 from monitorpi_common.retained import (
     BURST_BYTES,
     GATHER_S,
@@ -329,10 +329,10 @@ def test_a_record_of_another_service_is_not_ours() -> None:
     """Nor is one that is not of the contract."""
     kept = RetainedState("lab", "prober")
     records = [
-        Record("device/b827eb123456", device().encode(), 10, WALL_S),
-        Record("target/..", b"{}", 10, WALL_S),
-        Record("target/1", b"{}", 10, WALL_S),
-        Record("nothing", b"{}", 10, WALL_S),
+        RetainedRecord("device/b827eb123456", device().encode(), 10, WALL_S),
+        RetainedRecord("target/..", b"{}", 10, WALL_S),
+        RetainedRecord("target/1", b"{}", 10, WALL_S),
+        RetainedRecord("nothing", b"{}", 10, WALL_S),
     ]
 
     assert kept.restore(records, 0, WALL_S, is_set=True) == 4
@@ -342,7 +342,7 @@ def test_a_record_of_another_service_is_not_ours() -> None:
 # --- the form of the file -----------------------------------------------------------------------
 
 FILE = encode_all(
-    Record(f"device/{number:012x}", device().encode(), 100.0, WALL_S) for number in range(5)
+    RetainedRecord(f"device/{number:012x}", device().encode(), 100.0, WALL_S) for number in range(5)
 )
 
 

@@ -266,6 +266,19 @@ def test_state_that_cannot_be_written_is_said_until_it_can() -> None:
     assert (site.state, site.texts) == ("watching", "")
 
 
+def test_what_keeps_a_service_from_its_work_is_said_in_its_words() -> None:
+    """Any service may say a trouble and its remedy in its health."""
+    site = Site()
+
+    site.health(trouble={"state": "full", "text": "the disk is full", "remedy": "make room"})
+    site.run(1)
+
+    assert (site.state, site.texts) == ("partly", "The capture: the disk is full.")
+    site.health(trouble=None)
+    site.run(1)
+    assert site.state == "watching"
+
+
 def test_foreign_numbers_are_bounded() -> None:
     """Interfaces, instances and texts of others fill no memory."""
     site = Site()
@@ -276,6 +289,7 @@ def test_foreign_numbers_are_bounded() -> None:
     site.health(
         interfaces_away={f"x{n}" * 40: "y" * 5000 for n in range(1000)},
         state_file={"error": "z" * 5000},
+        trouble={"text": "z" * 5000, "remedy": ["z"] * 5000},
     )
 
     assert len(site.observer.interfaces) <= watch.MAX_INTERFACES

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from monitorpi_common.examples import AT, EXAMPLES, example
 from monitorpi_common.messages import Alert, Device, Health, Traffic, timestamp
-from monitorpi_common.service import Gone, Presence, Received, Tick
+from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard import core as view_module
 from monitorpi_dashboard.core import ViewCore
@@ -66,7 +66,7 @@ def test_what_is_no_number_in_json_stops_no_page() -> None:
 
 def test_what_is_taken_back_is_gone() -> None:
     """Tombstones remove devices, targets and alerts."""
-    gone = [Gone(topic) for topic, _ in EXAMPLES]
+    gone = [TombstoneReceived(topic) for topic, _ in EXAMPLES]
 
     picture = Page().show(*every_example(), *gone)
 

@@ -32,7 +32,7 @@ from monitorpi_common.messages import (
     Silence,
     Tombstone,
 )
-from monitorpi_common.service import CommandRefusedError, Order, Presence, Tick
+from monitorpi_common.service import CommandReceived, CommandRefusedError, Presence, Tick
 from monitorpi_common.topics import Topic
 
 KEY = "syn-flood-04000000000a"
@@ -486,7 +486,7 @@ def test_a_silenced_alert_closes_and_stays_shut() -> None:
     detector = Detector()
     flood(detector, 0, 3)
 
-    said = detector.take(Order("silence", Silence(key=KEY, minutes=1), "1"))
+    said = detector.take(CommandReceived("silence", Silence(key=KEY, minutes=1), "1"))
     flood(detector, 3, 60)
     assert detector.open() == {}
     flood(detector, 60, 70)
@@ -500,7 +500,7 @@ def test_a_silence_begins_now_though_no_window_has_come_for_long() -> None:
     detector = Detector()
     detector.take(window(0), Tick(at(3600), 3600.0, clock_synced=True))
 
-    detector.take(Order("silence", Silence(key=KEY, minutes=30), "1"))
+    detector.take(CommandReceived("silence", Silence(key=KEY, minutes=30), "1"))
     detector.take(*[window(second, syns(1000), epoch="e2") for second in range(3601, 3605)])
 
     assert detector.open() == {}
@@ -511,18 +511,18 @@ def test_an_acknowledged_alert_says_so() -> None:
     detector = Detector()
     flood(detector, 0, 3)
 
-    assert detector.take(Order("acknowledge", Acknowledge(key=KEY), "1"))[-1].acknowledged
+    assert detector.take(CommandReceived("acknowledge", Acknowledge(key=KEY), "1"))[-1].acknowledged
     flood(detector, 3, 20)
     assert detector.alerts[-1].acknowledged
     with pytest.raises(CommandRefusedError, match="no open alert has the key 'nothing'"):
-        detector.take(Order("acknowledge", Acknowledge(key="nothing"), "2"))
+        detector.take(CommandReceived("acknowledge", Acknowledge(key="nothing"), "2"))
 
 
 def test_what_was_acknowledged_stays_so_when_it_opens_again() -> None:
     """Within the quiet time it is the same alert, which a person has seen."""
     detector = Detector()
     flood(detector, 0, 3)
-    detector.take(Order("acknowledge", Acknowledge(key=KEY), "1"))
+    detector.take(CommandReceived("acknowledge", Acknowledge(key=KEY), "1"))
     quiet(detector, 3, 20)
     assert detector.open() == {}
 
@@ -536,18 +536,22 @@ def test_a_threshold_set_at_run_time_holds() -> None:
     detector = Detector()
     detector.take(window(0))
 
-    detector.take(Order("set_threshold", SetThreshold(rule="syn-flood", floor=5000), "1"))
+    detector.take(CommandReceived("set_threshold", SetThreshold(rule="syn-flood", floor=5000), "1"))
     flood(detector, 1, 5)
     assert detector.open() == {}
     order = SetThreshold(rule="syn-flood", mac=ATTACKER, floor=50)
-    detector.take(Order("set_threshold", order, "2"))
+    detector.take(CommandReceived("set_threshold", order, "2"))
     flood(detector, 5, 8)
 
     assert KEY in detector.open()
     with pytest.raises(CommandRefusedError, match="there is no rule 'sin-flood'"):
-        detector.take(Order("set_threshold", SetThreshold(rule="sin-flood", floor=1), "3"))
+        detector.take(
+            CommandReceived("set_threshold", SetThreshold(rule="sin-flood", floor=1), "3")
+        )
     with pytest.raises(CommandRefusedError, match="raise_m 5 of raise_n 3"):
-        detector.take(Order("set_threshold", SetThreshold(rule="syn-flood", raise_m=5), "4"))
+        detector.take(
+            CommandReceived("set_threshold", SetThreshold(rule="syn-flood", raise_m=5), "4")
+        )
 
 
 def test_a_rule_that_is_switched_off_closes_its_alerts() -> None:
@@ -555,7 +559,9 @@ def test_a_rule_that_is_switched_off_closes_its_alerts() -> None:
     detector = Detector()
     flood(detector, 0, 3)
 
-    detector.take(Order("set_threshold", SetThreshold(rule="syn-flood", enabled=False), "1"))
+    detector.take(
+        CommandReceived("set_threshold", SetThreshold(rule="syn-flood", enabled=False), "1")
+    )
     flood(detector, 3, 10)
 
     assert detector.open() == {}

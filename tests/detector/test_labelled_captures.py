@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.detector.windows import ATTACKER, Detector, syns, window
 
-from monitorpi_dev.evaluate import Observer, Row, main, read_folder
+from monitorpi_dev.evaluate import AlertObserver, EvaluationRow, main, read_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def test_a_malformed_file_that_is_no_capture_is_refused_in_order(
 
 def test_hours_are_those_that_were_watched() -> None:
     """Of a gap of months between two captures in one file a minute counts."""
-    observer = Observer(Row("two.pcap", "benign", "none"))
+    observer = AlertObserver(EvaluationRow("two.pcap", "benign", "none"))
     for second in (0, 1, 90 * 86400, 90 * 86400 + 1):
         observer.take(window(second))
 
@@ -95,8 +95,8 @@ def test_hours_are_those_that_were_watched() -> None:
 
 def flood_of(mac: str | None, macs: frozenset[str]) -> str:
     """Return the verdict on a flood whose alert names a MAC, or only the wire."""
-    row = Row("flood.pcap", "SYN flood", "syn-flood")
-    observer, detector = Observer(row, macs), Detector()
+    row = EvaluationRow("flood.pcap", "SYN flood", "syn-flood")
+    observer, detector = AlertObserver(row, macs), Detector()
     rows = [syns(500, mac)] if mac else []
     for second in range(3):
         for alert in detector.take(window(second, *rows, counts={"syn": 500, "tcp": 500})):

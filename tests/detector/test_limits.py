@@ -21,7 +21,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, Repeats, SetThreshold
-from monitorpi_common.service import Order, Presence, Tick
+from monitorpi_common.service import CommandReceived, Presence, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_detector.rules import RULES
 
@@ -51,6 +51,7 @@ DEVICE_FACTS: Final[dict[str, Callable[[int], dict[str, Any]]]] = {
     "arp-spoof": lambda second: {
         "conflicts": [conflict("198.18.0.1", ROUTER, ATTACKER, second, router=True)]
     },
+    "address-denial": lambda second: {"denied": 9, "denied_at": at(second)},
     "rogue-dhcp": lambda _: {"dhcp_server": True},
     "rogue-ra": lambda second: {"advertised_at": at(second)},
 }
@@ -168,7 +169,7 @@ def opened(detector: Detector, rule: str, seconds: int | None = None) -> bool:
 def ordered(detector: Detector, rule: str, mac: str | None, **change: Any) -> Detector:
     """Return the detector after an order at run time."""
     order = SetThreshold(rule=rule, mac=mac, **change)
-    detector.take(Order("set_threshold", order, "1"))
+    detector.take(CommandReceived("set_threshold", order, "1"))
     return detector
 
 
@@ -193,8 +194,8 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 
 DECISIVE: Final = (
-    "new-device", "arp-spoof", "rogue-dhcp", "rogue-ra", "device-down", "answers-no-pings",
-    "cut-off", "uplink-down", "group-down", *SENSOR,
+    "new-device", "arp-spoof", "address-denial", "rogue-dhcp", "rogue-ra", "device-down",
+    "answers-no-pings", "cut-off", "uplink-down", "group-down", *SENSOR,
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 

@@ -15,9 +15,9 @@ from monitorpi_cli import suggest_thresholds
 from monitorpi_cli.suggest_thresholds import Measurement, propose, written
 from monitorpi_common.messages import Traffic
 from monitorpi_detector.settings import DetectorSettings
-from monitorpi_dev.evaluate import FLOODS, Row, run_scenario, summarise
+from monitorpi_dev.evaluate import FLOODS, EvaluationRow, run_scenario, summarise
 from monitorpi_dev.scenarios.benign import BENIGN
-from monitorpi_dev.scenarios.floods import Flood, shares
+from monitorpi_dev.scenarios.floods import ScenarioFlood, shares
 from monitorpi_dev.scenarios.lan import Lan
 from monitorpi_dev.scenarios.scenario import benign_scenario, flood_scenario, flood_scenarios
 
@@ -67,7 +67,7 @@ def test_one_way_traffic_is_what_clients_send() -> None:
 
 def test_floods_begin_anywhere_in_a_second() -> None:
     """The first window of a flood has its share of the flood's frames and no more."""
-    scenario = flood_scenario(Flood(times=10), 11)
+    scenario = flood_scenario(ScenarioFlood(times=10), 11)
     assert scenario.expected is not None
     since_s = scenario.expected.since_s
 
@@ -81,7 +81,7 @@ def test_floods_begin_anywhere_in_a_second() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_weak_forged_and_answered_flood_is_found(seed: int) -> None:
     """111 SYNs a second from forged addresses, 88 % answered, over an office hour are found."""
-    how = Flood("syn-flood", 1.11, spoofed=True, answered=0.88)
+    how = ScenarioFlood("syn-flood", 1.11, spoofed=True, answered=0.88)
 
     row = run_scenario(flood_scenario(how, seed))
 
@@ -114,7 +114,7 @@ def test_a_day_of_everything_opens_no_flood() -> None:
 
 def test_the_sum_says_found_and_missed() -> None:
     """A summary counts floods found and missed, false alarms and hours."""
-    found = run_scenario(flood_scenario(Flood(times=10), 3))
+    found = run_scenario(flood_scenario(ScenarioFlood(times=10), 3))
     benign = run_scenario(benign_scenario(3, 60, "backup"))
 
     total = summarise([found, benign])
@@ -130,7 +130,7 @@ def test_the_sum_says_found_and_missed() -> None:
 
 def test_alerts_of_every_rule_count_per_device_and_day() -> None:
     """Two alerts of ten devices in half a day are 0.4 per device and day."""
-    row = Row("office", "benign", "none", hours=12.0, devices=10, openings=2)
+    row = EvaluationRow("office", "benign", "none", hours=12.0, devices=10, openings=2)
 
     assert summarise([row])["alerts_per_device_day"] == 0.4
 

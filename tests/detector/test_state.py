@@ -15,12 +15,12 @@ from tests.detector.windows import ATTACKER, Detector, at, echoes, syns, window
 
 from monitorpi_common.log import Log
 from monitorpi_common.messages import CLASSES, Service, SetThreshold, Silence
-from monitorpi_common.service import Order, Tick
+from monitorpi_common.service import CommandReceived, Tick
 from monitorpi_common.settings import ConfigurationError, load
 from monitorpi_detector.items import Kept, Override
 from monitorpi_detector.learning import MEASURES
 from monitorpi_detector.limits import LimitsTable
-from monitorpi_detector.rule import Change
+from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_detector.sinks.state_file import MAX_BYTES, StateFile, pause_s
 
@@ -35,8 +35,8 @@ def test_thresholds_and_silences_outlive_a_restart(tmp_path: Path) -> None:
     file = StateFile(tmp_path / "detector.json", Log("detector"))
     before = Detector(kept=file.read(), keep=file)
     before.take(window(0))
-    before.take(Order("set_threshold", SetThreshold(rule="icmp-flood", floor=5000), "1"))
-    before.take(Order("silence", Silence(key=KEY, minutes=60), "2"))
+    before.take(CommandReceived("set_threshold", SetThreshold(rule="icmp-flood", floor=5000), "1"))
+    before.take(CommandReceived("silence", Silence(key=KEY, minutes=60), "2"))
     before.core.close()
     file.flush()
 
@@ -112,7 +112,7 @@ def test_the_fullest_state_fits_its_file(tmp_path: Path) -> None:
     rates = dict.fromkeys((*CLASSES, "half_open"), (99999.9999, 2592000.0))
     levels = dict.fromkeys(MEASURES, (99999.9999, 2592000.0))
     addresses = [f"fe80::ffff:ffff:ffff:{n:x}%interface" for n in range(8192)]
-    change = Change(enabled=True, floor=1e9, factor=1e6, raise_m=60, raise_n=60,
+    change = LimitsChange(enabled=True, floor=1e9, factor=1e6, raise_m=60, raise_n=60,
                         raise_at_once=1e6, close_ratio=0.123, quiet_s=86400.0)  # fmt: skip
     full = Kept(
         since=at(0),
@@ -169,7 +169,7 @@ def test_the_writer_writes_the_newest_and_ends(tmp_path: Path) -> None:
 GOOD = Kept(
     macs=["04:00:00:00:00:0a"],
     silences={KEY: at(100)},
-    overrides=[Override(rule="icmp-flood", change=Change(floor=5000))],
+    overrides=[Override(rule="icmp-flood", change=LimitsChange(floor=5000))],
     watched_s=100.0,
 )
 
@@ -262,7 +262,7 @@ def test_a_file_of_a_later_version_is_kept_aside(tmp_path: Path) -> None:
 
 def test_limits_of_unknown_rules_are_told(tmp_path: Path) -> None:
     """They are named; the others hold."""
-    path = written(tmp_path, Kept(overrides=[Override(rule="gone", change=Change(floor=1))]))
+    path = written(tmp_path, Kept(overrides=[Override(rule="gone", change=LimitsChange(floor=1))]))
     log = Log("detector-unknown")
     lines: list[str] = []
     log.warning = lambda event, **fields: lines.append(f"{event} {fields}")  # type: ignore[method-assign]

@@ -23,7 +23,7 @@ from monitorpi_common.messages import (
     Silence,
     Traffic,
 )
-from monitorpi_common.service import Order
+from monitorpi_common.service import CommandReceived
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_silenced_storm_is_not_learned() -> None:
     rows = {"arp": 300, "broadcast": 300}
     detector.take(window(0))
     for rule in ("arp-storm", "broadcast-storm"):
-        detector.take(Order("silence", Silence(key=f"{rule}-{ID}", minutes=60), rule))
+        detector.take(CommandReceived("silence", Silence(key=f"{rule}-{ID}", minutes=60), rule))
     for second in range(1, 1500):
         detector.take(window(second, plain(ATTACKER, packets=300, **rows)))
     storms = [window(second, plain(ATTACKER, packets=300, **rows)) for second in range(3700, 3704)]
@@ -101,7 +101,9 @@ def test_a_delay_over_a_devices_own_floor_is_not_learned() -> None:
     """A floor below the general one holds for what becomes usual, too."""
     detector = Detector(devices={VICTIM: {"high-delay": {"floor": 20.0}}})
     detector.take(window(0))
-    detector.take(Order("silence", Silence(key="high-delay-198-18-0-11", minutes=600), "1"))
+    detector.take(
+        CommandReceived("silence", Silence(key="high-delay-198-18-0-11", minutes=600), "1")
+    )
 
     detector.take(*[probe(10 * n, answer(rtt_p50_ms=50.0)) for n in range(1, 360)])
 

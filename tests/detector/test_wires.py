@@ -76,6 +76,20 @@ def test_the_sum_is_one_alert_until_it_ends() -> None:
     assert detector.alerts[-1].close_reason == "quiet"
 
 
+def test_what_is_usual_on_each_port_is_usual_together() -> None:
+    """Less than twice of it is no storm over two ports either; ten times it is one."""
+    detector = Detector()
+    ports = ("eth0", "eth1")
+    for second in range(1300):
+        rate = 45 if second < 1200 else 75
+        detector.take(*(window(second, arps(rate), interface=port) for port in ports))
+    assert detector.alerts == []
+
+    for second in range(1300, 1310):
+        detector.take(*(window(second, arps(450), interface=port) for port in ports))
+    assert {alert.rule for alert in detector.alerts} == {"arp-storm"}
+
+
 def test_one_port_is_judged_as_ever() -> None:
     """A second port that shows nothing changes neither rate nor time."""
     alone, beside = Detector(), Detector()

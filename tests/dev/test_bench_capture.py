@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_dev.bench.capture import ENGINES, main, measure
-from monitorpi_dev.bench.capture_run import FULL_SPEED, Effort, Row
+from monitorpi_dev.bench.capture_run import FULL_SPEED, Effort, EngineRow
 from monitorpi_dev.bench.capture_table import HEAD, cells, markdown, with_table
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PAGE = """# Performance
 
 What it means.
 """
-ROW = Row(
+ROW = EngineRow(
     engine="ebpf",
     macs=50,
     asked_fps=148_800,

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from monitorpi_capture.items import PACKETS, WindowCounts
 from monitorpi_common.messages import Alert, Evidence, Severity
 from monitorpi_dev.week.report import week
-from monitorpi_dev.week.stack import Told, loud_levels
+from monitorpi_dev.week.stack import PublishedAlert, loud_levels
 from monitorpi_dev.week.truth import ANY, Fact, Kind, Truth
 from monitorpi_dev.week.verdict import NOTICES_A_DAY, judge
-from monitorpi_dev.week.wire import LONGEST_S, Stream, Wire
+from monitorpi_dev.week.wire import LONGEST_S, FrameStream, SimulatedWire
 from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ FRAME = frames.arp_request(PHONE, "192.168.1.30", "192.168.1.1")
 def windows(seconds: Sequence[int], *, until: int, per_s: float = 0.0) -> list[WindowCounts]:
     """Return the windows of a wire on which so many frames are sent in each second."""
     seen: list[object] = []
-    wire = Wire(float(START), seen.append, loud_levels())
+    wire = SimulatedWire(float(START), seen.append, loud_levels())
     if per_s:
-        wire.streams["film"] = Stream((FRAME,), per_s)
+        wire.streams["film"] = FrameStream((FRAME,), per_s)
 
     def sends() -> Process:
         for count in seconds:
@@ -92,7 +92,7 @@ def alert(
     closed_after: float | None = 60,
     caused_by: str | None = None,
     openings: int = 1,
-) -> Told:
+) -> PublishedAlert:
     """Return an alert as it was published."""
     when = datetime.fromtimestamp(at, UTC)
     closed = None if closed_after is None else datetime.fromtimestamp(at + closed_after, UTC)
@@ -103,7 +103,7 @@ def alert(
         closed_at=closed, caused_by=caused_by, summary="It is so.",
         evidence=Evidence(value=1, threshold=1, window_s=1, peak=1),
     )  # fmt: skip
-    return Told(one, one, openings)
+    return PublishedAlert(one, one, openings)
 
 
 def fact(kind: Kind, *subjects: str, rules: tuple[str, ...] = (), within_s: float = 60) -> Fact:
@@ -142,7 +142,9 @@ def fact(kind: Kind, *subjects: str, rules: tuple[str, ...] = (), within_s: floa
         pytest.param([fact("once", "020000000099")], [alert()], 1, id="somebody else"),
     ],
 )  # fmt: skip
-def test_what_an_owner_calls_noise(facts: list[Fact], alerts: list[Told], noise: int) -> None:
+def test_what_an_owner_calls_noise(
+    facts: list[Fact], alerts: list[PublishedAlert], noise: int
+) -> None:
     """Line by line."""
     verdict = judge(alerts, Truth(facts), START, START + 7 * 86400)
 
@@ -160,7 +162,7 @@ def test_what_an_owner_calls_noise(facts: list[Fact], alerts: list[Told], noise:
     ],
 )
 def test_an_incident_is_told_by_the_right_rule_on_the_right_subject_in_time(
-    told: Told, seconds: float | None
+    told: PublishedAlert, seconds: float | None
 ) -> None:
     """Else it is missed."""
     happened = fact("incident", "02000000001a", rules=("syn-flood",))

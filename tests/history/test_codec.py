@@ -49,14 +49,38 @@ def test_some_columns_alone(made: tuple[int, dict[int, list[int]]]) -> None:
     }
 
 
-def test_a_sheet_gives_back_each_series() -> None:
-    """Also a chunk that is empty, and one wanted among many."""
-    chunks = {n: codec.encode_chunk({1: [n, 0, n]}) for n in (0, 1, 300, 70_000)}
+@given(
+    st.integers(1, 4).flatmap(
+        lambda length: st.tuples(
+            st.just(length),
+            st.dictionaries(
+                st.integers(0, 70_000),
+                st.dictionaries(
+                    st.integers(1, 300),
+                    st.lists(st.integers(0, 2**63 - 1), min_size=length, max_size=length),
+                    max_size=4,
+                ),
+                max_size=12,
+            ),
+        )
+    ),
+    st.data(),
+)
+def test_a_sheet_gives_back_each_series(
+    made: tuple[int, dict[int, dict[int, list[int]]]], data: st.DataObject
+) -> None:
+    """All of them, and those that are wanted alone, with the columns that are wanted."""
+    length, series = made
+    some = data.draw(st.sets(st.sampled_from(sorted(series)))) if series else set()
 
-    sheet = codec.encode_sheet(chunks)
+    sheet = codec.Sheet(codec.encode_sheet(series), length)
 
-    assert chunks == {number: bytes(chunk) for number, chunk in codec.decode_sheet(sheet)}
-    assert [number for number, _ in codec.decode_sheet(sheet, {300})] == [300]
+    assert set(sheet.series) == set(series)
+    expected = {(n, c, tuple(v)) for n in some for c, v in series[n].items() if any(v)}
+    assert expected == {(n, c, tuple(v)) for n, c, v in sheet.columns(some)}
+    assert {one for one in expected if one[1] < 100} == {
+        (n, c, tuple(v)) for n, c, v in sheet.columns(some, range(100))
+    }
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
@@ -66,7 +90,8 @@ def test_damage_is_told(noise: bytes, at: int) -> None:
     for data in (noise, good[:at] + noise + good[at:], good[:at]):
         try:
             codec.decode_block(data, 3)
-            list(codec.decode_sheet(data))
+            sheet = codec.Sheet(data, 3)
+            list(sheet.columns(sheet.series))
         except codec.CodecError:
             pass
 

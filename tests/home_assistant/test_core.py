@@ -28,7 +28,7 @@ from monitorpi_common.messages import (
     Wire,
 )
 from monitorpi_common.rule_titles import RULE_TITLES
-from monitorpi_common.service import Gone, Order, Outside, Presence, Tick
+from monitorpi_common.service import CommandReceived, Outside, Presence, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_detector.rules import RULES
 from monitorpi_home_assistant.core import HomeAssistantCore
@@ -248,7 +248,7 @@ def test_a_device_that_is_gone_is_taken_back() -> None:
     rig = shown(devices="all")
     mac = example(Device).mac
 
-    rig.take(Gone(Topic("lab", "capture", "device", mac_id(mac))))
+    rig.take(TombstoneReceived(Topic("lab", "capture", "device", mac_id(mac))))
     rig.tick()
 
     assert not any(mac_id(mac) in topic for topic in rig.outside)
@@ -287,7 +287,8 @@ def test_buttons_reach_the_detector_for_each_open_alert() -> None:
     rig.alert("syn-flood-bb")
 
     said = rig.take(
-        Order("silence", SilenceAll(), "x"), Order("acknowledge", AcknowledgeAll(), "y")
+        CommandReceived("silence", SilenceAll(), "x"),
+        CommandReceived("acknowledge", AcknowledgeAll(), "y"),
     )
 
     assert [(one.to, one.message.name, one.message.args["key"]) for one in said] == [

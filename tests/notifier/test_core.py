@@ -11,12 +11,12 @@ import pytest
 from monitorpi_common.examples import example
 from monitorpi_common.fake import received
 from monitorpi_common.messages import Alert, Device, NotifyTest, Sent, Target, WatchState
-from monitorpi_common.service import CommandRefusedError, Order, Presence, Tick
+from monitorpi_common.service import CommandReceived, CommandRefusedError, Presence, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_notifier.core import AFTER_S, HOLD_S, NotifierCore
 from monitorpi_notifier.digest import Digest
 from monitorpi_notifier.directory import Directory
-from monitorpi_notifier.items import Attempt, Change, Letter, Told
+from monitorpi_notifier.items import Attempt, Letter, NoticeChange, Told
 from monitorpi_notifier.planned import Plan
 from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_notifier.wording import Wording
@@ -35,12 +35,12 @@ class Box:
     """A store in memory: what waits, and what is known to be told."""
 
     def __init__(self) -> None:
-        self.changes: list[Change] = []
+        self.changes: list[NoticeChange] = []
         self.told: dict[str, Told] = {}
         self.memory: dict[str, JsonValue] = {}
         self.is_full = False
 
-    def add(self, changes: Iterable[Change], told: Iterable[Told]) -> bool:
+    def add(self, changes: Iterable[NoticeChange], told: Iterable[Told]) -> bool:
         """Keep, unless the disk is full."""
         if not self.is_full:
             self.changes += changes
@@ -432,13 +432,13 @@ def test_a_test_goes_to_whom_it_names() -> None:
     """One destination, or all; an unknown one is refused by name."""
     rig = Rig(destinations={name: {"url": "json://localhost"} for name in ("phone", "desk")})
 
-    list(rig.core.handle(Order("test", NotifyTest(destination="desk"), "x")))
-    list(rig.core.handle(Order("test", NotifyTest(), "y")))
+    list(rig.core.handle(CommandReceived("test", NotifyTest(destination="desk"), "x")))
+    list(rig.core.handle(CommandReceived("test", NotifyTest(), "y")))
 
     assert rig.told("desk") == ["test test", "test test"]
     assert rig.told("phone") == ["test test"]
     with pytest.raises(CommandRefusedError, match="'nobody'; there are: phone, desk"):
-        list(rig.core.handle(Order("test", NotifyTest(destination="nobody"), "z")))
+        list(rig.core.handle(CommandReceived("test", NotifyTest(destination="nobody"), "z")))
 
 
 def test_a_delivery_is_published_without_its_text() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitorpi_notifier.directory import Directory
 from monitorpi_notifier.folding import LATE_S, MINUTE_S, Folding
-from monitorpi_notifier.items import Change
+from monitorpi_notifier.items import NoticeChange
 from monitorpi_notifier.wording import DOUBT, Wording
 
 WORDING = Wording(Directory(), UTC, "http://pi:8080/")
@@ -18,7 +18,7 @@ T = 1_800_000_000.0
 RULES = Folding(6)
 
 
-def change(number: int, **more: Any) -> Change:
+def change(number: int, **more: Any) -> NoticeChange:
     """Return a change of an alert of its own that happened at T."""
     known: dict[str, Any] = {
         "destination": "phone", "what": "opened", "key": f"syn-flood-{number}",
@@ -26,10 +26,10 @@ def change(number: int, **more: Any) -> Change:
         "opened_s": T, "due_s": T, "title": f"title {number}", "body": f"body {number}",
         "line": f"line {number}.", "id": number,
     }  # fmt: skip
-    return Change(**{**known, **more})
+    return NoticeChange(**{**known, **more})
 
 
-def post_all(waiting: list[Change], seconds: float) -> list[tuple[float, str]]:
+def post_all(waiting: list[NoticeChange], seconds: float) -> list[tuple[float, str]]:
     """Post once a second; returns when each message went out, and its text."""
     sent: list[tuple[float, str]] = []
     left = list(waiting)

@@ -17,10 +17,10 @@ from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.log import Log
 from monitorpi_notifier.directory import Directory
 from monitorpi_notifier.folding import Folding
-from monitorpi_notifier.items import Attempt, Change
+from monitorpi_notifier.items import Attempt, NoticeChange
 from monitorpi_notifier.sinks.outbox import Outbox
 from monitorpi_notifier.sinks.post import scrub
-from monitorpi_notifier.sinks.postbox import Destination, Postbox, check, open_lock
+from monitorpi_notifier.sinks.postbox import Postbox, PostedDestination, check, open_lock
 from monitorpi_notifier.wording import Wording
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ class Rig:
         self.postbox = Postbox(
             self.outbox,
             [
-                Destination(name, url, plugins[name] or "", open_lock(folder, name))
+                PostedDestination(name, url, plugins[name] or "", open_lock(folder, name))
                 for name, url in urls.items()
             ],
             Folding(6), Wording(Directory(), UTC, None), 600.0, Log("test", "error"),
             wall=lambda: self.now_s,
         )  # fmt: skip
 
-    def change(self, number: int, destination: str = "desk", **more: Any) -> Change:
+    def change(self, number: int, destination: str = "desk", **more: Any) -> NoticeChange:
         """Return a change that happens now."""
-        known = Change(
+        known = NoticeChange(
             destination, "opened", f"syn-flood-{number}", f"id-{number}", "syn-flood", "critical",
             self.now_s, self.now_s, self.now_s, f"CRITICAL flood {number}", f"body {number}",
             f"Flood {number}.",

@@ -22,22 +22,28 @@ from monitorpi_common.messages import (
     Target,
     Tombstone,
 )
-from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Tick
+from monitorpi_common.service import (
+    CommandReceived,
+    CommandRefusedError,
+    Presence,
+    Tick,
+    TombstoneReceived,
+)
 from monitorpi_common.topics import Topic, mac_from_id, mac_id
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import (
-    Attempt,
     Echoes,
     Exit,
     Found,
+    KnownAddress,
     PlanTaken,
+    ProbeAttempt,
     Resolution,
     RoundDone,
-    Sighting,
     Sweeping,
 )
-from monitorpi_prober.reachability import Limits, Reachability
-from monitorpi_prober.schedule import Pace, Plan, ProbeGroup, ProbeTarget, make_plan
+from monitorpi_prober.reachability import Reachability, StateLimits
+from monitorpi_prober.schedule import Pace, ProbeGroup, ProbePlan, ProbeTarget, make_plan
 from monitorpi_prober.settings import ProberSettings
 from monitorpi_prober.targets import owner, target_id
 
@@ -53,7 +59,7 @@ class Prober:
 
     def __init__(self, *addresses: str, instance: str = "main", **settings: Any) -> None:
         targets = [{"address": address} for address in addresses]
-        self.plans: list[Plan] = []
+        self.plans: list[ProbePlan] = []
         self.extra: list[ProbeGroup | None] = []
         self.woken: list[str] = []
         self.at = T0
@@ -70,7 +76,7 @@ class Prober:
         )
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ProbePlan:
         """The plan the pinger goes by now."""
         return self.plans[-1]
 
@@ -87,9 +93,9 @@ class Prober:
             published += drive(self.core, [done])
         return published
 
-    def attempt(self, key: str, *times: float | None, **more: Any) -> Attempt:
+    def attempt(self, key: str, *times: float | None, **more: Any) -> ProbeAttempt:
         """Build the outcome of requests outside of a round."""
-        return Attempt(self.at, Echoes(key, times, **more), has_neighbour=True)
+        return ProbeAttempt(self.at, Echoes(key, times, **more), has_neighbour=True)
 
     def state(self, *times: float | None) -> str:
         """Let a round pass and return the first target's state in it."""
@@ -124,7 +130,7 @@ def test_a_target_is_up_after_one_reply_and_down_after_three_lost_rounds() -> No
 
 def test_a_target_that_comes_and_goes_flaps() -> None:
     """Four changes within the window are one state, and it ends when the target keeps still."""
-    limits = Limits(down_after=1, flap_rounds=20)
+    limits = StateLimits(down_after=1, flap_rounds=20)
     one = Reachability()
 
     for answered in (True, False, True, False, True):
@@ -159,7 +165,7 @@ def test_a_flapping_target_flaps_on_after_a_restart() -> None:
 @given(st.lists(st.booleans(), max_size=200))
 def test_the_state_changes_only_as_the_rules_say(answers: list[bool]) -> None:
     """A target is never called down within fewer than three lost rounds."""
-    one, limits, silent = Reachability(), Limits(), 0
+    one, limits, silent = Reachability(), StateLimits(), 0
     for answered in answers:
         silent = 0 if answered else silent + 1
         one.follow(answered=answered, at=T0, limits=limits)
@@ -238,7 +244,10 @@ def test_pinned_devices_stay() -> None:
 
     gone = drive(
         prober.core,
-        [Gone(Topic("lab", "capture", "device", id_)) for id_ in ("b827eb000007", "b827eb000008")],
+        [
+            TombstoneReceived(Topic("lab", "capture", "device", id_))
+            for id_ in ("b827eb000007", "b827eb000008")
+        ],
     )
 
     assert [one.address for one in prober.plan.targets] == [ADDRESS]
@@ -252,7 +261,7 @@ def test_an_address_that_ended_is_no_target() -> None:
         prober.core,
         [
             received(device(ADDRESS), "b827eb000007"),
-            Found("eth0", (Sighting(ADDRESS, MAC, interface="eth0"),)),
+            Found("eth0", (KnownAddress(ADDRESS, MAC, interface="eth0"),)),
         ],
     )
 
@@ -299,7 +308,7 @@ def test_temporary_addresses_are_probed_where_there_are_no_others() -> None:
 def test_made_up_addresses_are_marked() -> None:
     """A randomised MAC has no vendor, and the target says so."""
     prober = Prober()
-    drive(prober.core, [Found("eth0", (Sighting(ADDRESS, "02:11:22:33:44:55"),))])
+    drive(prober.core, [Found("eth0", (KnownAddress(ADDRESS, "02:11:22:33:44:55"),))])
 
     target = next(m for m in messages(prober.round(1.0)) if isinstance(m, Target))
 
@@ -501,7 +510,7 @@ def test_a_sweep_is_announced_before_any_target_is_known() -> None:
         Tick(T0 + timedelta(seconds=n), float(n), clock_synced=True) for n in (1, 4, 5, 6, 9, 10)
     ]
     again = messages(drive(prober.core, ticks))
-    drive(prober.core, [end, Found("eth0", (Sighting(ADDRESS, MAC),))])
+    drive(prober.core, [end, Found("eth0", (KnownAddress(ADDRESS, MAC),))])
     after = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
 
     assert isinstance(told, Probe)
@@ -514,7 +523,7 @@ def test_what_another_program_sends_is_announced_while_it_lasts() -> None:
     """By its own word, before it begins, and no longer than it said; not without end."""
     prober = Prober()
     rates = Announce(seconds=30, echo_per_s=250, arp_per_s=20, mac=OWN.mac or "", ip=OWN.ip)
-    order = Order("announce", rates, "1")
+    order = CommandReceived("announce", rates, "1")
     drive(prober.core, [Tick(T0, 100.0, clock_synced=True)])
 
     [told] = messages(drive(prober.core, [order]))
@@ -526,7 +535,7 @@ def test_what_another_program_sends_is_announced_while_it_lasts() -> None:
         drive(prober.core, [order])
 
     drive(prober.core, [Tick(T0, 131.0, clock_synced=True)])
-    drive(prober.core, [Found("eth0", (Sighting(ADDRESS, MAC),))])
+    drive(prober.core, [Found("eth0", (KnownAddress(ADDRESS, MAC),))])
     after = next(m for m in messages(prober.round(1.0)) if isinstance(m, Probe))
     assert after.source.echo_per_s == 0
 
@@ -659,7 +668,7 @@ def test_a_long_round_fits_into_messages() -> None:
 # --- discovery ------------------------------------------------------------------------------
 
 
-def sweeps(prober: Prober, count: int, *found: Sighting) -> list[Any]:
+def sweeps(prober: Prober, count: int, *found: KnownAddress) -> list[Any]:
     """Let so many sweeps of an interface find the same; returns what was said."""
     return drive(prober.core, [Found("eth0", found)] * count)
 
@@ -667,9 +676,9 @@ def sweeps(prober: Prober, count: int, *found: Sighting) -> list[Any]:
 def test_a_discovered_device_that_moved_leaves_its_old_address() -> None:
     """A lease ended: two sweeps find the MAC elsewhere, and the old address is no target."""
     prober = Prober()
-    sweeps(prober, 1, Sighting(ADDRESS, MAC, interface="eth0"))
+    sweeps(prober, 1, KnownAddress(ADDRESS, MAC, interface="eth0"))
 
-    said = sweeps(prober, 2, Sighting(OTHER, MAC, interface="eth0"))
+    said = sweeps(prober, 2, KnownAddress(OTHER, MAC, interface="eth0"))
 
     assert [one.address for one in prober.plan.targets] == [OTHER]
     assert said == [Tombstone("192-0-2-1", Target)]
@@ -678,7 +687,7 @@ def test_a_discovered_device_that_moved_leaves_its_old_address() -> None:
 def test_a_discovered_device_that_is_silent_stays_for_a_day() -> None:
     """A missed sweep changes nothing; one of another interface says nothing; a day of them does."""
     prober = Prober()
-    sweeps(prober, 1, Sighting(ADDRESS, MAC, interface="eth0"))
+    sweeps(prober, 1, KnownAddress(ADDRESS, MAC, interface="eth0"))
 
     drive(prober.core, [Found("wlan0", ())] * 100)
     sweeps(prober, 47)
@@ -691,7 +700,7 @@ def test_a_discovered_device_that_is_silent_stays_for_a_day() -> None:
 def test_a_pinned_device_that_is_silent_stays_for_ever() -> None:
     """A pinned address is kept whatever sweeps find."""
     prober = Prober(pin=[ADDRESS])
-    sweeps(prober, 1, Sighting(ADDRESS, MAC, interface="eth0"))
+    sweeps(prober, 1, KnownAddress(ADDRESS, MAC, interface="eth0"))
 
     sweeps(prober, 100)
 
@@ -754,12 +763,12 @@ def test_probe_now() -> None:
     """The command makes an extra round for one target, or all rounds anew; others are refused."""
     prober = Prober(ADDRESS)
 
-    drive(prober.core, [Order("probe_now", ProbeNow(address=ADDRESS), "1")])
-    drive(prober.core, [Order("probe_now", ProbeNow(), "2")])
+    drive(prober.core, [CommandReceived("probe_now", ProbeNow(address=ADDRESS), "1")])
+    drive(prober.core, [CommandReceived("probe_now", ProbeNow(), "2")])
 
     assert [lane and lane.targets[0].address for lane in prober.extra] == [ADDRESS, None]
     with pytest.raises(CommandRefusedError, match="not a target"):
-        drive(prober.core, [Order("probe_now", ProbeNow(address="203.0.113.5"), "3")])
+        drive(prober.core, [CommandReceived("probe_now", ProbeNow(address="203.0.113.5"), "3")])
 
 
 def test_a_target_nobody_probes_any_more_is_taken_back() -> None:

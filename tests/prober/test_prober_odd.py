@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from monitorpi_cli.ping import measure
-from monitorpi_dev.bench.prober import Bench
+from monitorpi_dev.bench.prober import ProberBench
 from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ SOCKETS: Final = {"raw": "1 0", "unprivileged": "0 2147483647"}
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def bench() -> Iterator[ProberBench]:
     """Two namespaces with a cable between them."""
     try:
-        one = Bench()
+        one = ProberBench()
     except LabError as error:
         pytest.skip(f"no network namespaces here: {error}")
     yield one
@@ -61,7 +61,7 @@ def asked(space: Namespace, *addresses: str, count: int = 3) -> list[ProbeResult
     return space.call(measure, addresses, count, 1.0, None).targets
 
 
-def answering(bench: Bench, kind: str, **behaviour: Any) -> ProbeResult:
+def answering(bench: ProberBench, kind: str, **behaviour: Any) -> ProbeResult:
     """Measure one round while the responder behaves in some way."""
     command = [sys.executable, "-m", "monitorpi_lab.responder", "far0", "--behaviour"]
     responder = bench.far.popen(
@@ -91,7 +91,7 @@ def answering(bench: Bench, kind: str, **behaviour: Any) -> ProbeResult:
     ],
 )
 def test_who_answers_oddly_is_up(
-    bench: Bench, kind: str, behaviour: dict[str, Any], cause: str, error: str
+    bench: ProberBench, kind: str, behaviour: dict[str, Any], cause: str, error: str
 ) -> None:
     """Its times are worth nothing, but nothing is lost, and it says why, on either socket."""
     row = answering(bench, kind, **behaviour)
@@ -102,7 +102,7 @@ def test_who_answers_oddly_is_up(
 
 
 @pytest.mark.parametrize("kind", SOCKETS)
-def test_who_answers_late_is_up(bench: Bench, kind: str) -> None:
+def test_who_answers_late_is_up(bench: ProberBench, kind: str) -> None:
     """A reply after the time limit is no loss, and no time."""
     row = answering(bench, kind, late=1.0, late_ms=1200.0)
 
@@ -112,7 +112,7 @@ def test_who_answers_late_is_up(bench: Bench, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOCKETS)
-def test_a_wrong_checksum_is_no_answer(bench: Bench, kind: str) -> None:
+def test_a_wrong_checksum_is_no_answer(bench: ProberBench, kind: str) -> None:
     """The kernel hands it to nobody's unprivileged socket: so it counts nowhere."""
     row = answering(bench, kind, flaw="checksum")
 
@@ -121,7 +121,7 @@ def test_a_wrong_checksum_is_no_answer(bench: Bench, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOCKETS)
-def test_who_answers_soundly_has_nothing_to_say(bench: Bench, kind: str) -> None:
+def test_who_answers_soundly_has_nothing_to_say(bench: ProberBench, kind: str) -> None:
     """The measure of all others."""
     row = answering(bench, kind)
 

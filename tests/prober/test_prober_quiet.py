@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_prober.flights import GRACE_S, Awaited, Flights, Note, Request, Row
+from monitorpi_prober.flights import GRACE_S, Awaited, Flights, Note, Request, TargetRow
 from monitorpi_prober.items import ALTERED, NO_NEIGHBOUR, UNREACHABLE
 from monitorpi_prober.quiet import (
     LONGEST_PAUSE_S,
@@ -150,7 +150,7 @@ OUTCOMES = ("sound", "late", "altered", "lost", "unsent", "altered then sound", 
 def test_every_request_ends_once(outcomes: list[str]) -> None:
     """Sent = received + late + altered + lost; what was not sent is in none of them."""
     flights, awaited = Flights(), Awaited()
-    row = Row("a", awaited)
+    row = TargetRow("a", awaited)
     for number, outcome in enumerate(outcomes, 1):
         if outcome == "never handed over":
             row.unsent += 1
@@ -190,7 +190,7 @@ def test_trouble_that_passed_is_not_reported(
     sent: int, received: int, unsent: int, error: str | None
 ) -> None:
     """An error that a later reply has refuted is none, unless something is missing all the same."""
-    row = Row("a", unsent=unsent, note=Note("no route to host", UNREACHABLE))
+    row = TargetRow("a", unsent=unsent, note=Note("no route to host", UNREACHABLE))
     row.times = {n: 1.0 if n < received else None for n in range(sent)}
 
     assert row.finish().error == error
@@ -198,7 +198,7 @@ def test_trouble_that_passed_is_not_reported(
 
 def test_silence_is_said_in_words() -> None:
     """Requests that were sent and brought nothing back have a reason too."""
-    row = Row("a", times={1: None, 2: None})
+    row = TargetRow("a", times={1: None, 2: None})
 
     assert (row.finish().error, row.finish().cause) == ("no reply", "no-reply")
-    assert Row("a", times={1: None, 2: 1.0}).finish().error is None
+    assert TargetRow("a", times={1: None, 2: 1.0}).finish().error is None

@@ -15,12 +15,12 @@ import pytest
 from tests.conftest import wait_for
 
 from monitorpi_common.log import Log
-from monitorpi_dev.bench.prober import Bench, addresses, figures, rows
+from monitorpi_dev.bench.prober import ProberBench, addresses, figures, rows
 from monitorpi_lab.namespace import LabError, Namespace
 from monitorpi_lab.responder import Behaviour, fate
-from monitorpi_prober.flights import Tally
+from monitorpi_prober.flights import ReplyCounts
 from monitorpi_prober.items import Exit, RoundDone
-from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget
+from monitorpi_prober.schedule import ProbeGroup, ProbePlan, ProbeTarget
 from monitorpi_prober.settings import ProberSettings
 from monitorpi_prober.sources import interfaces, sweep
 from monitorpi_prober.sources.discovery import Discovery, Refusal, sweepable
@@ -45,10 +45,10 @@ TIMEOUT_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
+def bench() -> Iterator[ProberBench]:
     """Two namespaces with a cable between them."""
     try:
-        one = Bench()
+        one = ProberBench()
     except LabError as error:
         pytest.skip(f"no network namespaces here: {error}")
     yield one
@@ -61,7 +61,7 @@ def lane(*ips: str, probes: int = 20, seconds: float = 1.0) -> ProbeGroup:
 
 
 @contextlib.contextmanager
-def responding(bench: Bench, **behaviour: Any) -> Iterator[dict[str, list[float | None]]]:
+def responding(bench: ProberBench, **behaviour: Any) -> Iterator[dict[str, list[float | None]]]:
     """Let the responder behave in some way; its truth is there afterwards."""
     told = json.dumps(CALM | behaviour)
     responder = bench.far.popen(
@@ -80,8 +80,8 @@ def responding(bench: Bench, **behaviour: Any) -> Iterator[dict[str, list[float 
 
 
 def measure(
-    bench: Bench, *ips: str, probes: int = 20, seconds: float = 1.0, **behaviour: Any
-) -> tuple[RoundDone, dict[str, list[float | None]], Tally]:
+    bench: ProberBench, *ips: str, probes: int = 20, seconds: float = 1.0, **behaviour: Any
+) -> tuple[RoundDone, dict[str, list[float | None]], ReplyCounts]:
     """Let the responder behave in some way for one round; returns it, the truth and the tally."""
     pinger = Pinger()
     with responding(bench, **behaviour) as truth:
@@ -96,7 +96,7 @@ def answered(done: RoundDone) -> list[list[bool]]:
     return [[time is not None for time in echoes.times_ms] for echoes in done.echoes]
 
 
-def test_times_are_the_networks(bench: Bench) -> None:
+def test_times_are_the_networks(bench: ProberBench) -> None:
     """A round trip is what the responder really held it, to 0.1 ms, with the machine's load."""
     ips = addresses(50)
 
@@ -112,7 +112,7 @@ def test_times_are_the_networks(bench: Bench) -> None:
     assert errors[len(errors) * 95 // 100] < 0.1
 
 
-def test_loss_duplicates_and_wrong_sequence_numbers(bench: Bench) -> None:
+def test_loss_duplicates_and_wrong_sequence_numbers(bench: ProberBench) -> None:
     """Exactly the requests that were answered count, however often and wrongly besides."""
     ips = addresses(20)
     behaviour = {"loss": 0.3, "duplicate": 0.5, "wrong_sequence": 0.5, "jitter_ms": 30.0}
@@ -127,7 +127,7 @@ def test_loss_duplicates_and_wrong_sequence_numbers(bench: Bench) -> None:
     assert tally.foreign > 50
 
 
-def test_overtaken_replies_are_credited_to_their_own_requests(bench: Bench) -> None:
+def test_overtaken_replies_are_credited_to_their_own_requests(bench: ProberBench) -> None:
     """A reply that comes after those to later requests has its own time, in its own place."""
     ips = addresses(10)
 
@@ -137,10 +137,10 @@ def test_overtaken_replies_are_credited_to_their_own_requests(bench: Bench) -> N
     assert sum(fate(program, ip, n).overtaken for ip in ips for n in range(20)) > 30
     for echoes in done.echoes:
         assert echoes.times_ms == pytest.approx(truth[echoes.key], abs=10)
-    assert tally == Tally()
+    assert tally == ReplyCounts()
 
 
-def test_late_replies_do_not_count(bench: Bench) -> None:
+def test_late_replies_do_not_count(bench: ProberBench) -> None:
     """What comes after the time limit is lost, and known as late."""
     done, _, tally = measure(bench, *addresses(10), late=0.5, late_ms=1400.0)
 
@@ -150,7 +150,7 @@ def test_late_replies_do_not_count(bench: Bench) -> None:
     assert tally.late > 20
 
 
-def test_a_standstill_loses_no_reply(bench: Bench) -> None:
+def test_a_standstill_loses_no_reply(bench: ProberBench) -> None:
     """Replies that came in time count, though the process stood still beyond the time limit."""
     timeout_s, pinger, done = TIMEOUT_S / 2, Pinger(), []
 
@@ -163,7 +163,7 @@ def test_a_standstill_loses_no_reply(bench: Bench) -> None:
         else:
             pinger.stop()
 
-    pinger.order(Plan((), timeout_s))
+    pinger.order(ProbePlan((), timeout_s))
     pinger.hurry(lane("198.18.0.1", probes=1, seconds=0.01))
     pinger.hurry(lane(*addresses(20), probes=5, seconds=0.5))
     with responding(bench, delay_ms=50.0):
@@ -172,7 +172,7 @@ def test_a_standstill_loses_no_reply(bench: Bench) -> None:
     assert all(map(all, answered(done[1])))
 
 
-def test_who_answers_for_another_is_noticed(bench: Bench) -> None:
+def test_who_answers_for_another_is_noticed(bench: ProberBench) -> None:
     """A reply from an address that was not asked is no reply, and the target says whose it was."""
     done, _, tally = measure(bench, "198.18.3.1", probes=5, impostor=1.0)
 
@@ -181,7 +181,7 @@ def test_who_answers_for_another_is_noticed(bench: Bench) -> None:
     assert tally.impostor == 5
 
 
-def test_requests_are_evenly_spaced(bench: Bench) -> None:
+def test_requests_are_evenly_spaced(bench: ProberBench) -> None:
     """A round's requests are spread over it, never sent at once."""
     started = time.monotonic()
     done, _, _ = measure(bench, *addresses(20), probes=5, seconds=2.0)
@@ -190,7 +190,7 @@ def test_requests_are_evenly_spaced(bench: Bench) -> None:
     assert (done.end - done.start).total_seconds() >= 1.9
 
 
-def test_trouble_with_one_delays_no_other(bench: Bench) -> None:
+def test_trouble_with_one_delays_no_other(bench: ProberBench) -> None:
     """No route, a silent neighbour and a missing address each have a clear state."""
     ips = ("198.18.0.1", "203.0.113.9", "198.19.0.77", "2001:db8::1")
 
@@ -204,7 +204,7 @@ def test_trouble_with_one_delays_no_other(bench: Bench) -> None:
     assert errors[3] in ("network is unreachable", "cannot assign requested address")
 
 
-def test_unprivileged_sockets_and_ipv6(bench: Bench) -> None:
+def test_unprivileged_sockets_and_ipv6(bench: ProberBench) -> None:
     """Where the system allows everybody to ping, no raw socket is used; IPv6 works alike."""
     bench.near.run(["sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647"])
     bench.near.run(["ip", "-6", "address", "add", "fd00::1/128", "dev", "lo"])
@@ -217,16 +217,16 @@ def test_unprivileged_sockets_and_ipv6(bench: Bench) -> None:
     assert tally.foreign == 0
 
 
-def test_raw_sockets_and_ipv6(bench: Bench) -> None:
+def test_raw_sockets_and_ipv6(bench: ProberBench) -> None:
     """With raw sockets IPv6 targets are probed like the others."""
     done, _, _ = measure(bench, "198.18.0.1", "::1", probes=5)
 
     assert answered(done) == [[True] * 5] * 2
 
 
-def test_source_is_announced(bench: Bench) -> None:
+def test_source_is_announced(bench: ProberBench) -> None:
     """The MAC and the address that requests leave from are found by the routing table."""
-    plan = Plan((lane(*addresses(20), probes=10, seconds=10.0),))
+    plan = ProbePlan((lane(*addresses(20), probes=10, seconds=10.0),))
     mac = bench.near.call(lambda: Path("/sys/class/net/eth0/address").read_text()).strip()
 
     exits = bench.near.call(interfaces.exits, plan, None)
@@ -269,7 +269,7 @@ def test_subnets_are_those_that_need_no_router() -> None:
     assert public - {"fe80::/64", "ff00::/8"} == {"198.18.9.0/28", "2001:db8:1::/64"}
 
 
-def test_source_interface(bench: Bench) -> None:
+def test_source_interface(bench: ProberBench) -> None:
     """Sending from a named interface works; an unknown one is refused with the known ones."""
     done = bench.near.call(one_round, Pinger("lo"), lane("127.0.0.1", probes=3), TIMEOUT_S)
     assert answered(done) == [[True] * 3]
@@ -278,7 +278,7 @@ def test_source_interface(bench: Bench) -> None:
         bench.near.call(one_round, Pinger("wlan9"), lane("127.0.0.1"), TIMEOUT_S)
 
 
-def test_bench_rows(bench: Bench) -> None:
+def test_bench_rows(bench: ProberBench) -> None:
     """The bench gives the rows it promises, and the loss it measures is the programmed one."""
     del bench
     [row, *_] = rows([10], 1)

@@ -173,8 +173,9 @@ async def lease_changes(told: Told) -> None:
     server = (gateway.mac, gateway.ip)
     await on(gateway, discovery.dhcp_answer(discovery.DHCP_ACK, server, host.mac, old, mask=mask))
     assert await until(lambda: told.ear.targets.get(slug(old)), 20), "the printer is no target"
-    ip(host, "addr", "add", f"{new}/{NETWORK.prefixlen}", "dev", host.interface)
+    # in this order: a first address takes the others of its network with it
     ip(host, "addr", "del", f"{old}/{NETWORK.prefixlen}", "dev", host.interface)
+    ip(host, "addr", "add", f"{new}/{NETWORK.prefixlen}", "dev", host.interface)
     await on(host, discovery.dhcp_ask(discovery.REQUEST, host.mac, hostname="printer", wanted=new))
     await on(gateway, discovery.dhcp_answer(discovery.DHCP_ACK, server, host.mac, new, mask=mask))
     for _ in range(15):

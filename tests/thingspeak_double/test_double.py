@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from monitorpi_cloud_bridge.items import Called, OutboxRow
-from monitorpi_cloud_bridge.sinks.outbox import Outbox
-from monitorpi_cloud_bridge.sinks.sink import Sent, Verdict
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
+from monitorpi_cloud_bridge.sinks.sink import UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.sinks.web import client
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
@@ -589,7 +589,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(
 
         sent = sink.send(sink.prepare([OutboxRow("x", int(clock.now), {"field1": "1"})]))
 
-        assert sent == Sent(Verdict.UNKNOWN, "ConnectError")
+        assert sent == UploadOutcome(UploadVerdict.UNKNOWN, "ConnectError")
         assert sink.verify([0, 1]) is None
         assert list(double.log) == []
         assert channel.rows == []
@@ -726,7 +726,7 @@ def test_status_tells_outbox_quota_and_last_answers(double: Double, tmp_path: Pa
     """What waits and since when, what is stored, the last answer, what is left of the year."""
     assert "nothing was relayed yet" in thingspeak(double, tmp_path, "status")[1]
     (tmp_path / "cloud-bridge").mkdir()
-    outbox = Outbox(tmp_path / "cloud-bridge" / "outbox.sqlite")
+    outbox = RowOutbox(tmp_path / "cloud-bridge" / "outbox.sqlite")
     lane = "thingspeak/traffic"
     outbox.add([OutboxRow(lane, second, {"field1": "1"}) for second in range(100, 110)], {})
     outbox.take(lane, 4)

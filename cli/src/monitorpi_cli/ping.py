@@ -28,7 +28,7 @@ from monitorpi_host.vendors import Vendors
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import PlanTaken, RoundDone
 from monitorpi_prober.quiet import HEADROOM, SOLICITATIONS
-from monitorpi_prober.schedule import Plan, ProbeGroup
+from monitorpi_prober.schedule import ProbeGroup, ProbePlan
 from monitorpi_prober.settings import ProberSettings, TargetSettings, one_host
 from monitorpi_prober.sources import interfaces
 from monitorpi_prober.sources.names import look_up_all
@@ -68,7 +68,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PingLimits:
     """How much may be sent per second."""
 
     echo_per_s: float = 250.0
@@ -81,7 +81,7 @@ def measure(
     timeout_s: float,
     source: str | None,
     devices: Iterable[Device] = (),
-    notify: Callable[[Sequence[Exit], float], Limits] = lambda _exits, _seconds: Limits(),
+    notify: Callable[[Sequence[Exit], float], PingLimits] = lambda _exits, _seconds: PingLimits(),
 ) -> Probe:
     """Probe some addresses or host names once and return the round as the prober publishes it.
 
@@ -118,15 +118,17 @@ def measure(
         return ProbeGroup(interval_s, count, targets, settings.interval_s)
 
     probed = core.targets.merged()
-    exits = interfaces.exits(Plan(quiet=probed), source)
+    exits = interfaces.exits(ProbePlan(quiet=probed), source)
     limits = notify(list(dict.fromkeys(exits.values())), _longest_s(len(probed), count))
-    plan = Plan((), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=HEADROOM * limits.arp_per_s)
+    plan = ProbePlan(
+        (), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=HEADROOM * limits.arp_per_s
+    )
     began = datetime.now(UTC)
     silent, done = contact_then_round(Pinger(source), probed, grouped, plan)
     if done is None:
         empty = ProbeGroup(settings.interval_s, count, (), settings.interval_s)
         done = RoundDone(began, datetime.now(UTC), plan, empty, ())
-    shown = Plan((done.group,), timeout_s, quiet=tuple(probed))
+    shown = ProbePlan((done.group,), timeout_s, quiet=tuple(probed))
     list(core.handle(PlanTaken(done.start, shown, interfaces.exits(shown, source))))
     published = [one for item in (*silent, done) for one in core.handle(item)]
     messages = [one.message for one in published if isinstance(one, Publication)]
@@ -136,7 +138,7 @@ def measure(
 
 def _longest_s(targets: int, count: int) -> float:
     """Return how long it may take at most: everybody is silent, or everybody answers."""
-    limits = Limits()
+    limits = PingLimits()
     asking_s = targets * SOLICITATIONS / (HEADROOM * limits.arp_per_s)
     sending_s = max(count * _SPACING_S, count * targets / limits.echo_per_s)
     return asking_s + sending_s + _WAITING_S
@@ -170,9 +172,9 @@ def known_devices() -> list[Device]:
     return list(found.values())
 
 
-def announced(source: Sequence[Exit], seconds: float) -> Limits:
+def announced(source: Sequence[Exit], seconds: float) -> PingLimits:
     """Have the stack that runs here announce what is about to be sent, or send gently beside it."""
-    limits, gentle = Limits(), Limits(echo_per_s=_GENTLE_PER_S)
+    limits, gentle = PingLimits(), PingLimits(echo_per_s=_GENTLE_PER_S)
     try:
         running = find_running(None)
     except (NoStackError, ConfigurationError, OSError):
@@ -195,7 +197,7 @@ def announced(source: Sequence[Exit], seconds: float) -> Limits:
     return limits
 
 
-def _announced_to_people(source: Sequence[Exit], seconds: float) -> Limits:
+def _announced_to_people(source: Sequence[Exit], seconds: float) -> PingLimits:
     if seconds - _WAITING_S > _PATIENCE_S:
         print(f"this may take up to {seconds:.0f} s", file=sys.stderr)
     return announced(source, seconds)

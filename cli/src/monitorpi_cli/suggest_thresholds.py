@@ -26,7 +26,7 @@ from monitorpi_common.messages import Probe, Traffic
 from monitorpi_common.settings import ConfigurationError, NoSection, load
 from monitorpi_common.topics import pattern
 from monitorpi_detector.baseline import Baseline
-from monitorpi_detector.hosts.inventory import Inventory
+from monitorpi_detector.hosts.inventory import HostInventory
 from monitorpi_detector.rule import Limits, LimitsOf
 from monitorpi_detector.rules import WINDOW_RULES
 from monitorpi_detector.views.window import WindowView
@@ -69,7 +69,7 @@ class Measurement:
         self.peaks: dict[str, dict[str, float]] = defaultdict(dict)
         self.windows = 0
         self.seconds = 0.0
-        self._inventory = Inventory()
+        self._inventory = HostInventory()
         self._baseline = Baseline()
         self._first_s: dict[tuple[str, str], float] = {}
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from monitorpi_cli.stack.paste import paste
 from monitorpi_cli.stack.plan import secrets_of, state_dir
 from monitorpi_cli.stack.private import write_private
-from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, Entry, least_interval_s
+from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, MappingEntry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import web_of
 from monitorpi_cloud_bridge.sinks.sink import RefusedError
@@ -241,7 +241,7 @@ def _site(url: str) -> str:
     return url.rstrip("/").replace("://api.", "://")
 
 
-def _entries(settings: CloudBridgeSettings) -> list[Entry]:
+def _entries(settings: CloudBridgeSettings) -> list[MappingEntry]:
     return list(DEFAULTS) if settings.mapping is None else settings.mapping
 
 
@@ -266,7 +266,7 @@ def _make(account: Account, name: str) -> Channel:
         raise RefusedError(f"{error}; a free licence has four channels: is one left?") from None
 
 
-def _labels(entries: list[Entry], name: str) -> dict[str, str]:
+def _labels(entries: list[MappingEntry], name: str) -> dict[str, str]:
     """Return the names of a channel's fields: only those with a name are ever shown."""
     return {
         f"field{one.field}": one.label or f"field {one.field}"

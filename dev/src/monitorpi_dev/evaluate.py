@@ -55,7 +55,7 @@ _OK, _FAILED, _USAGE = 0, 1, 2
 
 
 @dataclass
-class Row:
+class EvaluationRow:
     """What came of one file or scenario."""
 
     name: str
@@ -84,11 +84,11 @@ class Row:
         return self.verdict in _RIGHT
 
 
-class Observer:
+class AlertObserver:
     """Takes in windows and alerts of one run and judges them at the end."""
 
     def __init__(
-        self, row: Row, macs: frozenset[str] = frozenset(), since: float | None = None
+        self, row: EvaluationRow, macs: frozenset[str] = frozenset(), since: float | None = None
     ) -> None:
         self._row = row
         self._attackers = macs
@@ -126,7 +126,7 @@ class Observer:
             if peak > self._row.peaks.get(one, 0.0):
                 self._row.peaks[one] = round(peak, 1)
 
-    def judge(self, subjects: Iterable[str] = ()) -> Row:
+    def judge(self, subjects: Iterable[str] = ()) -> EvaluationRow:
         """Return the row with its verdict."""
         row = self._row
         row.hours = round(self._watched_s / 3600, 4)
@@ -177,7 +177,7 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return _USAGE
-    rows: list[Row] = []
+    rows: list[EvaluationRow] = []
     try:
         if options.folder is not None:
             rows += _show(read_folder(options.folder, options.config), quiet=options.json)
@@ -232,7 +232,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _show(rows: Iterator[Row], *, quiet: bool) -> list[Row]:
+def _show(rows: Iterator[EvaluationRow], *, quiet: bool) -> list[EvaluationRow]:
     kept = []
     for row in rows:
         kept.append(row)
@@ -250,7 +250,7 @@ class LabelsError(Exception):
     """The table of labels is none."""
 
 
-def read_folder(folder: Path, config: Path | None = None) -> Iterator[Row]:
+def read_folder(folder: Path, config: Path | None = None) -> Iterator[EvaluationRow]:
     """Judge every file that ``labels.tsv`` names.
 
     Raises:
@@ -273,13 +273,13 @@ def read_folder(folder: Path, config: Path | None = None) -> Iterator[Row]:
         yield _read_file(folder / label["file"], label, config)
 
 
-def _read_file(file: Path, label: dict[str, str], config: Path | None) -> Row:
+def _read_file(file: Path, label: dict[str, str], config: Path | None) -> EvaluationRow:
     expected = (label.get("expected alert") or "none").strip()
     if expected not in FLOODS:
         expected = "not a flood" if expected.startswith("not") else "none"
-    row = Row(file.name, (label.get("kind") or "").strip(), expected)
+    row = EvaluationRow(file.name, (label.get("kind") or "").strip(), expected)
     macs = re.findall(_MAC, (label.get("attacker_mac") or "").lower())
-    observer = Observer(row, frozenset(macs))
+    observer = AlertObserver(row, frozenset(macs))
     with tempfile.TemporaryDirectory(prefix="monitorpi-evaluate-") as state:
         pipe = Pipe(file, config, Path(state), to_terminal=False)
         for message in pipe.messages():
@@ -298,21 +298,21 @@ def _read_file(file: Path, label: dict[str, str], config: Path | None) -> Row:
 # --- scenarios -----------------------------------------------------------------------------------
 
 
-def run_scenarios(seed: int, hours: float) -> Iterator[Row]:
+def run_scenarios(seed: int, hours: float) -> Iterator[EvaluationRow]:
     """Judge every generated flood, and hours of benign traffic with every hard case in it."""
     for scenario in flood_scenarios(seed):
         yield run_scenario(scenario)
     yield run_scenario(benign_scenario(seed, int(hours * 3600)))
 
 
-def run_scenario(scenario: Scenario) -> Row:
+def run_scenario(scenario: Scenario) -> EvaluationRow:
     """Run one scenario through a detector of its own."""
     answer = scenario.expected
     weak = answer is not None and answer.times_floor < 1
     expected = "not a flood" if answer is None or weak else answer.rule
-    row = Row(scenario.name, "benign" if answer is None else "flood", expected)
+    row = EvaluationRow(scenario.name, "benign" if answer is None else "flood", expected)
     since = None if answer is None else START.timestamp() + answer.since_s
-    observer = Observer(row, since=since)
+    observer = AlertObserver(row, since=since)
     core = DetectorCore("scenario", DetectorSettings())
     for message in scenario.windows():
         observer.take(message)
@@ -326,7 +326,7 @@ def run_scenario(scenario: Scenario) -> Row:
 # --- the sum -------------------------------------------------------------------------------------
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, float | int | str | None]:
+def summarise(rows: Sequence[EvaluationRow]) -> dict[str, float | int | str | None]:
     """Sum up in the terms people ask in: found, missed, delay, false alarms a day."""
     floods = [row for row in rows if row.expected in FLOODS]
     others = [row for row in rows if row.expected not in FLOODS]

@@ -62,7 +62,7 @@ def _template() -> bytes:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SenderReport:
     """What one run sent."""
 
     frames: int
@@ -110,7 +110,7 @@ class Sender:
         kinds: int = 1,
         spread: int = 0,
         cpu: int | None = None,
-    ) -> Sent:
+    ) -> SenderReport:
         """Send frames on the loopback interface of the calling thread's namespace.
 
         Args:
@@ -135,7 +135,7 @@ class Sender:
             seconds, used = time.perf_counter() - start, _cpu_s() - usage
         finally:
             os.sched_setaffinity(0, before)
-        return Sent(sent, seconds, used * 1e9 / max(sent, 1))
+        return SenderReport(sent, seconds, used * 1e9 / max(sent, 1))
 
     def _sent(self) -> int:
         return int(_STATE.unpack(self._state.read())[0])

@@ -81,7 +81,7 @@ class Flood:
 
 
 @dataclass(frozen=True)
-class Sent:
+class FloodSent:
     """What a flood really put on the wire; times are Unix time in seconds."""
 
     frames: int
@@ -167,7 +167,7 @@ def require_lab(interface: str) -> None:
         raise refusal
 
 
-def send(flood: Flood) -> Iterator[Sent]:
+def send(flood: Flood) -> Iterator[FloodSent]:
     """Send a flood from the calling thread's namespace; yields after the first and last frames.
 
     Raises:
@@ -181,7 +181,7 @@ def send(flood: Flood) -> Iterator[Sent]:
         first_s = time.time()
         sent = _send_some(wire, islice(left, 1))
         refused = 1 - sent
-        yield Sent(sent, refused, first_s, time.time())
+        yield FloodSent(sent, refused, first_s, time.time())
         tick = 0
         while (done := sent + refused) < flood.total:
             tick += 1
@@ -190,7 +190,7 @@ def send(flood: Flood) -> Iterator[Sent]:
             taken = _send_some(wire, islice(left, due))
             sent += taken
             refused += due - taken
-        yield Sent(sent, refused, first_s, time.time())
+        yield FloodSent(sent, refused, first_s, time.time())
 
 
 def _await(start: float, tick: int) -> float:
@@ -242,11 +242,11 @@ class RunningFlood:
         """Wait for the first frame and return when it went out, in Unix time."""
         return self._read().first_s
 
-    def wait(self) -> Sent:
+    def wait(self) -> FloodSent:
         """Wait for the end and return what was sent."""
         last = self._read()
         for line in self._output:
-            last = Sent(**json.loads(line))
+            last = FloodSent(**json.loads(line))
         self._end()
         return last
 
@@ -259,11 +259,11 @@ class RunningFlood:
         self._program.wait()
         self._output.close()
 
-    def _read(self) -> Sent:
+    def _read(self) -> FloodSent:
         line = self._output.readline()
         if not line:
             raise LabError(f"the flood was not sent (exit code {self._program.wait()})")
-        return Sent(**json.loads(line))
+        return FloodSent(**json.loads(line))
 
 
 def flood_between(attacker: Host, victim: Host, kind: Kind, rate: float, **more: Any) -> Flood:

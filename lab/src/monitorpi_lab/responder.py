@@ -106,7 +106,7 @@ def _chances(text: str) -> tuple[float, ...]:
 
 
 @dataclass(slots=True)
-class Held:
+class AnsweredAddress:
     """One request: when it came, when its right reply left (Unix time, ns); 0: never."""
 
     fate: Fate
@@ -120,9 +120,9 @@ class Responder:
 
     sock: socket.socket
     behaviour: Behaviour
-    held: dict[str, list[Held]] = field(default_factory=dict)
+    held: dict[str, list[AnsweredAddress]] = field(default_factory=dict)
     _pending: list[tuple[float, int, bytes]] = field(default_factory=list)
-    _by_reply: dict[tuple[str, bytes], Held] = field(default_factory=dict)
+    _by_reply: dict[tuple[str, bytes], AnsweredAddress] = field(default_factory=dict)
     _order: int = 0
     stopped: bool = False
 
@@ -150,12 +150,12 @@ class Responder:
             return
         address = socket.inet_ntoa(frame[30:34])
         requests = self.held.setdefault(address, [])
-        one = Held(fate(self.behaviour, address, len(requests)), arrived)
+        one = AnsweredAddress(fate(self.behaviour, address, len(requests)), arrived)
         requests.append(one)
         if not one.fate.lost:
             self._plan(frame, address, one)
 
-    def _plan(self, frame: bytes, address: str, one: Held) -> None:
+    def _plan(self, frame: bytes, address: str, one: AnsweredAddress) -> None:
         source = frame[30:34]
         if one.fate.impostor:
             source = struct.pack("!I", struct.unpack("!I", source)[0] + 1)

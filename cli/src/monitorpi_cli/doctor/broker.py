@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.stack.plan import secrets_of, services_of
 from monitorpi_cli.stack.preflight import SECTIONS
-from monitorpi_cli.stack.session import Change, Session
+from monitorpi_cli.stack.session import ConnectionChange, Session
 from monitorpi_common.bus import ConnectionRefused, Raw, Subscribed
 from monitorpi_common.messages import Delivery, Service
 from monitorpi_common.settings import BrokerSettings, authority, load
@@ -62,7 +62,7 @@ def logins(config: Path | None, running: Running | None) -> list[Login]:
     return list(found.values())
 
 
-def try_logins(found: Sequence[Login], site: str) -> Iterator[Finding]:
+def try_logins(found: Sequence[Login], site: str) -> Iterator[CheckResult]:
     """Try each account; where the broker is not reached at all, that is reported once."""
     good = []
     for login in found:
@@ -79,10 +79,12 @@ def try_logins(found: Sequence[Login], site: str) -> Iterator[Finding]:
         who = f"as {names}" if names else "without a name"
         how = "by TLS " if settings.tls_ca is not None else ""
         address = authority(settings.host, settings.port)
-        yield Finding("ok", "broker", f"{address}: connected {how}{who}; published and received")
+        yield CheckResult(
+            "ok", "broker", f"{address}: connected {how}{who}; published and received"
+        )
 
 
-def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[Finding | None, bool]:
+def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckResult | None, bool]:
     """Send a message through the broker to ourselves.
 
     Returns:
@@ -99,18 +101,18 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[Finding
             item = session.next(_POLL_S)
             if isinstance(item, Raw) and item.topic == str(topic):
                 return None, True
-            if isinstance(item, Change):
+            if isinstance(item, ConnectionChange):
                 connected |= bus.connected
                 if item.report is not None and item.report.failed:
                     reached = connected or isinstance(item.event, ConnectionRefused)
-                    return Finding.parted("wrong", "broker", item.report.text), reached
+                    return CheckResult.parted("wrong", "broker", item.report.text), reached
                 if isinstance(item.event, Subscribed) and not subscribed:
                     subscribed = True
                     bus.publish(topic, b"?", _TRIAL, _TRIAL.expiry_s)
     return _unfinished(login, bus, connected=connected, subscribed=subscribed), connected
 
 
-def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> Finding:
+def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> CheckResult:
     """Say how far the message came."""
     settings = login.settings
     address = authority(settings.host, settings.port)
@@ -129,4 +131,4 @@ def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool
         what = "message" if subscribed else "subscription"
         text = f"{address} lets {who} in and does not answer for a {what}"
         remedy = "its log says why; is the machine it runs on overloaded?"
-    return Finding("wrong", "broker", text, remedy)
+    return CheckResult("wrong", "broker", text, remedy)

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cloud_bridge.sinks.clouds import reveal
 from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
 from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client, trusted
@@ -30,7 +30,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _AUTHORITY: Final = "cloud-bridge.ca_file"
 
 
-def look_at_clouds(settings: CloudBridgeSettings) -> Iterator[Finding]:
+def look_at_clouds(settings: CloudBridgeSettings) -> Iterator[CheckResult]:
     """Try what is configured; nothing where nothing is."""
     if settings.channels:
         found = connect("ThingSpeak", settings.url, "cloud-bridge.url", settings.ca_file)
@@ -47,7 +47,7 @@ def look_at_clouds(settings: CloudBridgeSettings) -> Iterator[Finding]:
                 yield _look_at_influx(web, settings)
 
 
-def connect(what: str, url: str, key: str, ca_file: Path | None) -> Finding:
+def connect(what: str, url: str, key: str, ca_file: Path | None) -> CheckResult:
     """Connect to a server, and greet it by TLS where its address says so.
 
     Args:
@@ -67,12 +67,12 @@ def connect(what: str, url: str, key: str, ca_file: Path | None) -> Finding:
                 trusted(ca_file).wrap_socket(plain, server_hostname=host).close()
     except OSError as error:
         why = unreachable(error, host, tls=is_tls, keys=Keys.of_url(key, _AUTHORITY))
-        return Finding.parted("wrong", "cloud", f"no connection to {what} at {address}: {why}")
+        return CheckResult.parted("wrong", "cloud", f"no connection to {what} at {address}: {why}")
     how = "by TLS" if is_tls else "without TLS"
-    return Finding("ok", "cloud", f"{what} at {address} is reached {how}")
+    return CheckResult("ok", "cloud", f"{what} at {address} is reached {how}")
 
 
-def _look_at_channel(web: httpx.Client, settings: CloudBridgeSettings, name: str) -> Finding:
+def _look_at_channel(web: httpx.Client, settings: CloudBridgeSettings, name: str) -> CheckResult:
     """Read no row of a channel: that needs its read key, and shows nothing but that it fits."""
     number = settings.channels[name]
     what = f"ThingSpeak channel {number} ({name})"
@@ -87,14 +87,14 @@ def _look_at_channel(web: httpx.Client, settings: CloudBridgeSettings, name: str
         return _silent(what, error)
     match answer.status:
         case HTTPStatus.OK:
-            return Finding("ok", "cloud", f"{what} can be read with its key")
+            return CheckResult("ok", "cloud", f"{what} can be read with its key")
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return Finding(
+            return CheckResult(
                 "wrong", "cloud", f"{what} refuses its key (HTTP {answer.status})",
                 "./monitorpi thingspeak setup fetches the keys anew",
             )  # fmt: skip
         case HTTPStatus.NOT_FOUND:
-            return Finding(
+            return CheckResult(
                 "wrong",
                 "cloud",
                 f"{what} is not there",
@@ -103,7 +103,7 @@ def _look_at_channel(web: httpx.Client, settings: CloudBridgeSettings, name: str
     return _odd(what, answer.status)
 
 
-def _look_at_influx(web: httpx.Client, settings: CloudBridgeSettings) -> Finding:
+def _look_at_influx(web: httpx.Client, settings: CloudBridgeSettings) -> CheckResult:
     """Ask for its health, with the token: version 3 wants it there too."""
     influx = settings.influx
     if influx is None:
@@ -117,21 +117,25 @@ def _look_at_influx(web: httpx.Client, settings: CloudBridgeSettings) -> Finding
         return _silent("InfluxDB", error)
     match answer.status:
         case HTTPStatus.OK:
-            return Finding("ok", "cloud", "InfluxDB is in health; its token shows at the first row")
+            return CheckResult(
+                "ok", "cloud", "InfluxDB is in health; its token shows at the first row"
+            )
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return Finding(
+            return CheckResult(
                 "wrong", "cloud", f"InfluxDB refuses the token (HTTP {answer.status})",
                 "give one that may write the bucket (secret cloud_bridge__influx__token)",
             )  # fmt: skip
     return _odd("InfluxDB", answer.status)
 
 
-def _silent(what: str, error: NoAnswerError) -> Finding:
-    return Finding("wrong", "cloud", f"{what} does not answer ({error})", "try again in a minute")
+def _silent(what: str, error: NoAnswerError) -> CheckResult:
+    return CheckResult(
+        "wrong", "cloud", f"{what} does not answer ({error})", "try again in a minute"
+    )
 
 
-def _odd(what: str, status: int) -> Finding:
-    return Finding(
+def _odd(what: str, status: int) -> CheckResult:
+    return CheckResult(
         "wrong", "cloud", f"{what} answers HTTP {status}",
         "is the address right? If so, try again in a minute",
     )  # fmt: skip

@@ -17,7 +17,7 @@ from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.arguments import number
 from monitorpi_cli.doctor.broker import logins, try_logins
 from monitorpi_cli.doctor.cloud import look_at_clouds
-from monitorpi_cli.doctor.finding import COLOURS, Finding
+from monitorpi_cli.doctor.finding import COLOURS, CheckResult
 from monitorpi_cli.doctor.machine import (
     look_at_clock,
     look_at_pings,
@@ -49,10 +49,10 @@ _MOST_S: Final = 3600.0
 _WELL, _WRONG, _SETTINGS = 0, 1, 2
 
 
-def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[Finding]:
+def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[CheckResult]:
     """Look at everything, the quick things first; with wrong settings at nothing else."""
     wrong = list(look_at_settings(config))
-    yield from wrong or [Finding("ok", "settings", "all services take theirs")]
+    yield from wrong or [CheckResult("ok", "settings", "all services take theirs")]
     if wrong:
         return
     common = load(None, NoSection, file=config).common
@@ -70,7 +70,7 @@ def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[
     yield from look_at_ports(capture, names, seconds)
 
 
-def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[Finding]:
+def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[CheckResult]:
     """Try the broker, and ask it for the watch; without an own one yet, whether it could run."""
     running: Running | None = None
     if is_own(common.broker):
@@ -83,7 +83,7 @@ def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[Finding
     try:
         found = logins(config, running)
     except OSError as error:
-        yield Finding(
+        yield CheckResult(
             "note", "broker", f"a stack runs here, and {error.filename} is not for us to read",
             "run with sudo",
         )  # fmt: skip
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code(found)
 
 
-def exit_code(found: Sequence[Finding]) -> int:
+def exit_code(found: Sequence[CheckResult]) -> int:
     """Return what the command ends with."""
     wrong = {one.topic for one in found if one.mark == "wrong"}
     if "settings" in wrong:

@@ -13,7 +13,7 @@ COLOURS: Final[dict[Mark, Colour]] = {"ok": "green", "note": "yellow", "wrong": 
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing looked at; what is ``wrong`` keeps MonitorPi from its work."""
 
     mark: Mark

@@ -8,7 +8,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack.plan import secrets_of, state_dir
 from monitorpi_cli.stack.preflight import mistakes
@@ -31,23 +31,23 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
 
 
-def look_at_settings(config: Path | None) -> Iterator[Finding]:
+def look_at_settings(config: Path | None) -> Iterator[CheckResult]:
     """Return what is wrong with the settings of any service."""
     for line in mistakes(config, secrets_of):
-        yield Finding("wrong", "settings", line)
+        yield CheckResult("wrong", "settings", line)
 
 
-def look_at_clock(*, trusted: bool) -> Finding:
+def look_at_clock(*, trusted: bool) -> CheckResult:
     """Return whether the wall clock can be believed."""
     if trusted or clock.synchronised():
-        return Finding("ok", "clock", "trusted as configured" if trusted else "synchronised")
-    return Finding(
+        return CheckResult("ok", "clock", "trusted as configured" if trusted else "synchronised")
+    return CheckResult(
         "note", "clock", "not synchronised: times may be off, and rows for the cloud wait",
         "is a time server reached (timedatectl)?",
     )  # fmt: skip
 
 
-def look_at_state(folder: Path) -> Finding:
+def look_at_state(folder: Path) -> CheckResult:
     """Write to the state folder, or to where it would be made, and report the room there."""
     place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     try:
@@ -58,10 +58,10 @@ def look_at_state(folder: Path) -> Finding:
     free = room.f_bavail * room.f_frsize
     where = f"{folder} can be written" if place == folder else f"{folder} can be made"
     if free < LEAST_FREE:
-        return Finding(
+        return CheckResult(
             "note", "state", f"{where}, with {free / 1e6:.0f} MB free", "make room on its disk"
         )
-    return Finding("ok", "state", f"{where}, {free / 1e9:.1f} GB free")
+    return CheckResult("ok", "state", f"{where}, {free / 1e9:.1f} GB free")
 
 
 def _write(place: Path) -> None:
@@ -79,7 +79,7 @@ def _write(place: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _unusable(folder: Path, place: Path, error: OSError) -> Finding:
+def _unusable(folder: Path, place: Path, error: OSError) -> CheckResult:
     match error.errno:
         case errno.ENOTDIR:
             why, remedy = f"{place} is no folder", _ELSEWHERE
@@ -92,10 +92,10 @@ def _unusable(folder: Path, place: Path, error: OSError) -> Finding:
             remedy = f"run with sudo, as `up` does, or {_ELSEWHERE}"
         case _:
             why, remedy = f"{place}: {error.strerror}", _ELSEWHERE
-    return Finding("wrong", "state", f"{folder} cannot be written: {why}", remedy)
+    return CheckResult("wrong", "state", f"{folder} cannot be written: {why}", remedy)
 
 
-def look_at_secrets(common: CommonSettings) -> Iterator[Finding]:
+def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:
     """Return whether somebody else may read the secrets that ``up`` keeps."""
     folder = state_dir(common) / "secrets"
     try:
@@ -104,24 +104,26 @@ def look_at_secrets(common: CommonSettings) -> Iterator[Finding]:
         open_to_others = folder.stat().st_mode & _OTHERS
         names = os.listdir(folder)  # noqa: PTH208 - only their number is wanted
     except OSError as error:
-        yield Finding(
+        yield CheckResult(
             "wrong", "secrets", f"{folder} cannot be read: {error.strerror}",
             "run with sudo, as `up` does",
         )  # fmt: skip
         return
     if open_to_others:
-        yield Finding(
+        yield CheckResult(
             "wrong", "secrets", f"{folder} is open to other accounts of this machine",
             f"chmod 700 {folder}",
         )  # fmt: skip
     else:
-        yield Finding("ok", "secrets", f"{folder}: of {len(names)} accounts, open to nobody else")
+        yield CheckResult(
+            "ok", "secrets", f"{folder}: of {len(names)} accounts, open to nobody else"
+        )
 
 
-def look_at_pings(source: str | None) -> Finding:
+def look_at_pings(source: str | None) -> CheckResult:
     """Return whether echo requests may be sent, by one to this machine itself."""
     try:
         measure(["127.0.0.1"], 1, _PING_S, source)
     except ResourceError as error:
-        return Finding.parted("wrong", "pings", str(error))
-    return Finding("ok", "pings", "may be sent")
+        return CheckResult.parted("wrong", "pings", str(error))
+    return CheckResult("ok", "pings", "may be sent")

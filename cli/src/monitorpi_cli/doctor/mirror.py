@@ -18,7 +18,7 @@ from monitorpi_capture.items import COLUMN, PACKETS, FrameSample
 from monitorpi_capture.linux import interfaces
 from monitorpi_capture.sources.sampler import Sampler
 from monitorpi_cli.doctor.encapsulation import hidden_in
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_common.log import Log
 from monitorpi_common.service import ResourceError
 from monitorpi_detector.alerts.evidence import COPIES_TOLD
@@ -40,7 +40,7 @@ _TCP: Final = COLUMN["tcp"]
 # --- judging: pure --------------------------------------------------------------------------------
 
 
-def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[Finding]:
+def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[CheckResult]:
     """Say what an interface shows of the LAN.
 
     Args:
@@ -52,7 +52,7 @@ def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[Fin
     seconds = sum(window.length_s for window in windows)
     frames = sum(window.wire[PACKETS] for window in windows)
     if not frames:
-        yield Finding(
+        yield CheckResult(
             "wrong", name, f"no frame in {seconds:.0f} s",
             "is the cable in, and is the switch's port the mirror port?",
         )  # fmt: skip
@@ -65,28 +65,28 @@ def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[Fin
         only = "none from one device to another"
         if not any(row.tx for row in others):
             only = "all of them this machine's own"
-        yield Finding(
+        yield CheckResult(
             "wrong", name, f"{seen}, {only}: this is an ordinary port of the switch",
             "make it the mirror port of the others",
         )  # fmt: skip
         return
     senders = {row.mac for row in others if row.tx}
-    yield Finding(
+    yield CheckResult(
         "ok", name, f"a mirror port: {frames / seconds:,.0f} frames/s from {len(senders)} devices"
     )
     yield from _judge_directions(name, others)
 
 
-def _judge_directions(name: str, rows: Sequence[MacCounts]) -> Iterator[Finding]:
+def _judge_directions(name: str, rows: Sequence[MacCounts]) -> Iterator[CheckResult]:
     """Say whether both directions of conversations are there: TCP acknowledges everything."""
     sending = {row.mac for row in rows if row.tx and row.tx[_TCP]}
     receiving = {row.mac for row in rows if row.rx and row.rx[_TCP]}
     if not sending | receiving:
-        yield Finding("note", name, "no TCP seen yet: whether both directions are is not known")
+        yield CheckResult("note", name, "no TCP seen yet: whether both directions are is not known")
     elif sending & receiving:
-        yield Finding("ok", name, "both directions of conversations are mirrored")
+        yield CheckResult("ok", name, "both directions of conversations are mirrored")
     else:
-        yield Finding(
+        yield CheckResult(
             "note", name,
             "only one direction of conversations is mirrored, so that missing replies cannot count "
             "as evidence",
@@ -94,19 +94,19 @@ def _judge_directions(name: str, rows: Sequence[MacCounts]) -> Iterator[Finding]
         )  # fmt: skip
 
 
-def judge_copies(name: str, report: CopyReport) -> Iterator[Finding]:
+def judge_copies(name: str, report: CopyReport) -> Iterator[CheckResult]:
     """Say whether the port shows frames more than once, and whether frames go round in a loop."""
     if report.repeats is not None and (
         report.repeats.ratio >= LOOPS_FROM and report.repeats.senders >= LOOPS_SENDERS
     ):
-        yield Finding(
+        yield CheckResult(
             "note", name, f"{report.repeats.ratio:.0%} of the broadcasts come again and again",
             "if there are many, a cable leads back into the same LAN",
         )  # fmt: skip
     if report.ratio is None:
-        yield Finding("note", name, "too few frames to say whether the port shows them twice")
+        yield CheckResult("note", name, "too few frames to say whether the port shows them twice")
     elif report.ratio >= COPIES_TOLD:
-        yield Finding(
+        yield CheckResult(
             "note", name,
             f"{report.ratio:.0%} of the frames are copies of others, because both directions of "
             "several ports are mirrored. Copies are left out where alerts are judged, but not of "
@@ -114,10 +114,10 @@ def judge_copies(name: str, report: CopyReport) -> Iterator[Finding]:
             "mirror only what comes in (ingress, rx) at each port, or one port of each pair",
         )  # fmt: skip
     else:
-        yield Finding("ok", name, "each frame is shown once")
+        yield CheckResult("ok", name, "each frame is shown once")
 
 
-def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator[Finding]:
+def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator[CheckResult]:
     """Say what the port shows that cannot be looked into.
 
     Args:
@@ -129,7 +129,7 @@ def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator
     for what, frames in sorted(hidden.items()):
         ratio = frames / sampled
         if sampled >= _LEAST_SAMPLED and ratio >= HIDDEN_FROM:
-            yield Finding(
+            yield CheckResult(
                 "wrong" if ratio >= _HIDES_ALL else "note", name,
                 f"{ratio:.0%} of the frames stand inside {what}, which is not looked into: they "
                 "count for the addresses outside and for no rule",
@@ -142,7 +142,7 @@ def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator
 
 def look_at_ports(
     settings: CaptureSettings, names: Sequence[str], seconds: float
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Listen for some seconds on the interfaces that would be counted on."""
     try:
         chosen = tuple(names) or settings.interfaces or (interfaces.choose(),)
@@ -153,18 +153,18 @@ def look_at_ports(
             return
         engine, refused = open_engine(chosen, settings)
     except ResourceError as error:
-        yield Finding.parted("wrong", "capture", str(error))
+        yield CheckResult.parted("wrong", "capture", str(error))
         return
     try:
-        yield Finding("note" if refused else "ok", "capture", f"engine {engine.name}")
+        yield CheckResult("note" if refused else "ok", "capture", f"engine {engine.name}")
         for name, reason in refused.items():
-            yield Finding("note", "capture", f"engine {name} cannot be used: {reason}")
+            yield CheckResult("note", "capture", f"engine {name} cannot be used: {reason}")
         samples: list[FrameSample] = []
         with _sampling(chosen, samples):
             engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + seconds)
             windows = engine.close_windows()
         for name, reason in engine.away.items():
-            yield Finding("wrong", name, reason, "plug its cable in, or leave it out")
+            yield CheckResult("wrong", name, reason, "plug its cable in, or leave it out")
     finally:
         engine.close()
     meter = CopyMeter()
@@ -184,8 +184,8 @@ def _is_loopback(name: str) -> bool:
     return interfaces.has_ethernet_header(name) and interfaces.mac_of(name) is None
 
 
-def _no_mirror(name: str) -> Finding:
-    return Finding(
+def _no_mirror(name: str) -> CheckResult:
+    return CheckResult(
         "wrong", name, "this machine's own loopback, which shows nothing of the LAN",
         "name the wired interface in capture.interfaces",
     )  # fmt: skip

@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.stack.plan import secrets_of
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import load
@@ -24,7 +24,7 @@ TRY_S: Final = 5.0
 _TEST: Final = "./monitorpi notify test sends a message"
 
 
-def look_at_destinations(config: Path | None) -> Iterator[Finding]:
+def look_at_destinations(config: Path | None) -> Iterator[CheckResult]:
     """Try each destination's address; nothing where there is none."""
     secrets = secrets_of(Service.NOTIFIER, config)
     settings = load(Service.NOTIFIER, NotifierSettings, file=config, secrets=secrets).section
@@ -34,7 +34,7 @@ def look_at_destinations(config: Path | None) -> Iterator[Finding]:
     try:
         plugins = check(urls)
     except OSError as error:
-        yield Finding(
+        yield CheckResult(
             "wrong", "notifier", str(error), "delete .venv beside ./monitorpi: it is made anew"
         )
         return
@@ -42,10 +42,10 @@ def look_at_destinations(config: Path | None) -> Iterator[Finding]:
         yield _look_at(name, urls[name], plugin)
 
 
-def _look_at(name: str, url: str, plugin: str | None) -> Finding:
+def _look_at(name: str, url: str, plugin: str | None) -> CheckResult:
     """Say what Apprise makes of an address, and whether its server answers, where it names one."""
     if plugin is None:
-        return Finding(
+        return CheckResult(
             "wrong", "notifier", f"Apprise does not take the address of {name!r}",
             f"write notifier__destinations__{name}__url as Apprise documents it",
         )  # fmt: skip
@@ -56,12 +56,14 @@ def _look_at(name: str, url: str, plugin: str | None) -> Finding:
         port = None
     host = urlsplit(url).hostname
     if host is None or port is None:
-        return Finding("ok", "notifier", f"{name} is told by {kind}", _TEST)
+        return CheckResult("ok", "notifier", f"{name} is told by {kind}", _TEST)
     try:
         socket.create_connection((host, port), TRY_S).close()
     except OSError as error:
-        return Finding(
+        return CheckResult(
             "wrong", "notifier", f"the server of {name} ({kind}) is not reached: {error.strerror}",
             "check its name, its port and the network",
         )  # fmt: skip
-    return Finding("ok", "notifier", f"{name} is told by {kind}, and its server is reached", _TEST)
+    return CheckResult(
+        "ok", "notifier", f"{name} is told by {kind}, and its server is reached", _TEST
+    )

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.plan import LOOPBACK, secrets_of
 from monitorpi_common.messages import Service
@@ -25,61 +25,63 @@ _LISTENS: Final = "0A"
 """TCP_LISTEN of Linux's net/tcp_states.h, as /proc/net/tcp writes it."""
 
 
-def look_at_broker_port(settings: BrokerSettings) -> Finding:
+def look_at_broker_port(settings: BrokerSettings) -> CheckResult:
     """Return whether an own broker could listen: nobody's runs yet."""
     try:
         program = broker.program()
     except ResourceError:
-        return Finding(
+        return CheckResult(
             "note", "broker", "Mosquitto is not installed yet", "./monitorpi up does that"
         )
     configured = "port" in settings.model_fields_set
     found = _look_at("broker", LOOPBACK[0], settings.port, "broker.port", configured=configured)
-    return found or Finding("ok", "broker", f"none runs yet; {program} is installed")
+    return found or CheckResult("ok", "broker", f"none runs yet; {program} is installed")
 
 
-def look_at_page_port(config: Path | None) -> Iterator[Finding]:
+def look_at_page_port(config: Path | None) -> Iterator[CheckResult]:
     """Return whether the page could be served: nobody's is yet."""
     secrets = secrets_of(Service.DASHBOARD, config)
     settings = load(Service.DASHBOARD, DashboardSettings, file=config, secrets=secrets).section
     if not settings.port:
-        yield Finding("ok", "page", "at any free port, as configured")
+        yield CheckResult("ok", "page", "at any free port, as configured")
         return
     configured = "port" in settings.model_fields_set
     listen, port = settings.listen, settings.port
     found = _look_at("page", listen, port, "dashboard.port", configured=configured)
-    yield found or Finding("ok", "page", f"port {port} of {listen or 'all addresses'} is free")
+    yield found or CheckResult("ok", "page", f"port {port} of {listen or 'all addresses'} is free")
 
 
-def _look_at(topic: str, listen: str, port: int, key: str, *, configured: bool) -> Finding | None:
+def _look_at(
+    topic: str, listen: str, port: int, key: str, *, configured: bool
+) -> CheckResult | None:
     """Try to take a port; None: it can be taken."""
     match _bind(listen, port):
         case None:
             return None
         case errno.EADDRINUSE if configured:
-            return Finding(
+            return CheckResult(
                 "wrong", topic, f"port {port} is taken by {_holder(port)}",
                 f"stop it, or set another one ({key})",
             )  # fmt: skip
         case errno.EADDRINUSE:
-            return Finding(
+            return CheckResult(
                 "note", topic, f"port {port} is taken by {_holder(port)}",
                 f"`up` takes the next free one; {key} sets one that stays",
             )  # fmt: skip
         case errno.EACCES:
-            return Finding(
+            return CheckResult(
                 "wrong",
                 topic,
                 f"port {port} is for root",
                 f"run with sudo, or set {key} above 1023",
             )
         case errno.EADDRNOTAVAIL:
-            return Finding(
+            return CheckResult(
                 "wrong", topic, f"{listen} is no address of this machine",
                 f"set one that is ({key.replace('port', 'listen')})",
             )  # fmt: skip
         case number:
-            return Finding(
+            return CheckResult(
                 "wrong", topic, f"port {port} of {listen} cannot be used: {os.strerror(number)}",
                 f"set another one ({key})",
             )  # fmt: skip

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.stack.plan import LOOPBACK
 from monitorpi_cli.stack.session import Session
 from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client
@@ -68,7 +68,7 @@ class Sites:
             return
 
 
-def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[Finding]:
+def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[CheckResult]:
     """Return whether anybody watches, as the broker's memory has it, and ask for the page.
 
     Args:
@@ -87,34 +87,34 @@ def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[Finding]:
             yield look_at_page(url)
 
 
-def look_at_page(url: str) -> Finding:
+def look_at_page(url: str) -> CheckResult:
     """Ask a page of this machine how it is: what it answers is the watch's matter."""
     try:
         with client(timeout_s=_ANSWER_S) as web:
             status = ask(web, "GET", f"{url}healthz", most=SHORT_BYTES).status
     except NoAnswerError as error:
-        return Finding(
+        return CheckResult(
             "wrong", "page", f"{url} does not answer ({error})", "look at the dashboard's log"
         )
     if status in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE):
-        return Finding("ok", "page", f"{url} answers")
-    return Finding(
+        return CheckResult("ok", "page", f"{url} answers")
+    return CheckResult(
         "wrong", "page", f"{url} answers HTTP {status}", "is something else listening there?"
     )
 
 
-def judge_watch(sites: Sites, at: datetime) -> Iterator[Finding]:
+def judge_watch(sites: Sites, at: datetime) -> Iterator[CheckResult]:
     """Say what each site's detector concludes, if it is there to say it."""
     if not sites.known:
-        yield Finding("note", "watch", "no detector has ever been at this broker", _START)
+        yield CheckResult("note", "watch", "no detector has ever been at this broker", _START)
     for name, site in sorted(sites.known.items()):
         state, where = site.state, f"site {name!r}"
         silent_s = (at - state.at).total_seconds() if state is not None else 0.0
         if not site.online:
-            yield Finding("wrong", "watch", f"{where}: no detector runs", _START)
+            yield CheckResult("wrong", "watch", f"{where}: no detector runs", _START)
         elif state is None or silent_s > 2 * FRESH_S:
             since = "" if state is None else f" for {silent_s:.0f} s"
-            yield Finding(
+            yield CheckResult(
                 "wrong", "watch", f"{where}: the detector says nothing{since}",
                 "look at the load of this machine and at the detector's log",
             )  # fmt: skip
@@ -122,13 +122,13 @@ def judge_watch(sites: Sites, at: datetime) -> Iterator[Finding]:
             yield from _concluded(where, state)
 
 
-def _concluded(where: str, state: WatchState) -> Iterator[Finding]:
+def _concluded(where: str, state: WatchState) -> Iterator[CheckResult]:
     mark = _MARKS[state.state]
     if not state.reasons:
-        yield Finding(mark, "watch", f"{where}: {state.state}")
+        yield CheckResult(mark, "watch", f"{where}: {state.state}")
     for reason in state.reasons:
         text = f"{where}: {state.state}: {reason.text.removesuffix('.')}"
-        yield Finding("note" if mark == "ok" else mark, "watch", text, reason.remedy)
+        yield CheckResult("note" if mark == "ok" else mark, "watch", text, reason.remedy)
 
 
 def _ask(settings: BrokerSettings, site: str) -> Sites | None:

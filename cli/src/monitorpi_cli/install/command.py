@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.checkout import root
 from monitorpi_cli.doctor.broker import logins
-from monitorpi_cli.doctor.finding import Finding
+from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.doctor.watch import look_at_watch
 from monitorpi_cli.install import systemd, unit
 from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
@@ -158,7 +158,7 @@ def _settle(given: Path | None, file: Path) -> list[str]:
     return [f"{file} is kept as it is"]
 
 
-def plan_for(config: Path, interfaces: Sequence[str]) -> unit.Plan:
+def plan_for(config: Path, interfaces: Sequence[str]) -> unit.InstallPlan:
     """Return what the unit is made from.
 
     Raises:
@@ -167,7 +167,7 @@ def plan_for(config: Path, interfaces: Sequence[str]) -> unit.Plan:
     """
     common = load(None, NoSection, file=config).common
     secrets = os.environ.get("MONITORPI_SECRETS_DIR")
-    return unit.Plan(
+    return unit.InstallPlan(
         root=root().resolve(),
         python=Path(sys.executable),
         config=config,
@@ -289,7 +289,7 @@ def _status(options: argparse.Namespace) -> int:
     return _OK if is_well else _NOT_WELL
 
 
-def report(now: systemd.State, watch: Sequence[Finding]) -> list[str]:
+def report(now: systemd.UnitState, watch: Sequence[CheckResult]) -> list[str]:
     """Return the lines of ``status``."""
     if not now.is_installed:
         return ["installed  no: sudo ./monitorpi install"]
@@ -305,7 +305,7 @@ def report(now: systemd.State, watch: Sequence[Finding]) -> list[str]:
     ]
 
 
-def _watch() -> list[Finding]:
+def _watch() -> list[CheckResult]:
     """Ask the running stack whether it watches; nothing where that cannot be asked."""
     config = DEFAULT_FILE if DEFAULT_FILE.exists() else None
     common = load(None, NoSection, file=config).common
@@ -313,6 +313,6 @@ def _watch() -> list[Finding]:
         running = find_running(config) if is_own(common.broker) else None
         found = logins(config, running)
     except (NoStackError, OSError):
-        return [Finding("note", "watch", "is for root to ask", "sudo ./monitorpi status")]
+        return [CheckResult("note", "watch", "is for root to ask", "sudo ./monitorpi status")]
     reader = next((one for one in found if one.service is Service.DASHBOARD), found[0])
     return list(look_at_watch(reader.settings, ANY if running else common.site))

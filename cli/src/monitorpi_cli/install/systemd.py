@@ -17,7 +17,7 @@ UNITS: Final = Path("/etc/systemd/system")
 
 
 @dataclass(frozen=True)
-class State:
+class UnitState:
     """What systemd knows of a unit."""
 
     is_installed: bool
@@ -47,12 +47,12 @@ def control(*arguments: str) -> str:
     return done.stdout
 
 
-def state_of(unit: str) -> State:
+def state_of(unit: str) -> UnitState:
     """Return what systemd knows of a unit; one that is not there is inactive."""
     names = "LoadState,UnitFileState,ActiveState,ActiveEnterTimestamp,Result"
     lines = control("show", unit, f"--property={names}").splitlines()
     found = dict(line.partition("=")[::2] for line in lines)
-    return State(
+    return UnitState(
         is_installed=found.get("LoadState") == "loaded",
         is_enabled=found.get("UnitFileState") == "enabled",
         active=found.get("ActiveState", "unknown"),

@@ -36,7 +36,7 @@ CAPABILITIES: Final = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class InstallPlan:
     """What the unit is made from."""
 
     root: Path
@@ -50,7 +50,7 @@ class Plan:
     """Secrets directory, where a broker of somebody else's is used."""
 
 
-def text(plan: Plan) -> str:
+def text(plan: InstallPlan) -> str:
     """Return the unit."""
     up = ["-P", "-m", "monitorpi_cli", "up", "--config", str(plan.config)]
     for name in plan.interfaces:
@@ -96,7 +96,7 @@ def text(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sandbox(plan: Plan) -> list[str]:
+def _sandbox(plan: InstallPlan) -> list[str]:
     state = ["StateDirectory=monitorpi", "StateDirectoryMode=0755"]
     if plan.state != STATE:
         state = [f"ReadWritePaths={_quoted(plan.state)}"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ConnectionChange:
     """Something became of the connection."""
 
     event: BusEvent
@@ -51,9 +51,9 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.bus.close()
 
-    def next(self, timeout_s: float) -> Raw | Change | None:
+    def next(self, timeout_s: float) -> Raw | ConnectionChange | None:
         """Return the next message or change; None: none came in time."""
         item = self._inbox.take(timeout_s)
         if isinstance(item, BusEvent):
-            return Change(item, self.bus.event(item))
+            return ConnectionChange(item, self.bus.event(item))
         return item if isinstance(item, Raw) else None

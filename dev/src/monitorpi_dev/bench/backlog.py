@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 import monitorpi_cloud_bridge.__main__  # noqa: F401 - all the service loads, for its memory
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.settings import PACING_S
-from monitorpi_cloud_bridge.sinks.outbox import Outbox
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, Courier, Lane
+from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, UploadDestination, Uploader
 from monitorpi_cloud_bridge.sinks.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double.channels import Switches
@@ -105,7 +105,7 @@ def _fill(file: str, rows: int) -> int:
     """Write rows whose fields all move: the hardest to thin."""
     dice = random.Random(1)  # noqa: S311 - repeatable on purpose
     names = [f"field{number}" for number in range(1, _FIELDS + 1)]
-    outbox = Outbox(Path(file))
+    outbox = RowOutbox(Path(file))
     outbox.add(
         (
             OutboxRow(
@@ -122,9 +122,9 @@ def _fill(file: str, rows: int) -> int:
 def _drain(file: str, rows: int, url: str, channel: int, key: str, *, thins: bool) -> Drained:
     """Empty an outbox as fast as the service lets us."""
     start_s = now_s = float(START + INTERVAL_S * rows)
-    outbox = Outbox(Path(file))
-    lane = Lane(_LANE, ThingSpeak(url, channel, key, None, PACING_S, client()))
-    courier = Courier(
+    outbox = RowOutbox(Path(file))
+    lane = UploadDestination(_LANE, ThingSpeak(url, channel, key, None, PACING_S, client()))
+    courier = Uploader(
         outbox, [lane], 0, Log("bench", "error"), lambda: now_s, lambda: now_s,
         thin_above=THIN_ABOVE if thins else sys.maxsize,
     )  # fmt: skip

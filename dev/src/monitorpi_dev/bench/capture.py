@@ -30,7 +30,7 @@ from monitorpi_lab.namespace import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from monitorpi_dev.bench.capture_run import Row
+    from monitorpi_dev.bench.capture_run import EngineRow
 
 ENGINES: Final = ("ebpf", "socket", "empty-filter", TCPDUMP, "raw-socket", "scapy")
 MACS: Final = (1, 50, 10_000)
@@ -47,14 +47,14 @@ def measure(
     rates: Sequence[int],
     effort: Effort,
     report: Callable[[str], None],
-) -> list[Row]:
+) -> list[EngineRow]:
     """Measure all taps under all loads.
 
     Raises:
         LabError: no namespace, no sender or no tap can be had here; the text names the remedy.
 
     """
-    found: list[Row] = []
+    found: list[EngineRow] = []
     with contextlib.closing(Bench(effort)) as bench:
         for count in macs:
             for engine in engines:

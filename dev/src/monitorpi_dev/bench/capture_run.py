@@ -33,7 +33,7 @@ _DRAIN_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EngineRow:
     """One tap under one load. Ratios are shares of one CPU."""
 
     engine: str
@@ -90,7 +90,7 @@ class Bench:
         self._space.close()
         self._sender.close()
 
-    def rows(self, engine: str, macs: int, rates: Sequence[int]) -> Iterator[Row]:
+    def rows(self, engine: str, macs: int, rates: Sequence[int]) -> Iterator[EngineRow]:
         """Measure one tap with one number of source addresses at several rates.
 
         Raises:
@@ -109,7 +109,7 @@ class Bench:
         tapped_ns = _lower_quartile(tapped)
         for rate, offered, sent, counted, cpu_ratio, cpu_s in runs:
             found = None if engine == "empty-filter" else counted
-            yield Row(
+            yield EngineRow(
                 engine=engine,
                 macs=macs,
                 asked_fps=rate,

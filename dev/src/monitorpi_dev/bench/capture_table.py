@@ -9,7 +9,7 @@ from monitorpi_cli.table import grouped, size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitorpi_dev.bench.capture_run import Row
+    from monitorpi_dev.bench.capture_run import EngineRow
 
 _MARKS: Final = ("<!-- bench capture -->", "<!-- end of bench capture -->")
 HEAD: Final = (
@@ -29,7 +29,7 @@ HEAD: Final = (
 )
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: EngineRow) -> list[str]:
     """Return a row as text, in the order of :data:`HEAD`."""
 
     def count(number: float | None) -> str:
@@ -52,7 +52,7 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[EngineRow]) -> str:
     """Return the table of the docs."""
     lines = [list(HEAD), ["---", *["---:"] * (len(HEAD) - 1)], *map(cells, rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

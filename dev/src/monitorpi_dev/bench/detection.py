@@ -53,7 +53,7 @@ _OK, _FAILED, _USAGE, _RESOURCE = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
-class Row:
+class DetectionRow:
     """The delays of one rule at one rate."""
 
     rule: str
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
     return _OK if all(row.found == row.runs for row in rows) else _FAILED
 
 
-async def _bench(runs: int) -> list[Row]:
+async def _bench(runs: int) -> list[DetectionRow]:
     def notify(event: ChildEvent) -> None:
         print(f"monitorpi bench detection: {event}", file=sys.stderr)
 
@@ -126,18 +126,18 @@ def _plan(lab: Lab, folder: Path) -> StackPlan:
     )
 
 
-def _measure(lab: Lab, viewer: Viewer, runs: int) -> list[Row]:
+def _measure(lab: Lab, viewer: Viewer, runs: int) -> list[DetectionRow]:
     if _await(viewer, lambda message: isinstance(message, Traffic), _START_S) is None:
         raise LabError(f"no window came within {_START_S:g} s: the stack did not start")
     return list(_rows(lab, viewer, runs))
 
 
-def _rows(lab: Lab, viewer: Viewer, runs: int) -> Iterator[Row]:
+def _rows(lab: Lab, viewer: Viewer, runs: int) -> Iterator[DetectionRow]:
     for rule in FLOODS:
         for factor in FACTORS:
             delays = [_run(lab, viewer, rule, factor) for _ in range(runs)]
             found = [delay for delay in delays if delay is not None]
-            yield Row(
+            yield DetectionRow(
                 rule,
                 "line rate" if factor is None else factor,
                 runs,

@@ -73,7 +73,7 @@ def period_s(count: int) -> float:
     return max(count * GAP_S, LEAST_PERIOD_S)
 
 
-class Bench:
+class ProberBench:
     """The two namespaces and the cable."""
 
     def __init__(self) -> None:
@@ -185,7 +185,7 @@ def measure() -> int:
     from monitorpi_host.vendors import Vendors  # noqa: PLC0415 - only here
     from monitorpi_prober.core import ProberCore  # noqa: PLC0415 - only here
     from monitorpi_prober.items import Echoes, RoundDone  # noqa: PLC0415 - only here
-    from monitorpi_prober.schedule import Plan, ProbeGroup  # noqa: PLC0415 - only here
+    from monitorpi_prober.schedule import ProbeGroup, ProbePlan  # noqa: PLC0415 - only here
     from monitorpi_prober.settings import ProberSettings, TargetSettings  # noqa: PLC0415 - only here
     from monitorpi_prober.sources.once import one_round  # noqa: PLC0415 - only here
     from monitorpi_prober.sources.pinger import Pinger  # noqa: PLC0415 - only here
@@ -208,7 +208,7 @@ def measure() -> int:
     group = ProbeGroup(interval, order["probes"], probed, interval)
     blank = tuple(Echoes(target.key, (None,)) for target in probed[:1])
     now = datetime.now(UTC)
-    take(RoundDone(now, now, Plan(), group, blank))
+    take(RoundDone(now, now, ProbePlan(), group, blank))
     before = time.process_time()
     done = one_round(Pinger(), group, TIMEOUT_S, take)
     cpu = time.process_time() - before
@@ -235,7 +235,7 @@ def rows(sizes: Sequence[int], runs: int) -> list[dict[str, Any]]:
     """
     tools = ["monitorpi", *(["fping"] if shutil.which("fping") else [])]
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
-    bench = Bench()
+    bench = ProberBench()
     try:
         for run in range(runs):
             for count in sizes:

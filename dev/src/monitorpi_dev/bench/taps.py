@@ -35,7 +35,7 @@ Counted = tuple[int, int]
 """Frames counted apart, and frames left out but summed."""
 
 
-class Tap(Protocol):
+class BenchTap(Protocol):
     """Counts frames of one interface."""
 
     def open(self) -> None:
@@ -151,7 +151,7 @@ class ScapyTap:
         self._sock.close()
 
 
-TAPS: Final[dict[str, Callable[[str, int], Tap]]] = {
+TAPS: Final[dict[str, Callable[[str, int], BenchTap]]] = {
     "ebpf": lambda name, rows: EngineTap(EbpfEngine([name], rows, PROGRAM)),
     "empty-filter": lambda name, rows: EngineTap(EbpfEngine([name], rows, "socket/empty")),
     "socket": lambda name, rows: EngineTap(SocketEngine([name], rows)),

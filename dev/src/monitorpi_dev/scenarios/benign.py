@@ -11,7 +11,7 @@ from monitorpi_dev.scenarios.lan import (
     SMALL,
     START,
     Activity,
-    Host,
+    ScenarioHost,
     Second,
     chance,
     per_second,
@@ -44,8 +44,8 @@ def wget_mirror(second: Second) -> None:
     """Run ``wget -r`` on a fast site: a connection per file, all used and closed."""
     lan = second.lan
     for _ in range(second.random.randint(40, 180)):
-        second.connection(lan.clients[0], Host(lan.router.mac, "203.0.113.80"), via=lan.router.mac,
-                          port=80, carries=4)  # fmt: skip
+        site = ScenarioHost(lan.router.mac, "203.0.113.80")
+        second.connection(lan.clients[0], site, via=lan.router.mac, port=80, carries=4)
 
 
 def web_benchmark(second: Second) -> None:
@@ -57,7 +57,7 @@ def web_benchmark(second: Second) -> None:
 def browser_tabs(second: Second) -> None:
     """Open a hundred tabs: connections to many hosts that stay open."""
     lan, pick = second.lan, second.random
-    targets = [Host(lan.router.mac, f"203.0.114.{n}") for n in range(1, 180)]
+    targets = [ScenarioHost(lan.router.mac, f"203.0.114.{n}") for n in range(1, 180)]
     for _ in range(pick.randint(100, 260)):
         second.connection(lan.clients[2], pick.choice(targets), via=lan.router.mac, ends=False,
                           answered=chance(pick, 0.95), carries=10)  # fmt: skip
@@ -112,7 +112,7 @@ def router_reboot(second: Second) -> None:
 
 def own_probing(targets: int = 1000) -> Activity:
     """Probe a thousand targets from our own Pi, announced as the prober does."""
-    hosts = [Host(f"04:5f:00:00:{n >> 8:02x}:{n & 255:02x}", f"198.19.{n >> 8}.{n & 255}")
+    hosts = [ScenarioHost(f"04:5f:00:00:{n >> 8:02x}:{n & 255:02x}", f"198.19.{n >> 8}.{n & 255}")
              for n in range(targets)]  # fmt: skip
 
     def probing(second: Second) -> None:
@@ -139,7 +139,9 @@ def monitoring(second: Second) -> None:
     for number in range(60):
         host = lan.clients[number % len(lan.clients)]
         for _ in range(2):
-            second.echo(lan.server, Host(host.mac, f"198.18.9.{number}"), answered=number % 10 != 0)
+            second.echo(
+                lan.server, ScenarioHost(host.mac, f"198.18.9.{number}"), answered=number % 10 != 0
+            )
 
 
 BENIGN: Final[dict[str, Activity]] = {

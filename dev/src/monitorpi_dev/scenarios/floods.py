@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_dev.scenarios.lan import SMALL, Activity, Host, Second, chance, during, per_second
+from monitorpi_dev.scenarios.lan import (
+    SMALL,
+    Activity,
+    ScenarioHost,
+    Second,
+    chance,
+    during,
+    per_second,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +24,7 @@ _MOST_DRAWS: Final = 2000
 
 
 @dataclass(frozen=True)
-class Flood:
+class ScenarioFlood:
     """How a flood goes on."""
 
     rule: str = "syn-flood"
@@ -34,7 +42,7 @@ class Flood:
         return SYN_FLOOR if self.rule == "syn-flood" else ICMP_FLOOR
 
 
-def flood(how: Flood, since_s: float) -> Activity:
+def flood(how: ScenarioFlood, since_s: float) -> Activity:
     """Make the activity of a flood on the LAN's server that begins at some time."""
     since = int(since_s)
 
@@ -51,7 +59,7 @@ def flood(how: Flood, since_s: float) -> Activity:
         for attacker in attackers:
             for count in shares(per_second(second, rate)):
                 own = lan.outside().ip if how.through_router else attacker.ip
-                source = Host(attacker.mac, lan.forged() if how.spoofed else own)
+                source = ScenarioHost(attacker.mac, lan.forged() if how.spoofed else own)
                 answered = chance(pick, how.answered)
                 if how.rule == "syn-flood":
                     second.syn(source, lan.server, port=80, count=count)
@@ -72,22 +80,22 @@ def shares(frames: int) -> Iterator[int]:
         yield frames * (draw + 1) // draws - frames * draw // draws
 
 
-FLOODS: Final[tuple[tuple[Flood, bool], ...]] = (
-    *((Flood(rule, times), False) for rule in ("syn-flood", "icmp-flood")
+FLOODS: Final[tuple[tuple[ScenarioFlood, bool], ...]] = (
+    *((ScenarioFlood(rule, times), False) for rule in ("syn-flood", "icmp-flood")
       for times in (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)),
-    *((Flood(rule, times, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, shape=shape), False) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 10.0) for shape in ("ramp", "pulse")),
-    *((Flood(rule, times, sources=50), False) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, sources=50), False) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 5.0, 10.0, 30.0)),
-    *((Flood(rule, times, spoofed=spoofed), True) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, spoofed=spoofed), True) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 10.0) for spoofed in (False, True)),
-    *((Flood(rule, times, spoofed=True), False) for rule in ("syn-flood", "icmp-flood")
+    *((ScenarioFlood(rule, times, spoofed=True), False) for rule in ("syn-flood", "icmp-flood")
       for times in (2.0, 10.0)),
-    *((Flood(rule, times, through_router=True), False) for rule in ("syn-flood", "icmp-flood")
-      for times in (2.0, 10.0)),
-    (Flood("syn-flood", 1.11, spoofed=True, answered=0.88), False),
-    (Flood("syn-flood", 2.0, answered=1.0), False),
-    (Flood("syn-flood", 10.0, answered=1.0), False),
-    (Flood("icmp-flood", 10.0, answered=1.0), False),
+    *((ScenarioFlood(rule, times, through_router=True), False)
+      for rule in ("syn-flood", "icmp-flood") for times in (2.0, 10.0)),
+    (ScenarioFlood("syn-flood", 1.11, spoofed=True, answered=0.88), False),
+    (ScenarioFlood("syn-flood", 2.0, answered=1.0), False),
+    (ScenarioFlood("syn-flood", 10.0, answered=1.0), False),
+    (ScenarioFlood("icmp-flood", 10.0, answered=1.0), False),
 )  # fmt: skip
 """Floods from half the floor up, of every form; the second member: only one direction is seen."""

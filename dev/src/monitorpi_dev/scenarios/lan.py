@@ -29,7 +29,7 @@ SMALL, LARGE = 60, 1200
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class ScenarioHost:
     """One machine of the LAN."""
 
     mac: str
@@ -37,7 +37,7 @@ class Host:
 
 
 @dataclass
-class Sent:
+class ScenarioFrames:
     """What one MAC sent and was sent in a second."""
 
     tx: Counter[str] = field(default_factory=Counter)
@@ -59,14 +59,14 @@ class Second:
         self.number = number
         self._shown = frozenset(one.mac for one in lan.clients) if one_way else None
         self.random = lan.random
-        self._sent: dict[str, Sent] = {}
+        self._sent: dict[str, ScenarioFrames] = {}
         self.counts: Counter[str] = Counter()
         self.probes: list[Probe] = []
 
-    def _of(self, mac: str) -> Sent:
+    def _of(self, mac: str) -> ScenarioFrames:
         sent = self._sent.get(mac)
         if sent is None:
-            sent = self._sent[mac] = Sent()
+            sent = self._sent[mac] = ScenarioFrames()
         return sent
 
     def _is_shown(self, mac: str) -> bool:
@@ -90,8 +90,8 @@ class Second:
     def aimed(
         self,
         name: str,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         via: str | None,
         port: int | None,
         count: int = 1,
@@ -109,8 +109,8 @@ class Second:
 
     def syn(
         self,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         *,
         via: str | None = None,
         port: int = 443,
@@ -122,8 +122,8 @@ class Second:
 
     def connection(
         self,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         *,
         via: str | None = None,
         port: int = 443,
@@ -145,8 +145,8 @@ class Second:
 
     def echo(
         self,
-        source: Host,
-        target: Host,
+        source: ScenarioHost,
+        target: ScenarioHost,
         *,
         via: str | None = None,
         answered: bool = True,
@@ -158,7 +158,7 @@ class Second:
         if answered:
             self.frames(via or target.mac, source.mac, count, 98, "ipv4", "icmp")
 
-    def arp(self, source: Host, target: Host | None) -> None:
+    def arp(self, source: ScenarioHost, target: ScenarioHost | None) -> None:
         """Add an ARP request and, where somebody has the address, the reply."""
         self.frames(source.mac, None, 1, SMALL, "arp")
         if target is not None:
@@ -193,7 +193,7 @@ class Second:
             omitted=Omitted(devices=max(0, len(ordered) - LISTED)),
         )  # fmt: skip
 
-    def _row(self, mac: str, sent: Sent) -> DeviceWindow:
+    def _row(self, mac: str, sent: ScenarioFrames) -> DeviceWindow:
         top = {}
         for name, peers in sent.peers.items():
             (via, ip, port), _ = peers.most_common(1)[0]
@@ -222,9 +222,9 @@ class Lan:
         self.totals: Counter[str] = Counter()
         self.knows_router = True
 
-    def host(self, number: int) -> Host:
+    def host(self, number: int) -> ScenarioHost:
         """Return a host of this LAN, always the same for a number."""
-        return Host(
+        return ScenarioHost(
             f"04:5e:{self._maker:02x}:00:{number >> 8:02x}:{number & 255:02x}",
             f"198.18.{number >> 8}.{number & 255}",
         )
@@ -235,10 +235,10 @@ class Lan:
             return "router" if self.knows_router else "unknown"
         return "host"
 
-    def outside(self) -> Host:
+    def outside(self) -> ScenarioHost:
         """Make a host of the Internet; its frames have the router's MAC."""
         pick = self.random.randrange
-        return Host(self.router.mac, f"203.0.{pick(113, 120)}.{pick(1, 255)}")
+        return ScenarioHost(self.router.mac, f"203.0.{pick(113, 120)}.{pick(1, 255)}")
 
     def forged(self) -> str:
         """Make a source address nobody has."""

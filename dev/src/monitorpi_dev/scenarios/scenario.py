@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitorpi_dev.scenarios.benign import BENIGN, office
-from monitorpi_dev.scenarios.floods import FLOODS, Flood, flood
+from monitorpi_dev.scenarios.floods import FLOODS, ScenarioFlood, flood
 from monitorpi_dev.scenarios.lan import Activity, Lan, Second, during
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Scenario:
             yield second.traffic(number)
 
 
-def flood_scenario(how: Flood, seed: int, *, one_way: bool = False, seconds: int = 50) -> Scenario:
+def flood_scenario(
+    how: ScenarioFlood, seed: int, *, one_way: bool = False, seconds: int = 50
+) -> Scenario:
     """Put a flood over a busy office hour."""
     lan = Lan(seed, clients=max(20, how.sources))
     since_s = lan.random.uniform(20, 30)

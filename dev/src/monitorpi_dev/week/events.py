@@ -16,7 +16,7 @@ from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
     from monitorpi_dev.week.home import Home
-    from monitorpi_dev.week.stack import Stack
+    from monitorpi_dev.week.stack import SimulatedStack
     from monitorpi_dev.week.truth import Truth
     from monitorpi_dev.week.wire import Process
 
@@ -65,7 +65,7 @@ def _rejoin(home: Home, seconds: float, things: list[Thing]) -> Process:
             home.join(thing)
 
 
-def power_fails(home: Home, truth: Truth, stack: Stack) -> Process:
+def power_fails(home: Home, truth: Truth, stack: SimulatedStack) -> Process:
     """Take everybody's power, the Pi's and the switch's too; each boots in its own time."""
     dice = home.dice("power")
     seconds = dice.uniform(8, 25) * MIN

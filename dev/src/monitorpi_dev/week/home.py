@@ -16,7 +16,7 @@ from monitorpi_common.topics import mac_id, slug
 from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
-    from monitorpi_dev.week.wire import Wire
+    from monitorpi_dev.week.wire import SimulatedWire
 
 SUBNET: Final = "192.168.1.0/24"
 PREFIX: Final = "2001:db8:1::/64"
@@ -97,7 +97,7 @@ def _made_of(mac: str) -> tuple[str, str]:
 class Home:
     """Everything and everybody in it."""
 
-    wire: Wire
+    wire: SimulatedWire
     seed: int
     begins: float
     """Midnight before the first day."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_dev.week.home import PI, Thing, chance
 from monitorpi_dev.week.truth import Fact
-from monitorpi_dev.week.wire import Stream, every
+from monitorpi_dev.week.wire import FrameStream, every
 from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def stream(
             home.say(thing, down, times=burst)
             home.say(thing, up, times=burst // 2)
             yield 1.0
-        home.wire.streams[name] = Stream((down, down, up), per_s / 3)
+        home.wire.streams[name] = FrameStream((down, down, up), per_s / 3)
         pause = min(left, dice.uniform(300, 900))
         left -= pause + 3
         yield pause
@@ -169,7 +169,7 @@ def multicast(home: Home, thing: Thing, per_s: float, seconds: float) -> Process
         for _ in range(5):
             home.wire.send(frame, times=int(per_s * home.dice("iptv").uniform(0.9, 1.5)))
             yield 1.0
-        home.wire.streams["iptv"] = Stream((frame,), per_s)
+        home.wire.streams["iptv"] = FrameStream((frame,), per_s)
         pause = min(left, 900.0)
         left -= pause + 5
         yield pause

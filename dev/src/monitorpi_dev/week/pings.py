@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_dev.week.home import INTERNET, PI, PROBES, SUBNET
 from monitorpi_dev.week.stack import moment
-from monitorpi_dev.week.wire import Stream
+from monitorpi_dev.week.wire import FrameStream
 from monitorpi_lab import discovery, frames
 from monitorpi_prober.items import (
     NO_NEIGHBOUR,
-    Attempt,
     Echoes,
     Found,
+    KnownAddress,
+    ProbeAttempt,
     RoundDone,
-    Sighting,
     Sweeping,
 )
 from monitorpi_prober.quiet import QuietTargets
 
 if TYPE_CHECKING:
     from monitorpi_dev.week.home import Home, Thing
-    from monitorpi_dev.week.stack import Stack
+    from monitorpi_dev.week.stack import SimulatedStack
     from monitorpi_dev.week.wire import Process
-    from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget
+    from monitorpi_prober.schedule import ProbeGroup, ProbePlan, ProbeTarget
 
 ROUND_S: Final = 10.0
 _SWEEP_EACH_S: Final = 1800.0
@@ -38,10 +38,10 @@ _ASKED_PER_ROUND: Final = 60
 """Quiet targets, at most: what the limit on ARP requests allows."""
 
 
-class Pinger:
+class SimulatedPinger:
     """Asks every target, as the plan says."""
 
-    def __init__(self, home: Home, stack: Stack) -> None:
+    def __init__(self, home: Home, stack: SimulatedStack) -> None:
         self._home = home
         self._stack = stack
         self._due: dict[float, float] = {}
@@ -71,7 +71,7 @@ class Pinger:
                     self._due[group.wanted_s] = wire.now + group.interval_s
                     self._round(plan, group, held)
 
-    def _round(self, plan: Plan, group: ProbeGroup, held: dict[str, Thing]) -> None:
+    def _round(self, plan: ProbePlan, group: ProbeGroup, held: dict[str, Thing]) -> None:
         end = self._home.wire.now
         echoes = [
             Echoes(one.key, self._home.round_trips(one.address, held)[: group.probes])
@@ -80,7 +80,7 @@ class Pinger:
         start, ended = moment(end - min(group.interval_s, ROUND_S)), moment(end)
         self._stack.take_round(RoundDone(start, ended, plan, group, tuple(echoes)))
 
-    def _ask_quiet(self, plan: Plan, held: dict[str, Thing]) -> None:
+    def _ask_quiet(self, plan: ProbePlan, held: dict[str, Thing]) -> None:
         """Make one request to each quiet target that is due."""
         now = self._home.wire.now
         for seen in self._stack.woken:
@@ -94,7 +94,7 @@ class Pinger:
             echoes = self._attempt(targets[key], held)
             self._quiet.settle(key, now, answered=echoes.answers)
             there = echoes.cause != NO_NEIGHBOUR
-            self._stack.take_attempt(Attempt(moment(now), echoes, has_neighbour=there))
+            self._stack.take_attempt(ProbeAttempt(moment(now), echoes, has_neighbour=there))
 
     def _attempt(self, target: ProbeTarget, held: dict[str, Thing]) -> Echoes:
         address = target.address
@@ -105,7 +105,7 @@ class Pinger:
             return Echoes(target.key, (), text, NO_NEIGHBOUR, unsent=1)
         return Echoes(target.key, self._home.round_trips(address, held)[:1])
 
-    def _traffic(self, groups: tuple[ProbeGroup, ...], held: dict[str, Thing]) -> Stream:
+    def _traffic(self, groups: tuple[ProbeGroup, ...], held: dict[str, Thing]) -> FrameStream:
         """Return what asking and answering puts on the wire each second."""
         sent: list[bytes] = []
         for group in groups:
@@ -118,7 +118,7 @@ class Pinger:
                     sent.append(self._echo(thing, one.address))
                     if thing.awake and thing.pings:
                         sent.append(self._echo(thing, one.address, reply=True))
-        return Stream(tuple(sent), PROBES / ROUND_S)
+        return FrameStream(tuple(sent), PROBES / ROUND_S)
 
     def _ask(self, address: str) -> None:
         """Let the kernel ask for a neighbour that does not answer, by ARP."""
@@ -152,7 +152,9 @@ class Pinger:
                         if thing is not None and thing.awake and home.is_reachable(thing):
                             home.claim(thing)
                             if thing.name != PI:
-                                found.append(Sighting(address, thing.wire_mac, interface="eth0"))
+                                found.append(
+                                    KnownAddress(address, thing.wire_mac, interface="eth0")
+                                )
                     yield 1.0
                 if wire.powered:
                     stack.sweep(Found("eth0", tuple(found)))

@@ -15,7 +15,7 @@ from monitorpi_dev.week.verdict import CARRIED, NOISE_A_WEEK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_dev.week.verdict import Line, Verdict
+    from monitorpi_dev.week.verdict import Verdict, VerdictLine
 
 _FULL_DAYS: Final = 7.0
 _LEARNING_SHARE: Final = 0.25
@@ -88,7 +88,7 @@ def lines(verdict: Verdict) -> Iterator[str]:
         yield f"noise by rule: {rules}"
 
 
-def _alert(line: Line) -> str:
+def _alert(line: VerdictLine) -> str:
     lasted = "still open" if line.seconds is None else _lasted(line.seconds)
     again = f", opened {line.openings} times" if line.openings > 1 else ""
     return (

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_dev.week import events, incidents, life
 from monitorpi_dev.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing, next_mac
-from monitorpi_dev.week.pings import Pinger
-from monitorpi_dev.week.stack import Stack, loud_levels
+from monitorpi_dev.week.pings import SimulatedPinger
+from monitorpi_dev.week.stack import SimulatedStack, loud_levels
 from monitorpi_dev.week.truth import Fact, Truth
 from monitorpi_dev.week.verdict import Verdict, judge
-from monitorpi_dev.week.wire import Wire
+from monitorpi_dev.week.wire import SimulatedWire
 from monitorpi_prober.items import Exit
 from monitorpi_prober.settings import TargetSettings
 
@@ -67,15 +67,15 @@ class Week:
     """How many of those happen that an owner may hear of, or shall not."""
     truth: Truth = field(default_factory=Truth)
     home: Home = field(init=False)
-    stack: Stack = field(init=False)
+    stack: SimulatedStack = field(init=False)
 
     def __post_init__(self) -> None:
-        wire = Wire(MONDAY, self._take, loud_levels())
+        wire = SimulatedWire(MONDAY, self._take, loud_levels())
         wire.is_watched = lambda: self.stack.is_open
         self.home = Home(wire, self.seed, MONDAY)
         self._furnish()
         pi = self.home.things[PI]
-        self.stack = Stack(
+        self.stack = SimulatedStack(
             Exit(pi.ip or "", pi.mac),
             [
                 ipaddress.ip_network(SUBNET),
@@ -93,7 +93,7 @@ class Week:
     def run(self) -> Verdict:
         """Let the week pass and judge it."""
         wire = self.home.wire
-        pinger = Pinger(self.home, self.stack)
+        pinger = SimulatedPinger(self.home, self.stack)
         wire.start(pinger.run())
         wire.start(pinger.sweeps(), 20.0)
         self._live()

@@ -18,14 +18,14 @@ from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.items import FrameSample, Sighting, WindowCounts
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_common.messages import Alert, Device, Probe, Publication, Target, Tombstone, Traffic
-from monitorpi_common.service import Gone, Presence, Received, Tick
+from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.items import Kept
 from monitorpi_detector.limits import LimitsTable
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_prober.core import ProberCore
-from monitorpi_prober.items import Attempt, Found, PlanTaken, RoundDone, Sweeping
+from monitorpi_prober.items import Found, PlanTaken, ProbeAttempt, RoundDone, Sweeping
 from monitorpi_prober.settings import ProberSettings, TargetSettings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import Message
     from monitorpi_prober.items import Exit
-    from monitorpi_prober.schedule import Plan
+    from monitorpi_prober.schedule import ProbePlan
     from monitorpi_prober.targets import Network
 
 SITE: Final = "home"
@@ -41,7 +41,7 @@ _REFRESH_S: Final = 600.0
 
 
 @dataclass(slots=True)
-class Told:
+class PublishedAlert:
     """One alert as it was published, by its id."""
 
     first: Alert
@@ -52,7 +52,7 @@ class Told:
 
 
 @dataclass(slots=True)
-class Stack:
+class SimulatedStack:
     """The three cores and what the broker retains."""
 
     own: Exit
@@ -60,9 +60,9 @@ class Stack:
     attached: Sequence[Network]
     targets: Sequence[TargetSettings] = ()
     learning_s: float = 86400.0
-    alerts: dict[str, Told] = field(default_factory=dict)
+    alerts: dict[str, PublishedAlert] = field(default_factory=dict)
     published: int = 0
-    plan: Plan | None = None
+    plan: ProbePlan | None = None
     woken: list[str] = field(default_factory=list)
     """Quiet targets that capture has seen: to be asked at once."""
     starts: int = 0
@@ -129,7 +129,7 @@ class Stack:
         self._now = max(self._now, done.end.timestamp())
         self._spread(self._prober.handle(done), "prober")
 
-    def take_attempt(self, attempt: Attempt) -> None:
+    def take_attempt(self, attempt: ProbeAttempt) -> None:
         """Take what became of one request to a quiet target."""
         self._spread(self._prober.handle(attempt), "prober")
 
@@ -163,8 +163,8 @@ class Stack:
             if isinstance(one, Tombstone):
                 topic = Topic(SITE, service, one.message_type.KIND, one.id)
                 self._retained.pop(topic, None)
-                self._spread(self._prober.handle(Gone(topic)), "prober")
-                self._spread(self._detector.handle(Gone(topic)), "detector")
+                self._spread(self._prober.handle(TombstoneReceived(topic)), "prober")
+                self._spread(self._detector.handle(TombstoneReceived(topic)), "detector")
                 continue
             message = one.message
             if isinstance(message, Traffic):
@@ -201,7 +201,7 @@ class Stack:
     def _note(self, alert: Alert) -> None:
         told = self.alerts.get(alert.id)
         if told is None:
-            self.alerts[alert.id] = Told(alert, alert)
+            self.alerts[alert.id] = PublishedAlert(alert, alert)
         else:
             told.openings += told.last.state == "closed" and alert.state == "open"
             told.last = alert
@@ -213,7 +213,7 @@ class Stack:
     def _keep(self, kept: Kept) -> None:
         self._kept = Kept.model_validate_json(kept.model_dump_json())
 
-    def _order(self, plan: Plan) -> None:
+    def _order(self, plan: ProbePlan) -> None:
         self.plan = plan
 
     def take_plan(self, at_s: float) -> None:

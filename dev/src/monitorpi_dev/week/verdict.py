@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from monitorpi_dev.week.stack import Told
+    from monitorpi_dev.week.stack import PublishedAlert
     from monitorpi_dev.week.truth import Fact, Truth
 
 NOISE_A_WEEK: Final = 3
@@ -39,7 +39,7 @@ _ROUNDED_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class VerdictLine:
     """One alert with its reason."""
 
     at: float
@@ -71,7 +71,7 @@ class Telling:
 class Verdict:
     """The week, judged."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[VerdictLine, ...]
     incidents: tuple[Telling, ...]
     days: float
 
@@ -99,7 +99,7 @@ class Verdict:
         return not self.missed and self.noise <= NOISE_A_WEEK
 
 
-def judge(alerts: Iterable[Told], truth: Truth, begins: float, ends: float) -> Verdict:
+def judge(alerts: Iterable[PublishedAlert], truth: Truth, begins: float, ends: float) -> Verdict:
     """Find the reason for each alert, and each incident's alert."""
     told = sorted(alerts, key=lambda one: one.first.opened_at)
     incidents = tuple(_telling(fact, told) for fact in truth.facts if fact.kind == "incident")
@@ -109,7 +109,7 @@ def judge(alerts: Iterable[Told], truth: Truth, begins: float, ends: float) -> V
     return Verdict(lines, incidents, (ends - begins) / _DAY_S)
 
 
-def _telling(fact: Fact, told: list[Told]) -> Telling:
+def _telling(fact: Fact, told: list[PublishedAlert]) -> Telling:
     for one in told:
         alert, at = one.first, one.first.opened_at.timestamp()
         late = at - fact.since
@@ -121,8 +121,13 @@ def _telling(fact: Fact, told: list[Told]) -> Telling:
 
 
 def _line(
-    told: Told, truth: Truth, begins: float, ends: float, notices: Counter[int], used: Counter[int]
-) -> Line:
+    told: PublishedAlert,
+    truth: Truth,
+    begins: float,
+    ends: float,
+    notices: Counter[int],
+    used: Counter[int],
+) -> VerdictLine:
     alert, at = told.last, told.first.opened_at.timestamp()
     fact = truth.behind(alert.subject, at)
     closed = alert.closed_at.timestamp() if alert.closed_at else None
@@ -146,7 +151,7 @@ def _line(
         verdict, noise = "once" if first else "noise", times - first
     if noise:
         verdict = "noise"
-    return Line(
+    return VerdictLine(
         at, alert.rule, alert.subject, alert.severity, None if closed is None else round(open_s, 1),
         told.openings, verdict, "nothing happened" if fact is None else fact.name, noise,
         alert.summary,

@@ -63,7 +63,7 @@ Process: TypeAlias = "Generator[float, None, None]"
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class FrameStream:
     """Frames that go on at a rate."""
 
     frames: tuple[bytes, ...]
@@ -72,7 +72,7 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Wire:
+class SimulatedWire:
     """Time, the processes, and what they have sent since the last window."""
 
     now: float
@@ -81,7 +81,7 @@ class Wire:
     """Takes sightings and windows."""
     levels: Mapping[str, float] = field(default_factory=dict)
     """Frames in a second, by class, that make it loud."""
-    streams: dict[str, Stream] = field(default_factory=dict)
+    streams: dict[str, FrameStream] = field(default_factory=dict)
     is_watched: Callable[[], bool] = lambda: False
     """An alert is open: look more often."""
     powered: bool = True

@@ -23,7 +23,7 @@ _MAC_ID: Final = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass
-class _Flood:
+class _StagedFlood:
     rule: str
     mac: str
     first_s: float
@@ -64,7 +64,7 @@ class Transition:
 class AlertCheck:
     """Each flood wants one alert, on the MAC address that sent it, opened and closed."""
 
-    floods: list[_Flood] = field(default_factory=list)
+    floods: list[_StagedFlood] = field(default_factory=list)
     messages: Counter[str] = field(default_factory=Counter)
     before: int = 0
     others: dict[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class AlertCheck:
 
     def flood_started(self, rule: str, mac: str, first_s: float) -> None:
         """Note a flood's first frame."""
-        self.floods.append(_Flood(rule, mac, first_s))
+        self.floods.append(_StagedFlood(rule, mac, first_s))
 
     def flood_ended(self, rule: str, last_s: float) -> None:
         """Note a flood's last frame."""

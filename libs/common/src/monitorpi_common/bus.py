@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from monitorpi_common.messages import OWNED, SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,6 +13,24 @@ if TYPE_CHECKING:
     from monitorpi_common.inbox import Inbox
     from monitorpi_common.messages import Delivery
     from monitorpi_common.topics import Topic
+
+_KIND_LEVEL: Final = 4  # monitorpi/v1/site/service/kind/id
+_STATE: Final = {kind.KIND for kind in (*OWNED, *SHARED) if kind.DELIVERY.retain}
+_ACCOUNT: Final = "check broker.username and its password"
+REFUSALS: Final = {
+    "Bad user name or password": _ACCOUNT,
+    "Not authorized": _ACCOUNT,
+    "Unsupported protocol version": "it speaks no MQTT 5; Mosquitto does from 1.6 on",
+    "Client identifier not valid": "it takes no client id of ours: check its rules for ids",
+    "Banned": "it has banned this client or address",
+    "Server busy": "it is busy; tried again",
+    "Server unavailable": "it is not ready; tried again",
+    "Quota exceeded": "it allows no more clients; tried again",
+    "Connection rate exceeded": "too many connections; tried again",
+    "Use another server": "it wants us elsewhere: set broker.host",
+    "Server moved": "it has moved: set broker.host",
+}
+"""What to do, by the reason of a refusal (MQTT 5, table 3-1)."""
 
 
 @dataclass(slots=True)
@@ -160,3 +180,26 @@ class Bus(Protocol):
     def close(self) -> None:
         """Say goodbye and end."""
         ...
+
+
+def subscription_qos(filter_: str) -> int:
+    """Return the quality of service to subscribe with: 0 for what is retained and refreshed."""
+    kind = filter_.split("/")[_KIND_LEVEL] if filter_.count("/") > _KIND_LEVEL else ""
+    return 0 if kind in _STATE else 1
+
+
+def refused(address: str, reason: str) -> Report:
+    """Return why a broker refused us, and what to do."""
+    remedy = REFUSALS.get(reason, "its log says why")
+    return Report(f"the broker at {address} refused us ({reason}): {remedy}", failed=True)
+
+
+def disconnected(address: str, reason: str, *, was_connected: bool) -> Report:
+    """Return how a connection ended, or that it never was one."""
+    if was_connected:
+        return Report(f"connection lost to the broker at {address} ({reason})", failed=True)
+    return Report(
+        f"no connection to the broker at {address}: it does not answer as a broker does "
+        f"({reason}): check broker.port, whether it wants TLS, and its log",
+        failed=True,
+    )

@@ -43,7 +43,7 @@ EXPECTED: Final = (*NEEDED, Service.PROBER)
 
 
 @dataclass(slots=True)
-class Wire:
+class WireFacts:
     """What is known of one interface; times in seconds of the observer's clock."""
 
     arrived_s: float
@@ -71,7 +71,7 @@ class Facts:
     """Why there is no connection to the broker; None: there is one."""
     online: Mapping[str, bool]
     """By service: whether an instance of it is there; a service that was never heard of lacks."""
-    wires: Mapping[str, Wire]
+    wires: Mapping[str, WireFacts]
     away: Mapping[str, str]
     """Interfaces that cannot be counted on, each with the reason."""
     gone_s: Mapping[str, float] = field(default_factory=dict)
@@ -84,6 +84,8 @@ class Facts:
     """When the detector was last known to keep up; None: it is not asked."""
     unkept: Mapping[str, str] = field(default_factory=dict)
     """By service: why it cannot write what a restart must not take away."""
+    troubles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By service: what it says keeps it from its work, and what people can do."""
 
     def silent(self) -> list[str]:
         """Return the interfaces whose windows have stopped."""
@@ -161,6 +163,11 @@ def _of_services(facts: Facts) -> Iterator[WatchReason]:
     for service, error in sorted(facts.unkept.items()):
         if facts.online.get(service):
             yield _unkept(service, error)
+    for service, (text, remedy) in sorted(facts.troubles.items()):
+        if facts.online.get(service):
+            yield WatchReason(
+                what="state", service=service, text=f"The {service}: {text}.", remedy=remedy
+            )
 
 
 def _of_interfaces(facts: Facts) -> Iterator[WatchReason]:
@@ -217,7 +224,7 @@ def _silent(facts: Facts, name: str) -> WatchReason:
     )  # fmt: skip
 
 
-def _doubts(name: str, wire: Wire) -> Iterator[WatchReason]:
+def _doubts(name: str, wire: WireFacts) -> Iterator[WatchReason]:
     """Yield what is not well with an interface whose windows come."""
     capture = Service.CAPTURE.value
     if abs(wire.late_s) > LATE_S:

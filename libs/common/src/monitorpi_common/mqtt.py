@@ -15,20 +15,16 @@ itself connected. Everything else happens in the main thread:
   drops the rest: state is subscribed to with 0, which is written to the connection at once;
 - why a connection failed, which paho keeps to itself, is looked up where its callback runs;
 - a refusal by the broker's access rules shows only as the reason code of the acknowledgement;
-- whoever connects under another's client id throws it off, whatever its account: see ``client_id``.
+- whoever connects under another's client id throws it off, whatever its account (:mod:`.clientid`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 import ssl
 import sys
 import threading
 import time
-from collections import OrderedDict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as mqtt
@@ -50,16 +46,19 @@ from monitorpi_common.bus import (
     Report,
     Subscribed,
     SubscriptionRefused,
+    disconnected,
+    refused,
+    subscription_qos,
 )
+from monitorpi_common.clientid import client_id
 from monitorpi_common.endpoint import unreachable
 from monitorpi_common.messages import (
     OFFLINE_EXPIRY_S,
-    OWNED,
-    SHARED,
     STATUS,
     Delivery,
     Status,
 )
+from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
 from monitorpi_common.settings import BrokerSettings, authority
 
 if TYPE_CHECKING:
@@ -72,57 +71,13 @@ if TYPE_CHECKING:
     from monitorpi_common.log import Log
     from monitorpi_common.topics import Topic
 
-MAX_INFLIGHT: Final = 20  # Mosquitto's own default for unacknowledged messages per client
-MAX_STREAM: Final = 300  # five minutes of one window a second; older windows have expired
 MAX_PACKET_BYTES: Final = 512 * 1024  # twice the largest window: more is not of the contract
 SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless told otherwise
 RECONNECT_MIN_S: Final = 1
 RECONNECT_MAX_S: Final = 30
-CLIENT_ID_DIGITS: Final = 16  # 64 bits: more than anybody tries at a broker
 _CLOSE_S: Final = 3.0
 _HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
-_PRUNE_S: Final = 60.0
-_KIND_LEVEL: Final = 4  # monitorpi/v1/site/service/kind/id
-_STATE: Final = {kind.KIND for kind in (*OWNED, *SHARED) if kind.DELIVERY.retain}
-_ACCOUNT: Final = "check broker.username and its password"
-_REFUSALS: Final = {
-    "Bad user name or password": _ACCOUNT,
-    "Not authorized": _ACCOUNT,
-    "Unsupported protocol version": "it speaks no MQTT 5; Mosquitto does from 1.6 on",
-    "Client identifier not valid": "it takes no client id of ours: check its rules for ids",
-    "Banned": "it has banned this client or address",
-    "Server busy": "it is busy; tried again",
-    "Server unavailable": "it is not ready; tried again",
-    "Quota exceeded": "it allows no more clients; tried again",
-    "Connection rate exceeded": "too many connections; tried again",
-    "Use another server": "it wants us elsewhere: set broker.host",
-    "Server moved": "it has moved: set broker.host",
-}
-"""What to do, by the reason of a refusal (MQTT 5, table 3-1)."""
 _FAILURE: Final = 0x80  # MQTT 5: reason codes from here on are failures
-
-
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    expires_at: float | None
-
-
-def client_id(name: str, password: str | None) -> str:
-    """Return a client id that stays the same over restarts and that nobody else can guess.
-
-    A broker ends the older of two connections with one client id, whatever accounts they have
-    (MQTT 5, section 3.1.4). So a new start takes over from a predecessor that hangs; anybody else
-    would have to know the password, which keys the digits behind the name. Without a password
-    there is nothing to know, and the name stands alone.
-    """
-    if not password:
-        return name
-    digits = hmac.new(password.encode(), name.encode(), hashlib.sha256).hexdigest()
-    return f"{name}-{digits[:CLIENT_ID_DIGITS]}"
 
 
 class MqttBus:
@@ -159,11 +114,7 @@ class MqttBus:
         self._settings = settings
         self._address = authority(settings.host, settings.port)
         self._max_packet: int | None = None
-        self._states: OrderedDict[str, _Outgoing] = OrderedDict()
-        self._unsent: OrderedDict[str, _Outgoing] = OrderedDict()
-        self._stream: deque[_Outgoing] = deque()
-        self._inflight: dict[int, _Outgoing] = {}
-        self._pruned_at = clock()
+        self._queue = SendQueue(self._clock)
         self._thread: threading.Thread | None = None
         self._inbox: Inbox | None = None
         self._subscriptions: list[tuple[str, SubscribeOptions]] = []
@@ -209,11 +160,9 @@ class MqttBus:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        if self._inbox is None:
-            return
-        if reason.is_failure:
+        if self._inbox is not None and reason.is_failure:
             self._inbox.put(ConnectionRefused(str(reason)))
-        else:
+        elif self._inbox is not None:
             self._inbox.put(Connected(getattr(properties, "MaximumPacketSize", None)))
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
@@ -262,7 +211,7 @@ class MqttBus:
         """Begin to connect; returns at once, the broker may be away."""
         self._inbox = inbox
         self._subscriptions = [
-            (topic, SubscribeOptions(qos=_qos(topic))) for topic in subscriptions
+            (topic, SubscribeOptions(qos=subscription_qos(topic))) for topic in subscriptions
         ]
         connect = _properties(PacketTypes.CONNECT)
         connect.SessionExpiryInterval = SESSION_EXPIRY_S
@@ -292,7 +241,7 @@ class MqttBus:
     @property
     def depth(self) -> int:
         """Messages waiting here or unacknowledged."""
-        return len(self._unsent) + len(self._stream) + len(self._inflight)
+        return len(self._queue)
 
     def event(self, item: BusEvent) -> Report | None:
         """Take one of the bus's items from the inbox; what is returned is for people.
@@ -314,10 +263,7 @@ class MqttBus:
                 return Report(f"no connection to the broker at {self._address}: {why}", failed=True)
             case ConnectionRefused(reason):
                 self._explained = True
-                hint = _REFUSALS.get(reason, "its log says why")
-                return Report(
-                    f"the broker at {self._address} refused us ({reason}): {hint}", failed=True
-                )
+                return refused(self._address, reason)
             case SubscriptionRefused(reason):
                 return Report(
                     f"the broker refused a subscription ({reason}): check its access rules",
@@ -336,39 +282,28 @@ class MqttBus:
         self._max_packet = item.max_packet_bytes
         if self._subscriptions:
             self._client.subscribe(self._subscriptions)
-        for topic, outgoing in self._states.items():
-            self._unsent.setdefault(topic, outgoing)
-        self._say(Status.ONLINE, None)
+        self._queue.connected()
+        self._report_status(Status.ONLINE, None)
         self._pump()
 
-    def _say(self, status: Status, expires_at: float | None) -> None:
+    def _report_status(self, status: Status, expires_at: float | None) -> None:
         """Put our status behind everything that waits."""
-        if self._status is None:
-            return
-        self._unsent.pop(self._status, None)
-        self._unsent[self._status] = _Outgoing(
-            self._status, status.value.encode(), STATUS.qos, STATUS.retain, expires_at
-        )
+        if self._status is not None:
+            text = status.value.encode()
+            self._queue.put_last(
+                Outgoing(self._status, text, STATUS.qos, STATUS.retain, expires_at)
+            )
 
     def _disconnected(self, item: Disconnected) -> Report | None:
         was_connected, self.connected = self.connected, False
-        # a QoS 0 message that was on its way is gone, and nobody will ever acknowledge it
-        self._inflight = {mid: out for mid, out in self._inflight.items() if out.qos > 0}
+        self._queue.disconnected()
         explained, self._explained = self._explained, False
         if explained:
             return None
-        if not was_connected:
-            return Report(
-                f"no connection to the broker at {self._address}: it does not answer as a broker "
-                f"does ({item.reason}): check broker.port, whether it wants TLS, and its log",
-                failed=True,
-            )
-        return Report(
-            f"connection lost to the broker at {self._address} ({item.reason})", failed=True
-        )
+        return disconnected(self._address, item.reason, was_connected=was_connected)
 
     def _acknowledged(self, item: Acknowledged) -> None:
-        outgoing = self._inflight.pop(item.mid, None)
+        outgoing = self._queue.acknowledged(item.mid)
         if outgoing is not None and item.failed:
             self.counters.refused += 1
             self._log.warning("refused by the broker", topic=outgoing.topic, reason=item.reason)
@@ -382,18 +317,9 @@ class MqttBus:
         """Send, or keep until it can be sent; the newest state of a topic replaces an older one."""
         name = str(topic)
         expires_at = None if expiry_s is None else self._clock() + expiry_s
-        outgoing = _Outgoing(name, payload, delivery.qos, delivery.retain, expires_at)
-        if delivery.retain:
-            if payload:
-                self._states[name] = outgoing
-            else:
-                self._states.pop(name, None)
-            self._unsent[name] = outgoing
-        else:
-            self._stream.append(outgoing)
-            if len(self._stream) > MAX_STREAM:
-                self._stream.popleft()
-                self.counters.dropped += 1
+        outgoing = Outgoing(name, payload, delivery.qos, delivery.retain, expires_at)
+        if not self._queue.put(outgoing):
+            self.counters.dropped += 1
         self._pump()
 
     def adopt(self, raw: Raw, delivery: Delivery) -> bool:
@@ -402,33 +328,26 @@ class MqttBus:
         So a broker that loses its memory after our restart learns that state anew too. Only what
         the first connection shows is taken: later it could be something we have just taken back.
         """
-        if self._connections != 1 or raw.topic in self._states:
+        if self._connections != 1 or raw.topic in self._queue:
             return False
         expires_at = None if raw.expiry_s is None else self._clock() + raw.expiry_s
-        self._states[raw.topic] = _Outgoing(
-            raw.topic, raw.payload, delivery.qos, delivery.retain, expires_at
+        self._queue.adopt(
+            Outgoing(raw.topic, raw.payload, delivery.qos, delivery.retain, expires_at)
         )
         return True
 
     def _pump(self) -> None:
         """Hand to paho as much as may be under way at once, state before streams."""
-        self._prune()
-        while self.connected and len(self._inflight) < MAX_INFLIGHT:
-            if self._unsent:
-                outgoing = self._unsent.popitem(last=False)[1]
-            elif self._stream:
-                outgoing = self._stream.popleft()
-            else:
-                return
+        while self.connected and (outgoing := self._queue.next()) is not None:
             if not self._send(outgoing):
                 return
 
-    def _send(self, outgoing: _Outgoing) -> bool:
+    def _send(self, outgoing: Outgoing) -> bool:
         """Hand one message to paho; False: not now, it was put back."""
         size = len(outgoing.topic.encode()) + len(outgoing.payload) + _HEADER_BYTES
         if self._max_packet is not None and size > self._max_packet:
             self.counters.refused += 1
-            self._states.pop(outgoing.topic, None)
+            self._queue.forget(outgoing.topic)
             self._log.warning(
                 "larger than the broker accepts",
                 topic=outgoing.topic,
@@ -440,7 +359,7 @@ class MqttBus:
         if outgoing.expires_at is not None:
             left = outgoing.expires_at - self._clock()
             if left < 1:
-                self._states.pop(outgoing.topic, None)
+                self._queue.forget(outgoing.topic)
                 self.counters.dropped += 0 if outgoing.retain else 1
                 return True
             properties.MessageExpiryInterval = int(left)
@@ -451,30 +370,18 @@ class MqttBus:
             info.rc == mqtt.MQTT_ERR_NO_CONN and outgoing.qos > 0
         )
         if kept:
-            self._inflight[info.mid] = outgoing
-        elif outgoing.retain:
-            self._unsent.setdefault(outgoing.topic, outgoing)
+            self._queue.sent(info.mid, outgoing)
         else:
-            self._stream.appendleft(outgoing)
+            self._queue.put_back(outgoing)
         return kept
 
-    def _prune(self) -> None:
-        """Forget state that has expired, once a minute."""
-        now = self._clock()
-        if now - self._pruned_at < _PRUNE_S:
-            return
-        self._pruned_at = now
-        for topic, outgoing in list(self._states.items()):
-            if outgoing.expires_at is not None and outgoing.expires_at <= now:
-                del self._states[topic]
-
     def flush(self) -> None:
-        """Nothing is buffered here."""
+        """Do nothing: all that may be sent is sent."""
 
     def close(self) -> None:
         """Send what waits and ``offline``, then disconnect so that the will is not needed."""
         if self.connected and self._inbox is not None:
-            self._say(Status.OFFLINE, self._clock() + OFFLINE_EXPIRY_S)
+            self._report_status(Status.OFFLINE, self._clock() + OFFLINE_EXPIRY_S)
             self._pump()
             self._drain(self._inbox, self._clock() + _CLOSE_S)
         self._client.disconnect()
@@ -487,12 +394,6 @@ class MqttBus:
             item = inbox.take(min(left, 0.1))
             if isinstance(item, Acknowledged | Disconnected):
                 self.event(item)
-
-
-def _qos(filter_: str) -> int:
-    """Return the quality of service to subscribe with: 0 for what is retained and refreshed."""
-    kind = filter_.split("/")[_KIND_LEVEL] if filter_.count("/") > _KIND_LEVEL else ""
-    return 0 if kind in _STATE else 1
 
 
 def _properties(packet: int) -> Properties:

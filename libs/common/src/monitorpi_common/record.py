@@ -29,7 +29,7 @@ class RecordError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RetainedRecord:
     """A retained message, as it is kept."""
 
     name: str
@@ -59,7 +59,7 @@ class Record:
 _OVERHEAD: Final = 64
 
 
-class _Line(BaseModel):
+class _RecordLine(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: Annotated[str, StringConstraints(max_length=300)]
@@ -69,10 +69,10 @@ class _Line(BaseModel):
 
 
 @dataclass(slots=True)
-class Reading:
+class RecordReading:
     """What a file held."""
 
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[str, RetainedRecord] = field(default_factory=dict)
     """The newest record of each name; what was taken back is not among them."""
     damaged: int = 0
     """Lines that were no record."""
@@ -80,12 +80,12 @@ class Reading:
     """The last line has no end: it was being written when the power went."""
 
 
-def encode_all(records: Iterable[Record]) -> bytes:
+def encode_all(records: Iterable[RetainedRecord]) -> bytes:
     """Return a whole file."""
     return HEAD + b"".join(one.encode() for one in records)
 
 
-def decode(data: bytes) -> Reading:
+def decode(data: bytes) -> RecordReading:
     """Read a file.
 
     Raises:
@@ -96,7 +96,7 @@ def decode(data: bytes) -> Reading:
         if data.startswith(_HEAD_WORD):
             raise RecordError("written by a later version")
         raise RecordError("not of our making")
-    reading = Reading()
+    reading = RecordReading()
     *lines, rest = data[len(HEAD) :].split(b"\n")
     reading.torn = bool(rest.strip(_ZERO))
     for line in lines:
@@ -110,20 +110,20 @@ def decode(data: bytes) -> Reading:
     return reading
 
 
-def _record(line: bytes) -> Record | None:
+def _record(line: bytes) -> RetainedRecord | None:
     """Return the record of a line; None: it is damaged."""
     digits, _, text = line.partition(b" ")
     try:
         if len(digits) != _SUM_DIGITS or int(digits, 16) != zlib.crc32(text):
             return None
-        found = _Line.model_validate_json(text)
+        found = _RecordLine.model_validate_json(text)
         payload = _payload(text, found)
-        return Record(found.name, payload, found.left_s, found.at)
+        return RetainedRecord(found.name, payload, found.left_s, found.at)
     except (ValueError, ValidationError, RecursionError):
         return None
 
 
-def _payload(text: bytes, found: _Line) -> bytes:
+def _payload(text: bytes, found: _RecordLine) -> bytes:
     """Return the message's own bytes: it is the last value of its line."""
     if found.message is None:
         return b""

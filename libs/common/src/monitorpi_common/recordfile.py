@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.record import Reading, RecordError, decode
+from monitorpi_common.record import RecordError, RecordReading, decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,20 +91,20 @@ class RecordFile:
         """Why the last write did not succeed; None: it did."""
         self.written_bytes = 0
 
-    def read(self) -> Reading:
+    def read(self) -> RecordReading:
         """Return what the file holds; what cannot be read is told, and a copy kept beside it."""
         try:
             if self.path.stat().st_size > MAX_BYTES:
                 raise RecordError(f"larger than {MAX_BYTES} bytes")
             reading = decode(self.path.read_bytes())
         except FileNotFoundError:
-            return Reading()
+            return RecordReading()
         except RecordError as error:
             set_aside(self.path, self._log, error)
-            return Reading()
+            return RecordReading()
         except OSError as error:
             self._log.warning("state cannot be read", file=self.path, reason=error.strerror)
-            return Reading()
+            return RecordReading()
         if reading.damaged:
             set_aside(self.path, self._log, f"{reading.damaged} records are damaged")
         return reading

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from monitorpi_common.messages import message_type
-from monitorpi_common.record import Record, encode_all
+from monitorpi_common.record import RetainedRecord, encode_all
 from monitorpi_common.topics import Topic, TopicError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _SWEEP_S: Final = 600.0
 
 
 @dataclass(slots=True)
-class _Held:
+class _HeldTopic:
     message: Message
     payload: bytes
     until_s: float | None
@@ -89,7 +89,7 @@ class RetainedState:
     def __init__(self, site: str, service: str) -> None:
         self._site = site
         self._service = service
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, _HeldTopic] = {}
         self._pending: dict[str, None] = {}
         """Of the file, and not yet handed on."""
         self._soon: dict[str, None] = {}
@@ -128,7 +128,7 @@ class RetainedState:
         meaning = _meaning(message)
         until_s = None if left_s is None else now_s + left_s
         if held is None:
-            held = self._held[name] = _Held(message, payload, until_s, meaning)
+            held = self._held[name] = _HeldTopic(message, payload, until_s, meaning)
         held.message, held.payload, held.until_s, held.meaning = message, payload, until_s, meaning
         if held.written == meaning:
             self._soon.pop(name, None)
@@ -162,7 +162,7 @@ class RetainedState:
     # --- what was kept ----------------------------------------------------------------------
 
     def restore(
-        self, records: Iterable[Record], now_s: float, wall_s: float, *, is_set: bool
+        self, records: Iterable[RetainedRecord], now_s: float, wall_s: float, *, is_set: bool
     ) -> int:
         """Take what a file held; returns how many records are of no use (any more).
 
@@ -184,14 +184,16 @@ class RetainedState:
             until_s = None if left_s is None else now_s + left_s
             name = f"{topic.kind}/{topic.id}"
             meaning = _meaning(message)
-            self._held[name] = _Held(message, record.payload, until_s, meaning, meaning, until_s)
+            self._held[name] = _HeldTopic(
+                message, record.payload, until_s, meaning, meaning, until_s
+            )
             self._pending[name] = None
             if not is_exact:  # what it lost of its life is lost
                 self._mark_soon(name, now_s)
                 self._wrote_s = now_s
         return useless
 
-    def _known(self, record: Record) -> tuple[Topic, Message] | None:
+    def _known(self, record: RetainedRecord) -> tuple[Topic, Message] | None:
         """Return a record's topic and message; None: it is none that we keep."""
         kind, _, id_ = record.name.partition("/")
         type_ = message_type(self._service, kind)
@@ -306,12 +308,12 @@ class RetainedState:
         self._undirty(now_s)
         return Write(data, whole=True)
 
-    def _record(self, name: str, now_s: float, wall_s: float | None) -> Record:
+    def _record(self, name: str, now_s: float, wall_s: float | None) -> RetainedRecord:
         held = self._held.get(name)
         if held is None:
-            return Record(name, b"", None, wall_s)
+            return RetainedRecord(name, b"", None, wall_s)
         left_s = None if held.until_s is None else max(0.0, held.until_s - now_s)
-        return Record(name, held.payload, left_s, wall_s)
+        return RetainedRecord(name, held.payload, left_s, wall_s)
 
     def _is_written(self, name: str) -> None:
         held = self._held.get(name)
@@ -350,7 +352,7 @@ def _meaning(message: Message) -> bytes:
     return hashlib.blake2b(text, digest_size=8).digest()
 
 
-def _left_s(record: Record, wall_s: float, *, is_set: bool) -> tuple[float | None, bool]:
+def _left_s(record: RetainedRecord, wall_s: float, *, is_set: bool) -> tuple[float | None, bool]:
     """Return how much of a record's life is left (None: it has no end), and whether that is so."""
     left_s = record.left_s
     if left_s is None:

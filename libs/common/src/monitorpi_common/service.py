@@ -35,7 +35,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class TombstoneReceived:
     """A retained message was taken back, or a status: ``offline`` leaves one too."""
 
     topic: Topic
@@ -61,7 +61,7 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CommandReceived:
     """A command for this service, its arguments already validated.
 
     The shell answers with a result: a core that cannot obey raises :class:`CommandRefusedError`.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, Wire, conclude
+from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, WireFacts, conclude
 from monitorpi_common.messages import Health, Service, Traffic, WatchState
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ class Observer:
         self._expected = frozenset(expected)
         self._instances: dict[tuple[str, str], bool] = {}
         self._gone_s: dict[str, float] = {}
-        self._wires: dict[str, Wire] = {}
+        self._wires: dict[str, WireFacts] = {}
         self._away: dict[str, str] = {}
         self._carried: dict[str, frozenset[str]] = {}
         """By instance of capture: the interfaces it counts on."""
         self._unkept: dict[tuple[str, str], str] = {}
+        self._troubles: dict[tuple[str, str], tuple[str, str]] = {}
         """By service and instance: why it cannot write its state."""
         self._broker: str | None = None
         self._judged_s: float | None = None
@@ -80,6 +81,7 @@ class Observer:
         """
         self._instances.pop((topic.service, topic.id), None)
         self._unkept.pop((topic.service, topic.id), None)
+        self._troubles.pop((topic.service, topic.id), None)
         if topic.service != Service.CAPTURE.value:
             return frozenset()
         left = self._carried.pop(topic.id, frozenset()).difference(*self._carried.values())
@@ -121,13 +123,18 @@ class Observer:
         self._unkept.pop((topic.service, topic.id), None)
         if isinstance(error, str) and len(self._unkept) < MAX_INSTANCES:
             self._unkept[topic.service, topic.id] = error[:120]
+        trouble = health.detail.get("trouble")
+        self._troubles.pop((topic.service, topic.id), None)
+        if isinstance(trouble, dict) and len(self._troubles) < MAX_INSTANCES:
+            text, remedy = str(trouble.get("text"))[:200], str(trouble.get("remedy"))[:200]
+            self._troubles[topic.service, topic.id] = (text, remedy)
 
     def _window(self, window: Traffic, at: datetime) -> None:
         wire = self._wires.get(window.interface)
         if wire is None:
             if len(self._wires) >= MAX_INTERFACES:
                 return
-            wire = self._wires[window.interface] = Wire(self._now_s)
+            wire = self._wires[window.interface] = WireFacts(self._now_s)
         wire.arrived_s = self._now_s
         wire.late_s = (at - window.end).total_seconds()
         wire.sees_replies = window.sees_replies
@@ -147,7 +154,7 @@ class Observer:
             self._judged, self._judged_s = watermark, self._now_s
 
     @property
-    def interfaces(self) -> Mapping[str, Wire]:
+    def interfaces(self) -> Mapping[str, WireFacts]:
         """What is known of each interface."""
         return self._wires
 
@@ -162,6 +169,7 @@ class Observer:
             judged_s=self._judged_s, gone_s=self._gone_s, reads_windows=self._reads_windows,
             announced_s=self._announced[0] if self._announced else None,
             unkept={service: error for (service, _), error in self._unkept.items()},
+            troubles={service: told for (service, _), told in self._troubles.items()},
         )  # fmt: skip
 
     def _young(self) -> bool:

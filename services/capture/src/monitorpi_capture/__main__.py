@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.core import CaptureCore
@@ -15,10 +14,12 @@ from monitorpi_capture.linux.memory import hold_little
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.capfile.source import FileSource
 from monitorpi_capture.sources.capfile.stream import Stream
-from monitorpi_capture.sources.listener import Listener, Watcher
+from monitorpi_capture.sources.listener import Listener
 from monitorpi_capture.sources.live import LiveSource
 from monitorpi_capture.sources.pacing import Gate, PacedCore
 from monitorpi_capture.sources.sampler import Sampler
+from monitorpi_capture.sources.steering import Steered
+from monitorpi_capture.sources.watcher import Watcher
 from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
@@ -27,9 +28,7 @@ from monitorpi_host.vendors import Vendors
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
-    from monitorpi_common.messages import Watch
 
 _OBJECTS: Final = 50_000
 """New objects before a collection: a window of 4,096 rows makes 20,000, none of them cyclic."""
@@ -87,22 +86,6 @@ def _live(context: Context[CaptureSettings]) -> Assembly:
         reads_pipe=False,
         on_close=[engine.close, vendors.close],
     )
-
-
-@dataclass(frozen=True)
-class Steered:
-    """What the core may ask of the live sources."""
-
-    source: LiveSource
-    watcher: Watcher
-
-    def watch(self, order: Watch) -> None:
-        """Show packet lines for a while."""
-        self.watcher.watch(order)
-
-    def pin(self, macs: Sequence[bytes]) -> None:
-        """Keep counters for these MACs."""
-        self.source.pin(macs)
 
 
 def _replay(context: Context[CaptureSettings], name: str) -> Assembly:

@@ -41,7 +41,7 @@ from monitorpi_common.messages import (
     Tombstone,
     Watch,
 )
-from monitorpi_common.service import CommandRefusedError, Order, Received, Tick
+from monitorpi_common.service import CommandReceived, CommandRefusedError, Received, Tick
 from monitorpi_common.topics import mac_id, slug
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class _Replies:
 
 
 @dataclass(slots=True)
-class _Port:
-    """One interface in this epoch."""
+class _PortState:
+    """Number, totals and clock of one interface in this epoch."""
 
     seq: int = 0
     totals: list[int] = field(default_factory=lambda: [0] * WIDTH)
@@ -137,7 +137,7 @@ class Steering(Protocol):
 
 
 class CaptureCore:
-    """See the module."""
+    """Windows and sightings in; traffic messages, devices and packet lines out."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class CaptureCore:
         self._steering = steering
         self._clock_synced = clock_synced
         self._ticking = False
-        self._ports: dict[str, _Port] = {}
+        self._ports: dict[str, _PortState] = {}
         self._known = KnownSenders()
         self._inventory = Inventory(
             max_devices=settings.max_devices,
@@ -183,7 +183,7 @@ class CaptureCore:
     def handle(  # noqa: C901 - one line per kind of item
         self, item: object
     ) -> Iterable[Publication | Tombstone]:
-        """Take one item and answer."""
+        """Take one item of a source or the bus and return what is published because of it."""
         match item:
             case WindowCounts():
                 return self._window(item)
@@ -203,9 +203,9 @@ class CaptureCore:
                 self._inventory.restore(device)
             case Received(message=Target(state="up", mac=str() as mac)):
                 self._inventory.pin(bytes.fromhex(mac_id(mac)))
-            case Order(args=Reset()):
+            case CommandReceived(args=Reset()):
                 self._begin_epoch()
-            case Order(args=Watch() as watch):
+            case CommandReceived(args=Watch() as watch):
                 self._watch(watch)
             case _:
                 pass
@@ -282,7 +282,7 @@ class CaptureCore:
     # --- traffic ------------------------------------------------------------------------------
 
     def _window(self, window: WindowCounts) -> Iterator[Publication | Tombstone]:
-        port = self._ports.setdefault(window.interface, _Port())
+        port = self._ports.setdefault(window.interface, _PortState())
         stepped_s = port.step(window)
         if stepped_s is not None:
             self._begin_epoch()

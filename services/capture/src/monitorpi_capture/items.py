@@ -232,7 +232,7 @@ class FrameSample:
 
 @dataclass(frozen=True, slots=True)
 class PacketLine:
-    """What a packet message says."""
+    """One frame's headers as a line of text, for who watches."""
 
     interface: str
     at_s: float
@@ -317,5 +317,5 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Give everything back."""
+        """Give sockets, maps and programs back to the kernel; may be called twice."""
         ...

@@ -13,8 +13,8 @@ from monitorpi_cloud_bridge.mapping import FREE, PAID
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import lanes_of, reveal, web_of
-from monitorpi_cloud_bridge.sinks.outbox import Outbox
-from monitorpi_cloud_bridge.sinks.uploader import Courier
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
+from monitorpi_cloud_bridge.sinks.uploader import Uploader
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
 from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
@@ -36,10 +36,10 @@ LAST_COMMAND: Final = "talkback"
 """Under which name the number of TalkBack's last command is remembered."""
 
 
-class GuardedOutbox:
+class GuardedRowOutbox:
     """The outbox for the core: a full disk is an answer, not an exception."""
 
-    def __init__(self, outbox: Outbox, interval_s: int, log: Log) -> None:
+    def __init__(self, outbox: RowOutbox, interval_s: int, log: Log) -> None:
         self._outbox = outbox
         self._interval_s = interval_s
         self._log = log
@@ -98,11 +98,11 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
         ) from None
 
 
-def _assemble(context: Context[CloudBridgeSettings], outbox: Outbox) -> Assembly:
+def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assembly:
     settings = context.settings
     lanes = lanes_of(settings, context.site)
     licence = FREE if settings.licence == "free" else PAID
-    courier = Courier(outbox, lanes, licence.messages_per_year, context.log)
+    courier = Uploader(outbox, lanes, licence.messages_per_year, context.log)
     builder = RowBuilder(settings.entries(), settings.interval_s)
     builder.remember(outbox.recall(MEMORY))
     by_channel = {
@@ -110,7 +110,7 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: Outbox) -> Assembly
         for name in settings.lanes()
     }
     first = next((name for name in ("health", "traffic") if name in by_channel), None)
-    store = GuardedOutbox(outbox, settings.interval_s, context.log)
+    store = GuardedRowOutbox(outbox, settings.interval_s, context.log)
     talkback = settings.talkback
     sources: list[Source] = [courier]
     if talkback is not None:
@@ -154,24 +154,24 @@ def _subscriptions(settings: CloudBridgeSettings, site: str) -> list[str]:
     return [pattern(site, service, kind) for service, kind in sorted(wanted)]
 
 
-def _open_outbox(file: Path, log: Log) -> Outbox:
+def _open_outbox(file: Path, log: Log) -> RowOutbox:
     """Open the outbox; while another bridge holds it, wait: we are the standby."""
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return Outbox(file)
+        return RowOutbox(file)
     except BlockingIOError:
         log.info("standing by: another bridge holds the outbox", file=file)
         return _stand_by(file)
 
 
-def _stand_by(file: Path) -> Outbox:
+def _stand_by(file: Path) -> RowOutbox:
     """Wait until the outbox is free; a signal ends the process, there is nothing to close yet."""
     before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         while True:
             time.sleep(_STANDBY_LOOK_S)
             with suppress(BlockingIOError):
-                return Outbox(file)
+                return RowOutbox(file)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -21,15 +21,15 @@ from monitorpi_common.messages import (
     UploadNow,
     Wire,
 )
-from monitorpi_common.service import Order, Received, Tick
+from monitorpi_common.service import CommandReceived, Received, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pydantic import JsonValue
 
-    from monitorpi_cloud_bridge.rows import Row, RowBuilder
-    from monitorpi_cloud_bridge.settings import Order as Permitted
+    from monitorpi_cloud_bridge.rows import ChannelRow, RowBuilder
+    from monitorpi_cloud_bridge.settings import ListedCommand as Permitted
 
 LATE_S: Final = 2.0
 """How long after an interval's end a message of it may still come."""
@@ -49,7 +49,7 @@ STEP_S: Final = 0.5
 """Wall and boot clock drifting apart by more within a second is a step of the wall clock."""
 
 
-class Store(Protocol):
+class RowStore(Protocol):
     """Where rows are written; False: it cannot be done now (the disk is full)."""
 
     def add(self, rows: list[OutboxRow], memory: Mapping[str, JsonValue]) -> bool:
@@ -66,7 +66,7 @@ class BridgeCore:
     """From messages to rows in the outbox."""
 
     builder: RowBuilder
-    store: Store
+    store: RowStore
     lanes: Mapping[str, tuple[str, ...]]
     """The outbox lanes of each channel of the mapping."""
     alert_lanes: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class BridgeCore:
                 self._pass(tick)
             case Called(text):
                 yield from self._obey(text)
-            case Order(_, UploadNow()):
+            case CommandReceived(_, UploadNow()):
                 self.hurry()
             case _:
                 return
@@ -189,7 +189,7 @@ class BridgeCore:
             self._lost += len(self._unwritten) - MAX_UNWRITTEN
             self._unwritten = self._unwritten[-MAX_UNWRITTEN:]
 
-    def _rows(self, row: Row) -> list[OutboxRow]:
+    def _rows(self, row: ChannelRow) -> list[OutboxRow]:
         fields = {f"field{place}": number(value) for place, value in sorted(row.values.items())}
         return [OutboxRow(lane, row.second, fields) for lane in self.lanes.get(row.channel, ())]
 

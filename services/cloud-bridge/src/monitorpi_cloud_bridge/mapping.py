@@ -45,7 +45,7 @@ DAY_S: Final = 86_400
 YEAR_DAYS: Final = 365
 
 
-class Entry(Section):
+class MappingEntry(Section):
     """One field of one channel: where its value comes from."""
 
     topic: Annotated[str, Field(pattern=r"^[a-z-]+/[a-z]+/([a-z0-9-]+|\+)$")]
@@ -91,8 +91,8 @@ class Entry(Section):
         )
 
 
-def _traffic(number: int, label: str, *classes: str) -> Entry:
-    return Entry(
+def _traffic(number: int, label: str, *classes: str) -> MappingEntry:
+    return MappingEntry(
         topic="capture/wire/+", path=[f"totals.{name}" for name in classes],
         channel="traffic", field=number, aggregate="sum", label=label,
     )  # fmt: skip
@@ -100,14 +100,14 @@ def _traffic(number: int, label: str, *classes: str) -> Entry:
 
 def _health(
     number: int, label: str, topic: str, path: str, how: Aggregate, scale: float = 1
-) -> Entry:
-    return Entry(
+) -> MappingEntry:
+    return MappingEntry(
         topic=topic, path=path, channel="health", field=number, aggregate=how, scale=scale,
         label=label,
     )  # fmt: skip
 
 
-DEFAULTS: Final[tuple[Entry, ...]] = (
+DEFAULTS: Final[tuple[MappingEntry, ...]] = (
     _traffic(1, "broadcast", "broadcast"),
     _traffic(2, "DHCP", "dhcp"),
     _traffic(3, "DNS", "dns"),
@@ -148,7 +148,7 @@ PAID: Final = Licence("paid", 250, 33_000_000, 1)
 """Standard licence, one unit."""
 
 
-def check_mapping(entries: Sequence[Entry], channels: Iterable[str]) -> None:
+def check_mapping(entries: Sequence[MappingEntry], channels: Iterable[str]) -> None:
     """Refuse a mapping that cannot work.
 
     Raises:
@@ -156,7 +156,7 @@ def check_mapping(entries: Sequence[Entry], channels: Iterable[str]) -> None:
 
     """
     names = list(channels)
-    seen: dict[tuple[str, int], Entry] = {}
+    seen: dict[tuple[str, int], MappingEntry] = {}
     for entry in entries:
         place = (entry.channel, entry.field)
         if entry.channel not in names:
@@ -198,7 +198,7 @@ def least_interval_s(channels: int, licence: Licence) -> int:
     return max(fits, licence.least_interval_s)
 
 
-def check_path(entry: Entry) -> None:
+def check_path(entry: MappingEntry) -> None:
     """Refuse a topic nothing is relayed from, and a path to what no message of it has.
 
     Raises:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_cloud_bridge.mapping import Entry
+    from monitorpi_cloud_bridge.mapping import MappingEntry
 
 DRILL: Final = "drill0"
 """The interface of ``./monitorpi drill``."""
@@ -77,7 +77,7 @@ Samples = dict[tuple[str, int], Sample]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChannelRow:
     """One row of one channel: the second it is of, and its values by field."""
 
     channel: str
@@ -89,7 +89,7 @@ class Row:
 class RowBuilder:
     """Turns messages into rows. Messages of one topic come in order of time."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[MappingEntry]
     interval_s: int
     closed: int = 0
     """The second of the newest finished row."""
@@ -151,7 +151,7 @@ class RowBuilder:
         return math.ceil(at_s / self.interval_s) * self.interval_s
 
     def _values(
-        self, entry: Entry, payload: Mapping[str, Any], base: Mapping[str, int]
+        self, entry: MappingEntry, payload: Mapping[str, Any], base: Mapping[str, int]
     ) -> list[float]:
         if entry.counts:
             totals = payload.get("totals", {})
@@ -175,7 +175,7 @@ class RowBuilder:
             return {name: total - here.get(name, 0) for name, total in totals.items()}
         return mark[1] if mark[0] == epoch else {}
 
-    def finished(self, now_s: float) -> list[Row]:
+    def finished(self, now_s: float) -> list[ChannelRow]:
         """Return and forget the rows whose interval ended at or before a moment."""
         self.come_back(now_s)
         rows = []
@@ -188,7 +188,7 @@ class RowBuilder:
                     for entry in self.entries
                     if entry.channel == channel and (channel, entry.field) in samples
                 }
-                rows.append(Row(channel, second, fields))
+                rows.append(ChannelRow(channel, second, fields))
         return rows
 
     def come_back(self, now_s: float) -> bool:
@@ -206,7 +206,7 @@ class RowBuilder:
             _join(self._open(now_s), samples)
         return back
 
-    def _fold(self, entry: Entry, sample: Sample) -> float:
+    def _fold(self, entry: MappingEntry, sample: Sample) -> float:
         match entry.aggregate:
             case "last":
                 return sample.last

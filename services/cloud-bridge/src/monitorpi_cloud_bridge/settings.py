@@ -11,7 +11,7 @@ from monitorpi_cloud_bridge.mapping import (
     DEFAULTS,
     FREE,
     PAID,
-    Entry,
+    MappingEntry,
     PlanError,
     check_mapping,
     check_quota,
@@ -63,7 +63,7 @@ Key = Annotated[SecretStr, AfterValidator(_can_be_sent)]
 """A key or token of a cloud."""
 
 
-class Order(Section):
+class ListedCommand(Section):
     """What one TalkBack command makes MonitorPi do."""
 
     service: Literal["capture", "prober", "detector", "cloud-bridge"]
@@ -92,7 +92,9 @@ class TalkBackSettings(Section):
     """Its key. Better as a secret: `cloud_bridge__talkback__key`."""
     poll_s: Annotated[float, Field(gt=0, le=3600)] = 20.0
     """Seconds between two looks; below 15 only for a service on this machine."""
-    commands: dict[Annotated[str, Field(max_length=255)], Order] = Field(default_factory=dict)
+    commands: dict[Annotated[str, Field(max_length=255)], ListedCommand] = Field(
+        default_factory=dict
+    )
     """By the exact text of the command: what to do."""
 
 
@@ -136,7 +138,7 @@ class CloudBridgeSettings(Section):
     """Seconds per row."""
     pacing_s: Annotated[float, Field(gt=0, le=3600)] = PACING_S
     """Seconds from an answer to the next call; below 16 only for a service on this machine."""
-    mapping: list[Entry] | None = None
+    mapping: list[MappingEntry] | None = None
     """Which values go where; by default the channels `traffic` and `health` as in the docs."""
     alerts: bool = True
     """Send alerts as status texts, to the first configured channel of `health` and `traffic`."""
@@ -150,7 +152,7 @@ class CloudBridgeSettings(Section):
         """Texts are sent: they need a second between two rows of counts."""
         return self.alerts and self.interval_s > 1
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[MappingEntry]:
         """Return the mapping that holds: the configured one, or the defaults of known channels."""
         if self.mapping is not None:
             return list(self.mapping)

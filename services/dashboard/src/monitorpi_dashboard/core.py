@@ -25,7 +25,7 @@ from monitorpi_common.messages import (
     Traffic,
     timestamp,
 )
-from monitorpi_common.service import Gone, Presence, Received, Tick
+from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import mac_id
 from monitorpi_common.watch import Observer
 
@@ -127,7 +127,7 @@ class ViewCore:
             case Presence(topic, online):
                 self._observer.presence(topic, online=online)
                 self._service(f"{topic.service}/{topic.id}")["online"] = online
-            case Gone(topic):
+            case TombstoneReceived(topic):
                 self._drop(topic)
             case Tick(at, boot_s, _, broker):
                 self._at = at

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from monitorpi_common.messages import Acknowledge, SetThreshold, Silence
 from monitorpi_common.service import CommandRefusedError
 from monitorpi_detector.limits import LimitsError, LimitsTable
-from monitorpi_detector.rule import Change
+from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.rules import RULES
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Commands:
     def _set_threshold(
         self, wanted: SetThreshold, now: datetime | None
     ) -> Iterator[Publication | Tombstone]:
-        change = Change(**wanted.model_dump(exclude={"rule", "mac"}))
+        change = LimitsChange(**wanted.model_dump(exclude={"rule", "mac"}))
         try:
             limits: Limits = self._limits.change(wanted.rule, wanted.mac, change)
         except LimitsError as error:

@@ -13,20 +13,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_common.messages import Alert, Device, Probe, Service, Target, Traffic
-from monitorpi_common.service import Order, Presence, Received, Tick
+from monitorpi_common.service import CommandReceived, Presence, Received, Tick
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.alerts.evidence import Observed, whose_limits
 from monitorpi_detector.alerts.table import AlertTable
 from monitorpi_detector.commands import Commands
 from monitorpi_detector.eventtime import EventTime
-from monitorpi_detector.hosts.inventory import Inventory
+from monitorpi_detector.hosts.inventory import HostInventory
 from monitorpi_detector.interfaces import WatchedInterface, WatchedInterfaces
 from monitorpi_detector.items import Kept, Override
 from monitorpi_detector.learning import Learning
 from monitorpi_detector.limits import LimitsTable
 from monitorpi_detector.notices import Notices
 from monitorpi_detector.rounds import Rounds
-from monitorpi_detector.rule import Change
+from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
 from monitorpi_detector.views.window import LEAST_SPAN_S, WindowView
 from monitorpi_detector.views.wires import Wires, added
@@ -81,7 +81,7 @@ class DetectorCore:
         for one in kept.overrides:
             self._limits.restore(one.rule, one.mac, one.change)
         self._time = EventTime(kept.since, kept.watched_s)
-        self._inventory = Inventory()
+        self._inventory = HostInventory()
         self._alerts = AlertTable(site, self._inventory)
         self._alerts.silences.update(kept.silences)
         self._alerts.habits.restore(kept.usual)
@@ -123,7 +123,7 @@ class DetectorCore:
             case Tick() as tick:
                 yield from self._tick(tick)
                 yield from self._watch(tick)
-            case Order(_, args):
+            case CommandReceived(_, args):
                 yield from self._commands.obey(args, self._time.now)
             case _:
                 return
@@ -347,7 +347,7 @@ class DetectorCore:
                 since=self._time.since,
                 watched_s=round(watched_s, 1),
                 overrides=[
-                    Override(rule=rule, mac=mac, change=Change(**dict(change)))
+                    Override(rule=rule, mac=mac, change=LimitsChange(**dict(change)))
                     for (rule, mac), change in self._limits.overrides.items()
                 ],
                 silences=self._alerts.silences,

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from monitorpi_common.messages import Part, Timestamp
-from monitorpi_detector.rule import Change
+from monitorpi_detector.rule import LimitsChange
 
 VERSION: Final = 1
 
@@ -28,7 +28,7 @@ class Override(Part):
 
     rule: str
     mac: str | None = None
-    change: Change
+    change: LimitsChange
 
 
 class Kept(Part):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import CLASSES
-from monitorpi_detector.rule import Change, Limits, LimitsOf
+from monitorpi_detector.rule import Limits, LimitsChange, LimitsOf
 from monitorpi_detector.rules import RULES
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class LimitsTable:
     """
 
     def __init__(
-        self, rules: Mapping[str, Change], devices: Mapping[str, Mapping[str, Change]]
+        self, rules: Mapping[str, LimitsChange], devices: Mapping[str, Mapping[str, LimitsChange]]
     ) -> None:
         """Start with what is configured.
 
@@ -66,12 +67,12 @@ class LimitsTable:
             LimitsError: limits that contradict each other.
 
         """
-        self._configured: dict[tuple[str, str | None], Change] = {
+        self._configured: dict[tuple[str, str | None], LimitsChange] = {
             (rule, None): change for rule, change in rules.items()
         }
         for device, changes in devices.items():
             self._configured |= {(rule, device): change for rule, change in changes.items()}
-        self.overrides: dict[tuple[str, str | None], Change] = {}
+        self.overrides: dict[tuple[str, str | None], LimitsChange] = {}
         self._known: dict[tuple[str, str | None], Limits] = {}
         self._of_rule: dict[str, LimitsOf] = {}
         for rule, mac in self._configured:
@@ -103,7 +104,9 @@ class LimitsTable:
             macs = {mac for table in (self._configured, self.overrides) for name, mac in table
                     if name == rule}  # fmt: skip
             levels = [self.of(rule, mac) for mac in (None, *sorted(mac for mac in macs if mac))]
-            least = min(one.floor * one.close_ratio for one in levels)
+            least = min(
+                (one.floor * one.close_ratio for one in levels if one.enabled), default=math.inf
+            )
             known = LimitsOf(lambda mac: self.of(rule, mac), least)
             self._of_rule[rule] = known
         return known
@@ -120,7 +123,7 @@ class LimitsTable:
             for name, rules in LOOKED_AT_BY.items()
         }
 
-    def change(self, rule: str, mac: str | None, change: Change) -> Limits:
+    def change(self, rule: str, mac: str | None, change: LimitsChange) -> Limits:
         """Change limits at run time.
 
         Raises:
@@ -131,7 +134,7 @@ class LimitsTable:
             raise LimitsError(f"there is no rule {rule!r}; known: {', '.join(RULES)}")
         if (rule, mac) not in self.overrides and len(self.overrides) >= MAX_OVERRIDES:
             raise LimitsError(f"{MAX_OVERRIDES} limits are changed already: use the configuration")
-        before = self.overrides.get((rule, mac), Change())
+        before = self.overrides.get((rule, mac), LimitsChange())
         _check(rule, self.of(rule, mac).changed(change))
         given = {name: value for name, value in change if value is not None}
         self.overrides[rule, mac] = before.model_copy(update=given)
@@ -143,7 +146,7 @@ class LimitsTable:
         self._known.clear()
         self._of_rule.clear()
 
-    def restore(self, rule: str, mac: str | None, change: Change) -> None:
+    def restore(self, rule: str, mac: str | None, change: LimitsChange) -> None:
         """Take back a change of the process before us; unknown rules are forgotten."""
         if rule in RULES and len(self.overrides) < MAX_OVERRIDES:
             self.overrides[rule, mac] = change

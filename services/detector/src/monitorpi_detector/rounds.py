@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitorpi_common.messages import Probe, Target
-    from monitorpi_detector.hosts.inventory import Inventory
+    from monitorpi_detector.hosts.inventory import HostInventory
     from monitorpi_detector.items import Kept
     from monitorpi_detector.targets.presence import Stay
 
@@ -30,7 +30,7 @@ WITNESS_S: Final = 120.0
 class Rounds:
     """All probers, their targets and outages."""
 
-    def __init__(self, inventory: Inventory, kept: Kept, learning_s: float) -> None:
+    def __init__(self, inventory: HostInventory, kept: Kept, learning_s: float) -> None:
         self._inventory = inventory
         self._learning_s = learning_s
         self._ends: dict[str, float] = {}

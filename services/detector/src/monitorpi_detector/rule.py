@@ -53,12 +53,12 @@ class Limits:
     usual_after_s: float | None = None
     """Seconds over its limit after which that is usual for a subject; None: it never is."""
 
-    def changed(self, change: Change) -> Limits:
+    def changed(self, change: LimitsChange) -> Limits:
         """Return these limits with everything the change gives."""
         return replace(self, **{name: value for name, value in change if value is not None})
 
 
-class Change(Section):
+class LimitsChange(Section):
     """What can be set of a rule, for every device or for one. What is not given stays."""
 
     enabled: bool | None = None

@@ -10,7 +10,7 @@ from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
 from monitorpi_common.topics import normal_mac
 from monitorpi_detector.limits import LimitsTable
-from monitorpi_detector.rule import Change
+from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.rules import RULES
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class DetectorSettings(Section):
     """Which rules run, and with which limits."""
 
-    rules: dict[str, Change] = Field(default_factory=dict)
+    rules: dict[str, LimitsChange] = Field(default_factory=dict)
     """Changes to a rule for every device, by the rule's name: `[detector.rules.syn-flood]`."""
-    devices: dict[WrittenMac, dict[str, Change]] = Field(default_factory=dict)
+    devices: dict[WrittenMac, dict[str, LimitsChange]] = Field(default_factory=dict)
     """Changes for one device, by MAC address and rule."""
     ignore: list[WrittenMac] = Field(default_factory=list, max_length=1024)
     """MAC addresses that are never told of, as source or subject."""
@@ -43,7 +43,7 @@ class DetectorSettings(Section):
 
     @field_validator("rules")
     @classmethod
-    def _known_rules(cls, rules: dict[str, Change]) -> dict[str, Change]:
+    def _known_rules(cls, rules: dict[str, LimitsChange]) -> dict[str, LimitsChange]:
         _check_names(rules)
         return rules
 
@@ -60,8 +60,8 @@ class DetectorSettings(Section):
     @field_validator("devices")
     @classmethod
     def _known_device_rules(
-        cls, devices: dict[str, dict[str, Change]]
-    ) -> dict[str, dict[str, Change]]:
+        cls, devices: dict[str, dict[str, LimitsChange]]
+    ) -> dict[str, dict[str, LimitsChange]]:
         for rules in devices.values():
             _check_names(rules)
         return devices

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Alert, Device, Probe, Target, Traffic
-from monitorpi_common.service import Gone, Received, Tick
+from monitorpi_common.service import Received, Tick, TombstoneReceived
 from monitorpi_common.topics import TopicError, mac_from_id
 from monitorpi_history.gathering import Gathering
 from monitorpi_history.items import Batch
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Publication, Tombstone
     from monitorpi_common.topics import Topic
     from monitorpi_history.diary import Diary
-    from monitorpi_history.items import Store, Trouble
+    from monitorpi_history.items import BatchStore, Trouble
 
 FLUSH_S: Final = 25.0
 """2.4 transactions a minute, each forced to the disk."""
@@ -40,7 +40,7 @@ class HistoryCore:
 
     def __init__(
         self,
-        store: Store,
+        store: BatchStore,
         diary: Diary,
         where: Mapping[str, JsonValue],
         show: Callable[[dict[str, JsonValue]], None],
@@ -73,7 +73,7 @@ class HistoryCore:
         match item:
             case Received(topic, message):
                 self._receive(topic, message)
-            case Gone(topic):
+            case TombstoneReceived(topic):
                 self._gone(topic)
             case Tick():
                 self._tick(item)

@@ -165,15 +165,19 @@ class Trouble:
         return {"state": self.state, "text": self.text, "remedy": self.remedy}
 
 
-class Store(Protocol):
+class BatchStore(Protocol):
     """Where batches go."""
 
     def save(self, batch: Batch) -> Trouble | None:
         """Write all of it to the disk, or nothing and say why."""
         ...
 
-    def work(self, now_s: float, *, is_set: bool) -> None:
-        """Do a little of what has to be done some time: pack an hour, make room."""
+    def work(self, now_s: float, *, is_set: bool) -> bool:
+        """Do a little of what has to be done some time: pack an hour, make room.
+
+        Returns: there is more to do.
+
+        """
         ...
 
     def warning(self, now_s: float) -> Trouble | None:

@@ -27,7 +27,14 @@ from monitorpi_common.messages import (
     Tombstone,
     Wire,
 )
-from monitorpi_common.service import Gone, Order, Outside, Presence, Received, Tick
+from monitorpi_common.service import (
+    CommandReceived,
+    Outside,
+    Presence,
+    Received,
+    Tick,
+    TombstoneReceived,
+)
 from monitorpi_common.topics import slug
 from monitorpi_home_assistant.alarms import Alarms
 from monitorpi_home_assistant.discovery import EVENT_ID, RULES, Site, host, sensor
@@ -91,13 +98,13 @@ class HomeAssistantCore:
                 yield from self._alert(alert, retained=retained)
             case Received(topic, message):
                 self._is_changed |= self._hosts.receive(topic.id, message) is not None
-            case Gone(topic):
+            case TombstoneReceived(topic):
                 self._gone(topic)
             case Presence(topic, online):
                 self._presence(topic, online=online)
             case Outside(_, payload):
                 yield from self._birth(payload)
-            case Order(_, args):
+            case CommandReceived(_, args):
                 yield from self._obey(args)
             case Tick() as tick:
                 yield from self._pass(tick)

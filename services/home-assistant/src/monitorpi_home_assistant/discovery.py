@@ -106,7 +106,7 @@ def sensor(
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class PublishedHost:
     """One device of the LAN, as capture and prober know it."""
 
     mac: str
@@ -118,7 +118,7 @@ class Host:
     """Capture publishes it."""
 
 
-def host(site: Site, one: Host) -> tuple[str, bytes]:
+def host(site: Site, one: PublishedHost) -> tuple[str, bytes]:
     """Return topic and payload that announce one device of the LAN."""
     object_id = f"{site.sensor_id}-{mac_id(one.mac)}"
     device: dict[str, Any] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from monitorpi_common.messages import Device, Target
-from monitorpi_home_assistant.discovery import Host
+from monitorpi_home_assistant.discovery import PublishedHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ class Hosts:
 
     choice: Literal["none", "named", "all"] | list[str]
     most: int
-    _hosts: dict[str, Host] = field(default_factory=dict)
+    _hosts: dict[str, PublishedHost] = field(default_factory=dict)
 
     def receive(self, id_: str, message: Message) -> str | None:
         """Take what is said of a device; returns its MAC address where it is shown otherwise."""
@@ -29,13 +29,13 @@ class Hosts:
             return None
         match message:
             case Device():
-                before = self._hosts.get(message.mac) or Host(message.mac)
+                before = self._hosts.get(message.mac) or PublishedHost(message.mac)
                 after = replace(
                     before, name=before.name if before.target else message.hostname,
                     vendor=message.vendor, is_seen=True,
                 )  # fmt: skip
             case Target(mac=str() as mac):
-                before = self._hosts.get(mac) or Host(mac)
+                before = self._hosts.get(mac) or PublishedHost(mac)
                 if before.target not in (None, id_):
                     return None  # a device with several addresses is pinged as the first one
                 name = message.name if message.name != message.address else before.name
@@ -46,7 +46,7 @@ class Hosts:
                 return None
         return self._keep(before, after)
 
-    def _keep(self, before: Host, after: Host) -> str | None:
+    def _keep(self, before: PublishedHost, after: PublishedHost) -> str | None:
         is_known = after.mac in self._hosts
         if not is_known and len(self._hosts) >= 4 * self.most:
             return None
@@ -64,7 +64,7 @@ class Hosts:
                 return mac
         return None
 
-    def shown(self) -> Iterator[Host]:
+    def shown(self) -> Iterator[PublishedHost]:
         """Yield the devices that are chosen, at most so many, the first that were seen."""
         left = self.most
         for one in self._hosts.values():
@@ -72,7 +72,7 @@ class Hosts:
                 left -= 1
                 yield one
 
-    def _is_chosen(self, one: Host) -> bool:
+    def _is_chosen(self, one: PublishedHost) -> bool:
         if one.target is None and not one.is_seen:
             return False
         if isinstance(self.choice, list):

@@ -23,7 +23,7 @@ from monitorpi_notifier.planned import Plan
 from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_notifier.sinks.guarded import GuardedOutbox
 from monitorpi_notifier.sinks.outbox import Outbox
-from monitorpi_notifier.sinks.postbox import Destination, Postbox, check, open_lock
+from monitorpi_notifier.sinks.postbox import Postbox, PostedDestination, check, open_lock
 from monitorpi_notifier.wording import Wording
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
     postbox = Postbox(
         outbox,
         [
-            Destination(
+            PostedDestination(
                 name, one.url.get_secret_value().strip(), plugins[name],
                 open_lock(context.state_dir, name),
             )

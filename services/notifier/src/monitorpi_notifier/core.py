@@ -17,11 +17,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Alert, NotifyTest, Publication, Sent, SentAlert
-from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Received, Tick
+from monitorpi_common.service import (
+    CommandReceived,
+    CommandRefusedError,
+    Presence,
+    Received,
+    Tick,
+    TombstoneReceived,
+)
 from monitorpi_common.watch import Observer
 from monitorpi_notifier.blindness import Blindness
 from monitorpi_notifier.directory import Directory, macs_of
-from monitorpi_notifier.items import Attempt, Change, Told
+from monitorpi_notifier.items import Attempt, NoticeChange, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_notifier.digest import Digest
-    from monitorpi_notifier.items import Happening, Store
+    from monitorpi_notifier.items import ChangeStore, Happening
     from monitorpi_notifier.planned import Plan
     from monitorpi_notifier.settings import NotifierSettings
     from monitorpi_notifier.wording import Wording
@@ -65,7 +72,7 @@ class NotifierCore:
     """From alerts to changes in the outbox."""
 
     settings: NotifierSettings
-    store: Store
+    store: ChangeStore
     wording: Wording
     directory: Directory
     plan: Plan
@@ -99,7 +106,7 @@ class NotifierCore:
                 self._observer.receive(topic, message, at, retained=item.retained)
                 if isinstance(message, Alert):
                     self._take(message)
-            case Gone(topic):
+            case TombstoneReceived(topic):
                 self.directory.forget(topic.id)
             case Presence(topic, online, taken_back):
                 if taken_back:
@@ -110,7 +117,7 @@ class NotifierCore:
                 self._pass(tick)
             case Attempt():
                 yield from self._attempted(item)
-            case Order(_, NotifyTest(destination=name)):
+            case CommandReceived(_, NotifyTest(destination=name)):
                 self._test(name)
             case _:
                 return
@@ -181,7 +188,7 @@ class NotifierCore:
             alert.key, alert.id, alert.state, worst, alert.at.timestamp(), frozenset(destinations)
         )
 
-    def _raised(self, name: str, alert: Alert) -> Change:
+    def _raised(self, name: str, alert: Alert) -> NoticeChange:
         """Tell that it got worse; where the first word still waits, tell that instead."""
         if self._open[alert.key].due_s > self._at_s:
             self.store.withdraw(alert.key, [name])
@@ -292,14 +299,14 @@ class NotifierCore:
         what: Happening,
         hold_s: float | None,
         effects: tuple[str, ...] = (),
-    ) -> Change:
+    ) -> NoticeChange:
         """Word one change, for when it is to be sent."""
         hold = _hold_s(alert) if hold_s is None else hold_s
         quiet_s = self.plan.quiet_until(destination, alert.severity, self._now)
         mark = {"opened": alert.severity.upper(), "raised": f"NOW {alert.severity.upper()}"}
         at = alert.closed_at or alert.at if what == "closed" else alert.opened_at
         text = self.wording.closed if what == "closed" else self.wording.opened
-        return Change(
+        return NoticeChange(
             destination, what, alert.key, alert.id, alert.rule, alert.severity,
             at_s=at.timestamp(), opened_s=alert.opened_at.timestamp(),
             due_s=max(self._at_s + hold, quiet_s or 0.0),
@@ -308,7 +315,7 @@ class NotifierCore:
             held=quiet_s is not None,
         )  # fmt: skip
 
-    def _keep(self, changes: list[Change], told: Told) -> None:
+    def _keep(self, changes: list[NoticeChange], told: Told) -> None:
         """Write changes and what they make known; what a full disk refuses is told at a refresh."""
         if not self.store.add(changes, [told]):
             self._refused_total += 1
@@ -354,7 +361,7 @@ class NotifierCore:
     def _add_plain(self, what: Happening, title: str, body: str, names: Iterable[str]) -> bool:
         """Send a message that is of no alert."""
         changes = [
-            Change(name, what, what, what, what, "info", self._at_s, self._at_s, self._at_s,
+            NoticeChange(name, what, what, what, what, "info", self._at_s, self._at_s, self._at_s,
                    title, body, title)
             for name in names
         ]  # fmt: skip

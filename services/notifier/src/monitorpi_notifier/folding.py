@@ -18,7 +18,7 @@ from monitorpi_notifier.wording import DOUBT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from monitorpi_notifier.items import Change
+    from monitorpi_notifier.items import NoticeChange
     from monitorpi_notifier.wording import Wording
 
 MINUTE_S: Final = 60.0
@@ -47,7 +47,11 @@ class Folding:
         return MINUTE_S / (self.most_per_minute // 2)
 
     def next(
-        self, waiting: Sequence[Change], sent_s: Iterable[float], now_s: float, wording: Wording
+        self,
+        waiting: Sequence[NoticeChange],
+        sent_s: Iterable[float],
+        now_s: float,
+        wording: Wording,
     ) -> Letter | None:
         """Return the next message; None: nothing is due, or it has to wait.
 
@@ -74,7 +78,9 @@ class Folding:
         title, body = wording.summary(folded, now_s, LATE_S)
         return Letter(folded[0].destination, title, body, tuple(folded))
 
-    def _alone(self, due: Sequence[Change], now_s: float, *, is_first: bool) -> Change | None:
+    def _alone(
+        self, due: Sequence[NoticeChange], now_s: float, *, is_first: bool
+    ) -> NoticeChange | None:
         """Return the change that is to go out by itself; None: they go together."""
         for change in due:
             if change.what in _ALONE:
@@ -85,6 +91,6 @@ class Folding:
         return min(due, key=lambda change: (_SEVERITY.get(change.severity, 1), change.at_s))
 
 
-def _single(change: Change) -> Letter:
+def _single(change: NoticeChange) -> Letter:
     body = f"{change.body}\n{DOUBT}" if change.doubtful else change.body
     return Letter(change.destination, change.title, body, (change,))

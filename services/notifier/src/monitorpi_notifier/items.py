@@ -14,7 +14,7 @@ Happening = Literal["opened", "raised", "closed", "digest", "test"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class NoticeChange:
     """One thing to tell one destination, worded when it happened."""
 
     destination: str
@@ -48,7 +48,7 @@ class Letter:
     destination: str
     title: str
     body: str
-    changes: tuple[Change, ...]
+    changes: tuple[NoticeChange, ...]
 
     @property
     def what(self) -> str:
@@ -80,10 +80,10 @@ class Told:
     destinations: frozenset[str] = field(default_factory=frozenset)
 
 
-class Store(Protocol):
+class ChangeStore(Protocol):
     """Where changes are kept until they are delivered."""
 
-    def add(self, changes: Iterable[Change], told: Iterable[Told]) -> bool:
+    def add(self, changes: Iterable[NoticeChange], told: Iterable[Told]) -> bool:
         """Keep changes and what they make known, in one transaction; False: not now."""
         ...
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from monitorpi_common.messages import Alert, Evidence, Peer
     from monitorpi_notifier.directory import Directory
-    from monitorpi_notifier.items import Change
+    from monitorpi_notifier.items import NoticeChange
 
 _COUNTED: Final = frozenset({"devices", "targets", "uplinks", "servers", "routers"})
 """Units of which a number says nothing."""
@@ -101,7 +101,9 @@ class Wording:
         moment = datetime.fromtimestamp(at, UTC) if isinstance(at, float) else at
         return f"{moment.astimezone(self._zone):%a %d %b %H:%M:%S}"
 
-    def summary(self, changes: Sequence[Change], now_s: float, late_s: float) -> tuple[str, str]:
+    def summary(
+        self, changes: Sequence[NoticeChange], now_s: float, late_s: float
+    ) -> tuple[str, str]:
         """Return subject line and text of one message for several changes.
 
         Args:
@@ -128,7 +130,7 @@ class Wording:
         lines += ["", *([DOUBT] if any(c.doubtful for c in changes) else []), self._link() or ""]
         return title, "\n".join(lines).strip()
 
-    def _matter(self, changes: Sequence[Change]) -> str:
+    def _matter(self, changes: Sequence[NoticeChange]) -> str:
         first, last = changes[0], changes[-1]
         if last.what == "closed":
             state = f"over after {duration(last.at_s - last.opened_s)}"
@@ -140,21 +142,21 @@ class Wording:
 _RANK: Final = {"critical": 0, "warning": 1, "info": 2}
 
 
-def _order(changes: Sequence[Change]) -> tuple[bool, int, float]:
+def _order(changes: Sequence[NoticeChange]) -> tuple[bool, int, float]:
     """Put open ones first, then the worst, then the first."""
     last = changes[-1]
     return last.what == "closed", _RANK[last.severity], changes[0].at_s
 
 
-def _matters(changes: Sequence[Change]) -> list[list[Change]]:
+def _matters(changes: Sequence[NoticeChange]) -> list[list[NoticeChange]]:
     """Put together what belongs to one alert."""
-    found: dict[str, list[Change]] = {}
+    found: dict[str, list[NoticeChange]] = {}
     for change in changes:
         found.setdefault(change.alert_id, []).append(change)
     return list(found.values())
 
 
-def _by_rule(matters: Iterable[Sequence[Change]]) -> str:
+def _by_rule(matters: Iterable[Sequence[NoticeChange]]) -> str:
     counts: dict[str, int] = {}
     for one in matters:
         counts[one[-1].rule] = counts.get(one[-1].rule, 0) + 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from monitorpi_common.messages import Announce
-    from monitorpi_prober.schedule import Plan
+    from monitorpi_prober.schedule import ProbePlan
 
 ANNOUNCE_FROM: Final = 1.1
 """A rate is announced anew when it grew by more than a tenth; readers allow for a fifth."""
@@ -43,7 +43,7 @@ class _Rates:
 
 
 @dataclass(slots=True)
-class _Sum:
+class _RateSum:
     """Adds up by MAC: one interface may have several addresses, and the detector sees MACs."""
 
     rates: dict[str, _Rates] = field(default_factory=dict)
@@ -77,9 +77,9 @@ class Sending:
         """Forget programs that have ended."""
         self._lent = [one for one in self._lent if one[0] > now_s]
 
-    def sources(self, plan: Plan) -> tuple[ProbeSource, ...]:
+    def sources(self, plan: ProbePlan) -> tuple[ProbeSource, ...]:
         """Tell per own MAC what is sent by a plan; the busiest first."""
-        total = _Sum()
+        total = _RateSum()
         for group in plan.groups:
             for target in group.targets:
                 leaving = self.exits.get(target.key)
@@ -106,7 +106,7 @@ class Sending:
             for one in (on_wires or ordered)[:_MAX_SOURCES]
         )
 
-    def _add_quiet(self, plan: Plan, total: _Sum) -> None:
+    def _add_quiet(self, plan: ProbePlan, total: _RateSum) -> None:
         """Any of the quiet targets may be asked in any second, up to the limits of all."""
         counts: dict[Exit, int] = {}
         for target in plan.quiet:

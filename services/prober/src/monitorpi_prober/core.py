@@ -1,12 +1,13 @@
 """The prober's core: who is probed, what the answers mean, who is up.
 
 Theory of operation. The core keeps the tables of targets (:mod:`.targets`) and turns them into a
-:class:`Plan` for the pinger, at most once a second while they change. The pinger says what it sends
-from where when it takes a plan up (:class:`PlanTaken`), which is announced before the first request
-is counted by anybody, and reports each :class:`RoundDone`; the core turns the times into statistics
-(:mod:`.statistics`), follows each target's state (:mod:`.reachability`) and publishes the round and
-the states that changed. The states of all targets, also of those another replica probes, are kept
-as they stand in the retained messages, so that a restart or a take-over changes none of them.
+:class:`ProbePlan` for the pinger, at most once a second while they change. The pinger reports what
+it sends from where when it takes a plan up (:class:`PlanTaken`), which is announced before the
+first request is counted by anybody, and each :class:`RoundDone`; the core turns times into
+statistics (:mod:`.statistics`), follows each target's state (:mod:`.reachability`) and publishes
+the round and the states that changed. The states of all targets, also of those another replica
+probes, are kept as they stand in the retained messages, so that a restart or a take-over changes
+none of them.
 """
 
 from __future__ import annotations
@@ -27,22 +28,29 @@ from monitorpi_common.messages import (
     Target,
     Tombstone,
 )
-from monitorpi_common.service import CommandRefusedError, Gone, Order, Presence, Received, Tick
+from monitorpi_common.service import (
+    CommandReceived,
+    CommandRefusedError,
+    Presence,
+    Received,
+    Tick,
+    TombstoneReceived,
+)
 from monitorpi_common.topics import mac_from_id
 from monitorpi_prober import announcement
 from monitorpi_prober.items import (
-    Attempt,
     Echoes,
     Found,
-    Named,
+    NameFound,
     PlanTaken,
+    ProbeAttempt,
     Resolution,
     RoundDone,
     Sweeping,
     Wanted,
 )
 from monitorpi_prober.quiet import HEADROOM
-from monitorpi_prober.reachability import Limits
+from monitorpi_prober.reachability import StateLimits
 from monitorpi_prober.results import (
     in_parts,
     joined,
@@ -51,7 +59,7 @@ from monitorpi_prober.results import (
     summarise,
     target_message,
 )
-from monitorpi_prober.schedule import Plan, ProbeGroup, ProbeTarget, make_plan
+from monitorpi_prober.schedule import ProbeGroup, ProbePlan, ProbeTarget, make_plan
 from monitorpi_prober.states import MAX_LATCHED, States
 from monitorpi_prober.targets import Network, Targets, owner, target_id
 
@@ -86,7 +94,7 @@ class ProberCore:
     settings: ProberSettings
     epoch: str
     instance: str
-    order: Callable[[Plan], None]
+    order: Callable[[ProbePlan], None]
     """Hands the pinger its next plan."""
     hurry: Callable[[ProbeGroup | None], None] = lambda _: None
     """Asks the pinger for an extra round of a group; None: for all rounds anew."""
@@ -108,7 +116,7 @@ class ProberCore:
     _published: dict[str, datetime] = field(default_factory=dict)
     _replicas: set[str] = field(default_factory=set)
     _mine: dict[str, ProbeTarget] = field(default_factory=dict)
-    _plan: Plan = field(default_factory=Plan)
+    _plan: ProbePlan = field(default_factory=ProbePlan)
     _attempted: dict[str, Echoes] = field(default_factory=dict)
     """What became of requests outside of rounds, since the last round."""
     _trouble: dict[str, Echoes] = field(default_factory=dict)
@@ -131,7 +139,7 @@ class ProberCore:
         settings = self.settings
         self.targets = Targets(settings, self.vendor_of, self.own_macs, self.attached)
         self._states = States(
-            Limits(
+            StateLimits(
                 settings.down_after, settings.up_after, settings.flap_changes, settings.flap_rounds
             )
         )
@@ -147,19 +155,19 @@ class ProberCore:
                 yield from self._round_done(item)
             case PlanTaken():
                 yield from self._taken(item)
-            case Attempt():
+            case ProbeAttempt():
                 yield from self._take_attempt(item)
             case Received(_, Device() as device):
                 yield from self._see_device(device)
             case Received(topic, Target() as target):
                 yield from self._remember(topic.id, target, retained=item.retained)
-            case Gone(topic) if topic.kind == Device.KIND:
+            case TombstoneReceived(topic) if topic.kind == Device.KIND:
                 yield from self._forget(topic.id)
             case Presence(topic, online) if topic.service == Service.PROBER.value:
                 self._presence(topic.id, online=online)
             case Tick():
                 yield from self._tick(item)
-            case Order():
+            case CommandReceived():
                 yield from self._obey(item)
             case _:
                 yield from self._learn(item)
@@ -193,7 +201,7 @@ class ProberCore:
                 yield from self._drop(self.targets.discover(interface, sightings))
             case Resolution():
                 self.targets.resolve(item)
-            case Named(address, name):
+            case NameFound(address, name):
                 self.targets.call(address, name)
             case Sweeping(at, leaving, arp_per_s):
                 self._sending.sweeps.pop(leaving, None)
@@ -340,7 +348,7 @@ class ProberCore:
         if owner("unclaimed", self._replicas) == self.instance:
             yield from (Tombstone(key, Target) for key in unclaimed)
 
-    def _obey(self, order: Order) -> Iterator[Publication]:
+    def _obey(self, order: CommandReceived) -> Iterator[Publication]:
         match order.args:
             case ProbeNow(address=address):
                 self._probe_now(address)
@@ -399,7 +407,7 @@ class ProberCore:
 
     # --- results ----------------------------------------------------------------------------
 
-    def _take_attempt(self, attempt: Attempt) -> Iterator[Publication]:
+    def _take_attempt(self, attempt: ProbeAttempt) -> Iterator[Publication]:
         """Take one request outside of a round; a quiet target changes its state by it."""
         echoes = attempt.echoes
         target = self._mine.get(echoes.key)

@@ -1,9 +1,9 @@
 """Requests under way, and what becomes of each. Pure: no socket, no clock.
 
 Theory of operation. A request is *sent* when it was handed to the wire, and belongs to one
-:class:`Row`. It ends once, as *received* (a sound reply within the time limit), *late*, *altered*
-(an answer, but not a sound reply), lost, or *unsent*, when it turns out that it never left this
-machine: then the row forgets it. So for every row that is complete
+:class:`TargetRow`. It ends once, as *received* (a sound reply within the time limit), *late*,
+*altered* (an answer, but not a sound reply), lost, or *unsent*, when it turns out that it never
+left this machine: then the row forgets it. So for every row that is complete
 
     sent = received + late + altered + lost
 
@@ -33,7 +33,7 @@ _REMEMBERED: Final = 4096  # requests whose late or second replies are told from
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplyCounts:
     """What came back without counting."""
 
     late: int = 0
@@ -64,7 +64,7 @@ class Awaited:
 
 
 @dataclass(slots=True)
-class Row:
+class TargetRow:
     """What is collected for one target."""
 
     key: str
@@ -110,7 +110,7 @@ class Row:
 class Request:
     """An echo request that is under way."""
 
-    row: Row
+    row: TargetRow
     number: int
     ip: str
     before_ns: int
@@ -124,7 +124,7 @@ class Request:
 class Flights:
     """All requests under way, by number."""
 
-    tally: Tally = field(default_factory=Tally)
+    tally: ReplyCounts = field(default_factory=ReplyCounts)
     requests: dict[int, Request] = field(default_factory=dict)
     """Those under way."""
     flaws: dict[int, Note] = field(default_factory=dict)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from monitorpi_prober.schedule import Plan, ProbeGroup
+    from monitorpi_prober.schedule import ProbeGroup, ProbePlan
 
 NO_NETWORK: Final = "no-network"
 NO_NEIGHBOUR: Final = "no-neighbour"
@@ -53,7 +53,7 @@ class Echoes:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class ProbeAttempt:
     """One request outside of a round, and what became of it."""
 
     at: datetime
@@ -75,7 +75,7 @@ class PlanTaken:
     """The pinger goes by this plan from now on."""
 
     at: datetime
-    plan: Plan
+    plan: ProbePlan
     exits: Mapping[str, Exit]
     """Where the requests to each target leave this machine, by the target's key."""
 
@@ -86,7 +86,7 @@ class RoundDone:
 
     start: datetime
     end: datetime
-    plan: Plan
+    plan: ProbePlan
     group: ProbeGroup
     echoes: tuple[Echoes, ...]
     noise_ms: tuple[float, ...] = ()
@@ -94,7 +94,7 @@ class RoundDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class KnownAddress:
     """An address with what is known of who has it."""
 
     address: str
@@ -120,7 +120,7 @@ class Found:
     """All devices that a sweep of one interface has found."""
 
     interface: str
-    sightings: tuple[Sighting, ...]
+    sightings: tuple[KnownAddress, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Sweeping:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NameFound:
     """DNS or mDNS has a name for an address."""
 
     address: str

@@ -23,7 +23,7 @@ FLAPPING_ENDS_BELOW: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StateLimits:
     """How patient the judgement is."""
 
     down_after: int = 3
@@ -51,14 +51,14 @@ class Reachability:
         return self._level == "up" or self._answered > 0
 
     @classmethod
-    def latched(cls, state: TargetState, since: datetime, limits: Limits) -> Reachability:
+    def latched(cls, state: TargetState, since: datetime, limits: StateLimits) -> Reachability:
         """Take up a state as it was before a restart: one that flapped has to prove itself."""
         one = cls(state, since, state if state != "flapping" else "unknown")
         if state == "flapping":
             one._changes.extend([0] * limits.flap_changes)
         return one
 
-    def follow(self, *, answered: bool, at: datetime, limits: Limits) -> bool:
+    def follow(self, *, answered: bool, at: datetime, limits: StateLimits) -> bool:
         """Take one round; True when the state changed."""
         self._round += 1
         self._answered = self._answered + 1 if answered else 0
@@ -73,7 +73,7 @@ class Reachability:
         self._level = level
         return self._become(self._judged(limits), at)
 
-    def _judged(self, limits: Limits) -> TargetState:
+    def _judged(self, limits: StateLimits) -> TargetState:
         while self._changes and self._changes[0] <= self._round - limits.flap_rounds:
             self._changes.popleft()
         if len(self._changes) >= limits.flap_changes:

@@ -63,7 +63,7 @@ class ProbeGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProbePlan:
     """What the pinger goes by until it gets another one."""
 
     groups: tuple[ProbeGroup, ...] = ()
@@ -103,7 +103,7 @@ def make_plan(
     timeout_s: float,
     quiet: Iterable[ProbeTarget] = (),
     arp_per_s: float = 20.0,
-) -> Plan:
+) -> ProbePlan:
     """Sort targets into groups and fit them under ``max_rate`` (echo requests per second).
 
     ``quiet`` targets are in no round and do not count; each interval of theirs has a round all the
@@ -123,7 +123,7 @@ def make_plan(
         for every, group in sorted(grouped.items())
     )
     left = max_rate - sum(group.rate for group in groups)
-    return Plan(
+    return ProbePlan(
         groups,
         timeout_s,
         limited=fitting < probes or stretch > 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_prober.reachability import Limits, Reachability
+from monitorpi_prober.reachability import Reachability, StateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,7 +19,7 @@ MAX_LATCHED: Final = 8192
 class States:
     """States by the target's key."""
 
-    limits: Limits
+    limits: StateLimits
     ours: dict[str, Reachability] = field(default_factory=dict)
     latched: dict[str, Target] = field(default_factory=dict)
     """On the bus, of targets that are not ours, or not yet."""

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_common.topics import address_id, slug
-from monitorpi_prober.items import DUPLICATE, NO_ADDRESS, Resolution, Sighting
+from monitorpi_prober.items import DUPLICATE, NO_ADDRESS, KnownAddress, Resolution
 from monitorpi_prober.schedule import ProbeTarget
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Targets:
     round trip that never leaves it would flatter every mean."""
     attached: Callable[[], Sequence[Network]] = tuple
     """The subnets this machine is attached to now."""
-    _announced: dict[str, Sighting] = field(default_factory=dict)
-    _discovered: dict[str, Sighting] = field(default_factory=dict)
+    _announced: dict[str, KnownAddress] = field(default_factory=dict)
+    _discovered: dict[str, KnownAddress] = field(default_factory=dict)
     _missed: dict[str, int] = field(default_factory=dict)
     """Sweeps in a row that did not find a discovered address."""
     _by_device: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Targets:
                 continue
             key = target_id(address, device.interface)
             self._announced.pop(key, None)
-            self._announced[key] = Sighting(
+            self._announced[key] = KnownAddress(
                 address, device.mac, device.hostname, device.vendor, device.interface
             )
             keys.append(key)
@@ -97,7 +97,7 @@ class Targets:
             del self._by_device[next(iter(self._by_device))]
         return [key for key in ended if key not in self._announced | self._discovered]
 
-    def announced_by(self, mac: str) -> dict[str, Sighting | None]:
+    def announced_by(self, mac: str) -> dict[str, KnownAddress | None]:
         """Return the targets that are watched because capture has seen a device, by id."""
         return {key: self._announced.get(key) for key in self._by_device.get(mac, ())}
 
@@ -112,7 +112,7 @@ class Targets:
             del self._announced[key]
         return [key for key in keys if key not in self._discovered]
 
-    def discover(self, interface: str, found: Iterable[Sighting]) -> list[str]:
+    def discover(self, interface: str, found: Iterable[KnownAddress]) -> list[str]:
         """Take all that a sweep of an interface has found; returns the ids that are gone."""
         seen = {target_id(one.address): one for one in found if is_probeable(one.address)}
         macs = {one.mac for one in seen.values()}
@@ -193,7 +193,7 @@ class Targets:
 
     def ignores(self, address: str, mac: str | None) -> bool:
         """Tell whether the configuration wants a target left alone."""
-        return self._ignored(Sighting(address, mac))
+        return self._ignored(KnownAddress(address, mac))
 
     def _configured(self) -> Iterator[ProbeTarget]:
         """Go through the configured targets; a second one of an address only says so."""
@@ -210,7 +210,7 @@ class Targets:
                 )  # fmt: skip
                 continue
             taken[key] = name
-            seen = self._announced.get(key) or self._discovered.get(key) or Sighting(ip or "")
+            seen = self._announced.get(key) or self._discovered.get(key) or KnownAddress(ip or "")
             mac = target.mac or seen.mac
             vendor = seen.vendor or (self.vendor_of(mac) if mac else None)
             yield ProbeTarget(
@@ -236,7 +236,7 @@ class Targets:
         attached = self.attached()
         self.far = 0
 
-        def rank(item: tuple[str, Sighting]) -> tuple[int, float]:
+        def rank(item: tuple[str, KnownAddress]) -> tuple[int, float]:
             key, one = item
             if self._pinned(one):
                 return 0, 0.0
@@ -251,12 +251,12 @@ class Targets:
                 continue
             yield self._target(key, one)
 
-    def _is_ours(self, one: Sighting, attached: Iterable[Network]) -> bool:
+    def _is_ours(self, one: KnownAddress, attached: Iterable[Network]) -> bool:
         """Tell whether an address may be probed though nobody configured it."""
         public = _public(one.address)
         return public is None or self._pinned(one) or any(public in net for net in attached)
 
-    def _target(self, key: str, one: Sighting) -> ProbeTarget:
+    def _target(self, key: str, one: KnownAddress) -> ProbeTarget:
         vendor = one.vendor or (self.vendor_of(one.mac) if one.mac else None)
         name = one.hostname or self._names.get(one.address) or _descriptive(one, vendor)
         ip = one.address
@@ -267,14 +267,14 @@ class Targets:
             origin = "pinned"
         return ProbeTarget(key, name[:255], one.address, ip, one.mac, vendor, origin=origin)
 
-    def _pinned(self, one: Sighting) -> bool:
+    def _pinned(self, one: KnownAddress) -> bool:
         return one.address in self.settings.pin or one.mac in self.settings.pin
 
-    def _ignored(self, one: Sighting) -> bool:
+    def _ignored(self, one: KnownAddress) -> bool:
         return one.address in self.settings.ignore or one.mac in self.settings.ignore
 
 
-def _descriptive(one: Sighting, vendor: str | None) -> str:
+def _descriptive(one: KnownAddress, vendor: str | None) -> str:
     """Name a device by vendor and the last three bytes of its MAC, as routers' pages do."""
     if one.mac is None:
         return one.address

@@ -28,10 +28,10 @@ FLOOD_CLASSES: Final = (
     "syn", "icmp", "broadcast", "multicast", "arp", "igmp", "dhcp", "dns", "fin", "syn_ack",
     "mdns", "rst", "fragment", "malformed",
 )  # fmt: skip
-"""What rules other than those for plain volume judge; the kernel's program has the same list."""
+"""What rules other than those for plain volume judge; the kernel's program has it from here."""
 PROMOTE: Final = 16
-"""Votes ahead of all others in a window from which a MAC has a row; as in the kernel's program.
-The weakest floor of a rule is 30 frames/s, and the reporting level 10."""
+"""Votes ahead of all others in a window from which a MAC has a row, in the kernel too. The
+weakest floor of a rule is 30 frames/s, and the reporting level 10."""
 PINNED_SHARE: Final = 0.75
 """Of the rows, what known devices may take before a window begins; others find the rest."""
 _SHARE_KEPT: Final = 32
@@ -91,6 +91,8 @@ class Guests:
             if most >= PROMOTE:
                 strength[row.mac] = most
         before = self._strength.keys()
+        # where all found room nobody new becomes a guest; who is one stays until it was silent for
+        # so many windows, lest a flood with pauses contends anew after each of them
         kept = {} if not overflown else strength
         for mac, old in self._strength.items():
             if mac in strength:
@@ -100,7 +102,7 @@ class Guests:
             self._silent[mac] += 1
             if self._silent[mac] < GUEST_WINDOWS and mac not in known:
                 kept[mac] = old
-        if len(kept) > self._most:
+        if len(kept) > self._most:  # decoys that flood less give way to who floods most
             kept = dict(sorted(kept.items(), key=lambda one: -one[1])[: self._most])
         changed = before != kept.keys()
         self._strength = kept

@@ -75,7 +75,7 @@ class CopyReport:
 
 @dataclass(slots=True)
 class Cluster:
-    """One frame and its copies."""
+    """One frame and its copies, by interface: equal bytes within ``copies.GAP_S``."""
 
     data: bytes
     first_s: float
@@ -112,7 +112,7 @@ class CopyLedger:
         self.repeats: Counter[bytes] = Counter()
 
     def close(self, cluster: Cluster, frames: int) -> None:
-        """Take a cluster as evidence."""
+        """Take a complete cluster as evidence: so many frames seen on this interface, one sent."""
         target, source = cluster.data[:6], cluster.data[6:12]
         if target[0] & _GROUP:
             _add(self.group, source, min(frames, MOST_GROUP))
@@ -124,7 +124,7 @@ class CopyLedger:
                 _add(self.elsewhere, mac, 1 / len(cluster.counts))
 
     def fade(self) -> None:
-        """Let a window pass."""
+        """Let a window pass: evidence halves in five, repeats count anew."""
         keep = 0.5 ** (1 / _HALF_LIFE_WINDOWS)
         for table in (self.unicast, self.group, self.received, self.elsewhere):
             for mac, share in list(table.items()):
@@ -175,7 +175,7 @@ class CopyLedger:
         return bool(sent / 2 <= back.clusters <= 1.25 * sent)
 
     def report(self) -> CopyReport:
-        """Return what is known now."""
+        """Return the shares of copies as far as they are believed now."""
         unicast = self.believed(self.unicast, MOST_UNICAST)
         group = self.believed(self.group, MOST_GROUP)
         wire = CopyShares(

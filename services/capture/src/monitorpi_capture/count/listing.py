@@ -42,7 +42,7 @@ class Snapshot(Traffic):
     payload: Payload
 
     def encode(self) -> Payload:
-        """Return the payload."""
+        """Return the JSON that was made with the message, at most :data:`MAX_PAYLOAD` bytes."""
         return self.payload
 
 

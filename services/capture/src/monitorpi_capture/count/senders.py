@@ -18,7 +18,7 @@ MOST: Final = 16_384
 
 
 class KnownSenders:
-    """Bounded memory of senders."""
+    """The MACs that sent of late, at most ``most`` of each kind."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most

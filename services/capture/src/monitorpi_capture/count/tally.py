@@ -186,7 +186,7 @@ class Tally:
         return votes >= PROMOTE and len(self._floods) < self._max_rows + self._kept
 
     def _fold(self) -> None:
-        """Turn the pairs into rows."""
+        """Add the waiting pairs to wire and rows; who finds no row contends for one."""
         wire, tx, rx = self._wire, self._tx, self._rx
         refused: list[_Refused] = []
         for (head, mask), (frames, size) in self._pairs.items():
@@ -203,7 +203,7 @@ class Tally:
                     refused.append((rx, head[:6], mask, frames, size))
                 else:
                     _count(row, mask, frames, size)
-        if refused:
+        if refused:  # behind all others: the frames of a MAC are weighed together
             self._contend(refused)
         for mask, (frames, size) in self._unlinked.items():
             _count(wire, mask, frames, size)
@@ -212,6 +212,7 @@ class Tally:
 
     def _contend(self, refused: Sequence[_Refused]) -> None:
         """Give rows to those that flood; the frames of the others are summed."""
+        # all votes before any row: who comes first among the frames of a window has no advantage
         votes = self._contenders
         for _, mac, mask, frames, _ in refused:
             if mask & _FLOODS:

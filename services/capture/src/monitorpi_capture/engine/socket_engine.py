@@ -231,7 +231,7 @@ class SocketEngine:
             port.away = port.look()
 
     def pin(self, macs: Sequence[bytes]) -> None:
-        """Keep rows for these MACs."""
+        """Pin rows for these MACs on every interface, at once."""
         for port in self._ports:
             port.tally.pin(macs)
 
@@ -241,7 +241,7 @@ class SocketEngine:
         self._wake.set()
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Close the sockets; with them the cards leave promiscuous mode."""
         for port in self._ports:
             self._detach(port)
         self._wake.close()

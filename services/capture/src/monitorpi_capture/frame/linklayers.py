@@ -48,7 +48,7 @@ _PPP_TYPES: Final = {0x0021: _TYPE_IPV4, 0x0057: _TYPE_IPV6}
 
 
 class Counted(NamedTuple):
-    """A frame as it counts."""
+    """What is counted of a frame, whatever link layer it came by."""
 
     data: bytes
     classified: Classified
@@ -84,7 +84,7 @@ def counted(frame: Frame) -> Counted:
 
 
 def _raw(data: bytes, wire_length: int, offset: int) -> Classified:
-    """Classify a bare IP packet."""
+    """Return the classes of a bare IP packet; its first half byte is the version."""
     if len(data) <= offset:
         return _NOTHING if wire_length > offset else _MALFORMED
     ether_type = {4: _TYPE_IPV4, 6: _TYPE_IPV6}.get(data[offset] >> 4)
@@ -121,7 +121,7 @@ def _ppp(data: bytes, wire_length: int) -> Classified:
 
 
 def _wireless(data: bytes, length: int) -> Counted:
-    """Read a frame of 802.11."""
+    """Return a frame of 802.11 as the Ethernet frame it carries, or as the air's own."""
     framed = wifi.as_ethernet(data, length)
     if not framed.data:
         classified = _MALFORMED if framed.is_malformed else _NOTHING

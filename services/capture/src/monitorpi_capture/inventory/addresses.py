@@ -219,7 +219,7 @@ class Addresses:
                 self._apply(one, Event.ENDS, mac, at_s)
 
     def forget(self, mac: bytes) -> None:
-        """Forget a device that left."""
+        """Take all addresses from a device that left the inventory."""
         for one in self.of(mac):
             self._remove(one)
 
@@ -285,7 +285,7 @@ class Addresses:
         return Event.HEIR if may and not router else Event.STRANGER
 
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:
-        """Go where the table says."""
+        """Take the transition of an event, and do what it asks for."""
         was, before = held.state, held.mac
         held.state, act = TRANSITIONS[was][event]
         if act in (Act.TAKE, Act.MOVE, Act.RETURN) and was is not State.NAMED:

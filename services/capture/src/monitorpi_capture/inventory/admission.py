@@ -351,7 +351,7 @@ class Admission:
             self.evict(one)
 
     def evict(self, entry: Entry) -> None:
-        """Let a device leave."""
+        """Take a device out of the inventory; its topic is taken back."""
         del self.devices[entry.mac]
         for group in self._by:
             group.pop(entry.mac, None)

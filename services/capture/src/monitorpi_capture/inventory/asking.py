@@ -90,7 +90,7 @@ class Asking:
         return Asked(count, asker.last_s) if count else None
 
     def forget(self, mac: bytes) -> None:
-        """Forget one that left."""
+        """Forget what a MAC asked for: it left the inventory, or makes room."""
         asker = self._askers.pop(mac, None)
         if asker is not None:
             self._remembered -= len(asker.asked)

@@ -82,7 +82,7 @@ class Denials:
         return Denied(len(late), max(late)) if late else None
 
     def forget(self, mac: bytes) -> None:
-        """Forget one that left."""
+        """Forget what a MAC denied: it left the inventory, or makes room."""
         self._denied.pop(mac, None)
 
     def shift(self, step_s: float) -> None:

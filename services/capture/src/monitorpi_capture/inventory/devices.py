@@ -80,7 +80,7 @@ def _talked(device: Device) -> bool:
 
 
 class Inventory:
-    """All devices and candidates."""
+    """All devices and candidates, and what is known of their addresses and roles."""
 
     def __init__(
         self,

@@ -108,7 +108,7 @@ class Disputes:
             self.touched.add(mac)
 
     def clear(self, held: Holding) -> None:
-        """Forget what was disputed."""
+        """End all disputes of an address."""
         held.defender = b""
         for challenger in list(held.disputes):
             self._drop(held, challenger)

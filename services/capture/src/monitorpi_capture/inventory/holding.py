@@ -164,7 +164,7 @@ class Dispute:
 
 @dataclass(slots=True)
 class Holding:
-    """One address in one VLAN."""
+    """What is known of one address in one VLAN: its state, its holder, who disputes it."""
 
     space: Space
     ip: str

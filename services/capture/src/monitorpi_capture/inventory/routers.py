@@ -128,7 +128,7 @@ class Routers:
         self._evidence[mac] = _Evidence(shown_s=at_s)
 
     def forget(self, mac: bytes) -> None:
-        """Begin anew with a MAC."""
+        """Drop what others showed of a MAC as a router: it left, or takes a router's place."""
         self._evidence.pop(mac, None)
 
     def shift(self, step_s: float) -> None:

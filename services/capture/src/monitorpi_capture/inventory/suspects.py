@@ -79,5 +79,5 @@ class Suspects:
                 del self._deeds[mac]
 
     def remove(self, mac: bytes) -> None:
-        """Forget one that left."""
+        """Free the place of a MAC that left the inventory."""
         self._deeds.pop(mac, None)

@@ -49,7 +49,7 @@ class LiveSource:
         self._engine.stop()
 
     def run(self, emit: Callable[[object], None]) -> None:
-        """Count until stopped."""
+        """Emit a window per interface and second until stopped, then close the engine."""
         try:
             self._count(emit)
         finally:

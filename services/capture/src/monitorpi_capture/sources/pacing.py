@@ -32,12 +32,12 @@ class Gate:
         self._open = False
 
     def enter(self) -> None:
-        """Wait for room."""
+        """Wait until fewer windows wait for the core, or the service stops."""
         while not self._open and not self._free.acquire(timeout=_PATIENCE_S):
             pass
 
     def leave(self) -> None:
-        """Make room."""
+        """Let one more window in: the core has taken one."""
         self._free.release()
 
     def open(self) -> None:
@@ -66,7 +66,7 @@ class PacedCore:
         return answers
 
     def close(self) -> Iterable[Publication | Tombstone | Foreign]:
-        """Hand on."""
+        """Return what the core publishes at its end."""
         return self._core.close()
 
     def detail(self) -> dict[str, JsonValue]:

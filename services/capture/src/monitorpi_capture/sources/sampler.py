@@ -67,7 +67,7 @@ _TAKE: Final = ((0x06, 0, 0, SNAPPED),)
 
 
 class Ring:
-    """One interface's socket and ring."""
+    """One interface's socket, and the ring the kernel writes its frames into."""
 
     def __init__(self, interface: str) -> None:
         """Open it; nothing comes in before :meth:`hook`.
@@ -157,7 +157,7 @@ class Sampler:
         self._stopped.set()
 
     def run(self, emit: Callable[[object], None]) -> None:
-        """FrameSample until stopped."""
+        """Emit a sample per slot until stopped."""
         try:
             while not self._stopped.is_set():
                 self._tend()

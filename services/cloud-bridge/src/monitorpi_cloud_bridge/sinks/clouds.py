@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.uploader import Lane
+from monitorpi_cloud_bridge.sinks.uploader import UploadDestination
 from monitorpi_cloud_bridge.sinks.web import client
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 
 
-def lanes_of(settings: CloudBridgeSettings, site: str) -> list[Lane]:
+def lanes_of(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
     """Return a lane for each channel of each cloud."""
     return _thingspeak_lanes(settings) + _influx_lanes(settings, site)
 
 
-def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:
+def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[UploadDestination]:
     return [
-        Lane(
+        UploadDestination(
             f"thingspeak/{name}",
             ThingSpeak(
                 settings.url,
@@ -42,7 +42,7 @@ def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[Lane]:
     ]
 
 
-def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
+def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
     influx = settings.influx
     if influx is None:
         return []
@@ -64,7 +64,7 @@ def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[Lane]:
             influx.pacing_s,
             web_of(settings),
         )
-        lanes.append(Lane(f"influx/{name}", sink, counts_for_quota=False))
+        lanes.append(UploadDestination(f"influx/{name}", sink, counts_for_quota=False))
     return lanes
 
 

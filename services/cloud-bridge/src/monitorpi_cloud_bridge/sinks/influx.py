@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from monitorpi_cloud_bridge.sinks.sink import Limits, Sent, Verdict
+from monitorpi_cloud_bridge.sinks.sink import CallLimits, UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Influx:
         ``target`` are the query parameters that say where to write: ``org`` and ``bucket`` for
         version 2, ``db`` for version 3. ``labels`` names the fields (``field1`` -> ``syn``).
         """
-        self.limits = Limits(BATCH_ROWS, pacing_s)
+        self.limits = CallLimits(BATCH_ROWS, pacing_s)
         path = "/api/v2/write" if version == "v2" else "/api/v3/write_lp"
         precision = "s" if version == "v2" else "second"
         self._url = url.rstrip("/") + path
@@ -66,7 +66,7 @@ class Influx:
                 fields.append(f"{_escape(self._labels.get(name, name))}={float(text)}")
         return f"{MEASUREMENT}{self._tags} {','.join(fields)} {row.second}"
 
-    def send(self, body: bytes) -> Sent:
+    def send(self, body: bytes) -> UploadOutcome:
         """Write lines."""
         try:
             answer = ask(
@@ -74,8 +74,8 @@ class Influx:
                 params=self._query, content=body, headers=self._headers, most=SHORT_BYTES,
             )  # fmt: skip
         except NoAnswerError as error:
-            return Sent(Verdict.TOO_EARLY, str(error))
-        return Sent(_verdict(answer.status), f"HTTP {answer.status}")
+            return UploadOutcome(UploadVerdict.TOO_EARLY, str(error))
+        return UploadOutcome(_verdict(answer.status), f"HTTP {answer.status}")
 
     def verify(self, seconds: Sequence[int]) -> set[int] | None:
         """Nothing is ever in doubt: rows in flight are simply sent again."""
@@ -94,13 +94,13 @@ def _escape(text: str) -> str:
     return text.replace("\n", "")
 
 
-def _verdict(status: int) -> Verdict:
+def _verdict(status: int) -> UploadVerdict:
     match status:
         case 200 | 204:
-            return Verdict.STORED
+            return UploadVerdict.STORED
         case 401 | 403 | 404:
-            return Verdict.FORBIDDEN
+            return UploadVerdict.FORBIDDEN
         case 400 | 413 | 422:
-            return Verdict.TOO_MUCH
+            return UploadVerdict.TOO_MUCH
         case _:
-            return Verdict.TOO_EARLY
+            return UploadVerdict.TOO_EARLY

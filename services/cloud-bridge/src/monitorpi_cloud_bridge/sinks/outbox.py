@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) W
 """
 
 
-class State(IntEnum):
+class RowState(IntEnum):
     """Where a row is."""
 
     WAITING = 0
@@ -61,7 +61,7 @@ class State(IntEnum):
     SET_ASIDE = 3
 
 
-class Outbox:
+class RowOutbox:
     """The database. Safe to use from several threads of the one process that holds it.
 
     Raises:
@@ -152,16 +152,16 @@ class Outbox:
         """Record what the cloud showed: rows it has, and rows it does not have."""
         with self._lock, _Transaction(self._db) as db:
             stored = list(stored)
-            _mark(db, lane, stored, State.STORED)
-            _mark(db, lane, missing, State.WAITING)
+            _mark(db, lane, stored, RowState.STORED)
+            _mark(db, lane, missing, RowState.WAITING)
             if stored:
                 # those ahead stay too: seconds that a clock which was ahead has taken
-                _keep_newest(db, lane, State.STORED, KEEP_STORED, min(stored))
+                _keep_newest(db, lane, RowState.STORED, KEEP_STORED, min(stored))
 
     def set_aside(self, lane: str, second: int) -> None:
         """Give up a row that the cloud will never take."""
         with self._lock, _Transaction(self._db) as db:
-            _mark(db, lane, [second], State.SET_ASIDE)
+            _mark(db, lane, [second], RowState.SET_ASIDE)
 
     def replace(self, lane: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
@@ -198,7 +198,7 @@ class Outbox:
         with self._lock:
             found = self._db.execute(
                 "SELECT second FROM row WHERE lane = ? AND state = ? ORDER BY second",
-                (lane, State.IN_FLIGHT),
+                (lane, RowState.IN_FLIGHT),
             ).fetchall()
         return [second for (second,) in found]
 
@@ -219,7 +219,7 @@ class Outbox:
                 "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (lane,)
             ).fetchall()
         numbers = dict(found)
-        return {state.name.lower(): numbers.get(state.value, 0) for state in State}
+        return {state.name.lower(): numbers.get(state.value, 0) for state in RowState}
 
     def oldest_unsent(self, lane: str) -> int | None:
         """Return the second of the oldest row that is not known to be stored."""
@@ -235,8 +235,8 @@ class Outbox:
         Returns how many waiting ones went.
         """
         with self._lock, _Transaction(self._db) as db:
-            _keep_newest(db, lane, State.SET_ASIDE, KEEP_STORED)
-            return _keep_newest(db, lane, State.WAITING, MAX_ROWS)
+            _keep_newest(db, lane, RowState.SET_ASIDE, KEEP_STORED)
+            return _keep_newest(db, lane, RowState.WAITING, MAX_ROWS)
 
     def close(self) -> None:
         """Close the database and let another process have it."""
@@ -273,7 +273,7 @@ def _remember(db: sqlite3.Connection, memory: Mapping[str, Any]) -> None:
     )
 
 
-def _mark(db: sqlite3.Connection, lane: str, seconds: Iterable[int], state: State) -> None:
+def _mark(db: sqlite3.Connection, lane: str, seconds: Iterable[int], state: RowState) -> None:
     db.executemany(
         "UPDATE row SET state = ? WHERE lane = ? AND second = ?",
         [(int(state), lane, second) for second in seconds],
@@ -281,7 +281,7 @@ def _mark(db: sqlite3.Connection, lane: str, seconds: Iterable[int], state: Stat
 
 
 def _keep_newest(
-    db: sqlite3.Connection, lane: str, state: State, most: int, until: int = _NEVER
+    db: sqlite3.Connection, lane: str, state: RowState, most: int, until: int = _NEVER
 ) -> int:
     """Delete the oldest rows of a state, beyond a number of those up to a second.
 

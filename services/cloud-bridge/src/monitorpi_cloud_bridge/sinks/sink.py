@@ -16,7 +16,7 @@ class RefusedError(Exception):
     """A cloud does not let us look; the text is its answer, without a key."""
 
 
-class Verdict(Enum):
+class UploadVerdict(Enum):
     """What an answer means for what comes next."""
 
     STORED = "stored"
@@ -33,15 +33,15 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class UploadOutcome:
     """The outcome of one call, with a text that never holds a key."""
 
-    verdict: Verdict
+    verdict: UploadVerdict
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallLimits:
     """What a cloud takes at once, and how often."""
 
     rows: int
@@ -52,13 +52,13 @@ class Limits:
 class Sink(Protocol):
     """One channel of one cloud."""
 
-    limits: Limits
+    limits: CallLimits
 
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the body of a call for these rows."""
         ...
 
-    def send(self, body: bytes) -> Sent:
+    def send(self, body: bytes) -> UploadOutcome:
         """Make one call."""
         ...
 

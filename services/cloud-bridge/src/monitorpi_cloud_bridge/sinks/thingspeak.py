@@ -10,7 +10,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cloud_bridge.sinks.sink import Limits, RefusedError, Sent, Verdict
+from monitorpi_cloud_bridge.sinks.sink import CallLimits, RefusedError, UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, Answer, NoAnswerError, ask
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ThingSpeak:
         pacing_s: float,
         web: httpx.Client,
     ) -> None:
-        self.limits = Limits(BULK_ROWS, pacing_s)
+        self.limits = CallLimits(BULK_ROWS, pacing_s)
         self._url = f"{url.rstrip('/')}/channels/{channel}"
         self._write_key = write_key
         self._read_key = read_key or write_key
@@ -54,15 +54,15 @@ class ThingSpeak:
         updates = [{"created_at": stamp(row.second), **row.fields} for row in rows]
         return json.dumps({"write_api_key": self._write_key, "updates": updates}).encode()
 
-    def send(self, body: bytes) -> Sent:
+    def send(self, body: bytes) -> UploadOutcome:
         """Send a bulk update."""
         headers = {"Content-Type": "application/json"}
         try:
             url = f"{self._url}/bulk_update.json"
             answer = ask(self._web, "POST", url, content=body, headers=headers, most=SHORT_BYTES)
         except NoAnswerError as error:
-            return Sent(Verdict.UNKNOWN, str(error))
-        return Sent(_verdict(answer), f"HTTP {answer.status}")
+            return UploadOutcome(UploadVerdict.UNKNOWN, str(error))
+        return UploadOutcome(_verdict(answer), f"HTTP {answer.status}")
 
     def verify(self, seconds: Sequence[int]) -> set[int] | None:
         """Return the seconds of the rows the channel has.
@@ -119,21 +119,21 @@ def _second(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
-def _verdict(answer: Answer) -> Verdict:
+def _verdict(answer: Answer) -> UploadVerdict:
     """Read the outcome of a bulk call; a body of ``0`` is how single updates are refused."""
     zero = answer.body.strip() == b"0"
     match answer.status:
         case 202 | 200:
-            return Verdict.TOO_EARLY if zero else Verdict.ACCEPTED
+            return UploadVerdict.TOO_EARLY if zero else UploadVerdict.ACCEPTED
         case 401 | 403 | 404:
-            return Verdict.FORBIDDEN
+            return UploadVerdict.FORBIDDEN
         case 400 if zero:
-            return Verdict.FORBIDDEN
+            return UploadVerdict.FORBIDDEN
         case 402:
-            return Verdict.QUOTA
+            return UploadVerdict.QUOTA
         case 429:
-            return Verdict.TOO_EARLY
+            return UploadVerdict.TOO_EARLY
         case 400 | 413 | 422:
-            return Verdict.TOO_MUCH
+            return UploadVerdict.TOO_MUCH
         case _:
-            return Verdict.UNKNOWN
+            return UploadVerdict.UNKNOWN

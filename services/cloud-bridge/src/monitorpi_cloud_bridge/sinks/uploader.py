@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cloud_bridge.sinks.sink import RefusedError, Sent, Verdict
+from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.thinning import OLD_BUCKET_S, edge, thin
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_cloud_bridge.items import OutboxRow
-    from monitorpi_cloud_bridge.sinks.outbox import Outbox
+    from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
     from monitorpi_cloud_bridge.sinks.sink import Sink
     from monitorpi_common.log import Log
 
@@ -35,12 +35,17 @@ _THIN_ROWS: Final = 2000
 QUOTA_PAUSE_S: Final = 3600.0
 TRIM_S: Final = 3600.0
 """How often the outbox is held to its size, also where nothing can be sent."""
-_NOT_TAKEN: Final = (Verdict.TOO_EARLY, Verdict.FORBIDDEN, Verdict.QUOTA, Verdict.TOO_MUCH)
+_NOT_TAKEN: Final = (
+    UploadVerdict.TOO_EARLY,
+    UploadVerdict.FORBIDDEN,
+    UploadVerdict.QUOTA,
+    UploadVerdict.TOO_MUCH,
+)
 """Answers that prove that the rows were not taken: they cost nothing of the year."""
 
 
 @dataclass(slots=True)
-class Lane:
+class UploadDestination:
     """One channel of one cloud, and how it goes there."""
 
     name: str
@@ -63,11 +68,11 @@ class Lane:
 
 
 @dataclass(slots=True)
-class Courier:
+class Uploader:
     """The source thread that empties the outbox."""
 
-    outbox: Outbox
-    lanes: list[Lane]
+    outbox: RowOutbox
+    lanes: list[UploadDestination]
     quota: int
     """Rows a year; 0: no limit."""
     log: Log
@@ -127,7 +132,7 @@ class Courier:
 
     # --- one lane ---------------------------------------------------------------------------
 
-    def _serve(self, lane: Lane) -> None:
+    def _serve(self, lane: UploadDestination) -> None:
         """Settle what is in doubt, then send what waits."""
         if not self._verify(lane):
             self._wait(lane, lane.sink.limits.pacing_s)
@@ -149,17 +154,17 @@ class Courier:
             self._charge(lane, -len(rows))
         self._judge(lane, rows, sent)
 
-    def _note(self, lane: Lane, answer: str) -> None:
+    def _note(self, lane: UploadDestination, answer: str) -> None:
         """Remember the last answer, also for whoever looks into the outbox; written on change."""
         if lane.last_answer == answer:
             return
         lane.last_answer = answer
         self.outbox.remember({f"answer {lane.name}": answer})
 
-    def _wait(self, lane: Lane, seconds: float) -> None:
+    def _wait(self, lane: UploadDestination, seconds: float) -> None:
         lane.next_call_s = self.clock() + seconds
 
-    def _verify(self, lane: Lane) -> bool:
+    def _verify(self, lane: UploadDestination) -> bool:
         """Find out what became of the rows in flight; False: it could not be told."""
         unknown = self.outbox.in_flight(lane.name)
         if not unknown:
@@ -178,7 +183,7 @@ class Courier:
         lane.stored_total += len(there)
         return True
 
-    def _stop_reading(self, lane: Lane, answer: str) -> None:
+    def _stop_reading(self, lane: UploadDestination, answer: str) -> None:
         lane.dead = True
         self._note(lane, f"reading back refused: {answer}")
         self.log.error(
@@ -188,7 +193,7 @@ class Courier:
             what=answer,
         )
 
-    def _thin(self, lane: Lane) -> None:
+    def _thin(self, lane: UploadDestination) -> None:
         """Shorten a long backlog, stretch by stretch, each once."""
         if self.outbox.counts(lane.name)["waiting"] <= self.thin_above:
             return
@@ -213,30 +218,30 @@ class Courier:
         except sqlite3.Error as error:
             self.log.warning("the outbox cannot be trimmed", reason=error)
 
-    def _judge(self, lane: Lane, rows: list[OutboxRow], sent: Sent) -> None:
+    def _judge(self, lane: UploadDestination, rows: list[OutboxRow], sent: UploadOutcome) -> None:
         """Decide what an answer means for the rows and for the next call."""
         seconds = [row.second for row in rows]
         pacing = lane.sink.limits.pacing_s
         match sent.verdict:
-            case Verdict.STORED | Verdict.ACCEPTED:
+            case UploadVerdict.STORED | UploadVerdict.ACCEPTED:
                 lane.pause_s = 0.0
                 lane.limit = min(2 * lane.limit, lane.sink.limits.rows)
-                if sent.verdict is Verdict.STORED:
+                if sent.verdict is UploadVerdict.STORED:
                     self.outbox.settle(lane.name, seconds, [])
                     lane.stored_total += len(rows)
-            case Verdict.UNKNOWN:
+            case UploadVerdict.UNKNOWN:
                 self.log.warning("the cloud did not answer", lane=lane.name, what=sent.text)
-            case Verdict.TOO_EARLY:
+            case UploadVerdict.TOO_EARLY:
                 self.outbox.settle(lane.name, [], seconds)
                 if lane.pause_s >= BACK_OFF_MOST_S:  # patience does not help: too many rows, then
                     lane.limit = max(1, len(rows) // 2)
                 lane.pause_s = min(max(2 * lane.pause_s, pacing), BACK_OFF_MOST_S)
                 self.log.warning("the cloud asks for patience", lane=lane.name, what=sent.text)
-            case Verdict.QUOTA:
+            case UploadVerdict.QUOTA:
                 self.outbox.settle(lane.name, [], seconds)
                 lane.pause_s = QUOTA_PAUSE_S
                 self.log.error("the cloud says the quota is spent", lane=lane.name)
-            case Verdict.FORBIDDEN:
+            case UploadVerdict.FORBIDDEN:
                 self.outbox.settle(lane.name, [], seconds)
                 lane.dead = True
                 self.log.error(
@@ -244,19 +249,19 @@ class Courier:
                     lane=lane.name,
                     what=sent.text,
                 )
-            case Verdict.TOO_MUCH if len(rows) == 1:
+            case UploadVerdict.TOO_MUCH if len(rows) == 1:
                 self.outbox.set_aside(lane.name, seconds[0])
                 lane.set_aside_total += 1
                 lane.limit = lane.sink.limits.rows
                 self.log.error("the cloud refuses a row: set aside", second=seconds[0])
-            case Verdict.TOO_MUCH:
+            case UploadVerdict.TOO_MUCH:
                 self.outbox.settle(lane.name, [], seconds)
                 lane.limit = max(1, len(rows) // 2)
         self._wait(lane, max(pacing, lane.pause_s))
 
     # --- the year's quota -------------------------------------------------------------------
 
-    def _quota_left(self, lane: Lane) -> int:
+    def _quota_left(self, lane: UploadDestination) -> int:
         """Return how many rows may still be sent this year."""
         year = datetime.fromtimestamp(self.wall(), UTC).year
         if year != self.year:
@@ -265,7 +270,7 @@ class Courier:
             return lane.limit
         return self.quota - self.used
 
-    def _charge(self, lane: Lane, rows: int) -> None:
+    def _charge(self, lane: UploadDestination, rows: int) -> None:
         if lane.counts_for_quota:
             self.used = max(self.used + rows, 0)
             self.outbox.remember({"quota": {"year": self.year, "used": self.used}})
@@ -288,7 +293,7 @@ class Courier:
         left = self.quota - self.used if self.quota else None
         return {"lanes": lanes, "quota_used": self.used, "quota_left": left}
 
-    def _waiting(self, lane: Lane) -> dict[str, JsonValue]:
+    def _waiting(self, lane: UploadDestination) -> dict[str, JsonValue]:
         """Tell of a lane's rows; of a damaged outbox there is nothing to tell."""
         try:
             oldest = self.outbox.oldest_unsent(lane.name)

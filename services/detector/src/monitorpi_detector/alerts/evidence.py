@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitorpi_common.messages import Alert, Peer
-    from monitorpi_detector.hosts.inventory import Inventory
+    from monitorpi_detector.hosts.inventory import HostInventory
 
 COPIES_TOLD: Final = 0.1
 """Share of copies from which an alert mentions them."""
@@ -49,7 +49,7 @@ class Observed:
 
 
 def evidence_of(
-    finding: Finding, seen: Observed, inventory: Inventory, opened_at: datetime,
+    finding: Finding, seen: Observed, inventory: HostInventory, opened_at: datetime,
     before: Evidence | None = None,
 ) -> Evidence:  # fmt: skip
     """Write down what a finding rests on; ``before`` is the same alert's evidence so far."""
@@ -76,7 +76,7 @@ def evidence_of(
 
 
 def probed(
-    victims: Sequence[Peer], inventory: Inventory, since_s: float
+    victims: Sequence[Peer], inventory: HostInventory, since_s: float
 ) -> dict[str, float | None]:
     """Return how the first probed victim answered in a round that ended after a moment."""
     for peer in victims:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitorpi_detector.alerts.evidence import Observed
-    from monitorpi_detector.hosts.inventory import Inventory
+    from monitorpi_detector.hosts.inventory import HostInventory
     from monitorpi_detector.rule import Finding, Limits
 
 MAX_SILENCES: Final = 256
@@ -70,7 +70,7 @@ _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:monitorpi:alert")
 class AlertTable:
     """All alerts of one detector."""
 
-    def __init__(self, site: str, inventory: Inventory) -> None:
+    def __init__(self, site: str, inventory: HostInventory) -> None:
         self._site = site
         self._inventory = inventory
         self._open: dict[str, OpenAlert] = {}

@@ -74,7 +74,7 @@ class Own:
     targets: int = 0
 
 
-class Inventory:
+class HostInventory:
     """The devices as far as the rules need them. Bounded; strangers cannot push out devices."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Traffic,
     )
     from monitorpi_detector.baseline import Baseline
-    from monitorpi_detector.hosts.inventory import Inventory
+    from monitorpi_detector.hosts.inventory import HostInventory
 
 LEAST_SPAN_S: Final = 1.0
 """A partial window's counts stand for a whole second: never an extrapolated rate."""
@@ -68,7 +68,7 @@ class WindowView:
     """One window with what is known beside it. Rates are per second over :attr:`span_s`."""
 
     traffic: Traffic
-    inventory: Inventory
+    inventory: HostInventory
     baseline: Baseline
     now_s: float
     first_seen_s: float = 0.0
@@ -156,8 +156,12 @@ class WindowView:
         return next((row for row in ordered if row.mac != but), None)
 
     def usual(self, mac: str | None, name: str) -> float | None:
-        """Return the baseline of a device (or of the LAN) for a class, per second."""
-        return self.baseline.of(mac, name, self.watched_s)
+        """Return the baseline of a device (or of the LAN) for a class, per second.
+
+        It is learned from each port's own windows: of several ports it is that of each.
+        """
+        usual = self.baseline.of(mac, name, self.watched_s)
+        return None if usual is None else usual * self.ports
 
     def forwards(self, mac: str) -> bool:
         """Tell whether a MAC passes on what others send."""

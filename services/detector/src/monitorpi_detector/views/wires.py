@@ -14,6 +14,7 @@ port shows.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
@@ -134,21 +135,29 @@ def ports_of(name: str) -> set[str]:
 
 
 def _matters(
-    found: Sequence[tuple[DeviceWindow, float]], levels: Mapping[str, float], ports: int
+    found: Sequence[tuple[DeviceWindow, float]], sent: Mapping[str, float], got: Mapping[str, float]
 ) -> bool:
     """Tell whether a MAC's frames on several ports together may be near a floor.
 
     A row of one port was judged there: it counts only as one of several sources.
+
+    Args:
+        found: its rows, one of each port.
+        sent: by class, how much it must have sent on one port.
+        got: by class, how much it must have been sent.
+
     """
     if len(found) == 1:
         tx = found[0][0].tx
         return any(tx.get(name, 0) >= least for name, least in _SOURCES)
-    for row, _ in found:
-        for name, level in levels.items():
-            if row.tx.get(name, 0) * ports >= level:
-                return True
-            if name in _RECEIVED and row.rx.get(name, 0) * ports >= level:
-                return True
+    return any(_reaches(row.tx, sent) or _reaches(row.rx, got) for row, _ in found)
+
+
+def _reaches(tally: Tally, least: Mapping[str, float]) -> bool:
+    """Tell whether a tally has as much of one class; a plain loop, for it runs for each row."""
+    for name, level in least.items():  # noqa: SIM110 - half the time of any()
+        if tally.get(name, 0) >= level:
+            return True
     return False
 
 
@@ -169,7 +178,9 @@ def added(windows: Sequence[Traffic], levels: Mapping[str, float]) -> Traffic | 
         for row in one.devices:
             share = row.copies.elsewhere if row.copies else wire
             all_rows.setdefault(row.mac, []).append((row, share))
-    rows = {mac: found for mac, found in all_rows.items() if _matters(found, levels, len(windows))}
+    sent = {name: level / len(windows) for name, level in levels.items() if level < math.inf}
+    got = {name: sent[name] for name in _RECEIVED & sent.keys()}
+    rows = {mac: found for mac, found in all_rows.items() if _matters(found, sent, got)}
     new_macs = sum(one.new_macs for one in windows)
     if new_macs < _NEW_MACS and all(len(found) == 1 for found in rows.values()):
         return None

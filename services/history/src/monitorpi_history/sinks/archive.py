@@ -12,7 +12,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.messages import Device
-from monitorpi_history.codec import CodecError, encode_chunk, encode_sheet
+from monitorpi_history.codec import CodecError, encode_sheet
 from monitorpi_history.items import DAY_S, HOUR_S, SERIES_BITS, Series, Trouble
 from monitorpi_history.sinks.packing import Packing, packed_upto
 from monitorpi_history.sinks.schema import (
@@ -151,13 +151,14 @@ class Archive:
             self._numbers_hour = stretch.hour
             self._numbers.clear()
         number_of = self._words.number
-        chunks = {
-            self._number(db, series, stretch.hour): encode_chunk(
-                {number_of(name): values for name, values in columns.items()}
-            )
-            for series, columns in stretch.series.items()
-        }
-        data = encode_sheet(chunks)
+        data = encode_sheet(
+            {
+                self._number(db, series, stretch.hour): {
+                    number_of(name): values for name, values in columns.items()
+                }
+                for series, columns in stretch.series.items()
+            }
+        )
         last = (stretch.hour + 1 << SERIES_BITS) - 1
         before = db.execute("SELECT max(id) FROM snapshot WHERE id <= ?", (last,)).fetchone()[0]
         least = max(before or 0, packed_upto(db, stretch.hour), stretch.hour << SERIES_BITS)
@@ -183,8 +184,10 @@ class Archive:
 
     # --- work in between --------------------------------------------------------------------
 
-    def work(self, now_s: float, *, is_set: bool) -> None:
+    def work(self, now_s: float, *, is_set: bool) -> bool:
         """Fold some series of an hour that is over, or make room.
+
+        Returns: an hour is half folded, or another one waits.
 
         Args:
             now_s: the wall clock.
@@ -192,7 +195,7 @@ class Archive:
 
         """
         if self._db is None:
-            return
+            return False
         try:
             if self._packing is not None:
                 self._pack(self._packing)
@@ -201,6 +204,7 @@ class Archive:
                 self._make_room(self._db, now_s, is_set=is_set)
         except _DAMAGE as error:
             self._failed(error)
+        return self._packing is not None
 
     def _begin_packing(self, db: sqlite3.Connection, now_s: float) -> None:
         over = (now_s - PACK_AFTER_S) // HOUR_S
@@ -234,7 +238,8 @@ class Archive:
             self._evict(db, *leaving)
         pages = _pragma(db, "freelist_count")
         if pages > _VACUUM_PAGES and _bytes(db, "page_count") > self._limit:
-            db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            # execute would free one page of them
+            db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     @property
     def _limit(self) -> int:

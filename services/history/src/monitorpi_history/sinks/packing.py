@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_history.codec import decode_block, decode_chunk, decode_sheet, encode_block
+from monitorpi_history.codec import Sheet, decode_block, encode_block
 from monitorpi_history.fold import fold, lay
 from monitorpi_history.items import PEAK, SERIES_BITS, SERIES_MASK, has_peak, rule_of
 from monitorpi_history.sinks.schema import transaction
@@ -37,13 +37,14 @@ class Packing:
         after = packed_upto(db, hour)
         self._range = (after, (hour + 1 << SERIES_BITS) - 1)
         rows = self._db.execute(
-            "SELECT id, data FROM snapshot WHERE id > ? AND id <= ? ORDER BY id", self._range
+            "SELECT id, length, data FROM snapshot WHERE id > ? AND id <= ? ORDER BY id",
+            self._range,
         )
         found: set[int] = set()
         self._upto = after
-        for id_, data in rows:
+        for id_, length, data in rows:
             self._upto = id_
-            found.update(number for number, _ in decode_sheet(data))
+            found.update(Sheet(data, length).series)
         self._range = (after, self._upto)
         self._left = sorted(found, reverse=True)
         self._minutes: list[tuple[int, bytes]] = []
@@ -79,13 +80,12 @@ class Packing:
             "SELECT first, length, data FROM snapshot WHERE id > ? AND id <= ?", self._range
         )
         for first, length, data in rows:
-            for number, chunk in decode_sheet(data, wanted):
+            for number, column, values in Sheet(data, length).columns(wanted):
                 columns = found[number]
-                for column, values in decode_chunk(chunk, length).items():
-                    slots = columns.get(column)
-                    if slots is None:
-                        slots = columns[column] = array("Q", bytes(8 * SNAPSHOT.length))
-                    lay(slots, first, values, rule_of(self._words.text(column)))
+                slots = columns.get(column)
+                if slots is None:
+                    slots = columns[column] = array("Q", bytes(8 * SNAPSHOT.length))
+                lay(slots, first, values, rule_of(self._words.text(column)))
         return found
 
     def _add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -156,6 +157,8 @@ def trouble_of(error: Exception, file: Path) -> Trouble:
             )  # fmt: skip
         case ["BUSY"] | ["LOCKED"]:
             return Trouble("busy", f"another program holds {file}", "end the other program")
+        case ["CANTOPEN"] if _is_read_only(file.parent):
+            return _read_only(file)
         case ["CANTOPEN"]:
             return Trouble(
                 "failed", f"{file} cannot be opened ({error})",
@@ -164,6 +167,13 @@ def trouble_of(error: Exception, file: Path) -> Trouble:
     if isinstance(error, OSError) and error.strerror == "Read-only file system":
         return _read_only(file)
     return Trouble("failed", f"{file} cannot be written ({error})", "look at dmesg and the card")
+
+
+def _is_read_only(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _read_only(file: Path) -> Trouble:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from monitorpi_common import __version__
 
 if TYPE_CHECKING:
-    from monitorpi_history.sources.tables import Table
+    from monitorpi_history.sources.tables import AnswerTable
 
 
-def document(tables: tuple[Table, ...]) -> dict[str, Any]:
+def document(tables: tuple[AnswerTable, ...]) -> dict[str, Any]:
     """Return the whole description."""
     paths = {f"/v1/{table.name}": {"get": _operation(table)} for table in tables}
     paths["/v1/state"] = {
@@ -33,7 +33,7 @@ def document(tables: tuple[Table, ...]) -> dict[str, Any]:
     }
 
 
-def _operation(table: Table) -> dict[str, Any]:
+def _operation(table: AnswerTable) -> dict[str, Any]:
     refusals = {
         "400": "The question is not of this form, or one document cannot hold the answer.",
         "421": "The host name is not one of this machine.",
@@ -50,7 +50,7 @@ def _operation(table: Table) -> dict[str, Any]:
     }
 
 
-def _parameters(table: Table) -> list[dict[str, Any]]:
+def _parameters(table: AnswerTable) -> list[dict[str, Any]]:
     schema = table.question.model_json_schema(by_alias=True)
     found = []
     for name, one in schema["properties"].items():

@@ -80,7 +80,7 @@ class Question(BaseModel):
         return self
 
 
-class Series(Question):
+class SeriesQuestion(Question):
     """Counts over time."""
 
     step: Annotated[int | None, Field(json_schema_extra={"enum": [*STEPS, None]})] = None
@@ -108,21 +108,21 @@ class Series(Question):
         return None if self.columns is None else frozenset(filter(None, self.columns.split(",")))
 
 
-class Wire(Series):
+class WireQuestion(SeriesQuestion):
     """What was on the wire, by class."""
 
     interface: Short | None = None
     """Only of this interface."""
 
 
-class Traffic(Wire):
+class TrafficQuestion(WireQuestion):
     """What devices sent and were sent, by class."""
 
     mac: WrittenMac | None = None
     """Only of this device."""
 
 
-class Probes(Series):
+class Probes(SeriesQuestion):
     """Round trips and losses of the prober's targets."""
 
     address: Ip | Short | None = None

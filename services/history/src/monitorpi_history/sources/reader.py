@@ -13,7 +13,7 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from monitorpi_history.codec import decode_block, decode_chunk, decode_sheet
+from monitorpi_history.codec import Sheet, decode_block
 from monitorpi_history.fold import fold, lay
 from monitorpi_history.items import HOUR_S, SERIES_BITS, SERIES_MASK, SLOT_S, Series, rule_of
 from monitorpi_history.tiers import HOUR, MINUTE, SNAPSHOT, tier_for
@@ -144,8 +144,8 @@ class Reader:
             there.update(id_ & SERIES_MASK for (id_,) in self._db.execute(question, bounds))
         for hour in _hours(tier, block):
             after = self._upto(hour) if tier is not SNAPSHOT else (hour << SERIES_BITS) - 1
-            for _, _, data in self._rows(hour, after):
-                there.update(number for number, _ in decode_sheet(data))
+            for _, length, data in self._rows(hour, after):
+                there.update(Sheet(data, length).series)
         return there.intersection(series)
 
     def _piece(self, span: Span, block: int, series: Series, columns: Columns) -> Piece | None:
@@ -211,13 +211,12 @@ class Reader:
         """Return the slots of an hour's snapshots behind one of them, by series and column."""
         found: dict[int, Columns] = {}
         for first, length, data in self._rows(hour, after):
-            for number, chunk in decode_sheet(data, series):
+            for number, column, values in Sheet(data, length).columns(series, wanted):
                 columns = found.setdefault(number, {})
-                for column, values in decode_chunk(chunk, length, wanted).items():
-                    slots = columns.get(column)
-                    if slots is None:
-                        slots = columns[column] = array("Q", bytes(8 * SNAPSHOT.length))
-                    lay(slots, first, values, rule_of(self._texts.get(column, "")))
+                slots = columns.get(column)
+                if slots is None:
+                    slots = columns[column] = array("Q", bytes(8 * SNAPSHOT.length))
+                lay(slots, first, values, rule_of(self._texts.get(column, "")))
         return found
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class AnswerTable:
     """One thing that can be asked for."""
 
     name: str
@@ -38,20 +38,20 @@ class Table:
 # --- counts over time ---------------------------------------------------------------------------
 
 
-def _span(reader: Reader, asked: questions.Series) -> Span:
+def _span(reader: Reader, asked: questions.SeriesQuestion) -> Span:
     step_s = asked.step or step_for(asked.to - asked.from_, asked.points)
     if asked.step is None:
         step_s = coarser_where_gone(reader, asked.from_, step_s)
     return span_of(asked.from_, asked.to, step_s)
 
 
-def _wire(reader: Reader, asked: questions.Wire) -> Iterator[bytes]:
+def _wire(reader: Reader, asked: questions.WireQuestion) -> Iterator[bytes]:
     series = _on(reader.series(["wire"]), asked.interface)
     keep = answers.wants(asked.wanted, peaks=asked.peaks)
     return _counts(reader, asked, series, keep, _WIRE)
 
 
-def _traffic(reader: Reader, asked: questions.Traffic) -> Iterator[bytes]:
+def _traffic(reader: Reader, asked: questions.TrafficQuestion) -> Iterator[bytes]:
     kinds: list[Kind] = ["device"] if asked.mac else ["device", "omitted"]
     series = _on(reader.series(kinds, asked.mac), asked.interface)
     if series:
@@ -72,7 +72,7 @@ class _Sheet:
     columns: Sequence[str]
     of_devices: bool
 
-    def names(self, asked: questions.Series) -> list[str]:
+    def names(self, asked: questions.SeriesQuestion) -> list[str]:
         """Return the head of what was asked for."""
         plain = [name for name in self.columns if asked.wanted is None or name in asked.wanted]
         peaks = [PEAK + name for name in plain] if asked.peaks else []
@@ -85,7 +85,7 @@ _TRAFFIC: Final = _Sheet(answers.TRAFFIC_HEAD, answers.TRAFFIC_COLUMNS, of_devic
 
 def _counts(
     reader: Reader,
-    asked: questions.Series,
+    asked: questions.SeriesQuestion,
     series: Mapping[int, Series],
     keep: Callable[[str], bool],
     sheet: _Sheet,
@@ -196,10 +196,12 @@ def _ms(seconds: float) -> int:
 
 
 TABLES: Final = (
-    Table("wire", "What was on the wire, by class.", questions.Wire, _wire),
-    Table("traffic", "What devices sent and were sent, by class.", questions.Traffic, _traffic),
-    Table("probes", "Round trips and losses of targets.", questions.Probes, _probes),
-    Table("alerts", "Alerts that were open in a span.", questions.Alerts, _alerts),
-    Table("changes", "What changed about devices and targets.", questions.Changes, _changes),
-    Table("devices", "Every device that is remembered.", questions.Devices, _devices),
+    AnswerTable("wire", "What was on the wire, by class.", questions.WireQuestion, _wire),
+    AnswerTable(
+        "traffic", "What devices sent and were sent, by class.", questions.TrafficQuestion, _traffic
+    ),
+    AnswerTable("probes", "Round trips and losses of targets.", questions.Probes, _probes),
+    AnswerTable("alerts", "Alerts that were open in a span.", questions.Alerts, _alerts),
+    AnswerTable("changes", "What changed about devices and targets.", questions.Changes, _changes),
+    AnswerTable("devices", "Every device that is remembered.", questions.Devices, _devices),
 )

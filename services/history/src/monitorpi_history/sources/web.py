@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from monitorpi_history.sources.tables import Answer, Table
+    from monitorpi_history.sources.tables import Answer, AnswerTable
 
 AT_ONCE: Final = 64
 """Connections; what is more is told to come again (503)."""
@@ -134,7 +134,7 @@ class WebServer:
         del request
         return JSONResponse(document(tables.TABLES), headers=_HEADERS)
 
-    def _endpoint(self, table: Table) -> Callable[[Request], Any]:
+    def _endpoint(self, table: AnswerTable) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             asked = dict(request.query_params)
             try:
@@ -157,7 +157,7 @@ class WebServer:
 
         return answer
 
-    def _begin(self, table: Table, question: BaseModel) -> AsyncIterator[bytes]:
+    def _begin(self, table: AnswerTable, question: BaseModel) -> AsyncIterator[bytes]:
         """Read the first part of an answer, so that what cannot be answered is refused."""
         lines = self._lines(table.answer, question)
         first = next(lines, b"")

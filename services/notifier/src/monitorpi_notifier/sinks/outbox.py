@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.database import Database, remember
-from monitorpi_notifier.items import Change, Letter, Told
+from monitorpi_notifier.items import Letter, NoticeChange, Told
 
 if TYPE_CHECKING:
     import sqlite3
@@ -73,7 +73,7 @@ class Outbox:
 
     # --- what happened ----------------------------------------------------------------------
 
-    def add(self, changes: Iterable[Change], told: Iterable[Told]) -> None:
+    def add(self, changes: Iterable[NoticeChange], told: Iterable[Told]) -> None:
         """Keep changes, and what they make known, in one transaction."""
         with self._database.transaction() as db:
             changes = list(changes)
@@ -121,7 +121,7 @@ class Outbox:
 
     # --- letters ----------------------------------------------------------------------------
 
-    def waiting(self, destination: str) -> list[Change]:
+    def waiting(self, destination: str) -> list[NoticeChange]:
         """Return the changes that are in no letter, in the order they happened."""
         with self._database.reading() as db:
             found = db.execute(
@@ -216,10 +216,10 @@ def _drop_oldest(db: sqlite3.Connection, destination: str) -> int:
     ).rowcount
 
 
-def _change(number: int, text: str) -> Change:
+def _change(number: int, text: str) -> NoticeChange:
     content: dict[str, Any] = json.loads(text)
-    known = {name: content[name] for name in Change.__dataclass_fields__ if name in content}
-    return Change(**{**known, "id": number})
+    known = {name: content[name] for name in NoticeChange.__dataclass_fields__ if name in content}
+    return NoticeChange(**{**known, "id": number})
 
 
 def _told(content: dict[str, Any]) -> Told:

@@ -53,7 +53,7 @@ class _Posting:
 
 
 @dataclass(slots=True)
-class Destination:
+class PostedDestination:
     """One destination, and how it goes there."""
 
     name: str
@@ -78,7 +78,7 @@ class Postbox:
     """The source thread that posts what is due and emits what became of it."""
 
     outbox: Outbox
-    destinations: list[Destination]
+    destinations: list[PostedDestination]
     folding: Folding
     wording: Wording
     back_off_most_s: float
@@ -127,7 +127,7 @@ class Postbox:
 
     # --- what a notifier before us left -----------------------------------------------------
 
-    def _is_recovered(self, one: Destination) -> bool:
+    def _is_recovered(self, one: PostedDestination) -> bool:
         """Look at messages whose notifier was killed; False: one is still being posted."""
         if one.is_recovered:
             return True
@@ -151,7 +151,7 @@ class Postbox:
 
     # --- one destination --------------------------------------------------------------------
 
-    def _post_next(self, one: Destination) -> None:
+    def _post_next(self, one: PostedDestination) -> None:
         """Start to post the next message, if one is due."""
         now_s = self.wall()
         one.sent_s = [at_s for at_s in one.sent_s if now_s - 60.0 < at_s <= now_s]
@@ -162,7 +162,9 @@ class Postbox:
         number = self.outbox.seal(letter, one.tries + 1, now_s)
         one.posting = _Posting(letter, number, one.tries + 1, self._start(one, letter, number))
 
-    def _start(self, one: Destination, letter: Letter, number: int) -> subprocess.Popen[bytes]:
+    def _start(
+        self, one: PostedDestination, letter: Letter, number: int
+    ) -> subprocess.Popen[bytes]:
         """Start the process that posts a message; it holds the destination's lock."""
         fcntl.flock(one.lock, fcntl.LOCK_EX)
         order = {
@@ -187,7 +189,9 @@ class Postbox:
                 self._judge(one, one.posting, emit)
         return any(one.posting is not None for one in self.destinations)
 
-    def _judge(self, one: Destination, done: _Posting, emit: Callable[[object], None]) -> None:
+    def _judge(
+        self, one: PostedDestination, done: _Posting, emit: Callable[[object], None]
+    ) -> None:
         now_s = self.wall()
         one.posting = None
         fcntl.flock(one.lock, fcntl.LOCK_UN)

@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_prober.flights import GRACE_S, Row
-from monitorpi_prober.items import Attempt
+from monitorpi_prober.flights import GRACE_S, TargetRow
+from monitorpi_prober.items import ProbeAttempt
 from monitorpi_prober.quiet import SOLICITATION_S, SOLICITATIONS, ArpBudget, QuietTargets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from monitorpi_prober.flights import Request
-    from monitorpi_prober.schedule import Plan, ProbeTarget
+    from monitorpi_prober.schedule import ProbePlan, ProbeTarget
     from monitorpi_prober.sources.neighbours import Neighbour
-    from monitorpi_prober.sources.wire import Wire
+    from monitorpi_prober.sources.wire import EchoWire
 
 MOST: Final = 64
 """Requests under way: 64 that wait in the kernel take a third of a socket's least buffer."""
@@ -36,7 +36,7 @@ _FULL_S: Final = 1.0  # until a target is asked again that the kernel took no re
 @dataclass(slots=True)
 class _UnderWay:
     target: ProbeTarget
-    row: Row
+    row: TargetRow
     began: float
     request: Request | None
     neighbour: Neighbour | None
@@ -48,7 +48,7 @@ class _UnderWay:
 class Attempts:
     """The requests outside of rounds."""
 
-    wire: Wire
+    wire: EchoWire
     _quiet: QuietTargets = field(default_factory=QuietTargets)
     _budget: ArpBudget = field(default_factory=lambda: ArpBudget(20.0))
     _targets: dict[str, ProbeTarget] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class Attempts:
     _waiting: dict[str, ProbeTarget] = field(default_factory=dict)
     """Those without a neighbour that a round, or a contact, asks for."""
     _contacts: set[str] = field(default_factory=set)
-    _reached: deque[Attempt] = field(default_factory=deque)
+    _reached: deque[ProbeAttempt] = field(default_factory=deque)
     _under_way: dict[str, _UnderWay] = field(default_factory=dict)
     _ended: int = -1
 
-    def set(self, plan: Plan, now: float) -> None:
+    def set(self, plan: ProbePlan, now: float) -> None:
         """Take a plan's quiet targets and its limits."""
         self._targets = {one.key: one for one in plan.quiet if one.ip is not None}
         pauses = {key: plan.first_pause_s(one) for key, one in self._targets.items()}
@@ -81,7 +81,7 @@ class Attempts:
             self._waiting.setdefault(target.key, target)
 
     def contact(self, target: ProbeTarget) -> None:
-        """Find out whether a target has a neighbour at all; an :class:`Attempt` says so."""
+        """Find out whether a target has a neighbour at all; an :class:`ProbeAttempt` says so."""
         self._contacts.add(target.key)
         self._waiting[target.key] = target
 
@@ -132,7 +132,7 @@ class Attempts:
         ip = target.ip
         assert ip is not None  # noqa: S101 - chosen so
         self._next_at = now + self._gap_s
-        row = Row(target.key, limit_s=self._timeout_s)
+        row = TargetRow(target.key, limit_s=self._timeout_s)
         link = self.wire.quiet_links.get(6 if ":" in ip else 4)
         neighbour = self.wire.hops[ip].neighbour if self.wire.lacks_neighbour(ip) else None
         may_solicit = neighbour is not None or self.wire.neighbours.sock is None
@@ -184,10 +184,10 @@ class Attempts:
             else:
                 self._quiet.put_back(key, now + _FULL_S)
             ip = one.target.ip or ""
-            emit(Attempt(datetime.now(UTC), echoes, not self.wire.lacks_neighbour(ip)))
+            emit(ProbeAttempt(datetime.now(UTC), echoes, not self.wire.lacks_neighbour(ip)))
 
     def _report_contact(self, key: str, *, has_neighbour: bool) -> None:
         if key in self._contacts:
             self._contacts.discard(key)
-            row = Row(key)
-            self._reached.append(Attempt(datetime.now(UTC), row.finish(), has_neighbour))
+            row = TargetRow(key)
+            self._reached.append(ProbeAttempt(datetime.now(UTC), row.finish(), has_neighbour))

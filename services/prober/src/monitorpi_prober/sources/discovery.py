@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_host.children import tied
 from monitorpi_prober.announcement import ANNOUNCE_AGAIN
-from monitorpi_prober.items import Exit, Found, Sighting, Sweeping
+from monitorpi_prober.items import Exit, Found, KnownAddress, Sweeping
 from monitorpi_prober.sources import interfaces
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Discovery:
             emit(Found(one.name, tuple(found)))
         emit(Sweeping(datetime.now(UTC), leaving, 0.0))
 
-    def _sweep(self, one: Interface) -> list[Sighting] | None:
+    def _sweep(self, one: Interface) -> list[KnownAddress] | None:
         """Run the sweep as a process of its own and read what it found; None: it was not done."""
         assert one.network is not None  # noqa: S101 - chosen by sweepable
         command = sweep_command(one, self.settings.sweep_rate)
@@ -133,7 +133,7 @@ def sweep_command(one: Interface, rate: float) -> list[str]:
     return tied([sys.executable, "-P", "-m", "monitorpi_prober.sources.sweep", *where, str(rate)])
 
 
-def read_answers(text: str, one: Interface) -> Iterator[Sighting]:
+def read_answers(text: str, one: Interface) -> Iterator[KnownAddress]:
     """Read the lines of a sweep."""
     for line in text.splitlines():
         address, _, mac = line.partition(" ")
@@ -142,4 +142,4 @@ def read_answers(text: str, one: Interface) -> Iterator[Sighting]:
         except ValueError:
             continue
         if _MAC.fullmatch(mac):
-            yield Sighting(address, mac, interface=one.name)
+            yield KnownAddress(address, mac, interface=one.name)

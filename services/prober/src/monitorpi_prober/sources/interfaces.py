@@ -17,7 +17,7 @@ from monitorpi_prober.items import Exit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from monitorpi_prober.schedule import Plan
+    from monitorpi_prober.schedule import ProbePlan
 
 _SIOCGIFADDR: Final = 0x8915  # linux/sockios.h
 _SIOCGIFNETMASK: Final = 0x891B
@@ -171,7 +171,9 @@ def has_no_arp(index: int) -> bool:
     return bool(flags & (_IFF_NOARP | _IFF_LOOPBACK))
 
 
-def exits(plan: Plan, source: str | None, known: dict[str, Exit] | None = None) -> dict[str, Exit]:
+def exits(
+    plan: ProbePlan, source: str | None, known: dict[str, Exit] | None = None
+) -> dict[str, Exit]:
     """Tell where the requests to each target of a plan leave, by the target's key.
 
     ``known`` are exits by IP address that need not be looked up again; what is found is added.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from icmplib import NameLookupError, resolve
 
-from monitorpi_prober.items import Named, Resolution, Wanted
+from monitorpi_prober.items import NameFound, Resolution, Wanted
 from monitorpi_prober.sources import interfaces, mdns
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class DeviceNames:
             else:
                 name = self._name_of(address)
                 if name is not None:
-                    emit(Named(address, name))
+                    emit(NameFound(address, name))
                 self._wake.wait(_PAUSE_S)
             self._wake.clear()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitorpi_prober.items import NO_NETWORK, UNSENT, Attempt, RoundDone
-from monitorpi_prober.schedule import Plan, ProbeGroup
+from monitorpi_prober.items import NO_NETWORK, UNSENT, ProbeAttempt, RoundDone
+from monitorpi_prober.schedule import ProbeGroup, ProbePlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +34,7 @@ def one_round(
             done.append(item)
             pinger.stop()
 
-    pinger.order(Plan((), timeout_s))
+    pinger.order(ProbePlan((), timeout_s))
     pinger.hurry(group)
     pinger.run(take)
     return done[0]
@@ -44,8 +44,8 @@ def contact_then_round(
     pinger: Pinger,
     targets: Iterable[ProbeTarget],
     grouped: Callable[[tuple[ProbeTarget, ...]], ProbeGroup],
-    limits: Plan,
-) -> tuple[list[Attempt], RoundDone | None]:
+    limits: ProbePlan,
+) -> tuple[list[ProbeAttempt], RoundDone | None]:
     """Find out who has a neighbour, then measure one round of those.
 
     Args:
@@ -62,7 +62,7 @@ def contact_then_round(
 
     """
     asked = {one.key: one for one in targets if one.ip is not None}
-    silent: list[Attempt] = []
+    silent: list[ProbeAttempt] = []
     near: list[ProbeTarget] = []
     done: list[RoundDone] = []
 
@@ -70,7 +70,10 @@ def contact_then_round(
         if isinstance(item, RoundDone):
             done.append(item)
             pinger.stop()
-        if not isinstance(item, Attempt) or (target := asked.pop(item.echoes.key, None)) is None:
+        if (
+            not isinstance(item, ProbeAttempt)
+            or (target := asked.pop(item.echoes.key, None)) is None
+        ):
             return
         if item.has_neighbour and item.echoes.cause not in (NO_NETWORK, UNSENT):
             near.append(target)

@@ -30,12 +30,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_prober.flights import Awaited, Note, Row, Tally
+from monitorpi_prober.flights import Awaited, Note, ReplyCounts, TargetRow
 from monitorpi_prober.items import UNSENT, PlanTaken, RoundDone
-from monitorpi_prober.schedule import Pace, Plan, ProbeGroup
+from monitorpi_prober.schedule import Pace, ProbeGroup, ProbePlan
 from monitorpi_prober.sources import interfaces
 from monitorpi_prober.sources.attempts import Attempts
-from monitorpi_prober.sources.wire import Wire
+from monitorpi_prober.sources.wire import EchoWire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,12 +63,12 @@ _MOST_HOPS: Final = 8192
 class _Round:
     """A round of one group, on its way."""
 
-    plan: Plan
+    plan: ProbePlan
     group: ProbeGroup
     start: datetime
     pace: Pace
-    rows: list[Row]
-    noise: Row
+    rows: list[TargetRow]
+    noise: TargetRow
     awaited: Awaited
     total: int
     used: int = 0
@@ -89,10 +89,10 @@ class Pinger:
     """
 
     source: str | None = None
-    wire: Wire = field(default_factory=Wire)
+    wire: EchoWire = field(default_factory=EchoWire)
     _attempts: Attempts = field(init=False)
-    _plan: Plan = field(default_factory=Plan)
-    _ordered: deque[Plan] = field(default_factory=lambda: deque(maxlen=1))
+    _plan: ProbePlan = field(default_factory=ProbePlan)
+    _ordered: deque[ProbePlan] = field(default_factory=lambda: deque(maxlen=1))
     _extra: deque[ProbeGroup | None] = field(default_factory=lambda: deque(maxlen=64))
     _seen: deque[tuple[str, ...]] = field(default_factory=lambda: deque(maxlen=1024))
     _contacts: deque[ProbeTarget] = field(default_factory=deque)
@@ -116,13 +116,13 @@ class Pinger:
         self._attempts = Attempts(self.wire)
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> ReplyCounts:
         """What came back without counting."""
         return self.wire.flights.tally
 
     # --- called from other threads ----------------------------------------------------------
 
-    def order(self, plan: Plan) -> None:
+    def order(self, plan: ProbePlan) -> None:
         """Take another plan: rounds under way end as they began."""
         self._ordered.append(plan)
         self._take_up()
@@ -267,8 +267,8 @@ class Pinger:
             group,
             datetime.now(UTC),
             Pace(now if total else now + group.interval_s, group.interval_s / max(total, 1)),
-            [Row(target.key, awaited, limit_s) for target in group.targets],
-            Row("", awaited, limit_s),
+            [TargetRow(target.key, awaited, limit_s) for target in group.targets],
+            TargetRow("", awaited, limit_s),
             awaited,
             total,
         )

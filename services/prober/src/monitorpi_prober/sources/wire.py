@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.service import ResourceError
-from monitorpi_prober.flights import GRACE_S, Flights, Note, Request, Row
+from monitorpi_prober.flights import GRACE_S, Flights, Note, Request, TargetRow
 from monitorpi_prober.items import (
     ALTERED,
     NO_NEIGHBOUR,
@@ -49,7 +49,7 @@ _HOST_UNREACHABLE: Final = {4: (3, 1), 6: (1, 3)}  # RFC 792; RFC 4443, 3.1
 
 
 @dataclass(slots=True)
-class Wire:
+class EchoWire:
     """The ICMP sockets, and the requests that are under way through them."""
 
     neighbours: Neighbours = field(default_factory=Neighbours)
@@ -106,7 +106,7 @@ class Wire:
         hop = self.hops.get(ip)
         return hop is not None and hop.neighbour not in self.neighbours.usable
 
-    def send(self, link: Link, row: Row, ip: str) -> Request | None:
+    def send(self, link: Link, row: TargetRow, ip: str) -> Request | None:
         """Send one request; None: the kernel did not take it, and the row says why."""
         self._number += 1
         number = self._number

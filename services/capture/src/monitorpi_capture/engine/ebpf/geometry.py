@@ -43,7 +43,7 @@ class Geometry:
 
     @property
     def all_rows(self) -> int:
-        """Rows, the reserved ones too."""
+        """Open and pinned rows, and those reserved for contenders."""
         return self.rows + self.reserve
 
     @property
@@ -63,7 +63,7 @@ class Geometry:
 
     @property
     def entries(self) -> dict[str, int]:
-        """Entries of each map."""
+        """Entries of a part of each map, by its name."""
         return {
             "buckets": self.buckets,
             "contenders": self.contenders,

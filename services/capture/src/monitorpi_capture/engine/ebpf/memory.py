@@ -78,7 +78,7 @@ FLOODS: Final = FLOOD_CLASSES
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of a record."""
+    """One member of a record, as C and Python see it."""
 
     declared: str
     """As C declares it."""
@@ -88,7 +88,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Its name in C."""
+        """The name, without type and length."""
         return self.declared.split()[-1].split("[")[0]
 
 

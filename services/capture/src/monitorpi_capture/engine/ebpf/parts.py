@@ -59,7 +59,7 @@ class Share:
 
 
 def share_of(data: Bytes) -> Share:
-    """Decode a share."""
+    """Return a share from its bytes, as :data:`~.memory.SHARE` lays them out."""
     values = SHARE.layout.unpack_from(data)
     rows, floods, promoted = (values[SHARE.at(name)] for name in ("rows", "floods", "promoted"))
     tx, rx, unlinked = (columns(values) for columns in _SHARE_SIDES)
@@ -68,7 +68,7 @@ def share_of(data: Bytes) -> Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LayoutPart:
     """What one CPU counted in one window."""
 
     share: Share

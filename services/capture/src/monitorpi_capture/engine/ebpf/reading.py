@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from monitorpi_capture.engine.ebpf.estimates import any_target, estimate, merged, winner
 from monitorpi_capture.engine.ebpf.memory import FLOOD, ROW, SKETCHES
-from monitorpi_capture.engine.ebpf.parts import FILLS, Part, columns_at
+from monitorpi_capture.engine.ebpf.parts import FILLS, LayoutPart, columns_at
 from monitorpi_capture.items import COLUMNS, PACKETS, MacCounts, SpreadCounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_Flood: TypeAlias = tuple[Part, int]
+_Flood: TypeAlias = tuple[LayoutPart, int]
 """Where one CPU kept what it saw of a MAC's SYNs and echo requests: the number of its block."""
 _FLOOD_AT: Final = ROW.at("flood")
 _TX: Final = operator.itemgetter(*columns_at(ROW.at("tx")))
@@ -48,7 +48,7 @@ def _added(*rows: Sequence[int]) -> tuple[int, ...]:
     return tuple(map(sum, zip(*rows, strict=True)))
 
 
-def reading(parts: Sequence[Part], max_rows: int, pinned: frozenset[bytes]) -> Reading:
+def reading(parts: Sequence[LayoutPart], max_rows: int, pinned: frozenset[bytes]) -> Reading:
     """Put the parts of one window together."""
     rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]] = {}
     for part in parts:
@@ -72,14 +72,14 @@ def reading(parts: Sequence[Part], max_rows: int, pinned: frozenset[bytes]) -> R
     return _bounded(parts, rows, max_rows, pinned | _promoted(parts))
 
 
-def _promoted(parts: Sequence[Part]) -> frozenset[bytes]:
+def _promoted(parts: Sequence[LayoutPart]) -> frozenset[bytes]:
     return frozenset(
         row[0] for part in parts if part.share.promoted for row in _rows(part.promoted)
     )
 
 
 def _bounded(
-    parts: Sequence[Part],
+    parts: Sequence[LayoutPart],
     rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]],
     max_rows: int,
     kept: frozenset[bytes],

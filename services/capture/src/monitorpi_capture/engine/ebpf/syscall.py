@@ -121,12 +121,12 @@ class ArrayMap:
             yield part
 
     def write(self, data: bytes) -> None:
-        """Set its first bytes."""
+        """Write these bytes to the start of the first entry."""
         with self.mapped(0, len(data)) as part:
             part[:] = data
 
     def read(self) -> bytes:
-        """Return all of it."""
+        """Return all entries, one behind the other."""
         with self.mapped(0, self.size) as part:
             return bytes(part)
 
@@ -197,7 +197,7 @@ class GracePeriod:
             membarrier()
 
     def close(self) -> None:
-        """Give the maps back."""
+        """Close both maps: the kernel frees them."""
         os.close(self._outer)
         os.close(self._inner)
 
@@ -259,7 +259,7 @@ class Trampoline:
             raise
 
     def close(self) -> None:
-        """Give it back."""
+        """Close program and map; a socket that still has it as its filter jumps nowhere then."""
         os.close(self.program)
         os.close(self._map)
 

@@ -18,7 +18,7 @@ from monitorpi_capture.engine.ebpf.memory import (
     SKETCH_BYTES,
     SKETCHES,
 )
-from monitorpi_capture.engine.ebpf.parts import Part, share_of
+from monitorpi_capture.engine.ebpf.parts import LayoutPart, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _NOTHING_USED: Final = _Used(0, 0, 0, is_contended=False)
 
 
 class Table:
-    """The maps of one interface."""
+    """The maps of one interface: two epochs, of which one is live and the other ours."""
 
     def __init__(self, geometry: Geometry) -> None:
         self._geometry = geometry
@@ -125,7 +125,7 @@ class Table:
             )
             self._used[epoch][number] = used
             found.append(
-                Part(
+                LayoutPart(
                     share,
                     part["rows"][: used.rows * ROW.size],
                     part["rows"][used.promoted_at(geometry)],
@@ -158,7 +158,7 @@ class Table:
         self._stale.discard(epoch)
 
     def close(self) -> None:
-        """Give the maps back."""
+        """Close the maps: the kernel frees them with the program that uses them."""
         for array in self._maps.values():
             array.close()
         self._maps.clear()

@@ -35,7 +35,7 @@ _LOOPBACK_IPV6: Final = b"\0" * 15 + b"\x01"
 
 
 class MalformedFrameError(ValueError):
-    """A frame breaks its protocol."""
+    """A frame breaks its protocol: it is counted, and what it said before stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Clock:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget what this clock showed: another capture begins."""
         self.last_s: float | None = None
         self.shift_s = 0.0
         self.moved_at_s = -math.inf

@@ -15,7 +15,7 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class ByteStream(Protocol):
-    """Where a capture comes from."""
+    """Where a capture comes from: a file or a pipe."""
 
     def read(self, size: int, /) -> bytes:
         """Return some bytes, at most ``size``; none at the end."""

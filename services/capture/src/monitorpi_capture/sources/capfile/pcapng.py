@@ -56,8 +56,8 @@ _BYTES_WRITTEN: Final = 4
 
 
 @dataclass(slots=True)
-class _Interface:
-    """One interface of a section."""
+class _CaptureInterface:
+    """Link type, resolution and clock of one interface of a section."""
 
     link: int
     """Of those that are read; -1 - the link type of any other."""
@@ -67,7 +67,7 @@ class _Interface:
     fcs: int = 0
 
 
-class Section:
+class CaptureSection:
     """What a section says of the frames that follow: byte order and interfaces."""
 
     def __init__(self, order: str) -> None:
@@ -75,13 +75,13 @@ class Section:
         self.head = struct.Struct(f"{order}II").unpack_from
         self.packet = struct.Struct(f"{order}IIIIIII").unpack_from
         self.tail = struct.Struct(f"{order}I").unpack_from
-        self.interfaces: list[_Interface] = []
+        self.interfaces: list[_CaptureInterface] = []
         self.described = 0
         """Interfaces, those beyond the limit too."""
         self.line = TimeLine()
 
 
-def section(stream: InStream, findings: Findings) -> Section | None:
+def section(stream: InStream, findings: Findings) -> CaptureSection | None:
     """Read the byte order of the section that begins here; None: it has none."""
     begin = stream.peek(16)
     order = BYTE_ORDER.get(begin[8:12])
@@ -90,7 +90,7 @@ def section(stream: InStream, findings: Findings) -> Section | None:
     version = struct.unpack_from(f"{order}HH", begin, 12)
     if version not in _VERSIONS:
         findings.note("version", "says that it is pcapng {}.{}, read as 1.0,".format(*version))
-    return Section(order)
+    return CaptureSection(order)
 
 
 class Blocks:
@@ -99,7 +99,7 @@ class Blocks:
     def __init__(self, stream: InStream, findings: Findings) -> None:
         self._stream = stream
         self._findings = findings
-        self._section = Section("<")
+        self._section = CaptureSection("<")
         self._is_over = False
         self._held: list[tuple[int, Frame]] = []
         """First frames of an interface that is far behind, which may be another clock."""
@@ -250,7 +250,7 @@ class Blocks:
                 "are skipped,"
             )  # fmt: skip
             return
-        one = _Interface(link=-1)
+        one = _CaptureInterface(link=-1)
         here.interfaces.append(one)
         here.line.clocks.append(Clock())
         if stop - start < _INTERFACE_BODY:

@@ -119,7 +119,7 @@ class FileSource:
         self._strays = 0
 
     def stop(self) -> None:
-        """End with the current window."""
+        """End the reading; what was counted so far is still emitted."""
         self._stopped = True
         self._on_stop()
         if self._gate is not None:

@@ -43,11 +43,11 @@ class Stream:
         return b"" if self._wake_read in ready else os.read(self._fd, size)
 
     def stop(self) -> None:
-        """End the stream now."""
+        """End the stream now, from another thread: a read that waits returns nothing."""
         os.write(self._wake_write, b"x")
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Close the stream's descriptors; standard input itself stays open."""
         for fd in (self._fd, self._wake_read, self._wake_write):
             os.close(fd)
 
