@@ -64,6 +64,6 @@ def test_every_package_is_listed_with_version_and_licence(
     assert len(found) > 10
     assert all(re.match(r"\d", one["version"]) for one in found)
     assert all(
-        re.fullmatch(r"[A-Za-z0-9.-]+( OR [A-Za-z0-9.-]+)*", one["licence"]) for one in found
+        re.fullmatch(r"[A-Za-z0-9.-]+( (AND|OR) [A-Za-z0-9.-]+)*", one["licence"]) for one in found
     )
     assert not any(one["name"].startswith("monitorpi") for one in found)
