@@ -180,7 +180,8 @@ def _child(pid: int) -> int:
     while True:
         for child in children.read_text(encoding="ascii").split():
             with contextlib.suppress(OSError):
-                if b"monitorpi_history" in Path(f"/proc/{child}/cmdline").read_bytes():
+                program = Path(f"/proc/{child}/cmdline").read_bytes().partition(b"\0")[0]
+                if program == os.fsencode(sys.executable):
                     return int(child)
         time.sleep(0.01)
 

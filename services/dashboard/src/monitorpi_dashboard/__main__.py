@@ -33,7 +33,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     password = settings.password.get_secret_value().strip() if settings.password else None
     server = PageServer(
         board, settings.listen, settings.port, password, tuple(settings.hosts),
-        settings.metrics_devices,
+        settings.metrics_devices, settings.history_url,
     )  # fmt: skip
     server.open()
     context.log.info("page", url=server.url)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hmac
 import io
+import json
 import socket
 import threading
 import time
@@ -28,6 +29,7 @@ from monitorpi_common.endpoint import names_this_machine
 from monitorpi_common.service import ResourceError
 from monitorpi_dashboard.settings import page_url
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
+from monitorpi_dashboard.sinks.past import NoPastError, Past
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +52,11 @@ _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/past.js": ("past.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+_PAST: Final = "/api/history/"
+_PIECE: Final = 64 * 1024
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -121,11 +126,14 @@ class PageServer:
     hosts: tuple[str, ...] = ()
     max_devices: int = 0
     """Devices that have metrics of their own."""
+    history_url: str | None = None
     metrics: Metrics = field(init=False)
+    past: Past = field(init=False)
     _server: ThreadingHTTPServer | None = None
     _streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_STREAMS))
 
     def __post_init__(self) -> None:
+        self.past = Past(self.board.newest, self.history_url)
         self.metrics = Metrics(self.board.newest, self.max_devices)
 
     def open(self) -> None:
@@ -299,6 +307,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(HTTPStatus.OK, self.page.board.newest(), "application/json")
         if path == "/metrics":
             return self._reply(HTTPStatus.OK, self.page.metrics.text(), CONTENT_TYPE)
+        if path.startswith(_PAST):
+            return self._past(path.removeprefix(_PAST))
         if path == "/api/stream":
             return self._stream()
         return self._reply(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")
@@ -326,6 +336,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.end_headers()
+
+    def _past(self, table: str) -> None:
+        """Hand a question on to the history, and its answer back as it comes."""
+        query = self.path.partition("?")[2]
+        try:
+            with self.page.past.ask(table, query) as answer:
+                self.send_response(answer.status)
+                for name in ("Content-Disposition",):
+                    if (value := answer.getheader(name)) is not None:
+                        self.send_header(name, value)
+                self._head(answer.getheader("Content-Type") or "text/plain", None)
+                while piece := answer.read(_PIECE):
+                    self.wfile.write(piece)
+        except NoPastError as error:
+            text = json.dumps({"error": str(error)}).encode()
+            self._reply(HTTPStatus.SERVICE_UNAVAILABLE, text, "application/json")
 
     def _stream(self) -> None:
         """Send every new document as a server-sent event; who is too slow is dropped."""
