@@ -48,11 +48,11 @@ _GUESS_S: Final = 0.5
 _LEAVING_S: Final = 2 * _GUESS_S
 """How long a connection that is cut may take to give its place back: it may be made to wait."""
 _USER: Final = "monitorpi"
+_SCRIPTS: Final = ("alerts", "elements", "numbers", "page", "past", "state", "tables")
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/past.js": ("past.js", "text/javascript; charset=utf-8"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in _SCRIPTS},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _PAST: Final = "/api/history/"
