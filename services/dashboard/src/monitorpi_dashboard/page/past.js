@@ -2,10 +2,12 @@
 // address (#span=24h&device=b8:27:eb:12:34:56), so that it can be sent to somebody.
 import { $, cell, make, rows, svgElement, text } from "./elements.js";
 import { bits, percent, rate, span } from "./numbers.js";
+import { page } from "./state.js";
 
 const CHART = { width: 720, height: 160 };
 const REFRESH_MS = 60000;
-let pastAsked = 0;
+let pastAsked = 0,
+  shownAt = 0;
 
 const when = (time) =>
   new Date(time).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
@@ -172,11 +174,23 @@ function choosePast() {
   if ($("past-device").value) words.set("device", $("past-device").value);
   location.hash = words.toString();
 }
+const hasHistory = () =>
+  page.state?.services.some((one) => one.name.startsWith("history/") && one.online && one.health);
+function refresh() {
+  if (document.hidden || !page.state) return;
+  if (!hasHistory()) {
+    shownAt = 0;
+    text("past-empty", "No history runs here.");
+  } else if (Date.now() - shownAt > REFRESH_MS) {
+    shownAt = Date.now();
+    showPast();
+  }
+}
 document.addEventListener("DOMContentLoaded", () => {
   for (const id of ["past-span", "past-device"]) $(id).addEventListener("change", choosePast);
-  window.addEventListener("hashchange", showPast);
-  setInterval(() => {
-    if (!document.hidden) showPast();
-  }, REFRESH_MS);
-  showPast();
+  window.addEventListener("hashchange", () => {
+    shownAt = 0;
+    refresh();
+  });
+  setInterval(refresh, 1000);
 });
