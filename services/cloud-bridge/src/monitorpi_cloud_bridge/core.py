@@ -67,9 +67,9 @@ class BridgeCore:
 
     builder: RowBuilder
     store: RowStore
-    lanes: Mapping[str, tuple[str, ...]]
-    """The outbox lanes of each channel of the mapping."""
-    alert_lanes: tuple[str, ...] = ()
+    destinations: Mapping[str, tuple[str, ...]]
+    """The outbox destinations of each channel of the mapping."""
+    alert_destinations: tuple[str, ...] = ()
     permitted: Mapping[str, Permitted] = field(default_factory=dict)
     hurry: Callable[[], None] = lambda: None
     state: Callable[[], dict[str, JsonValue]] = dict
@@ -191,13 +191,16 @@ class BridgeCore:
 
     def _rows(self, row: ChannelRow) -> list[OutboxRow]:
         fields = {f"field{place}": number(value) for place, value in sorted(row.values.items())}
-        return [OutboxRow(lane, row.second, fields) for lane in self.lanes.get(row.channel, ())]
+        return [
+            OutboxRow(destination, row.second, fields)
+            for destination in self.destinations.get(row.channel, ())
+        ]
 
     # --- alerts -----------------------------------------------------------------------------
 
     def _tell(self, alert: Alert) -> None:
         """Send a text when an alert opens or closes; once per change, also after a restart."""
-        if not self.alert_lanes:
+        if not self.alert_destinations:
             return
         change = f"{alert.id} {alert.state}"
         if self._told.get(alert.key) == change:
@@ -217,7 +220,10 @@ class BridgeCore:
             return
         at = alert.closed_at or alert.opened_at
         row = {"status": self._text(alert)}
-        rows = [OutboxRow(lane, int(at.timestamp()), row) for lane in self.alert_lanes]
+        rows = [
+            OutboxRow(destination, int(at.timestamp()), row)
+            for destination in self.alert_destinations
+        ]
         if not self.store.add_urgent(rows, {TOLD: dict(told)}):
             if len(self._untold) < MAX_ALERTS:
                 self._untold[alert.key] = alert
