@@ -260,6 +260,23 @@ def advert(mac: str, own: str) -> bytes:
     return frames.ipv4_frame(macs, (own, "224.0.0.18"), 112, words, ttl=255)
 
 
+async def newcomers_are_denied(told: Told) -> None:
+    """A host says of each address that another one is about to take that it is taken."""
+    denier, newcomer = told.hosts[17], told.hosts[5]
+    macs = (denier.mac, newcomer.mac)
+    for number in range(100, 108):
+        wanted = f"198.18.3.{number}"
+        await on(newcomer, frames.arp_request(newcomer.mac, "0.0.0.0", wanted))
+        await on(denier, discovery.arp_reply(macs, (wanted, "0.0.0.0")), after_s=1.5)
+
+
+async def host_asks_for_all_addresses(told: Told) -> None:
+    """A host looks for others by ARP, three addresses a second."""
+    host = told.hosts[18]
+    for number in range(100, 170):
+        await on(host, frames.arp_request(host.mac, host.ip, f"198.18.2.{number}"), after_s=0.33)
+
+
 async def rogue_router_then_scan(told: Told) -> None:
     """A host advertises itself as router, hands out IPv6 addresses, and then looks for hosts."""
     rogue, client, gateway = told.hosts[14], told.hosts[4], told.hosts[0]
@@ -304,7 +321,8 @@ async def sweep(host: Host, gateway: Host) -> None:
 
 STORIES: Final = (
     lease_changes, temporary_address_ends, phone_roams, nas_bonds, virtual_router_fails_over,
-    virtual_router_is_poisoned, rogue_router_then_scan, dual_stack_host_scans,
+    virtual_router_is_poisoned, newcomers_are_denied, host_asks_for_all_addresses,
+    rogue_router_then_scan, dual_stack_host_scans,
 )  # fmt: skip
 
 
@@ -406,6 +424,16 @@ def test_a_stranger_that_claims_a_virtual_routers_address_is_critical(told: Told
     stranger = told.hosts[13]
 
     assert ("arp-spoof", "critical") in told.about(mac_id(stranger.mac))
+
+
+def test_who_denies_newcomers_their_addresses_is_critical(told: Told) -> None:
+    """One alert, which names it."""
+    assert {("address-denial", "critical")} == told.about(mac_id(told.hosts[17].mac))
+
+
+def test_a_slow_arp_sweep_is_told(told: Told) -> None:
+    """By the addresses that nobody has."""
+    assert {("host-sweep", "warning")} == told.about(mac_id(told.hosts[18].mac))
 
 
 def test_a_rogue_router_is_told_and_no_excuse_for_its_scan(told: Told) -> None:
