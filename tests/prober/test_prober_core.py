@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drive import drive, messages, received
 
-from monitorpi_common.fake import drive, messages, received
 from monitorpi_common.messages import (
     Announce,
     Device,
