@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from monitorpi_cloud_bridge.core import MEMORY, TOLD, BridgeCore
+from monitorpi_cloud_bridge.core import MEMORY, REPORTED, BridgeCore
 from monitorpi_cloud_bridge.items import Called, OutboxRow
 from monitorpi_cloud_bridge.mapping import DEFAULTS, MappingEntry
 from monitorpi_cloud_bridge.rows import MAX_OPEN, RowBuilder
@@ -49,7 +49,7 @@ class Bridge:
         self.core = BridgeCore(
             builder, store, {"traffic": (DESTINATION,)}, (DESTINATION,), **settings
         )
-        self.core.recall(self.outbox.recall(TOLD))
+        self.core.recall(self.outbox.recall(REPORTED))
 
     def tick(self, at_s: float, boot_s: float, *, synced: bool = True) -> None:
         """Let a second pass."""
@@ -202,9 +202,9 @@ class Clock:
 
 
 def test_a_clock_set_back_by_an_hour_makes_no_silence(bridge: Callable[..., Bridge]) -> None:
-    """Rows go on at the true time, between those that stand there already; told once."""
-    told: list[int] = []
-    one = bridge(set_back=told.append)
+    """Rows go on at the true time, between those that stand there already; reported once."""
+    reported: list[int] = []
+    one = bridge(set_back=reported.append)
     clock = Clock(one)
     clock.wall_s += 3600
     clock.run(3700)
@@ -223,7 +223,7 @@ def test_a_clock_set_back_by_an_hour_makes_no_silence(bridge: Callable[..., Brid
     ]
     assert list(after.values())[2:] == [20] * (len(after) - 2)
     assert sum(one.syns().values()) == 7400
-    assert told == [max(before) - START - 3699]  # two seconds are left to what comes late
+    assert reported == [max(before) - START - 3699]  # two seconds are left to what comes late
     assert one.core.detail()["clock_set_back_total"] == 1
 
 
@@ -343,7 +343,7 @@ def test_an_alert_is_told_once_also_after_a_kill(bridge: Callable[..., Bridge]) 
 
 
 def test_an_alert_that_was_over_before_we_came_is_not_told(bridge: Callable[..., Bridge]) -> None:
-    """What is found closed and was never told open is history."""
+    """What is found closed and was never reported open is history."""
     one = bridge()
     one.alert("closed")
 

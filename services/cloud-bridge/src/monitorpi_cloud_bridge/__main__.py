@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cloud_bridge.core import MEMORY, TOLD, BridgeCore
+from monitorpi_cloud_bridge.core import MEMORY, REPORTED, BridgeCore
 from monitorpi_cloud_bridge.mapping import FREE, PAID
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
@@ -97,7 +97,7 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
             ahead_s=ahead_s,
         ),
     )
-    core.recall(outbox.recall(TOLD))
+    core.recall(outbox.recall(REPORTED))
     closers = [destination.sink.close for destination in destinations]
     return Assembly(
         core=core,
