@@ -14,7 +14,7 @@ import pytest
 
 from monitorpi_cli.doctor import ports
 from monitorpi_cli.doctor.machine import look_at_secrets, look_at_state
-from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_page_port
+from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_history_port, look_at_page_port
 from monitorpi_cli.stack import broker
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import BrokerSettings, CommonSettings
@@ -181,6 +181,18 @@ def test_a_usual_page_port_that_is_taken_is_a_note(
     mark, words = page(tmp_path)
 
     assert (mark, "`up` takes the next free one" in words) == ("note", True)
+
+
+def test_a_history_port_that_somebody_else_has_is_wrong(tmp_path: Path, taken: int) -> None:
+    """As with the page; without settings the usual one is tried."""
+    file = tmp_path / "monitorpi.toml"
+    file.write_text(f"[history]\nport = {taken}\n")
+
+    found = look_at_history_port(file)
+
+    assert (found.mark, "history.port" in str(found)) == ("wrong", True)
+    file.write_text("[history]\nport = 0\n")
+    assert look_at_history_port(file).mark == "ok"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_key_from_a_newer_version_is_ignored(topic: object, message: Message) 
 @pytest.mark.parametrize("at", ["9999-12-31T23:59:59.999-23:00", "0001-01-01T00:00:00+23:00"])
 def test_a_time_at_the_end_of_the_calendar_is_refused(at: str) -> None:
     """Written in UTC it would be of no year there is: whoever wrote it anew would fail."""
-    with pytest.raises(ValidationError, match="not between the years 2 and 9998"):
+    with pytest.raises(ValidationError, match="not between the years 1969 and 2199"):
         Result.model_validate({"name": "x", "ok": True, "at": at})
 
 

@@ -32,6 +32,7 @@ class Site:
         self.broker: str | None = None
         self.windows: dict[str, dict[str, Any]] = {"eth0": {}}
         self.judges = True
+        self.pulses = True
         self.late_s = 0.5
         for topic in STATUS.values():
             self.observer.presence(topic, online=True)
@@ -53,6 +54,8 @@ class Site:
                     update={"state": "watching", "reasons": [], "judged_until": at}
                 )
                 self.send("detector", "watch", "main", told)
+            if self.pulses and self.seq % 3 == 0:
+                self.send("prober", "health", "main", example(Health))
             self.observer.tick(self.now_s, self.broker)
 
     def send(self, service: str, kind: str, id_: str, message: Any, retained: bool = False) -> None:
@@ -89,6 +92,10 @@ def _frozen_detector(site: Site) -> None:
     site.judges = False
 
 
+def _frozen_prober(site: Site) -> None:
+    site.pulses = False
+
+
 def _cable_out(site: Site) -> None:
     site.health(interfaces_away={"eth0": "its cable is out"})
     site.windows = {}
@@ -120,8 +127,10 @@ WAYS = [
     ("capture frozen", _no_windows, "blind", "No window of eth0 for 1"),
     ("detector frozen", _frozen_detector, "blind", "The detector does not keep up"),
     ("cable out", _cable_out, "blind", " s: its cable is out."),
+    ("no carrier", _windows(has_link=False), "blind", "eth0 has had no link for 1"),
     ("windows late", _late(6.0), "partly", "Windows of eth0 are 6 s old when they arrive."),
     ("clock ahead", _late(-20.0), "partly", "Windows of eth0 are 20 s ahead when they arrive."),
+    ("prober frozen", _frozen_prober, "partly", "The prober has said nothing for "),
     ("clock behind", _late(20.0), "partly", "Windows of eth0 are 20 s old when they arrive."),
     ("losses", _windows(kernel_drops=50), "partly", "loses 4.8% of the frames of eth0"),
     ("one direction", _windows(sees_replies=False), "partly", "sees one direction of"),
@@ -162,6 +171,7 @@ def test_it_is_well_again_within_ten_seconds(change: Callable[[Site], None]) -> 
     assert site.state != "watching"
 
     site.broker, site.judges, site.late_s, site.windows = None, True, 0.5, {"eth0": {}}
+    site.pulses = True
     for topic in STATUS.values():
         site.observer.presence(topic, online=True)
     site.run(10)

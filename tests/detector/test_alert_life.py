@@ -257,6 +257,26 @@ def test_windows_that_come_late_make_one_flood_one_alert(late_s: int) -> None:
     assert detector.alerts[-1].close_reason == "quiet"
 
 
+def test_a_broker_that_is_frozen_for_a_minute_makes_one_flood_one_alert() -> None:
+    """No window for sixty seconds, then all of them at once, and the flood goes on."""
+    detector = Detector()
+    for n in range(10):
+        detector.take(window(n, syns(1000)), Tick(at(n + 1), n + 1.0, clock_synced=True))
+
+    for n in range(10, 70):
+        trouble = "Keep alive timeout" if n > 20 else None
+        detector.take(Tick(at(n + 1), n + 1.0, clock_synced=True, broker=trouble))
+    detector.take(*[window(n, syns(1000)) for n in range(10, 70)])
+    for n in range(70, 130):
+        rows = [syns(1000)] if n < 80 else []
+        detector.take(window(n, *rows), Tick(at(n + 1), n + 1.0, clock_synced=True))
+
+    told = [alert for alert in detector.alerts if alert.key == KEY]
+    assert len({alert.id for alert in told}) == 1
+    assert [alert.state for alert in told].count("closed") == 1
+    assert told[-1].close_reason == "quiet"
+
+
 def test_a_pause_of_our_own_loses_no_sensor() -> None:
     """A detector that was stopped for a minute reads what waited before it calls a sensor lost."""
     detector = Detector()

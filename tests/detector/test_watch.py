@@ -67,7 +67,7 @@ def test_a_sensor_that_works_is_watching() -> None:
 
     assert site.states[-1].state == "watching"
     assert site.states[-1].reasons == []
-    assert 10 <= len(site.states) - before <= 14
+    assert 18 <= len(site.states) - before <= 22
     assert site.states[-1].judged_until is not None
     assert site.alerts == []
 

@@ -27,7 +27,11 @@ from monitorpi_cli.doctor.machine import (
 )
 from monitorpi_cli.doctor.mirror import look_at_ports
 from monitorpi_cli.doctor.notifier import look_at_destinations
-from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_page_port
+from monitorpi_cli.doctor.ports import (
+    look_at_broker_port,
+    look_at_history_port,
+    look_at_page_port,
+)
 from monitorpi_cli.doctor.watch import look_at_watch
 from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
 from monitorpi_cli.stack.running import NoStackError, find_running
@@ -79,6 +83,7 @@ def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[CheckRe
         except NoStackError:
             yield look_at_broker_port(common.broker)
             yield from look_at_page_port(config)
+            yield look_at_history_port(config)
             return
     try:
         found = logins(config, running)

@@ -15,6 +15,7 @@ from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import load
 from monitorpi_dashboard.settings import DashboardSettings
+from monitorpi_history.settings import HistorySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,18 @@ def look_at_page_port(config: Path | None) -> Iterator[CheckResult]:
     listen, port = settings.listen, settings.port
     found = _look_at("page", listen, port, "dashboard.port", configured=configured)
     yield found or CheckResult("ok", "page", f"port {port} of {listen or 'all addresses'} is free")
+
+
+def look_at_history_port(config: Path | None) -> CheckResult:
+    """Return whether the history could answer: nobody's does yet."""
+    secrets = secrets_of(Service.HISTORY, config)
+    settings = load(Service.HISTORY, HistorySettings, file=config, secrets=secrets).section
+    listen, port = settings.listen, settings.port
+    if not port:
+        return CheckResult("ok", "history", "at any free port, as configured")
+    configured = "port" in settings.model_fields_set
+    found = _look_at("history", listen, port, "history.port", configured=configured)
+    return found or CheckResult("ok", "history", f"port {port} of {listen} is free")
 
 
 def _look_at(

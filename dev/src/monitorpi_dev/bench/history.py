@@ -57,8 +57,9 @@ _START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 _TOPIC: Final = Topic("bench", "capture", "traffic", "eth0")
 _BUDGET: Final = 5_000_000_000
 _FILL_EVERY: Final = 60
-"""Of the slots of the days before the last, one in so many is filled: their blocks are as large
-as any, and are read as often."""
+_FEW: Final = 16
+"""Of the days before the last one slot in so many is filled, of so few devices: a device's blocks
+are as many as ever, and found by their key."""
 _ASKED: Final = 7
 _LEAST_ANSWER: Final = 1000
 
@@ -246,8 +247,9 @@ def fill(folder: Path, devices: int, days: int) -> dict[str, Any]:
     dice = random.Random(2)  # noqa: S311 - repeatable on purpose
     hour = int(_START.timestamp()) // HOUR_S
     for number in range(hour - 24 * days, hour):
-        every = 1 if number >= hour - 24 else _FILL_EVERY
-        for stretch in _stretches(dice, number, devices, every):
+        is_last = number >= hour - 24
+        some, every = (devices, 1) if is_last else (min(devices, _FEW), _FILL_EVERY)
+        for stretch in _stretches(dice, number, some, every):
             archive.save(Batch([stretch]))
         while archive.work((number + 1.5) * HOUR_S, is_set=True):
             pass

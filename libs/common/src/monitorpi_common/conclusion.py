@@ -22,8 +22,10 @@ WINDOW_S: Final = 5.0
 """A window comes each second; so long without one is no hiccup of a busy Pi."""
 JUDGED_S: Final = 8.0
 """The detector says each five seconds what it judged last."""
-FRESH_S: Final = 12.0
-"""The detector publishes its conclusion at least each ten seconds."""
+FRESH_S: Final = 8.0
+"""The detector publishes its conclusion at least each three seconds."""
+PULSE_S: Final = 8.0
+"""A service publishes its health each three seconds."""
 LATE_S: Final = 4.0
 """Between a window's end and its arrival: a queue somewhere, or clocks that differ."""
 START_S: Final = 15.0
@@ -37,6 +39,8 @@ LOSSES_LEAST: Final = 100
 """Of these windows so many must have lost frames, and together so many frames: the kernel's counts
 are of the whole machine, and one hiccup is no sensor that loses."""
 COPIES_RATIO: Final = 0.05
+_LONGEST: Final = 255
+"""Characters of a sentence (the contract's)."""
 NEEDED: Final = (Service.CAPTURE, Service.DETECTOR)
 """Without one of these nobody watches; the prober's absence leaves a part."""
 EXPECTED: Final = (*NEEDED, Service.PROBER)
@@ -47,7 +51,11 @@ class WireFacts:
     """What is known of one interface; times in seconds of the observer's clock."""
 
     arrived_s: float
+    """When its last window came in which something could be seen."""
+    heard_s: float = 0.0
+    """When its last window came."""
     late_s: float = 0.0
+    has_link: bool = True
     sees_replies: bool | None = None
     copies_ratio: float | None = None
     frames: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=LOSSES_OVER))
@@ -77,11 +85,13 @@ class Facts:
     gone_s: Mapping[str, float] = field(default_factory=dict)
     """By service that was here and is not: since when."""
     announced_s: float | None = None
-    """When the detector last said what it concludes; None: not heard since the start."""
+    """When the detector last said what it concludes, or came; None: neither since the start."""
     reads_windows: bool = True
     """False for an observer that leaves windows to the detector."""
     judged_s: float | None = None
     """When the detector was last known to keep up; None: it is not asked."""
+    pulse_s: Mapping[str, float] = field(default_factory=dict)
+    """By service: when it last published its health."""
     unkept: Mapping[str, str] = field(default_factory=dict)
     """By service: why it cannot write what a restart must not take away."""
     troubles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -102,12 +112,17 @@ def conclude(facts: Facts) -> tuple[WatchLevel, tuple[WatchReason, ...]]:
     if facts.broker is not None:
         remedy = "see the broker's log, and the lines of ./monitorpi doctor"
         return "blind", (
-            WatchReason(what="broker", text=f"No connection to the broker: {facts.broker}.",
+            _reason(what="broker", text=f"No connection to the broker: {facts.broker}.",
                         remedy=remedy),
         )  # fmt: skip
     blind, partly = list(_blind(facts)), list(_partly(facts))
     state: WatchLevel = "blind" if blind else "partly" if _counts(partly) else "watching"
     return state, tuple([*blind, *partly][:32])
+
+
+def _reason(*, text: str, **more: str) -> WatchReason:
+    """Build a reason; names that others chose are cut, so that its sentence fits."""
+    return WatchReason(text=text[:_LONGEST], **more)
 
 
 def _counts(reasons: Iterable[WatchReason]) -> bool:
@@ -130,7 +145,7 @@ def _blind(facts: Facts) -> Iterator[WatchReason]:
             yield _no_window(facts)
     late = facts.judged_s is not None and facts.now_s - facts.judged_s > JUDGED_S
     if late and facts.online.get(Service.DETECTOR.value):
-        yield WatchReason(
+        yield _reason(
             what="judging", service=Service.DETECTOR.value,
             text="The detector does not keep up: windows come and are not judged.",
             remedy="look at the load of this machine and at the detector's log",
@@ -141,7 +156,7 @@ def _unheard(facts: Facts) -> Iterator[WatchReason]:
     """Yield that the detector is there and says nothing: only it knows of the windows."""
     last_s = facts.began_s if facts.announced_s is None else facts.announced_s
     if facts.online.get(Service.DETECTOR.value) and facts.now_s - last_s > FRESH_S:
-        yield WatchReason(
+        yield _reason(
             what="judging", service=Service.DETECTOR.value,
             text=f"The detector has said nothing for {facts.now_s - last_s:.0f} s.",
             remedy="look at the load of this machine and at the detector's log",
@@ -160,6 +175,10 @@ def _of_services(facts: Facts) -> Iterator[WatchReason]:
             yield _missing(facts, service)
     if Service.PROBER.value not in facts.online:
         yield _missing(facts, Service.PROBER.value)
+    for service, last_s in sorted(facts.pulse_s.items()):
+        silent_s = facts.now_s - last_s
+        if silent_s > PULSE_S and service not in NEEDED and facts.online.get(service):
+            yield _hung(service, silent_s)
     for service, error in sorted(facts.unkept.items()):
         if facts.online.get(service):
             yield _unkept(service, error)
@@ -175,7 +194,7 @@ def _of_interfaces(facts: Facts) -> Iterator[WatchReason]:
     for name, reason in facts.away.items():
         if name in silent:
             continue  # said with its silence
-        yield WatchReason(
+        yield _reason(
             what="interface", service=Service.CAPTURE.value, interface=name,
             text=f"Interface {name} is not counted on: {reason}.",
             remedy="plug its cable in, or take it out of capture.interfaces",
@@ -193,11 +212,19 @@ def _missing(facts: Facts, service: str) -> WatchReason:
     else:
         text = f"The {service} is not running."
         remedy = "look at its last log lines; ./monitorpi up starts it again"
-    return WatchReason(what="service", service=service, text=text, remedy=remedy)
+    return _reason(what="service", service=service, text=text, remedy=remedy)
+
+
+def _hung(service: str, silent_s: float) -> WatchReason:
+    return _reason(
+        what="service", service=service,
+        text=f"The {service} has said nothing for {silent_s:.0f} s.",
+        remedy="look at the load of this machine and at its last log lines",
+    )  # fmt: skip
 
 
 def _unkept(service: str, error: str) -> WatchReason:
-    return WatchReason(
+    return _reason(
         what="state", service=service,
         text=f"What the {service} knows cannot be kept over a restart: {error}.",
         remedy="make room on the disk of its state folder, and let it be written",
@@ -206,7 +233,7 @@ def _unkept(service: str, error: str) -> WatchReason:
 
 def _no_window(facts: Facts) -> WatchReason:
     young = facts.is_young
-    return WatchReason(
+    return _reason(
         what="interface", service=Service.CAPTURE.value,
         text="No window of counts has come yet.",
         remedy="one comes a second after capture's start" if young
@@ -215,13 +242,17 @@ def _no_window(facts: Facts) -> WatchReason:
 
 
 def _silent(facts: Facts, name: str) -> WatchReason:
-    seconds = facts.now_s - facts.wires[name].arrived_s
+    wire = facts.wires[name]
+    seconds = facts.now_s - wire.arrived_s
     why = facts.away.get(name)
-    return WatchReason(
-        what="interface", service=Service.CAPTURE.value, interface=name,
-        text=f"No window of {name} for {seconds:.0f} s" + (f": {why}." if why else "."),
-        remedy="is its cable plugged in, and does capture run?",
-    )  # fmt: skip
+    text = f"No window of {name} for {seconds:.0f} s" + (f": {why}." if why else ".")
+    remedy = "is its cable plugged in, and does capture run?"
+    if not wire.has_link and facts.now_s - wire.heard_s <= WINDOW_S:
+        text = f"{name} has had no link for {seconds:.0f} s."
+        remedy = "is its cable plugged in at both ends, and the switch's port on?"
+    return _reason(
+        what="interface", service=Service.CAPTURE.value, interface=name, text=text, remedy=remedy
+    )
 
 
 def _doubts(name: str, wire: WireFacts) -> Iterator[WatchReason]:
@@ -229,25 +260,25 @@ def _doubts(name: str, wire: WireFacts) -> Iterator[WatchReason]:
     capture = Service.CAPTURE.value
     if abs(wire.late_s) > LATE_S:
         when = f"{wire.late_s:.0f} s old" if wire.late_s > 0 else f"{-wire.late_s:.0f} s ahead"
-        yield WatchReason(
+        yield _reason(
             what="clock", service=capture, interface=name,
             text=f"Windows of {name} are {when} when they arrive.",
             remedy="set the clocks of capture's machine and this one, or look at the broker's load",
         )  # fmt: skip
     if wire.lost_ratio > LOSES_RATIO:
-        yield WatchReason(
+        yield _reason(
             what="losses", service=capture, interface=name,
             text=f"The sensor loses {wire.lost_ratio:.1%} of the frames of {name}.",
             remedy="mirror fewer ports, or use a faster machine or the engine ebpf",
         )  # fmt: skip
     if wire.sees_replies is False:
-        yield WatchReason(
+        yield _reason(
             what="direction", service=capture, interface=name,
             text=f"{name} sees one direction of conversations only.",
             remedy="let the switch mirror both directions, if it can",
         )  # fmt: skip
     if wire.copies_ratio is not None and wire.copies_ratio > COPIES_RATIO:
-        yield WatchReason(
+        yield _reason(
             what="copies", service=capture, interface=name,
             text=f"The mirror shows {wire.copies_ratio:.0%} of the frames of {name} twice.",
             remedy="mirror one direction of each port, or the router's port alone",

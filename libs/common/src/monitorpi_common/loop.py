@@ -61,10 +61,9 @@ COMMANDS_PER_S: Final = 20.0
 COMMANDS_AT_ONCE: Final = 50
 """Commands that are carried out; a person sends one a second. What is more is counted and gets no
 answer: it would make a service deaf to everything else."""
-HEALTH_S: Final = 60.0
-FIRST_HEALTH_S: Final = 5.0
-"""After the first health message; each later pause is twice as long, up to :data:`HEALTH_S`: who
-restarts a service looks at it at once."""
+HEALTH_S: Final = 3.0
+"""Health is the pulse of a service, too: a process that hangs keeps its connection for as long as
+the broker waits for it (1.5 keepalives, and Mosquitto looks each 6 s)."""
 MAX_PAYLOAD: Final = 512 * 1024
 _SOURCE_STOP_S: Final = 5.0
 _CLOCK_CHECK_S: Final = 10.0
@@ -120,10 +119,8 @@ class Shell:
         self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()
         self._trouble: str | None = "not connected yet"
-        self._state_error: str | None = None
         self._next_tick = time.monotonic()
         self._next_health = self._next_tick
-        self._health_pause_s = FIRST_HEALTH_S
         self._next_clock_check = self._next_tick
         self._clock_synced = common.trust_clock
 
@@ -318,9 +315,8 @@ class Shell:
         self._publish(self._core.handle(tick))
         if self._retention is not None:
             self._retention.tick(is_set=self._clock_synced)
-        if now >= self._next_health or self._state_is_news():
-            self._next_health = now + self._health_pause_s
-            self._health_pause_s = min(2 * self._health_pause_s, HEALTH_S)
+        if now >= self._next_health:
+            self._next_health = now + HEALTH_S
             self._publish([Publication(self._common.instance, self._health(at))])
         if self._common.heartbeat is not None and self._bus.alive:
             touch(self._common.heartbeat, self._log)
@@ -342,12 +338,6 @@ class Shell:
             clock_synced=self._clock_synced,
             detail=self._core.detail() | self._kept(),
         )
-
-    def _state_is_news(self) -> bool:
-        """Tell whether state can no longer be written, or can be again: that is told at once."""
-        before = self._state_error
-        self._state_error = None if self._retention is None else self._retention.error
-        return before != self._state_error
 
     def _kept(self) -> dict[str, JsonValue]:
         return {} if self._retention is None else {"state_file": self._retention.detail()}

@@ -63,7 +63,9 @@ CLASSES: Final = (
 )
 """The count classes, in the order of the docs. They overlap: an ARP request is also broadcast."""
 
-_YEARS: Final = (2, 9998)  # Python's calendar less a year at each end
+_YEARS: Final = (1969, 2199)
+"""What a machine's clock can say, and capture files (32 bits from 1970 on; a window of its first
+second begins before): no reckoning with two such times leaves the calendar."""
 _MAX_TALLY = 64  # keys in a foreign count table: three times the classes there are
 
 
@@ -101,7 +103,7 @@ def timestamp_of(seconds: float) -> str:
 
 
 def _has_room(at: datetime) -> datetime:
-    """Refuse a time so near the ends of the calendar that reckoning with it would fail."""
+    """Refuse a time that no clock shows."""
     if not _YEARS[0] <= at.year <= _YEARS[1]:
         raise ValueError(f"not between the years {_YEARS[0]} and {_YEARS[1]}")
     return at
@@ -121,7 +123,7 @@ Vlan = Annotated[list[Annotated[int, Field(ge=1, le=4095)]], Field(max_length=4)
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Quantity = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Quantity = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 Short = Annotated[str, StringConstraints(max_length=255)]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Tally = Annotated[dict[ClassName, Count], Field(max_length=_MAX_TALLY)]
@@ -331,7 +333,7 @@ class Wire(Message):
     """When the first frame of the window could have come."""
     end: Timestamp
     """When the window was closed."""
-    window_s: Annotated[float, Field(gt=0, le=3600)]
+    window_s: Annotated[float, Field(ge=0.0005, le=3600)]
     """Length of the window; less than usual where a file ends."""
     clock_synced: bool
     """The wall clock could be trusted."""
@@ -339,6 +341,8 @@ class Wire(Message):
     """As the operating system calls it."""
     link_bps: Count | None = None
     """Speed of the link; null where it is not known."""
+    has_link: bool | None = None
+    """False: the interface has no carrier, as without a cable, and nothing can be seen."""
     engine: Short
     """How frames were counted: `ebpf`, `socket` or `file`."""
     packets: Count
@@ -736,7 +740,7 @@ class WatchState(Message):
     SERVICE = Service.DETECTOR
     KIND = "watch"
     ID = "instance"
-    DELIVERY = Delivery("state", 1, retain=True, expiry_s=60, rate="on change, else each 10 s")
+    DELIVERY = Delivery("state", 1, retain=True, expiry_s=60, rate="on change, else each 3 s")
 
     state: WatchLevel
     """``watching``: all that is expected is there; ``partly``: a part is not seen; ``blind``."""
@@ -853,12 +857,12 @@ class AlertEvent(Message):
 
 
 class Health(Message):
-    """What a service says of itself once a minute, and more often soon after its start."""
+    """What a service says of itself: its pulse, too."""
 
     SERVICE = None
     KIND = "health"
     ID = "instance"
-    DELIVERY = Delivery("state", 0, retain=True, expiry_s=180, rate="60 s")
+    DELIVERY = Delivery("state", 0, retain=True, expiry_s=180, rate="3 s")
 
     at: Timestamp
     version: Short

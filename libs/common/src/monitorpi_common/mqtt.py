@@ -74,7 +74,8 @@ if TYPE_CHECKING:
 MAX_PACKET_BYTES: Final = 512 * 1024  # twice the largest window: more is not of the contract
 SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless told otherwise
 RECONNECT_MIN_S: Final = 1
-RECONNECT_MAX_S: Final = 30
+RECONNECT_MAX_S: Final = 4
+"""A broker of one's own is no crowd's: whoever mends it sees within ten seconds that it is."""
 _CLOSE_S: Final = 3.0
 _HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
 _FAILURE: Final = 0x80  # MQTT 5: reason codes from here on are failures

@@ -119,11 +119,6 @@ class Retention:
     def _wall_s(self) -> float | None:
         return clock.wall().timestamp() if self._is_set else None
 
-    @property
-    def error(self) -> str | None:
-        """Why the last write failed; None: it did not."""
-        return self._file.error
-
     def detail(self) -> dict[str, JsonValue]:
         """Return what health tells: how much is kept, and why it cannot be."""
         return {

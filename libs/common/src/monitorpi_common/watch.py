@@ -44,12 +44,15 @@ class Observer:
         self._away: dict[str, str] = {}
         self._carried: dict[str, frozenset[str]] = {}
         """By instance of capture: the interfaces it counts on."""
+        self._pulse_s: dict[str, float] = {}
         self._unkept: dict[tuple[str, str], str] = {}
-        self._troubles: dict[tuple[str, str], tuple[str, str]] = {}
         """By service and instance: why it cannot write its state."""
+        self._troubles: dict[tuple[str, str], tuple[str, str]] = {}
         self._broker: str | None = None
         self._judged_s: float | None = None
         self._judged: object = None
+        self._spoke_s: float | None = None
+        """When the detector last came, or said what it concludes."""
         self._announced: tuple[float, WatchState] | None = None
 
     def tick(self, now_s: float, broker: str | None) -> None:
@@ -66,6 +69,10 @@ class Observer:
         key = (topic.service, topic.id)
         if key in self._instances or len(self._instances) < MAX_INSTANCES:
             self._instances[key] = online
+            if online and topic.service in self._pulse_s:
+                self._pulse_s[topic.service] = self._now_s
+            if online and topic.service == Service.DETECTOR.value:
+                self._spoke_s = self._now_s
             is_there = any(up for (name, _), up in self._instances.items() if name == topic.service)
             if is_there:
                 self._gone_s.pop(topic.service, None)
@@ -107,6 +114,7 @@ class Observer:
                 self._health(topic, message, retained=retained)
             case WatchState() if not retained:
                 self._announced = (self._now_s, message)
+                self._spoke_s = self._now_s
                 self._judged_by(message.judged_until and message.judged_until.timestamp())
             case _:
                 pass
@@ -118,6 +126,8 @@ class Observer:
             self._carries(topic.id, health.detail.get("interfaces"))
         if topic.service == Service.DETECTOR.value and not retained:
             self._judged_by(health.detail.get("watermark"))
+        if not retained and (topic.service, topic.id) in self._instances:
+            self._pulse_s[topic.service] = self._now_s
         kept = health.detail.get("state_file")
         error = kept.get("error") if isinstance(kept, dict) else None
         self._unkept.pop((topic.service, topic.id), None)
@@ -135,7 +145,10 @@ class Observer:
             if len(self._wires) >= MAX_INTERFACES:
                 return
             wire = self._wires[window.interface] = WireFacts(self._now_s)
-        wire.arrived_s = self._now_s
+        wire.heard_s = self._now_s
+        wire.has_link = window.has_link is not False
+        if wire.has_link:
+            wire.arrived_s = self._now_s
         wire.late_s = (at - window.end).total_seconds()
         wire.sees_replies = window.sees_replies
         wire.copies_ratio = window.copies_ratio
@@ -167,7 +180,8 @@ class Observer:
             now_s=self._now_s, began_s=self._now_s if self._began_s is None else self._began_s,
             broker=self._broker, online=online, wires=self._wires, away=self._away,
             judged_s=self._judged_s, gone_s=self._gone_s, reads_windows=self._reads_windows,
-            announced_s=self._announced[0] if self._announced else None,
+            announced_s=self._spoke_s,
+            pulse_s=self._pulse_s,
             unkept={service: error for (service, _), error in self._unkept.items()},
             troubles={service: reported for (service, _), reported in self._troubles.items()},
         )  # fmt: skip

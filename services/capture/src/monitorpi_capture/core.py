@@ -313,6 +313,7 @@ class CaptureCore:
             "clock_synced": self._clock_synced,
             "interface": window.interface,
             "link_bps": window.link_bps,
+            "has_link": window.has_link,
             "engine": window.engine,
             "packets": window.wire[PACKETS],
             "bytes": window.wire[BYTES],

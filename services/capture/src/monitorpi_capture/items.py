@@ -152,6 +152,8 @@ class WindowCounts:
     last_s: Mapping[bytes, float] = field(default_factory=dict)
     """Of a window of many seconds that hold nothing new: when each source MAC sent last."""
     link_bps: int | None = None
+    has_link: bool | None = None
+    """False: no carrier, as without a cable; None: not known, as of a file."""
     merged: int = 0
     """Frames that were counted once but may have been several on the wire (receive offload that
     the engine could not look into)."""

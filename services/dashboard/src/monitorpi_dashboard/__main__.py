@@ -31,7 +31,10 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     settings = context.settings
     board = Board()
     password = settings.password.get_secret_value().strip() if settings.password else None
-    server = PageServer(board, settings.listen, settings.port, password, tuple(settings.hosts))
+    server = PageServer(
+        board, settings.listen, settings.port, password, tuple(settings.hosts),
+        settings.metrics_devices,
+    )  # fmt: skip
     server.open()
     context.log.info("page", url=server.url)
     pushes = []

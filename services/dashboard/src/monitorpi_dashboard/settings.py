@@ -40,6 +40,8 @@ class DashboardSettings(Section):
     """Serve beyond loopback without a password, because something in front asks for one, or
     because only loopback is forwarded here, as in the containers."""
 
+    metrics_devices: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Devices that `/metrics` tells apart, the busiest first: each is some ten series."""
     watch_url: SecretStr | None = None
     """Fetched each minute while all that is expected is watched: a dead man's switch, such as a
     push monitor of Uptime Kuma. Better as a secret: `dashboard__watch_url`."""

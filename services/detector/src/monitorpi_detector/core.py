@@ -17,6 +17,7 @@ from monitorpi_common.service import CommandReceived, Presence, Received, Tick
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.alerts.evidence import Observed, whose_limits
 from monitorpi_detector.alerts.table import AlertTable
+from monitorpi_detector.arrival import ArrivalTime
 from monitorpi_detector.commands import Commands
 from monitorpi_detector.eventtime import EventTime
 from monitorpi_detector.hosts.inventory import HostInventory
@@ -80,6 +81,7 @@ class DetectorCore:
         self._limits = LimitsTable(settings.rules, settings.devices)
         for one in kept.overrides:
             self._limits.restore(one.rule, one.mac, one.change)
+        self._arrival = ArrivalTime()
         self._time = EventTime(kept.since, kept.watched_s)
         self._inventory = HostInventory()
         self._alerts = AlertTable(site, self._inventory)
@@ -107,11 +109,11 @@ class DetectorCore:
         self._watching.observe(item)
         match item:
             case Received(_, Traffic() as traffic):
-                yield from self._window(traffic)
+                yield from self._window(self._arrival.window(traffic))
             case Received(_, Device() as device, retained):
                 yield from self._device(device, retained=retained)
             case Received(topic, Probe() as probe):
-                yield from self._round(topic.id, probe)
+                yield from self._round(topic.id, self._arrival.round(probe))
             case Received(_, Target() as target):
                 self._rounds.see_target(target, self._time.watched_s)
             case Received(_, Alert() as alert, True):
@@ -309,12 +311,16 @@ class DetectorCore:
     def _tick(self, tick: Tick) -> Iterator[Publication | Tombstone]:
         """Let time go on from the last window or round, by a clock that never steps.
 
-        Windows that come late hold time back with them; only silence moves it.
+        Windows that come late hold time back with them; only silence moves it, and silence while
+        there is no broker says nothing.
         """
+        self._arrival.at = tick.at
         if self._commands.changed:  # kept with the next tick: many commands are one write
             self._save()
         passed_s = min(max(0.0, tick.boot_s - (self._boot_s or tick.boot_s)), _LONGEST_TICK_S)
         self._boot_s = tick.boot_s
+        if tick.broker is not None:
+            return
         self._idle_s += passed_s
         if self._alerts.watermark is None:
             yield from self._advance((self._time.now or tick.at) - LATE)

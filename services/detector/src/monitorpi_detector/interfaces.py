@@ -5,7 +5,8 @@ Pure. Windows do not say which instance of capture counted them, so instances ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Traffic
 
 MAX_INTERFACES: Final = 64
+REPEATS: Final = 64
+"""Windows that may be delivered twice: more than are under way at once."""
+MAX_LOST: Final = 86_400
+"""Windows of a day: a number that is farther off counts no lost ones, and hides none to come."""
 _STEP_S: Final = 2.0
 """Windows that jump by more tell of a clock that was set."""
 _NO_STEP: Final = timedelta(0)
@@ -31,6 +36,8 @@ class WatchedInterface:
     windows: int = 0
     lost: int = 0
     sees_replies: bool | None = None
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=REPEATS))
+    """Numbers of its last windows."""
 
 
 class NewWindow(NamedTuple):
@@ -69,13 +76,15 @@ class WatchedInterfaces:
             new = self._begin(window, now)
         elif seen.epoch != window.epoch:
             new = self._renew(seen, window)
-        elif window.seq > seen.seq:
-            seen.lost += window.seq - seen.seq - 1
+        elif window.seq in seen.recent:
+            return None  # quality of service 1 may repeat
+        else:
+            if 0 < window.seq - seen.seq <= MAX_LOST:
+                seen.lost += window.seq - seen.seq - 1
             seen.seq = window.seq
             new = NewWindow(seen)
-        else:
-            return None  # quality of service 1 may repeat
         if new is not None:
+            new.interface.recent.append(window.seq)
             new.interface.windows += 1
             new.interface.end = window.end
             new.interface.sees_replies = window.sees_replies
@@ -94,6 +103,7 @@ class WatchedInterfaces:
         """Begin a new epoch: the sensor lives; its counters were reset, or its clock was set."""
         step = self._step(window.end - seen.end - timedelta(seconds=window.window_s))
         seen.epoch, seen.seq = window.epoch, window.seq
+        seen.recent.clear()
         seen.first_s = window.end.timestamp()
         return NewWindow(seen, step, new_epoch=True)
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from monitorpi_common.conclusion import Facts
     from monitorpi_common.messages import WatchLevel
 
-REPEAT_S: Final = 5.0
-"""A reader takes a conclusion for fresh for twice as long and a little."""
+REPEAT_S: Final = 3.0
+"""A reader takes a conclusion for fresh for twice as long and a little: it tells of a detector that
+hangs within ten seconds."""
 
 
 class Watching:
@@ -55,6 +56,9 @@ class Watching:
         level, reasons = self._observer.state()
         if level != self._level or self._since is None:
             self._level, self._since = level, tick.at
+        if tick.broker is not None:  # nobody can be told, and later it would not be so any more
+            self._published = None
+            return
         state = WatchState(
             state=level, since=self._since, at=tick.at, judged_until=judged_until,
             reasons=list(reasons),

@@ -58,9 +58,10 @@ def is_up(name: str) -> bool:
     return answer is not None and bool(struct.unpack_from("H", answer)[0] & _IFF_UP)
 
 
-def _is_running(name: str) -> bool:
+def has_link(name: str) -> bool | None:
+    """Tell whether the interface is on and has a carrier, as by a cable (RFC 2863); None: gone."""
     answer = _ask(name, _SIOCGIFFLAGS)
-    return answer is not None and bool(struct.unpack_from("H", answer)[0] & _IFF_RUNNING)
+    return None if answer is None else bool(struct.unpack_from("H", answer)[0] & _IFF_RUNNING)
 
 
 def has_ethernet_header(name: str) -> bool:
@@ -111,7 +112,7 @@ def choose() -> str:
         ResourceError: there is none.
 
     """
-    wired = [name for name in names() if _is_wired(name) and _is_running(name)]
+    wired = [name for name in names() if _is_wired(name) and has_link(name)]
     real = [name for name in wired if _is_real(name)]
     named = [name for name in wired if re.match(r"(eth|en)[a-z0-9]*\d", name)]
     if real or named:

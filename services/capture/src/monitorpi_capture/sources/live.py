@@ -70,14 +70,18 @@ class LiveSource:
             self._report_away(emit)
 
     def _completed(self, window: WindowCounts, *, softnet: bool) -> WindowCounts:
-        """Add the losses below the tap and the link's speed.
+        """Add the losses below the tap, and what the system knows of the link.
 
         Drops of the machine's receive queues are not known by interface: the first one has them.
         """
         losses = dict(window.losses) | self._losses.of(window.interface)
         if softnet:
             losses["softnet"] = self._losses.softnet()
-        return replace(window, losses=losses, link_bps=interfaces.link_bps(window.interface))
+        name = window.interface
+        return replace(
+            window, losses=losses, link_bps=interfaces.link_bps(name),
+            has_link=interfaces.has_link(name),
+        )  # fmt: skip
 
     def _report_away(self, emit: Callable[[object], None], *, first: bool = False) -> None:
         away = dict(self._engine.away)

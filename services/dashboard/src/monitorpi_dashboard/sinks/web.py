@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import hmac
 import io
-import ipaddress
 import socket
 import threading
 import time
@@ -25,8 +24,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from monitorpi_common.endpoint import names_this_machine
 from monitorpi_common.service import ResourceError
 from monitorpi_dashboard.settings import page_url
+from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,8 +119,14 @@ class PageServer:
     port: int
     password: str | None
     hosts: tuple[str, ...] = ()
+    max_devices: int = 0
+    """Devices that have metrics of their own."""
+    metrics: Metrics = field(init=False)
     _server: ThreadingHTTPServer | None = None
     _streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_STREAMS))
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.board.newest, self.max_devices)
 
     def open(self) -> None:
         """Take the port.
@@ -162,16 +169,7 @@ class PageServer:
 
     def may_ask(self, host: str | None) -> bool:
         """Tell whether a Host header names this machine by an address or a name we know."""
-        if not host:
-            return False
-        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        name = name.strip("[]").lower()
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            own = socket.gethostname().lower()
-            return name in ("localhost", own, f"{own}.local", *map(str.lower, self.hosts))
-        return True
+        return names_this_machine(host, self.hosts)
 
     def may_see(self, authorization: str | None) -> bool:
         """Tell whether the right password was given, or none is needed."""
@@ -299,6 +297,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(HTTPStatus.OK, content, kind)
         if path == "/api/state":
             return self._reply(HTTPStatus.OK, self.page.board.newest(), "application/json")
+        if path == "/metrics":
+            return self._reply(HTTPStatus.OK, self.page.metrics.text(), CONTENT_TYPE)
         if path == "/api/stream":
             return self._stream()
         return self._reply(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")

@@ -23,7 +23,7 @@ def _blind(view: Facts, limits: LimitsOf) -> Iterator[Finding]:
         return
     for name, wire in view.wires.items():
         silent_s = view.now_s - wire.arrived_s
-        why = view.away.get(name)
+        why = view.away.get(name) if wire.has_link else "it has no link"
         yield Finding(
             subject=f"wire-{slug(name)}",
             value=silent_s,

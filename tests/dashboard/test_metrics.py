@@ -1,0 +1,145 @@
+"""Metrics: as a real Prometheus reads them, bounded, and only what is there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.conftest import wait_for
+
+from monitorpi_cli.stack.broker import free_port
+from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
+from monitorpi_common.service import Presence, Received, Tick
+from monitorpi_common.topics import Topic
+from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.sinks.metrics import Metrics
+from monitorpi_dashboard.sinks.web import Board, PageServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PASSWORD = "of-a-test"
+
+
+def picture() -> bytes:
+    """Return what the page shows after one of every message."""
+    shown: list[bytes] = [b"{}"]
+    view = ViewCore("home", lambda document, _: shown.append(document))
+    view.handle(Tick(AT, 1.0, clock_synced=True))
+    view.handle(Presence(Topic("home", "detector", "status", "main"), online=True))
+    for topic, message in EXAMPLES:
+        view.handle(Received(topic, message))
+    view.handle(Tick(AT + timedelta(seconds=1), 2.0, clock_synced=True))
+    return shown[-1]
+
+
+def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return every sample by its name and labels."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def test_each_part_of_the_picture_is_told() -> None:
+    """Wire, services, alerts, targets and the watch; no `_created`, devices by choice alone."""
+    found = samples(Metrics(picture, 0).text())
+
+    names = {name for name, _ in found}
+    wire = (("interface", "eth0"),)
+    assert found["monitorpi_wire_frames_total", wire] == 90_031
+    syn = (("class", "syn"), ("interface", "eth0"))
+    assert found["monitorpi_wire_class_frames_total", syn] == 1290
+    assert found["monitorpi_service_up", (("instance", "main"), ("service", "detector"))] == 1
+    assert found["monitorpi_alerts_open", ()] == 1
+    target = (("address", "192.168.1.10"), ("name", "printer"))
+    assert found["monitorpi_target_up", target] == 1
+    p95 = (*target, ("statistic", "p95"))
+    assert found["monitorpi_target_round_trip_seconds", p95] == pytest.approx(0.0007)
+    assert not [name for name in names if name.endswith("_created") or "device_" in name]
+
+
+def test_the_busiest_devices_are_told_where_that_is_wanted() -> None:
+    """So many and no more: each MAC address is a handful of series."""
+    document = json.loads(picture())
+    one = document["devices"][0]
+    document["devices"] = [
+        {**one, "mac": f"02:00:00:00:00:{n:02x}", "tx": {"bytes": n, "syn": 1.0}, "rx": {}}
+        for n in range(50)
+    ]
+
+    found = samples(Metrics(lambda: json.dumps(document).encode(), 3).text())
+
+    macs = {dict(labels)["mac"] for name, labels in found if "device_" in name}
+    assert macs == {f"02:00:00:00:00:{n:02x}" for n in (47, 48, 49)}
+
+
+def test_before_the_first_picture_nothing_is_told() -> None:
+    """A page that has just started has no metrics, and no error."""
+    assert Metrics(lambda: b"{}", 5).text() == b""
+
+
+@pytest.fixture
+def server() -> Iterator[PageServer]:
+    """Serve a picture behind a password."""
+    board = Board()
+    one = PageServer(board, "127.0.0.1", 0, PASSWORD, max_devices=10)
+    one.open()
+    board.put(picture(), "watching")
+    thread = threading.Thread(target=one.run, args=(lambda _: None,))
+    thread.start()
+    yield one
+    one.stop()
+    thread.join()
+
+
+def test_a_real_prometheus_reads_them(server: PageServer, tmp_path: Path) -> None:
+    """Debian's scrapes the page with its password and answers queries with what was counted."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("Prometheus is not installed: ./monitorpi test installs it")
+    port = free_port()
+    config = tmp_path / "prometheus.yml"
+    scrape = {
+        "job_name": "monitorpi",
+        "scrape_interval": "1s",
+        "basic_auth": {"username": "monitorpi", "password": PASSWORD},
+        "static_configs": [{"targets": [f"127.0.0.1:{server.port}"]}],
+    }
+    config.write_text(json.dumps({"scrape_configs": [scrape]}))
+    process = subprocess.Popen(
+        [
+            program, f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def ask(query: str) -> list[Any]:
+        try:
+            answer = httpx.get(
+                f"http://127.0.0.1:{port}/api/v1/query", params={"query": query}, trust_env=False
+            )
+        except httpx.TransportError:
+            return []
+        return list(answer.json()["data"]["result"]) if answer.status_code == 200 else []
+
+    try:
+        found = wait_for(lambda: ask("monitorpi_wire_frames_total"), 60, "a scrape")
+        assert found[0]["value"][1] == "90031"
+        assert ask('up{job="monitorpi"}')[0]["value"][1] == "1"
+        mac = ask("monitorpi_device_class_frames_per_second")[0]["metric"]["mac"]
+        assert mac == ATTACKER
+        assert ask("scrape_samples_scraped")[0]["value"][1] != "0"
+    finally:
+        process.terminate()
+        process.wait()

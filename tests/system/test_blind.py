@@ -1,0 +1,552 @@
+"""Every way to be blind, on one running stack: page, title, /healthz, MQTT and ``up`` all say so.
+
+The broker is somebody's own, with TLS, so that it can be broken in every way while the same stack
+runs on. Clocks and starts are broken from within: each service looks at a folder of faults first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pytest
+from tests.common.test_unreachable import authority, signed
+from tests.conftest import ROOT, wait_for
+
+from monitorpi_lab.lan import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from selenium.webdriver import Chrome
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+TOLD_S: Final = 10.0
+"""After so long everybody says that something is wrong, and so long after it that nothing is."""
+BROKER_PORT: Final = 8883
+PAGE_PORT: Final = 8080
+TITLES: Final = {
+    "watching": "MonitorPi",
+    "partly": "MonitorPi sees a part",
+    "blind": "MonitorPi is BLIND",
+}
+CONFIG: Final = """
+[prober]
+interval_s = 5
+discover = false
+"""
+FAULTS: Final = """
+import os, pathlib, sys, time
+
+faults = pathlib.Path(os.environ["FAULTS"])
+name = next((word for word in sys.orig_argv if word.startswith("monitorpi_")), "")
+if (faults / f"{name}.off").exists():
+    os.write(2, b"not now\\n")
+    os._exit(3)
+if name == "monitorpi_capture":
+    real = time.time
+    offset = faults / "offset"
+    time.time = lambda: real() + float(offset.read_text())
+"""
+"""What each service runs first (sitecustomize): it may not start, or tell another time."""
+
+
+@dataclass
+class TlsBroker:
+    """A Mosquitto in the sensor's namespace that can be anything else than what was configured."""
+
+    lab: Lab
+    folder: Path
+    ca: tuple[str, str] = field(init=False)
+    program: subprocess.Popen[Any] | None = None
+    listener: socket.socket | None = None
+
+    def __post_init__(self) -> None:
+        self.ca = authority(self.folder, "ours")
+        self.good = self._certificate("good", self.ca, "127.0.0.1", "2")
+        self.other = authority(self.folder, "theirs")
+        self._passwords("theirs")
+
+    def _certificate(
+        self, name: str, by: tuple[str, str], address: str, days: str
+    ) -> tuple[str, str]:
+        folder = self.folder / name
+        folder.mkdir()
+        return signed(folder, by, address, days)
+
+    def _passwords(self, password: str) -> None:
+        file = self.folder / "passwords"
+        file.write_text(f"somebody:{password}\n")
+        subprocess.run(["mosquitto_passwd", "-U", file], check=True, capture_output=True)
+
+    def start(self, pair: tuple[str, str] | None = None, *, tls: bool = True) -> None:
+        """Start it, as configured by default."""
+        cert, key = pair or self.good
+        secure = [f"certfile {cert}", f"keyfile {key}"] if tls else []
+        lines = [
+            f"listener {BROKER_PORT} 127.0.0.1", *secure, "user root", "persistence false",
+            f"password_file {self.folder / 'passwords'}", "max_queued_messages 10000",
+        ]  # fmt: skip
+        conf = self.folder / "mosquitto.conf"
+        conf.write_text("\n".join([*lines, ""]))
+        self.program = self.lab.sensor.popen(
+            ["mosquitto", "-c", str(conf)], stderr=subprocess.DEVNULL
+        )
+
+    def stop(self) -> None:
+        """Kill it, whatever it is."""
+        if self.program is not None:
+            self.program.send_signal(signal.SIGCONT)
+            self.program.kill()
+            self.program.wait()
+            self.program = None
+        if self.listener is not None:
+            with contextlib.suppress(OSError):
+                self.listener.shutdown(socket.SHUT_RDWR)  # who accepts there holds the port
+            self.listener.close()
+            self.listener = None
+
+    def again(self) -> None:
+        """Put the right one in its place."""
+        self.stop()
+        self._passwords("theirs")
+        self.start()
+
+    def freeze(self) -> None:
+        """Connections stay open, nothing answers."""
+        assert self.program is not None
+        self.program.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self.program is not None
+        self.program.send_signal(signal.SIGCONT)
+
+    def expire(self) -> None:
+        """Let its certificate be one of yesterday."""
+        self.stop()
+        self.start(self._anew("expired", self.ca, "127.0.0.1", "-1"))
+
+    def rename(self) -> None:
+        """Let its certificate be for another address."""
+        self.stop()
+        self.start(self._anew("renamed", self.ca, "192.0.2.1", "2"))
+
+    def usurp(self) -> None:
+        """Let its certificate be by another authority."""
+        self.stop()
+        self.start(self._anew("usurped", self.other, "127.0.0.1", "2"))
+
+    def _anew(self, name: str, by: tuple[str, str], address: str, days: str) -> tuple[str, str]:
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        return self._certificate(name, by, address, days)
+
+    def undress(self) -> None:
+        """Let it speak no TLS."""
+        self.stop()
+        self.start(tls=False)
+
+    def change_password(self) -> None:
+        """Let the account have another password."""
+        self.stop()
+        self._passwords("another")
+        self.start()
+
+    def age(self) -> None:
+        """Put a broker in its place that speaks no MQTT 5: it says so with MQTT 3.1.1's code."""
+        self.stop()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.good)
+        listener = self.lab.sensor.call(_listen)
+        self.listener = listener
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with contextlib.suppress(OSError), context.wrap_socket(connection, True) as one:
+                    one.recv(4096)
+                    one.sendall(bytes((0x20, 2, 0, 1)))
+
+        threading.Thread(target=serve, daemon=True).start()
+
+
+def _listen() -> socket.socket:
+    return socket.create_server(("127.0.0.1", BROKER_PORT))
+
+
+class Stack:
+    """``up`` on the sensor, and everybody who looks at it."""
+
+    def __init__(self, lab: Lab, folder: Path, browser: Callable[[], Chrome]) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.faults = folder / "faults"
+        self.faults.mkdir()
+        (self.faults / "sitecustomize.py").write_text(FAULTS)
+        self.set_clock(0)
+        self.lines: list[str] = []
+        self.states: list[str] = []
+        self.broker = TlsBroker(lab, folder)
+        self._browser = browser
+        self._programs: list[subprocess.Popen[Any]] = []
+        self._readers: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        for name in ("capture", "detector", "prober"):
+            self.switch_off(name)
+        self.broker.start()
+        file = self.folder / "monitorpi.toml"
+        file.write_text(CONFIG)
+        settings = {
+            "STATE_DIR": self.folder / "state", "SITE": "lab",
+            "BROKER__HOST": "127.0.0.1", "BROKER__PORT": BROKER_PORT,
+            "BROKER__USERNAME": "somebody", "BROKER__PASSWORD": "theirs",
+            "BROKER__TLS_CA": self.broker.ca[0], "DASHBOARD__PORT": PAGE_PORT,
+        }  # fmt: skip
+        environment = {f"MONITORPI_{name}": str(value) for name, value in settings.items()}
+        faults = {"PYTHONPATH": str(self.faults), "FAULTS": str(self.faults)}
+        self.up = self._run(
+            [
+                sys.executable, "-P", "-m", "monitorpi_cli", "up", "--config", str(file),
+                "--interface", self.lab.sensor.interface,
+            ],
+            self.lines.append,
+            env=os.environ | environment | faults,
+        )  # fmt: skip
+        wait_for(lambda: any("watches site" in line for line in self.lines), 30, "the greeting")
+        self._run(
+            [
+                "sh", "-c", 'while :; do "$@"; sleep 0.2; done', "again",  # it ends when refused
+                "mosquitto_sub", "-h", "127.0.0.1", "-p", str(BROKER_PORT), "-V", "mqttv5",
+                "--cafile", self.broker.ca[0], "-u", "somebody", "-P", "theirs",
+                "-t", "monitorpi/v1/+/detector/watch/+", "-F", "%p",
+            ],
+            lambda line: self.states.append(json.loads(line)["state"]),
+        )  # fmt: skip
+        wait_for(self._healthz, 20, "the page")
+        self.page = self.lab.sensor.call(self._browser)
+        self.lab.sensor.call(self.page.get, f"http://127.0.0.1:{PAGE_PORT}/")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self, "page"):
+            self.lab.sensor.call(self.page.quit)
+        self.up.terminate()
+        for program in self._programs[1:]:
+            program.kill()
+        for program in self._programs:
+            program.wait(30)
+        self.broker.stop()
+        for reader in self._readers:
+            reader.join(5)
+        for program in self._programs:
+            if program.stdout is not None:
+                program.stdout.close()
+        sys.stdout.write("\n".join([*self.lines, ""]))  # shown where a test fails
+
+    def _run(
+        self, command: list[str], take: Callable[[str], object], **options: Any
+    ) -> subprocess.Popen[Any]:
+        program = self.lab.sensor.popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+        )
+
+        def read() -> None:
+            for line in program.stdout:
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    take(line.rstrip())
+
+        self._programs.append(program)
+        self._readers.append(threading.Thread(target=read, daemon=True))
+        self._readers[-1].start()
+        return program
+
+    # --- who looks ------------------------------------------------------------------------------
+
+    def _healthz(self) -> tuple[int, str] | None:
+        def ask() -> tuple[int, str]:
+            connection = http.client.HTTPConnection("127.0.0.1", PAGE_PORT, timeout=5)
+            with contextlib.closing(connection):
+                connection.request("GET", "/healthz")
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode().strip()
+
+        with contextlib.suppress(OSError):
+            return self.lab.sensor.call(ask)
+        return None
+
+    def _seen(self) -> tuple[str, str]:
+        script = "return [document.title, document.body.innerText]"
+        title, body = self.lab.sensor.call(self.page.execute_script, script)
+        return str(title), str(body)
+
+    def lacks(self, level: str, text: str, since: int, *, mqtt: bool) -> list[str]:
+        """Return who does not say it yet, and what is said instead.
+
+        ``since``: from which line of ``up`` on; ``mqtt``: whether anybody can say it there.
+        """
+        title, body = self._seen()
+        said = self.lines[since:]
+        missing = []
+        if text not in body:
+            missing.append(f"page: {body[:200]!r}")
+        if not title.endswith(TITLES[level]):  # behind the number of open alerts
+            missing.append(f"title: {title}")
+        if ("Nothing is wrong." in body) != (level == "watching"):
+            missing.append("page: Nothing is wrong.")
+        if self._healthz() != (200 if level == "watching" else 503, level):
+            missing.append(f"/healthz: {self._healthz()}")
+        if mqtt and self.states[-1:] != [level]:
+            missing.append(f"MQTT: {self.states[-1:]}")
+        if not any(f" {level.upper()}" in line for line in said):
+            missing.append(f"up: {said}")
+        return missing
+
+    # --- what can be broken ---------------------------------------------------------------------
+
+    def set_clock(self, seconds: float) -> None:
+        """Let capture's clock differ from all others."""
+        (self.faults / "new").write_text(str(seconds))
+        (self.faults / "new").rename(self.faults / "offset")
+
+    def pid(self, service: str) -> int:
+        """Return the process of a service, once there is one."""
+        module = f"-m\0monitorpi_{service}".encode()
+
+        def find() -> int | None:
+            for pid in self._children():
+                with contextlib.suppress(OSError):
+                    if module in (pid / "cmdline").read_bytes():
+                        return int(pid.name)
+            return None
+
+        found: int = wait_for(find, 10, f"a process of {service}")
+        return found
+
+    def _children(self) -> Iterator[Path]:
+        for pid in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                parent = int(
+                    (pid / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()[1]
+                )
+                if parent == self.up.pid:
+                    yield pid
+
+    def send(self, service: str, number: signal.Signals) -> None:
+        """Send a service a signal."""
+        os.kill(self.pid(service), number)
+
+    def switch_off(self, service: str) -> None:
+        """Let a service refuse to start."""
+        (self.faults / f"monitorpi_{service}.off").touch()
+
+    def switch_on(self, service: str) -> None:
+        """Let it start."""
+        (self.faults / f"monitorpi_{service}.off").unlink(missing_ok=True)
+
+    def stop(self, service: str) -> None:
+        """End a service for good, in order."""
+        self.switch_off(service)
+        self.send(service, signal.SIGTERM)
+
+    def link(self, *words: str) -> None:
+        """Change the mirror port."""
+        self.lab.sensor.run(["ip", "link", "set", self.lab.sensor.interface, *words])
+
+    def plug(self, state: str) -> None:
+        """Take the cable out at the switch, or put it in."""
+        self.lab.switch.run(["ip", "link", "set", "mirror", state])
+
+    def take_interface(self) -> None:
+        """Let the mirror port go, as a USB adapter that is pulled."""
+        self.link("netns", self.lab.switch.path)
+
+    def give_interface(self) -> None:
+        """Put it back."""
+        name = self.lab.sensor.interface
+        self.lab.switch.run(["ip", "link", "set", name, "netns", self.lab.sensor.namespace.path])
+        self.link("arp", "off", "up")
+
+    def rename(self, name: str | None) -> None:
+        """Give the mirror port another name, or its own again, as another kernel may."""
+        own = self.lab.sensor.interface
+        old, new = (own, name) if name else ("other0", own)
+        self.lab.sensor.run(["ip", "link", "set", old, "down"])
+        self.lab.sensor.run(["ip", "link", "set", old, "name", new, "up"])
+
+    def flap(self) -> None:
+        """Take the cable out and in, five times, and out."""
+        for _ in range(5):
+            self.plug("down")
+            self.plug("up")
+        self.plug("down")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to be blind, and what is said of it."""
+
+    name: str
+    fail: Callable[[Stack], object]
+    mend: Callable[[Stack], object]
+    level: str
+    says: str
+    mqtt: bool = True
+    """Whether anybody can say so over MQTT."""
+    brief: bool = False
+    """It mends itself."""
+    well_s: float = TOLD_S
+    """After so long it is over: what refused to start is started again at growing pauses."""
+    often: bool = False
+    """Looked at with each run of the tests; others by the long tests."""
+
+
+def _broker(name: str, how: str, says: str, *, often: bool = False) -> Way:
+    return Way(
+        name, lambda one: getattr(one.broker, how)(), lambda one: one.broker.again(), "blind",
+        says, mqtt=False, often=often,
+    )  # fmt: skip
+
+
+def _services(
+    name: str, fail: Callable[[Stack, str], object], mend: Callable[[Stack, str], object],
+    says: dict[str, tuple[str, str]], *, often: str = "", brief: bool = False,
+    well_s: float = TOLD_S,
+) -> list[Way]:  # fmt: skip
+    return [
+        Way(f"{service} {name}", lambda one, it=service: fail(one, it),
+            lambda one, it=service: mend(one, it), level, text, brief=brief, well_s=well_s,
+            mqtt=service != "detector", often=service == often)
+        for service, (level, text) in says.items()
+    ]  # fmt: skip
+
+
+GONE: Final = {
+    "capture": ("blind", "The capture is not running."),
+    "detector": ("blind", "The detector is not running."),
+    "prober": ("partly", "The prober is not running."),
+}
+HANGS: Final = {
+    "capture": ("blind", "No window of mirror0 for "),
+    "detector": ("blind", "The detector "),
+    "prober": ("partly", "The prober has said nothing for "),
+}
+WAYS: Final = [
+    Way("broker frozen", lambda one: one.broker.freeze(), lambda one: one.broker.thaw(),
+        "blind", "No window of mirror0 for ", mqtt=False, often=True),
+    _broker("broker killed", "stop", "nobody listens there"),
+    _broker("certificate expired", "expire", "is not valid at this time", often=True),
+    _broker("certificate for another name", "rename", "its certificate is not for '127.0.0.1'"),
+    _broker("certificate by another authority", "usurp", "is not by the authority in"),
+    _broker("no TLS", "undress", "TLS"),
+    _broker("MQTT 3.1.1 only", "age", "it speaks no MQTT 5"),
+    _broker("wrong password", "change_password", "check broker.username and its password"),
+    *_services("hangs", lambda one, it: one.send(it, signal.SIGSTOP),
+               lambda one, it: one.send(it, signal.SIGCONT), HANGS, often="detector"),
+    *_services("killed", lambda one, it: one.send(it, signal.SIGKILL),
+               lambda _one, _it: None, GONE, brief=True),
+    *_services("stopped", lambda one, it: one.stop(it), lambda one, it: one.switch_on(it),
+               GONE, often="prober", well_s=40.0),
+    Way("cable out", lambda one: one.plug("down"), lambda one: one.plug("up"), "blind",
+        "mirror0 has had no link for ", often=True),
+    Way("cable that is loose", Stack.flap, lambda one: one.plug("up"), "blind",
+        "mirror0 has had no link for "),
+    Way("interface renamed", lambda one: one.rename("other0"), lambda one: one.rename(None),
+        "blind", "No window of mirror0 for "),
+    Way("port taken down", lambda one: one.link("down"), lambda one: one.link("up"), "blind",
+        "No window of mirror0 for "),
+    Way("interface gone", Stack.take_interface, Stack.give_interface, "blind",
+        "No window of mirror0 for "),
+    Way("windows 6 s late", lambda one: one.set_clock(-6), lambda one: one.set_clock(0),
+        "partly", "s old when they arrive.", often=True),
+    Way("clock 20 s behind", lambda one: one.set_clock(-20), lambda one: one.set_clock(0),
+        "partly", "s old when they arrive."),
+    Way("clock 20 s ahead", lambda one: one.set_clock(20), lambda one: one.set_clock(0),
+        "partly", "s ahead when they arrive."),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run one stack for all ways; none of its services has started yet but the page."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the lab makes network namespaces")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("Chromium and its driver are not installed: ./monitorpi test installs them")
+    spec = importlib.util.spec_from_file_location("screenshot", ROOT / "scripts" / "screenshot.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with Lab(2) as lab, Stack(lab, tmp_path_factory.mktemp("blind"), module.browser) as one:
+        yield one
+
+
+def told(
+    one: Stack, level: str, text: str, since: int, *, mqtt: bool = True, within_s: float = TOLD_S
+) -> float:
+    """Wait until everybody says it, and return how long that took."""
+    began = time.monotonic()
+    missing = ["nothing looked at"]
+    while missing and time.monotonic() - began < within_s:
+        missing = one.lacks(level, text, since, mqtt=mqtt)
+    assert missing == [], f"{level} {text}"
+    return time.monotonic() - began
+
+
+def well(one: Stack, since: int, within_s: float = TOLD_S) -> float:
+    """Wait until all is well, and everybody says so."""
+    return told(one, "watching", "Nothing is wrong.", since, within_s=within_s)
+
+
+def test_what_never_started_is_missed(stack: Stack) -> None:
+    """From the first look on each service that is not there is named; then all is well."""
+    for service in ("capture", "detector", "prober"):
+        told(stack, "blind", f"The {service} has not been heard of yet.", 0, mqtt=False)
+    since = len(stack.lines)
+    for service in ("capture", "detector", "prober"):
+        stack.switch_on(service)
+
+    well(stack, since, 30)  # the supervisor's pause after a start that failed
+
+
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(way, id=way.name, marks=() if way.often else pytest.mark.soak) for way in WAYS],
+)
+def test_each_way_to_be_blind_is_told_within_ten_seconds(
+    stack: Stack, way: Way, record_property: Callable[[str, object], None]
+) -> None:
+    """By page, title, /healthz, MQTT and ``up``; and that it is over, within ten seconds after."""
+    for service in ("capture", "detector", "prober"):
+        stack.switch_on(service)
+    well(stack, 0, 40)
+    since = len(stack.lines)
+
+    way.fail(stack)
+    try:
+        took_s = told(stack, way.level, way.says, since, mqtt=way.mqtt)
+    finally:
+        since = since if way.brief else len(stack.lines)
+        way.mend(stack)
+    well(stack, since, way.well_s)
+
+    record_property("seconds_until_told", round(took_s, 1))
