@@ -50,7 +50,7 @@ RUN apt-get update && \
         mosquitto mosquitto-clients iproute2 ethtool dnsmasq-base udhcpc && \
     rm -rf /var/lib/apt/lists/*
 LABEL org.opencontainers.image.title="monitorpi-demo" \
-      org.opencontainers.image.licenses="MIT AND BSD-3-Clause AND (EPL-2.0 OR BSD-3-Clause) AND PSF-2.0 AND Apache-2.0 AND (Apache-2.0 OR GPL-3.0-only) AND MPL-2.0 AND GPL-2.0-only AND LGPL-3.0-only AND BSD-2-Clause"
+      org.opencontainers.image.licenses="MIT AND BSD-3-Clause AND BSD-2-Clause AND ISC AND (EPL-2.0 OR BSD-3-Clause) AND PSF-2.0 AND Apache-2.0 AND (Apache-2.0 OR GPL-3.0-only) AND MPL-2.0 AND GPL-2.0-only AND LGPL-3.0-only"
 COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH:/usr/sbin:/sbin \
     PYTHONUNBUFFERED=1
@@ -59,7 +59,7 @@ ENTRYPOINT ["/app/bin/monitorpi", "demo"]
 FROM bare
 ARG SERVICE
 # What is in it besides ours: compose.yaml says it of each service, this line of all together.
-ARG LICENSES="MIT AND BSD-3-Clause AND (EPL-2.0 OR BSD-3-Clause) AND PSF-2.0 AND Apache-2.0 AND (Apache-2.0 OR GPL-3.0-only) AND MPL-2.0 AND GPL-2.0-only AND LGPL-3.0-only AND BSD-2-Clause"
+ARG LICENSES="MIT AND BSD-3-Clause AND BSD-2-Clause AND ISC AND (EPL-2.0 OR BSD-3-Clause) AND PSF-2.0 AND Apache-2.0 AND (Apache-2.0 OR GPL-3.0-only) AND MPL-2.0 AND GPL-2.0-only AND LGPL-3.0-only"
 LABEL org.opencontainers.image.title="monitorpi-${SERVICE}" \
       org.opencontainers.image.licenses="${LICENSES}"
 COPY --from=build /app /app

@@ -41,6 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def privileged() -> None:
+    """Skip, and say why, where no lab can be made."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the lab makes network namespaces")
+    for tool in ("ip", "tc", "ethtool", "setpriv"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"needs {tool} (apt-get install iproute2 ethtool util-linux)")
+
+
 def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
     """Poll until the condition is true and return its value; fail after the given time."""
     deadline = time.monotonic() + seconds

@@ -63,6 +63,18 @@ def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
     assert all(f"  {name}" in done.stderr for name in COMMANDS)
 
 
+def test_a_command_of_a_package_that_is_not_there_is_refused_with_its_name() -> None:
+    """A Pi may run without the lab and developers' tools: one line, and exit 3."""
+    paths = f"{ROOT}/cli/src:{ROOT}/libs/common/src"
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "monitorpi_cli", "demo"],
+        env={"PYTHONPATH": paths}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 3
+    assert done.stderr == "monitorpi demo: is of the package monitorpi-lab, not installed here\n"
+
+
 @pytest.mark.parametrize("hours", ["nan", "-1", "0.1", "soon"])
 def test_too_few_hours_for_every_benign_case_are_refused(
     hours: str, capsys: pytest.CaptureFixture[str]

@@ -26,6 +26,7 @@ from monitorpi_cloud_bridge.sinks.sink import CallLimits
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak, stamp
 from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, UploadDestination, Uploader
 from monitorpi_cloud_bridge.sinks.web import client
+from monitorpi_common.database import PAGE_BYTES
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 
@@ -565,10 +566,10 @@ def test_a_steady_hour_hardly_writes_the_card(world: Callable[..., World]) -> No
     checkpoint = database.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
     database.close()
     log = (one.folder / "outbox.sqlite-wal").stat().st_size
-    pages = log // outbox_module.PAGE_BYTES
+    pages = log // PAGE_BYTES
 
     assert mode == "wal"
-    assert one.outbox._db.execute("PRAGMA synchronous").fetchone()[0] == 1
+    assert one.outbox._database._db.execute("PRAGMA synchronous").fetchone()[0] == 1
     assert pages <= 2 * checkpoint
     assert pages / checkpoint + 3 < 60 * 2
 
@@ -684,7 +685,7 @@ def damaged(tmp_path: Path) -> Path:
     box.close()
     size = file.stat().st_size
     with file.open("r+b") as stream:
-        stream.truncate(outbox_module.PAGE_BYTES)
+        stream.truncate(PAGE_BYTES)
         stream.truncate(size)
     return file
 

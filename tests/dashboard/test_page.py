@@ -272,6 +272,10 @@ def publish_lan(broker: Broker, count: int) -> None:
     bus.close()
 
 
+DRAW = "document.getElementById('filter').dispatchEvent(new Event('input'))"
+"""The page draws itself anew when a filter changes."""
+
+
 def test_a_thousand_devices_stay_usable(page: Callable[..., Page], browser: Chrome) -> None:
     """With 1,000 devices and targets the page draws in half a second, sorted and filterable."""
     one = page()
@@ -286,14 +290,14 @@ def test_a_thousand_devices_stay_usable(page: Callable[..., Page], browser: Chro
     first = "return document.querySelector('#targets tbody tr').innerText"
     clock = (
         "return Math.min(...Array.from({length: 5}, () => "
-        "{ const a = performance.now(); drawAll(); return performance.now() - a; }))"
+        f"{{ const a = performance.now(); {DRAW}; return performance.now() - a; }}))"
     )
     took_ms = browser.execute_script(clock)  # type: ignore[no-untyped-call] # selenium leaves it so
 
     assert took_ms < 500
     assert rows("devices") == 1000
     kept = (
-        "const old = [...document.querySelectorAll('tbody tr')]; drawAll();"
+        f"const old = [...document.querySelectorAll('tbody tr')]; {DRAW};"
         "return old.length - old.filter((row) => row.isConnected).length"
     )
     renewed = browser.execute_script(kept)  # type: ignore[no-untyped-call] # selenium leaves it so

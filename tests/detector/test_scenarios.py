@@ -15,8 +15,11 @@ from monitorpi_cli import suggest_thresholds
 from monitorpi_cli.suggest_thresholds import Measurement, propose, written
 from monitorpi_common.messages import Traffic
 from monitorpi_detector.settings import DetectorSettings
-from monitorpi_dev import scenarios
 from monitorpi_dev.evaluate import FLOODS, EvaluationRow, run_scenario, summarise
+from monitorpi_dev.scenarios.benign import BENIGN
+from monitorpi_dev.scenarios.floods import ScenarioFlood, shares
+from monitorpi_dev.scenarios.lan import Lan
+from monitorpi_dev.scenarios.scenario import benign_scenario, flood_scenario, flood_scenarios
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +39,7 @@ def limit_s(times_floor: float, name: str) -> float:
 )
 def test_floods_of_twice_the_floor_are_found_in_time(seed: int) -> None:
     """Every flood from 2x the floor is found on the right subject: 1.5 s at 10x, 3 s at 2x."""
-    for scenario in scenarios.flood_scenarios(seed):
+    for scenario in flood_scenarios(seed):
         assert scenario.expected is not None
         times = scenario.expected.times_floor
 
@@ -52,8 +55,8 @@ def test_floods_of_twice_the_floor_are_found_in_time(seed: int) -> None:
 
 def test_one_way_traffic_is_what_clients_send() -> None:
     """Seen from one side nothing comes back, neither from a server nor from the router."""
-    windows = scenarios.benign_scenario(5, 5, "web benchmark", one_way=True).windows()
-    clients = {one.mac for one in scenarios.Lan(5).clients}
+    windows = benign_scenario(5, 5, "web benchmark", one_way=True).windows()
+    clients = {one.mac for one in Lan(5).clients}
 
     for one in windows:
         assert isinstance(one, Traffic)
@@ -64,7 +67,7 @@ def test_one_way_traffic_is_what_clients_send() -> None:
 
 def test_floods_begin_anywhere_in_a_second() -> None:
     """The first window of a flood has its share of the flood's frames and no more."""
-    scenario = scenarios.flood_scenario(scenarios.ScenarioFlood(times=10), 11)
+    scenario = flood_scenario(ScenarioFlood(times=10), 11)
     assert scenario.expected is not None
     since_s = scenario.expected.since_s
 
@@ -78,21 +81,21 @@ def test_floods_begin_anywhere_in_a_second() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_weak_forged_and_answered_flood_is_found(seed: int) -> None:
     """111 SYNs a second from forged addresses, 88 % answered, over an office hour are found."""
-    how = scenarios.ScenarioFlood("syn-flood", 1.11, spoofed=True, answered=0.88)
+    how = ScenarioFlood("syn-flood", 1.11, spoofed=True, answered=0.88)
 
-    row = run_scenario(scenarios.flood_scenario(how, seed))
+    row = run_scenario(flood_scenario(how, seed))
 
     assert row.verdict == "found"
 
 
-@pytest.mark.parametrize("name", list(scenarios.BENIGN))
+@pytest.mark.parametrize("name", list(BENIGN))
 def test_hard_benign_cases_open_no_flood(name: str) -> None:
     """Each hard benign case over a busy office opens nothing.
 
     Known or unknown the router, and also where the mirror port shows one direction only.
     """
     for seed, seconds, one_way in ((SEEDS[0], 90, False), (SEEDS[1], 90, False), (7, 40, True)):
-        scenario = scenarios.benign_scenario(seed, seconds, name, one_way=one_way)
+        scenario = benign_scenario(seed, seconds, name, one_way=one_way)
         scenario.lan.knows_router = seed == SEEDS[0]
 
         row = run_scenario(scenario)
@@ -104,15 +107,15 @@ def test_hard_benign_cases_open_no_flood(name: str) -> None:
 @pytest.mark.timeout(1800)
 def test_a_day_of_everything_opens_no_flood() -> None:
     """24 h of generated office traffic with every hard case in it: no false flood alert."""
-    row = run_scenario(scenarios.benign_scenario(SEEDS[1], 86400))
+    row = run_scenario(benign_scenario(SEEDS[1], 86400))
 
     assert [key for key in row.alerts if key.startswith(FLOODS)] == []
 
 
 def test_the_sum_says_found_and_missed() -> None:
     """A summary counts floods found and missed, false alarms and hours."""
-    found = run_scenario(scenarios.flood_scenario(scenarios.ScenarioFlood(times=10), 3))
-    benign = run_scenario(scenarios.benign_scenario(3, 60, "backup"))
+    found = run_scenario(flood_scenario(ScenarioFlood(times=10), 3))
+    benign = run_scenario(benign_scenario(3, 60, "backup"))
 
     total = summarise([found, benign])
 
@@ -135,7 +138,7 @@ def test_alerts_of_every_rule_count_per_device_and_day() -> None:
 @given(st.integers(0, 200_000))
 def test_shares_lose_no_frame(frames: int) -> None:
     """However a flood's frames are shared out between addresses, all of them are sent."""
-    assert sum(scenarios.shares(frames)) == frames
+    assert sum(shares(frames)) == frames
 
 
 # --- thresholds that fit a network ----------------------------------------------------------------

@@ -9,18 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from monitorpi_dev.bench.capture import (
-    ENGINES,
-    FULL_SPEED,
-    HEAD,
-    Effort,
-    EngineRow,
-    cells,
-    main,
-    markdown,
-    measure,
-    with_table,
-)
+from monitorpi_dev.bench.capture import ENGINES, main, measure
+from monitorpi_dev.bench.capture_run import FULL_SPEED, Effort, EngineRow
+from monitorpi_dev.bench.capture_table import HEAD, cells, markdown, with_table
 
 if TYPE_CHECKING:
     from pathlib import Path

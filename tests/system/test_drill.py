@@ -6,10 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 from tests.system.conftest import ON_LOOPBACK, running_up
 
 from monitorpi_cli.stack.viewer import Arrival, Viewer
 from monitorpi_common.messages import Device, Traffic
+from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import pattern
 from monitorpi_lab.demo.steps import ALERT_WITHIN_S
 from monitorpi_lab.drill import INTERFACE, RULES
@@ -46,7 +48,8 @@ def listen(config: Path) -> Viewer:
     written = (state / "broker" / "mosquitto.conf").read_text()
     port = int(written.split("listener ", 1)[1].split()[0])
     password = (state / "secrets" / "viewer" / "broker__password").read_text().strip()
-    return Viewer(port, "viewer", password, [pattern("+")])
+    account = BrokerSettings(port=port, username="viewer", password=SecretStr(password))
+    return Viewer(account, [pattern("+")])
 
 
 def collect(viewer: Viewer, seconds: float) -> list[Arrival]:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from monitorpi_cli.stack.viewer import send_command
 from monitorpi_common.messages import Alert, Announce, Command, Probe, Service, Traffic
+from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic
 from monitorpi_lab import flood
 from monitorpi_lab.demo.alert_check import subject_mac
@@ -99,9 +101,10 @@ async def scenario() -> None:
         order = Announce(seconds=3, echo_per_s=1, arp_per_s=1, mac=sensor.mac, ip=sensor.ip)
         topic = Topic(SITE, Service.PROBER.value, Command.KIND, "ping-1")
         command = Command(name="announce", args=order.model_dump(), at=datetime.now(UTC))
-        password = testbed.stack.passwords["operator"]
+        password = SecretStr(testbed.stack.passwords["operator"])
         port = testbed.stack.plan.port
-        result = await asyncio.to_thread(send_command, port, password, topic, command)
+        operator = BrokerSettings(port=port, username="operator", password=password)
+        result = await asyncio.to_thread(send_command, operator, topic, command)
         assert result is not None, "nobody takes announcements of other programs"
         assert result.ok, result.error
 

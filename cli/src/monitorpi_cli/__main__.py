@@ -36,6 +36,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "monitorpi_cli.suggest_thresholds:main",
         "propose thresholds from recorded traffic",
     ),
+    "licences": (
+        "monitorpi_cli.licences:main",
+        "whose packages run here, under which licence",
+    ),
     "evaluate": ("monitorpi_dev.evaluate:main", "judge a folder of labelled capture files"),
     "bench backlog": ("monitorpi_dev.bench.backlog:main", "measure the cloud bridge's memory"),
     "bench capture": ("monitorpi_dev.bench.capture:main", "measure the capture engines"),
@@ -48,6 +52,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("monitorpi_dev.checks:check", "format, lint, types, import rules, generated files"),
     "generate": ("monitorpi_dev.contracts:generate", "write the generated files anew"),
 }
+
+_ABSENT: Final = 3
 
 
 def usage() -> str:
@@ -82,11 +88,24 @@ def _run(words: list[str]) -> int:
     for taken in (2, 1):
         name = " ".join(words[:taken])
         if name in COMMANDS:
-            module, function = COMMANDS[name][0].split(":")
-            run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
-            return run(words[taken:])
+            run = _load(name)
+            return _ABSENT if run is None else run(words[taken:])
     print(f"monitorpi: there is no command {words[0]!r}\n\n{usage()}", file=sys.stderr)
     return 2
+
+
+def _load(name: str) -> Callable[[list[str]], int] | None:
+    """Import a command; None: its package is not here, which is printed."""
+    module, function = COMMANDS[name][0].split(":")
+    package = module.partition(".")[0]
+    try:
+        importlib.import_module(package)
+    except ModuleNotFoundError:
+        called = package.replace("_", "-")
+        print(f"monitorpi {name}: is of the package {called}, not installed here", file=sys.stderr)
+        return None
+    run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    return run
 
 
 if __name__ == "__main__":

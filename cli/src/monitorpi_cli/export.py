@@ -119,9 +119,9 @@ def _find(config: Path | None) -> str:
         settings = load(Service.HISTORY, HistorySettings, file=config).section
         return history_url(settings.listen, settings.port)
     wanted = pattern(running.site, Service.HISTORY.value, Health.KIND)
-    with Viewer.of(running.account("viewer"), [wanted]) as viewer:
-        heard = viewer.next(_ANSWER_S)
-    message = heard.message() if heard is not None else None
+    with Viewer(running.account("viewer"), [wanted]) as viewer:
+        arrival = viewer.next(_ANSWER_S)
+    message = arrival.message() if arrival is not None else None
     if not isinstance(message, Health) or not isinstance(message.detail.get("url"), str):
         raise _FailedError("the history does not run here: look at its last log lines")
     return str(message.detail["url"])

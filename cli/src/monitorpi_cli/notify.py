@@ -74,15 +74,15 @@ def _unknown(settings: NotifierSettings, name: str | None) -> str:
 
 def _test(running: Running, names: Sequence[str]) -> int:
     """Send a test to each destination and print what became of it."""
-    viewer = ("viewer", running.password("viewer"))
+    operator = running.account("operator")
     filters = [pattern("+", Service.NOTIFIER, kind) for kind in ("status", Sent.KIND)]
-    with Viewer(running.port, *viewer, filters) as arrivals:
+    with Viewer(running.account("viewer"), filters) as arrivals:
         site = _site(arrivals)
         began = time.monotonic()
         for name in names:
             command = Command(name="test", args={"destination": name}, at=datetime.now(UTC))
             topic = Topic(site, Service.NOTIFIER, Command.KIND, f"test-{name}")
-            answer = send_command(running.port, running.password("operator"), topic, command)
+            answer = send_command(operator, topic, command)
             if answer is None or not answer.ok:
                 reason = answer.error if answer else "it does not answer"
                 print(f"{name}: the notifier refused: {reason}")

@@ -155,13 +155,12 @@ def _in_order(rows: Sequence[ProbeResult], probed: Sequence[ProbeTarget]) -> lis
 def known_devices() -> list[Device]:
     """Return the devices that the stack running here knows; none where none runs, or not for us."""
     try:
-        running = find_running(None)
-        password = running.password("viewer")
+        account = find_running(None).account("viewer")
     except (NoStackError, ConfigurationError, OSError):
         return []
     found: dict[str, Device] = {}
     topics = [f"monitorpi/v1/+/{Service.CAPTURE.value}/{Device.KIND}/+"]
-    with Viewer(running.port, "viewer", password, topics) as viewer:
+    with Viewer(account, topics) as viewer:
         wait_s = _FIRST_S
         while (arrival := viewer.next(wait_s)) is not None:
             wait_s = _NEXT_S
@@ -190,7 +189,7 @@ def announced(source: Sequence[Exit], seconds: float) -> PingLimits:
         command = Command(name="announce", args=rates.model_dump(), at=datetime.now(UTC))
         topic = Topic(running.site, Service.PROBER.value, Command.KIND, f"ping-{getpid()}-{number}")
         try:
-            result = send_command(running.port, running.password("operator"), topic, command)
+            result = send_command(running.account("operator"), topic, command)
         except OSError:
             return gentle
         if result is None or not result.ok:

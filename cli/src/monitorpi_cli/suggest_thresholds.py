@@ -199,11 +199,11 @@ def _listen(options: argparse.Namespace) -> Iterator[Message | None]:
     """
     common = load(None, NoSection, file=options.config).common
     if common.broker.username:
-        listening = Viewer.of(common.broker, _topics(common.site))
+        listening = Viewer(common.broker, _topics(common.site))
     else:
         running = find_running(options.config)
         # whatever its site: `up` may run with another name
-        listening = Viewer(running.port, "viewer", running.password("viewer"), _topics("+"))
+        listening = Viewer(running.account("viewer"), _topics("+"))
     ends = time.monotonic() + options.seconds
     with listening as viewer:
         while (left := ends - time.monotonic()) > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,26 @@ from typing import Final
 
 from monitorpi_cli.checkout import root
 
+DASHBOARD: Final = "services/dashboard"
+PAGE: Final = "src/monitorpi_dashboard/page"
 SOURCES: Final = ("libs/*/src", "services/*/src", "doubles/*/src", "cli/src", "lab/src", "dev/src")
 
 
-def _run(title: str, *command: str) -> bool:
+def _run(title: str, *command: str, folder: Path | None = None) -> bool:
     print(f"-- {title}", flush=True)
-    return subprocess.run(command, cwd=root(), check=False).returncode == 0
+    return subprocess.run(command, cwd=folder or root(), check=False).returncode == 0
+
+
+def _page(title: str, tool: str, *options: str) -> bool:
+    """Check the page's scripts; on a processor that the tool is not built for, say so."""
+    if platform.machine() == "armv7l":
+        print(f"-- {title}: not checked here, {tool} is not built for this processor", flush=True)
+        return True
+    return _run(title, _beside_python(tool), *options, PAGE, folder=root() / DASHBOARD)
+
+
+def _beside_python(tool: str) -> str:
+    return str(Path(sys.executable).with_name(tool))
 
 
 def check(argv: list[str]) -> int:
@@ -28,8 +43,10 @@ def check(argv: list[str]) -> int:
     results = [
         _run("format", python, "-m", "ruff", "format", *([] if fix else ["--check"]), "."),
         _run("lint", python, "-m", "ruff", "check", *(["--fix"] if fix else []), "."),
+        _page("page format", "oxfmt", *([] if fix else ["--check"]), "-c", ".oxfmtrc.json"),
+        _page("page lint", "oxlint", *(["--fix"] if fix else []), "-c", ".oxlintrc.json"),
         _run("types", python, "-m", "mypy", *folders),
-        _run("imports", str(Path(python).with_name("lint-imports")), "--no-cache"),
+        _run("imports", _beside_python("lint-imports"), "--no-cache"),
         _run("class names", python, "-m", "monitorpi_dev.class_names"),
         _run("generated files", python, "-m", "monitorpi_dev.contracts", "--check"),
     ]

@@ -26,14 +26,15 @@ from monitorpi_common.service import Received
 from monitorpi_common.topics import Topic
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.settings import DetectorSettings
-from monitorpi_dev import scenarios
+from monitorpi_dev.scenarios.lan import START
+from monitorpi_dev.scenarios.scenario import benign_scenario, flood_scenarios
 from monitorpi_dev.week import report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from monitorpi_common.messages import Message
-    from monitorpi_dev.scenarios import Scenario
+    from monitorpi_dev.scenarios.scenario import Scenario
 
 FLOODS: Final = ("syn-flood", "icmp-flood")
 _LABELS: Final = "labels.tsv"
@@ -299,9 +300,9 @@ def _read_file(file: Path, label: dict[str, str], config: Path | None) -> Evalua
 
 def run_scenarios(seed: int, hours: float) -> Iterator[EvaluationRow]:
     """Judge every generated flood, and hours of benign traffic with every hard case in it."""
-    for scenario in scenarios.flood_scenarios(seed):
+    for scenario in flood_scenarios(seed):
         yield run_scenario(scenario)
-    yield run_scenario(scenarios.benign_scenario(seed, int(hours * 3600)))
+    yield run_scenario(benign_scenario(seed, int(hours * 3600)))
 
 
 def run_scenario(scenario: Scenario) -> EvaluationRow:
@@ -310,7 +311,7 @@ def run_scenario(scenario: Scenario) -> EvaluationRow:
     weak = answer is not None and answer.times_floor < 1
     expected = "not a flood" if answer is None or weak else answer.rule
     row = EvaluationRow(scenario.name, "benign" if answer is None else "flood", expected)
-    since = None if answer is None else scenarios.START.timestamp() + answer.since_s
+    since = None if answer is None else START.timestamp() + answer.since_s
     observer = AlertObserver(row, since=since)
     core = DetectorCore("scenario", DetectorSettings())
     for message in scenario.windows():

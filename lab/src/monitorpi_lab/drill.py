@@ -149,8 +149,7 @@ class Drill:
         folder = hold(scratch())
         self._resources.callback(self._forget)
         hold(Relay(self._lab.sensor.namespace, running.port))
-        viewer = ("viewer", running.password("viewer"))
-        self._viewer = hold(Viewer(running.port, *viewer, [pattern("+")]))
+        self._viewer = hold(Viewer(running.account("viewer"), [pattern("+")]))
         site = self._site()
         environment = (
             os.environ
@@ -189,8 +188,7 @@ class Drill:
 
     def _forget(self) -> None:
         """Take back every retained message of the drill's capture: no device of it is real."""
-        password = self._running.password("capture")
-        forget(self._running.port, "capture", password, self._states)
+        forget(self._running.account("capture"), self._states)
 
     # --- the drill --------------------------------------------------------------------------
 

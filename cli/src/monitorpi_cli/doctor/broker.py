@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.stack.plan import secrets_of, services_of
 from monitorpi_cli.stack.preflight import SECTIONS
-from monitorpi_common.bus import BusEvent, ConnectionRefused, Raw, Subscribed
-from monitorpi_common.inbox import Inbox
-from monitorpi_common.log import Log
+from monitorpi_cli.stack.session import ConnectionChange, Session
+from monitorpi_common.bus import ConnectionRefused, Raw, Subscribed
 from monitorpi_common.messages import Delivery, Service
-from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings, authority, load
 from monitorpi_common.shell import account
 from monitorpi_common.topics import Topic
@@ -24,10 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitorpi_cli.stack.running import Running
+    from monitorpi_common.mqtt import MqttBus
 
 TRY_S: Final = 8.0
 """Longer than a connection is waited for (5 s), so that its failure is reported by name."""
-_LOOK_S: Final = 0.05
+_POLL_S: Final = 0.05
 _TRIAL: Final = Delivery("request", 1, retain=False, expiry_s=10, rate="when the doctor is asked")
 """Nobody reads topics of this kind; one that is not retained leaves nothing behind."""
 
@@ -93,28 +92,23 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
 
     """
     settings = login.settings
-    inbox = Inbox()
-    bus = MqttBus(settings, "monitorpi-doctor", None, Log("doctor", "error"))
     topic = Topic(site, login.service.value, "trial", f"doctor-{secrets.token_hex(8)}")
-    bus.open(inbox, [str(topic)])
     subscribed = connected = False
     deadline = time.monotonic() + within_s
-    try:
+    with Session(settings, "doctor", [str(topic)], "error") as session:
+        bus = session.bus
         while time.monotonic() < deadline and not bus.counters.refused:
-            item = inbox.take(_LOOK_S)
+            item = session.next(_POLL_S)
             if isinstance(item, Raw) and item.topic == str(topic):
                 return None, True
-            if isinstance(item, BusEvent):
-                report = bus.event(item)
+            if isinstance(item, ConnectionChange):
                 connected |= bus.connected
-                if report is not None and report.failed:
-                    reached = connected or isinstance(item, ConnectionRefused)
-                    return CheckResult.parted("wrong", "broker", report.text), reached
-                if isinstance(item, Subscribed) and not subscribed:
+                if item.report is not None and item.report.failed:
+                    reached = connected or isinstance(item.event, ConnectionRefused)
+                    return CheckResult.parted("wrong", "broker", item.report.text), reached
+                if isinstance(item.event, Subscribed) and not subscribed:
                     subscribed = True
                     bus.publish(topic, b"?", _TRIAL, _TRIAL.expiry_s)
-    finally:
-        bus.close()
     return _unfinished(login, bus, connected=connected, subscribed=subscribed), connected
 
 

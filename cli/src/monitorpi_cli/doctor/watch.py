@@ -12,14 +12,12 @@ from pydantic import ValidationError
 
 from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.stack.plan import LOOPBACK
+from monitorpi_cli.stack.session import Session
 from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client
 from monitorpi_common import clock
-from monitorpi_common.bus import BusEvent, Raw, Subscribed
+from monitorpi_common.bus import Raw, Subscribed
 from monitorpi_common.conclusion import FRESH_S
-from monitorpi_common.inbox import Inbox
-from monitorpi_common.log import Log
 from monitorpi_common.messages import Health, Service, Status, WatchState
-from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.topics import Topic, TopicError, pattern
 
 if TYPE_CHECKING:
@@ -135,24 +133,19 @@ def _concluded(where: str, state: WatchState) -> Iterator[CheckResult]:
 
 def _ask(settings: BrokerSettings, site: str) -> Sites | None:
     """Return what the broker keeps; None: it does not say."""
-    inbox, sites = Inbox(), Sites()
-    bus = MqttBus(settings, "monitorpi-doctor", None, Log("doctor", "error"))
+    sites = Sites()
     detector, dashboard = Service.DETECTOR.value, Service.DASHBOARD.value
     wanted = ((detector, "status"), (detector, WatchState.KIND), (dashboard, Health.KIND))
-    bus.open(inbox, [pattern(site, *kind) for kind in wanted])
     until = time.monotonic() + _ANSWER_S
     answered = False
-    try:
+    filters = [pattern(site, *kind) for kind in wanted]
+    with Session(settings, "doctor", filters, "error") as session:
         while time.monotonic() < until:
-            item = inbox.take(_RETAINED_S / 10)
+            item = session.next(_RETAINED_S / 10)
             if isinstance(item, Raw):
                 sites.receive(item)
-            elif isinstance(item, BusEvent):
-                report = bus.event(item)
-                if report is not None and report.failed:
-                    return None  # the trial of the broker says why
-                if isinstance(item, Subscribed):
-                    answered, until = True, time.monotonic() + _RETAINED_S
-    finally:
-        bus.close()
+            elif item is not None and item.report is not None and item.report.failed:
+                return None  # the trial of the broker says why
+            elif item is not None and isinstance(item.event, Subscribed):
+                answered, until = True, time.monotonic() + _RETAINED_S
     return sites if answered else None

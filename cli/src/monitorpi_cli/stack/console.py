@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from monitorpi_cli.stack.session import Session
 from monitorpi_cli.table import Terminal
 from monitorpi_common import clock
-from monitorpi_common.bus import BusEvent, Raw, Report
-from monitorpi_common.inbox import Inbox
-from monitorpi_common.log import Log
+from monitorpi_common.bus import Raw, Report
 from monitorpi_common.messages import Alert, Status, message_type
-from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.topics import Topic, TopicError, pattern
 from monitorpi_common.watch import Observer
 
@@ -68,22 +66,17 @@ async def report_bus(settings: BrokerSettings, site: str) -> None:
         site: whose topics to read.
 
     """
-    inbox = Inbox()
-    bus = MqttBus(settings, "monitorpi-up", None, Log("up"))
     console = Console(say, Terminal.of(sys.stdout))
     kinds = (("+", "status"), ("detector", "alert"), ("detector", "watch"))
-    bus.open(inbox, [pattern(site, *kind) for kind in kinds])
-    try:
+    with Session(settings, "up", [pattern(site, *kind) for kind in kinds]) as session:
         while True:
-            while (item := inbox.take(0)) is not None:
+            while (item := session.next(0)) is not None:
                 if isinstance(item, Raw):
                     console.receive(item)
-                elif isinstance(item, BusEvent) and (report := bus.event(item)) is not None:
-                    console.connection(report)
+                elif item.report is not None:
+                    console.connection(item.report)
             console.tick(clock.boot_s())
             await asyncio.sleep(_POLL_S)
-    finally:
-        bus.close()
 
 
 class Console:

@@ -101,8 +101,7 @@ async def _bench(runs: int) -> list[DetectionRow]:
             stack = Stack(plan, notify)
             stack.start()
             try:
-                password = stack.passwords["viewer"]
-                with Viewer(plan.port, "viewer", password, [pattern(SITE)]) as viewer:
+                with Viewer(stack.viewer(), [pattern(SITE)]) as viewer:
                     return await asyncio.to_thread(_measure, lab, viewer, runs)
             finally:
                 await stack.stop()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.broker import free_port
-from monitorpi_cli.stack.plan import StackPlan
+from monitorpi_cli.stack.plan import StackPlan, services_of
 from monitorpi_cli.stack.stack import Stack
 from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Service
@@ -116,9 +116,7 @@ async def running_testbed(
         stack = Stack(plan, notify)
         stack.start()
         held.push_async_callback(stack.stop)
-        everything = [pattern(SITE)]
-        password = stack.passwords["viewer"]
-        viewer = held.enter_context(Viewer(plan.port, "viewer", password, everything))
+        viewer = held.enter_context(Viewer(stack.viewer(), [pattern(SITE)]))
         background = held.enter_context(BackgroundTraffic(lab, pace=2.0, clients=clients))
         yield Testbed(lab, background, stack, viewer, page_port, cloud, folder / "logs")
 
@@ -138,7 +136,7 @@ def _plan(lab: Lab, folder: Path, tables: Mapping[str, str]) -> StackPlan:
     return StackPlan(
         site=SITE,
         state_dir=folder / "state",
-        services=tuple(service for service in Service if installed(service)),
+        services=services_of(config),
         port=free_port(),
         config=config,
         prefix=dict.fromkeys(IN_THE_LAB, lab.sensor.namespace.prefix),

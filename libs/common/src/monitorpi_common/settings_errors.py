@@ -36,7 +36,7 @@ _WORDS: Final = {
 }
 """What we say instead of pydantic, by kind of mistake and pattern."""
 _LONGEST_KEY: Final = 64
-_NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "LAB")
+_NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "HASS", "LAB")
 """Variables of ours that are no keys: where settings are, and what the set-up and tests use."""
 _INJECTED: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
 """What Kubernetes and Docker's links tell of a service that is called ``monitorpi...``."""

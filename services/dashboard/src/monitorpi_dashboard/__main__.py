@@ -9,6 +9,7 @@ from monitorpi_common.messages import (
     Device,
     Health,
     Probe,
+    Sent,
     Service,
     Target,
     Traffic,
@@ -42,7 +43,8 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
         url = settings.watch_url.get_secret_value().strip()
         pushes.append(Push(url, lambda: board.level, context.log))
     kinds = [
-        (kind.SERVICE, kind.KIND) for kind in (Traffic, Device, Probe, Target, Alert, WatchState)
+        (kind.SERVICE, kind.KIND)
+        for kind in (Traffic, Device, Probe, Target, Alert, WatchState, Sent)
     ]
     return Assembly(
         core=ViewCore(context.site, board.put, lambda: _own_health(server, pushes)),

@@ -122,6 +122,8 @@ class Finding:
     """A short burst is benign: only three of four windows raise, however strong one is."""
     decisive: bool = False
     """One observation is enough; there is nothing to count."""
+    opens: bool = True
+    """False: it keeps an alert that is open, and opens none."""
     story: str | None = None
     """What this is a chapter of, such as one target: a decisive finding ends the others' alerts."""
     a_night: int | None = None

@@ -3,27 +3,22 @@
 A *destination* is one channel of one cloud, a `lane` in the file. A row is frozen when it is
 written; it is marked in flight on disk before it is sent, and leaves that mark only when the cloud
 has shown it (stored) or has shown that it does not have it (waiting again).
-
-The database is in WAL mode with ``synchronous=NORMAL``: a killed process loses nothing, a power cut
-at most what was written since the last checkpoint, and an SD card is not forced to write each row.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import sqlite3
-import threading
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.thinning import Thinned, Waiting
+from monitorpi_common.database import Database, remember
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from pydantic import JsonValue
 
@@ -31,9 +26,6 @@ KEEP_STORED: Final = 1000
 """Stored rows kept per destination, for whoever wants to look."""
 MAX_ROWS: Final = 400_000
 """Rows kept per destination: three months at 20 s; then the oldest waiting ones go, counted."""
-
-PAGE_BYTES: Final = 1024
-"""The log takes a whole page for each row touched: a quarter of the usual page spares the card."""
 
 _NEVER: Final = 2**63 - 1  # the largest number of SQLite
 
@@ -48,7 +40,6 @@ CREATE TABLE IF NOT EXISTS row (
     PRIMARY KEY (lane, second)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS row_state ON row (lane, state, second);
-CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -71,18 +62,7 @@ class RowOutbox:
     """
 
     def __init__(self, file: Path) -> None:
-        self._guard = file.with_suffix(".lock").open("a")
-        try:
-            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._guard.close()
-            raise
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-        self._db.execute(f"PRAGMA page_size={PAGE_BYTES}")  # an older file keeps its own
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        self._database = Database(file, _SCHEMA)
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -101,7 +81,7 @@ class RowOutbox:
         an interval of a second there is none, and a row whose second is taken is dropped.
         """
         dropped = 0
-        with self._lock, _Transaction(self._db) as db:
+        with self._database.transaction() as db:
             for row in rows:
                 again = row.second <= _newest(db, row.destination) or _is_taken(
                     db, row.destination, row.second
@@ -112,7 +92,7 @@ class RowOutbox:
                     (row.destination, second, json.dumps(dict(row.fields))),
                 ).rowcount
                 dropped += 1 - written
-            _remember(db, memory)
+            remember(db, memory)
         return dropped
 
     def add_urgent(
@@ -123,13 +103,13 @@ class RowOutbox:
         Each stands in the first free second from its own on. The seconds at which intervals end
         belong to the rows of counts that come later.
         """
-        with self._lock, _Transaction(self._db) as db:
+        with self._database.transaction() as db:
             for row in rows:
                 db.execute(
                     "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
                     (row.destination, _free(db, row, interval_s), json.dumps(dict(row.fields))),
                 )
-            _remember(db, memory)
+            remember(db, memory)
 
     def take(self, destination: str, most: int) -> list[OutboxRow]:
         """Mark rows in flight, on disk, and return them in order of time.
@@ -137,7 +117,7 @@ class RowOutbox:
         The newest waiting row is always among them, then the urgent ones, then the oldest: after
         days offline a dashboard is live again with the first call.
         """
-        with self._lock, _Transaction(self._db) as db:
+        with self._database.transaction() as db:
             newest = "(SELECT MAX(second) FROM row WHERE lane = :lane AND state = 0 AND urgent = 0)"
             found = db.execute(
                 "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 "  # noqa: S608 - constant text
@@ -152,7 +132,7 @@ class RowOutbox:
 
     def acknowledge(self, destination: str, stored: Iterable[int], missing: Iterable[int]) -> None:
         """Record what the cloud showed: rows it has, and rows it does not have."""
-        with self._lock, _Transaction(self._db) as db:
+        with self._database.transaction() as db:
             stored = list(stored)
             _mark(db, destination, stored, RowState.STORED)
             _mark(db, destination, missing, RowState.WAITING)
@@ -162,13 +142,13 @@ class RowOutbox:
 
     def dead_letter(self, destination: str, second: int) -> None:
         """Give up a row that the cloud will never take."""
-        with self._lock, _Transaction(self._db) as db:
+        with self._database.transaction() as db:
             _mark(db, destination, [second], RowState.SET_ASIDE)
 
     def replace(self, destination: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
         gone = 0
-        with self._lock, _Transaction(self._db) as db:
+        with self._database.transaction() as db:
             for one in thinned:
                 for second in one.removed:
                     gone += db.execute(
@@ -184,21 +164,18 @@ class RowOutbox:
 
     def remember(self, memory: Mapping[str, JsonValue]) -> None:
         """Keep values over restarts."""
-        with self._lock, _Transaction(self._db) as db:
-            _remember(db, memory)
+        self._database.remember(memory)
 
     # --- reading ----------------------------------------------------------------------------
 
     def recall(self, name: str) -> JsonValue:
         """Return what was remembered under a name; None: nothing."""
-        with self._lock:
-            found = self._db.execute("SELECT value FROM memory WHERE name = ?", (name,)).fetchone()
-        return json.loads(found[0]) if found else None
+        return self._database.recall(name)
 
     def in_flight(self, destination: str) -> list[int]:
         """Return the seconds of the rows whose fate is not known, in order."""
-        with self._lock:
-            found = self._db.execute(
+        with self._database.reading() as db:
+            found = db.execute(
                 "SELECT second FROM row WHERE lane = ? AND state = ? ORDER BY second",
                 (destination, RowState.IN_FLIGHT),
             ).fetchall()
@@ -206,8 +183,8 @@ class RowOutbox:
 
     def untried(self, destination: str, before: int, after: int, most: int) -> list[Waiting]:
         """Return rows that wait and were never sent, in order of time, from a stretch of time."""
-        with self._lock:
-            found = self._db.execute(
+        with self._database.reading() as db:
+            found = db.execute(
                 "SELECT second, fields FROM row WHERE lane = ? AND state = 0 AND tries = 0 "
                 "AND urgent = 0 AND second < ? AND second > ? ORDER BY second LIMIT ?",
                 (destination, before, after, most),
@@ -216,8 +193,8 @@ class RowOutbox:
 
     def counts(self, destination: str) -> dict[str, int]:
         """Return how many rows are in each state."""
-        with self._lock:
-            found = self._db.execute(
+        with self._database.reading() as db:
+            found = db.execute(
                 "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (destination,)
             ).fetchall()
         numbers = dict(found)
@@ -225,8 +202,8 @@ class RowOutbox:
 
     def oldest_unsent(self, destination: str) -> int | None:
         """Return the second of the oldest row that is not known to be stored."""
-        with self._lock:
-            found = self._db.execute(
+        with self._database.reading() as db:
+            found = db.execute(
                 "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2", (destination,)
             ).fetchone()
         return int(found[0]) if found[0] is not None else None
@@ -236,15 +213,13 @@ class RowOutbox:
 
         Returns how many waiting ones went.
         """
-        with self._lock, _Transaction(self._db) as db:
+        with self._database.transaction() as db:
             _keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
             return _keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
 
     def close(self) -> None:
         """Close the database and let another process have it."""
-        with self._lock:
-            self._db.close()
-            self._guard.close()
+        self._database.close()
 
 
 def _newest(db: sqlite3.Connection, destination: str) -> int:
@@ -269,13 +244,6 @@ def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
     return second
 
 
-def _remember(db: sqlite3.Connection, memory: Mapping[str, Any]) -> None:
-    db.executemany(
-        "INSERT OR REPLACE INTO memory VALUES (?, ?)",
-        [(name, json.dumps(value)) for name, value in memory.items()],
-    )
-
-
 def _mark(
     db: sqlite3.Connection, destination: str, seconds: Iterable[int], state: RowState
 ) -> None:
@@ -298,22 +266,3 @@ def _keep_newest(
         "ORDER BY second DESC LIMIT 1 OFFSET :most)",
         {"lane": destination, "state": int(state), "most": most, "until": until},
     ).rowcount
-
-
-class _Transaction:
-    """All of it or nothing."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._db.execute("BEGIN IMMEDIATE")
-        return self._db
-
-    def __exit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._db.execute("COMMIT")
-        elif self._db.in_transaction:  # a full disk may have rolled it back already
-            self._db.execute("ROLLBACK")

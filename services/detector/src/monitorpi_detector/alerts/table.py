@@ -117,6 +117,8 @@ class AlertTable:
         if entry is not None:
             yield from self._go_on(entry, finding, limits, seen)
             return
+        if not finding.opens:
+            return
         raises = self._triggers.take(
             (key, seen.interface), finding, limits, seen.at.timestamp(), seen.span_s
         )

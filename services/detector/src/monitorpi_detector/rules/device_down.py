@@ -42,6 +42,7 @@ def _finding(
         about=frozenset({target.address}),
         severity=severity,
         decisive=True,
+        opens=not view.may_start(target),
         story=view.story(target),
         a_night=None if view.is_named(target) else _A_NIGHT,
     )

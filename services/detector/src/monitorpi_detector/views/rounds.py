@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitorpi_detector.targets.presence import NAMED
+from monitorpi_detector.targets.presence import NAMED, STARTS_S, STARTS_SLOWLY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +65,13 @@ class RoundView:
         if stay is None or stay.named:
             return stay is not None
         return self.learned and stay.is_known(seconds) and not stay.was_away_before(self.watched_s)
+
+    def may_start(self, target: ProbeResult) -> bool:
+        """Tell whether a silent target may be starting, as this machine did a moment ago."""
+        stay = self.presence.get(target.address)
+        if stay is None or self.presence.was_heard(stay):
+            return False
+        return self.presence.may_start(self.now_s, STARTS_S if stay.named else STARTS_SLOWLY_S)
 
     def gone(self) -> list[ProbeResult]:
         """Return the targets that are down, that are missed and that no outage speaks for.

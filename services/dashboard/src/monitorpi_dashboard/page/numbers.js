@@ -1,0 +1,25 @@
+// Numbers in words, for people.
+function scaled(value, unit) {
+  for (const [limit, prefix] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ])
+    if (value >= limit)
+      return `${(value / limit).toFixed(value / limit >= 100 ? 0 : 1)} ${prefix}${unit}`;
+  return `${Math.round(value)} ${unit}`;
+}
+export const bits = (value) => scaled(value, "bit/s");
+export const count = (value) => (value ?? 0).toLocaleString("en");
+export const rate = (value) => (value >= 100 ? count(Math.round(value)) : String(value ?? 0));
+export const ms = (value) =>
+  value == null ? "-" : `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
+export const percent = (value) =>
+  value == null ? "-" : `${(value * 100).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
+export function span(seconds) {
+  if (seconds == null || Number.isNaN(seconds)) return "-";
+  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} d`;
+}
