@@ -56,7 +56,7 @@ _GUESS_S: Final = 0.5
 _LEAVING_S: Final = 2 * _GUESS_S
 """How long a connection that is cut may take to give its place back: it may be made to wait."""
 _USER: Final = "monitorpi"
-_SCRIPTS: Final = ("alerts", "elements", "numbers", "page", "state", "tables")
+_SCRIPTS: Final = ("alerts", "elements", "messages", "numbers", "page", "state", "tables")
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
