@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.detector.windows import VICTIM, Detector, answer, at, device, plain, probe, window
+from tests.drive import received
 
-from monitorpi_common.fake import received
 from monitorpi_common.messages import Target
 from monitorpi_detector.items import Kept
 
@@ -251,6 +251,42 @@ def test_what_earlier_versions_kept_is_missed() -> None:
     """A target that was up before the update is expected."""
     detector = Detector(kept=Kept(was_up=["198.18.0.11"], watched_s=90_000.0))
 
-    follow(lambda _: (0, 0.0), hours=0.1, detector=detector)
+    follow(lambda _: (0, 0.0), hours=0.2, detector=detector)
 
     assert opened(detector) == [KEY]
+
+
+def restarted(named: str, *, opened_before: bool) -> tuple[Detector, list[str]]:
+    """Return a detector that starts with everything silent, as after a power failure."""
+    detector = Detector(kept=Kept(was_up=["198.18.0.11"], watched_s=90_000.0))
+    if opened_before:
+        before = Detector(kept=Kept(was_up=["198.18.0.11"], watched_s=90_000.0))
+        follow(lambda _: (0, 0.0), hours=0.5, detector=before)
+        [alert] = before.open().values()
+        detector.take(received(alert, KEY, retained=True))
+    opened_at: list[str] = []
+    for n in range(2 * 360):
+        target = answer(received=0, loss_ratio=1.0, state="down", origin=named)
+        for alert in detector.take(probe(10 * n + 10, target)):
+            if alert.state == "open" and not opened_at:
+                opened_at.append(f"{10 * n + 10} {alert.rule}")
+    return detector, opened_at
+
+
+@pytest.mark.parametrize(
+    ("origin", "opened_at"), [("announced", "610 device-down"), ("configured", "190 device-down")]
+)
+def test_what_is_silent_since_our_own_start_may_be_starting(origin: str, opened_at: str) -> None:
+    """A NAS takes five minutes after a power failure; one that stays away is told of then."""
+    detector, found = restarted(origin, opened_before=False)
+
+    assert [opened_at] == found
+    assert list(detector.open()) == [KEY]
+
+
+def test_an_alert_from_before_a_restart_goes_on() -> None:
+    """It neither closes nor opens anew because a service was restarted."""
+    detector, _ = restarted("announced", opened_before=True)
+
+    assert {"open"} == {alert.state for alert in detector.alerts}
+    assert len({alert.id for alert in detector.alerts}) == 1

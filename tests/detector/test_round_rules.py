@@ -145,3 +145,14 @@ def test_rounds_before_and_after_a_flood_say_nothing_of_it() -> None:
 
     assert opened.evidence.victim_rtt_ms is None
     assert (closed.state, closed.evidence.victim_rtt_ms) == ("closed", 87.5)
+
+
+def test_one_round_of_ten_probes_says_nothing_of_jitter() -> None:
+    """Three replies of ten, one of them late: a sensor that saves power, and no news."""
+    detector = Detector()
+    usual = answer(jitter_ms=10.0)
+    odd = answer(received=3, loss_ratio=0.7, jitter_ms=750.0)
+
+    detector.take(*[probe(10 * n, odd if n % 8 == 0 else usual) for n in range(1, 400)])
+
+    assert detector.alerts == []

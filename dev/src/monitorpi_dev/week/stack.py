@@ -4,8 +4,7 @@ Theory of operation. What a core publishes is handed to those that subscribe to 
 the contract retains it, so that a restart (the Pi's power fails) finds what a broker would hold.
 Windows pass through their JSON, as on the bus. Ticks come with the windows, and the clock that
 never steps runs by them, a second for each: a Pi has one of each each second, and would take what
-is merged here for silence. Left out is what says nothing new: a device's refresh within ten minutes
-is not handed to the prober, which takes addresses and names only.
+is merged here for silence.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from monitorpi_prober.targets import Network
 
 SITE: Final = "home"
-_REFRESH_S: Final = 600.0
 
 
 @dataclass(slots=True)
@@ -69,7 +67,6 @@ class SimulatedStack:
     rounds: int = 0
     _retained: dict[Topic, Message] = field(default_factory=dict)
     _kept: Kept = field(default_factory=Kept)
-    _handed: dict[str, tuple[float, object]] = field(default_factory=dict)
     _capture: CaptureCore = field(init=False)
     _detector: DetectorCore = field(init=False)
     _prober: ProberCore = field(init=False)
@@ -85,7 +82,6 @@ class SimulatedStack:
         self._now = now
         epoch = f"week-{self.starts}"
         self.plan = None
-        self._handed.clear()
         self._capture = CaptureCore(epoch, CaptureSettings(), steering=_Nobody(), clock_synced=True)
         self._detector = DetectorCore(
             SITE, DetectorSettings(learning_s=self.learning_s), kept=self._kept, keep=self._keep
@@ -181,22 +177,13 @@ class SimulatedStack:
         if isinstance(message, Alert):
             self._note(message)
         elif isinstance(message, Device):
-            if self._is_news(message):
-                self._spread(self._prober.handle(received), "prober")
+            self._spread(self._prober.handle(received), "prober")
             self._spread(self._detector.handle(received), "detector")
         elif isinstance(message, Target):
             self._spread(self._capture.handle(received), "capture")
             self._spread(self._detector.handle(received), "detector")
         else:
             self._spread(self._detector.handle(received), "detector")
-
-    def _is_news(self, device: Device) -> bool:
-        told = (tuple(device.ips), device.hostname, device.present)
-        at_s, before = self._handed.get(device.mac, (0.0, None))
-        if told == before and self._now - at_s < _REFRESH_S:
-            return False
-        self._handed[device.mac] = self._now, told
-        return True
 
     def _note(self, alert: Alert) -> None:
         told = self.alerts.get(alert.id)

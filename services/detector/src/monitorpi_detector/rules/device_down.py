@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitorpi_detector.views.rounds import RoundView
 
 _A_NIGHT: Final = 2
-"""Alerts on a target within twelve hours, unless the operator named it: then each is told."""
+"""Alerts on a target within twelve hours, unless the operator named it: then each is reported."""
 _KNOWN_S: Final = 3600.0
 """Seconds there before a device that nobody named is more than a note when it goes."""
 _USUAL_AFTER_S: Final = 3600.0
@@ -42,6 +42,7 @@ def _finding(
         about=frozenset({target.address}),
         severity=severity,
         decisive=True,
+        opens=not view.may_start(target),
         story=view.story(target),
         a_night=None if view.is_named(target) else _A_NIGHT,
     )

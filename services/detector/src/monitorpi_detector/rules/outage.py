@@ -86,6 +86,7 @@ def _judge_of(
                 ),
                 severity=severity,
                 decisive=True,
+                opens=one.is_sure,
                 story=f"{cause}-{one.subject}" if cause != "uplink-down" else cause,
                 a_night=None if cause == "cut-off" else _A_NIGHT,
             )

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _USUAL_AFTER_S: Final = 3600.0
 _KNOWN_S: Final = 7200.0
 """Seconds there before a target that nobody named is more than a note: its ways are not known."""
+_NEVER_AT_ONCE: Final = 1e6
+"""One round never raises: loss and jitter of ten probes, of which some are lost, are chance. The
+median of their delays is not."""
 _NAMED_A_NIGHT: Final = 2
 """Alerts on the quality of one target within twelve hours, where the operator named it."""
 _OTHERS_A_NIGHT: Final = 1
@@ -67,7 +70,7 @@ MEASURES: Final = {"loss_ratio": "loss_ratio", "rtt_p50_ms": "rtt_ms", "jitter_m
 HIGH_LOSS: Final = Rule(
     name="high-loss", title="high packet loss", unit="loss ratio",
     defaults=Limits(
-        floor=0.25, factor=3.0, raise_m=6, raise_n=8, raise_at_once=100.0, quiet_s=60.0,
+        floor=0.25, factor=3.0, raise_m=6, raise_n=8, raise_at_once=_NEVER_AT_ONCE, quiet_s=60.0,
         usual_after_s=_USUAL_AFTER_S,
     ),
     judge=_judge_of("loss_ratio", "loss ratio", "loses packets", 100.0), kind="effect",
@@ -82,7 +85,8 @@ HIGH_DELAY: Final = Rule(
 HIGH_JITTER: Final = Rule(
     name="high-jitter", title="high jitter", unit="ms",
     defaults=Limits(
-        floor=30.0, factor=3.0, raise_m=6, raise_n=8, quiet_s=60.0, usual_after_s=_USUAL_AFTER_S
+        floor=30.0, factor=3.0, raise_m=6, raise_n=8, raise_at_once=_NEVER_AT_ONCE, quiet_s=60.0,
+        usual_after_s=_USUAL_AFTER_S,
     ),
     judge=_judge_of("jitter_ms", "ms", "has high jitter", 1.0), kind="effect",
 )  # fmt: skip

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_common.topics import slug
+from monitorpi_detector.targets.presence import STARTS_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +54,10 @@ class Outage:
     members: dict[str, Stay]
     lacks_network: bool = False
     """This machine itself had no route."""
+    was_heard: bool = True
+    """Most of its members answered since this process started."""
+    is_sure: bool = True
+    """It can be no machine that is starting up just as this one is."""
     others: int = 0
     """Targets that still answer."""
     witnessed: int = 0
@@ -130,7 +135,9 @@ class Outages:
         ]  # fmt: skip
         for together in _clusters(gone, within_s):
             known += self._judge(prober, together, others)
+        starting = self.presence.may_start(now, STARTS_S)
         for one in known:
+            one.is_sure = one.was_heard or not starting
             one.others = _count(others)
             one.witnessed = max(one.witnessed, sum(map(self.is_alive, one.silent)))
             for stay in one.silent:
@@ -166,7 +173,8 @@ class Outages:
 
         def outage(cause: Cause, members: Sequence[Stay], subject: str) -> Outage:
             by_address = {stay.address: stay for stay in members}
-            return Outage(cause, subject, began, by_address, lacks_network=lacking)
+            heard = 2 * sum(map(self.presence.was_heard, members)) > len(members)
+            return Outage(cause, subject, began, by_address, lacks_network=lacking, was_heard=heard)
 
         many = _count(together)
         nearly = many >= max(_MANY, _NEARLY_ALL * (many + _count(answering)))

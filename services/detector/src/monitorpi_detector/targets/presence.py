@@ -45,6 +45,12 @@ _DOZES_S: Final = 1800.0
 """The same for a target that was away twice within a night: it sleeps between its answers."""
 _PAUSE_S: Final = 300.0
 """A target is taken as there between two answers that are at most so far apart."""
+STARTS_S: Final = 180.0
+"""A router takes two minutes to start: so long after our own start its silence may be that."""
+_HEARD_S: Final = 120.0
+"""A prober repeats the state of a target each minute."""
+STARTS_SLOWLY_S: Final = 600.0
+"""After a power failure a NAS takes five minutes."""
 NAMED: Final = ("configured", "pinned")
 """Origins of targets that the operator asked for."""
 NO_NETWORK: Final = "no-network"
@@ -68,7 +74,7 @@ class Stay:
     """Seconds watched when its last absence ended."""
     answered_at: float = 0.0
     """End of the last round with an answer, event time."""
-    heard_at: float = 0.0
+    reported_at: float = 0.0
     """End of the last round in which it was probed."""
     silent_from: float | None = None
     """Beginning of the first round without an answer; None: it answers."""
@@ -160,6 +166,8 @@ class Stays:
         self._devices: dict[str, list[Stay]] = {}
         self.began_s: float | None = None
         """Seconds watched when the first round came."""
+        self._first_round_at: float | None = None
+        """When the first round that this process took began, event time."""
 
     def __len__(self) -> int:
         return len(self._stays)
@@ -181,6 +189,18 @@ class Stays:
         least_s = _MADE_UP_S if stay.has_made_up_mac else 0.0
         return stay.named or stay.up_s >= min(DAY_S, max(least_s, _MOSTLY * watched_s))
 
+    def may_start(self, now: float, within_s: float) -> bool:
+        """Tell whether we started so recently that what is silent since then may be starting too.
+
+        A power failure takes everything along, this machine as well.
+        """
+        began = self._first_round_at
+        return began is None or now - began < within_s
+
+    def was_heard(self, stay: Stay) -> bool:
+        """Tell whether a target answered since our start, or a moment before."""
+        return stay.answered_at >= (self._first_round_at or 0.0) - _HEARD_S
+
     def device(self, stay: Stay) -> list[Stay]:
         """Return all targets of the same device: a dual-stack host has four addresses."""
         return self._devices.get(stay.mac or "", [stay])
@@ -198,6 +218,8 @@ class Stays:
         if self.began_s is None:
             self.began_s = watched_s
         began, ended = probe.round_start.timestamp(), probe.round_end.timestamp()
+        if self._first_round_at is None:
+            self._first_round_at = began
         for result in probe.targets:
             if not was_probed(result):
                 continue
@@ -210,19 +232,23 @@ class Stays:
                 continue
             else:
                 stay.miss(began, lacks_network=result.cause == NO_NETWORK or _says_so(result))
-            stay.name, stay.prober, stay.heard_at = result.name, prober, ended
+            stay.name, stay.prober, stay.reported_at = result.name, prober, ended
             stay.mac = result.mac or stay.mac
             stay.named = result.origin in NAMED
             self._stays.put(result.address, stay, ended)
 
     def see_target(self, target: Target, watched_s: float) -> None:
         """Take a prober's retained word on a target: it knows longer than we do."""
-        if target.state not in ("up", "flapping") or self._stays.get(target.address) is not None:
+        if target.state not in ("up", "flapping"):
             return
         at = target.at.timestamp()
-        since_s = max(0.0, at - target.since.timestamp())
-        stay = Stay(target.address, target.name, target.mac, up_s=since_s, left_s=watched_s)
-        self._stays.put(target.address, stay, at)
+        stay = self._stays.get(target.address)
+        if stay is None:
+            since_s = max(0.0, at - target.since.timestamp())
+            stay = Stay(target.address, target.name, target.mac, up_s=since_s, left_s=watched_s)
+            self._stays.put(target.address, stay, at)
+        if not stay.reported_at:
+            stay.answered_at = at
 
     def saved(self) -> dict[str, tuple[float, float, list[tuple[float, float]]]]:
         """Return what is worth keeping: seconds there, when last, and the absences."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitorpi_detector.targets.presence import NAMED
+from monitorpi_detector.targets.presence import NAMED, STARTS_S, STARTS_SLOWLY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,13 @@ class RoundView:
             return stay is not None
         return self.learned and stay.is_known(seconds) and not stay.was_away_before(self.watched_s)
 
+    def may_start(self, target: ProbeResult) -> bool:
+        """Tell whether a silent target may be starting, as this machine did a moment ago."""
+        stay = self.presence.get(target.address)
+        if stay is None or self.presence.was_heard(stay):
+            return False
+        return self.presence.may_start(self.now_s, STARTS_S if stay.named else STARTS_SLOWLY_S)
+
     def gone(self) -> list[ProbeResult]:
         """Return the targets that are down, that are missed and that no outage speaks for.
 
@@ -90,7 +97,7 @@ class RoundView:
             for one in self.presence.device(stay)
             if one is not stay and one.prober == stay.prober
         ]
-        if any(not one.silent_rounds and one.heard_at >= stay.heard_at for one in others):
+        if any(not one.silent_rounds and one.reported_at >= stay.reported_at for one in others):
             return False
         silent = [stay, *(one for one in others if one.silent_rounds)]
         return stay is min(silent, key=lambda one: (":" in one.address, one.address))
