@@ -20,8 +20,8 @@ from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_dashboard.core import ViewCore
 from monitorpi_dashboard.settings import DashboardSettings
-from monitorpi_dashboard.sinks.push import Push
 from monitorpi_dashboard.sinks.board import Board
+from monitorpi_dashboard.sinks.push import Push
 from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:

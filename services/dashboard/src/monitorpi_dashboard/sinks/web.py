@@ -34,12 +34,13 @@ from monitorpi_common.messages import NotifyTest
 from monitorpi_common.service import ResourceError
 from monitorpi_dashboard.items import MessageWanted
 from monitorpi_dashboard.settings import page_url
-from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
 from monitorpi_dashboard.sinks.past import NoPastError, Past
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from monitorpi_dashboard.sinks.board import Board
 
 
 MAX_STREAMS: Final = 32
