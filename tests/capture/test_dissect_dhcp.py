@@ -42,6 +42,7 @@ from tests.capture.discovery_frames import (
     sighting,
 )
 
+from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.items import Sighting
 
 
@@ -237,3 +238,15 @@ def test_dhcpv6_is_read_through_relays() -> None:
         Sighting(OTHER_RAW, 1.0, "eth0", "dhcpv6", sender=RAW, named=("2001:db8::7",))
     ]
     assert seen(relayed(reply, 9, DHCP6_RelayReply)) == []
+
+
+def test_a_datagram_longer_than_its_packet_says_nothing() -> None:
+    """Hosts drop it: the lengths must agree, so nobody believes it."""
+    packet = bytes(dhcp(1, [("message-type", "request"), ("hostname", b"printer")]))
+    dissector = Dissector()
+
+    short = packet[:2] + (56).to_bytes(2, "big") + packet[4:]
+    found = dissector.dissect(bytes.fromhex("ffffffffffff") + RAW + b"\x08\0" + short, 1.0, "eth0")
+
+    assert found == []
+    assert dissector.failed == 1

@@ -214,7 +214,7 @@ def test_killed_at_any_moment_each_alert_arrives_once(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_killed_fifty_times_each_alert_arrives_once(
     broker: Broker, subscribe: Callable[..., Subscriber], start: Callable[..., Any],
     mail: MailServer, tmp_path: Path,

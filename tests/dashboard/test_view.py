@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_common.examples import AT, EXAMPLES, example
-from monitorpi_common.messages import Alert, Device, Health, Traffic, timestamp
+from monitorpi_common.messages import Alert, Device, Health, Sent, Service, Traffic, timestamp
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard import core as view_module
 from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.items import MessageWanted
 
 
 class Page:
@@ -192,3 +193,32 @@ def test_any_order_of_messages_gives_a_picture(order: list[Any]) -> None:
     page.show(*(tick if one is None else Received(*one) for one in order))
 
     assert page.documents
+
+
+def test_deliveries_are_in_the_picture() -> None:
+    """Who is told of alerts and what was sent last; nothing where there is no notifier."""
+    page = Page()
+    assert page.show()["notifier"] is None
+    health = example(Health).model_copy(
+        update={"detail": {"destinations": {"phone": {"waiting": 2, "error": "refused"}}}}
+    )
+
+    shown = page.show(
+        Received(Topic("lab", "notifier", "health", "main"), health),
+        Received(Topic("lab", "notifier", "sent", "phone"), example(Sent)),
+    )["notifier"]
+
+    assert shown["destinations"]["phone"]["waiting"] == 2
+    assert shown["sent"][0]["title"] == example(Sent).title
+
+
+def test_a_test_that_was_asked_for_becomes_a_command() -> None:
+    """Of the notifier, once the time is known."""
+    page = Page()
+    assert list(page.core.handle(MessageWanted("phone"))) == []
+    page.show()
+
+    (command,) = page.core.handle(MessageWanted("phone"))
+
+    assert (command.to, command.message.name) == (Service.NOTIFIER, "test")
+    assert command.message.args == {"destination": "phone"}

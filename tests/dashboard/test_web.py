@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_common.service import ResourceError
+from monitorpi_dashboard.items import MessageWanted
 from monitorpi_dashboard.sinks import web
 from monitorpi_dashboard.sinks.web import Board, PageServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @contextmanager
-def serving(listen: str) -> Iterator[PageServer]:
+def serving(listen: str, emit: Callable[[object], None] = lambda _: None) -> Iterator[PageServer]:
     """Run a page that wants a password."""
     one = PageServer(Board(), listen, 0, "horse staple")
     one.open()
-    thread = threading.Thread(target=one.run, args=(lambda _: None,))
+    thread = threading.Thread(target=one.run, args=(emit,))
     thread.start()
     try:
         yield one
@@ -187,3 +188,57 @@ def test_a_host_header_names_us_or_is_refused(host: str, answer: bool) -> None:
     server = PageServer(Board(), "::", 8080, None, ("attic.example",))
 
     assert server.may_ask(host) is answer
+
+
+# --- the test message ---------------------------------------------------------------------------
+
+PASSWORD = {"Authorization": "Basic " + b64encode(b"monitorpi:horse staple").decode()}
+JSON = {"Content-Type": "application/json"}
+
+
+def post(server: PageServer, path: str, body: str, headers: dict[str, str]) -> int:
+    """Post to the page; returns the status."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request("POST", path, body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_test_message_may_be_asked_for() -> None:
+    """With the password, as JSON; a few, and no more."""
+    wishes: list[object] = []
+    with serving("127.0.0.1", wishes.append) as server:
+        head = PASSWORD | JSON
+        codes = [post(server, "/api/test", body, head) for body in (
+            '{"destination":"desk"}', "{}", "{}", "{}")]  # fmt: skip
+
+    assert codes == [HTTPStatus.ACCEPTED] * 3 + [HTTPStatus.TOO_MANY_REQUESTS]
+    assert wishes == [MessageWanted("desk"), MessageWanted(None), MessageWanted(None)]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status"),
+    [
+        ("/api/test", "{}", JSON, HTTPStatus.UNAUTHORIZED),
+        ("/api/test", "{}", PASSWORD, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+        ("/api/test", "{}", PASSWORD | {"Content-Type": "text/plain"},
+         HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+        ("/api/test", "x" * 2000, PASSWORD | JSON, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+        ("/api/test", "no json", PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
+        ("/api/test", '{"url":"http://elsewhere"}', PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
+        ("/api/state", "{}", PASSWORD | JSON, HTTPStatus.NOT_FOUND),
+        ("/api/test", "{}", PASSWORD | JSON | {"Host": "evil.example"},
+         HTTPStatus.MISDIRECTED_REQUEST),
+    ],
+)  # fmt: skip
+def test_nothing_else_may_be_asked_for(
+    path: str, body: str, headers: dict[str, str], status: HTTPStatus
+) -> None:
+    """What another page could make a browser send is refused, and nothing is sent."""
+    wishes: list[object] = []
+    with serving("127.0.0.1", wishes.append) as server:
+        assert post(server, path, body, headers) == status
+
+    assert wishes == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,8 @@ class Mail:
 
     subject: str
     text: str
+    at_s: float
+    """When it was taken, seconds since 1970."""
 
 
 @dataclass
@@ -57,7 +60,7 @@ class MailServer:
         mail = message_from_bytes(bytes(content or b""), policy=policy.default)  # type: ignore[arg-type]
         part = mail.get_body(("plain",))
         text = part.get_content() if part is not None else ""
-        self.mails.append(Mail(str(mail["Subject"]), text))
+        self.mails.append(Mail(str(mail["Subject"]), text, time.time()))
         self.on_taken()
         return self.answer
 

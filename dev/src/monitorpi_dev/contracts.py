@@ -16,10 +16,10 @@ from monitorpi_cli.stack import broker
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.messages import COMMANDS, OWNED, SHARED
 from monitorpi_dev import bpf_build, bpf_header
-from monitorpi_dev.generated.configuration_page import configuration
-from monitorpi_dev.generated.licences_page import licences
-from monitorpi_dev.generated.schemas import as_json, asyncapi, schema
-from monitorpi_dev.generated.topics_page import topics
+from monitorpi_dev.reference.configuration_page import configuration
+from monitorpi_dev.reference.licences_page import licences
+from monitorpi_dev.reference.schemas import as_json, asyncapi, schema
+from monitorpi_dev.reference.topics_page import topics
 
 
 def files() -> dict[str, str]:

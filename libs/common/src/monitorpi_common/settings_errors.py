@@ -36,7 +36,7 @@ _WORDS: Final = {
 }
 """What we say instead of pydantic, by kind of mistake and pattern."""
 _LONGEST_KEY: Final = 64
-_NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "LAB")
+_NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "HASS", "LAB")
 """Variables of ours that are no keys: where settings are, and what the set-up and tests use."""
 _INJECTED: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
 """What Kubernetes and Docker's links tell of a service that is called ``monitorpi...``."""
@@ -62,7 +62,7 @@ class Origins:
     folder: Path
 
     def of(self, location: list[str]) -> str:
-        """Name the source of the value at a location, as far as it can be told."""
+        """Name the source of the value at a location, as far as it is known."""
         variables = {name.upper(): name for name, value in os.environ.items() if value}
         for depth in range(len(location), 0, -1):
             name = "__".join(location[:depth])
@@ -103,9 +103,9 @@ def _key(part: str) -> str:
 
 def _message(problem: dict[str, Any]) -> str:
     """Say what is wrong with a value as its reader would."""
-    told = _WORDS.get((problem["type"], problem.get("ctx", {}).get("pattern")))
-    if told is not None:
-        return told
+    text = _WORDS.get((problem["type"], problem.get("ctx", {}).get("pattern")))
+    if text is not None:
+        return text
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not message[1:2].isupper():  # an abbreviation
         message = message[0].lower() + message[1:]

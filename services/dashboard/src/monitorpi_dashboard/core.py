@@ -1,4 +1,4 @@
-"""The page's core: everything the bus says, as one bounded picture.
+"""The page's core: everything on the bus, as one bounded picture.
 
 Theory of operation. State and streams are kept by topic, newest only, with a short history of
 rates for the sparklines. Once a second the picture is turned into one JSON document and handed to
@@ -17,10 +17,14 @@ from pydantic_core import to_json
 from monitorpi_common.messages import (
     CLASSES,
     Alert,
+    Command,
     Device,
     DeviceWindow,
     Health,
     Probe,
+    Publication,
+    Sent,
+    Service,
     Target,
     Traffic,
     timestamp,
@@ -28,6 +32,7 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import mac_id
 from monitorpi_common.watch import Observer
+from monitorpi_dashboard.items import MessageWanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_common.messages import Publication, WatchLevel
+    from monitorpi_common.messages import Message, WatchLevel
     from monitorpi_common.topics import Topic
 
 MAX_DEVICES: Final = 4096
@@ -44,10 +49,12 @@ MAX_ALERTS: Final = 512
 MAX_SERVICES: Final = 64
 MAX_INTERFACES: Final = 32
 MAX_STRANGERS: Final = 64
+MAX_SENT: Final = 20
 ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
 HISTORY: Final = 120
 """Windows of history: two minutes."""
 
+_NOTIFIER: Final = f"{Service.NOTIFIER.value}/"
 _T = TypeVar("_T")
 
 
@@ -82,11 +89,11 @@ class ViewCore:
         self,
         site: str,
         hand_out: Callable[[bytes, WatchLevel], None],
-        told: Callable[[], dict[str, JsonValue]] = dict,
+        own_health: Callable[[], dict[str, JsonValue]] = dict,
     ) -> None:
         self._site = site
         self._hand_out = hand_out
-        self._told = told
+        self._own_health = own_health
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
@@ -94,6 +101,7 @@ class ViewCore:
         self._seen: OrderedDict[str, datetime] = OrderedDict()
         self._targets: OrderedDict[str, Target] = OrderedDict()
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
+        self._sent: deque[Sent] = deque(maxlen=MAX_SENT)
         self._round: Probe | None = None
         self._last_window_s: float | None = None
         self._observer = Observer()
@@ -103,25 +111,15 @@ class ViewCore:
 
     # --- the service's interface ------------------------------------------------------------
 
-    def handle(  # noqa: C901 - one line per kind of item
-        self, item: object
-    ) -> Iterable[Publication]:
-        """Take one item; this service says nothing on the bus."""
-        if isinstance(item, Received) and self._at is not None:
-            self._observer.receive(item.topic, item.message, self._at, retained=item.retained)
+    def handle(self, item: object) -> Iterable[Publication]:
+        """Take one item; all this service sends is the test that somebody asked for."""
         match item:
-            case Received(_, Traffic() as window):
-                self._traffic(window)
-            case Received(topic, Device() as device):
-                _keep(self._devices, topic.id, device, MAX_DEVICES)
-            case Received(topic, Target() as target):
-                _keep(self._targets, topic.id, target, MAX_TARGETS)
-            case Received(topic, Alert() as alert):
-                _keep(self._alerts, topic.id, alert, MAX_ALERTS)
-            case Received(_, Probe() as probe):
-                self._round = probe
-            case Received(topic, Health() as health):
-                self._service(f"{topic.service}/{topic.id}")["health"] = _health(health)
+            case Received(topic, message, retained):
+                if self._at is not None:
+                    self._observer.receive(topic, message, self._at, retained=retained)
+                self._receive(topic, message)
+            case MessageWanted(destination):
+                return self._test(destination)
             case Presence(topic, taken_back=True):
                 self._leave(topic)
             case Presence(topic, online):
@@ -138,13 +136,41 @@ class ViewCore:
                 pass
         return ()
 
+    def _receive(self, topic: Topic, message: Message) -> None:
+        """Keep what a message says."""
+        match message:
+            case Traffic():
+                self._traffic(message)
+            case Device():
+                _keep(self._devices, topic.id, message, MAX_DEVICES)
+            case Target():
+                _keep(self._targets, topic.id, message, MAX_TARGETS)
+            case Alert():
+                _keep(self._alerts, topic.id, message, MAX_ALERTS)
+            case Probe():
+                self._round = message
+            case Sent():
+                self._sent.appendleft(message)
+            case Health():
+                self._service(f"{topic.service}/{topic.id}")["health"] = _health(message)
+            case _:
+                pass
+
     def close(self) -> Iterable[Publication]:
-        """Nothing is left to say."""
+        """Nothing is left to publish."""
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
         """Return where the page is, and whether the dead man's switch was reached."""
-        return self._told()
+        return self._own_health()
+
+    def _test(self, destination: str | None) -> Iterable[Publication]:
+        """Order a test message, once the time is known."""
+        if self._at is None:
+            return ()
+        args = {} if destination is None else {"destination": destination}
+        command = Command(name="test", args=args, at=self._at)
+        return (Publication("page", command, to=Service.NOTIFIER),)
 
     # --- keeping ----------------------------------------------------------------------------
 
@@ -207,9 +233,22 @@ class ViewCore:
             "strangers": self._strangers(),
             "targets": [target.model_dump(mode="json") for target in self._targets.values()],
             "probing": self._probing(),
+            "notifier": self._notifier(),
             "alerts": [alert.model_dump(mode="json") for alert in self._alerts.values()],
         }
         return to_json(picture, inf_nan_mode="null")  # what is no number in JSON stops a page
+
+    def _notifier(self) -> dict[str, Any] | None:
+        """Return who is told of alerts, and what was sent last; None: there is no notifier."""
+        found = [one for name, one in self._services.items() if name.startswith(_NOTIFIER)]
+        if not found and not self._sent:
+            return None
+        detail = found[-1].get("health", {}).get("detail", {}) if found else {}
+        destinations = detail.get("destinations") if isinstance(detail, dict) else None
+        return {
+            "destinations": destinations if isinstance(destinations, dict) else {},
+            "sent": [sent.model_dump(mode="json", exclude={"alerts"}) for sent in self._sent],
+        }
 
     def _watch(self, at: datetime) -> dict[str, Any]:
         """Return whether anybody watches, since when, and why not."""
@@ -224,9 +263,9 @@ class ViewCore:
 
     def _device(self, id_: str, device: Device) -> dict[str, Any]:
         """Return a device as announced, but for when it was seen and what it does now."""
-        told = device.model_dump(mode="json", exclude={"totals"})
+        announced = device.model_dump(mode="json", exclude={"totals"})
         seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
-        return {**told, "last_seen": timestamp(seen), **self._rates(device.mac)}
+        return {**announced, "last_seen": timestamp(seen), **self._rates(device.mac)}
 
     def _strangers(self) -> list[dict[str, Any]]:
         """Return senders of the last window that are not devices yet."""
@@ -254,7 +293,7 @@ class ViewCore:
 
 
 def _keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> None:
-    """Keep the newest value of a key, and at most so many keys: the longest unheard-of goes."""
+    """Keep the newest value of a key, and at most so many keys: the longest unseen leaves."""
     shelf[key] = value
     shelf.move_to_end(key)
     if len(shelf) > most:

@@ -27,7 +27,7 @@ MAX_ASKED: Final = 256
 MAX_REMEMBERED: Final = 16_384
 """Addresses of all askers together."""
 NEWS_EACH: Final = 25
-"""An asker is published at once with each so many addresses, else with what is told anyway."""
+"""An asker is published at once with each so many addresses, else with what is published anyway."""
 
 
 class Asked(NamedTuple):

@@ -1,8 +1,9 @@
 """The page over HTTP: a few files, one JSON document, and a stream of it.
 
-Nothing can be changed here, and nothing is loaded from elsewhere. A request for a host name that
-is not ours is refused, so that a web page on the Internet cannot read a LAN through the visitor's
-browser (DNS rebinding).
+Nothing can be changed here but that a test message may be sent to those who get alerts, and nothing
+is loaded from elsewhere. A request for a host name that is not ours is refused, so that a web page
+on the Internet cannot read a LAN through the visitor's browser (DNS rebinding). A test has to be
+asked for as JSON: a browser asks us first before it sends that for another page, and is refused.
 
 Connections are bounded, and whoever has one may say little and must say it soon: where all places
 are taken, the one that goes has for longest neither said its wish nor shown that it may have it.
@@ -24,8 +25,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
+from monitorpi_common.allowance import Allowance
 from monitorpi_common.endpoint import names_this_machine
+from monitorpi_common.messages import NotifyTest
 from monitorpi_common.service import ResourceError
+from monitorpi_dashboard.items import MessageWanted
 from monitorpi_dashboard.settings import page_url
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
 
@@ -36,6 +42,10 @@ if TYPE_CHECKING:
 
 MAX_STREAMS: Final = 32
 MAX_CONNECTIONS: Final = 64
+TESTS_PER_S: Final = 0.1
+TESTS_AT_ONCE: Final = 3
+"""Test messages: a person who clicks again and again gets no more than these."""
+_MAX_BODY: Final = 1024
 MAX_HEAD: Final = 16 * 1024
 """Bytes of a request before it is answered, as h11 and Node.js have it; the library alone would
 keep 6 MB of each connection, password or not."""
@@ -46,7 +56,7 @@ _GUESS_S: Final = 0.5
 _LEAVING_S: Final = 2 * _GUESS_S
 """How long a connection that is cut may take to give its place back: it may be made to wait."""
 _USER: Final = "monitorpi"
-_SCRIPTS: Final = ("alerts", "elements", "numbers", "page", "state", "tables")
+_SCRIPTS: Final = ("alerts", "elements", "messages", "numbers", "page", "state", "tables")
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -124,6 +134,8 @@ class PageServer:
     """Devices that have metrics of their own."""
     metrics: Metrics = field(init=False)
     _server: ThreadingHTTPServer | None = None
+    _emit: Callable[[object], None] | None = None
+    _tests: Allowance = field(default_factory=lambda: Allowance(TESTS_PER_S, TESTS_AT_ONCE))
     _streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_STREAMS))
 
     def __post_init__(self) -> None:
@@ -157,7 +169,7 @@ class PageServer:
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Serve until stopped."""
-        del emit
+        self._emit = emit
         if self._server is not None:
             self._server.serve_forever(0.1)
             self._server.server_close()
@@ -178,6 +190,13 @@ class PageServer:
             return True
         wanted = base64.b64encode(f"{_USER}:{self.password}".encode()).decode()
         return hmac.compare_digest((authorization or "").encode(), f"Basic {wanted}".encode())
+
+    def test(self, destination: str | None) -> bool:
+        """Have a test message sent; False: there were enough of late, or it is too early."""
+        if self._emit is None or not self._tests.take(time.monotonic()):
+            return False
+        self._emit(MessageWanted(destination))
+        return True
 
     def stream_begins(self) -> bool:
         """Take a place for one more stream; False: there are enough."""
@@ -283,15 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
             level = self.page.board.level
             status = HTTPStatus.OK if level == "watching" else HTTPStatus.SERVICE_UNAVAILABLE
             return self._reply(status, f"{level}\n".encode(), "text/plain")
-        if not self.page.may_ask(self.headers.get("Host")):
-            text = b"This page is not served by that name; see dashboard.hosts.\n"
-            return self._reply(HTTPStatus.MISDIRECTED_REQUEST, text, "text/plain")
-        guess = self.headers.get("Authorization")
-        if not self.page.may_see(guess):
-            if guess is not None:
-                time.sleep(_GUESS_S)
-            return self._ask_for_password()
-        self.server.has_asked(self.connection)
+        if not self._is_welcome():
+            return None
         if path in _FILES:
             name, kind = _FILES[path]
             content = resources.files("monitorpi_dashboard").joinpath("page", name).read_bytes()
@@ -303,6 +315,40 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/stream":
             return self._stream()
         return self._reply(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")
+
+    def do_POST(self) -> None:
+        if not self._is_welcome():
+            return None
+        kind = self.headers.get_content_type()
+        length = self.headers.get("Content-Length", "")
+        if self.path != "/api/test":
+            return self._reply(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")
+        if kind != "application/json" or not length.isdecimal() or int(length) > _MAX_BODY:
+            text = b"ask with a short object of JSON\n"
+            return self._reply(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, "text/plain")
+        try:
+            wish = NotifyTest.model_validate_json(self.rfile.read(int(length)))
+        except ValidationError:
+            return self._reply(HTTPStatus.BAD_REQUEST, b"no such wish\n", "text/plain")
+        if not self.page.test(wish.destination):
+            text = b"enough tests for now\n"
+            return self._reply(HTTPStatus.TOO_MANY_REQUESTS, text, "text/plain")
+        return self._reply(HTTPStatus.ACCEPTED, b"{}", "application/json")
+
+    def _is_welcome(self) -> bool:
+        """Refuse a name that is not ours, and who does not know the password."""
+        if not self.page.may_ask(self.headers.get("Host")):
+            text = b"This page is not served by that name; see dashboard.hosts.\n"
+            self._reply(HTTPStatus.MISDIRECTED_REQUEST, text, "text/plain")
+            return False
+        guess = self.headers.get("Authorization")
+        if not self.page.may_see(guess):
+            if guess is not None:
+                time.sleep(_GUESS_S)
+            self._ask_for_password()
+            return False
+        self.server.has_asked(self.connection)
+        return True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's signature
         """Keep no log of who looks."""

@@ -44,6 +44,7 @@ _IPV6: Final = CLASS_BIT["ipv6"]
 _MDNS: Final = CLASS_BIT["mdns"]
 _UDP: Final = CLASS_BIT["udp"]
 _FRAGMENT: Final = CLASS_BIT["fragment"]
+_MALFORMED: Final = CLASS_BIT["malformed"]
 _READERS: Final[tuple[tuple[int, int, Reader], ...]] = (
     (_ARP, TYPE_ARP, arp.read),
     (_DHCP | _UDP | _IPV4, TYPE_IPV4, dhcp.read),
@@ -106,6 +107,9 @@ class Dissector:
         if not is_discovery(data, classified):
             return []
         mask, network, transport = classified
+        if mask & _UDP and mask & _MALFORMED:  # a datagram longer than its packet: hosts drop it
+            self.failed += 1
+            return []
         vlan, ether_type, behind = tags_of(data, tag)
         read = _reader(mask, ether_type)
         if read is None or not (transport or ether_type == TYPE_ARP):

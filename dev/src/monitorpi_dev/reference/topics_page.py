@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.messages import COMMANDS, OFFLINE_EXPIRY_S, OWNED, SHARED, STATUS
-from monitorpi_dev.generated.tables import NOTICE, field_table, first_sentence, paragraphs
+from monitorpi_dev.reference.tables import NOTICE, field_table, first_sentence, paragraphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import CommonSettings, Section
-from monitorpi_dev.generated.tables import NOTICE, cell, paragraphs, types_of
+from monitorpi_dev.reference.tables import NOTICE, cell, paragraphs, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import yaml
 
 from monitorpi_common import __version__
 from monitorpi_common.messages import OWNED, SHARED, STATUS
-from monitorpi_dev.generated.tables import NOTICE, first_sentence
+from monitorpi_dev.reference.tables import NOTICE, first_sentence
 
 if TYPE_CHECKING:
     from monitorpi_common.messages import Delivery, Message
