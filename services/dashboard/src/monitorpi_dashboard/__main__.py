@@ -47,7 +47,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
         for kind in (Traffic, Device, Probe, Target, Alert, WatchState, Sent)
     ]
     return Assembly(
-        core=ViewCore(context.site, board.put, lambda: _told(server, pushes)),
+        core=ViewCore(context.site, board.put, lambda: _own_health(server, pushes)),
         sources=[server, *pushes],
         subscriptions=[
             *(pattern(context.site, owner.value, kind) for owner, kind in kinds if owner),
@@ -57,12 +57,15 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     )
 
 
-def _told(server: PageServer, pushes: list[Push]) -> dict[str, JsonValue]:
+def _own_health(server: PageServer, pushes: list[Push]) -> dict[str, JsonValue]:
     """Return what the page's health says: where it is, and whether the switch was reached."""
-    told: dict[str, JsonValue] = {"url": server.url}
+    own_health: dict[str, JsonValue] = {"url": server.url}
     for push in pushes:
-        told |= {"watch_url_total": push.done_total, "watch_url_failed_total": push.failed_total}
-    return told
+        own_health |= {
+            "watch_url_total": push.done_total,
+            "watch_url_failed_total": push.failed_total,
+        }
+    return own_health
 
 
 def main() -> int:
