@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.drive import received
 
 from monitorpi_common.examples import example
-from monitorpi_common.fake import received
 from monitorpi_common.messages import Alert, Device, NotifyTest, Sent, Target, WatchState
 from monitorpi_common.service import CommandReceived, CommandRefusedError, Presence, Tick
 from monitorpi_common.topics import Topic
