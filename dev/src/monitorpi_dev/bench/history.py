@@ -265,8 +265,10 @@ def _stretches(dice: random.Random, hour: int, devices: int, every: int) -> Iter
     for first in range(0, HOUR_S // SLOT_S, length * every):
         series: dict[Series, dict[str, list[int]]] = {Series("wire", "eth0"): covered}
         for device in range(devices):
-            values = [dice.randrange(14) for _ in range(length)]
-            series[Series("device", "eth0", mac(device))] = dict.fromkeys(names, values)
+            values = dice.choices(range(14), k=length * len(names))
+            series[Series("device", "eth0", mac(device))] = {
+                name: values[length * n : length * (n + 1)] for n, name in enumerate(names)
+            }
         yield Stretch(hour, first, length, series)
 
 
