@@ -20,8 +20,9 @@ from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_dashboard.core import ViewCore
 from monitorpi_dashboard.settings import DashboardSettings
+from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.push import Push
-from monitorpi_dashboard.sinks.web import Board, PageServer
+from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -34,7 +35,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     password = settings.password.get_secret_value().strip() if settings.password else None
     server = PageServer(
         board, settings.listen, settings.port, password, tuple(settings.hosts),
-        settings.metrics_devices,
+        settings.metrics_devices, settings.history_url,
     )  # fmt: skip
     server.open()
     context.log.info("page", url=server.url)
