@@ -210,11 +210,12 @@ def written(folder: Path, devices: int, hours: float) -> dict[str, Any]:
     archive = Archive(folder / "history.sqlite", _BUDGET, None, Log("bench", "error"))
     core = HistoryCore(archive, Diary(), {}, lambda _: None)
     payloads = [one.encode() for one in windows(devices)]
+    dice = random.Random(3)  # noqa: S311 - repeatable on purpose
     begin, bytes_before, now = time.process_time(), _written(), _START
     seconds = round(hours * HOUR_S)
     for second in range(seconds):
         core.handle(Tick(now, float(second), clock_synced=True))
-        window = Traffic.model_validate_json(payloads[second % _KINDS])
+        window = Traffic.model_validate_json(dice.choice(payloads))
         core.handle(Received(_TOPIC, at(window, second, now)))
         now += timedelta(seconds=1)
     used, wrote = time.process_time() - begin, _written() - bytes_before
@@ -265,8 +266,10 @@ def _stretches(dice: random.Random, hour: int, devices: int, every: int) -> Iter
     for first in range(0, HOUR_S // SLOT_S, length * every):
         series: dict[Series, dict[str, list[int]]] = {Series("wire", "eth0"): covered}
         for device in range(devices):
-            values = [dice.randrange(14) for _ in range(length)]
-            series[Series("device", "eth0", mac(device))] = dict.fromkeys(names, values)
+            values = dice.choices(range(14), k=length * len(names))
+            series[Series("device", "eth0", mac(device))] = {
+                name: values[length * n : length * (n + 1)] for n, name in enumerate(names)
+            }
         yield Stretch(hour, first, length, series)
 
 
