@@ -108,6 +108,20 @@ def test_a_frame_far_off_its_neighbours_is_no_step_of_time(
     assert "8 frames dated far off those around them" in caplog.text
 
 
+@pytest.mark.parametrize("off_s", [-90_000_000.0, 10.0, 31_536_000.0])
+@pytest.mark.parametrize("strays", [1, 2])
+def test_a_first_frame_far_off_is_no_window_of_its_own(
+    off_s: float, strays: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What an interrupted writer left in front: it counts with the frames behind, and is told."""
+    line = [100_000_000 + number / 50 for number in range(100)]
+
+    found = windows(*[(at, PING) for at in [line[0] + off_s] * strays + line])
+
+    assert shape(found) == [(100_000_000.0, 1.0, 50 + strays), (100_000_001.0, 0.98, 50)]
+    assert f"{strays} frames dated far off those around them" in caplog.text
+
+
 def test_time_that_goes_on_elsewhere_is_a_step() -> None:
     """A year on and back again, for longer than a few frames: three lines of time."""
     times = [start + number / 50 for start in (1e8, 1.3e8, 1e8 + 4) for number in range(40)]

@@ -81,12 +81,12 @@ def test_a_channel_that_is_not_there_is_wrong(double: Double) -> None:
     ("url", "words"),
     [
         ("https://no-such-host.invalid", "does not resolve: check cloud-bridge.url"),
-        (f"http://127.0.0.1:{free_port()}", "nobody listens there: start the server, or check"),
+        ("http://127.0.0.1:{free}", "nobody listens there: start the server, or check"),
     ],
 )
 def test_a_cloud_that_is_not_reached_is_said_by_cause(url: str, words: str) -> None:
     """The setting of its address is named."""
-    found = connect("ThingSpeak", url, "cloud-bridge.url", None)
+    found = connect("ThingSpeak", url.format(free=free_port()), "cloud-bridge.url", None)
 
     assert found.mark == "wrong"
     assert words in str(found)

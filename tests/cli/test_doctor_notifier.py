@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.notifier.counterparts import MailServer
+from tests.notifier.counterparts import WebHook
 
 from monitorpi_cli.doctor.notifier import look_at_destinations
 from monitorpi_cli.stack.broker import free_port
@@ -39,11 +39,11 @@ def test_without_a_destination_nothing_is_said(
 
 def test_a_server_that_is_reached_is_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connected to, and nothing sent."""
-    with MailServer() as mail:
-        found = look(tmp_path, monkeypatch, mail.url)
+    with WebHook() as web:
+        found = look(tmp_path, monkeypatch, f"json://127.0.0.1:{web.port}/hook")
 
-    assert found[0].startswith("ok notifier: desk is told by Email, and its server is reached")
-    assert mail.calls == 0
+    assert found[0].startswith("ok notifier: desk is told by JSON, and its server is reached")
+    assert web.calls == 0
 
 
 @pytest.mark.parametrize(

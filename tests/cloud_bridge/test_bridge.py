@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from monitorpi_cloud_bridge.__main__ import GuardedRowOutbox
-from monitorpi_cloud_bridge.core import MEMORY, TOLD, BridgeCore
+from monitorpi_cloud_bridge.core import MEMORY, REPORTED, BridgeCore
 from monitorpi_cloud_bridge.items import Called, OutboxRow
 from monitorpi_cloud_bridge.mapping import DEFAULTS, MappingEntry
 from monitorpi_cloud_bridge.rows import MAX_OPEN, RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings, ListedCommand
+from monitorpi_cloud_bridge.sinks.guarded import GuardedRowOutbox
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Device, Evidence, Health, Target, Wire
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Message
 
 START = 1_800_000_000
-LANE = "thingspeak/traffic"
+DESTINATION = "thingspeak/traffic"
 ENTRIES = [entry for entry in DEFAULTS if entry.channel == "traffic"]
 WRONG_S = 86_400.0
 """How far behind a clock without a battery wakes up."""
@@ -46,8 +46,10 @@ class Bridge:
         builder = RowBuilder(ENTRIES, interval_s)
         builder.remember(self.outbox.recall(MEMORY))
         store = GuardedRowOutbox(self.outbox, interval_s, Log("test-bridge", "error"))
-        self.core = BridgeCore(builder, store, {"traffic": (LANE,)}, (LANE,), **settings)
-        self.core.recall(self.outbox.recall(TOLD))
+        self.core = BridgeCore(
+            builder, store, {"traffic": (DESTINATION,)}, (DESTINATION,), **settings
+        )
+        self.core.recall(self.outbox.recall(REPORTED))
 
     def tick(self, at_s: float, boot_s: float, *, synced: bool = True) -> None:
         """Let a second pass."""
@@ -80,8 +82,8 @@ class Bridge:
 
     def rows(self) -> dict[int, Mapping[str, str]]:
         """Return what stands in the outbox."""
-        rows = self.outbox.take(LANE, 10_000)
-        self.outbox.settle(LANE, [], [row.second for row in rows])
+        rows = self.outbox.take(DESTINATION, 10_000)
+        self.outbox.acknowledge(DESTINATION, [], [row.second for row in rows])
         return {row.second: row.fields for row in rows}
 
     def syns(self) -> dict[int, int]:
@@ -200,9 +202,9 @@ class Clock:
 
 
 def test_a_clock_set_back_by_an_hour_makes_no_silence(bridge: Callable[..., Bridge]) -> None:
-    """Rows go on at the true time, between those that stand there already; told once."""
-    told: list[int] = []
-    one = bridge(set_back=told.append)
+    """Rows go on at the true time, between those that stand there already; reported once."""
+    reported: list[int] = []
+    one = bridge(set_back=reported.append)
     clock = Clock(one)
     clock.wall_s += 3600
     clock.run(3700)
@@ -221,7 +223,7 @@ def test_a_clock_set_back_by_an_hour_makes_no_silence(bridge: Callable[..., Brid
     ]
     assert list(after.values())[2:] == [20] * (len(after) - 2)
     assert sum(one.syns().values()) == 7400
-    assert told == [max(before) - START - 3699]  # two seconds are left to what comes late
+    assert reported == [max(before) - START - 3699]  # two seconds are left to what comes late
     assert one.core.detail()["clock_set_back_total"] == 1
 
 
@@ -274,7 +276,7 @@ def test_however_the_clock_is_set_no_count_is_lost_and_no_row_late(
         for seconds, step in [*steps, (200, 0)]:
             for _ in range(seconds):
                 clock.run(1)
-                if one.outbox.counts(LANE)["waiting"] > len(seen):
+                if one.outbox.counts(DESTINATION)["waiting"] > len(seen):
                     new = set(one.rows()) - seen
                     assert all(abs(second - clock.wall_s) <= 3 * interval + 400 for second in new)
                     seen, last_s = seen | new, clock.boot_s
@@ -341,7 +343,7 @@ def test_an_alert_is_told_once_also_after_a_kill(bridge: Callable[..., Bridge]) 
 
 
 def test_an_alert_that_was_over_before_we_came_is_not_told(bridge: Callable[..., Bridge]) -> None:
-    """What is found closed and was never told open is history."""
+    """What is found closed and was never reported open is history."""
     one = bridge()
     one.alert("closed")
 
@@ -467,14 +469,14 @@ def test_any_number_of_any_message_can_stand_in_a_row(tmp_path: Path) -> None:
     ]
     outbox = RowOutbox(tmp_path / "outbox.sqlite")
     store = GuardedRowOutbox(outbox, 20, Log("test-bridge", "error"))
-    core = BridgeCore(RowBuilder(entries, 20), store, {"own": (LANE,)})
+    core = BridgeCore(RowBuilder(entries, 20), store, {"own": (DESTINATION,)})
 
     for place, message in messages:
         service, kind, name = place.split("/")
         list(core.handle(Received(Topic("lab", service, kind, name), message)))
     list(core.handle(Tick(datetime.fromtimestamp(START + 23, UTC), 100.0, clock_synced=True)))
 
-    (row,) = outbox.take(LANE, 10)
+    (row,) = outbox.take(DESTINATION, 10)
     outbox.close()
     assert row.second == START + 20
     assert row.fields == {"field1": "8000", "field2": "7", "field3": "0.25", "field4": "320"}
@@ -530,7 +532,10 @@ def settings(**values: Any) -> CloudBridgeSettings:
 
 def test_another_cloud_alone_needs_no_licence_of_thingspeak() -> None:
     """Rows that never go to ThingSpeak do not count for its quota."""
-    assert settings(influx={"url": "https://influx.example:8086"}).lanes() == ["traffic", "health"]
+    assert settings(influx={"url": "https://influx.example:8086"}).destinations() == [
+        "traffic",
+        "health",
+    ]
 
 
 def test_plain_http_is_possible_on_request_and_on_this_machine() -> None:

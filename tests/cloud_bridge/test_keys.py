@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from monitorpi_thingspeak_double import Channel
 
-LANE = "thingspeak/traffic"
+DESTINATION = "thingspeak/traffic"
 BUG = """
 import httpx
 
@@ -55,7 +55,7 @@ def environment(double: Double, channel: Channel, folder: Path) -> dict[str, str
     (secrets / "cloud_bridge__influx__token").write_text("INFLUX-TOKEN-OF-A-TEST")
     (folder / "state").mkdir()
     outbox = RowOutbox(folder / "state" / "outbox.sqlite")
-    outbox.add([OutboxRow(LANE, 1_800_000_000, {"field1": "1"})], {})
+    outbox.add([OutboxRow(DESTINATION, 1_800_000_000, {"field1": "1"})], {})
     outbox.close()
     return {
         "MONITORPI_STATE_DIR": str(folder / "state"),

@@ -25,32 +25,32 @@ from monitorpi_cloud_bridge.thinning import Thinned, Waiting
 LANES = ("thingspeak/traffic", "influx/traffic")
 INTERVAL_S = 20
 SECONDS = st.integers(0, 400)
-LANE = st.sampled_from(LANES)
+DESTINATION = st.sampled_from(LANES)
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """Two lanes; rows are written, taken, settled, thinned, set aside; the process is killed."""
+    """Two destinations; rows are written, taken, acknowledged, thinned; the process is killed."""
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = TemporaryDirectory()
         self._lives = 0
         self.box: RowOutbox
-        self.rows: dict[str, dict[int, RowState]] = {lane: {} for lane in LANES}
-        self.tried: dict[str, set[int]] = {lane: set() for lane in LANES}
-        self.urgent: dict[str, set[int]] = {lane: set() for lane in LANES}
+        self.rows: dict[str, dict[int, RowState]] = {destination: {} for destination in LANES}
+        self.tried: dict[str, set[int]] = {destination: set() for destination in LANES}
+        self.urgent: dict[str, set[int]] = {destination: set() for destination in LANES}
         self.remembered = 0
 
     def _file(self) -> Path:
         return Path(self._folder.name) / str(self._lives) / "outbox.sqlite"
 
-    def of(self, lane: str, state: RowState) -> set[int]:
+    def of(self, destination: str, state: RowState) -> set[int]:
         """Return the seconds of the rows in a state."""
-        return {second for second, now in self.rows[lane].items() if now is state}
+        return {second for second, now in self.rows[destination].items() if now is state}
 
-    def newest(self, lane: str) -> int:
+    def newest(self, destination: str) -> int:
         """Return the newest second that a row of counts has."""
-        return max(self.rows[lane].keys() - self.urgent[lane], default=-1)
+        return max(self.rows[destination].keys() - self.urgent[destination], default=-1)
 
     @initialize()
     def begin(self) -> None:
@@ -58,72 +58,80 @@ class OutboxMachine(RuleBasedStateMachine):
         self._file().parent.mkdir()
         self.box = RowOutbox(self._file())
 
-    @rule(lane=LANE, seconds=st.lists(SECONDS, min_size=1, max_size=5))
-    def add(self, lane: str, seconds: list[int]) -> None:
+    @rule(destination=DESTINATION, seconds=st.lists(SECONDS, min_size=1, max_size=5))
+    def add(self, destination: str, seconds: list[int]) -> None:
         """Write rows and a memory in one; each finds a second that was never given to another."""
         self.remembered += 1
         rows = []
         for wished in seconds:
             second = wished
-            again = second <= self.newest(lane) or second in self.rows[lane]
-            while again and (second in self.rows[lane] or second % INTERVAL_S == 0):
+            again = second <= self.newest(destination) or second in self.rows[destination]
+            while again and (second in self.rows[destination] or second % INTERVAL_S == 0):
                 second += 1
-            rows.append(OutboxRow(lane, wished, {"field1": str(second)}))
-            self.rows[lane][second] = RowState.WAITING
+            rows.append(OutboxRow(destination, wished, {"field1": str(second)}))
+            self.rows[destination][second] = RowState.WAITING
 
         self.box.add(rows, {"n": self.remembered}, INTERVAL_S)
 
-    @rule(lane=LANE, second=SECONDS)
-    def add_urgent(self, lane: str, second: int) -> None:
+    @rule(destination=DESTINATION, second=SECONDS)
+    def add_urgent(self, destination: str, second: int) -> None:
         """Write a text; it finds a second of its own, never one of the rows of counts."""
-        self.box.add_urgent([OutboxRow(lane, second, {"status": "x"})], INTERVAL_S, {})
-        while second in self.rows[lane] or second % INTERVAL_S == 0:
+        self.box.add_urgent([OutboxRow(destination, second, {"status": "x"})], INTERVAL_S, {})
+        while second in self.rows[destination] or second % INTERVAL_S == 0:
             second += 1
-        self.rows[lane][second] = RowState.WAITING
-        self.urgent[lane].add(second)
+        self.rows[destination][second] = RowState.WAITING
+        self.urgent[destination].add(second)
 
-    @rule(lane=LANE, most=st.integers(1, 20))
-    def take(self, lane: str, most: int) -> None:
+    @rule(destination=DESTINATION, most=st.integers(1, 20))
+    def take(self, destination: str, most: int) -> None:
         """Take rows: the newest, then texts, then the oldest; in order, as they were written."""
-        waiting = self.of(lane, RowState.WAITING)
-        plain = waiting - self.urgent[lane]
+        waiting = self.of(destination, RowState.WAITING)
+        plain = waiting - self.urgent[destination]
         live = [max(plain)] if plain else []
-        rest = sorted(waiting - set(live), key=lambda s: (s not in self.urgent[lane], s))
+        rest = sorted(waiting - set(live), key=lambda s: (s not in self.urgent[destination], s))
 
-        taken = self.box.take(lane, most)
+        taken = self.box.take(destination, most)
 
         seconds = [row.second for row in taken]
         assert seconds == sorted((live + rest)[:most])
         for row in taken:
-            text = row.second in self.urgent[lane]
+            text = row.second in self.urgent[destination]
             assert row.fields == ({"status": "x"} if text else {"field1": str(row.second)})
-            self.rows[lane][row.second] = RowState.IN_FLIGHT
-            self.tried[lane].add(row.second)
+            self.rows[destination][row.second] = RowState.IN_FLIGHT
+            self.tried[destination].add(row.second)
 
-    @precondition(lambda self: any(self.of(lane, RowState.IN_FLIGHT) for lane in LANES))
-    @rule(lane=LANE, data=st.data())
-    def settle(self, lane: str, data: st.DataObject) -> None:
+    @precondition(
+        lambda self: any(self.of(destination, RowState.IN_FLIGHT) for destination in LANES)
+    )
+    @rule(destination=DESTINATION, data=st.data())
+    def acknowledge(self, destination: str, data: st.DataObject) -> None:
         """Learn what became of rows in flight."""
-        flying = self.of(lane, RowState.IN_FLIGHT)
+        flying = self.of(destination, RowState.IN_FLIGHT)
         there = data.draw(st.sets(st.sampled_from(sorted(flying)))) if flying else set()
 
-        self.box.settle(lane, there, flying - there)
+        self.box.acknowledge(destination, there, flying - there)
 
         for second in flying:
-            self.rows[lane][second] = RowState.STORED if second in there else RowState.WAITING
+            self.rows[destination][second] = (
+                RowState.STORED if second in there else RowState.WAITING
+            )
 
-    @rule(lane=LANE)
-    def set_aside(self, lane: str) -> None:
+    @rule(destination=DESTINATION)
+    def dead_letter(self, destination: str) -> None:
         """Give one up that the cloud will never take."""
-        for second in sorted(self.of(lane, RowState.IN_FLIGHT))[:1]:
-            self.box.set_aside(lane, second)
-            self.rows[lane][second] = RowState.SET_ASIDE
+        for second in sorted(self.of(destination, RowState.IN_FLIGHT))[:1]:
+            self.box.dead_letter(destination, second)
+            self.rows[destination][second] = RowState.SET_ASIDE
 
-    @rule(lane=LANE, first=SECONDS, length=st.integers(1, 200))
-    def thin(self, lane: str, first: int, length: int) -> None:
+    @rule(destination=DESTINATION, first=SECONDS, length=st.integers(1, 200))
+    def thin(self, destination: str, first: int, length: int) -> None:
         """Put one row in the place of several that were never sent; others are not even shown."""
-        shown = self.box.untried(lane, before=first + length, after=first - 1, most=1000)
-        free = self.of(lane, RowState.WAITING) - self.tried[lane] - self.urgent[lane]
+        shown = self.box.untried(destination, before=first + length, after=first - 1, most=1000)
+        free = (
+            self.of(destination, RowState.WAITING)
+            - self.tried[destination]
+            - self.urgent[destination]
+        )
         assert [row.second for row in shown] == sorted(
             s for s in free if first <= s < first + length
         )
@@ -132,14 +140,14 @@ class OutboxMachine(RuleBasedStateMachine):
         stays = shown[len(shown) // 2].second
 
         gone = self.box.replace(
-            lane,
+            destination,
             [Thinned([row.second for row in shown], [Waiting(stays, {"field1": str(stays)})])],
         )
 
         assert gone == len(shown) - 1
         for row in shown:
-            del self.rows[lane][row.second]
-        self.rows[lane][stays] = RowState.WAITING
+            del self.rows[destination][row.second]
+        self.rows[destination][stays] = RowState.WAITING
 
     @rule()
     def stop_and_start(self) -> None:
@@ -160,13 +168,17 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_row_is_in_one_state(self) -> None:
-        """Nothing is lost and nothing doubled, in either lane; the memory goes with its rows."""
-        for lane in LANES:
-            counts = self.box.counts(lane)
-            assert counts == {s.name.lower(): len(self.of(lane, s)) for s in RowState}
-            assert self.box.in_flight(lane) == sorted(self.of(lane, RowState.IN_FLIGHT))
-            unsent = self.of(lane, RowState.WAITING) | self.of(lane, RowState.IN_FLIGHT)
-            assert self.box.oldest_unsent(lane) == min(unsent, default=None)
+        """Nothing is lost and nothing doubled in either; the memory goes with its rows."""
+        for destination in LANES:
+            counts = self.box.counts(destination)
+            assert counts == {s.name.lower(): len(self.of(destination, s)) for s in RowState}
+            assert self.box.in_flight(destination) == sorted(
+                self.of(destination, RowState.IN_FLIGHT)
+            )
+            unsent = self.of(destination, RowState.WAITING) | self.of(
+                destination, RowState.IN_FLIGHT
+            )
+            assert self.box.oldest_unsent(destination) == min(unsent, default=None)
         assert (self.box.recall("n") or 0) == self.remembered
 
     def teardown(self) -> None:

@@ -198,7 +198,7 @@ def trickle(server: socket.socket, head: bytes) -> None:
     ids=["in the body", "in the head", "in the status line"],
 )
 def test_an_answer_that_trickles_is_cut_off(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A byte now and then does not hold the courier for ever, wherever it comes."""
+    """A byte now and then does not hold the uploader for ever, wherever it comes."""
     monkeypatch.setattr(web_module, "MOST_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=trickle, args=(server, head))

@@ -227,6 +227,44 @@ def test_a_wrong_password(tmp_path: Path) -> None:
     assert text.endswith("check broker.username and its password")
 
 
+def test_a_broker_that_wants_a_certificate_of_ours(tmp_path: Path, ours: tuple[str, str]) -> None:
+    """We have none to show, and say so."""
+    cert, key = signed(tmp_path, ours, "127.0.0.1", "2")
+    lines = [f"certfile {cert}", f"keyfile {key}", f"cafile {ours[0]}", "require_certificate true"]
+    broker = Broker(tmp_path, settings="\n".join(["allow_anonymous true", *lines]))
+    broker.start()
+    try:
+        text = first_failure(port=broker.port, tls_ca=ours[0])
+    finally:
+        broker.kill()
+
+    assert "whether it wants a certificate of its clients (we have none)" in text
+
+
+def test_a_broker_with_old_tls_alone(tmp_path: Path, ours: tuple[str, str]) -> None:
+    """TLS 1.0 is refused on both sides today."""
+    cert, key = signed(tmp_path, ours, "127.0.0.1", "2")
+    port = str(free_port())
+    server = subprocess.Popen(
+        ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", cert, "-key", key,
+         "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0", "-quiet"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: _listens(int(port)), what="the server")
+        text = first_failure(port=int(port), tls_ca=ours[0])
+    finally:
+        server.kill()
+        server.communicate()
+
+    assert "it speaks no TLS of 1.2 or newer" in text
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_good_certificate_connects(secure: Callable[..., int], ours: tuple[str, str]) -> None:
     """The control: with the right authority, name and time there is a connection."""
     inbox = Inbox()

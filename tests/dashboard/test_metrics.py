@@ -19,8 +19,9 @@ from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.metrics import Metrics
-from monitorpi_dashboard.sinks.web import Board, PageServer
+from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from monitorpi_common.bus import BusEvent
 from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Alert, Device, Service, Target, Traffic, timestamp
+from monitorpi_common.messages import Alert, Device, Health, Service, Target, Traffic, timestamp
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, address_id, mac_id
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from selenium.webdriver import Chrome
-    from tests.conftest import Broker
+    from tests.conftest import Broker, Subscriber
 
     from monitorpi_common.messages import Message
 
@@ -389,3 +389,28 @@ def test_streams_are_bounded_and_nothing_else_is_served(page: Callable[..., Page
     assert "script-src 'self'" in headers["Content-Security-Policy"]
     for connection in streams:
         connection.close()
+
+
+def test_messages_and_a_test_of_them(
+    page: Callable[..., Page], browser: Chrome, subscribe: Callable[..., Subscriber]
+) -> None:
+    """Who gets alerts and what was sent; the button sends the notifier a command."""
+    one = page()
+    seen = subscribe(one.broker.port, "monitorpi/v1/lab/notifier/command/+")
+    browser.get(f"http://127.0.0.1:{one.port}/")
+    wait_for(lambda: browser.find_element("id", "site").text == "lab", 20)
+    assert not browser.find_element("id", "messages-section").is_displayed()
+    one.publish()
+    detail = {"destinations": {"phone": {"waiting": 2, "error": EVIL, "failing_tries": 1}}}
+    health = {**json.loads(example(Health).encode()), "detail": detail}
+    command = ["mosquitto_pub", "-p", str(one.broker.port), "-s", "-t"]
+    topic = "monitorpi/v1/lab/notifier/health/main"
+    subprocess.run([*command, topic], input=json.dumps(health), text=True, check=True)
+
+    wait_for(lambda: EVIL in browser.find_element("id", "destinations").text, 20)
+    assert "CRITICAL SYN flood: camera" in browser.find_element("id", "sent").text
+    browser.find_element("id", "test").click()
+    wait_for(lambda: seen.of("notifier/command/page"), 20, "the command")
+    wait_for(lambda: "on its way" in browser.find_element("id", "test-answer").text, 20)
+    assert json.loads(seen.of("notifier/command/page")[0])["name"] == "test"
+    assert browser.title == "(1) MonitorPi is BLIND"  # no markup was read

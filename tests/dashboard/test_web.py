@@ -17,7 +17,8 @@ import pytest
 from monitorpi_common.service import ResourceError
 from monitorpi_dashboard.items import MessageWanted
 from monitorpi_dashboard.sinks import web
-from monitorpi_dashboard.sinks.web import Board, PageServer
+from monitorpi_dashboard.sinks.board import Board
+from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,8 +21,8 @@ from tests.detector.windows import (
     syns,
     window,
 )
+from tests.drive import received
 
-from monitorpi_common.fake import received
 from monitorpi_common.messages import (
     Acknowledge,
     Alert,

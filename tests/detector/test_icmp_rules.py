@@ -17,8 +17,8 @@ from tests.detector.windows import (
     rules_of,
     window,
 )
+from tests.drive import received
 
-from monitorpi_common.fake import received
 from monitorpi_common.messages import (
     DeviceWindow,
     Peer,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.detector.windows import VICTIM, Detector, answer, at, device, plain, probe, window
+from tests.drive import received
 
-from monitorpi_common.fake import received
 from monitorpi_common.messages import Target
 from monitorpi_detector.items import Kept
 

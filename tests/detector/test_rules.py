@@ -17,8 +17,8 @@ from tests.detector.windows import (
     device,
     window,
 )
+from tests.drive import received
 
-from monitorpi_common.fake import received
 from monitorpi_detector.items import Kept
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from monitorpi_common.fake import drive, received
+from tests.drive import drive, received
+
 from monitorpi_common.messages import (
     AddressConflict,
     Alert,

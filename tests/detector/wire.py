@@ -32,12 +32,12 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
+from tests.drive import received
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.capfile.source import FileSource
-from monitorpi_common.fake import received
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Device, Publication, Traffic
 from monitorpi_detector.core import DetectorCore

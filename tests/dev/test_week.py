@@ -17,7 +17,7 @@ from monitorpi_dev.week.report import week
 from monitorpi_dev.week.stack import PublishedAlert, loud_levels
 from monitorpi_dev.week.truth import ANY, Fact, Kind, Truth
 from monitorpi_dev.week.verdict import NOTICES_A_DAY, judge
-from monitorpi_dev.week.wire import LONGEST_S, FrameStream, SimulatedWire
+from monitorpi_dev.week.wire import LONGEST_S, SENDERS, FrameStream, SimulatedWire
 from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
@@ -72,6 +72,24 @@ def test_a_loud_second_is_a_window_of_its_own(seconds: list[int]) -> None:
     for second, count in enumerate(seconds):
         if count >= LOUD:
             assert count == alone[START + second]
+
+
+def test_a_second_of_many_senders_is_loud_whatever_they_send() -> None:
+    """Invented MAC addresses are a flood in no class of frames."""
+    seen: list[object] = []
+    wire = SimulatedWire(float(START), seen.append, loud_levels())
+
+    def invents() -> Process:
+        for number in range(SENDERS):
+            macs = (f"02:00:00:00:01:{number:02x}", PHONE)
+            wire.send(frames.udp(macs, ("198.18.0.1", "198.18.0.2"), (9, 9), b""))
+        yield 1.0
+
+    wire.start(invents(), 1.0)
+    wire.run(START + LONGEST_S)
+
+    lengths = {one.start.wall_s: one.length_s for one in seen if isinstance(one, WindowCounts)}
+    assert lengths[START + 1] == 1.0
 
 
 def test_a_stream_has_its_rate_in_every_window() -> None:

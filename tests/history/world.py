@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from monitorpi_common.fake import received
+from tests.drive import received
+
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     Alert,

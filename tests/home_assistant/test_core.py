@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from tests.drive import received
 from tests.home_assistant.discovery import SCHEMA, UNITS
 
 from monitorpi_common.examples import example
-from monitorpi_common.fake import received
 from monitorpi_common.messages import (
     AcknowledgeAll,
     Alert,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.drive import drive, messages, received
 
-from monitorpi_common.fake import drive, messages, received
 from monitorpi_common.messages import (
     Announce,
     Device,
@@ -448,7 +448,7 @@ def test_the_cap_holds(count: int, probes: int, interval: float, cap: float) -> 
 
     assert plan.rate <= cap * 1.000001
     assert plan.limited or plan.rate == pytest.approx(count * probes / interval)
-    assert all(1 <= lane.probes <= probes for lane in plan.groups)
+    assert all(1 <= group.probes <= probes for group in plan.groups)
 
 
 def test_own_intervals_make_lanes() -> None:
@@ -457,7 +457,7 @@ def test_own_intervals_make_lanes() -> None:
         [*aims(3), *aims(1, interval_s=2.0)], interval_s=10, probes=10, max_rate=100, timeout_s=1
     )
 
-    assert [(lane.interval_s, len(lane.targets)) for lane in plan.groups] == [(2.0, 1), (10, 3)]
+    assert [(group.interval_s, len(group.targets)) for group in plan.groups] == [(2.0, 1), (10, 3)]
     assert plan.rate == 8.0
 
 
@@ -766,7 +766,7 @@ def test_probe_now() -> None:
     drive(prober.core, [CommandReceived("probe_now", ProbeNow(address=ADDRESS), "1")])
     drive(prober.core, [CommandReceived("probe_now", ProbeNow(), "2")])
 
-    assert [lane and lane.targets[0].address for lane in prober.extra] == [ADDRESS, None]
+    assert [group and group.targets[0].address for group in prober.extra] == [ADDRESS, None]
     with pytest.raises(CommandRefusedError, match="not a target"):
         drive(prober.core, [CommandReceived("probe_now", ProbeNow(address="203.0.113.5"), "3")])
 

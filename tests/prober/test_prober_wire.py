@@ -55,8 +55,8 @@ def bench() -> Iterator[ProberBench]:
     one.close()
 
 
-def lane(*ips: str, probes: int = 20, seconds: float = 1.0) -> ProbeGroup:
-    """Build a lane of some addresses."""
+def group(*ips: str, probes: int = 20, seconds: float = 1.0) -> ProbeGroup:
+    """Build a group of some addresses."""
     return ProbeGroup(seconds, probes, tuple(ProbeTarget(ip, ip, ip, ip) for ip in ips), seconds)
 
 
@@ -86,7 +86,7 @@ def measure(
     pinger = Pinger()
     with responding(bench, **behaviour) as truth:
         done = bench.near.call(
-            one_round, pinger, lane(*ips, probes=probes, seconds=seconds), TIMEOUT_S
+            one_round, pinger, group(*ips, probes=probes, seconds=seconds), TIMEOUT_S
         )
     return done, truth, pinger.tally
 
@@ -164,8 +164,8 @@ def test_a_standstill_loses_no_reply(bench: ProberBench) -> None:
             pinger.stop()
 
     pinger.order(ProbePlan((), timeout_s))
-    pinger.hurry(lane("198.18.0.1", probes=1, seconds=0.01))
-    pinger.hurry(lane(*addresses(20), probes=5, seconds=0.5))
+    pinger.hurry(group("198.18.0.1", probes=1, seconds=0.01))
+    pinger.hurry(group(*addresses(20), probes=5, seconds=0.5))
     with responding(bench, delay_ms=50.0):
         bench.near.call(pinger.run, take)
 
@@ -226,7 +226,7 @@ def test_raw_sockets_and_ipv6(bench: ProberBench) -> None:
 
 def test_source_is_announced(bench: ProberBench) -> None:
     """The MAC and the address that requests leave from are found by the routing table."""
-    plan = ProbePlan((lane(*addresses(20), probes=10, seconds=10.0),))
+    plan = ProbePlan((group(*addresses(20), probes=10, seconds=10.0),))
     mac = bench.near.call(lambda: Path("/sys/class/net/eth0/address").read_text()).strip()
 
     exits = bench.near.call(interfaces.exits, plan, None)
@@ -271,11 +271,11 @@ def test_subnets_are_those_that_need_no_router() -> None:
 
 def test_source_interface(bench: ProberBench) -> None:
     """Sending from a named interface works; an unknown one is refused with the known ones."""
-    done = bench.near.call(one_round, Pinger("lo"), lane("127.0.0.1", probes=3), TIMEOUT_S)
+    done = bench.near.call(one_round, Pinger("lo"), group("127.0.0.1", probes=3), TIMEOUT_S)
     assert answered(done) == [[True] * 3]
 
     with pytest.raises(Exception, match=r"there is no interface 'wlan9'.*eth0"):
-        bench.near.call(one_round, Pinger("wlan9"), lane("127.0.0.1"), TIMEOUT_S)
+        bench.near.call(one_round, Pinger("wlan9"), group("127.0.0.1"), TIMEOUT_S)
 
 
 def test_bench_rows(bench: ProberBench) -> None:

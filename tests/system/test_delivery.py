@@ -30,7 +30,7 @@ MEDIAN_S = 2.0
 RATE = 1000.0
 QUIET_S = 1.0
 
-pytestmark = [pytest.mark.lab, pytest.mark.soak, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.soak, pytest.mark.timeout(1200)]
 
 
 def plan_of(lab: Lab, folder: Path, mail: MailServer) -> StackPlan:
@@ -84,9 +84,8 @@ async def measure(lab: Lab, plan: StackPlan, mail: MailServer) -> list[float]:
     stack = Stack(plan, lambda _: None)
     stack.start()
     try:
-        password = stack.passwords["viewer"]
         filters = [pattern("lab", "+", "status"), pattern("lab", "detector", "alert")]
-        with Viewer(plan.port, "viewer", password, filters) as viewer:
+        with Viewer(stack.viewer(), filters) as viewer:
             return await asyncio.to_thread(floods, lab, viewer, mail)
     finally:
         await stack.stop()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
+from tests.conftest import wait_for
+from tests.notifier.counterparts import MailServer
 from tests.system.conftest import ON_LOOPBACK, running_up
 
 from monitorpi_cli.stack.viewer import Arrival, Viewer
@@ -94,3 +96,36 @@ def check_traces(heard: list[Arrival], attacker: str) -> None:
     assert [m for m in map(Arrival.message, heard) if isinstance(m, Device)] == []
     last = {h.topic: h.payload for h in heard}
     assert [payload for topic, payload in last.items() if topic.id == "drill" and payload] == []
+
+
+def test_a_drill_follows_its_alert_to_who_is_told(tmp_path: Path) -> None:
+    """A mail server takes it; before that a test message arrives there, too."""
+    config = tmp_path / "monitorpi.toml"
+    with MailServer() as mail:
+        desk = f'[notifier.destinations.desk]\nurl = "{mail.url}"\n'
+        config.write_text(settings(tmp_path / "state") + desk)
+        with running_up(config):
+            command = [sys.executable, "-m", "monitorpi_cli"]
+            ended: list[subprocess.CompletedProcess[str]] = []
+
+            def told() -> bool:  # the notifier may still be starting
+                ended.append(
+                    subprocess.run(
+                        [*command, "notify", "test", "desk", "--config", str(config)],
+                        capture_output=True, text=True, check=False,
+                    )
+                )  # fmt: skip
+                return ended[-1].returncode == 0
+
+            wait_for(told, 60, "the test message")
+            drill = subprocess.run(
+                [*DRILL, "--config", str(config), "--json"], capture_output=True, text=True,
+                check=False,
+            )  # fmt: skip
+
+    assert ended[-1].stdout.startswith("desk: delivered after")
+    assert mail.mails[0].subject == "MonitorPi test"
+    assert drill.returncode == 0, drill.stderr
+    result = json.loads(drill.stdout)
+    assert result["seconds_to_alert"] < result["seconds_to_deliveries"]["desk"] < 10
+    assert any("SYN flood" in one.subject for one in mail.mails)

@@ -36,7 +36,7 @@ ROWS: Final = 130_000
 """Thirty days at a row per 20 s."""
 INTERVAL_S: Final = 20
 START: Final = 1_800_000_000
-_LANE: Final = "thingspeak/traffic"
+_DESTINATION: Final = "thingspeak/traffic"
 _FIELDS: Final = 8
 
 
@@ -109,7 +109,9 @@ def _fill(file: str, rows: int) -> int:
     outbox.add(
         (
             OutboxRow(
-                _LANE, START + INTERVAL_S * n, {name: str(dice.randrange(10**4)) for name in names}
+                _DESTINATION,
+                START + INTERVAL_S * n,
+                {name: str(dice.randrange(10**4)) for name in names},
             )
             for n in range(rows)
         ),
@@ -123,23 +125,25 @@ def _drain(file: str, rows: int, url: str, channel: int, key: str, *, thins: boo
     """Empty an outbox as fast as the service lets us."""
     start_s = now_s = float(START + INTERVAL_S * rows)
     outbox = RowOutbox(Path(file))
-    lane = UploadDestination(_LANE, ThingSpeak(url, channel, key, None, PACING_S, client()))
-    courier = Uploader(
-        outbox, [lane], 0, Log("bench", "error"), lambda: now_s, lambda: now_s,
+    destination = UploadDestination(
+        _DESTINATION, ThingSpeak(url, channel, key, None, PACING_S, client())
+    )
+    uploader = Uploader(
+        outbox, [destination], 0, Log("bench", "error"), lambda: now_s, lambda: now_s,
         thin_above=THIN_ABOVE if thins else sys.maxsize,
     )  # fmt: skip
     before = peak = _rss_bytes()
     calls = 0
     cpu_s = time.process_time()
-    while outbox.oldest_unsent(_LANE) is not None:
-        now_s += courier.step()
+    while outbox.oldest_unsent(_DESTINATION) is not None:
+        now_s += uploader.step()
         calls += 1
         peak = max(peak, _rss_bytes())
     cpu_s = time.process_time() - cpu_s
     outbox.close()
     return Drained(
-        rows, lane.stored_total, lane.thinned_total, calls, now_s - start_s, round(cpu_s, 2),
-        before, peak,
+        rows, destination.stored_total, destination.thinned_total, calls, now_s - start_s,
+        round(cpu_s, 2), before, peak,
     )  # fmt: skip
 
 

@@ -179,7 +179,8 @@ def _settle(pid: int, rest_s: float) -> None:
     while time.monotonic() < deadline:
         before_s = processes.cpu_s(pid)
         time.sleep(rest_s)
-        if processes.cpu_s(pid) - before_s < _BUSY_RATIO * REST_S:
+        rests = processes.cpu_s(pid) - before_s < _BUSY_RATIO * REST_S
+        if rests and not processes.is_runnable(pid):
             return
 
 

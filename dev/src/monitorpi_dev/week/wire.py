@@ -7,8 +7,9 @@ a frame seen before is looked up. Two kinds of traffic are told apart:
 - *Frames* are all counted, each at its time. A *loud* second is a window of its own, as on a Pi:
   one in which a class of frames reaches half of what the rules that look at it want of one MAC
   (:func:`monitorpi_dev.week.stack.loud_levels`), connections are asked for in vain as a slow scan
-  does, or broadcasts come as in a loop. The others, in which no rule could find anything, are
-  merged into windows of up to :data:`LONGEST_S` seconds whose length says so: nothing is left out.
+  does, many MAC addresses send, or broadcasts come as in a loop. The others, in which no rule could
+  find anything, are merged into windows of up to :data:`LONGEST_S` seconds whose length says so:
+  nothing is left out.
 - *Streams* (own probes, a film, a backup, browsing) go on for hours at a rate, and are counted at
   that rate for the length of each window. What would be lost by that is their busiest seconds: so
   whoever runs a stream sends its bursts as frames, at its begin and at times within.
@@ -47,6 +48,8 @@ VAIN: Final = 2
 """Connections asked for in vain in a second: fewer are no slow scan (200 ports within a minute)."""
 GROUP: Final = 50
 """Broadcasts and multicasts in a second: half of what a loop is told of from."""
+SENDERS: Final = 50
+"""MAC addresses that send in a second: half of what keeps a flood of invented ones open."""
 SAMPLED: Final = 100
 """Frames in a second from which there are samples of it."""
 LONGEST_S: Final = 30
@@ -189,8 +192,15 @@ class SimulatedWire:
         return (
             counts["syn"] - counts["syn_ack"] >= VAIN
             or counts["broadcast"] + counts["multicast"] >= GROUP
+            or self._senders() >= SENDERS
             or any(counts[name] >= level for name, level in self.levels.items())
         )
+
+    def _senders(self) -> int:
+        """Return how many MAC addresses sent in this second; few frames are few senders."""
+        if len(self._second) < SENDERS:
+            return 0
+        return len({frame[6:12] for frame, _, _ in self._second})
 
     def _sample(self, at: int) -> None:
         """Hand over the first frames of each slot of a second."""

@@ -194,12 +194,13 @@ def refused(address: str, reason: str) -> Report:
     return Report(f"the broker at {address} refused us ({reason}): {remedy}", failed=True)
 
 
-def disconnected(address: str, reason: str, *, was_connected: bool) -> Report:
+def disconnected(address: str, reason: str, *, was_connected: bool, tls: bool = False) -> Report:
     """Return how a connection ended, or that it never was one."""
     if was_connected:
         return Report(f"connection lost to the broker at {address} ({reason})", failed=True)
+    wants = "a certificate of its clients (we have none)" if tls else "TLS"
     return Report(
         f"no connection to the broker at {address}: it does not answer as a broker does "
-        f"({reason}): check broker.port, whether it wants TLS, and its log",
+        f"({reason}): check broker.port, whether it wants {wants}, and its log",
         failed=True,
     )

@@ -32,6 +32,9 @@ _OTHER_NAME: Final = (62, 64)
 certificate is for another name or address."""
 
 
+_OLD_TLS: Final = ("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION")
+
+
 @dataclass(frozen=True)
 class Keys:
     """What the settings of an endpoint are called where a remedy names them."""
@@ -66,12 +69,8 @@ def unreachable(error: BaseException, host: str, *, tls: bool, keys: Keys = BROK
             return f"the name {host!r} does not resolve: check {keys.host} and the name server"
         case ssl.SSLCertVerificationError(verify_code=code, verify_message=message):
             return _untrusted(code, message, host, keys)
-        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
-            return (
-                f"it speaks no TLS on this port: check {keys.port}, or leave {keys.authority} out"
-            )
         case ssl.SSLError():
-            return f"TLS failed ({error.reason or error}): the {keys.peer}'s log says more"
+            return _no_tls(error, keys)
         case ConnectionRefusedError():
             return f"nobody listens there: start the {keys.peer}, or check {where}"
         case TimeoutError():
@@ -82,6 +81,19 @@ def unreachable(error: BaseException, host: str, *, tls: bool, keys: Keys = BROK
         case OSError(strerror=str() as text):
             return f"{text[0].lower()}{text[1:]}: check {keys.host} and this machine's network"
     return str(error) or type(error).__name__
+
+
+def _no_tls(error: ssl.SSLError, keys: Keys) -> str:
+    match error.reason:
+        case "WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE":
+            return (
+                f"it speaks no TLS on this port: check {keys.port}, or leave {keys.authority} out"
+            )
+        case reason if reason in _OLD_TLS:
+            return f"it speaks no TLS of 1.2 or newer: renew the {keys.peer}"
+    if isinstance(error, ssl.SSLEOFError):
+        return f"it hung up during the TLS handshake: check {keys.port}, and whether it wants less"
+    return f"TLS failed ({error.reason or error}): the {keys.peer}'s log says more"
 
 
 def _untrusted(code: int, message: str, host: str, keys: Keys) -> str:

@@ -283,9 +283,9 @@ class Shell:
 
     # --- outwards ---------------------------------------------------------------------------
 
-    def _publish(self, said: Iterable[Publication | Tombstone | Foreign]) -> None:
+    def _publish(self, published: Iterable[Publication | Tombstone | Foreign]) -> None:
         site, own, retention = self._common.site, self._service.value, self._retention
-        for one in said:
+        for one in published:
             match one:
                 case Publication(id_, message, to):
                     topic = Topic(site, to.value if to else own, message.KIND, id_)

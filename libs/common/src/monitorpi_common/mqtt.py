@@ -301,7 +301,8 @@ class MqttBus:
         explained, self._explained = self._explained, False
         if explained:
             return None
-        return disconnected(self._address, item.reason, was_connected=was_connected)
+        tls = self._settings.tls_ca is not None
+        return disconnected(self._address, item.reason, was_connected=was_connected, tls=tls)
 
     def _acknowledged(self, item: Acknowledged) -> None:
         outgoing = self._queue.acknowledged(item.mid)

@@ -62,7 +62,7 @@ class Origins:
     folder: Path
 
     def of(self, location: list[str]) -> str:
-        """Name the source of the value at a location, as far as it can be told."""
+        """Name the source of the value at a location, as far as it is known."""
         variables = {name.upper(): name for name, value in os.environ.items() if value}
         for depth in range(len(location), 0, -1):
             name = "__".join(location[:depth])
@@ -103,9 +103,9 @@ def _key(part: str) -> str:
 
 def _message(problem: dict[str, Any]) -> str:
     """Say what is wrong with a value as its reader would."""
-    told = _WORDS.get((problem["type"], problem.get("ctx", {}).get("pattern")))
-    if told is not None:
-        return told
+    text = _WORDS.get((problem["type"], problem.get("ctx", {}).get("pattern")))
+    if text is not None:
+        return text
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not message[1:2].isupper():  # an abbreviation
         message = message[0].lower() + message[1:]

@@ -94,7 +94,7 @@ def await_vacancy(
     bus = MqttBus(settings, "monitorpi-starts", None, log)
     bus.open(inbox, [str(status), str(health)])
     vacancy = Vacancy(time.monotonic())
-    said = False
+    logged = False
     try:
         while not is_stopped():
             item = inbox.take(_LOOK_S)
@@ -110,12 +110,12 @@ def await_vacancy(
             if free:
                 return True
             if free is False:
-                if not said:
+                if not logged:
                     log.warning(
                         "standing by",
                         what=f"{taken(status)}; until then this one waits",
                     )
-                said = True
+                logged = True
                 beat()
     finally:
         bus.close()
@@ -150,7 +150,7 @@ class Rivals:
     """Notices a second process of our name while we run.
 
     Both may have started while the broker was away. What stands on our own health topic after our
-    first message there is a rival's if it is said now, or says something else than before: what
+    first message there is a rival's if it is sent now, or says something else than before: what
     stands still is what a broker remembers. No clock is asked.
     """
 

@@ -5,7 +5,7 @@ windows arrived, what the services say of themselves. :func:`~monitorpi_common.c
 turns it into a state and reasons. The detector publishes its conclusion (``detector/watch/main``);
 a reader that hears it and misses nothing itself repeats it, so that all say the same. A reader that
 misses the detector, or the broker, concludes alone. Pure: time comes in as seconds of the reader's
-own boot-time clock, by which ages are told; only
+own boot-time clock, by which ages are reported; only
 :data:`~monitorpi_common.conclusion.LATE_S` compares wall clocks.
 """
 
@@ -183,7 +183,7 @@ class Observer:
             announced_s=self._spoke_s,
             pulse_s=self._pulse_s,
             unkept={service: error for (service, _), error in self._unkept.items()},
-            troubles={service: told for (service, _), told in self._troubles.items()},
+            troubles={service: reported for (service, _), reported in self._troubles.items()},
         )  # fmt: skip
 
     def _young(self) -> bool:

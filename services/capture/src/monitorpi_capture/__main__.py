@@ -10,7 +10,6 @@ from monitorpi_capture.engine.choice import open_engine
 from monitorpi_capture.engine.ebpf.rights import relinquish
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.linux import interfaces
-from monitorpi_capture.linux.memory import hold_little
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.capfile.source import FileSource
 from monitorpi_capture.sources.capfile.stream import Stream
@@ -20,6 +19,7 @@ from monitorpi_capture.sources.pacing import Gate, PacedCore
 from monitorpi_capture.sources.sampler import Sampler
 from monitorpi_capture.sources.steering import Steered
 from monitorpi_capture.sources.watcher import Watcher
+from monitorpi_common.memory import hold_little
 from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service

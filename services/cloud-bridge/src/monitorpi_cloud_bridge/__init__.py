@@ -7,7 +7,7 @@ What a row goes through, and where to look::
                 mapping    which value of which message goes where; limits of a licence
                 paths      how a path walks into a payload
              -> outbox     rows on the disk, each in one state
-             -> courier    when to send, what an answer means, the year's quota
+             -> uploader    when to send, what an answer means, the year's quota
                 thinning   a long backlog made short
              -> sink       what a cloud must offer: thingspeak, influx
                 clouds     which there are, from the settings

@@ -43,8 +43,8 @@ TEXT_EVERY_S: Final = 300.0
 could spend the year's quota of rows in days. 105,000 a year are less than what two channels at the
 shortest interval that fits leave over (133,000)."""
 MEMORY: Final = "rows"
-TOLD: Final = "told"
-"""Under which name it is remembered which changes of alerts were told."""
+REPORTED: Final = "told"
+"""Under which name it is remembered which changes of alerts were reported."""
 STEP_S: Final = 0.5
 """Wall and boot clock drifting apart by more within a second is a step of the wall clock."""
 
@@ -67,9 +67,9 @@ class BridgeCore:
 
     builder: RowBuilder
     store: RowStore
-    lanes: Mapping[str, tuple[str, ...]]
-    """The outbox lanes of each channel of the mapping."""
-    alert_lanes: tuple[str, ...] = ()
+    destinations: Mapping[str, tuple[str, ...]]
+    """The outbox destinations of each channel of the mapping."""
+    alert_destinations: tuple[str, ...] = ()
     permitted: Mapping[str, Permitted] = field(default_factory=dict)
     hurry: Callable[[], None] = lambda: None
     state: Callable[[], dict[str, JsonValue]] = dict
@@ -77,8 +77,8 @@ class BridgeCore:
     """Told that the clock was set back, and how many seconds ahead of it rows stand."""
     _unwritten: list[OutboxRow] = field(default_factory=list)
     _lost: int = 0
-    _told: dict[str, str] = field(default_factory=dict)
-    _untold: dict[str, Alert] = field(default_factory=dict)
+    _reported: dict[str, str] = field(default_factory=dict)
+    _unreported: dict[str, Alert] = field(default_factory=dict)
     """Alerts whose text a full disk refused, by key."""
     _offset_s: float | None = None
     """Wall clock minus boot clock, as of the last tick with a clock that was not set."""
@@ -134,10 +134,10 @@ class BridgeCore:
             **self.state(),
         }
 
-    def recall(self, told: JsonValue) -> None:
+    def recall(self, reported: JsonValue) -> None:
         """Go on where an earlier process stood with alerts."""
-        if isinstance(told, dict):
-            self._told = {key: str(change) for key, change in told.items()}
+        if isinstance(reported, dict):
+            self._reported = {key: str(change) for key, change in reported.items()}
 
     # --- rows -------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class BridgeCore:
         self._come_back(until_s)
         self.builder.release(step_s if abs(step_s) > STEP_S else 0.0)
         self._write(until_s)
-        for alert in list(self._untold.values()):
+        for alert in list(self._unreported.values()):
             self._tell(alert)
 
     def _come_back(self, until_s: float) -> None:
@@ -191,39 +191,45 @@ class BridgeCore:
 
     def _rows(self, row: ChannelRow) -> list[OutboxRow]:
         fields = {f"field{place}": number(value) for place, value in sorted(row.values.items())}
-        return [OutboxRow(lane, row.second, fields) for lane in self.lanes.get(row.channel, ())]
+        return [
+            OutboxRow(destination, row.second, fields)
+            for destination in self.destinations.get(row.channel, ())
+        ]
 
     # --- alerts -----------------------------------------------------------------------------
 
     def _tell(self, alert: Alert) -> None:
         """Send a text when an alert opens or closes; once per change, also after a restart."""
-        if not self.alert_lanes:
+        if not self.alert_destinations:
             return
         change = f"{alert.id} {alert.state}"
-        if self._told.get(alert.key) == change:
-            self._told[alert.key] = self._told.pop(alert.key)  # still there: forgotten last
+        if self._reported.get(alert.key) == change:
+            self._reported[alert.key] = self._reported.pop(alert.key)  # still there: forgotten last
             return
-        told = {**self._told, alert.key: change}
-        if len(told) > MAX_ALERTS:
-            del told[next(iter(told))]
-        if alert.key not in self._told and alert.state == "closed":
-            self._told = told
-            return  # an old one, retained: it was told by whoever saw it
+        reported = {**self._reported, alert.key: change}
+        if len(reported) > MAX_ALERTS:
+            del reported[next(iter(reported))]
+        if alert.key not in self._reported and alert.state == "closed":
+            self._reported = reported
+            return  # an old one, retained: it was reported by whoever saw it
         if self._texts < 1:
-            self._told = told
-            self._untold.pop(alert.key, None)
+            self._reported = reported
+            self._unreported.pop(alert.key, None)
             self._passed_over += 1
             self._passed_over_total += 1
             return
         at = alert.closed_at or alert.opened_at
         row = {"status": self._text(alert)}
-        rows = [OutboxRow(lane, int(at.timestamp()), row) for lane in self.alert_lanes]
-        if not self.store.add_urgent(rows, {TOLD: dict(told)}):
-            if len(self._untold) < MAX_ALERTS:
-                self._untold[alert.key] = alert
+        rows = [
+            OutboxRow(destination, int(at.timestamp()), row)
+            for destination in self.alert_destinations
+        ]
+        if not self.store.add_urgent(rows, {REPORTED: dict(reported)}):
+            if len(self._unreported) < MAX_ALERTS:
+                self._unreported[alert.key] = alert
             return
-        self._told = told
-        self._untold.pop(alert.key, None)
+        self._reported = reported
+        self._unreported.pop(alert.key, None)
         self._texts -= 1
         self._passed_over = 0
         self.hurry()

@@ -18,8 +18,8 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One row of one lane."""
+    """One row of one destination."""
 
-    lane: str
+    destination: str
     second: int
     fields: Mapping[str, str]

@@ -148,7 +148,7 @@ class CloudBridgeSettings(Section):
     """A second cloud for the same rows."""
 
     @property
-    def tells_alerts(self) -> bool:
+    def sends_alerts(self) -> bool:
         """Texts are sent: they need a second between two rows of counts."""
         return self.alerts and self.interval_s > 1
 
@@ -156,10 +156,10 @@ class CloudBridgeSettings(Section):
         """Return the mapping that holds: the configured one, or the defaults of known channels."""
         if self.mapping is not None:
             return list(self.mapping)
-        names = self.lanes()
+        names = self.destinations()
         return [entry for entry in DEFAULTS if entry.channel in names]
 
-    def lanes(self) -> list[str]:
+    def destinations(self) -> list[str]:
         """Return the names of the channels rows are made for."""
         names = list(self.channels)
         if self.influx is not None:
@@ -183,7 +183,7 @@ class CloudBridgeSettings(Section):
                 "channels: two names have one number; their rows would take each other's seconds"
             )
         try:
-            check_mapping(self.entries(), self.lanes())
+            check_mapping(self.entries(), self.destinations())
             if not is_local(self.url):
                 self._keeps_limits()
                 licence = FREE if self.licence == "free" else PAID

@@ -20,8 +20,9 @@ from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
 from monitorpi_dashboard.core import ViewCore
 from monitorpi_dashboard.settings import DashboardSettings
+from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.push import Push
-from monitorpi_dashboard.sinks.web import Board, PageServer
+from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -34,7 +35,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     password = settings.password.get_secret_value().strip() if settings.password else None
     server = PageServer(
         board, settings.listen, settings.port, password, tuple(settings.hosts),
-        settings.metrics_devices,
+        settings.metrics_devices, settings.history_url,
     )  # fmt: skip
     server.open()
     context.log.info("page", url=server.url)
@@ -47,7 +48,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
         for kind in (Traffic, Device, Probe, Target, Alert, WatchState, Sent)
     ]
     return Assembly(
-        core=ViewCore(context.site, board.put, lambda: _told(server, pushes)),
+        core=ViewCore(context.site, board.put, lambda: _own_health(server, pushes)),
         sources=[server, *pushes],
         subscriptions=[
             *(pattern(context.site, owner.value, kind) for owner, kind in kinds if owner),
@@ -57,12 +58,15 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     )
 
 
-def _told(server: PageServer, pushes: list[Push]) -> dict[str, JsonValue]:
+def _own_health(server: PageServer, pushes: list[Push]) -> dict[str, JsonValue]:
     """Return what the page's health says: where it is, and whether the switch was reached."""
-    told: dict[str, JsonValue] = {"url": server.url}
+    own_health: dict[str, JsonValue] = {"url": server.url}
     for push in pushes:
-        told |= {"watch_url_total": push.done_total, "watch_url_failed_total": push.failed_total}
-    return told
+        own_health |= {
+            "watch_url_total": push.done_total,
+            "watch_url_failed_total": push.failed_total,
+        }
+    return own_health
 
 
 def main() -> int:

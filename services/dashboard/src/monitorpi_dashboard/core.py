@@ -1,4 +1,4 @@
-"""The page's core: everything the bus says, as one bounded picture.
+"""The page's core: everything on the bus, as one bounded picture.
 
 Theory of operation. State and streams are kept by topic, newest only, with a short history of
 rates for the sparklines. Once a second the picture is turned into one JSON document and handed to
@@ -89,11 +89,11 @@ class ViewCore:
         self,
         site: str,
         hand_out: Callable[[bytes, WatchLevel], None],
-        told: Callable[[], dict[str, JsonValue]] = dict,
+        own_health: Callable[[], dict[str, JsonValue]] = dict,
     ) -> None:
         self._site = site
         self._hand_out = hand_out
-        self._told = told
+        self._own_health = own_health
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
@@ -157,12 +157,12 @@ class ViewCore:
                 pass
 
     def close(self) -> Iterable[Publication]:
-        """Nothing is left to say."""
+        """Nothing is left to publish."""
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
         """Return where the page is, and whether the dead man's switch was reached."""
-        return self._told()
+        return self._own_health()
 
     def _test(self, destination: str | None) -> Iterable[Publication]:
         """Order a test message, once the time is known."""
@@ -263,9 +263,9 @@ class ViewCore:
 
     def _device(self, id_: str, device: Device) -> dict[str, Any]:
         """Return a device as announced, but for when it was seen and what it does now."""
-        told = device.model_dump(mode="json", exclude={"totals"})
+        announced = device.model_dump(mode="json", exclude={"totals"})
         seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
-        return {**told, "last_seen": timestamp(seen), **self._rates(device.mac)}
+        return {**announced, "last_seen": timestamp(seen), **self._rates(device.mac)}
 
     def _strangers(self) -> list[dict[str, Any]]:
         """Return senders of the last window that are not devices yet."""
@@ -293,7 +293,7 @@ class ViewCore:
 
 
 def _keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> None:
-    """Keep the newest value of a key, and at most so many keys: the longest unheard-of goes."""
+    """Keep the newest value of a key, and at most so many keys: the longest unseen leaves."""
     shelf[key] = value
     shelf.move_to_end(key)
     if len(shelf) > most:

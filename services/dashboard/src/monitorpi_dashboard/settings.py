@@ -40,11 +40,23 @@ class DashboardSettings(Section):
     """Serve beyond loopback without a password, because something in front asks for one, or
     because only loopback is forwarded here, as in the containers."""
 
+    history_url: str | None = None
+    """Where the history answers; by default where the one of this machine says it does."""
     metrics_devices: Annotated[int, Field(ge=0, le=4096)] = 0
     """Devices that `/metrics` tells apart, the busiest first: each is some ten series."""
     watch_url: SecretStr | None = None
     """Fetched each minute while all that is expected is watched: a dead man's switch, such as a
     push monitor of Uptime Kuma. Better as a secret: `dashboard__watch_url`."""
+
+    @field_validator("history_url")
+    @classmethod
+    def _can_be_asked(cls, url: str | None) -> str | None:
+        parts = urlsplit(url) if url is not None else None
+        if parts is not None and (parts.scheme != "http" or not parts.hostname):
+            raise ValueError("no http address")
+        if parts is not None and parts.port == 0:
+            raise ValueError("port 0 cannot be reached")
+        return url
 
     @field_validator("watch_url")
     @classmethod

@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 STALE_S: Final = 600.0
 """A resident not touched for so long makes room for a new one."""
 RESIDENT_S: Final = 60.0
-"""Devices that talk are touched each few seconds, and told of each minute."""
+"""Devices that talk are touched each few seconds, and reported each minute."""
 _YOUNG_SHARE: Final = 8
 """One place of so many is never a resident's."""
 

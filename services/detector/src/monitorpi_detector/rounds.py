@@ -95,8 +95,7 @@ class Rounds:
                 return f"its address {one.address} does"
         known = self._inventory.get(stay.mac)
         since_s = stay.silent_from + WITNESS_AFTER_S
-        if known is None or known.sent_at_s <= max(since_s, stay.heard_at - WITNESS_S):
+        if known is None or known.sent_at_s <= max(since_s, stay.reported_at - WITNESS_S):
             return None
-        return (
-            f"it sends frames ({stay.mac}, {max(0.0, stay.heard_at - known.sent_at_s):.0f} s ago)"
-        )
+        ago_s = max(0.0, stay.reported_at - known.sent_at_s)
+        return f"it sends frames ({stay.mac}, {ago_s:.0f} s ago)"

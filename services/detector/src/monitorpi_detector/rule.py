@@ -24,7 +24,7 @@ RAISE_AT_ONCE: Final = 3.0
 """One window of so many times the threshold raises by itself; less needs m of n windows."""
 
 FLOOD_AT_ONCE: Final = 1.75
-"""The same for the floods that must be told of within two seconds. A flood of twice the threshold
+"""The same for the floods that must be reported within two seconds. A flood of twice the threshold
 that begins anywhere in a window then raises with the first window it fills, at most 2 - 1.75 / 2
 windows after its first frame if its sender is even, and 12 % unevenness of the sender is borne. The
 busiest benign second seen is a tenth of that."""

@@ -25,7 +25,7 @@ class DetectorSettings(Section):
     devices: dict[WrittenMac, dict[str, LimitsChange]] = Field(default_factory=dict)
     """Changes for one device, by MAC address and rule."""
     ignore: list[WrittenMac] = Field(default_factory=list, max_length=1024)
-    """MAC addresses that are never told of, as source or subject."""
+    """MAC addresses that are never reported, as source or subject."""
     dhcp_servers: list[WrittenMac] = Field(default_factory=list, max_length=64)
     """The MAC addresses that may serve DHCP; empty: those seen in the learning time."""
     routers: list[WrittenMac] = Field(default_factory=list, max_length=64)

@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import (
     Announce,
     Device,
-    Probe,
     ProbeNow,
     ProbeResult,
-    ProbeSource,
     Publication,
     Service,
     Target,
@@ -37,7 +35,6 @@ from monitorpi_common.service import (
     TombstoneReceived,
 )
 from monitorpi_common.topics import mac_from_id
-from monitorpi_prober import announcement
 from monitorpi_prober.items import (
     Echoes,
     Found,
@@ -49,19 +46,21 @@ from monitorpi_prober.items import (
     Sweeping,
     Wanted,
 )
+from monitorpi_prober.outcomes import Outcomes
 from monitorpi_prober.quiet import HEADROOM
 from monitorpi_prober.reachability import StateLimits
+from monitorpi_prober.replicas import Replicas
+from monitorpi_prober.reports import Reports
 from monitorpi_prober.results import (
     in_parts,
-    joined,
     percentile,
-    rounded,
     summarise,
     target_message,
 )
-from monitorpi_prober.schedule import ProbeGroup, ProbePlan, ProbeTarget, make_plan
-from monitorpi_prober.states import MAX_LATCHED, States
-from monitorpi_prober.targets import Network, Targets, owner, target_id
+from monitorpi_prober.schedule import ProbeGroup, ProbePlan, ProbeTarget, extra_group, make_plan
+from monitorpi_prober.states import States
+from monitorpi_prober.targets import Network, Targets, target_id
+from monitorpi_prober.wakeups import Wakeups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -77,12 +76,6 @@ UNCLAIMED_S: Final = 900.0
 """A retained target that nobody probes that long after the start is taken back: capture and two
 sweeps have had their time to announce it."""
 _LOOK_EACH_S: Final = 60.0
-EXTRA_S: Final = 2.0
-"""Length of the round that a command asks for: at most 10 requests, 5 per second."""
-EXTRA_PROBES: Final = 10
-EXTRA_WANTED_S: Final = 0.0
-"""No round's interval: an extra round reports nobody else."""
-MAX_REPLICAS: Final = 64
 LEAST_ARP_SHARE: Final = 0.1
 """Of the limit, for quiet targets, whatever sweeps leave."""
 
@@ -114,19 +107,12 @@ class ProberCore:
     targets: Targets = field(init=False)
     _states: States = field(init=False)
     _published: dict[str, datetime] = field(default_factory=dict)
-    _replicas: set[str] = field(default_factory=set)
+    _replicas: Replicas = field(init=False)
     _mine: dict[str, ProbeTarget] = field(default_factory=dict)
     _plan: ProbePlan = field(default_factory=ProbePlan)
-    _attempted: dict[str, Echoes] = field(default_factory=dict)
-    """What became of requests outside of rounds, since the last round."""
-    _trouble: dict[str, Echoes] = field(default_factory=dict)
-    """The last such outcome of each target that did not answer."""
-    _seen: dict[str, datetime] = field(default_factory=dict)
-    """When capture saw each device last."""
-    _woken: dict[str, None] = field(default_factory=dict)
-    _sending: announcement.Sending = field(default_factory=announcement.Sending)
-    _announced_at: datetime | None = None
-    _seq: int = 0
+    _outcomes: Outcomes = field(default_factory=Outcomes)
+    _wakeups: Wakeups = field(default_factory=Wakeups)
+    _reports: Reports = field(init=False)
     _now: Tick | None = None
     _rounds: int = 0
     _unsent: int = 0
@@ -143,12 +129,15 @@ class ProberCore:
                 settings.down_after, settings.up_after, settings.flap_changes, settings.flap_rounds
             )
         )
-        self._replicas = {self.instance}
+        self._reports = Reports(self.instance, self.epoch)
+        self._replicas = Replicas(self.instance)
         self.replan()
 
     # --- the service's interface ------------------------------------------------------------
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+    def handle(  # noqa: C901 - one line per kind of item
+        self, item: object
+    ) -> Iterable[Publication | Tombstone]:
         """Take one item."""
         match item:
             case RoundDone():
@@ -162,9 +151,11 @@ class ProberCore:
             case Received(topic, Target() as target):
                 yield from self._remember(topic.id, target, retained=item.retained)
             case TombstoneReceived(topic) if topic.kind == Device.KIND:
-                yield from self._forget(topic.id)
+                yield from self._drop(self.targets.forget(mac_from_id(topic.id)))
+                self._change()
             case Presence(topic, online) if topic.service == Service.PROBER.value:
-                self._presence(topic.id, online=online)
+                if self._replicas.presence(topic.id, online=online):
+                    self._change()
             case Tick():
                 yield from self._tick(item)
             case CommandReceived():
@@ -204,10 +195,10 @@ class ProberCore:
             case NameFound(address, name):
                 self.targets.call(address, name)
             case Sweeping(at, leaving, arp_per_s):
-                self._sending.sweeps.pop(leaving, None)
+                self._reports.sending.sweeps.pop(leaving, None)
                 if arp_per_s > 0:
-                    self._sending.sweeps[leaving] = arp_per_s
-                yield from self._announce(at)
+                    self._reports.sending.sweeps[leaving] = arp_per_s
+                yield from self._reports.announce(at, self._plan)
             case _:
                 return
         self._change()
@@ -222,17 +213,13 @@ class ProberCore:
         self._changed = False
         settings = self.settings
         targets = self.targets.merged(self._states.answering())
-        self._mine = {
-            one.key: one for one in targets if owner(one.key, self._replicas) == self.instance
-        }
+        self._mine = {one.key: one for one in targets if self._replicas.is_ours(one.key)}
         mine, stale = self._mine, self._stale_names()
         self.look_up(Wanted(self.targets.hostnames, tuple(self.targets.nameless()), stale))
-        tables: tuple[dict[str, Any], ...] = (
-            self._published, self._states.ours, self._attempted, self._trouble,
-        )  # fmt: skip
-        for table in tables:
+        for table in (self._published, self._states.ours):
             for key in table.keys() - mine.keys():
                 del table[key]
+        self._outcomes.keep(mine.keys())
         answering = [
             one for one in mine.values() if one.ip is not None and self._states.answers(one.key)
         ]
@@ -249,13 +236,12 @@ class ProberCore:
         if plan != self._plan:
             self._plan = plan
             self.order(plan)
-        if self._woken:
-            self._wake_quiet()
+        self._wake_quiet()
 
     def _quiet_arp_per_s(self) -> float:
         """Return what sweeps leave of the limit."""
         limit = self.settings.max_arp_rate / len(self._replicas)
-        left = HEADROOM * limit - sum(self._sending.sweeps.values())
+        left = HEADROOM * limit - sum(self._reports.sending.sweeps.values())
         return round(max(left, limit * LEAST_ARP_SHARE), 1)
 
     def _stale_names(self) -> tuple[str, ...]:
@@ -263,14 +249,14 @@ class ProberCore:
         return tuple(
             one.address
             for key, one in self._mine.items()
-            if key in self._trouble and one.address in self.targets.hostnames
+            if self._outcomes.is_in_trouble(key) and one.address in self.targets.hostnames
         )
 
     def _see_device(self, device: Device) -> Iterable[Tombstone]:
         """Take a device: most messages only say that it is still there, and change no plan."""
         before = self.targets.announced_by(device.mac)
         yield from self._drop(self.targets.announce(device))
-        self._notice(device)
+        self._wakeups.see(device)
         after = self.targets.announced_by(device.mac)
         crowded = self.targets.omitted and not after.keys() <= self._mine.keys()
         if before != after or crowded:
@@ -280,28 +266,12 @@ class ProberCore:
 
     def _wake_quiet(self) -> None:
         """Have quiet targets that were seen asked at once."""
-        keys = [one.key for one in self._plan.quiet if one.key in self._woken]
-        self._woken.clear()
+        keys = self._wakeups.take(self._plan.quiet)
         if keys:
             self.wake(keys)
 
-    def _notice(self, device: Device) -> None:
-        """Ask a device that capture has seen anew at once, where it did not answer."""
-        before = self._seen.pop(device.mac, None)
-        self._seen[device.mac] = device.last_seen
-        while len(self._seen) > MAX_LATCHED:
-            del self._seen[next(iter(self._seen))]
-        if device.present and (before is None or device.last_seen > before):
-            for address in device.ips:
-                self._woken[target_id(address, device.interface)] = None
-
-    def _forget(self, device_id: str) -> Iterable[Tombstone]:
-        """Drop the addresses of a device that capture has taken back."""
-        yield from self._drop(self.targets.forget(mac_from_id(device_id)))
-        self._change()
-
     def _drop(self, keys: Iterable[str]) -> Iterable[Tombstone]:
-        """Take back what was said of targets that are none any more."""
+        """Take back what was published of targets that are none any more."""
         configured = {target_id(target.address) for target in self.settings.targets}
         for key in keys:
             if key in self._mine and key not in configured:
@@ -314,27 +284,13 @@ class ProberCore:
             return
         self._states.remember(key, target, retained=retained)
 
-    def _presence(self, instance: str, *, online: bool) -> None:
-        before = set(self._replicas)
-        if online and len(self._replicas) < MAX_REPLICAS:
-            self._replicas.add(instance)
-        elif not online and instance != self.instance:
-            self._replicas.discard(instance)
-        if before != self._replicas:
-            self._change()
-
     def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
         self._now = tick
-        self._sending.expire(tick.boot_s)
+        self._reports.is_synced = tick.clock_synced
+        self._reports.sending.expire(tick.boot_s)
         if self._changed:
             self.replan()
-        told_at = self._announced_at
-        if (
-            self._sending.sweeps
-            and told_at
-            and abs(tick.at - told_at) >= announcement.ANNOUNCE_AGAIN
-        ):
-            yield self._probe(tick.at, tick.at, [], None)
+        yield from self._reports.repeat(tick.at, self._plan)
         if self._look_s is None:
             self._look_s = tick.boot_s + UNCLAIMED_S
         if self._states.latched and tick.boot_s >= self._look_s:
@@ -345,7 +301,7 @@ class ProberCore:
         """Take back the targets on the bus that are nobody's."""
         everybody = {one.key for one in self.targets.merged(self._states.answering())}
         unclaimed = self._states.unclaimed(everybody)
-        if owner("unclaimed", self._replicas) == self.instance:
+        if self._replicas.is_ours("unclaimed"):
             yield from (Tombstone(key, Target) for key in unclaimed)
 
     def _obey(self, order: CommandReceived) -> Iterator[Publication]:
@@ -362,48 +318,20 @@ class ProberCore:
         target = self._mine.get(target_id(address))
         if target is None:
             raise CommandRefusedError(f"{address} is not a target of this prober")
-        probes = min(self.settings.probes, EXTRA_PROBES)
-        self.hurry(ProbeGroup(EXTRA_S, probes, (target,), EXTRA_WANTED_S))
+        self.hurry(extra_group(target, self.settings.probes))
 
     # --- what we send -----------------------------------------------------------------------
 
     def _taken(self, taken: PlanTaken) -> Iterator[Publication]:
         """Announce what goes out from now on before anybody can count it."""
-        self._sending.exits = taken.exits
-        yield from self._announce(taken.at)
+        self._reports.sending.exits = taken.exits
+        yield from self._reports.announce(taken.at, self._plan)
 
     def _lend(self, announce: Announce) -> Iterator[Publication]:
         """Publish what another program of this machine is about to send."""
-        if self._now is None or not self._sending.lend(announce, self._now.boot_s):
+        if self._now is None or not self._reports.sending.lend(announce, self._now.boot_s):
             raise CommandRefusedError("too many programs send at once: try again in a while")
-        yield from self._announce(self._now.at)
-
-    def _announce(self, at: datetime) -> Iterator[Publication]:
-        now = self._sending.sources(self._plan)
-        if not announcement.covers(self._sending.published, now):
-            yield self._probe(at, at, [], None)
-
-    def _probe(
-        self, start: datetime, end: datetime, results: list[ProbeResult], noise: float | None
-    ) -> Publication:
-        sources = self._sending.published = self._sending.sources(self._plan)
-        self._announced_at = end
-        self._seq += 1
-        return Publication(
-            self.instance,
-            Probe(
-                epoch=self.epoch,
-                seq=self._seq,
-                round_start=start,
-                round_end=end,
-                clock_synced=self._now is not None and self._now.clock_synced,
-                noise_floor_ms=rounded(noise),
-                rate_limited=self._plan.limited,
-                source=sources[0] if sources else ProbeSource(),
-                sources=list(sources) if len(sources) > 1 else [],
-                targets=results,
-            ),
-        )
+        yield from self._reports.announce(self._now.at, self._plan)
 
     # --- results ----------------------------------------------------------------------------
 
@@ -414,7 +342,7 @@ class ProberCore:
         if target is None:
             return
         key = target.key
-        self._attempted[key] = joined(self._attempted.get(key), echoes)
+        attempted = self._outcomes.attempt(echoes)
         state = self._states.adopt(key)
         if state.answers or not echoes.is_evidence:
             return  # its round decides
@@ -422,7 +350,7 @@ class ProberCore:
         changed = state.follow(answered=echoes.answers, at=attempt.at, limits=self._states.limits)
         # the first time its round reports it: what stands on the bus of it may not be here yet
         if changed and key in self._published:
-            result = summarise(target, self._attempted[key], state.state)
+            result = summarise(target, attempted, state.state)
             yield self._target(target, state, result, attempt.at)
         if state.answers:
             self._change()
@@ -430,7 +358,10 @@ class ProberCore:
     def _round_done(self, done: RoundDone) -> Iterator[Publication]:
         """Publish a round, and the targets whose state changed or was not published for a while."""
         results = []
-        for target, echoes, planned, decides in (*self._asked(done), *self._besides(done)):
+        interval_s, known = self.settings.interval_s, self._published.keys()
+        for target, echoes, planned, decides in self._outcomes.of_round(
+            done, self._mine, known, interval_s
+        ):
             state = self._states.adopt(target.key)
             changed = False
             if decides and echoes.is_evidence:
@@ -450,34 +381,9 @@ class ProberCore:
         self._rounds += 1
         noise = percentile(done.noise_ms, 0.95)
         for part in in_parts(results):
-            yield self._probe(done.start, done.end, part, noise)
+            yield self._reports.probe(done.start, done.end, part, noise, self._plan)
         if self._changed and not self.live:
             self.replan()
-
-    def _asked(self, done: RoundDone) -> Iterator[tuple[ProbeTarget, Echoes, int, bool]]:
-        """Go through the targets of a round: it decides on their states."""
-        for echoes in done.echoes:
-            target = self._mine.get(echoes.key)
-            if target is not None:  # else it is no longer ours
-                planned = len(echoes.times_ms) + echoes.unsent
-                yield target, joined(self._attempted.pop(target.key, None), echoes), planned, True
-
-    def _besides(self, done: RoundDone) -> Iterator[tuple[ProbeTarget, Echoes, int, bool]]:
-        """Go through the targets of the same interval that were in no round."""
-        asked = {echoes.key for echoes in done.echoes}
-        for key, target in self._mine.items():
-            if (
-                key in asked
-                or (target.interval_s or self.settings.interval_s) != done.group.wanted_s
-            ):
-                continue
-            echoes = self._attempted.pop(key, None)
-            if echoes is None and (trouble := self._trouble.get(key)) is not None:
-                echoes = Echoes(key, (), trouble.error, trouble.cause)
-            if target.ip is None:
-                yield target, Echoes(key, (), target.error, target.cause), 0, False
-            elif echoes is not None or key in self._published:
-                yield target, echoes or Echoes(key, ()), done.group.probes, False
 
     def _target(
         self, target: ProbeTarget, state: Reachability, result: ProbeResult, at: datetime
@@ -487,9 +393,7 @@ class ProberCore:
 
     def _note_trouble(self, target: ProbeTarget, echoes: Echoes) -> None:
         """Remember what is wrong with a target; of a host's addresses the next one is tried."""
-        if echoes.answers:
-            self._trouble.pop(target.key, None)
+        if not self._outcomes.note(echoes):
             return
-        self._trouble[target.key] = echoes
         if self.targets.turn(target.address):
             self._change()

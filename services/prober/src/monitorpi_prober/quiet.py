@@ -10,6 +10,7 @@ third, so that nobody who invents devices keeps the rest from being asked.
 
 from __future__ import annotations
 
+import bisect
 import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,7 @@ URGENT_IN_A_ROW: Final = 3
 SOLICITATIONS: Final = 3
 """ARP requests to one silent address (mcast_solicit in arp(7)), a second apart (retrans_time)."""
 SOLICITATION_S: Final = 1.0
+_ROUNDING_S: Final = 1e-6
 HEADROOM: Final = 0.85
 """Share of a limit on ARP requests that is planned with: those of any second lie under it then, for
 the kernel's timers make no promise to the millisecond, and a second may begin anywhere."""
@@ -145,28 +147,42 @@ def pause_s(misses: int, first_s: float) -> float:
 
 @dataclass(slots=True)
 class ArpBudget:
-    """Paces what makes the kernel ask for neighbours, so that it asks no faster than a rate.
+    """Paces what makes the kernel ask for neighbours, so that no second has more than a rate.
 
-    Each request is charged all that it may cost; what an early answer saves is given back.
+    Each request is charged all that it may cost, and what an early answer saves is given back. An
+    address is asked for once a second at most; so who may still be asked for is counted too, up to
+    a second after the last time: as many as the rate, and no second has more.
     """
 
     per_s: float
     _next_at: float = 0.0
+    _ends: list[float] = field(default_factory=list)
+    """Up to when each address may still be asked for, in order."""
 
     def is_ready(self, now: float) -> bool:
         """Tell whether another address may be asked for."""
-        return now >= self._next_at
+        return now >= self.next_at
 
     @property
     def next_at(self) -> float:
         """When another one may be."""
-        return self._next_at
+        most = max(int(self.per_s), 1)
+        free_at = self._ends[-most] - _ROUNDING_S if len(self._ends) >= most else 0.0
+        return max(self._next_at, free_at)
 
     def charge(self, now: float) -> None:
         """Ask for an address now."""
         self._next_at = max(self._next_at, now) + SOLICITATIONS / self.per_s
+        self._ends = [end for end in self._ends if end > now + _ROUNDING_S]
+        bisect.insort(self._ends, now + SOLICITATIONS * SOLICITATION_S)
 
-    def refund(self, now: float, after_s: float) -> None:
+    def refund(self, began: float, after_s: float) -> None:
         """Take it that an address answered after so many seconds: no more is asked for it."""
-        saved = SOLICITATIONS - 1 - min(int(after_s / SOLICITATION_S), SOLICITATIONS - 1)
+        asked = min(int(after_s / SOLICITATION_S) + 1, SOLICITATIONS)
+        now, saved = began + after_s, SOLICITATIONS - asked
         self._next_at = max(now, self._next_at - saved / self.per_s)
+        end = began + SOLICITATIONS * SOLICITATION_S
+        nearest = min(self._ends, key=lambda one: abs(one - end), default=None)
+        if nearest is not None and abs(nearest - end) < _ROUNDING_S:
+            self._ends.remove(nearest)
+            bisect.insort(self._ends, began + asked * SOLICITATION_S)

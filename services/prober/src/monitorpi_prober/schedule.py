@@ -23,6 +23,12 @@ QUIET_PER_S: Final = 10.0
 LEAST_QUIET_PER_S: Final = 1.0
 """What is left for them where the rounds use up ``max_rate``."""
 
+EXTRA_S: Final = 2.0
+"""Length of the round that a command asks for: at most 10 requests, 5 per second."""
+EXTRA_PROBES: Final = 10
+EXTRA_WANTED_S: Final = 0.0
+"""No round's interval: an extra round reports nobody else."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeTarget:
@@ -131,6 +137,11 @@ def make_plan(
         quiet_per_s=min(max(left, LEAST_QUIET_PER_S), QUIET_PER_S),
         arp_per_s=arp_per_s,
     )
+
+
+def extra_group(target: ProbeTarget, probes: int) -> ProbeGroup:
+    """Return the round of one target that a command asks for."""
+    return ProbeGroup(EXTRA_S, min(probes, EXTRA_PROBES), (target,), EXTRA_WANTED_S)
 
 
 @dataclass(slots=True)

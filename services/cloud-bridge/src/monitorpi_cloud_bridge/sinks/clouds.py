@@ -1,6 +1,6 @@
-"""Which clouds there are: from the settings to the lanes rows go by.
+"""Which clouds there are: from the settings to the destinations rows go by.
 
-A lane is one channel of one cloud. A new cloud is a sink in a file of its own, a table in
+A destination is one channel of one cloud. A new cloud is a sink in a file of its own, a table in
 ``settings`` and a function here.
 """
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 
 
-def lanes_of(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
-    """Return a lane for each channel of each cloud."""
-    return _thingspeak_lanes(settings) + _influx_lanes(settings, site)
+def destinations_of(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
+    """Return a destination for each channel of each cloud."""
+    return _thingspeak_destinations(settings) + _influx_destinations(settings, site)
 
 
-def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[UploadDestination]:
+def _thingspeak_destinations(settings: CloudBridgeSettings) -> list[UploadDestination]:
     return [
         UploadDestination(
             f"thingspeak/{name}",
@@ -42,15 +42,15 @@ def _thingspeak_lanes(settings: CloudBridgeSettings) -> list[UploadDestination]:
     ]
 
 
-def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
+def _influx_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
     influx = settings.influx
     if influx is None:
         return []
     target = {"db": influx.bucket}
     if influx.version == "v2":
         target = {"org": influx.org, "bucket": influx.bucket}
-    lanes = []
-    for name in settings.lanes():
+    destinations = []
+    for name in settings.destinations():
         labels = {
             f"field{e.field}": e.label for e in settings.entries() if e.channel == name and e.label
         }
@@ -64,8 +64,8 @@ def _influx_lanes(settings: CloudBridgeSettings, site: str) -> list[UploadDestin
             influx.pacing_s,
             web_of(settings),
         )
-        lanes.append(UploadDestination(f"influx/{name}", sink, counts_for_quota=False))
-    return lanes
+        destinations.append(UploadDestination(f"influx/{name}", sink, counts_for_quota=False))
+    return destinations
 
 
 def web_of(settings: CloudBridgeSettings) -> httpx.Client:

@@ -1,8 +1,8 @@
 """Rows on their way to the clouds, in SQLite: written once, sent until they are seen there.
 
-A *lane* is one channel of one cloud. A row is frozen when it is written; it is marked in flight on
-disk before it is sent, and leaves that mark only when the cloud has shown it (stored) or has shown
-that it does not have it (waiting again).
+A *destination* is one channel of one cloud, a `lane` in the file. A row is frozen when it is
+written; it is marked in flight on disk before it is sent, and leaves that mark only when the cloud
+has shown it (stored) or has shown that it does not have it (waiting again).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 KEEP_STORED: Final = 1000
-"""Stored rows kept per lane, for whoever wants to look."""
+"""Stored rows kept per destination, for whoever wants to look."""
 MAX_ROWS: Final = 400_000
-"""Rows kept per lane: three months at 20 s; beyond that the oldest waiting ones go, counted."""
+"""Rows kept per destination: three months at 20 s; then the oldest waiting ones go, counted."""
 
 _NEVER: Final = 2**63 - 1  # the largest number of SQLite
 
@@ -76,18 +76,20 @@ class RowOutbox:
 
         Returns how many rows were dropped.
 
-        The seconds of a lane's rows only grow, unless the clock was set back. Its seconds may be
-        taken then, here or at the cloud: such a row stands in a second between two intervals. With
+        The seconds of a destination's rows only grow, unless the clock was set back. A second may
+        be taken then, here or at the cloud: such a row stands between two intervals. With
         an interval of a second there is none, and a row whose second is taken is dropped.
         """
         dropped = 0
         with self._database.transaction() as db:
             for row in rows:
-                again = row.second <= _newest(db, row.lane) or _is_taken(db, row.lane, row.second)
+                again = row.second <= _newest(db, row.destination) or _is_taken(
+                    db, row.destination, row.second
+                )
                 second = _free(db, row, interval_s) if again and interval_s > 1 else row.second
                 written = db.execute(
                     "INSERT OR IGNORE INTO row (lane, second, fields) VALUES (?, ?, ?)",
-                    (row.lane, second, json.dumps(dict(row.fields))),
+                    (row.destination, second, json.dumps(dict(row.fields))),
                 ).rowcount
                 dropped += 1 - written
             remember(db, memory)
@@ -105,11 +107,11 @@ class RowOutbox:
             for row in rows:
                 db.execute(
                     "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
-                    (row.lane, _free(db, row, interval_s), json.dumps(dict(row.fields))),
+                    (row.destination, _free(db, row, interval_s), json.dumps(dict(row.fields))),
                 )
             remember(db, memory)
 
-    def take(self, lane: str, most: int) -> list[OutboxRow]:
+    def take(self, destination: str, most: int) -> list[OutboxRow]:
         """Mark rows in flight, on disk, and return them in order of time.
 
         The newest waiting row is always among them, then the urgent ones, then the oldest: after
@@ -120,30 +122,30 @@ class RowOutbox:
             found = db.execute(
                 "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 "  # noqa: S608 - constant text
                 f"ORDER BY second = {newest} DESC, urgent DESC, second LIMIT :most",
-                {"lane": lane, "most": most},
+                {"lane": destination, "most": most},
             ).fetchall()
             db.executemany(
                 "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
-                [(lane, second) for second, _ in found],
+                [(destination, second) for second, _ in found],
             )
-        return [OutboxRow(lane, second, json.loads(text)) for second, text in sorted(found)]
+        return [OutboxRow(destination, second, json.loads(text)) for second, text in sorted(found)]
 
-    def settle(self, lane: str, stored: Iterable[int], missing: Iterable[int]) -> None:
+    def acknowledge(self, destination: str, stored: Iterable[int], missing: Iterable[int]) -> None:
         """Record what the cloud showed: rows it has, and rows it does not have."""
         with self._database.transaction() as db:
             stored = list(stored)
-            _mark(db, lane, stored, RowState.STORED)
-            _mark(db, lane, missing, RowState.WAITING)
+            _mark(db, destination, stored, RowState.STORED)
+            _mark(db, destination, missing, RowState.WAITING)
             if stored:
                 # those ahead stay too: seconds that a clock which was ahead has taken
-                _keep_newest(db, lane, RowState.STORED, KEEP_STORED, min(stored))
+                _keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
 
-    def set_aside(self, lane: str, second: int) -> None:
+    def dead_letter(self, destination: str, second: int) -> None:
         """Give up a row that the cloud will never take."""
         with self._database.transaction() as db:
-            _mark(db, lane, [second], RowState.SET_ASIDE)
+            _mark(db, destination, [second], RowState.SET_ASIDE)
 
-    def replace(self, lane: str, thinned: Sequence[Thinned]) -> int:
+    def replace(self, destination: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
         gone = 0
         with self._database.transaction() as db:
@@ -151,11 +153,11 @@ class RowOutbox:
                 for second in one.removed:
                     gone += db.execute(
                         "DELETE FROM row WHERE lane = ? AND second = ? AND state = 0 AND tries = 0",
-                        (lane, second),
+                        (destination, second),
                     ).rowcount
                 db.executemany(
                     "INSERT OR REPLACE INTO row (lane, second, fields) VALUES (?, ?, ?)",
-                    [(lane, row.second, json.dumps(dict(row.fields))) for row in one.kept],
+                    [(destination, row.second, json.dumps(dict(row.fields))) for row in one.kept],
                 )
                 gone -= len(one.kept)
         return gone
@@ -170,86 +172,89 @@ class RowOutbox:
         """Return what was remembered under a name; None: nothing."""
         return self._database.recall(name)
 
-    def in_flight(self, lane: str) -> list[int]:
+    def in_flight(self, destination: str) -> list[int]:
         """Return the seconds of the rows whose fate is not known, in order."""
         with self._database.reading() as db:
             found = db.execute(
                 "SELECT second FROM row WHERE lane = ? AND state = ? ORDER BY second",
-                (lane, RowState.IN_FLIGHT),
+                (destination, RowState.IN_FLIGHT),
             ).fetchall()
         return [second for (second,) in found]
 
-    def untried(self, lane: str, before: int, after: int, most: int) -> list[Waiting]:
+    def untried(self, destination: str, before: int, after: int, most: int) -> list[Waiting]:
         """Return rows that wait and were never sent, in order of time, from a stretch of time."""
         with self._database.reading() as db:
             found = db.execute(
                 "SELECT second, fields FROM row WHERE lane = ? AND state = 0 AND tries = 0 "
                 "AND urgent = 0 AND second < ? AND second > ? ORDER BY second LIMIT ?",
-                (lane, before, after, most),
+                (destination, before, after, most),
             ).fetchall()
         return [Waiting(second, json.loads(text)) for second, text in found]
 
-    def counts(self, lane: str) -> dict[str, int]:
+    def counts(self, destination: str) -> dict[str, int]:
         """Return how many rows are in each state."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (lane,)
+                "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (destination,)
             ).fetchall()
         numbers = dict(found)
         return {state.name.lower(): numbers.get(state.value, 0) for state in RowState}
 
-    def oldest_unsent(self, lane: str) -> int | None:
+    def oldest_unsent(self, destination: str) -> int | None:
         """Return the second of the oldest row that is not known to be stored."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2", (lane,)
+                "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2", (destination,)
             ).fetchone()
         return int(found[0]) if found[0] is not None else None
 
-    def drop_oldest(self, lane: str) -> int:
+    def drop_oldest(self, destination: str) -> int:
         """Drop the oldest rows that wait or were set aside, beyond what is kept of each.
 
         Returns how many waiting ones went.
         """
         with self._database.transaction() as db:
-            _keep_newest(db, lane, RowState.SET_ASIDE, KEEP_STORED)
-            return _keep_newest(db, lane, RowState.WAITING, MAX_ROWS)
+            _keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
+            return _keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
 
     def close(self) -> None:
         """Close the database and let another process have it."""
         self._database.close()
 
 
-def _newest(db: sqlite3.Connection, lane: str) -> int:
-    """Return the newest second of a lane's rows of counts, whatever became of it."""
+def _newest(db: sqlite3.Connection, destination: str) -> int:
+    """Return the newest second of a destination's rows of counts, whatever became of it."""
     found = db.execute(
-        "SELECT second FROM row WHERE lane = ? AND urgent = 0 ORDER BY second DESC LIMIT 1", (lane,)
+        "SELECT second FROM row WHERE lane = ? AND urgent = 0 ORDER BY second DESC LIMIT 1",
+        (destination,),
     ).fetchone()
     return int(found[0]) if found else -1
 
 
-def _is_taken(db: sqlite3.Connection, lane: str, second: int) -> bool:
+def _is_taken(db: sqlite3.Connection, destination: str, second: int) -> bool:
     taken = "SELECT 1 FROM row WHERE lane = ? AND second = ?"
-    return db.execute(taken, (lane, second)).fetchone() is not None
+    return db.execute(taken, (destination, second)).fetchone() is not None
 
 
 def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
     """Return the first second from a row's own on that is free, and no interval's end."""
     second = row.second
-    while second % interval_s == 0 or _is_taken(db, row.lane, second):
+    while second % interval_s == 0 or _is_taken(db, row.destination, second):
         second += 1
     return second
 
 
-def _mark(db: sqlite3.Connection, lane: str, seconds: Iterable[int], state: RowState) -> None:
+def _mark(
+    db: sqlite3.Connection, destination: str, seconds: Iterable[int], state: RowState
+) -> None:
     db.executemany(
         "UPDATE row SET state = ? WHERE lane = ? AND second = ?",
-        [(int(state), lane, second) for second in seconds],
+        [(int(state), destination, second) for second in seconds],
     )
 
 
 def _keep_newest(
-    db: sqlite3.Connection, lane: str, state: RowState, most: int, until: int = _NEVER
+    db: sqlite3.Connection, destination: str, state: RowState, most: int, until: int = _NEVER
 ) -> int:
     """Delete the oldest rows of a state, beyond a number of those up to a second.
 
@@ -259,5 +264,5 @@ def _keep_newest(
         "DELETE FROM row WHERE lane = :lane AND state = :state AND second <= "
         "(SELECT second FROM row WHERE lane = :lane AND state = :state AND second <= :until "
         "ORDER BY second DESC LIMIT 1 OFFSET :most)",
-        {"lane": lane, "state": int(state), "most": most, "until": until},
+        {"lane": destination, "state": int(state), "most": most, "until": until},
     ).rowcount

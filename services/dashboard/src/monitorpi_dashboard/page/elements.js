@@ -27,6 +27,7 @@ export const rows = (id, list) => renew($(id).tBodies[0], list);
 
 // --- pictures -----------------------------------------------------------------------------------
 const SVG = "http://www.w3.org/2000/svg";
+export const svgElement = (tag) => document.createElementNS(SVG, tag);
 export function draw(svg, values) {
   const points = values.length > 1 ? values : [0, 0];
   const top = Math.max(...points, 1),
@@ -38,14 +39,14 @@ export function draw(svg, values) {
   if (!svg.firstChild) {
     svg.setAttribute("viewBox", "0 0 100 20");
     svg.setAttribute("preserveAspectRatio", "none");
-    svg.append(document.createElementNS(SVG, "polygon"), document.createElementNS(SVG, "polyline"));
+    svg.append(svgElement("polygon"), svgElement("polyline"));
   }
   svg.firstChild.setAttribute("points", `${left.toFixed(1)},20 ${line} 100,20`);
   svg.lastChild.setAttribute("points", line);
   return svg;
 }
 export function spark(values) {
-  const svg = document.createElementNS(SVG, "svg");
+  const svg = svgElement("svg");
   svg.setAttribute("class", "spark");
   svg.setAttribute("aria-hidden", "true");
   return draw(svg, values);

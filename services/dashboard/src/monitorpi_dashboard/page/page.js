@@ -1,6 +1,7 @@
 // The page: one document a second.
 import { drawAlerts, drawWatch } from "./alerts.js";
 import { $, text } from "./elements.js";
+import { drawMessages, sendTest } from "./messages.js";
 import { lost, page } from "./state.js";
 import { drawClasses, drawDevices, drawServices, drawTargets, drawTiles } from "./tables.js";
 
@@ -13,6 +14,7 @@ function drawAll() {
   drawClasses();
   drawDevices();
   drawTargets();
+  drawMessages();
   drawServices();
 }
 function watch() {
@@ -49,6 +51,7 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
   for (const id of ["filter", "filter-targets"]) $(id).addEventListener("input", drawAll);
+  $("test").addEventListener("click", sendTest);
   setInterval(watch, 1000);
   connect();
 });

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hmac
 import io
+import json
 import socket
 import threading
 import time
@@ -34,11 +35,13 @@ from monitorpi_common.service import ResourceError
 from monitorpi_dashboard.items import MessageWanted
 from monitorpi_dashboard.settings import page_url
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
+from monitorpi_dashboard.sinks.past import NoPastError, Past
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_common.messages import WatchLevel
+    from monitorpi_dashboard.sinks.board import Board
+
 
 MAX_STREAMS: Final = 32
 MAX_CONNECTIONS: Final = 64
@@ -56,69 +59,21 @@ _GUESS_S: Final = 0.5
 _LEAVING_S: Final = 2 * _GUESS_S
 """How long a connection that is cut may take to give its place back: it may be made to wait."""
 _USER: Final = "monitorpi"
-_SCRIPTS: Final = ("alerts", "elements", "numbers", "page", "state", "tables")
+_SCRIPTS: Final = (
+    "alerts", "elements", "messages", "numbers", "page", "past", "state", "tables",
+)  # fmt: skip
 _FILES: Final = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in _SCRIPTS},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+_PAST: Final = "/api/history/"
+_PIECE: Final = 64 * 1024
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-
-class Board:
-    """The newest document, and a bell for those who wait for the next one."""
-
-    def __init__(self) -> None:
-        self._document = b"{}"
-        self._level: WatchLevel = "blind"
-        self._event = b""
-        self._number = 0
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def put(self, document: bytes, level: WatchLevel) -> None:
-        """Show a new document, and whether anybody watches."""
-        event = b"data: " + document + b"\n\n"  # once for all: megabytes, where devices are many
-        with self._changed:
-            self._document, self._event, self._level = document, event, level
-            self._number += 1
-            self._changed.notify_all()
-
-    def newest(self) -> bytes:
-        """Return the document that is shown."""
-        with self._changed:
-            return self._document
-
-    @property
-    def level(self) -> WatchLevel:
-        """Whether anybody watches."""
-        return self._level
-
-    def after(self, number: int, timeout_s: float) -> tuple[int, bytes | None]:
-        """Wait for the event of a document newer than the given one.
-
-        None: none came, or the end has.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._number > number or self._closed, timeout_s)
-            if self._closed or self._number <= number:
-                return number, None
-            return self._number, self._event
-
-    @property
-    def closed(self) -> bool:
-        """Nothing more will be shown."""
-        return self._closed
-
-    def close(self) -> None:
-        """Let everybody go."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
 
 @dataclass(slots=True)
@@ -132,13 +87,16 @@ class PageServer:
     hosts: tuple[str, ...] = ()
     max_devices: int = 0
     """Devices that have metrics of their own."""
+    history_url: str | None = None
     metrics: Metrics = field(init=False)
+    past: Past = field(init=False)
     _server: ThreadingHTTPServer | None = None
     _emit: Callable[[object], None] | None = None
     _tests: Allowance = field(default_factory=lambda: Allowance(TESTS_PER_S, TESTS_AT_ONCE))
     _streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_STREAMS))
 
     def __post_init__(self) -> None:
+        self.past = Past(self.board.newest, self.history_url)
         self.metrics = Metrics(self.board.newest, self.max_devices)
 
     def open(self) -> None:
@@ -312,6 +270,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(HTTPStatus.OK, self.page.board.newest(), "application/json")
         if path == "/metrics":
             return self._reply(HTTPStatus.OK, self.page.metrics.text(), CONTENT_TYPE)
+        if path.startswith(_PAST):
+            return self._past(path.removeprefix(_PAST))
         if path == "/api/stream":
             return self._stream()
         return self._reply(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")
@@ -373,6 +333,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.end_headers()
+
+    def _past(self, table: str) -> None:
+        """Hand a question on to the history, and its answer back as it comes."""
+        query = self.path.partition("?")[2]
+        try:
+            with self.page.past.ask(table, query) as answer:
+                self.send_response(answer.status)
+                for name in ("Content-Disposition",):
+                    if (value := answer.getheader(name)) is not None:
+                        self.send_header(name, value)
+                self._head(answer.getheader("Content-Type") or "text/plain", None)
+                while piece := answer.read(_PIECE):
+                    self.wfile.write(piece)
+        except NoPastError as error:
+            text = json.dumps({"error": str(error)}).encode()
+            self._reply(HTTPStatus.SERVICE_UNAVAILABLE, text, "application/json")
 
     def _stream(self) -> None:
         """Send every new document as a server-sent event; who is too slow is dropped."""

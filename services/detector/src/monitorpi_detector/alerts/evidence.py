@@ -112,7 +112,7 @@ def names_of(peers: Sequence[Peer]) -> frozenset[str]:
     return frozenset(name for peer in peers for name in (peer.mac, peer.ip) if name is not None)
 
 
-def told_of(alert: Alert) -> tuple[frozenset[str], frozenset[str]]:
+def involved_in(alert: Alert) -> tuple[frozenset[str], frozenset[str]]:
     """Return the same two of an alert, as far as it tells."""
     sources = frozenset(peer.mac for peer in alert.evidence.sources if peer.mac is not None)
     return sources, sources | names_of(alert.evidence.victims) | set(_mac_of(alert.subject))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from monitorpi_detector.rule import Finding
 
 FRESH: Final = timedelta(seconds=10)
-"""What was told so long before its cause was known is linked to it."""
+"""What was reported so long before its cause was known is linked to it."""
 
 PARTS_FRESH: Final = timedelta(seconds=120)
 """The same of what is a part of being cut off: connections in vain are seen within seconds, that
@@ -82,7 +82,7 @@ CAUSES: Final = ("flood", "outage")
 """Kinds of alerts that cause others."""
 
 
-def told_elsewhere(
+def reported_elsewhere(
     entries: Iterable[OpenAlert], finding: Finding, seen: Observed
 ) -> OpenAlert | None:
     """Return the open alert that already tells of this attack."""
@@ -147,7 +147,7 @@ def cause_of(entries: Iterable[OpenAlert], involved: frozenset[str], seen: Obser
 
 
 def effects_of(cause: OpenAlert, entries: Iterable[OpenAlert], at: datetime) -> Iterator[OpenAlert]:
-    """Find what was told a moment before its cause was known."""
+    """Find what was reported a moment before its cause was known."""
     for entry in entries:
         is_part = cause.alert.rule == CUT_OFF and entry.alert.rule in PARTS
         fresh = PARTS_FRESH if is_part else FRESH

@@ -26,12 +26,12 @@ from monitorpi_common.topics import slug
 from monitorpi_detector.alerts.closed import ClosedAlerts
 from monitorpi_detector.alerts.evidence import (
     evidence_of,
+    involved_in,
     is_worse,
     macs_of,
     probed,
     sentence,
     severity_of,
-    told_of,
     usual_sentence,
     whose_limits,
 )
@@ -41,7 +41,7 @@ from monitorpi_detector.alerts.links import (
     cause_of,
     effects_of,
     explained_by,
-    told_elsewhere,
+    reported_elsewhere,
 )
 from monitorpi_detector.alerts.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.alerts.raising import Triggers
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 MAX_SILENCES: Final = 256
 SAME: Final = timedelta(seconds=0.5)
-"""Of two windows whose ends are so near the higher rate is told: both show the same moment."""
+"""Of two windows whose ends are so near the higher rate is reported: both show the same moment."""
 PART: Final = timedelta(seconds=5)
 """What one port shows does not lower what several were seen to show together so long ago."""
 REFRESH_S: Final = 10.0
@@ -124,7 +124,7 @@ class AlertTable:
         )
         if not raises:
             return
-        if self._is_told(key, finding, limits, seen):
+        if self._is_reported(key, finding, limits, seen):
             return
         if self._is_full(seen.rule):
             yield from self._count_in(finding, limits, seen)
@@ -164,15 +164,15 @@ class AlertTable:
             key, finding.value, seen.span_s, seen.watched_s, limits.usual_after_s
         )
 
-    def _is_told(self, key: str, finding: Finding, limits: Limits, seen: Observed) -> bool:
-        """Tell whether another alert tells of this, or enough was told of its story this night.
+    def _is_reported(self, key: str, finding: Finding, limits: Limits, seen: Observed) -> bool:
+        """Tell whether another alert tells of this, or enough was reported its story this night.
 
         What an open alert causes is linked to it and opens beside it.
         """
-        told = told_elsewhere(self._open.values(), finding, seen)
-        if told is not None:
-            if told.alert.rule == seen.rule:
-                told.last_active = max(told.last_active, seen.at)
+        reported = reported_elsewhere(self._open.values(), finding, seen)
+        if reported is not None:
+            if reported.alert.rule == seen.rule:
+                reported.last_active = max(reported.last_active, seen.at)
             return True
         if (
             finding.story is None
@@ -412,7 +412,7 @@ class AlertTable:
         if alert.state == "closed":
             yield from self._add_closed(alert, quiet_s)
             return
-        sources, involved = told_of(alert)
+        sources, involved = involved_in(alert)
         interface = alert.interface
         self._open[alert.key] = OpenAlert(
             alert, kind, quiet_s, alert.at, alert.at, involved, sources, interface is not None,

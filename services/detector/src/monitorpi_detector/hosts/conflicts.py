@@ -1,4 +1,4 @@
-"""Claims of addresses that others hold, as capture observed them: each told of once. Pure.
+"""Claims of addresses that others hold, as capture observed them: each reported once. Pure.
 
 Theory of operation. A device's message is retained and comes again each minute; the conflicts in
 it are facts with a time of their own (``last``). Only what is later than what was seen of the same

@@ -136,10 +136,10 @@ class HostInventory:
 
     def own(self, mac: str, now_s: float) -> Own | None:
         """Return what our probers announced for this MAC, as long as each holds."""
-        told = self._own.get(mac)
-        if told is None:
+        reported = self._own.get(mac)
+        if reported is None:
             return None
-        valid = [own for own in told.values() if now_s < own.until_s]
+        valid = [own for own in reported.values() if now_s < own.until_s]
         if not valid:
             return None
         return Own(
@@ -180,22 +180,22 @@ class HostInventory:
         for source in probe.sources or [probe.source]:
             if source.mac is None:
                 continue
-            told = self._own.get(source.mac, {})
-            known = told.get(prober)
+            reported = self._own.get(source.mac, {})
+            known = reported.get(prober)
             if known is None and sum(map(len, self._own.values())) >= _MAX_OWN:
                 continue
-            told[prober] = Own(
+            reported[prober] = Own(
                 source.echo_per_s,
                 source.arp_per_s,
                 now_s + PROBE_VALID_S,
                 max(targets, known.targets if known else 0),
             )
-            self._own[source.mac] = told
+            self._own[source.mac] = reported
         valid = {
-            mac: {name: own for name, own in told.items() if now_s < own.until_s}
-            for mac, told in self._own.items()
+            mac: {name: own for name, own in reported.items() if now_s < own.until_s}
+            for mac, reported in self._own.items()
         }
-        self._own = {mac: told for mac, told in valid.items() if told}
+        self._own = {mac: reported for mac, reported in valid.items() if reported}
         for target in probe.targets:
             if target.mac is not None and (device := self._known.get(target.mac)) is not None:
                 device.probe, device.probed_until_s = target, now_s

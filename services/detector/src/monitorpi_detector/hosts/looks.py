@@ -45,7 +45,7 @@ class Look:
     host: str | None
     beyond: bool
     via: str | None = None
-    """The last destination MAC address that was told."""
+    """The last destination MAC address that was reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Looker:
 
     looks: deque[Look] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
     beyond: bool = False
-    """The last destination whose MAC address was told is a router: hosts there do not count."""
+    """The last destination whose MAC address was reported is a router: hosts there do not count."""
     via: str | None = None
 
     def within(self, since_s: float) -> list[Look]:

@@ -1,9 +1,9 @@
 """ARP spoofing: an address that one device claims while another one holds it.
 
 A planned move is one claim: it counts, but an ordinary address must be claimed again after its
-holder insisted. A router's address is told of with the first claim, for that is what an
+holder insisted. A router's address is reported with the first claim, for that is what an
 eavesdropper takes first. Machines with several ports answer with either one's MAC (Linux bonding),
-and sleep proxies answer for who sleeps: where MACs follow each other it is told once, as ``info``.
+and sleep proxies answer for who sleeps: where MACs follow each other it is one ``info``.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitorpi_detector.views.rounds import RoundView
 
 _A_NIGHT: Final = 2
-"""Alerts on a target within twelve hours, unless the operator named it: then each is told."""
+"""Alerts on a target within twelve hours, unless the operator named it: then each is reported."""
 _KNOWN_S: Final = 3600.0
 """Seconds there before a device that nobody named is more than a note when it goes."""
 _USUAL_AFTER_S: Final = 3600.0

@@ -2,7 +2,7 @@
 
 The value is distinct destinations per second, only while most of them do not answer: monitoring
 and browsing reach many hosts too, and get answers. Echo sweeps in public captures reach 223/s. A
-slow sweep by SYNs is told by the hosts of the last minute, one by ARP by the addresses that nobody
+slow sweep by SYNs is known by the hosts of the last minute, one by ARP by the addresses that nobody
 has of the last hour: as many as a second at the floor.
 """
 

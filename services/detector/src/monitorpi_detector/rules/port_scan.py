@@ -2,7 +2,7 @@
 
 The value is ports tried per second (of each host, where there are several), only while the
 connections come to nothing. Public scans try 350-2,400 ports/s; ntopng calls 256 SYN/min one. A
-slow scan is told by the ports of the last minute: as many as four seconds at the floor.
+slow scan is known by the ports of the last minute: as many as four seconds at the floor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     fast: set[str] = set()
     through: set[str | None] = set()
     rows = [row for row, _ in view.senders("syn", limits.least)]
-    # hosts first: a scan that passes a router on the same wire is told of once, at the host
+    # hosts first: a scan that passes a router on the same wire is reported once, at the host
     for row in sorted(rows, key=lambda row: view.forwards(row.mac)):
         beyond = view.forwards(row.mac)
         if not _tries_ports(row) or (beyond and row.mac in through):

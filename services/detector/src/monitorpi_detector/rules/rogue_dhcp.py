@@ -2,7 +2,7 @@
 
 DHCP and DHCPv6 alike. Who answers without an address to hand out (a PXE helper, answers to INFORM)
 is no server; in DHCPv6 who tells of name servers is one. A known server that begins to send clients
-to another router, name server, route, proxy or boot server is told once, with what it said before.
+to another router, name server, route, proxy or boot server is reported once, with those before.
 How servers become known: :mod:`monitorpi_detector.hosts.servers`.
 """
 

@@ -1,7 +1,7 @@
 """The sensor itself: it sees nothing, it loses frames, a part of it is not running.
 
 These rules read what the detector concludes of its own watch. Only what was there and has gone is
-told: what never came is a matter of the set-up, which the page and ``doctor`` speak of.
+reported: what never came is a matter of the set-up, which the page and ``doctor`` speak of.
 """
 
 from __future__ import annotations

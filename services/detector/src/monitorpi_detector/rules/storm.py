@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 USUAL_AFTER_S: Final = 86400.0
-"""A day of a storm that harms nobody enough to be ended, and each step beyond it is told anew."""
+"""A day of a storm that harms nobody enough to be ended, and each step beyond it is news."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """One kind of frames, and how a storm of it is told."""
+    """One kind of frames, and how a storm of it is reported."""
 
     reads: str
     """The class whose senders are looked at."""
@@ -58,7 +58,7 @@ def judge(view: WindowView, limits: LimitsOf, storm: Storm) -> Iterator[Finding]
             must_last=storm.may_be_brief(view, row),
         )
     value = view.rate(storm.of_wire(view))
-    # without MACs nobody can be told apart: the floor as it stands
+    # without MACs nobody can be kept apart: the floor as it stands
     times = storm.nobody if view.rows else 1.0
     times *= view.ports  # a little from everybody is there on each port
     if explained >= value / 2:

@@ -278,7 +278,7 @@ def _looks_around(view: WindowView) -> bool:
 
 
 def _is_refused(view: WindowView) -> bool:
-    """Tell whether most SYNs met closed ports: a scan, as it seems where no spread is told."""
+    """Tell whether most SYNs met closed ports: a scan, as it seems where no spread is given."""
     if view.traffic.spread is not None:
         return False
     counts = view.traffic.counts

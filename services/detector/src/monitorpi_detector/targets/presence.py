@@ -74,7 +74,7 @@ class Stay:
     """Seconds watched when its last absence ended."""
     answered_at: float = 0.0
     """End of the last round with an answer, event time."""
-    heard_at: float = 0.0
+    reported_at: float = 0.0
     """End of the last round in which it was probed."""
     silent_from: float | None = None
     """Beginning of the first round without an answer; None: it answers."""
@@ -232,7 +232,7 @@ class Stays:
                 continue
             else:
                 stay.miss(began, lacks_network=result.cause == NO_NETWORK or _says_so(result))
-            stay.name, stay.prober, stay.heard_at = result.name, prober, ended
+            stay.name, stay.prober, stay.reported_at = result.name, prober, ended
             stay.mac = result.mac or stay.mac
             stay.named = result.origin in NAMED
             self._stays.put(result.address, stay, ended)
@@ -247,7 +247,7 @@ class Stays:
             since_s = max(0.0, at - target.since.timestamp())
             stay = Stay(target.address, target.name, target.mac, up_s=since_s, left_s=watched_s)
             self._stays.put(target.address, stay, at)
-        if not stay.heard_at:
+        if not stay.reported_at:
             stay.answered_at = at
 
     def saved(self) -> dict[str, tuple[float, float, list[tuple[float, float]]]]:

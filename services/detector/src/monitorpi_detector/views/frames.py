@@ -103,7 +103,7 @@ def _tally(tally: Tally, own: Copies, again: float) -> Tally:
     to_group = (1 - min(own.group, _MOST["group"])) * (1 - again)
     group = group_frames(tally)
     unicast = max(0, tally.get("packets", group) - group)
-    told = {}
+    counted = {}
     for name, count in tally.items():
         if name in ("broadcast", "multicast"):
             grouped = count
@@ -113,8 +113,8 @@ def _tally(tally: Tally, own: Copies, again: float) -> Tally:
             grouped = round(count * group / max(1, group + unicast))
         else:
             grouped = max(0, count - unicast)
-        told[name] = _times(grouped, to_group) + _times(count - grouped, to_one)
-    return told
+        counted[name] = _times(grouped, to_group) + _times(count - grouped, to_one)
+    return counted
 
 
 def _times(count: int, share: float) -> int:

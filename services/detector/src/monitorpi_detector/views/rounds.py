@@ -97,7 +97,7 @@ class RoundView:
             for one in self.presence.device(stay)
             if one is not stay and one.prober == stay.prober
         ]
-        if any(not one.silent_rounds and one.heard_at >= stay.heard_at for one in others):
+        if any(not one.silent_rounds and one.reported_at >= stay.reported_at for one in others):
             return False
         silent = [stay, *(one for one in others if one.silent_rounds)]
         return stay is min(silent, key=lambda one: (":" in one.address, one.address))

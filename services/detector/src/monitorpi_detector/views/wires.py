@@ -3,7 +3,7 @@
 Theory of operation. A flood over a bundle of links (LACP), or one that two taps share, shows half
 of its frames on each of two ports; each half alone may lie under a floor. So beside each port's own
 windows, which are judged as they come, the windows of several ports that overlap in time are judged
-together: once, when the last port has told of that moment. A port that has told nothing for
+together: once, when the last port has reported that moment. A port that has reported nothing for
 :data:`LIVE_S` is waited for no more; one that is late joins what is kept of that moment when it
 comes, so nobody holds another up: what one port shows alone was judged already.
 
@@ -60,7 +60,7 @@ class Wires:
         self._held: dict[str, deque[_Held]] = {}
 
     def forget(self, interface: str | None = None) -> None:
-        """Drop what one port (None: each) told: its clock or its sensor is another now."""
+        """Drop what one port (None: each) reported: its clock or its sensor is another now."""
         if interface is None:
             self._held.clear()
         else:
@@ -264,21 +264,22 @@ def _distinct(counts: Sequence[int], shared: bool) -> int:
 
 def _peers(found: Sequence[tuple[DeviceWindow, float]]) -> dict[str, Peer]:
     """Return who got most of a class: the same destination's frames add up."""
-    told: dict[str, dict[tuple[str | None, str | None], Peer]] = {}
+    reported: dict[str, dict[tuple[str | None, str | None], Peer]] = {}
     for row, share in found:
         for name, peer in row.top_peer.items():
             ends = (peer.mac, peer.ip)
             packets = round((peer.packets or 0) * (1 - share))
-            before = told.setdefault(name, {}).get(ends)
+            before = reported.setdefault(name, {}).get(ends)
             port = peer.port if before is None or before.port == peer.port else None
-            told[name][ends] = Peer.model_construct(
+            reported[name][ends] = Peer.model_construct(
                 mac=peer.mac,
                 ip=peer.ip,
                 port=port,
                 packets=packets + (before.packets or 0 if before else 0),
             )
     return {
-        name: max(peers.values(), key=lambda one: one.packets or 0) for name, peers in told.items()
+        name: max(peers.values(), key=lambda one: one.packets or 0)
+        for name, peers in reported.items()
     }
 
 

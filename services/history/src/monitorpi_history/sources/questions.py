@@ -12,7 +12,8 @@ from monitorpi_common.messages import Ip, Short, Slug, WrittenMac
 from monitorpi_history.tiers import STEPS
 
 MAX_POINTS: Final = 20_000
-DEFAULT_POINTS: Final = 1500
+DEFAULT_POINTS: Final = 1000
+"""A screen is as wide; thirty days are read by the hour."""
 MAX_ROWS: Final = 10_000
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _AGO: Final = re.compile(r"(?:now)?-(\d{1,9})([smhdwy])")

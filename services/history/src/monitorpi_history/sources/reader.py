@@ -235,14 +235,14 @@ def span_of(start_s: float, end_s: float, step_s: int) -> Span:
 def coarser_where_gone(reader: Reader, start_s: float, step_s: int) -> int:
     """Return a step by which a tier is read that still holds the beginning of a span.
 
-    The coarsest tier reaches furthest; what is older than that is gone for all of them.
+    A coarser tier is taken only where it reaches further by a block of its own: a day is written
+    as soon as one of its hours is.
     """
-    hour = reader.oldest_s(HOUR)
-    for tier in (SNAPSHOT, MINUTE):
-        if tier_for(step_s) is not tier:
-            continue
-        oldest = reader.oldest_s(tier)
-        reaches = oldest is not None and oldest <= start_s
-        if not reaches and oldest is not None and hour is not None and hour < oldest:
-            step_s = 60 if tier is SNAPSHOT else 3600
+    for fine, coarse in ((SNAPSHOT, MINUTE), (MINUTE, HOUR)):
+        if tier_for(step_s) is fine:
+            begins, further = reader.oldest_s(fine), reader.oldest_s(coarse)
+            if begins is None or further is None or begins <= start_s:
+                continue
+            if further + coarse.block_s <= begins:
+                step_s = coarse.slot_s
     return step_s

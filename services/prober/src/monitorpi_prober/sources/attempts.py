@@ -158,7 +158,7 @@ class Attempts:
             if one.neighbour is None or one.neighbour not in usable:
                 continue
             one.neighbour = None
-            self._budget.refund(now, now - one.began)
+            self._budget.refund(one.began, now - one.began)
             if one.request is not None and one.request.number in self.wire.flights.requests:
                 # from now on it takes as long as any other
                 self.wire.flights.postpone(one.request, now + self._timeout_s + GRACE_S)

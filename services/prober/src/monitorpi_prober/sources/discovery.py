@@ -70,7 +70,7 @@ class Discovery:
     log: Log
     head_start_s: float = HEAD_START_S
     _stopped: threading.Event = field(default_factory=threading.Event)
-    _told: set[Refusal] = field(default_factory=set)
+    _logged: set[Refusal] = field(default_factory=set)
 
     def stop(self) -> None:
         """Make ``run`` return soon."""
@@ -88,8 +88,8 @@ class Discovery:
 
     def _tell(self, refusal: Refusal) -> None:
         """Say once why an interface is not swept."""
-        if refusal not in self._told:
-            self._told.add(refusal)
+        if refusal not in self._logged:
+            self._logged.add(refusal)
             self.log.warning("not swept", interface=refusal.interface, reason=refusal.reason)
 
     def _announced_sweep(self, one: Interface, emit: Callable[[object], None]) -> None:

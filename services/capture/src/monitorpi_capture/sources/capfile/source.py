@@ -46,6 +46,10 @@ _SHORTEST_S: Final = 0.001
 """Length of a window that holds a single instant; times are published in milliseconds."""
 _NEIGHBOURS: Final = 16
 """Frames behind one that is far off which show whether time goes on there."""
+_FEWEST: Final = 4
+"""Frames of a file from which its first one can be known to be far off."""
+_YEAR_S: Final = 365 * 86_400.0
+"""A silence that no capture holds between its first frames."""
 _MAY_DISCOVER: Final = sum(CLASS_BIT[name] for name in ("arp", "dhcp", "mdns", "icmp"))
 
 
@@ -142,6 +146,7 @@ class FileSource:
         held: list[tuple[Counted, float]] | None = None
         frames, settled = iter(self._file), None
         ended = False
+        self._begin(frames)
         while not ended and not self._stopped:
             for frame in chain(_taken(self._ahead), frames):
                 at_s, link, data, wire_length = frame
@@ -195,6 +200,23 @@ class FileSource:
         """Return whether a time neither belongs to the current second nor follows it."""
         second = self._second
         return second is not None and not second - _REORDER_S <= at_s < second + 1.0 + _REORDER_S
+
+    def _begin(self, frames: Iterator[Frame]) -> None:
+        """Date the first frames as those behind them, where they are later, or years earlier."""
+        ahead = self._ahead
+        ahead.extend(islice(frames, _NEIGHBOURS + 1))
+        times = sorted(one.at_s for one in ahead if one.at_s is not None)
+        if len(times) < _FEWEST:
+            return
+        middle_s = times[len(times) // 2]
+        latest_s, earliest_s = middle_s + 2 * _REORDER_S, middle_s - _YEAR_S
+        good = [
+            number for number, one in enumerate(ahead)
+            if one.at_s is None or earliest_s <= one.at_s <= latest_s
+        ]  # fmt: skip
+        for number in range(good[0]):
+            self._strays += 1
+            ahead[number] = ahead[number]._replace(at_s=ahead[good[0]].at_s)
 
     def _settle(self, frame: Frame, frames: Iterator[Frame]) -> tuple[Frame, float, float]:
         """Put a frame that is far off in front of those to come, with the time it counts with.

@@ -22,10 +22,10 @@ def received(message: Message, id_: str, *, site: str = "lab", retained: bool = 
 
 
 def drive(core: Core, items: Iterable[object]) -> list[Publication | Tombstone | Foreign]:
-    """Hand all items to the core and return everything it said, in order."""
-    return [said for item in items for said in core.handle(item)]
+    """Hand all items to the core and return everything it published, in order."""
+    return [published for item in items for published in core.handle(item)]
 
 
-def messages(said: Iterable[Publication | Tombstone | Foreign]) -> list[Message]:
+def messages(published: Iterable[Publication | Tombstone | Foreign]) -> list[Message]:
     """Keep the messages, without their topics and without what was taken back."""
-    return [one.message for one in said if isinstance(one, Publication)]
+    return [one.message for one in published if isinstance(one, Publication)]

@@ -1,4 +1,4 @@
-"""Outbox and courier in simulated time, against the double's real HTTP server."""
+"""Outbox and uploader in simulated time, against the double's real HTTP server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from monitorpi_cloud_bridge.sinks.sink import UploadOutcome
 
-LANE = "thingspeak/traffic"
+DESTINATION = "thingspeak/traffic"
 START = 1_800_000_000
 LABELS = tuple(f"value {n}" for n in range(1, 9))
 
@@ -60,7 +60,7 @@ class World:
         self.double.__enter__()
         self.channel = self.double.cloud.add_channel("traffic", LABELS)
         self.outbox: RowOutbox
-        self.courier: Uploader
+        self.uploader: Uploader
         self.die_at: str | None = None
         self.boot()
 
@@ -68,16 +68,16 @@ class World:
         """Start a bridge anew, as after a kill."""
         if hasattr(self, "outbox"):
             self.outbox.close()
-            self.courier.lanes[0].sink.close()
+            self.uploader.destinations[0].sink.close()
             check = sqlite3.connect(self.folder / "outbox.sqlite")
             assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             check.close()
         self.outbox = RowOutbox(self.folder / "outbox.sqlite")
         sink = Mortal(self)
         sink.limits = CallLimits(self.rows_per_call, 16.0)
-        self.courier = Uploader(
+        self.uploader = Uploader(
             self.outbox,
-            [UploadDestination(LANE, sink)],
+            [UploadDestination(DESTINATION, sink)],
             quota,
             Log("test-cloud", "error"),
             clock=lambda: self.now,
@@ -88,18 +88,20 @@ class World:
     def close(self) -> None:
         """End everything."""
         self.outbox.close()
-        self.courier.lanes[0].sink.close()
+        self.uploader.destinations[0].sink.close()
         self.double.__exit__()
 
     def add(self, second: int, **fields: str) -> None:
         """Write one row."""
-        self.outbox.add([OutboxRow(LANE, second, fields or {"field1": str(second % 97)})], {})
+        self.outbox.add(
+            [OutboxRow(DESTINATION, second, fields or {"field1": str(second % 97)})], {}
+        )
 
     def step(self, seconds: float = 16.0) -> None:
-        """Let time pass and the courier work; it may die."""
+        """Let time pass and the uploader work; it may die."""
         self.now += seconds
         try:
-            self.courier.step()
+            self.uploader.step()
         except KilledError:
             self.die_at = None
             self.boot()
@@ -107,11 +109,11 @@ class World:
     def run_until_stored(self, most: int = 100_000) -> int:
         """Step until nothing waits; returns the number of steps."""
         for steps in range(most):
-            counts = self.outbox.counts(LANE)
+            counts = self.outbox.counts(DESTINATION)
             if counts["waiting"] + counts["in_flight"] == 0:
                 return steps
             self.step()
-        pytest.fail(f"still waiting after {most} calls: {self.outbox.counts(LANE)}")
+        pytest.fail(f"still waiting after {most} calls: {self.outbox.counts(DESTINATION)}")
 
     def stored(self) -> list[str]:
         """Return the times of the rows at the cloud, as they arrived."""
@@ -222,9 +224,9 @@ def test_two_thousand_rows_arrive_exactly_once(
             struck[fault] += 1
         if dice.random() < 0.4:
             one.die_at = ["before", "after", "reading"][died.total() % 3]
-            moment, before = one.die_at, one.courier
+            moment, before = one.die_at, one.uploader
             one.step()
-            died[moment] += one.courier is not before
+            died[moment] += one.uploader is not before
         one.step(dice.choice([16, 17, 40, 300]))
         if dice.random() < 0.2:
             one.double.faults.clear()
@@ -263,7 +265,7 @@ def test_an_old_row_is_found_behind_more_rows_than_one_answer_shows(
     for _ in range(10):
         one.now += 2000
         cloud.bulk_update(channel.id, channel.write_key, [{"delta_t": 2, "field1": "1"}] * 960)
-    one.outbox.add_urgent([OutboxRow(LANE, START - 9999, {"status": "OPEN old"})], 20, {})
+    one.outbox.add_urgent([OutboxRow(DESTINATION, START - 9999, {"status": "OPEN old"})], 20, {})
     one.add(int(one.now) + 1)
     one.run_until_stored(10)
 
@@ -290,18 +292,18 @@ def test_what_a_lost_answer_stored_is_paid_for(world: Callable[..., World]) -> N
 def test_a_channel_that_may_not_be_read_stops_loudly(
     world: Callable[..., World], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a key that reads, nothing can be proven stored: the lane stops and says why."""
+    """Without a key that reads, nothing can be proven stored: it stops, and the log has why."""
     one = world(switches=Switches(read_key_only=True))
     one.add(START)
     for _ in range(5):
         one.step()
 
-    lane = one.courier.lanes[0]
-    assert lane.dead
-    assert lane.last_answer == "reading back refused: HTTP 400"
+    destination = one.uploader.destinations[0]
+    assert destination.dead
+    assert destination.last_answer == "reading back refused: HTTP 400"
     assert "is its read key configured?" in caplog.text
     assert sum("feeds" in entry.path for entry in one.double.log) == 1
-    assert one.outbox.counts(LANE)["in_flight"] == 1
+    assert one.outbox.counts(DESTINATION)["in_flight"] == 1
 
 
 def test_a_stopped_channel_does_not_fill_the_disk(
@@ -310,14 +312,14 @@ def test_a_stopped_channel_does_not_fill_the_disk(
     """Also where nothing is ever sent, the oldest rows go beyond a number; they are counted."""
     monkeypatch.setattr(outbox_module, "MAX_ROWS", 100)
     one = world()
-    one.courier.lanes[0].dead = True
+    one.uploader.destinations[0].dead = True
     for n in range(250):
         one.add(START + n)
     one.step(3601)
 
-    assert one.outbox.counts(LANE)["waiting"] == 100
-    assert one.outbox.oldest_unsent(LANE) == START + 150
-    assert one.courier.lanes[0].dropped_total == 150
+    assert one.outbox.counts(DESTINATION)["waiting"] == 100
+    assert one.outbox.oldest_unsent(DESTINATION) == START + 150
+    assert one.uploader.destinations[0].dropped_total == 150
 
 
 def test_rows_arrive_in_order_of_time_when_nothing_fails(world: Callable[..., World]) -> None:
@@ -332,7 +334,7 @@ def test_rows_arrive_in_order_of_time_when_nothing_fails(world: Callable[..., Wo
 
 
 def test_the_service_is_never_called_too_early(world: Callable[..., World]) -> None:
-    """Looked at ten times a second, the courier keeps 16 s between calls and is never refused."""
+    """Looked at ten times a second, the uploader keeps 16 s between calls and is never refused."""
     one = world()
     for n in range(50):
         one.add(START + n)
@@ -395,12 +397,14 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
     one = world(rows_per_call=10)
     for n in range(500):
         one.add(START + 20 * n)
-    one.outbox.add_urgent([OutboxRow(LANE, START + 4001, {"status": "OPEN syn-flood"})], 20, {})
+    one.outbox.add_urgent(
+        [OutboxRow(DESTINATION, START + 4001, {"status": "OPEN syn-flood"})], 20, {}
+    )
     one.step()
     one.step()
 
     stored = one.stored()
-    assert one.courier.lanes[0].stored_total == 10
+    assert one.uploader.destinations[0].stored_total == 10
     assert max(stored) in stored[:10]
     assert any("status" in row for row in one.channel.rows[:10])
 
@@ -408,7 +412,7 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
 def test_a_text_never_takes_the_place_of_counts(world: Callable[..., World]) -> None:
     """An alert at the very second an interval ends leaves that second to the row of counts."""
     one = world()
-    one.outbox.add_urgent([OutboxRow(LANE, START, {"status": "OPEN syn-flood"})], 20, {})
+    one.outbox.add_urgent([OutboxRow(DESTINATION, START, {"status": "OPEN syn-flood"})], 20, {})
     one.add(START, field1="7")
     one.run_until_stored()
 
@@ -438,11 +442,11 @@ def test_three_days_without_a_network(world: Callable[..., World]) -> None:
         while one.now < START + 3 * 86_400:
             live(one.now)
             one.step(60)
-    one.outbox.add_urgent([OutboxRow(LANE, spike + 1, {"status": "OPEN syn-flood"})], 20, {})
+    one.outbox.add_urgent([OutboxRow(DESTINATION, spike + 1, {"status": "OPEN syn-flood"})], 20, {})
     back = one.now
     firsts: list[list[str]] = []
     one.double.fail_next("bulk", "reset_after_commit", "503", "truncate")
-    while one.outbox.counts(LANE)["waiting"] > 1 or one.now < back + 600:
+    while one.outbox.counts(DESTINATION)["waiting"] > 1 or one.now < back + 600:
         known = len(one.stored())
         live(one.now)
         one.step()
@@ -454,8 +458,8 @@ def test_three_days_without_a_network(world: Callable[..., World]) -> None:
     rows = {row["created_at"]: row for row in one.channel.rows}
     stored = one.stored()
     assert len(stored) == len(set(stored)) < 4000
-    assert one.courier.used >= len(stored)  # a lost answer is paid for
-    assert one.courier.used <= 4000
+    assert one.uploader.used >= len(stored)  # a lost answer is paid for
+    assert one.uploader.used <= 4000
     assert max(firsts[0]) >= stamp(int(back) - 20)  # live with the first call
     assert any(rows[second].get("status") for second in firsts[0])  # then alerts
     assert rows[stamp(spike)]["field7"] == "99999"  # the extreme at its time
@@ -480,8 +484,8 @@ def test_the_yearly_quota_is_kept_over_restarts(world: Callable[..., World]) -> 
         one.step(4000)
 
     assert len(one.stored()) == 30
-    assert one.outbox.counts(LANE)["waiting"] == 20
-    assert one.courier.lanes[0].last_answer == "the yearly quota is spent"
+    assert one.outbox.counts(DESTINATION)["waiting"] == 20
+    assert one.uploader.destinations[0].last_answer == "the yearly quota is spent"
     one.step(370 * 86_400)
     one.step()
     assert len(one.stored()) == 50
@@ -504,7 +508,7 @@ def test_a_batch_that_is_refused_is_halved_until_the_bad_row_is_found(tmp_path: 
     one.run_until_stored()
 
     assert len(one.stored()) == 15
-    assert one.outbox.counts(LANE)["set_aside"] == 1
+    assert one.outbox.counts(DESTINATION)["set_aside"] == 1
     one.close()
 
 
@@ -526,12 +530,12 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
         filler.write_bytes(b"x" * 120_000)
         with pytest.raises(sqlite3.Error):  # noqa: PT012 - the loop runs until the disk is full
             for n in range(100_000):
-                box.add([OutboxRow(LANE, n, {"field1": "1" * 50})], {})
+                box.add([OutboxRow(DESTINATION, n, {"field1": "1" * 50})], {})
                 written += 1
         filler.unlink()
-        box.add([OutboxRow(LANE, 200_000, {"field1": "1"})], {})
+        box.add([OutboxRow(DESTINATION, 200_000, {"field1": "1"})], {})
 
-        assert box.counts(LANE)["waiting"] == written + 1
+        assert box.counts(DESTINATION)["waiting"] == written + 1
         box.close()
         check = sqlite3.connect(mount / "outbox.sqlite")
         assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -623,14 +627,14 @@ def test_influx_over_http(
         f"http://127.0.0.1:{server.server_address[1]}", version, target, "t", {}, {}, 10.0, client()
     )
     box = RowOutbox(tmp_path / "outbox.sqlite")
-    lane = UploadDestination("influx/traffic", sink, counts_for_quota=False)
-    courier = Uploader(box, [lane], 0, Log("test-cloud", "error"), lambda: now, lambda: now)
+    destination = UploadDestination("influx/traffic", sink, counts_for_quota=False)
+    uploader = Uploader(box, [destination], 0, Log("test-cloud", "error"), lambda: now, lambda: now)
     box.add([OutboxRow("influx/traffic", START, {"field1": "5"})], {})
 
-    courier.step()
+    uploader.step()
     assert box.counts("influx/traffic")["waiting"] == 1
     now += 20
-    courier.step()
+    uploader.step()
 
     assert seen[1] == (path, f"{scheme} t", f"monitorpi field1=5.0 {START}".encode())
     assert box.counts("influx/traffic")["stored"] == 1
@@ -660,7 +664,7 @@ def test_rows_of_a_clock_that_was_set_back_take_nobodys_second(
     for begun in (START + 3600 * hour for hour in hours):
         for second in range(begun, begun + 5400, 20):
             written += 1
-            row = OutboxRow(LANE, second, {"field1": str(written)})
+            row = OutboxRow(DESTINATION, second, {"field1": str(written)})
             one.outbox.add([row], {}, 20)
             if written % 48 == 0:
                 one.step()
@@ -677,7 +681,7 @@ def damaged(tmp_path: Path) -> Path:
     file = tmp_path / "damaged" / "outbox.sqlite"
     file.parent.mkdir()
     box = RowOutbox(file)
-    box.add([OutboxRow(LANE, START + n, {"field1": "1"}) for n in range(1000)], {})
+    box.add([OutboxRow(DESTINATION, START + n, {"field1": "1"}) for n in range(1000)], {})
     box.close()
     size = file.stat().st_size
     with file.open("r+b") as stream:
@@ -711,13 +715,13 @@ def test_an_outbox_that_is_damaged_meanwhile_is_no_crash(
 ) -> None:
     """Health goes on telling, without the numbers of rows, and what was sent stays told."""
     one = world()
-    one.courier.outbox = box = RowOutbox(damaged)
+    one.uploader.outbox = box = RowOutbox(damaged)
 
-    one.courier.step()
-    told = one.courier.state()["lanes"]
+    one.uploader.step()
+    told = one.uploader.state()["lanes"]
 
     assert isinstance(told, dict)
-    assert told[LANE] == {
+    assert told[DESTINATION] == {
         "last_answer": "none yet",
         "stopped": False,
         "stored_total": 0,
@@ -729,9 +733,9 @@ def test_an_outbox_that_is_damaged_meanwhile_is_no_crash(
 
 
 def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
-    """Without a clock of a test the courier uses the machine's."""
+    """Without a clock of a test the uploader uses the machine's."""
     box = RowOutbox(tmp_path / "outbox.sqlite")
-    courier = Uploader(box, [], 0, Log("test-cloud"))
+    uploader = Uploader(box, [], 0, Log("test-cloud"))
 
-    assert abs(courier.clock() - time.monotonic()) < 5
+    assert abs(uploader.clock() - time.monotonic()) < 5
     box.close()
