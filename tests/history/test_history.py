@@ -243,3 +243,16 @@ def test_a_name_is_no_formula(world: World) -> None:
     rows = list(csv.DictReader(io.StringIO(world.ask("devices", format="csv").decode())))
 
     assert [row["hostname"] for row in rows] == ["'=cmd|' /C calc'!A0"]
+
+
+def test_an_hour_is_written_in_few_transactions(world: World) -> None:
+    """Each is forced to the disk: fewer than three a minute, with the folding of the hour."""
+    commits: list[str] = []
+    assert world.archive._db is not None
+    world.archive._db.set_trace_callback(commits.append)
+
+    world.live(3600)
+    world.idle(300)
+
+    forced = [statement for statement in commits if statement == "COMMIT"]
+    assert 140 <= len(forced) <= 3 * 65

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.history.disks import make_disk, mounted
-from tests.history.world import NOON, World, mac, window
+from tests.history.world import NOON, World, alert, mac, window
 
 from monitorpi_common.log import Log
 from monitorpi_common.messages import CLASSES
 from monitorpi_history.core import FLUSH_S
 from monitorpi_history.gathering import MAX_SLOTS, MAX_STRANGERS
-from monitorpi_history.items import HOUR_S, Batch, Series, Stretch
+from monitorpi_history.items import HOUR_S, Batch, Change, Series, Stretch
 from monitorpi_history.sinks.archive import Archive
 from monitorpi_history.sinks.schema import MIGRATIONS, open_to_write, version_of
 
@@ -329,3 +329,28 @@ def test_a_lower_budget_makes_the_file_smaller(tmp_path: Path) -> None:
     world.archive.close()
 
     assert world.file.stat().st_size < before * 0.7
+
+
+def test_nothing_is_kept_longer_than_allowed(tmp_path: Path) -> None:
+    """Whatever room there is; a block goes once all of it is too old."""
+    world = World(tmp_path, keep_days=1)
+    old = alert(NOON, state="closed", closed_at=NOON, close_reason="quiet")
+    world.archive.save(Batch(alerts=[old], changes=[Change(0, mac(1), "new")]))
+    begin = int(NOON.timestamp()) // HOUR_S
+    wire: dict[Series, dict[str, list[int]]] = {Series("wire", "eth0"): {"packets": [7] * 360}}
+    for hour in range(begin, begin + 96):
+        world.archive.save(Batch([Stretch(hour, 0, 360, wire)]))
+        while world.archive.work((hour + 1.5) * HOUR_S, is_set=True):
+            pass
+    world.archive.work((begin + 96) * HOUR_S, is_set=True)
+
+    tiers = world.archive.state((begin + 96) * HOUR_S)["tiers"]
+
+    world.now += timedelta(hours=96)
+    assert lines(world, "alerts", from_="-1y") == []
+    assert lines(world, "changes", from_="-90y") == []
+    assert isinstance(tiers, dict)
+    reach_h = {step: one["reaches_s"] / HOUR_S for step, one in tiers.items()}  # type: ignore[index,call-overload,operator]
+    assert 24 <= reach_h["10"] <= 26
+    assert 24 <= reach_h["60"] <= 26
+    assert 24 <= reach_h["3600"] <= 49

@@ -75,6 +75,7 @@ class Rig:
             alive_before_s=json.loads(json.dumps(self.box.memory.get("alive_at"))),
         )  # fmt: skip
         self.core.recall(self.box.told.values())
+        list(self.core.handle(Tick(self.at, self.at.timestamp(), clock_synced=True)))
         for service in ("capture", "detector", "prober"):
             topic = Topic("lab", service, "status", "main")
             list(self.core.handle(Presence(topic, online=True)))
@@ -83,7 +84,7 @@ class Rig:
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass; the detector says that it watches."""
         while True:
-            step_s = min(seconds, 10.0)
+            step_s = min(seconds, 3.0)
             self.at += timedelta(seconds=step_s)
             list(self.core.handle(Tick(self.at, self.at.timestamp(), clock_synced=True)))
             list(self.core.handle(received(WATCHING, "main")))

@@ -210,11 +210,12 @@ def written(folder: Path, devices: int, hours: float) -> dict[str, Any]:
     archive = Archive(folder / "history.sqlite", _BUDGET, None, Log("bench", "error"))
     core = HistoryCore(archive, Diary(), {}, lambda _: None)
     payloads = [one.encode() for one in windows(devices)]
+    dice = random.Random(3)  # noqa: S311 - repeatable on purpose
     begin, bytes_before, now = time.process_time(), _written(), _START
     seconds = round(hours * HOUR_S)
     for second in range(seconds):
         core.handle(Tick(now, float(second), clock_synced=True))
-        window = Traffic.model_validate_json(payloads[second % _KINDS])
+        window = Traffic.model_validate_json(dice.choice(payloads))
         core.handle(Received(_TOPIC, at(window, second, now)))
         now += timedelta(seconds=1)
     used, wrote = time.process_time() - begin, _written() - bytes_before

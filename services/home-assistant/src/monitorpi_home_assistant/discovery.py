@@ -42,7 +42,7 @@ SHOWN: Final = (
 RULES: Final = frozenset(RULE_TITLES)
 EVENT_ID: Final = "alert"
 _ORIGIN: Final = {"name": "MonitorPi", "sw_version": __version__}
-_NAMES: Final = {"icmp_echo": "Pings"}
+_NAMES: Final = {"broadcast": "broadcasts", "multicast": "multicasts", "icmp_echo": "pings"}
 
 Component = dict[str, Any]
 

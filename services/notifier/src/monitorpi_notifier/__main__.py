@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import subprocess
 from datetime import UTC
 from importlib.metadata import version
 from pathlib import Path
@@ -61,6 +62,7 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         outbox = Outbox(file)
+        plugins = plugins_of(settings, outbox)
     except BlockingIOError:
         raise ResourceError(f"another notifier holds the outbox {file}: stop it") from None
     except (OSError, sqlite3.Error) as error:
@@ -68,7 +70,6 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
             f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
             "file away if it is damaged"
         ) from None
-    plugins = plugins_of(settings, outbox)
     zone = zone_of(settings.time_zone)
     directory = Directory()
     wording = Wording(directory, zone, settings.page)
@@ -102,6 +103,7 @@ def plugins_of(settings: NotifierSettings, outbox: Outbox) -> dict[str, str]:
 
     Raises:
         ConfigurationError: Apprise does not take a URL.
+        ResourceError: it cannot be asked.
 
     """
     urls = {name: one.url.get_secret_value().strip() for name, one in settings.destinations.items()}
@@ -112,7 +114,10 @@ def plugins_of(settings: NotifierSettings, outbox: Outbox) -> dict[str, str]:
         name: str(before[mark]) for name, mark in marks.items() if mark in before
     }
     if new := {name: url for name, url in urls.items() if name not in found}:
-        found |= check(new)
+        try:
+            found |= check(new)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ResourceError(f"Apprise cannot be run ({error}): install it anew") from None
     plugins = {name: plugin for name, plugin in found.items() if plugin is not None}
     if wrong := sorted(found.keys() - plugins.keys()):
         raise ConfigurationError(

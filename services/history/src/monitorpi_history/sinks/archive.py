@@ -198,7 +198,7 @@ class Archive:
             return False
         try:
             if self._packing is not None:
-                self._pack(self._packing)
+                self._pack(self._packing, now_s, is_set=is_set)
             else:
                 self._begin_packing(self._db, now_s)
                 self._make_room(self._db, now_s, is_set=is_set)
@@ -213,7 +213,7 @@ class Archive:
             self._unpacked.discard(due)
             self._packing = Packing(db, self._words, due)
 
-    def _pack(self, packing: Packing) -> None:
+    def _pack(self, packing: Packing, now_s: float, *, is_set: bool) -> None:
         if packing.step(SERIES_A_STEP):
             return
         packing.write()
@@ -221,6 +221,8 @@ class Archive:
             self._sizes[name] += size
         self._packing = None
         self._write_sizes()
+        if self._keep_s is not None and is_set and self._db is not None:
+            _forget_before(self._db, _ms(now_s - self._keep_s))
 
     def _write_sizes(self) -> None:
         if self._db is not None:
@@ -434,6 +436,14 @@ def _keep_newest(db: sqlite3.Connection, table: str, column: str, most: int) -> 
         f"(SELECT {column} FROM {table} ORDER BY {column} DESC LIMIT 1 OFFSET ?)",
         (most,),
     )
+
+
+def _forget_before(db: sqlite3.Connection, moment_ms: int) -> None:
+    """Delete what ended before a moment: alerts, changes, and devices that are gone since."""
+    with transaction(db):
+        db.execute("DELETE FROM alert WHERE closed_ms < ?", (moment_ms,))
+        db.execute("DELETE FROM change WHERE at_ms < ?", (moment_ms,))
+        db.execute("DELETE FROM device WHERE forgotten AND seen_ms < ?", (moment_ms,))
 
 
 def _ms(seconds: float) -> int:
