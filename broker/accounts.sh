@@ -19,7 +19,7 @@ uid_of() {
         dashboard) echo 10003 ;;
         history) echo 10005 ;;
         notifier) echo 10004 ;;
-        home-assistant) echo 10005 ;;
+        home-assistant) echo 10006 ;;
         capture | prober) echo 0 ;;
         *) echo 10000 ;;
     esac

@@ -38,3 +38,4 @@ def test_every_rule_has_words_for_a_message(rule: str) -> None:
 
     assert title != rule
     assert todo
+    assert todo != advice("of-somebody-else").todo
