@@ -730,7 +730,7 @@ def test_status_tells_outbox_quota_and_last_answers(double: Double, tmp_path: Pa
     lane = "thingspeak/traffic"
     outbox.add([OutboxRow(lane, second, {"field1": "1"}) for second in range(100, 110)], {})
     outbox.take(lane, 4)
-    outbox.settle(lane, [100, 101, 102], [])
+    outbox.acknowledge(lane, [100, 101, 102], [])
     outbox.remember({"quota": {"year": 2027, "used": 3}, f"answer {lane}": "HTTP 202"})
 
     code, said, _ = thingspeak(double, tmp_path, "status")

@@ -102,6 +102,7 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
         dissected_per_s=context.settings.inventory_frames_per_s,
         routine_below=context.settings.reporting_level,
         gate=gate,
+        live=stream.is_live,
         on_stop=stream.stop,
     )
     core = CaptureCore(context.epoch, context.settings, clock_synced=True, vendor=vendors.of)

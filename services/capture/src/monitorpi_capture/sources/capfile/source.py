@@ -68,6 +68,7 @@ class FileSource:
         dissected_per_s: int = 200,
         routine_below: float = 0.0,
         gate: Gate | None = None,
+        live: bool = False,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         """Open the stream.
@@ -82,6 +83,7 @@ class FileSource:
             dissected_per_s: such frames per second at most.
             routine_below: seconds with fewer frames may share a window; 0: none do.
             gate: bounds the windows that wait for the core.
+            live: frames come as they are seen; the first ones wait for no others.
             on_stop: ends the stream while it waits.
 
         Raises:
@@ -103,6 +105,7 @@ class FileSource:
         """Frames of this second: of ARP and its like, and of DHCP and router advertisements."""
         self._dropped = 0
         self._gate = gate
+        self._live = live
         self._on_stop = on_stop
         self._stopped = False
         self._emit: Callable[[object], None] = lambda _: None
@@ -146,7 +149,8 @@ class FileSource:
         held: list[tuple[Counted, float]] | None = None
         frames, settled = iter(self._file), None
         ended = False
-        self._begin(frames)
+        if not self._live:
+            self._begin(frames)
         while not ended and not self._stopped:
             for frame in chain(_taken(self._ahead), frames):
                 at_s, link, data, wire_length = frame

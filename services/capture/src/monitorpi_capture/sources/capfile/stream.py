@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 from pathlib import Path
 
 from monitorpi_common.service import ResourceError
@@ -36,6 +37,11 @@ class Stream:
         self._poll = select.poll()
         for fd in (self._fd, self._wake_read):
             self._poll.register(fd, select.POLLIN)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody still writes it as we read: a pipe, a socket."""
+        return not stat.S_ISREG(os.fstat(self._fd).st_mode)
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes; none at the end or when stopped."""
