@@ -149,8 +149,7 @@ class FileSource:
         held: list[tuple[Counted, float]] | None = None
         frames, settled = iter(self._file), None
         ended = False
-        if not self._live:
-            self._begin(frames)
+        self._begin(frames)
         while not ended and not self._stopped:
             for frame in chain(_taken(self._ahead), frames):
                 at_s, link, data, wire_length = frame
@@ -207,6 +206,8 @@ class FileSource:
 
     def _begin(self, frames: Iterator[Frame]) -> None:
         """Date the first frames as those behind them, where they are later, or years earlier."""
+        if self._live:
+            return
         ahead = self._ahead
         ahead.extend(islice(frames, _NEIGHBOURS + 1))
         times = sorted(one.at_s for one in ahead if one.at_s is not None)
