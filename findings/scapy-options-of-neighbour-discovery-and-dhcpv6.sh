@@ -1,5 +1,5 @@
 #!/bin/sh
-# scapy 2.8.0, https://pypi.org/project/scapy/2.8.0/
+# scapy 2.8.0
 #
 # 1. A neighbour discovery option with length 0 is shown with a link-layer address all the same.
 #    RFC 4861, 4.6: "Nodes MUST silently discard an ND packet that contains an option with length
