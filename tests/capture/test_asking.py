@@ -56,7 +56,18 @@ def test_who_answers_later_was_not_asked_in_vain() -> None:
             asking.asks(A, vlan, f"192.0.2.{number}", 1.0)
     held |= {((), "192.0.2.1"), ((5,), "192.0.2.2"), ((5,), "192.0.2.3")}
 
-    assert asking.of(A, 2.0) == (5, 1.0)
+    assert asking.of(A, 2.0) == (3, 1.0)
+
+
+def test_addresses_anywhere_are_no_sweep() -> None:
+    """A broken host's requests lie in many networks; a sweep goes through one."""
+    asking = Asking(nobody)
+    for number in range(60):
+        asking.asks(A, (), f"192.{number}.2.1", 1.0)
+        asking.asks(B, (), f"192.0.2.{number}", 1.0)
+
+    assert asking.of(A, 2.0) == (1, 1.0)
+    assert asking.of(B, 2.0) == (60, 1.0)
 
 
 def test_each_so_many_addresses_are_worth_a_message() -> None:

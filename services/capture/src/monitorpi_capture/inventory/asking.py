@@ -5,12 +5,14 @@ exist: whoever answers or asks himself holds his address (:mod:`.addresses`), an
 it. Who looks for hosts asks for every address, and most are nobody's. So each MAC's *different*
 addresses that nobody holds are remembered for :data:`WITHIN_S`, however slowly they come, and
 whether one is held is decided when they are counted: an answer may come later than the request.
+Those of one /24 count: who sweeps goes through a network, a broken host's lie anywhere.
 
 Forged senders can fill the table; where there is no room the one that asked for fewest leaves.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -102,7 +104,11 @@ class Asking:
             asker.asked = {key: at_s + step_s for key, at_s in asker.asked.items()}
 
     def _count(self, asker: _Asker) -> int:
-        return sum(not self._is_held(*key) for key in asker.asked)
+        """Return how many of one network of 256 addresses."""
+        in_vain = (key for key in asker.asked if not self._is_held(*key))
+        return max(
+            Counter((space, ip.rpartition(".")[0]) for space, ip in in_vain).values(), default=0
+        )
 
     def _prune(self, asker: _Asker, at_s: float) -> None:
         while asker.asked:
