@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitorpi_lab.demo.testbed import Testbed
     from monitorpi_lab.lan import Host
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(300)]
 
 HOSTS: Final = 20
 LEARNING_S: Final = 25.0
