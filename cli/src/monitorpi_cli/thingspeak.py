@@ -19,8 +19,9 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from monitorpi_cli.stack.paste import paste
-from monitorpi_cli.stack.plan import secrets_of, state_dir
+from monitorpi_cli.stack.plan import secrets_of
 from monitorpi_cli.stack.private import write_private
+from monitorpi_cli.stack.state import state_dir
 from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, MappingEntry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import web_of

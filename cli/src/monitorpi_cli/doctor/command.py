@@ -33,8 +33,9 @@ from monitorpi_cli.doctor.ports import (
     look_at_page_port,
 )
 from monitorpi_cli.doctor.watch import look_at_watch
-from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
+from monitorpi_cli.stack.plan import is_own, secrets_of
 from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.stack.state import state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.listening import bind_error
 from monitorpi_cli.stack.plan import LOOPBACK, secrets_of
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
@@ -68,7 +68,7 @@ def _look_at(
     topic: str, listen: str, port: int, key: str, *, configured: bool
 ) -> CheckResult | None:
     """Try to take a port; None: it can be taken."""
-    match _bind(listen, port):
+    match bind_error(listen, port):
         case None:
             return None
         case errno.EADDRINUSE if configured:
@@ -98,22 +98,6 @@ def _look_at(
                 "wrong", topic, f"port {port} of {listen} cannot be used: {os.strerror(number)}",
                 f"set another one ({key})",
             )  # fmt: skip
-
-
-def _bind(listen: str, port: int) -> int | None:
-    """Return why a port cannot be taken as a number of errno; None: it can."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            listen or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-    except socket.gaierror:
-        return errno.EADDRNOTAVAIL
-    except OSError as error:
-        return error.errno
-    return None
 
 
 def _holder(port: int) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.preflight import SECTIONS, mistakes
+from monitorpi_cli.stack.state import state_dir
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
     BrokerSettings,
-    CommonSettings,
     ConfigurationError,
     NoSection,
     load,
@@ -27,6 +25,7 @@ from monitorpi_home_assistant.sinks.announced import FILE
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER, Service.HOME_ASSISTANT)
@@ -154,14 +153,6 @@ def secrets_of(service: Service, config: Path | None) -> Path | None:
     except ConfigurationError:
         return None  # whoever loads the service's settings says what is wrong
     return state_dir(common) / "secrets" / service.value if is_own(common.broker) else None
-
-
-def state_dir(common: CommonSettings) -> Path:
-    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
-    if "state_dir" in common.model_fields_set or os.geteuid() == 0:
-        return common.state_dir
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "monitorpi"
 
 
 def _is_announced(state: Path) -> bool:
