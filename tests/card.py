@@ -12,10 +12,10 @@ import pytest
 class Card:
     """An ext4 with blocks of 4 kB, as on an SD card; the folder is made, and removed with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, image: Path, folder: Path) -> None:
         if os.geteuid() != 0:
             pytest.skip("needs root: mounts a disk image")
-        image, self.folder = folder.with_name(f"{folder.name}.img"), folder
+        self.folder = folder
         with image.open("wb") as file:
             file.truncate(256 << 20)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -37,5 +37,6 @@ class Card:
 
     def remove(self) -> None:
         """Unmount."""
-        subprocess.run(["umount", str(self.folder)], check=True)
+        # lazily: a namespace made meanwhile may have it mounted, too, until it is gone
+        subprocess.run(["umount", "-l", str(self.folder)], check=True)
         subprocess.run(["losetup", "-d", self._device], check=True)

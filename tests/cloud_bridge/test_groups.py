@@ -107,7 +107,7 @@ def closing_bridge(folder: Path) -> Iterator[Bridge]:
 @pytest.fixture
 def card(tmp_path: Path) -> Iterator[Card]:
     """Make a card."""
-    one = Card(tmp_path / "card")
+    one = Card(tmp_path / "card.img", tmp_path / "card")
     yield one
     one.remove()
 

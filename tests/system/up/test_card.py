@@ -34,8 +34,8 @@ def cards(tmp_path: Path) -> Iterator[tuple[Card, Card]]:
 
     Before the lab: its hosts see what is mounted when they are made.
     """
-    state = Card(tmp_path / "state")
-    history = Card(tmp_path / "state" / "history")
+    state = Card(tmp_path / "state.img", tmp_path / "state")
+    history = Card(tmp_path / "history.img", tmp_path / "state" / "history")
     yield state, history
     history.remove()
     state.remove()
