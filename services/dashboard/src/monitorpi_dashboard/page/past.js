@@ -107,7 +107,9 @@ export const lostFrames = (answer) =>
     .reduce((t, one) => t + (one.drops ?? []).reduce((a, b) => a + b, 0), 0);
 
 // Classes overlap; these parts do not, and together are all frames.
+// SYNs stand first and apart, since floods are made of them.
 const PARTS = [
+  ["syn", ["syn"]],
   ["web", ["http", "https"]],
   ["names", ["dns", "mdns"]],
   ["dhcp", ["dhcp"]],
@@ -124,7 +126,8 @@ export function parts(rates, prefix = "") {
     const one = Object.fromEntries(
       PARTS.map(([name, columns]) => [name, columns.reduce((t, c) => t + of(c, at), 0)]),
     );
-    const held = one.web + one.names + one.dhcp;
+    one.web = Math.max(0, one.web - one.syn);
+    const held = one.syn + one.web + one.names + one.dhcp;
     one["other tcp, udp"] = Math.max(0, of("tcp", at) + of("udp", at) - held);
     const told = Object.values(one).reduce((a, b) => a + b, 0);
     return { ...one, rest: Math.max(0, packets - told) };
