@@ -28,7 +28,14 @@ from monitorpi_detector.limits import LimitsTable
 from monitorpi_detector.notices import Notices
 from monitorpi_detector.rounds import Rounds
 from monitorpi_detector.rule import LimitsChange
-from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
+from monitorpi_detector.rules import (
+    DEVICE_RULES,
+    ROUND_RULES,
+    RULES,
+    WATCH_RULES,
+    WINDOW_RULES,
+    new_device,
+)
 from monitorpi_detector.views.window import LEAST_SPAN_S, WindowView
 from monitorpi_detector.views.wires import Wires, added
 from monitorpi_detector.watching import Watching
@@ -344,6 +351,9 @@ class DetectorCore:
         if rule in RULES:
             quiet_s = self._limits.of(rule, whose_limits(alert.evidence)).quiet_s
             yield from self._alerts.restore(alert, RULES[rule].kind, quiet_s)
+            self._rounds.resume(alert)
+        if rule == new_device.RULE.name:
+            self._notices.resume(peer.mac for peer in alert.evidence.sources)
 
     def _save(self) -> None:
         self._commands.changed = False
@@ -361,6 +371,7 @@ class DetectorCore:
                 dhcp_servers=self._notices.dhcp_servers.learned,
                 dhcp_said=self._notices.dhcp_servers.said,
                 routers=self._notices.routers.learned,
+                shared=self._notices.conflicts.shared,
                 stays=self._rounds.stays.saved(),
                 rounds_since_s=self._rounds.stays.began_s,
                 usual=self._alerts.habits.saved(),

@@ -14,7 +14,7 @@ from monitorpi_detector.views.rounds import RoundView
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_common.messages import Probe, Target
+    from monitorpi_common.messages import Alert, Probe, Target
     from monitorpi_detector.hosts.inventory import HostInventory
     from monitorpi_detector.items import Kept
     from monitorpi_detector.targets.presence import Stay
@@ -36,7 +36,7 @@ class Rounds:
         self._ends: dict[str, float] = {}
         """When the last round of each prober ended."""
         self.stays = Stays()
-        self.stays.restore(kept.stays, kept.was_up)
+        self.stays.restore(kept.stays, kept.was_up, kept.watched_s)
         self.stays.began_s = kept.rounds_since_s
         self._outages = Outages(
             self.stays, lambda stay: self._witness(stay) is not None, inventory.forwards
@@ -79,6 +79,12 @@ class Rounds:
     def see_target(self, target: Target, watched_s: float) -> None:
         """Take the retained state of a target."""
         self.stays.see_target(target, watched_s)
+
+    def resume(self, alert: Alert) -> None:
+        """Take up an outage that the process before us told of."""
+        if alert.rule == "group-down" and alert.state == "open":
+            addresses = frozenset(peer.ip for peer in alert.evidence.victims if peer.ip)
+            self._outages.resume(alert.subject, addresses)
 
     def lose(self, prober: str) -> bool:
         """Forget a prober that went offline; True: none is left."""

@@ -260,6 +260,7 @@ class AlertTable:
         entry.resume(seen.at)
         entry.last_active = max(entry.last_active, seen.at)
         entry.quiet_s, entry.valued = limits.quiet_s, seen.at
+        entry.story, entry.decisive = finding.story, finding.decisive
         old = entry.alert
         evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
         severity = severity_of(finding, old.caused_by)

@@ -6,8 +6,8 @@ is gone, the uplink is; if a part of the LAN is, a switch, an access point or a 
 one alert that carries its members; a member is not reported by itself while its outage lasts, and
 for ten minutes after it: what has to start comes back later.
 
-An outage lasts while at least half of its members are silent. Whatever was last heard before it
-began, and is silent, belongs to it.
+An outage lasts while at least half of its members are silent. Whatever falls silent with it, or is
+found silent later and was last heard before it began, belongs to it; what was away before does not.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ GROUP: Final = 3
 """Targets that fall together are a group from so many on; two may be a coincidence."""
 FEW: Final = 5
 """Members of a group that are also reported one by one, as its effects."""
+MAX_RESUMED: Final = 32
 _NEARLY_ALL: Final = 0.9
 _MANY: Final = 10
 _LASTS: Final = 0.5
@@ -102,6 +103,13 @@ class Outages:
     forwards: Callable[[str], bool]
     """A MAC address is a router's."""
     _of: dict[str, list[Outage]] = field(default_factory=dict)
+    _resumed: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Groups of the process before us that were still away: addresses, by the alert's subject."""
+
+    def resume(self, subject: str, addresses: frozenset[str]) -> None:
+        """Take up a group that was away when the process before us ended."""
+        if len(self._resumed) < MAX_RESUMED:
+            self._resumed[subject] = addresses
 
     def follow(
         self, prober: str, now: float, round_s: float, own: frozenset[str], watched_s: float
@@ -191,7 +199,15 @@ class Outages:
                 yield outage("uplink-down", beyond, "internet")
                 return
         if _count(together) >= GROUP:
-            yield outage("group-down", together, slug(min(one.address for one in together)))
+            yield outage("group-down", together, self._subject(together))
+
+    def _subject(self, together: Sequence[Stay]) -> str:
+        """Return what a group is called: as before a restart, or by its first member."""
+        addresses = {stay.address for stay in together}
+        for subject, before in self._resumed.items():
+            if not before.isdisjoint(addresses):
+                return subject
+        return slug(min(addresses))
 
     @staticmethod
     def _is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
@@ -211,11 +227,13 @@ class Outages:
 def _joins(stay: Stay, known: Sequence[Outage], within_s: float) -> bool:
     """Add a target to the outage it belongs to: nothing was heard of it since that began.
 
-    That the others are back, or most of them, does not matter: it has to start, too.
+    That the others are back, or most of them, does not matter: it has to start, too. What was
+    silent long before is a story of its own.
     """
     for one in known:
         fits = one.cause != "uplink-down" or stay.mac is None
-        if fits and stay.answered_at <= one.began + within_s:
+        was_there = (stay.silent_from or 0.0) >= one.began - within_s
+        if fits and was_there and stay.answered_at <= one.began + within_s:
             one.members[stay.address] = stay
             return True
     return False
