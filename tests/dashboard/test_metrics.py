@@ -18,7 +18,7 @@ from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
-from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.core import DashboardCore
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.metrics import Metrics
 from monitorpi_dashboard.sinks.web import PageServer
@@ -33,7 +33,7 @@ PASSWORD = "of-a-test"
 def picture() -> bytes:
     """Return what the page shows after one of every message."""
     shown: list[bytes] = [b"{}"]
-    view = ViewCore("home", lambda document, _: shown.append(document))
+    view = DashboardCore("home", lambda document, _: shown.append(document))
     view.handle(Tick(AT, 1.0, clock_synced=True))
     view.handle(Presence(Topic("home", "detector", "status", "main"), online=True))
     for topic, message in EXAMPLES:

@@ -82,7 +82,7 @@ class _Interface:
                 rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
 
 
-class ViewCore:
+class DashboardCore:
     """Keeps the picture and hands it out once a second."""
 
     def __init__(
