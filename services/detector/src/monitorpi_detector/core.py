@@ -28,14 +28,9 @@ from monitorpi_detector.limits import LimitsTable
 from monitorpi_detector.notices import Notices
 from monitorpi_detector.rounds import Rounds
 from monitorpi_detector.rule import LimitsChange
-from monitorpi_detector.rules import (
-    DEVICE_RULES,
-    ROUND_RULES,
-    RULES,
-    WATCH_RULES,
-    WINDOW_RULES,
-    new_device,
-)
+from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
+from monitorpi_detector.rules.new_device import RULE as NEW_DEVICE
+from monitorpi_detector.rules.slow_target import counts_as
 from monitorpi_detector.views.window import LEAST_SPAN_S, WindowView
 from monitorpi_detector.views.wires import Wires, added
 from monitorpi_detector.watching import Watching
@@ -101,7 +96,12 @@ class DetectorCore:
         self._interfaces = WatchedInterfaces()
         self._wires = Wires()
         self._notices = Notices(settings, kept)
-        self._rounds = Rounds(self._inventory, kept, settings.learning_s)
+        usual, level = self._usual_round, self._alerts.habits.level
+        self._rounds = Rounds(
+            self._inventory, kept, settings.learning_s, usual,
+            partial(counts_as, usual=usual, limits=self._limits.of_rule, level=level),
+            self._limits.speaks,
+        )  # fmt: skip
         self._watching = Watching()
         self._commands = Commands(self._alerts, self._limits)
         self._saved_at: datetime | None = None
@@ -286,7 +286,7 @@ class DetectorCore:
         time.reach(probe.round_end)
         self._inventory.see_probe(prober, probe, probe.round_end.timestamp())
         self._alerts.see_round(probe.round_start)
-        view, since_s = self._rounds.view(prober, probe, self._usual_round, time.watched_s)
+        view, since_s = self._rounds.view(prober, probe, time.watched_s)
         observed = partial(
             Observed, at=probe.round_end, span_s=min(3600.0, max(1.0, since_s)),
             length_s=max(0.0, (probe.round_end - probe.round_start).total_seconds()),
@@ -352,7 +352,7 @@ class DetectorCore:
             quiet_s = self._limits.of(rule, whose_limits(alert.evidence)).quiet_s
             yield from self._alerts.restore(alert, RULES[rule].kind, quiet_s)
             self._rounds.resume(alert)
-        if rule == new_device.RULE.name:
+        if rule == NEW_DEVICE.name:
             self._notices.resume(peer.mac for peer in alert.evidence.sources)
 
     def _save(self) -> None:

@@ -88,9 +88,7 @@ class Outage:
     @property
     def names(self) -> str:
         """The first members by name, and how many more."""
-        named = [stay.name or stay.address for stay in self.devices]
-        more = len(named) - _NAMES
-        return ", ".join(named[:_NAMES]) + (f" and {more} more" if more > 0 else "")
+        return names_of(self.devices)
 
 
 @dataclass(slots=True)
@@ -146,7 +144,7 @@ class Outages:
         starting = self.presence.may_start(now, STARTS_S)
         for one in known:
             one.is_sure = one.was_heard or not starting
-            one.others = _count(others)
+            one.others = count_devices(others)
             one.witnessed = max(one.witnessed, sum(map(self.is_alive, one.silent)))
             for stay in one.silent:
                 stay.excused = True
@@ -184,21 +182,21 @@ class Outages:
             heard = 2 * sum(map(self.presence.was_heard, members)) > len(members)
             return Outage(cause, subject, began, by_address, lacks_network=lacking, was_heard=heard)
 
-        many = _count(together)
-        nearly = many >= max(_MANY, _NEARLY_ALL * (many + _count(answering)))
+        many = count_devices(together)
+        nearly = many >= max(_MANY, _NEARLY_ALL * (many + count_devices(answering)))
         if nearly or (not answering and (lacking or many > 1)):
             yield outage("cut-off", together, slug(prober))
             return
-        near = [stay for stay in together if not self._is_beyond(stay, others)]
+        near = [stay for stay in together if not is_beyond(stay, others)]
         beyond = [stay for stay in together if stay not in near]
-        if beyond and not any(self._is_beyond(stay, others) for stay in answering):
+        if beyond and not any(is_beyond(stay, others) for stay in answering):
             # a router that is gone takes along what is beyond it
             beyond += [stay for stay in near if stay.mac is not None and self.forwards(stay.mac)]
             rest = [stay for stay in near if stay not in beyond]
-            if _count(rest) < GROUP:
+            if count_devices(rest) < GROUP:
                 yield outage("uplink-down", beyond, "internet")
                 return
-        if _count(together) >= GROUP:
+        if count_devices(together) >= GROUP:
             yield outage("group-down", together, self._subject(together))
 
     def _subject(self, together: Sequence[Stay]) -> str:
@@ -208,20 +206,6 @@ class Outages:
             if not before.isdisjoint(addresses):
                 return subject
         return slug(min(addresses))
-
-    @staticmethod
-    def _is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
-        """Tell whether a target is beyond the router: it has no MAC address on this wire.
-
-        A private address may be a neighbour whose MAC address nobody learned, unless those of
-        others are known.
-        """
-        if stay.mac is not None:
-            return False
-        if stay.ip is None:
-            return True  # a host name of the configuration
-        address = ipaddress.ip_address(stay.ip.partition("%")[0])
-        return address.is_global or any(other.mac is not None for other in others)
 
 
 def _joins(stay: Stay, known: Sequence[Outage], within_s: float) -> bool:
@@ -239,7 +223,28 @@ def _joins(stay: Stay, known: Sequence[Outage], within_s: float) -> bool:
     return False
 
 
-def _count(stays: Sequence[Stay]) -> int:
+def names_of(stays: Sequence[Stay]) -> str:
+    """Return the first targets by name, and how many more."""
+    named = [stay.name or stay.address for stay in stays]
+    more = len(named) - _NAMES
+    return ", ".join(named[:_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
+    """Tell whether a target is beyond the router: it has no MAC address on this wire.
+
+    A private address may be a neighbour whose MAC address nobody learned, unless those of
+    others are known.
+    """
+    if stay.mac is not None:
+        return False
+    if stay.ip is None:
+        return True  # a host name of the configuration
+    address = ipaddress.ip_address(stay.ip.partition("%")[0])
+    return address.is_global or any(other.mac is not None for other in others)
+
+
+def count_devices(stays: Sequence[Stay]) -> int:
     """Return how many devices these targets are."""
     return len({stay.mac or stay.address for stay in stays})
 
