@@ -96,10 +96,10 @@ class DetectorCore:
         self._interfaces = WatchedInterfaces()
         self._wires = Wires()
         self._notices = Notices(settings, kept)
-        usual, level = self._usual_round, self._alerts.habits.level
+        usual, habits = self._usual_round, self._alerts.habits
         self._rounds = Rounds(
             self._inventory, kept, settings.learning_s, usual,
-            partial(counts_as, usual=usual, limits=self._limits.of_rule, level=level),
+            partial(counts_as, usual=usual, limits=self._limits.of_rule, usual_limit=habits.limit),
             self._limits.speaks,
         )  # fmt: skip
         self._watching = Watching()

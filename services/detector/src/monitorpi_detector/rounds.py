@@ -119,11 +119,12 @@ class Rounds:
 
     def resume(self, alert: Alert) -> None:
         """Take up what the process before us told several targets to have in common."""
-        if alert.rule == "group-down" and alert.state == "open":
-            addresses = frozenset(peer.ip for peer in alert.evidence.victims if peer.ip)
-            self._outages.resume(alert.subject, addresses)
-        elif alert.rule in ("uplink-degraded", "group-degraded") and alert.state == "open":
-            self._degradations.resume(alert.rule, alert.subject, names_of(alert.evidence.victims))
+        names = names_of(alert.evidence.victims)
+        match alert.rule:
+            case "group-down" if alert.state == "open":
+                self._outages.resume(alert.subject, names)
+            case "uplink-degraded" | "group-degraded" as cause if alert.state == "open":
+                self._degradations.resume(cause, alert.subject, names)
 
     def lose(self, prober: str) -> bool:
         """Forget a prober that went offline; True: none is left."""

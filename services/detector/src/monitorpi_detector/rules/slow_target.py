@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Peer
 from monitorpi_common.topics import slug
-from monitorpi_detector.alerts.usual import MARGIN
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def counts_as(
     target: ProbeResult,
     usual: Callable[[str, str], float | None],
     limits: Callable[[str], LimitsOf],
-    level: Callable[[str], float | None],
+    usual_limit: Callable[[str], float | None],
 ) -> int:
     """Return as how many bad rounds one counts: worse than it should be and than is usual for it.
 
@@ -113,7 +112,7 @@ def counts_as(
         target: its result.
         usual: its baseline, by address and measure.
         limits: the limits of a rule.
-        level: what became usual of an alert, by its key.
+        usual_limit: the limit that what became usual gives an alert, by its key.
 
     """
     counts = 0
@@ -124,7 +123,7 @@ def counts_as(
         own = of_rule(target.mac)
         least = max(
             _threshold(own, usual(target.address, MEASURES[measure])),
-            MARGIN * (level(slug(f"{rule.name}-{slug(target.address)}")) or 0.0),
+            usual_limit(slug(f"{rule.name}-{slug(target.address)}")) or 0.0,
         )
         if own.enabled and value >= least:
             counts = max(counts, own.raise_m if value >= own.raise_at_once * least else 1)

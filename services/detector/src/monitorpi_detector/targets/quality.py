@@ -123,10 +123,10 @@ class Degradations:
             bad: by address of the targets in this round, as how many bad ones it counts.
 
         """
-        for address, one in bad.items():
-            quality = self._quality.get(address) or Quality()
-            quality.take(one, now)
-            self._quality.put(address, quality, now)
+        for address, counts in bad.items():
+            line = self._quality.get(address) or Quality()
+            line.take(counts, now)
+            self._quality.put(address, line, now)
         stays = {stay.address: stay for stay in self.presence.stays(prober)}
         known = self._of.get(prober, [])
         if self._resumed:
