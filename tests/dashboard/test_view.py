@@ -14,7 +14,7 @@ from monitorpi_common.messages import Alert, Device, Health, Sent, Service, Traf
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard import core as view_module
-from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.core import DashboardCore
 from monitorpi_dashboard.items import MessageWanted
 
 
@@ -23,7 +23,7 @@ class Page:
 
     def __init__(self) -> None:
         self.documents: list[dict[str, Any]] = []
-        self.core = ViewCore("lab", lambda text, _level: self.documents.append(json.loads(text)))
+        self.core = DashboardCore("lab", lambda text, *_: self.documents.append(json.loads(text)))
 
     def show(self, *items: object, at: datetime = AT) -> dict[str, Any]:
         """Hand in items, tick once, and return the picture."""

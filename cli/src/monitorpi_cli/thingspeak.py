@@ -27,7 +27,7 @@ from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import web_of
 from monitorpi_cloud_bridge.sinks.sink import RefusedError
 from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
-from monitorpi_cloud_bridge.sinks.web import NoAnswerError, ask
+from monitorpi_cloud_bridge.web import NoAnswerError, ask
 from monitorpi_common import clock
 from monitorpi_common.database import snapshot
 from monitorpi_common.messages import Service

@@ -41,6 +41,7 @@ are of the whole machine, and one hiccup is no sensor that loses."""
 COPIES_RATIO: Final = 0.05
 _LONGEST: Final = 255
 """Characters of a sentence (the contract's)."""
+_AWAY_REMEDY: Final = "bring it up (ip link set {} up), or take it out of capture.interfaces"
 NEEDED: Final = (Service.CAPTURE, Service.DETECTOR)
 """Without one of these nobody watches; the prober's absence leaves a part."""
 EXPECTED: Final = (*NEEDED, Service.PROBER)
@@ -197,7 +198,7 @@ def _of_interfaces(facts: Facts) -> Iterator[WatchReason]:
         yield _reason(
             what="interface", service=Service.CAPTURE.value, interface=name,
             text=f"Interface {name} is not counted on: {reason}.",
-            remedy="plug its cable in, or take it out of capture.interfaces",
+            remedy=_AWAY_REMEDY.format(name),
         )  # fmt: skip
     if len(silent) < len(facts.wires):
         yield from (_silent(facts, name) for name in silent)
@@ -245,9 +246,12 @@ def _silent(facts: Facts, name: str) -> WatchReason:
     wire = facts.wires[name]
     seconds = facts.now_s - wire.arrived_s
     why = facts.away.get(name)
-    text = f"No window of {name} for {seconds:.0f} s" + (f": {why}." if why else ".")
+    text = f"No window of {name} for {seconds:.0f} s."
     remedy = "is its cable plugged in, and does capture run?"
-    if not wire.has_link and facts.now_s - wire.heard_s <= WINDOW_S:
+    if why:  # capture's word goes before what its last window tells of the link
+        text = f"No window of {name} for {seconds:.0f} s: {why}."
+        remedy = _AWAY_REMEDY.format(name)
+    elif not wire.has_link and facts.now_s - wire.heard_s <= WINDOW_S:
         text = f"{name} has had no link for {seconds:.0f} s."
         remedy = "is its cable plugged in at both ends, and the switch's port on?"
     return _reason(

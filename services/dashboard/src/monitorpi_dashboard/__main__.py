@@ -18,7 +18,7 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
-from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.core import DashboardCore
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.push import Push
@@ -48,7 +48,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
         for kind in (Traffic, Device, Probe, Target, Alert, WatchState, Sent)
     ]
     return Assembly(
-        core=ViewCore(context.site, board.put, lambda: _own_health(server, pushes)),
+        core=DashboardCore(context.site, board.put, lambda: _own_health(server, pushes)),
         sources=[server, *pushes],
         subscriptions=[
             *(pattern(context.site, owner.value, kind) for owner, kind in kinds if owner),
