@@ -11,6 +11,7 @@ it up once more.
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from monitorpi_common.database import Database, remember
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -75,9 +76,18 @@ class RowOutbox:
 
     def __init__(self, file: Path) -> None:
         self._database = Database(file, _SCHEMA, alone=True)
-        with self._database.reading() as db:
-            stored = "SELECT lane, COUNT(*) FROM row WHERE state = 2 GROUP BY lane"
-            self._stored = dict(db.execute(stored).fetchall())
+        self._stored: dict[str, int] = {}
+        """How many rows of a destination are stored, as far as they were counted."""
+
+    @contextmanager
+    def _transaction(self, *, patient: bool = False) -> Iterator[sqlite3.Connection]:
+        """Do all of it or nothing; where it fails, what was patient is undone, too."""
+        try:
+            with self._database.transaction(patient=patient) as db:
+                yield db
+        except BaseException:
+            self._stored.clear()
+            raise
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -96,7 +106,7 @@ class RowOutbox:
         an interval of a second there is none, and a row whose second is taken is dropped.
         """
         dropped = 0
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for row in rows:
                 again = row.second <= _newest(db, row.destination) or _is_taken(
                     db, row.destination, row.second
@@ -118,7 +128,7 @@ class RowOutbox:
         Each stands in the first free second from its own on. The seconds at which intervals end
         belong to the rows of counts that come later.
         """
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for row in rows:
                 db.execute(
                     "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
@@ -139,7 +149,7 @@ class RowOutbox:
         """
         if not self._waits(destination):
             return []
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             newest = (
                 "(SELECT MAX(second) FROM row "
                 "WHERE lane = :lane AND state = 0 AND state <> 2 AND urgent = 0)"
@@ -162,9 +172,9 @@ class RowOutbox:
         Rows that it has are not written at once, see above.
         """
         stored, missing = list(stored), list(missing)
-        with self._database.transaction(patient=not missing) as db:
+        with self._transaction(patient=not missing) as db:
             _mark(db, destination, missing, RowState.WAITING)
-            number = self._stored.get(destination, 0) + _mark(
+            number = self._number_stored(db, destination) + _mark(
                 db, destination, stored, RowState.STORED
             )
             if stored and number > KEEP_STORED:
@@ -174,13 +184,13 @@ class RowOutbox:
 
     def dead_letter(self, destination: str, second: int) -> None:
         """Give up a row that the cloud will never take."""
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             _mark(db, destination, [second], RowState.SET_ASIDE)
 
     def replace(self, destination: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
         gone = 0
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for one in thinned:
                 for second in one.removed:
                     gone += db.execute(
@@ -241,8 +251,15 @@ class RowOutbox:
                 "SELECT state, COUNT(*) FROM row WHERE lane = ? AND state <> 2 GROUP BY state",
                 (destination,),
             ).fetchall()
-        numbers = {**dict(found), RowState.STORED: self._stored.get(destination, 0)}
+            stored = self._number_stored(db, destination)
+        numbers = {**dict(found), RowState.STORED: stored}
         return {state.name.lower(): numbers.get(state.value, 0) for state in RowState}
+
+    def _number_stored(self, db: sqlite3.Connection, destination: str) -> int:
+        if destination not in self._stored:
+            asked = "SELECT COUNT(*) FROM row WHERE lane = ? AND state = 2"
+            self._stored[destination] = int(db.execute(asked, (destination,)).fetchone()[0])
+        return self._stored[destination]
 
     def oldest_unsent(self, destination: str) -> int | None:
         """Return the second of the oldest row that is not known to be stored."""
@@ -258,7 +275,7 @@ class RowOutbox:
 
         Returns how many waiting ones went.
         """
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             _keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
             return _keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
 
