@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import wait_for
-from tests.dashboard.test_page import EVIL, Page, browser, page
+from tests.dashboard.pageserver import EVIL, Page
 from tests.history.world import World, alert, device, mac
 
 from monitorpi_dashboard.sinks.past import NoPastError, Past
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from selenium.webdriver import Chrome
     from tests.conftest import Broker
-
-__all__ = ["browser", "page"]  # fixtures
 
 
 @pytest.fixture
