@@ -43,7 +43,7 @@ TOPICS = [
 
 
 def filter_covers(filter_: str, topic: str) -> bool:
-    """Tell whether an access filter covers a topic (``#`` only at the end)."""
+    """Return whether an access filter covers a topic (``#`` only at the end)."""
     head = filter_.removesuffix("#").rstrip("/").split("/")
     levels = topic.split("/")
     if filter_.endswith("#"):

@@ -46,7 +46,7 @@ def remembered(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[
 
 
 def is_asked(one: Page) -> bool:
-    """Tell whether the page's questions reach the history."""
+    """Return whether the page's questions reach the history."""
     return one.get("/api/history/state")[0] == 200
 
 

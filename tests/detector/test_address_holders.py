@@ -44,7 +44,7 @@ def test_a_poisoned_ipv6_gateway_is_told_at_once() -> None:
 
 
 def test_a_spoofer_need_not_be_a_device() -> None:
-    """One claim of a MAC that was never seen is told by the message of who holds the address."""
+    """One claim of a MAC never seen is reported by the message of who holds the address."""
     wire = lan(200)
     wire.answer(100.5, "04:00:00:00:00:99", GATEWAY, PC)
     wire.run()

@@ -207,7 +207,7 @@ def test_a_sleeping_printer_is_not_beyond_the_router() -> None:
 
 
 def test_one_device_with_three_addresses_is_no_group_and_one_alert() -> None:
-    """A dual-stack NAS that dies is told once; while one address answers it is not down."""
+    """A dual-stack NAS that dies is reported once; while one address answers it is not down."""
     nas = {"mac": "04:00:00:00:02:01", "name": "nas"}
     addresses = ("198.18.0.99", "2001:db8::99", "fe80::99")
 

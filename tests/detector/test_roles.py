@@ -61,7 +61,7 @@ def test_an_advertisement_makes_no_router_and_excuses_nobody() -> None:
 
 
 def test_a_claim_of_the_routers_address_excuses_nobody() -> None:
-    """Posing for a moment, or for long, then sweeping: both are told."""
+    """Posing for a moment, or for long, then sweeping: both are reported."""
     wire = lan(200)
     for second in (20, 40, 60):
         wire.answer(second + 0.5, EVIL, GATEWAY, PC)

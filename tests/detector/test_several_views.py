@@ -59,7 +59,7 @@ def test_the_interface_that_sees_more_is_believed() -> None:
 
 
 def test_halves_on_two_interfaces_add_up() -> None:
-    """Half a flood on each of two mirror ports is a flood, told once, of the whole rate."""
+    """Half a flood on each of two mirror ports is a flood, reported once, of the whole rate."""
     detector = Detector()
     for second in range(5):
         detector.take(window(second, syns(80)), window(second, syns(70), interface="eth1"))

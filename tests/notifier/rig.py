@@ -32,7 +32,7 @@ WATCHING = example(WatchState).model_copy(update={"state": "watching", "reasons"
 
 
 class Box:
-    """A store in memory: what waits, and what is known to be told."""
+    """A store in memory: what waits, and what is known to be reported."""
 
     def __init__(self) -> None:
         self.changes: list[NoticeChange] = []
@@ -108,6 +108,6 @@ class Rig:
         return alert
 
     def told(self, destination: str = "phone") -> list[str]:
-        """Return what a destination is told: ``opened syn-flood-...``."""
+        """Return what a destination is reported: ``opened syn-flood-...``."""
         mine = [one for one in self.box.changes if one.destination == destination]
         return [f"{one.what} {one.key}" for one in mine]

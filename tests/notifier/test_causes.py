@@ -1,4 +1,4 @@
-"""Side effects and their causes: told together, once."""
+"""Side effects and their causes: reported together, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the notifier tells whom: read as a list of what happened and what was told."""
+"""What the notifier tells whom: read as a list of what happened and what was reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_an_alert_is_told_when_it_opens_and_when_it_closes() -> None:
 
 
 def test_a_severity_that_rises_is_told_once() -> None:
-    """One that falls is not told, nor one that rises to what was told before."""
+    """One that falls is not told, nor one that rises to what was reported before."""
     rig = Rig()
 
     for severity in ("warning", "critical", "warning", "critical"):
@@ -45,7 +45,7 @@ def test_an_alert_that_opens_anew_is_told_anew() -> None:
 
 
 def test_a_restart_tells_nothing_twice() -> None:
-    """What was told stands on disk with the change itself."""
+    """What was reported stands on disk with the change itself."""
     rig = Rig()
     rig.alert()
 

@@ -267,7 +267,7 @@ def test_the_outbox_is_bounded(tmp_path: Path) -> None:
 
 
 def test_a_url_that_apprise_does_not_take_is_named() -> None:
-    """The others are told with their plugin."""
+    """The others are reported with their plugin."""
     found = check({"a": "json://localhost", "b": "nonsense://x", "c": "mailto://"})
 
     assert found == {"a": "apprise.plugins.custom_json:NotifyJSON", "b": None, "c": None}

@@ -62,7 +62,7 @@ def test_silent_neighbours_are_allowed_for() -> None:
 
 
 def test_a_sweep_is_announced_before_any_target_is_known() -> None:
-    """Its ARP requests are told for its own interface at once, again every 5 s, then no more."""
+    """Its ARP requests are announced for its interface at once, then every 5 s, then no more."""
     prober = Prober()
     begin, end = Sweeping(T0, OWN, 20.0), Sweeping(T0 + timedelta(seconds=90), OWN, 0.0)
 

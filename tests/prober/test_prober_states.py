@@ -1,4 +1,4 @@
-"""When a target is up, down or flapping, and when that is told."""
+"""When a target is up, down or flapping, and when that is reported."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_the_last_row_is_the_one_stored_last_not_the_newest(double: Double, cloc
 
 
 def test_a_single_row_has_the_time_it_names(double: Double, clock: Clock) -> None:
-    """In its own zone, once per second; a time that is none is now; a spent quota is told."""
+    """In its own zone, once per second; a time that is none is now; a spent quota is reported."""
     channel = double.cloud.add_channel("x", ["one"])
 
     def send(**values: str) -> tuple[int, Any]:

@@ -87,7 +87,7 @@ def test_what_setup_prints_is_a_configuration_that_works(double: Double, tmp_pat
 
 
 def test_setup_names_the_interval_that_fits_the_quota(double: Double, tmp_path: Path) -> None:
-    """Two channels at 20 s would break the quota of a free year: what to write is told whole."""
+    """Two channels at 20 s would break the quota of a free year: what to write is printed."""
     words = ("setup", "--channel", "traffic", "--channel", "health")
 
     code, dry, _ = thingspeak(double, tmp_path, *words, "--dry-run")

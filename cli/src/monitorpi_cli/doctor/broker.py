@@ -76,7 +76,7 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
 
 
 def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> CheckResult:
-    """Say how far the message came."""
+    """Return how far the message came."""
     settings = login.settings
     address = authority(settings.host, settings.port)
     who = f"the account {settings.username!r}" if settings.username else "whoever has no account"

@@ -102,7 +102,7 @@ def look_at_page(url: str) -> CheckResult:
 
 
 def judge_watch(sites: Sites, at: datetime) -> Iterator[CheckResult]:
-    """Say what each site's detector concludes, if it is there to say it."""
+    """Return what each site's detector concludes, if it is there to say it."""
     if not sites.known:
         yield note("watch", "no detector has ever been at this broker", _START)
     for name, site in sorted(sites.known.items()):

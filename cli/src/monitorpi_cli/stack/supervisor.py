@@ -169,7 +169,7 @@ class Supervisor:
 
 
 def _ending(code: int) -> str:
-    """Say how a child ended."""
+    """Return how a child ended."""
     if code == 0:
         return "was stopped by somebody else"
     return f"died (signal {-code})" if code < 0 else f"died (exit code {code})"

@@ -65,7 +65,7 @@ _LEAST_ANSWER: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is told."""
+    """What is reported."""
 
     devices: int
     live_cpu_ratio: float

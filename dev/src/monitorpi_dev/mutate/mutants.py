@@ -225,7 +225,7 @@ def _is_for_types(statement: ast.stmt) -> bool:
 
 
 def _is_field(statement: ast.stmt) -> bool:
-    """Tell whether leaving it out could not even be imported: names of modules and classes."""
+    """Return whether leaving it out could not even be imported: names of modules and classes."""
     return statement.col_offset == 0
 
 

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from monitorpi_common.topics import Topic
 
 MAX_PACKET_BYTES: Final = 512 * 1024  # twice the largest window: more is not of the contract
-SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless told otherwise
+SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless set otherwise
 _CLOSE_S: Final = 3.0
 _HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
 _FAILURE: Final = 0x80  # MQTT 5: reason codes from here on are failures

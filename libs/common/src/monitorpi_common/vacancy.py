@@ -60,7 +60,7 @@ class Vacancy:
         self.spoke_s = now_s
 
     def is_free(self, now_s: float) -> bool | None:
-        """Tell whether the name is free; None: not known yet."""
+        """Return whether the name is free; None: not known yet."""
         if self.asked_s is None or self.spoke_s is None:
             return True if not self.connected and now_s - self.began_s > AWAY_S else None
         if not self.online:
@@ -82,7 +82,7 @@ def await_vacancy(
         settings: where the broker is and who we are there.
         status: the status topic of the name.
         log: for the line that says what is waited for.
-        is_stopped: tells whether we shall end.
+        is_stopped: returns whether we shall end.
         beat: called while waiting, to show that we live.
 
     """

@@ -93,7 +93,7 @@ class LimitsTable:
         return known
 
     def has_devices(self, rule: str) -> bool:
-        """Tell whether some device has limits of its own for a rule."""
+        """Return whether some device has limits of its own for a rule."""
         tables = (self._configured, self.overrides)
         return any(name == rule and mac for table in tables for name, mac in table)
 

@@ -159,7 +159,7 @@ class ArpBudget:
     """Up to when each address may still be asked for, in order."""
 
     def is_ready(self, now: float) -> bool:
-        """Tell whether another address may be asked for."""
+        """Return whether another address may be asked for."""
         return now >= self.next_at
 
     @property

@@ -171,7 +171,7 @@ class Uploader:
         destination.next_call_s = self.clock() + seconds
 
     def _verify(self, destination: UploadDestination) -> bool:
-        """Find out what became of the rows in flight; False: it could not be told."""
+        """Find out what became of the rows in flight; False: it is not known."""
         unknown = self.outbox.in_flight(destination.name)
         if not unknown:
             return True

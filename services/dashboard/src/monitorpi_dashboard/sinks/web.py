@@ -139,11 +139,11 @@ class PageServer:
             threading.Thread(target=self._server.shutdown, daemon=True).start()
 
     def may_ask(self, host: str | None) -> bool:
-        """Tell whether a Host header names this machine by an address or a name we know."""
+        """Return whether a Host header names this machine by an address or a name we know."""
         return names_this_machine(host, self.hosts)
 
     def may_see(self, authorization: str | None) -> bool:
-        """Tell whether the right password was given, or none is needed."""
+        """Return whether the right password was given, or none is needed."""
         if self.password is None:
             return True
         wanted = base64.b64encode(f"{_USER}:{self.password}".encode()).decode()

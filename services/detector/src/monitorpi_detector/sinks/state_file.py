@@ -69,7 +69,7 @@ class StateFile:
         """Return what was kept; nothing where there is no file or it cannot be used.
 
         Args:
-            rules: the names of all rules; limits of others are told.
+            rules: the names of all rules; limits of others are reported.
 
         """
         if not self._path.exists() and not self._old.exists():

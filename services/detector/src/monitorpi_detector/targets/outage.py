@@ -6,7 +6,7 @@ is gone, the uplink is; if a part of the LAN is, a switch, an access point or a 
 one alert that carries its members; a member is not reported by itself while its outage lasts, and
 for ten minutes after it: what has to start comes back later.
 
-An outage lasts while at least half of its members are silent. Whatever was last heard before it
+An outage lasts while at least half of its members are silent. Whatever was last received before it
 began, and is silent, belongs to it.
 """
 
@@ -162,7 +162,7 @@ class Outages:
     def _judge(
         self, prober: str, together: Sequence[Stay], others: Sequence[Stay]
     ) -> Iterator[Outage]:
-        """Say what took these targets away; nothing: each is a matter of its own."""
+        """Return what took these targets away; nothing: each is a matter of its own."""
         lacking = 2 * sum(stay.lacks_network for stay in together) > len(together)
         lasting = sum(stay.silent_rounds >= SILENT_ROUNDS for stay in together)
         if not lacking and 2 * lasting < len(together):
@@ -195,7 +195,7 @@ class Outages:
 
     @staticmethod
     def _is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
-        """Tell whether a target is beyond the router: it has no MAC address on this wire.
+        """Return whether a target is beyond the router: it has no MAC address on this wire.
 
         A private address may be a neighbour whose MAC address nobody learned, unless those of
         others are known.
