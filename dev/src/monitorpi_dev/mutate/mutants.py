@@ -57,6 +57,10 @@ class Mutant:
         return f"{_one_line(before)}  ->  {_one_line(after)}"
 
 
+NO_CHANGE: Final = Mutant(1, 1, 0, 0, "")
+"""The source as it is."""
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -112,7 +116,7 @@ class _Finder:
 
     def _of_statement(self, statement: ast.stmt) -> Iterator[_Edit]:
         start, end = self._span(statement)
-        if isinstance(statement, _STATEMENTS) and not _is_field(statement):
+        if isinstance(statement, _STATEMENTS) and not _is_of_module(statement):
             if not _is_text_for_people(statement):
                 yield start, end, "pass"
         elif isinstance(statement, ast.Return) and statement.value is not None:
@@ -224,8 +228,8 @@ def _is_for_types(statement: ast.stmt) -> bool:
     return False
 
 
-def _is_field(statement: ast.stmt) -> bool:
-    """Return whether leaving it out could not even be imported: names of modules and classes."""
+def _is_of_module(statement: ast.stmt) -> bool:
+    """Return whether a statement is the module's own: most names it makes are needed to import it."""
     return statement.col_offset == 0
 
 

@@ -2,7 +2,7 @@
 
 Theory of operation. An alert is published again and again; what was reported of it is remembered
 on disk together with the change that reports it, so that each change is reported once, whatever
-dies. Who is notified is asked anew with each refresh of an open alert: when maintenance or somebody's
+dies. Who is notified is asked anew at each refresh of an open alert: when maintenance or somebody's
 hours off end, what still lasts is reported then.
 
 What may be a side effect (a device that is down, a slow link) waits for :data:`HOLD_S`: the
