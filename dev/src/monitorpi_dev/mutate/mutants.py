@@ -229,7 +229,7 @@ def _is_for_types(statement: ast.stmt) -> bool:
 
 
 def _is_of_module(statement: ast.stmt) -> bool:
-    """Return whether a statement is the module's own: most names it makes are needed to import it."""
+    """Return whether a statement is the module's own: most of its names are needed to import it."""
     return statement.col_offset == 0
 
 

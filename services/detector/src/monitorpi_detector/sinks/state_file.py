@@ -5,8 +5,8 @@ that callable and does the writing in a thread of its own, so that a slow SD car
 window. The file is bounded by what it holds (tables of fixed size) and by a limit of its own.
 
 An SD card wears by what is written, and the file is written as a whole: what people set, who may
-serve and what is reported once is written within a minute, a new MAC address within ten, and what is
-merely learned as often as :data:`BYTES_PER_S` allows. The file before stays beside it as ``.old``
+serve and what is reported once is written within a minute, a new MAC address within ten, and what
+is merely learned as often as :data:`BYTES_PER_S` allows. The file before stays beside it as ``.old``
 and is read where the newer one is damaged.
 """
 

@@ -7,7 +7,7 @@ one alert that carries its members; a member is not reported by itself while its
 for ten minutes after it: what has to start comes back later.
 
 An outage lasts while at least half of its members are silent. Whatever falls silent with it, or is
-found silent later and was last received before it began, belongs to it; what was away before does not.
+found silent later and was last received before it began, belongs to it; what was away before not.
 """
 
 from __future__ import annotations
