@@ -6,8 +6,8 @@ window. The file is bounded by what it holds (tables of fixed size) and by a lim
 
 An SD card wears by what is written, and the file is written as a whole: what people set, who may
 serve and what is reported once is written within a minute, a new MAC address within ten, and what
-is merely learned as often as :data:`BYTES_PER_S` allows. The file before stays beside it as ``.old``
-and is read where the newer one is damaged.
+is merely learned as often as :data:`BYTES_PER_S` allows. The file before stays beside it as
+``.old`` and is read where the newer one is damaged.
 """
 
 from __future__ import annotations
