@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shutil
 import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 import paho.mqtt.client as mqtt
-import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.conftest import ROOT, wait_for
+from tests.conftest import wait_for
 from tests.dashboard.pageserver import EVIL
 
 from monitorpi_common.bus import BusEvent
@@ -26,28 +23,13 @@ from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, address_id, mac_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from selenium.webdriver import Chrome
     from tests.conftest import Broker, Subscriber
     from tests.dashboard.pageserver import Page
 
     from monitorpi_common.messages import Message
-
-
-@pytest.fixture
-def browser() -> Iterator[Chrome]:
-    """Run a real browser without a screen."""
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("Chromium and its driver are not installed: ./monitorpi test installs them")
-    spec = importlib.util.spec_from_file_location("screenshot", ROOT / "scripts" / "screenshot.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    one = module.browser()
-    yield one
-    one.quit()
 
 
 def test_the_page_shows_everything_live(page: Callable[..., Page], browser: Chrome) -> None:
