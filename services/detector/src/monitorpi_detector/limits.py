@@ -92,6 +92,11 @@ class LimitsTable:
             self._known[name] = known
         return known
 
+    def speaks(self, rule: str, value: float) -> bool:
+        """Tell whether a rule is on and a value reaches its floor."""
+        limits = self.of(rule, None)
+        return limits.enabled and value >= limits.floor
+
     def has_devices(self, rule: str) -> bool:
         """Tell whether some device has limits of its own for a rule."""
         tables = (self._configured, self.overrides)

@@ -41,6 +41,8 @@ _TODO: Final[dict[str, str]] = {
     "cut-off": "Look at the Pi's own link first.",
     "uplink-down": "Restart the modem, ask the provider.",
     "group-down": "Look for what they share: a switch, an access point, a fuse.",
+    "uplink-degraded": "Look at its load on the page; else ask the provider.",
+    "group-degraded": "Look for what they share: an access point, a switch, a full link.",
     "high-loss": "Look at its load on the page, its cable, its Wi-Fi.",
     "high-delay": "Look at its load on the page, its cable, its Wi-Fi.",
     "high-jitter": "Look at its load on the page, its cable, its Wi-Fi.",

@@ -36,11 +36,11 @@ from monitorpi_detector.alerts.evidence import (
     whose_limits,
 )
 from monitorpi_detector.alerts.links import (
-    CAUSES,
     OpenAlert,
     cause_of,
     effects_of,
     explained_by,
+    is_cause,
     reported_elsewhere,
 )
 from monitorpi_detector.alerts.overflow import MAX_OPEN, OTHERS, Overflow
@@ -234,7 +234,7 @@ class AlertTable:
         yield Publication(key, alert)
         for explained in explained_by(entry, self._open.values(), seen):
             yield from self._close(explained, "replaced", seen.at)
-        if seen.kind in CAUSES:
+        if is_cause(entry):
             for effect in effects_of(entry, self._open.values(), seen.at):
                 effect.alert = effect.alert.model_copy(
                     update={"caused_by": key, "severity": "info", "at": seen.at}
@@ -260,6 +260,7 @@ class AlertTable:
         entry.resume(seen.at)
         entry.last_active = max(entry.last_active, seen.at)
         entry.quiet_s, entry.valued = limits.quiet_s, seen.at
+        entry.story, entry.decisive = finding.story, finding.decisive
         old = entry.alert
         evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
         severity = severity_of(finding, old.caused_by)
