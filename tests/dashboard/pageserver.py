@@ -1,4 +1,4 @@
-"""The page as a process, and a browser."""
+"""The page as a process, and what a browser shows of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from tests.conftest import wait_for
 
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.examples import EXAMPLES
-from monitorpi_common.messages import Alert, Device, timestamp
+from monitorpi_common.messages import (
+    Alert,
+    Device,
+    timestamp,
+)
 
 if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
     from tests.conftest import Broker
+
 
 EVIL = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
@@ -69,3 +75,19 @@ class Page:
             options = ["-r"] if message.DELIVERY.retain else []
             command = ["mosquitto_pub", "-p", str(self.broker.port), "-t", place, "-s", *options]
             subprocess.run(command, input=json.dumps(payload), text=True, check=True)
+
+
+def look(browser: Chrome, page: Page, view: str = "now") -> None:
+    """Open a view by its address."""
+    browser.get(f"http://127.0.0.1:{page.port}/#/{view}")
+
+
+def text(browser: Chrome) -> str:
+    """Return what is read on the page."""
+    return browser.find_element("tag name", "body").text
+
+
+def complaints(browser: Chrome) -> list[str]:
+    """Return what the browser complains of: scripts that failed, a broken policy."""
+    lines = browser.get_log("browser")  # type: ignore[no-untyped-call] # selenium leaves it so
+    return [line["message"] for line in lines if line["level"] == "SEVERE"]
