@@ -109,7 +109,7 @@ CORES: Final[dict[str, Callable[[], Core]]] = {
     "capture": lambda: CaptureCore("e", CaptureSettings()),
     "prober": lambda: Prober("192.0.2.1").core,
     "notifier": lambda: Rig().core,
-    "dashboard": lambda: DashboardCore("lab", lambda text, _level: json.loads(text) and None),
+    "dashboard": lambda: DashboardCore("lab", lambda text, *_: json.loads(text) and None),
 }
 
 

@@ -33,7 +33,7 @@ PASSWORD = "of-a-test"
 def picture() -> bytes:
     """Return what the page shows after one of every message."""
     shown: list[bytes] = [b"{}"]
-    view = DashboardCore("home", lambda document, _: shown.append(document))
+    view = DashboardCore("home", lambda document, *_: shown.append(document))
     view.handle(Tick(AT, 1.0, clock_synced=True))
     view.handle(Presence(Topic("home", "detector", "status", "main"), online=True))
     for topic, message in EXAMPLES:
@@ -95,7 +95,7 @@ def server() -> Iterator[PageServer]:
     board = Board()
     one = PageServer(board, "127.0.0.1", 0, PASSWORD, max_devices=10)
     one.open()
-    board.put(picture(), "watching")
+    board.put(picture(), "watching", 0)
     thread = threading.Thread(target=one.run, args=(lambda _: None,))
     thread.start()
     yield one

@@ -23,9 +23,7 @@ class Page:
 
     def __init__(self) -> None:
         self.documents: list[dict[str, Any]] = []
-        self.core = DashboardCore(
-            "lab", lambda text, _level: self.documents.append(json.loads(text))
-        )
+        self.core = DashboardCore("lab", lambda text, *_: self.documents.append(json.loads(text)))
 
     def show(self, *items: object, at: datetime = AT) -> dict[str, Any]:
         """Hand in items, tick once, and return the picture."""

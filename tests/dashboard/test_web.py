@@ -114,7 +114,7 @@ def test_a_usual_head_is_long_enough(server: PageServer) -> None:
 def test_all_streams_share_one_event() -> None:
     """A document of thousands of devices is megabytes: slow readers hold it, not copies of it."""
     board = Board()
-    board.put(b'{"site":"lab"}', "watching")
+    board.put(b'{"site":"lab"}', "watching", 1)
 
     events = [board.after(0, 0.0)[1] for _ in range(2)]
 

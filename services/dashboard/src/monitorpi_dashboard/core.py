@@ -88,7 +88,7 @@ class DashboardCore:
     def __init__(
         self,
         site: str,
-        hand_out: Callable[[bytes, WatchLevel], None],
+        hand_out: Callable[[bytes, WatchLevel, int], None],
         own_health: Callable[[], dict[str, JsonValue]] = dict,
     ) -> None:
         self._site = site
@@ -131,7 +131,8 @@ class DashboardCore:
                 self._at = at
                 self._observer.tick(boot_s, broker)
                 self._forget_old_alerts(at)
-                self._hand_out(self.document(at), self._level)
+                open_alerts = sum(alert.state == "open" for alert in self._alerts.values())
+                self._hand_out(self.document(at), self._level, open_alerts)
             case _:
                 pass
         return ()

@@ -56,7 +56,7 @@ class Baseline:
     def __init__(self) -> None:
         self._devices: Bounded[dict[str, Usual]] = Bounded(MAX_DEVICES)
         self._lan: dict[str, tuple[float, float]] = {}
-        self._lan_at_s = 0.0
+        self._lan_at_s = -math.inf
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -97,7 +97,7 @@ class Baseline:
         for name, level in levels:
             known = usual.setdefault(name, Usual(level, 0.0, now_s))
             span_s = min(max(0.0, now_s - known.at_s), _LONGEST_PAUSE_S)
-            known.at_s = now_s - span_s
+            known.at_s = now_s
             known.learn(level, span_s, now_s)
 
     def of(self, mac: str | None, name: str, now_s: float) -> float | None:

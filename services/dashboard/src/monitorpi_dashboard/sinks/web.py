@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -34,6 +33,7 @@ from monitorpi_common.messages import NotifyTest
 from monitorpi_common.service import ResourceError
 from monitorpi_dashboard.items import MessageWanted
 from monitorpi_dashboard.settings import page_url
+from monitorpi_dashboard.sinks.files import page_files
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
 from monitorpi_dashboard.sinks.past import NoPastError, Past
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitorpi_dashboard.sinks.board import Board
+    from monitorpi_dashboard.sinks.files import File
 
 
 MAX_STREAMS: Final = 32
@@ -59,15 +60,6 @@ _GUESS_S: Final = 0.5
 _LEAVING_S: Final = 2 * _GUESS_S
 """How long a connection that is cut may take to give its place back: it may be made to wait."""
 _USER: Final = "monitorpi"
-_SCRIPTS: Final = (
-    "alerts", "elements", "messages", "numbers", "page", "past", "state", "tables",
-)  # fmt: skip
-_FILES: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in _SCRIPTS},
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
 _PAST: Final = "/api/history/"
 _PIECE: Final = 64 * 1024
 _POLICY: Final = (
@@ -90,12 +82,14 @@ class PageServer:
     history_url: str | None = None
     metrics: Metrics = field(init=False)
     past: Past = field(init=False)
+    files: dict[str, File] = field(init=False)
     _server: ThreadingHTTPServer | None = None
     _emit: Callable[[object], None] | None = None
     _tests: Allowance = field(default_factory=lambda: Allowance(TESTS_PER_S, TESTS_AT_ONCE))
     _streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_STREAMS))
 
     def __post_init__(self) -> None:
+        self.files = page_files()
         self.past = Past(self.board.newest, self.history_url)
         self.metrics = Metrics(self.board.newest, self.max_devices)
 
@@ -262,12 +256,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(status, f"{level}\n".encode(), "text/plain")
         if not self._is_welcome():
             return None
-        if path in _FILES:
-            name, kind = _FILES[path]
-            content = resources.files("monitorpi_dashboard").joinpath("page", name).read_bytes()
-            return self._reply(HTTPStatus.OK, content, kind)
+        if path in self.page.files:
+            return self._file(self.page.files[path])
         if path == "/api/state":
             return self._reply(HTTPStatus.OK, self.page.board.newest(), "application/json")
+        if path == "/api/glance":
+            return self._reply(HTTPStatus.OK, self.page.board.glance(), "application/json")
         if path == "/metrics":
             return self._reply(HTTPStatus.OK, self.page.metrics.text(), CONTENT_TYPE)
         if path.startswith(_PAST):
@@ -323,11 +317,28 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(kind, len(body))
         self.wfile.write(body)
 
-    def _head(self, kind: str, length: int | None) -> None:
+    def _file(self, file: File) -> None:
+        """Serve one of the page's own files; a browser that has it is told so."""
+        if self.headers.get("If-None-Match") == file.mark:
+            self.send_response(HTTPStatus.NOT_MODIFIED)
+            self.send_header("ETag", file.mark)
+            return self._head(file.kind, None, "no-cache")
+        packs = "gzip" in self.headers.get("Accept-Encoding", "")
+        body = file.packed if packs else file.content
+        self.send_response(HTTPStatus.OK)
+        self.send_header("ETag", file.mark)
+        self.send_header("Vary", "Accept-Encoding")
+        if packs:
+            self.send_header("Content-Encoding", "gzip")
+        self._head(file.kind, len(body), "no-cache")
+        self.wfile.write(body)
+        return None
+
+    def _head(self, kind: str, length: int | None, cache: str = "no-store") -> None:
         self.send_header("Content-Type", kind)
         if length is not None:
             self.send_header("Content-Length", str(length))
-        self.send_header("Cache-Control", "no-store")
+        self.send_header("Cache-Control", cache)
         self.send_header("Content-Security-Policy", _POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
@@ -357,6 +368,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(HTTPStatus.SERVICE_UNAVAILABLE, text, "text/plain")
         try:
             self.send_response(HTTPStatus.OK)
+            self.send_header("X-Accel-Buffering", "no")  # nginx would hold events back
             self._head("text/event-stream", None)
             number = 0
             while not self.page.board.closed:
