@@ -13,7 +13,7 @@ _UNKNOWN: Final = (1 << ROUNDS) - 1
 
 
 @dataclass(slots=True)
-class Line:
+class TargetLine:
     """The last rounds of one target."""
 
     bits: int = _UNKNOWN

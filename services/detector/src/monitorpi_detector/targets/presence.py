@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
-from monitorpi_detector.targets.line import Line
+from monitorpi_detector.targets.line import TargetLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -88,7 +88,7 @@ class Stay:
     """So long it had been silent when this process started."""
     excused: bool = False
     """Its silence is another's fault, and no absence of its own."""
-    line: Line = field(default_factory=Line)
+    line: TargetLine = field(default_factory=TargetLine)
     """How well it answered of late."""
     absences: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8))
     """When each ended, in seconds watched, and how long it was."""
