@@ -17,6 +17,8 @@ from urllib.parse import quote
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from selenium.webdriver import Keys
+from selenium.webdriver.support.ui import Select
 from tests.conftest import ROOT, wait_for
 
 from monitorpi_cli.stack.broker import free_port
@@ -24,7 +26,16 @@ from monitorpi_common.bus import BusEvent
 from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Alert, Device, Health, Service, Target, Traffic, timestamp
+from monitorpi_common.messages import (
+    Alert,
+    Device,
+    Health,
+    Result,
+    Service,
+    Target,
+    Traffic,
+    timestamp,
+)
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, address_id, mac_id
@@ -129,18 +140,18 @@ def test_the_page_shows_everything_live(page: Callable[..., Page], browser: Chro
     one.publish()
     look(browser, one)
 
-    wait_for(lambda: "syn-flood" in text(browser) and "printer" in text(browser), 20)
+    wait_for(lambda: "SYN flood" in text(browser) and "printer" in text(browser), 20)
     one.publish("renamed")
     wait_for(lambda: "renamed" in text(browser), 20, "the change")
 
     views = {
-        "now": ("syn-flood", "critical", "renamed", "1,012/s", "syn"),
+        "now": ("SYN flood", "critical", "renamed", "1,012/s", "syn"),
         "devices": ("renamed", "b8:27:eb:12:34:56", "192.168.1.10", "printer", "up"),
         "device/b8:27:eb:12:34:56": ("renamed", "b8:27:eb:12:34:56", "syn", "1,012/s"),
         "device/192.168.1.10": ("printer", "Ping 192.168.1.10"),
-        "alerts": ("syn-flood", "renamed", "critical"),
+        "alerts": ("SYN flood", "renamed", "critical"),
         "services": ("detector", "eth0", "41.0 MB"),
-        "no such view": ("syn-flood",),
+        "no such view": ("SYN flood",),
     }
     for view, words in views.items():
         look(browser, one, view)
@@ -438,8 +449,71 @@ def test_messages_and_a_test_of_them(
 
     wait_for(lambda: EVIL in text(browser), 20)
     assert "CRITICAL SYN flood: camera" in browser.find_element("id", "sent").text
-    browser.find_element("id", "test").click()
-    wait_for(lambda: seen.of("notifier/command/page"), 20, "the command")
-    wait_for(lambda: "on its way" in browser.find_element("id", "test-answer").text, 20)
-    assert json.loads(seen.of("notifier/command/page")[0])["name"] == "test"
+    with Answering(one.broker.port, "notifier", ""):
+        browser.find_element("id", "test").click()
+        wait_for(lambda: seen.of("notifier/command/page-"), 20, "the command")
+        wait_for(lambda: "on its way" in browser.find_element("id", "test-answer").text, 20)
+    assert json.loads(seen.of("notifier/command/page-")[0])["name"] == "test"
     assert browser.title == "(1) MonitorPi is BLIND"  # no markup was read
+
+
+class Answering:
+    """A service that answers each command, played by hand: done, or refused with these words."""
+
+    def __init__(self, port: int, service: str, error: str) -> None:
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.on_message = self._answer
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe(f"monitorpi/v1/lab/{service}/command/+", 1)
+        self._error = error
+
+    def _answer(self, client: mqtt.Client, _: object, message: mqtt.MQTTMessage) -> None:
+        name = json.loads(message.payload)["name"]
+        result = Result(name=name, at=datetime.now(UTC), ok=not self._error, error=self._error)
+        client.publish(message.topic.replace("/command/", "/result/"), result.encode(), 1)
+
+    def __enter__(self) -> Self:
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.loop_stop()
+        self._client.disconnect()
+
+
+def test_an_alert_is_silenced_and_acknowledged(
+    page: Callable[..., Page], browser: Chrome, subscribe: Callable[..., Subscriber]
+) -> None:
+    """The buttons send commands to the detector; what it answers stands beside them."""
+    one = page()
+    one.publish()
+    seen = subscribe(one.broker.port, "monitorpi/v1/lab/detector/command/+")
+    look(browser, one, "alerts")
+    wait_for(lambda: browser.find_elements("class name", "acknowledge"), 20, "the button")
+
+    def said(word: str, seconds: float = 20) -> None:
+        wait_for(
+            lambda: word in browser.find_element("css selector", ".orders .note").text,
+            seconds,
+            word,
+        )
+
+    def commands() -> list[dict[str, Any]]:
+        return [json.loads(one) for one in seen.of("detector/command/page-")]
+
+    with Answering(one.broker.port, "detector", ""):
+        browser.find_element("class name", "acknowledge").send_keys(Keys.ENTER)
+        said("Marked as seen.")
+        Select(browser.find_element("css selector", ".orders select")).select_by_value("480")
+        browser.find_element("class name", "silence").click()
+        said("Silenced for 8 hours.")
+    with Answering(one.broker.port, "detector", f"no alert {EVIL}"):
+        browser.find_element("class name", "silence").click()
+        said(f"Not done: no alert {EVIL}.")
+    browser.find_element("class name", "silence").click()
+    said("has not answered within 5 s")
+
+    key = "syn-flood-b827eb123456"
+    silence = {"name": "silence", "args": {"key": key, "minutes": 480}}
+    told = [{name: one[name] for name in ("name", "args")} for one in commands()]
+    assert told == [{"name": "acknowledge", "args": {"key": key}}, silence, silence, silence]

@@ -95,7 +95,7 @@ def test_a_browser_shows_last_night(
     assert lines("d-mos").count("M") == 2
     assert browser.find_elements("css selector", "#d-traffic .alerted.critical")
     shown = browser.find_element("tag name", "main").text
-    assert "syn-flood" in shown
+    assert "SYN flood" in shown
     assert f"a flood {EVIL}" in shown
     box = browser.find_element("css selector", "#d-traffic .box")
     readout = browser.find_element("css selector", "#d-traffic output")
@@ -116,6 +116,9 @@ def test_a_browser_shows_last_night(
     wait_for(lambda: lines("wire-bits"), 20, "the wire")
     browser.get(f"http://127.0.0.1:{one.port}/#/alerts?span=6h&q=flood")
     wait_for(lambda: "nobody saw it close" in browser.find_element("id", "closed").text, 20)
+    browser.find_element("css selector", "#closed summary").click()
+    plotted = "#closed figure path.limit, #closed figure path.line.b"
+    wait_for(lambda: len(browser.find_elements("css selector", plotted)) == 2, 20, "the evidence")
     assert complaints(browser) == []
 
 
