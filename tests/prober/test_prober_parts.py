@@ -512,7 +512,7 @@ def test_addresses_of_one_interface_are_one_sender() -> None:
 
 
 def test_eight_programs_may_announce_at_once() -> None:
-    """The ninth is reported so; one that has ended makes room."""
+    """The ninth is refused; one that has ended makes room."""
     announce = Announce(mac=WIRED.mac, ip=WIRED.ip, echo_per_s=1.0, seconds=10)
     one = Sending()
 

@@ -110,12 +110,19 @@ class Outages:
             self._resumed[subject] = addresses
 
     def follow(
-        self, prober: str, now: float, round_s: float, own: frozenset[str], watched_s: float
+        self,
+        prober: str,
+        stays: Sequence[Stay],
+        now: float,
+        round_s: float,
+        own: frozenset[str],
+        watched_s: float,
     ) -> tuple[Outage, ...]:
         """Return a prober's outages after a round, those that have just ended included.
 
         Args:
             prober: whose targets.
+            stays: all of them.
             now: end of the round, event time.
             round_s: length of the round.
             own: addresses of the prober's machine, whose answers say nothing.
@@ -127,7 +134,7 @@ class Outages:
         members = {address for one in known for address in one.members}
         gone = [
             stay
-            for stay in self.presence.stays(prober)
+            for stay in stays
             if stay.silent_from is not None
             and stay.address not in members
             and not stay.comes_and_goes(watched_s)
@@ -135,7 +142,7 @@ class Outages:
             and not _joins(stay, known, within_s)
         ]
         others = [
-            stay for stay in self.presence.stays(prober)
+            stay for stay in stays
             if stay.silent_from is None and stay.address not in own
             and stay.answered_at >= now - _FRESH_S
         ]  # fmt: skip

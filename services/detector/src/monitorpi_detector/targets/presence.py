@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.targets.line import TargetLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -87,6 +88,8 @@ class Stay:
     """So long it had been silent when this process started."""
     excused: bool = False
     """Its silence is another's fault, and no absence of its own."""
+    line: TargetLine = field(default_factory=TargetLine)
+    """How well it answered of late."""
     absences: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8))
     """When each ended, in seconds watched, and how long it was."""
 
@@ -155,6 +158,8 @@ class Stay:
         """Return whether the answers of this round speak of the line, not of a coming or going."""
         if self.silent_rounds or self.was_silent:
             return False
+        if not self.absences:
+            return True
         away = self.absent(NIGHT_S, watched_s)
         patience_s = _DOZES_S if len(away) > 1 else _SETTLED_S
         return not away or watched_s - self.settled_s >= patience_s
