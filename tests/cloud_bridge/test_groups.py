@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.card import Card
-from tests.cloud_bridge.test_bridge import START, Bridge
-from tests.cloud_bridge.test_uploader import DESTINATION, World
+from tests.cloud_bridge.cloudworld import DESTINATION, World
+from tests.cloud_bridge.corebridge import START, Bridge
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_common.messages import UploadNow

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver import ActionChains, Keys
 from tests.conftest import wait_for
-from tests.dashboard.test_page import EVIL, Page, browser, complaints, page
+from tests.dashboard.pageserver import EVIL, Page, complaints
 from tests.history.world import World, alert, device, mac
 
 from monitorpi_dashboard.sinks.past import NoPastError, Past
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from selenium.webdriver import Chrome
     from tests.conftest import Broker
-
-__all__ = ["browser", "page"]  # fixtures
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def remembered(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[
 
 
 def is_asked(one: Page) -> bool:
-    """Tell whether the page's questions reach the history."""
+    """Return whether the page's questions reach the history."""
     return one.get("/api/history/state")[0] == 200
 
 
@@ -95,7 +93,7 @@ def test_a_browser_shows_last_night(
     assert lines("d-mos").count("M") == 2
     assert browser.find_elements("css selector", "#d-traffic .alerted.critical")
     shown = browser.find_element("tag name", "main").text
-    assert "syn-flood" in shown
+    assert "SYN flood" in shown
     assert f"a flood {EVIL}" in shown
     box = browser.find_element("css selector", "#d-traffic .box")
     readout = browser.find_element("css selector", "#d-traffic output")
@@ -116,6 +114,9 @@ def test_a_browser_shows_last_night(
     wait_for(lambda: lines("wire-bits"), 20, "the wire")
     browser.get(f"http://127.0.0.1:{one.port}/#/alerts?span=6h&q=flood")
     wait_for(lambda: "nobody saw it close" in browser.find_element("id", "closed").text, 20)
+    browser.find_element("css selector", "#closed summary").click()
+    plotted = "#closed figure path.limit, #closed figure path.line.b"
+    wait_for(lambda: len(browser.find_elements("css selector", plotted)) == 2, 20, "the evidence")
     assert complaints(browser) == []
 
 

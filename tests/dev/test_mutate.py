@@ -31,8 +31,10 @@ def changed(source: str) -> set[str]:
         ("x = (a) + (b)", {"x = (a) - (b)"}),
         ("x = a and b or c", {"x = a or b or c", "x = a and b and c"}),
         ("x = not a", {"x = bool(a)"}),
+        ("def f(a): del a[0]", {"def f(a): pass", "def f(a): del a[1]"}),
         ("x = min(a, b)", {"x = max(a, b)"}),
         ("x = True", {"x = False"}),
+        ("x = 1, 0.0, 60.0", {"x = 2, 0.0, 60.0", "x = 1, 1.0, 60.0", "x = 1, 0.0, 120.0"}),
         ("x = a if b else c", {"x = a if True else c", "x = a if False else c"}),
         ("x = [a for a in b if a]", {"x = [a for a in b if True]"}),
         ("x = f(1, a=b, c=d)", {"x = f(2, a=b, c=d)", "x = f(1, c=d)", "x = f(1, a=b)"}),
@@ -54,6 +56,8 @@ def test_each_operator_has_its_faults(line: str, faults: set[str]) -> None:
         "def f(a: int | None) -> None: ...",
         "self._log.warning('text', 1)",
         "assert a < b",
+        "del a, b",
+        "def f(): return frozenset()",
     ],
 )
 def test_what_only_people_or_types_read_is_left_alone(line: str) -> None:

@@ -1,9 +1,10 @@
 // One alert for people: what, who, since when, on what it rests.
-import { html } from "./preact.js";
+import { html, useState } from "./preact.js";
 import { hostOf, macOfSubject, nameOf } from "./lan.js";
 import { count, percent, rate, span, when } from "./numbers.js";
+import { AlertOrders } from "./orders.js";
 import { HostLink, Tag } from "./parts.js";
-import { ago, since } from "./store.js";
+import { ago, page, since } from "./store.js";
 
 const REASONS = {
   quiet: "it is quiet again",
@@ -13,6 +14,7 @@ const REASONS = {
   usual: "it has become usual",
   "lost-sight": "that was the last of it, nobody saw it close",
 };
+export const titleOf = (rule) => page.state.rules?.[rule]?.title ?? rule;
 export const endOf = (alert) => Date.parse(alert.closed_at ?? alert.at);
 export const lasted = (alert) => span((endOf(alert) - Date.parse(alert.opened_at)) / 1000);
 const whole = (value) => rate(Math.round(value * 10) / 10);
@@ -57,6 +59,7 @@ export function Evidence({ alert }) {
         : `RTT ${e.victim_rtt_ms ?? "-"} ms, loss ${percent(e.victim_loss_ratio)}`,
     ],
     ["Because of", alert.caused_by ?? ""],
+    ["Rule", alert.rule],
     ["Key", alert.key],
   ];
   return html`<dl class="facts">
@@ -66,23 +69,28 @@ export function Evidence({ alert }) {
   </dl>`;
 }
 export function AlertCard({ alert, children }) {
-  const open = alert.state === "open";
+  const open = alert.state === "open",
+    [opened, setOpened] = useState(false);
+  const { todo } = page.state.rules?.[alert.rule] ?? {};
   const time = open
     ? `for ${since(alert.opened_at)}`
     : `lasted ${lasted(alert)}, closed ${ago(alert.closed_at ?? alert.at)}: ${REASONS[alert.close_reason] ?? alert.close_reason ?? "quiet"}`;
   return html`<article class=${`alert ${open ? alert.severity : "closed"}`}>
     <header>
       <${Tag} kind=${open ? alert.severity : "closed"}>${open ? alert.severity : "closed"}<//>
-      <strong>${alert.rule}</strong> <${Subject} alert=${alert} />
-      <span class="note" title=${when(alert.opened_at)}>${time}</span>
+      <strong>${titleOf(alert.rule)}</strong> <${Subject} alert=${alert} />
+      <span class="note" title=${when(alert.opened_at)}
+        >${open ? "" : `${when(alert.opened_at)}, `}${time}</span
+      >
       ${alert.acknowledged && html`<${Tag} kind="up">seen<//>`}
     </header>
     <p>${alert.summary}</p>
-    <details>
+    ${open && todo && html`<p class="todo"><strong>What to do:</strong> ${todo}</p>`}
+    ${open && html`<${AlertOrders} alert=${alert} />`}
+    <details onToggle=${(event) => setOpened(event.currentTarget.open)}>
       <summary>Evidence</summary>
-      <${Evidence} alert=${alert} />
+      ${opened && html`<${Evidence} alert=${alert} />${children?.(alert)}`}
     </details>
-    ${children}
   </article>`;
 }
 export const byTime = (a, b) => Date.parse(b.opened_at) - Date.parse(a.opened_at);

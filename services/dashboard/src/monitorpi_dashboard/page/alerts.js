@@ -1,6 +1,7 @@
 // Alerts, open and past: filtered, with their evidence.
 import { html } from "./preact.js";
-import { AlertCard, byTime } from "./alert.js";
+import { AlertCard, byTime, titleOf } from "./alert.js";
+import { EvidenceChart } from "./evidence.js";
 import { nameOf, macOfSubject } from "./lan.js";
 import { SpanChoice } from "./now.js";
 import { Empty, Save, Section, Select } from "./parts.js";
@@ -9,10 +10,17 @@ import { choose } from "./route.js";
 import { page } from "./store.js";
 
 const SHOWN = 200;
+const plot = (alert) => html`<${EvidenceChart} alert=${alert} />`;
 
 function matches(alert, { rule = "", severity = "", q = "" }) {
   const wanted = q.trim().toLowerCase();
-  const words = [alert.key, alert.rule, alert.summary, nameOf(macOfSubject(alert.subject))];
+  const words = [
+    alert.key,
+    alert.rule,
+    titleOf(alert.rule),
+    alert.summary,
+    nameOf(macOfSubject(alert.subject)),
+  ];
   return (
     (!rule || alert.rule === rule) &&
     (!severity || alert.severity === severity) &&
@@ -49,7 +57,7 @@ export function Alerts({ route }) {
     closed = found.filter((one) => one.state !== "open");
   const rules = [...new Set(all.map((one) => one.rule))].sort();
   const bar = html`<div class="choices">
-    <${Select} id="rule" label="Rule" value=${words.rule ?? ""} options=${[["", "all"], ...rules.map((one) => [one, one])]}
+    <${Select} id="rule" label="Rule" value=${words.rule ?? ""} options=${[["", "all"], ...rules.map((one) => [one, titleOf(one)])]}
       choose=${(rule) => choose(route, { rule })} />
     <${Select} id="severity" label="Severity" value=${words.severity ?? ""}
       options=${["", "critical", "warning", "info"].map((one) => [one, one || "all"])}
@@ -61,10 +69,10 @@ export function Alerts({ route }) {
   return html`<${Section} id="alerts" title="Alerts" bar=${bar}>
     <${Empty}>${error || (found.length ? "" : "No alert in this time.")}<//>
     <h3>Open (${open.length})</h3>
-    <div id="open">${open.map((one) => html`<${AlertCard} key=${one.id} alert=${one} />`)}</div>
+    <div id="open">${open.map((one) => html`<${AlertCard} key=${one.id} alert=${one}>${plot}<//>`)}</div>
     <h3>Closed (${closed.length})</h3>
     <div id="closed">
-      ${closed.slice(0, SHOWN).map((one) => html`<${AlertCard} key=${one.id} alert=${one} />`)}
+      ${closed.slice(0, SHOWN).map((one) => html`<${AlertCard} key=${one.id} alert=${one}>${plot}<//>`)}
     </div>
     ${closed.length > SHOWN && html`<${Empty}>The newest ${SHOWN}: filter to see others.<//>`}
     <${Save} links=${[["alerts", "alerts", { ...now.asked, ...(words.rule && { rule: words.rule }) }]]} />

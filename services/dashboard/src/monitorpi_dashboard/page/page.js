@@ -1,5 +1,6 @@
 // The page: header, views, and the words that stand above each of them.
 import { html, render, useEffect } from "./preact.js";
+import { titleOf } from "./alert.js";
 import { Alerts } from "./alerts.js";
 import { Device } from "./device.js";
 import { Devices } from "./devices.js";
@@ -68,7 +69,7 @@ function Header({ view }) {
 function Announcer() {
   const open = page.state?.alerts.filter((one) => one.state === "open") ?? [];
   return html`<div class="unseen" role="log" aria-live="assertive" aria-relevant="additions">
-    ${open.map((one) => html`<p key=${one.id}>${one.severity} alert: ${one.rule}</p>`)}
+    ${open.map((one) => html`<p key=${one.id}>${one.severity} alert: ${titleOf(one.rule)}</p>`)}
   </div>`;
 }
 function App() {

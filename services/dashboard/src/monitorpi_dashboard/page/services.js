@@ -1,6 +1,7 @@
 // Services: who runs, what they count, who is told of alerts, how far the history reaches.
 import { html, useState } from "./preact.js";
 import { bits, bytes, count, span } from "./numbers.js";
+import { order } from "./orders.js";
 import { Empty, Row, Section, Table, Tag, cell } from "./parts.js";
 import { ago, page } from "./store.js";
 
@@ -107,20 +108,6 @@ const DESTINATIONS = [
   ["Why"],
 ];
 const SENT = [["Try"], ["When"], ["To"], ["Message"], ["Why"]];
-async function sendTest() {
-  try {
-    const asked = await fetch("api/test", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: "{}",
-    });
-    return asked.ok
-      ? "A test is on its way: see below."
-      : "Not now: there were enough tests. Wait ten seconds.";
-  } catch {
-    return "The page's server cannot be reached.";
-  }
-}
 function destination([name, d]) {
   const word = d.failing_tries ? "failing" : d.delivered_total ? "delivers" : "not used yet",
     kind = { failing: "down", delivers: "up" }[word] ?? "unknown",
@@ -151,7 +138,8 @@ function Messages() {
   if (!notifier) return null;
   const ask = async () => {
     setBusy(true);
-    setAnswer(await sendTest());
+    const error = await order("notifier", "test", {});
+    setAnswer(error ? `Not done: ${error}.` : "A test is on its way: see below.");
     setBusy(false);
   };
   const bar = html`<button id="test" type="button" disabled=${busy} onClick=${ask}>Send a test</button>`;
