@@ -25,7 +25,7 @@ from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.sink import CallLimits
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak, stamp
 from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, UploadDestination, Uploader
-from monitorpi_cloud_bridge.sinks.web import client
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common.database import PAGE_BYTES
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches

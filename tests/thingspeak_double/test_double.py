@@ -16,8 +16,8 @@ from monitorpi_cloud_bridge.items import Called, OutboxRow
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.sink import UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.web import client
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
 

@@ -26,7 +26,7 @@ from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import web_of
 from monitorpi_cloud_bridge.sinks.sink import RefusedError
 from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
-from monitorpi_cloud_bridge.sinks.web import NoAnswerError, ask
+from monitorpi_cloud_bridge.web import NoAnswerError, ask
 from monitorpi_common import clock
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, load

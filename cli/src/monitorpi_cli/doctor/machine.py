@@ -8,7 +8,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.doctor.finding import CheckResult
+from monitorpi_cli.doctor.finding import CheckResult, note, ok, parted, wrong
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack.plan import secrets_of, state_dir
 from monitorpi_cli.stack.preflight import mistakes
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitorpi_common.settings import CommonSettings
+    from monitorpi_prober.settings import ProberSettings
 
 LEAST_FREE: Final = 100 * 1024 * 1024
 """Bytes: a year of ThingSpeak rows that could not be sent, several times over."""
@@ -34,17 +35,18 @@ _ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
 def look_at_settings(config: Path | None) -> Iterator[CheckResult]:
     """Return what is wrong with the settings of any service."""
     for line in mistakes(config, secrets_of):
-        yield CheckResult("wrong", "settings", line)
+        yield wrong("settings", line)
 
 
 def look_at_clock(*, trusted: bool) -> CheckResult:
     """Return whether the wall clock can be believed."""
     if trusted or clock.synchronised():
-        return CheckResult("ok", "clock", "trusted as configured" if trusted else "synchronised")
-    return CheckResult(
-        "note", "clock", "not synchronised: times may be off, and rows for the cloud wait",
+        return ok("clock", "trusted as configured" if trusted else "synchronised")
+    return note(
+        "clock",
+        "not synchronised: times may be off, and rows for the cloud wait",
         "is a time server reached (timedatectl)?",
-    )  # fmt: skip
+    )
 
 
 def look_at_state(folder: Path) -> CheckResult:
@@ -58,10 +60,8 @@ def look_at_state(folder: Path) -> CheckResult:
     free = room.f_bavail * room.f_frsize
     where = f"{folder} can be written" if place == folder else f"{folder} can be made"
     if free < LEAST_FREE:
-        return CheckResult(
-            "note", "state", f"{where}, with {free / 1e6:.0f} MB free", "make room on its disk"
-        )
-    return CheckResult("ok", "state", f"{where}, {free / 1e9:.1f} GB free")
+        return note("state", f"{where}, with {free / 1e6:.0f} MB free", "make room on its disk")
+    return ok("state", f"{where}, {free / 1e9:.1f} GB free")
 
 
 def _write(place: Path) -> None:
@@ -92,7 +92,7 @@ def _unusable(folder: Path, place: Path, error: OSError) -> CheckResult:
             remedy = f"run with sudo, as `up` does, or {_ELSEWHERE}"
         case _:
             why, remedy = f"{place}: {error.strerror}", _ELSEWHERE
-    return CheckResult("wrong", "state", f"{folder} cannot be written: {why}", remedy)
+    return wrong("state", f"{folder} cannot be written: {why}", remedy)
 
 
 def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:
@@ -104,26 +104,23 @@ def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:
         open_to_others = folder.stat().st_mode & _OTHERS
         names = os.listdir(folder)  # noqa: PTH208 - only their number is wanted
     except OSError as error:
-        yield CheckResult(
-            "wrong", "secrets", f"{folder} cannot be read: {error.strerror}",
-            "run with sudo, as `up` does",
-        )  # fmt: skip
+        yield wrong(
+            "secrets", f"{folder} cannot be read: {error.strerror}", "run with sudo, as `up` does"
+        )
         return
     if open_to_others:
-        yield CheckResult(
-            "wrong", "secrets", f"{folder} is open to other accounts of this machine",
-            f"chmod 700 {folder}",
-        )  # fmt: skip
-    else:
-        yield CheckResult(
-            "ok", "secrets", f"{folder}: of {len(names)} accounts, open to nobody else"
+        yield wrong(
+            "secrets", f"{folder} is open to other accounts of this machine", f"chmod 700 {folder}"
         )
+    else:
+        yield ok("secrets", f"{folder}: of {len(names)} accounts, open to nobody else")
 
 
-def look_at_pings(source: str | None) -> CheckResult:
+def look_at_pings(settings: ProberSettings) -> Iterator[CheckResult]:
     """Return whether echo requests may be sent, by one to this machine itself."""
     try:
-        measure(["127.0.0.1"], 1, _PING_S, source)
+        measure(["127.0.0.1"], 1, _PING_S, settings.source)
     except ResourceError as error:
-        return CheckResult.parted("wrong", "pings", str(error))
-    return CheckResult("ok", "pings", "may be sent")
+        yield parted("pings", str(error))
+    else:
+        yield ok("pings", "may be sent")

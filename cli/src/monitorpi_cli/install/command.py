@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.checkout import root
-from monitorpi_cli.doctor.broker import logins
 from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.doctor.watch import look_at_watch
 from monitorpi_cli.install import systemd, unit
+from monitorpi_cli.stack.logins import logins
 from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
 from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.private import write_private

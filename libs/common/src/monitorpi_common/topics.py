@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 ROOT = "monitorpi"
@@ -123,6 +124,7 @@ def mac_from_id(id_: str) -> str:
     return ":".join(id_[i : i + 2] for i in range(0, 12, 2))
 
 
+@lru_cache(maxsize=8192)
 def address_id(address: str, interface: str | None = None) -> str:
     """Return the id of an IP address.
 

@@ -260,7 +260,7 @@ class Targets:
         vendor = one.vendor or (self.vendor_of(one.mac) if one.mac else None)
         name = one.hostname or self._names.get(one.address) or _descriptive(one, vendor)
         ip = one.address
-        if one.interface and "%" not in ip and ipaddress.ip_address(ip).is_link_local and ":" in ip:
+        if one.interface and "%" not in ip and ":" in ip and ipaddress.ip_address(ip).is_link_local:
             ip = f"{ip}%{one.interface}"
         origin = "announced" if key in self._announced else "discovered"
         if self._pinned(one):
@@ -327,6 +327,7 @@ def _public(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return ip if ip.is_global else None
 
 
+@lru_cache(maxsize=MAX_KNOWN)
 def is_address(text: str) -> bool:
     """Tell an IP address from a host name."""
     try:
@@ -336,6 +337,7 @@ def is_address(text: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=MAX_KNOWN)
 def is_probeable(address: str) -> bool:
     """Tell whether one host answers at an address."""
     try:

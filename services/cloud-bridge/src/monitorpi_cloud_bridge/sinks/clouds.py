@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.sinks.uploader import UploadDestination
-from monitorpi_cloud_bridge.sinks.web import client
+from monitorpi_cloud_bridge.web import client
 
 if TYPE_CHECKING:
     import httpx

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_cloud_bridge.sinks.sink import CallLimits, UploadOutcome, UploadVerdict
-from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +46,7 @@ class Influx:
         precision = "s" if version == "v2" else "second"
         self._url = url.rstrip("/") + path
         self._query = {**target, "precision": precision}
-        scheme = "Token" if version == "v2" else "Bearer"
-        self._headers = {"Authorization": f"{scheme} {token}"} if token else {}
+        self._headers = authorisation(version, token)
         self._tags = "".join(f",{_escape(k)}={_escape(v)}" for k, v in sorted(tags.items()))
         self._labels = labels
         self._web = web
@@ -85,6 +84,11 @@ class Influx:
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
+
+
+def authorisation(version: Literal["v2", "v3"], token: str | None) -> dict[str, str]:
+    """Return the header that carries the token, named as the version of the server wants it."""
+    return {"Authorization": f"{'Token' if version == 'v2' else 'Bearer'} {token}"} if token else {}
 
 
 def _escape(text: str) -> str:

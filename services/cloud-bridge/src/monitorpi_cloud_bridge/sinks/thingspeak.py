@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.sinks.sink import CallLimits, RefusedError, UploadOutcome, UploadVerdict
-from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, Answer, NoAnswerError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,6 +18,7 @@ who sends from its MAC address.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -84,7 +85,8 @@ class Servers:
         """
         self._configured = frozenset(configured)
         self._learned = dict.fromkeys(learned)
-        self._first_s: float | None = None
+        self._first_s: float | None = -math.inf if self._learned else None
+        """When the first one served; of those learned before a restart: long ago."""
         self._said: dict[str, dict[Statement, None]] = {
             mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
         }

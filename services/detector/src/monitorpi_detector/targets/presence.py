@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.targets.line import TargetLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,8 +84,12 @@ class Stay:
     """The round before this one had no answer."""
     lacks_network: bool = False
     """This machine had no route to it in the last round."""
+    silent_before_s: float = 0.0
+    """So long it had been silent when this process started."""
     excused: bool = False
     """Its silence is another's fault, and no absence of its own."""
+    line: TargetLine = field(default_factory=TargetLine)
+    """How well it answered of late."""
     absences: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8))
     """When each ended, in seconds watched, and how long it was."""
 
@@ -112,7 +117,7 @@ class Stay:
             self.up_s += passed_s
         self.left_s, self.answered_at = watched_s, at
         self.was_silent = self.silent_rounds > 0
-        self.silent_from, self.silent_rounds = None, 0
+        self.silent_from, self.silent_rounds, self.silent_before_s = None, 0, 0.0
         self.excused = self.lacks_network = False
 
     def miss(self, began: float, *, lacks_network: bool) -> None:
@@ -121,7 +126,7 @@ class Stay:
         self.was_silent = self.silent_rounds > 1
         self.lacks_network = lacks_network
         if self.silent_from is None:
-            self.silent_from = began
+            self.silent_from = began - self.silent_before_s
 
     def absent(self, within_s: float, watched_s: float) -> list[float]:
         """Return how long each absence was that ended within a time."""
@@ -153,6 +158,8 @@ class Stay:
         """Tell whether the answers of this round speak of the line and not of a coming or going."""
         if self.silent_rounds or self.was_silent:
             return False
+        if not self.absences:
+            return True
         away = self.absent(NIGHT_S, watched_s)
         patience_s = _DOZES_S if len(away) > 1 else _SETTLED_S
         return not away or watched_s - self.settled_s >= patience_s
@@ -248,7 +255,7 @@ class Stays:
             stay = Stay(target.address, target.name, target.mac, up_s=since_s, left_s=watched_s)
             self._stays.put(target.address, stay, at)
         if not stay.reported_at:
-            stay.answered_at = at
+            stay.answered_at, stay.silent_before_s = at, 0.0
 
     def saved(self) -> dict[str, tuple[float, float, list[tuple[float, float]]]]:
         """Return what is worth keeping: seconds there, when last, and the absences."""
@@ -265,12 +272,14 @@ class Stays:
         self,
         saved: Mapping[str, tuple[float, float, list[tuple[float, float]]]],
         was_up: Iterable[str],
+        watched_s: float,
     ) -> None:
-        """Take back what was kept; of ``was_up`` only that they were there is known."""
+        """Take back what was kept at a time; of ``was_up`` only that they were there is known."""
         for address in was_up:
             self._stays.put(address, Stay(address, up_s=DAY_S), 0.0)
         for address, (up_s, left_s, absences) in saved.items():
-            stay = Stay(address, up_s=up_s, left_s=left_s)
+            silent_s = max(0.0, watched_s - left_s)
+            stay = Stay(address, up_s=up_s, left_s=left_s, silent_before_s=silent_s)
             stay.absences.extend(absences)
             self._stays.put(address, stay, 0.0)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Probe, ProbeResult
     from monitorpi_detector.targets.outage import Outage
     from monitorpi_detector.targets.presence import Stay, Stays
+    from monitorpi_detector.targets.quality import Degradation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class RoundView:
     presence: Stays
     watched_s: float
     outages: tuple[Outage, ...] = ()
+    degradations: tuple[Degradation, ...] = ()
     witness: Callable[[Stay], str | None] = lambda _: None
     """What shows that a silent target lives, in words."""
     learned: bool = True
@@ -34,6 +36,10 @@ class RoundView:
     def results(self) -> list[ProbeResult]:
         """Return the targets that were probed in this round."""
         return [target for target in self.probe.targets if target.sent > 0]
+
+    def is_carried(self, target: ProbeResult) -> bool:
+        """Tell whether a common cause speaks for how a target answers."""
+        return any(target.address in one.members for one in self.degradations)
 
     def is_named(self, target: ProbeResult) -> bool:
         """Tell whether the operator asked for a target."""

@@ -27,13 +27,13 @@ from monitorpi_prober.items import (
     UNSENT,
 )
 from monitorpi_prober.sources import packets
-from monitorpi_prober.sources.interfaces import destination
+from monitorpi_prober.sources.exits import destination
 from monitorpi_prober.sources.neighbours import Hop, Neighbours
 from monitorpi_prober.sources.packets import V4, V6, IcmpError
 from monitorpi_prober.sources.sockets import ANCILLARY_BYTES, PACKET_BYTES, Link, open_link
 
 if TYPE_CHECKING:
-    from monitorpi_prober.sources.interfaces import Place
+    from monitorpi_prober.sources.exits import Place
 
 _AT_ONCE: Final = 1024
 """Packets taken from a socket before something is sent again. Its buffer holds more: 2,521 replies
