@@ -1,41 +1,28 @@
-"""What Home Assistant is shown, part by part: alerts by rule, rates, hosts, and what stands."""
+"""What Home Assistant is shown, part by part: alerts by rule, rates, hosts."""
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.drive import received
-from tests.home_assistant.test_core import SENSOR, Rig, Shelf, T, shown
+from tests.home_assistant.made import MAC, alert, device, wire
+from tests.home_assistant.test_core import SENSOR, Rig, T, shown
 
 from monitorpi_common.examples import example
-from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     Alert,
-    AlertEvent,
-    Device,
-    Foreign,
-    Publication,
-    Rates,
     RuleState,
-    Service,
-    SilenceAll,
     Target,
-    Wire,
 )
-from monitorpi_common.service import CommandReceived, Outside, Presence, TombstoneReceived
-from monitorpi_common.topics import Topic
 from monitorpi_home_assistant.alarms import Alarms
 from monitorpi_home_assistant.discovery import PublishedHost
 from monitorpi_home_assistant.hosts import Hosts
 from monitorpi_home_assistant.rates import RateMeter
-from monitorpi_home_assistant.sinks.announced import Announced
 
 ANNOUNCED = Path(__file__).with_name("announced.json")
-MAC = "b8:27:eb:00:00:01"
 
 
 def test_entities_keep_their_names_topics_and_units() -> None:
@@ -50,14 +37,6 @@ def test_entities_keep_their_names_topics_and_units() -> None:
         text = text.replace(f'"{version}"', '"VERSION"')
 
     assert text + "\n" == ANNOUNCED.read_text(encoding="utf-8"), text
-
-
-# --- alerts by rule -------------------------------------------------------------------------------
-
-
-def alert(key: str, state: str = "open", **more: Any) -> Alert:
-    """Return an alert."""
-    return example(Alert).model_copy(update={"key": key, "state": state} | more)
 
 
 def states(table: Alarms) -> dict[str, RuleState]:
@@ -143,16 +122,6 @@ def test_an_alert_that_is_not_refreshed_is_dropped_after_two_minutes() -> None:
     assert [one.key for one in table.open] == ["b"]
 
 
-# --- rates ----------------------------------------------------------------------------------------
-
-
-def wire(**more: Any) -> Wire:
-    """Return a window of two seconds."""
-    plain: dict[str, Any] = {"window_s": 2.0, "packets": 90, "bytes": 1000, "kernel_drops": 10,
-                             "counts": {"syn": 5}, "link_bps": 8000}  # fmt: skip
-    return example(Wire).model_copy(update=plain | more)
-
-
 def test_windows_become_one_value() -> None:
     """Per second whatever they last; the load of the link, the share that was lost."""
     meter = RateMeter()
@@ -200,14 +169,6 @@ def test_interfaces_are_bounded() -> None:
         rig.take(received(wire(interface=f"eth{number}"), f"eth{number}"))
     rig.tick(5)
     assert sum(key.endswith("-bps") for key in rig.outside[SENSOR]["components"]) == 64
-
-
-# --- hosts ----------------------------------------------------------------------------------------
-
-
-def device(mac: str = MAC, **more: Any) -> Device:
-    """Return a device as capture says it is."""
-    return example(Device).model_copy(update={"mac": mac, "hostname": None, "vendor": None} | more)
 
 
 def target(mac: str | None = MAC, **more: Any) -> Target:
@@ -298,196 +259,3 @@ def test_devices_are_bounded() -> None:
     assert [hosts.receive("x", device(mac)) for mac in macs] == [*macs[:8], None]
     assert [one.mac for one in hosts.shown()] == macs[:2]
     assert hosts.receive("x", device(macs[7], hostname="h")) == macs[7]
-
-
-# --- what stands ----------------------------------------------------------------------------------
-
-
-def published(rig: Rig, kind: type) -> list[Any]:
-    """Return what was said of a kind, and begin anew."""
-    found = [one for one in rig.said if isinstance(one, Publication)
-             and isinstance(one.message, kind)]  # fmt: skip
-    rig.said.clear()
-    return found
-
-
-def test_nothing_is_announced_before_the_broker_has_shown_what_it_keeps() -> None:
-    """Three seconds after the start, and then only what changes."""
-    rig = Rig()
-    rig.take(received(wire(), "eth0"))
-    rig.tick(3)
-    assert rig.outside == {}
-    rig.tick(1)
-    assert list(rig.outside) == [SENSOR]
-    rig.said.clear()
-
-    rig.tick(5)
-    rig.take(received(wire(), "eth0"))
-    rig.tick(1)
-    assert [one for one in rig.said if isinstance(one, Foreign)] == []
-
-    rig.take(received(wire(interface="eth1"), "eth1"))
-    rig.tick(1)
-    assert len([one for one in rig.said if isinstance(one, Foreign)]) == 1
-    assert rig.core.detail() == {"announced": 1, "births_total": 0, "open_alerts": 0}
-    assert list(rig.core.close()) == []
-
-
-def test_states_of_rules_are_published_when_they_change_and_each_six_hours() -> None:
-    """They expire after a day; a refresh of the same alert is no change."""
-    rig = shown()
-    rig.said.clear()
-    rig.tick(10)
-    assert published(rig, RuleState) == []
-    rig.alert("syn-flood-aa")
-    assert [one.id for one in published(rig, RuleState)] == ["any", "syn-flood"]
-    rig.alert("syn-flood-aa")
-    rig.tick(2)
-    assert published(rig, RuleState) == []
-
-    rig.alert("syn-flood-aa", "closed")
-    assert len(published(rig, RuleState)) == 2
-
-    rig.at += timedelta(seconds=6 * 3600 - 30)
-    rig.tick(1)
-    assert published(rig, RuleState) == []
-    rig.at += timedelta(seconds=30)
-    rig.tick(1)
-    assert len(published(rig, RuleState)) > 10
-
-
-def test_a_rule_of_a_later_detector_gets_an_entity_of_its_own() -> None:
-    """Once, when its first alert opens."""
-    rig = shown()
-    rig.take(received(alert("x", rule="new-rule"), "x"))
-    rig.tick(1)
-
-    assert "rule-new-rule" in rig.outside[SENSOR]["components"]
-
-
-def test_rates_come_by_the_interval() -> None:
-    """The first after one interval; of an interface without windows there is none."""
-    rig = Rig(interval_s=5)
-    for _ in range(13):
-        rig.take(received(wire(window_s=1.0), "eth0"))
-        rig.tick()
-
-    found = published(rig, Rates)
-    assert [one.id for one in found] == ["eth0", "eth0"]
-    assert [one.message.interval_s for one in found] == [6.0, 5.0]
-    rig.tick(20)
-    assert len(published(rig, Rates)) == 1
-
-
-def test_the_instance_that_is_online_is_the_one_that_is_read() -> None:
-    """One that goes changes nothing; another that comes takes its place."""
-    rig = shown()
-    rig.said.clear()
-    for instance, online in (("main", True), ("other", False)):
-        rig.take(Presence(Topic("lab", "detector", "status", instance), online=online))
-    rig.tick()
-    assert [one for one in rig.said if isinstance(one, Foreign)] == []
-
-    rig.take(Presence(Topic("lab", "detector", "status", "other"), online=True))
-    rig.tick()
-
-    assert rig.outside[SENSOR]["components"]["watch"]["state_topic"].endswith("/watch/other")
-
-
-def test_a_birth_is_counted_and_states_come_again() -> None:
-    """Of rules that have one."""
-    rig = shown()
-    rig.said.clear()
-
-    rig.take(Outside("homeassistant/status", b"online"))
-    assert len(published(rig, RuleState)) == len(rig.rules) > 10
-    assert rig.core.detail()["births_total"] == 1
-
-
-def test_what_was_announced_is_kept_before_it_stands() -> None:
-    """And written only where the topics change."""
-
-    class Counting(Shelf):
-        writes = 0
-
-        def keep(self, topics: Any) -> bool:
-            self.writes += 1
-            return super().keep(topics)
-
-    shelf = Counting()
-    rig = Rig(shelf, devices="all")
-    rig.take(received(wire(), "eth0"), received(device(), "x"))
-    rig.tick(5)
-    assert (shelf.writes, len(shelf.kept)) == (1, 2)
-
-    rig.take(received(device(hostname="renamed"), "x"))
-    rig.tick(5)
-    assert shelf.writes == 1
-    rig.take(TombstoneReceived(Topic("lab", "capture", "device", MAC.replace(":", ""))))
-    rig.tick(1)
-    assert shelf.kept == [SENSOR]
-
-
-def test_switched_off_nothing_is_said_of_alerts() -> None:
-    """Nor are rates published."""
-    rig = Rig(enabled=False)
-    rig.take(received(wire(), "eth0"))
-    rig.alert("syn-flood-aa")
-    rig.tick(20)
-
-    assert rig.said == []
-
-
-def test_a_button_silences_for_as_long_as_it_says() -> None:
-    """At the time of the last tick, on topics of its own."""
-    rig = shown(buttons=True)
-    rig.alert("k" * 128)
-
-    (one,) = rig.take(CommandReceived("silence", SilenceAll(minutes=7), "x"))
-
-    assert (one.id, one.to) == ("home-" + "k" * 123, Service.DETECTOR)
-    assert (one.message.name, one.message.args["minutes"], one.message.at) == ("silence", 7, rig.at)
-
-
-def test_the_event_is_published_with_the_states() -> None:
-    """An automation that starts by the event reads the state that goes with it."""
-    rig = shown()
-
-    said = rig.alert("syn-flood-aa")
-
-    assert isinstance(said[0].message, AlertEvent)
-    assert said[0].id == "alert"
-    assert {one.id for one in said[1:]} == {"any", "syn-flood"}
-
-
-def test_what_was_announced_is_read_back(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A missing file is nothing; a damaged or endless one is a line of the log."""
-    folder = tmp_path / "state"
-    shelf = Announced(folder, Log("home-assistant"))
-    assert shelf.read() == frozenset()
-    assert capsys.readouterr().err == ""
-
-    assert shelf.keep({"b", "a"})
-    assert json.loads((folder / "announced.json").read_text()) == ["a", "b"]
-    assert shelf.read() == {"a", "b"}
-    assert shelf.keep([])
-    assert shelf.keep([])
-    assert list(folder.iterdir()) == []
-    for text in ("[", "7", '["a"]' + " " * 1024 * 1024):
-        (folder / "announced.json").write_text(text)
-        assert shelf.read() == frozenset()
-        assert "what was announced cannot be read" in capsys.readouterr().err
-    (folder / "announced.json").write_text('["a"]' + " " * (1024 * 1024 - 5))
-    assert shelf.read() == {"a"}
-
-
-def test_a_folder_that_cannot_be_written_is_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And is told to who asked."""
-    (tmp_path / "file").write_text("")
-
-    assert not Announced(tmp_path / "file", Log("home-assistant")).keep(["a"])
-    assert "what was announced cannot be kept" in capsys.readouterr().err
