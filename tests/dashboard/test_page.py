@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import importlib.util
 import json
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
@@ -145,7 +147,7 @@ def test_the_page_shows_everything_live(page: Callable[..., Page], browser: Chro
     wait_for(lambda: "renamed" in text(browser), 20, "the change")
 
     views = {
-        "now": ("SYN flood", "critical", "renamed", "1,012/s", "syn"),
+        "now": ("SYN flood", "critical", "renamed", "syn 1,000/s"),
         "devices": ("renamed", "b8:27:eb:12:34:56", "192.168.1.10", "printer", "up"),
         "device/b8:27:eb:12:34:56": ("renamed", "b8:27:eb:12:34:56", "syn", "1,012/s"),
         "device/192.168.1.10": ("printer", "Ping 192.168.1.10"),
@@ -438,7 +440,7 @@ def test_messages_and_a_test_of_them(
     one = page()
     seen = subscribe(one.broker.port, "monitorpi/v1/lab/notifier/command/+")
     look(browser, one, "services")
-    wait_for(lambda: browser.find_element("id", "services").is_displayed(), 20)
+    wait_for(lambda: browser.find_elements("id", "services"), 20, "the view")
     assert browser.find_elements("id", "messages-section") == []
     one.publish()
     detail = {"destinations": {"phone": {"waiting": 2, "error": EVIL, "failing_tries": 1}}}
@@ -517,3 +519,72 @@ def test_an_alert_is_silenced_and_acknowledged(
     silence = {"name": "silence", "args": {"key": key, "minutes": 480}}
     told = [{name: one[name] for name in ("name", "args")} for one in commands()]
     assert told == [{"name": "acknowledge", "args": {"key": key}}, silence, silence, silence]
+
+
+def test_twenty_tabs_are_all_served(page: Callable[..., Page], browser: Chrome) -> None:
+    """A browser gives one server six connections: a tab that is hidden needs none."""
+    one = page()
+    one.publish()
+    for number in range(20):
+        if number:
+            browser.switch_to.new_window("tab")
+        look(browser, one, "devices")
+        wait_for(lambda: "workshop" in text(browser) or "printer" in text(browser), 20, f"{number}")
+
+    browser.switch_to.window(browser.window_handles[0])
+    one.publish("renamed")
+    wait_for(lambda: "renamed" in text(browser), 30, "the first tab again")
+    assert browser.title == "(1) MonitorPi is BLIND"
+
+
+class Prefixed(http.server.BaseHTTPRequestHandler):
+    """A proxy that serves the page below a path, and knows nothing else of it."""
+
+    port: int
+    path_seen: list[str]
+
+    def do_GET(self) -> None:
+        """Ask the page for what stands behind the prefix."""
+        self.path_seen.append(self.path)
+        if not self.path.startswith("/net/"):
+            self.send_error(404)
+            return
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        client.request("GET", self.path.removeprefix("/net"), headers=dict(self.headers.items()))
+        answer = client.getresponse()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name not in ("Server", "Date"):
+                self.send_header(name, value)
+        self.end_headers()
+        with suppress(OSError):
+            while piece := answer.read1(65536):
+                self.wfile.write(piece)
+        client.close()
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+def test_it_works_below_a_path(page: Callable[..., Page], browser: Chrome) -> None:
+    """All that the page asks for is relative to where it stands."""
+    one = page()
+    one.publish()
+    seen: list[str] = []
+    proxy = type("Proxy", (Prefixed,), {"port": one.port, "path_seen": seen})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), proxy)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        browser.get(f"http://127.0.0.1:{server.server_address[1]}/net/#/devices")
+        wait_for(lambda: "printer" in text(browser), 20, "the page")
+        one.publish("renamed")
+        wait_for(lambda: "renamed" in text(browser), 20, "the change")
+        assert [path for path in seen if not path.startswith("/net/")] == []
+        assert complaints(browser) == []
+    finally:
+        one.process.kill()  # its streams end
+        server.shutdown()
+        server.server_close()
+        thread.join()

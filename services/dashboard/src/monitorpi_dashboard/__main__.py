@@ -54,7 +54,11 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     ]
     return Assembly(
         core=DashboardCore(
-            context.site, board.put, lambda: _own_health(server, pushes), server.orders.answered
+            context.site,
+            board.put,
+            board.is_wanted,
+            lambda: _own_health(server, pushes),
+            server.orders.answered,
         ),
         sources=[server, *pushes],
         subscriptions=[
