@@ -297,7 +297,7 @@ def _keep_keys(folder: Path, name: str, channel: Channel) -> None:
 
 
 def _tell_clock(*, trusted: bool) -> None:
-    """Say where rows wait for the clock: those made meanwhile stand in no outbox yet."""
+    """Return where rows wait for the clock: those made meanwhile stand in no outbox yet."""
     if not trusted and not clock.synchronised():
         print(
             "the clock of this machine is not synchronised: what is counted now waits until it is, "

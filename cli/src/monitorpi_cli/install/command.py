@@ -178,7 +178,7 @@ def plan_for(config: Path, interfaces: Sequence[str]) -> unit.InstallPlan:
 
 
 def warnings(folder: Path) -> list[str]:
-    """Say who could change what root will run at each boot."""
+    """Return who could change what root will run at each boot."""
     owner = folder.stat()
     if owner.st_uid == 0 and not owner.st_mode & 0o022:
         return []

@@ -162,7 +162,7 @@ def state_dir(common: CommonSettings) -> Path:
 
 
 def _is_announced(state: Path) -> bool:
-    """Tell whether Home Assistant still shows what it was told before that was switched off."""
+    """Return whether Home Assistant still shows what it was told before that was switched off."""
     return (state / Service.HOME_ASSISTANT.value / FILE).exists()
 
 
@@ -181,5 +181,5 @@ def services_of(config: Path | None) -> tuple[Service, ...]:
 
 
 def is_configured(service: Service, config: Path | None) -> bool:
-    """Tell whether a service has any setting or secret of its own."""
+    """Return whether a service has any setting or secret of its own."""
     return bool(section_of(service, SECTIONS[service], config).model_fields_set)

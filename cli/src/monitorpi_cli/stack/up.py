@@ -97,7 +97,7 @@ async def _until_the_broker_answers(stack: Stack, stopped: asyncio.Event) -> Non
 
 
 def greeting(stack: Stack) -> str:
-    """Say where to look."""
+    """Return where to look."""
     plan = stack.plan
     settings = stack.viewer()
     address = authority(settings.host, settings.port)

@@ -254,19 +254,20 @@ class DashboardCore:
     def _picture(self, at: datetime, watch: Part) -> Part:
         """Return the whole picture; its parts are not changed afterwards."""
         silent = None if self._last_window_s is None else at.timestamp() - self._last_window_s
+        services = sorted(self._services.items())
         return {
             "site": self._site,
             "at": timestamp(at),
             "watch": watch,
             "silent_s": None if silent is None else round(max(silent, 0.0), 1),
-            "services": {name: {"name": name, **one} for name, one in self._services.items()},
+            "services": {name: {"name": name, **one} for name, one in services},
             "interfaces": {name: one.told(name) for name, one in self._interfaces.items()},
             "devices": {id_: self._device(id_, one) for id_, one in self._devices.items()},
             "strangers": self._strangers(),
             "targets": dict(self._targets),
             "probing": self._probing(),
             "notifier": self._notifier(),
-            "alerts": dict(self._told_alerts),
+            "alerts": {id_: self._told_alerts[id_] for id_ in self._alerts},
             "rules": RULES,
         }
 
@@ -278,7 +279,7 @@ class DashboardCore:
         return None
 
     def _notifier(self) -> Part | None:
-        """Return who is told of alerts, and what was sent last; None: there is no notifier."""
+        """Return who is notified of alerts, and what was sent last; None: there is no notifier."""
         found = [one for name, one in self._services.items() if name.startswith(_NOTIFIER)]
         if not found and not self._sent:
             return None
@@ -320,6 +321,7 @@ class DashboardCore:
         if self._round is None:
             return None
         return {
+            "round_end": timestamp(self._round.round_end),
             "noise_floor_ms": self._round.noise_floor_ms,
             "echo_per_s": self._round.source.echo_per_s,
         }

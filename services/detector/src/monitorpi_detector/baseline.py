@@ -43,7 +43,8 @@ class Usual:
     def learn(self, rate: float, span_s: float, now_s: float) -> None:
         """Take one window's rate; the time since the last one counts as silence."""
         silent_s = max(0.0, now_s - self.at_s - span_s)
-        self.rate *= math.exp(-silent_s / TAU_S)
+        if silent_s:
+            self.rate *= math.exp(-silent_s / TAU_S)
         self.rate += (1.0 - math.exp(-span_s / TAU_S)) * (rate - self.rate)
         self.watched_s = min(self.watched_s + silent_s + span_s, _FORGET_S)
         self.at_s = now_s

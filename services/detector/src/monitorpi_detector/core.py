@@ -87,7 +87,7 @@ class DetectorCore:
         self._time = EventTime(kept.since, kept.watched_s)
         self._inventory = HostInventory()
         self._alerts = AlertTable(site, self._inventory)
-        self._alerts.silences.update(kept.silences)
+        self._alerts.silences.restore(kept.silences)
         self._alerts.habits.restore(kept.usual)
         self._alerts.stories.restore(kept.told)
         self._learning = Learning(self._limits)
@@ -158,7 +158,7 @@ class DetectorCore:
             "beyond_limit_total": alerts.overflow_total,
             "held_back_total": alerts.stories.held_back_total,
             "usual": dict(alerts.habits.levels()),
-            "silences": {key: until.isoformat() for key, until in alerts.silences.items()},
+            "silences": {key: until.isoformat() for key, until in alerts.silences.until.items()},
             "baselines": len(self._learning.devices),
             "devices": len(self._inventory),
             "thresholds": {
@@ -366,7 +366,7 @@ class DetectorCore:
                     Override(rule=rule, mac=mac, change=LimitsChange(**dict(change)))
                     for (rule, mac), change in self._limits.overrides.items()
                 ],
-                silences=self._alerts.silences,
+                silences=self._alerts.silences.until,
                 macs=self._notices.macs,
                 dhcp_servers=self._notices.dhcp_servers.learned,
                 dhcp_said=self._notices.dhcp_servers.said,

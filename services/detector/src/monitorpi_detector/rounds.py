@@ -49,7 +49,7 @@ class Rounds:
             learning_s: the time in which the LAN's ways are learned.
             usual: what is usual, by address and measure.
             counts_as: as how many bad rounds a target's result counts.
-            is_told: whether a rule speaks of so many targets; where it does not, each is told.
+            is_told: whether a rule speaks of so many targets; where it does not, each is reported.
 
         """
         self._usual, self._counts_as, self._is_told = usual, counts_as, is_told
@@ -64,7 +64,7 @@ class Rounds:
             self.stays, lambda stay: self._witness(stay) is not None, inventory.forwards
         )
 
-        self._degradations = Degradations(self.stays)
+        self._degradations = Degradations()
 
     def view(
         self,
@@ -91,10 +91,10 @@ class Rounds:
         self.stays.gather(self._inventory.forwards)
         length_s = max(0.0, (probe.round_end - probe.round_start).total_seconds())
         own = frozenset(one.ip for one in (probe.source, *probe.sources) if one.ip)
-        outages = self._outages.follow(prober, end_s, length_s, own, watched_s)
-        degradations = self._degradations.follow(
-            prober, end_s, length_s, self._bad(probe, watched_s)
-        )
+        stays = self.stays.stays(prober)
+        outages = self._outages.follow(prober, stays, end_s, length_s, own, watched_s)
+        self._follow_lines(probe, end_s, watched_s)
+        degradations = self._degradations.follow(prober, stays, end_s, length_s)
         view = RoundView(
             probe, end_s, self._usual, self.stays, watched_s,
             outages=tuple(one for one in outages if self._is_told(one.cause, len(one.members))),
@@ -105,13 +105,13 @@ class Rounds:
         )  # fmt: skip
         return view, end_s - before_s
 
-    def _bad(self, probe: Probe, watched_s: float) -> dict[str, int | None]:
-        """Return which targets of a round answer badly; None: that says nothing of their line."""
-        return {
-            target.address: self._counts_as(target) if stay.is_settled(watched_s) else None
-            for target in probe.targets
-            if target.sent > 0 and (stay := self.stays.get(target.address)) is not None
-        }
+    def _follow_lines(self, probe: Probe, end_s: float, watched_s: float) -> None:
+        """Note how well each target of a round answers, where that speaks of its line."""
+        for target in probe.targets:
+            stay = self.stays.get(target.address) if target.sent > 0 else None
+            if stay is not None:
+                settled = stay.is_settled(watched_s)
+                stay.line.take(self._counts_as(target) if settled else None, end_s)
 
     def see_target(self, target: Target, watched_s: float) -> None:
         """Take the retained state of a target."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.thinning import OLD_BUCKET_S, edge, thin
+from monitorpi_common.backoff import CLOUD_MOST_S, BackOff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.sinks.sink import Sink
     from monitorpi_common.log import Log
 
-BACK_OFF_MOST_S: Final = 300.0
 THIN_ABOVE: Final = 960
 """Rows waiting above which a backlog is thinned: what one call takes needs none."""
 _THIN_ROWS: Final = 2000
@@ -171,7 +171,7 @@ class Uploader:
         destination.next_call_s = self.clock() + seconds
 
     def _verify(self, destination: UploadDestination) -> bool:
-        """Find out what became of the rows in flight; False: it could not be told."""
+        """Find out what became of the rows in flight; False: it is not known."""
         unknown = self.outbox.in_flight(destination.name)
         if not unknown:
             return True
@@ -243,11 +243,9 @@ class Uploader:
                 )
             case UploadVerdict.TOO_EARLY:
                 self.outbox.acknowledge(destination.name, [], seconds)
-                if (
-                    destination.pause_s >= BACK_OFF_MOST_S
-                ):  # patience does not help: too many rows, then
+                if destination.pause_s >= CLOUD_MOST_S:  # patience does not help: too many rows
                     destination.limit = max(1, len(rows) // 2)
-                destination.pause_s = min(max(2 * destination.pause_s, pacing), BACK_OFF_MOST_S)
+                destination.pause_s = BackOff(pacing, CLOUD_MOST_S).longer(destination.pause_s)
                 self.log.warning(
                     "the cloud asks for patience", destination=destination.name, what=sent.text
                 )

@@ -23,6 +23,7 @@ function take(picture) {
   keyed = picture;
   const lists = TABLES.map((name) => [name, Object.values(keyed[name])]);
   page.state = { ...keyed, ...Object.fromEntries(lists) };
+  page.state.services.sort((a, b) => (a.name < b.name ? -1 : 1));
   page.glance = null;
   page.receivedAt = Date.now();
   changed();

@@ -7,7 +7,7 @@ one alert that carries its members; a member is not reported by itself while its
 for ten minutes after it: what has to start comes back later.
 
 An outage lasts while at least half of its members are silent. Whatever falls silent with it, or is
-found silent later and was last heard before it began, belongs to it; what was away before does not.
+found silent later and was last received before it began, belongs to it; what was away before not.
 """
 
 from __future__ import annotations
@@ -110,12 +110,19 @@ class Outages:
             self._resumed[subject] = addresses
 
     def follow(
-        self, prober: str, now: float, round_s: float, own: frozenset[str], watched_s: float
+        self,
+        prober: str,
+        stays: Sequence[Stay],
+        now: float,
+        round_s: float,
+        own: frozenset[str],
+        watched_s: float,
     ) -> tuple[Outage, ...]:
         """Return a prober's outages after a round, those that have just ended included.
 
         Args:
             prober: whose targets.
+            stays: all of them.
             now: end of the round, event time.
             round_s: length of the round.
             own: addresses of the prober's machine, whose answers say nothing.
@@ -127,7 +134,7 @@ class Outages:
         members = {address for one in known for address in one.members}
         gone = [
             stay
-            for stay in self.presence.stays(prober)
+            for stay in stays
             if stay.silent_from is not None
             and stay.address not in members
             and not stay.comes_and_goes(watched_s)
@@ -135,7 +142,7 @@ class Outages:
             and not _joins(stay, known, within_s)
         ]
         others = [
-            stay for stay in self.presence.stays(prober)
+            stay for stay in stays
             if stay.silent_from is None and stay.address not in own
             and stay.answered_at >= now - _FRESH_S
         ]  # fmt: skip
@@ -168,7 +175,7 @@ class Outages:
     def _judge(
         self, prober: str, together: Sequence[Stay], others: Sequence[Stay]
     ) -> Iterator[Outage]:
-        """Say what took these targets away; nothing: each is a matter of its own."""
+        """Return what took these targets away; nothing: each is a matter of its own."""
         lacking = 2 * sum(stay.lacks_network for stay in together) > len(together)
         lasting = sum(stay.silent_rounds >= SILENT_ROUNDS for stay in together)
         if not lacking and 2 * lasting < len(together):
@@ -231,7 +238,7 @@ def names_of(stays: Sequence[Stay]) -> str:
 
 
 def is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
-    """Tell whether a target is beyond the router: it has no MAC address on this wire.
+    """Return whether a target is beyond the router: it has no MAC address on this wire.
 
     A private address may be a neighbour whose MAC address nobody learned, unless those of
     others are known.

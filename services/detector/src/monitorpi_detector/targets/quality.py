@@ -17,21 +17,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_common.topics import slug
-from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.targets.line import LIKELY
 from monitorpi_detector.targets.outage import GROUP, MAX_RESUMED, count_devices, is_beyond, names_of
-from monitorpi_detector.targets.presence import MAX_TARGETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from monitorpi_detector.targets.presence import Stay, Stays
+    from monitorpi_detector.targets.presence import Stay
 
 Cause = Literal["uplink-degraded", "group-degraded"]
 
-ROUNDS: Final = 8
 SURE: Final = 6
-"""Bad ones of them that raise an alert on a single target: ``slow_target``."""
-LIKELY: Final = 4
+"""Bad rounds of eight that raise an alert on a single target: ``slow_target``."""
 TOGETHER: Final = 4
 """Rounds within which targets of one cause are found to have turned: of a link that loses a third
 of the packets each sixth round looks well."""
@@ -40,34 +37,6 @@ LATER: Final = 12
 PAIR: Final = 2
 """Targets beyond the router that are enough to blame the uplink: one is that target's matter."""
 _ALL: Final = 0.9
-_UNKNOWN: Final = (1 << ROUNDS) - 1
-
-
-@dataclass(slots=True)
-class Quality:
-    """The last rounds of one target."""
-
-    bits: int = _UNKNOWN
-    """One for each round, the last one lowest; 1: bad, or not known."""
-    was_well: bool = False
-    turned_at: float | None = None
-    is_silent: bool = False
-
-    @property
-    def bad(self) -> int:
-        """Bad ones among the last rounds."""
-        return 0 if self.is_silent else self.bits.bit_count()
-
-    def take(self, counts: int | None, at: float) -> None:
-        """Take a round, and as how many bad ones it counts; None: it says nothing of the line."""
-        self.is_silent = counts is None
-        if counts is None:
-            return
-        self.bits = (self.bits << 1 | (1 << counts) - 1) & _UNKNOWN
-        if not self.bits:
-            self.was_well, self.turned_at = True, None
-        elif self.was_well and self.bad >= LIKELY:
-            self.was_well, self.turned_at = False, at
 
 
 @dataclass(slots=True)
@@ -100,8 +69,6 @@ class Degradation:
 class Degradations:
     """How well the targets of each prober answer, and what they have in common."""
 
-    presence: Stays
-    _quality: Bounded[Quality] = field(default_factory=lambda: Bounded(MAX_TARGETS))
     _of: dict[str, list[Degradation]] = field(default_factory=dict)
     _resumed: dict[tuple[Cause, str], frozenset[str]] = field(default_factory=dict)
     """MACs and addresses of what the process before us told of, by cause and subject."""
@@ -112,50 +79,43 @@ class Degradations:
             self._resumed[cause, subject] = names
 
     def follow(
-        self, prober: str, now: float, round_s: float, bad: Mapping[str, int | None]
+        self, prober: str, stays: Sequence[Stay], now: float, round_s: float
     ) -> tuple[Degradation, ...]:
         """Return what several of a prober's targets have in common after a round.
 
         Args:
             prober: whose targets.
+            stays: all of them; their lines have taken the round.
             now: end of the round, event time.
             round_s: length of the round.
-            bad: by address of the targets in this round, as how many bad ones it counts.
 
         """
-        for address, counts in bad.items():
-            line = self._quality.get(address) or Quality()
-            line.take(counts, now)
-            self._quality.put(address, line, now)
-        stays = {stay.address: stay for stay in self.presence.stays(prober)}
         known = self._of.get(prober, [])
         if self._resumed:
             known += self._taken_up(stays, now)
         turned = [
-            (quality.turned_at, stay)
-            for address, stay in stays.items()
-            if (quality := self._quality.get(address)) is not None
-            and quality.turned_at is not None
-            and quality.bad >= LIKELY
+            (stay.line.turned_at, stay)
+            for stay in stays
+            if stay.line.turned_at is not None and stay.line.bad >= LIKELY
         ]
         if not known and len(turned) < PAIR:
             return ()
-        well = [stay for stay in stays.values() if self._is_well(stay)]
+        well = [stay for stay in stays if stay.silent_from is None and stay.line.bad < LIKELY]
         step_s = max(round_s, 10.0)
         free = [pair for pair in turned if not _joins(*pair, known, LATER * step_s)]
         for together in _clusters(free, TOGETHER * step_s):
             known += self._judge(prober, together, well)
         for one in known:
-            one.bad = [stay for stay in one.members.values() if self._bad(stay) >= LIKELY]
+            one.bad = [stay for stay in one.members.values() if stay.line.bad >= LIKELY]
             one.well = count_devices(well)
         self._of[prober] = known = [one for one in known if _lasts(one)]
         return tuple(known)
 
-    def _taken_up(self, stays: Mapping[str, Stay], now: float) -> Iterator[Degradation]:
+    def _taken_up(self, stays: Sequence[Stay], now: float) -> Iterator[Degradation]:
         """Return what is taken up from before a restart, now that its members are there."""
         for (cause, subject), names in list(self._resumed.items()):
-            members = {one.address: one for one in stays.values() if {one.mac, one.address} & names}
-            if any(self._bad(one) for one in members.values()):
+            members = {one.address: one for one in stays if {one.mac, one.address} & names}
+            if any(one.line.bad for one in members.values()):
                 del self._resumed[cause, subject]
                 yield Degradation(cause, subject, now, members, is_nearly_all=False)
 
@@ -163,19 +123,13 @@ class Degradations:
         """Drop what a prober that is gone found."""
         self._of.pop(prober, None)
 
-    def _bad(self, stay: Stay) -> int:
-        quality = self._quality.get(stay.address)
-        return 0 if quality is None else quality.bad
-
-    def _is_well(self, stay: Stay) -> bool:
-        return stay.silent_from is None and self._bad(stay) < LIKELY
-
+    @staticmethod
     def _judge(
-        self, prober: str, together: Sequence[tuple[float, Stay]], well: Sequence[Stay]
+        prober: str, together: Sequence[tuple[float, Stay]], well: Sequence[Stay]
     ) -> list[Degradation]:
-        """Say what these targets have in common; nothing: each is a matter of its own."""
+        """Return what these targets have in common; nothing: each is a matter of its own."""
         stays = [stay for _, stay in together]
-        if max(map(self._bad, stays)) < SURE:
+        if max(stay.line.bad for stay in stays) < SURE:
             return []
         members = {stay.address: stay for stay in stays}
         many, others = count_devices(stays), count_devices(well)
@@ -200,7 +154,7 @@ def _lasts(one: Degradation) -> bool:
 
 
 def _joins(at: float, stay: Stay, known: Sequence[Degradation], within_s: float) -> bool:
-    """Tell whether a target belongs to a cause that is known; who turned a little later joins."""
+    """Return whether a target belongs to a cause that is known; who turned a little later joins."""
     for one in known:
         if stay.address in one.members:
             return True
