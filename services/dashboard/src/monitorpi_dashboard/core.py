@@ -35,7 +35,7 @@ from monitorpi_common.topics import mac_id
 from monitorpi_common.watch import Observer
 from monitorpi_dashboard.items import OrderGiven, PictureWanted
 from monitorpi_dashboard.picture import (
-    Interface,
+    WireView,
     alert_part,
     device_part,
     device_told,
@@ -101,7 +101,7 @@ class DashboardCore:
         self._own_health = own_health
         self._answered = answered
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._interfaces: OrderedDict[str, Interface] = OrderedDict()
+        self._interfaces: OrderedDict[str, WireView] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
         self._announced: dict[str, Part] = {}
         """By device: what a page shows of it; made where it is first wanted."""
@@ -233,7 +233,7 @@ class DashboardCore:
         if name not in self._interfaces:
             if len(self._interfaces) >= MAX_INTERFACES:
                 return
-            self._interfaces[name] = Interface(window)
+            self._interfaces[name] = WireView(window)
         self._interfaces[name].add(window)
         self._last_window_s = window.end.timestamp()
         self._rows[name] = {row.mac: (window.window_s, row) for row in window.devices}

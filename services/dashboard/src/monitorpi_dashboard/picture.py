@@ -37,7 +37,7 @@ Rows = dict[str, dict[str, tuple[float, "DeviceWindow"]]]
 
 
 @dataclass(slots=True)
-class Interface:
+class WireView:
     """The newest window of an interface, and the rates of those before."""
 
     window: Traffic
