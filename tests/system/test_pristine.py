@@ -27,7 +27,8 @@ BEFORE, AFTER = "bookworm", "trixie"
 SOMEBODY: Final = 1000
 RUN_S: Final = 45
 """So long `up` runs, until somebody presses Ctrl-C."""
-OF_THIS_MACHINE: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs")
+AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
+OF_THIS_MACHINE: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", AUTHORITIES)
 """How the Internet is reached here."""
 HANDED_ON: Final = ("PIP_", "UV_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -40,8 +41,6 @@ class Machine:
         self.shared = folder / "shared"
         copy_of_the_checkout(self.shared / "clone")
         self.place = "clone"
-        for suite in (BEFORE, AFTER):
-            self._make(suite)
 
     def _make(self, suite: str) -> None:
         root = self.folder / suite
@@ -53,10 +52,7 @@ class Machine:
             if Path(name).exists():
                 target = root / name[1:]
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if Path(name).is_dir():
-                    shutil.copytree(name, target, dirs_exist_ok=True)
-                else:
-                    shutil.copy(name, target, follow_symlinks=True)
+                shutil.copy(name, target)
         with (root / "etc" / "passwd").open("a") as accounts:
             accounts.write(f"somebody:x:{SOMEBODY}:{SOMEBODY}::/home/somebody:/bin/sh\n")
         home = root / "home" / "somebody"
@@ -67,6 +63,8 @@ class Machine:
         self, suite: str, command: str, *, online: bool = False, user: int = 0
     ) -> subprocess.CompletedProcess[str]:
         """Run a line of shell in the clone, on one of the machines."""
+        if not (self.folder / suite).exists():
+            self._make(suite)
         root = shlex.quote(str(self.folder / suite))
         home = "/home/somebody" if user else "/root"
         enter = (
@@ -100,7 +98,7 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Make both roots."""
+    """Begin with a fresh clone; a root is made when it is first entered."""
     if os.geteuid() != 0:
         pytest.skip("needs root: makes roots and enters them")
     if shutil.which("debootstrap") is None:
