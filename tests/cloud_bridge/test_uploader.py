@@ -10,157 +10,29 @@ import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.cloud_bridge.world import DESTINATION, START, World
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks import outbox as outbox_module
+from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
-from monitorpi_cloud_bridge.sinks.sink import CallLimits
-from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak, stamp
-from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, UploadDestination, Uploader
+from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
+from monitorpi_cloud_bridge.sinks.thingspeak import stamp
+from monitorpi_cloud_bridge.sinks.uploader import Uploader
 from monitorpi_cloud_bridge.sinks.web import client
 from monitorpi_common.database import PAGE_BYTES
 from monitorpi_common.log import Log
-from monitorpi_thingspeak_double import Double, Switches
+from monitorpi_thingspeak_double import Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from monitorpi_cloud_bridge.sinks.sink import UploadOutcome
-
-DESTINATION = "thingspeak/traffic"
-START = 1_800_000_000
-LABELS = tuple(f"value {n}" for n in range(1, 9))
-
-
-class KilledError(BaseException):
-    """The process dies here."""
-
-
-@dataclass
-class World:
-    """Simulated time, a double of the cloud, and a bridge that can die and come back."""
-
-    folder: Path
-    switches: Switches = field(default_factory=Switches)
-    now: float = float(START)
-    rows_per_call: int = 960
-    certificate: tuple[str, str] | None = None
-    thin_above: int = THIN_ABOVE
-
-    def __post_init__(self) -> None:
-        self.double = Double(self.switches, clock=lambda: self.now, certificate=self.certificate)
-        self.double.__enter__()
-        self.channel = self.double.cloud.add_channel("traffic", LABELS)
-        self.outbox: RowOutbox
-        self.uploader: Uploader
-        self.die_at: str | None = None
-        self.boot()
-
-    def boot(self, quota: int = 0) -> None:
-        """Start a bridge anew, as after a kill."""
-        if hasattr(self, "outbox"):
-            self.outbox.close()
-            self.uploader.destinations[0].sink.close()
-            check = sqlite3.connect(self.folder / "outbox.sqlite")
-            assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            check.close()
-        self.outbox = RowOutbox(self.folder / "outbox.sqlite")
-        sink = Mortal(self)
-        sink.limits = CallLimits(self.rows_per_call, 16.0)
-        self.uploader = Uploader(
-            self.outbox,
-            [UploadDestination(DESTINATION, sink)],
-            quota,
-            Log("test-cloud", "error"),
-            clock=lambda: self.now,
-            wall=lambda: self.now,
-            thin_above=self.thin_above,
-        )
-
-    def close(self) -> None:
-        """End everything."""
-        self.outbox.close()
-        self.uploader.destinations[0].sink.close()
-        self.double.__exit__()
-
-    def add(self, second: int, **fields: str) -> None:
-        """Write one row."""
-        self.outbox.add(
-            [OutboxRow(DESTINATION, second, fields or {"field1": str(second % 97)})], {}
-        )
-
-    def step(self, seconds: float = 16.0) -> None:
-        """Let time pass and the uploader work; it may die."""
-        self.now += seconds
-        try:
-            self.uploader.step()
-        except KilledError:
-            self.die_at = None
-            self.boot()
-
-    def run_until_stored(self, most: int = 100_000) -> int:
-        """Step until nothing waits; returns the number of steps."""
-        for steps in range(most):
-            counts = self.outbox.counts(DESTINATION)
-            if counts["waiting"] + counts["in_flight"] == 0:
-                return steps
-            self.step()
-        pytest.fail(f"still waiting after {most} calls: {self.outbox.counts(DESTINATION)}")
-
-    def stored(self) -> list[str]:
-        """Return the times of the rows at the cloud, as they arrived."""
-        self.double.cloud.feeds(self.channel.id, self.channel.read_key, {})
-        return [row["created_at"] for row in self.channel.rows]
-
-
-class Mortal(ThingSpeak):
-    """The real client, in a process that dies when told."""
-
-    def __init__(self, world: World) -> None:
-        trusted = Path(world.certificate[0]) if world.certificate else None
-        super().__init__(
-            world.double.url, world.channel.id, world.channel.write_key, None, 16.0,
-            client(trusted, timeout_s=0.3),
-        )  # fmt: skip
-        self._world = world
-
-    def send(self, body: bytes) -> UploadOutcome:
-        """Send, and die before or after."""
-        if self._world.die_at == "before":
-            raise KilledError
-        sent = super().send(body)
-        if self._world.die_at == "after":
-            raise KilledError
-        return sent
-
-    def verify(self, seconds: Sequence[int]) -> set[int] | None:
-        """Read back, and die with the answer in hand."""
-        found = super().verify(seconds)
-        if self._world.die_at == "reading":
-            raise KilledError
-        return found
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Make worlds that end with the test."""
-    made: list[World] = []
-
-    def make(**options: Any) -> World:
-        made.append(World(tmp_path, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 FAULTS = (
@@ -298,8 +170,8 @@ def test_a_channel_that_may_not_be_read_stops_loudly(
     for _ in range(5):
         one.step()
 
-    destination = one.uploader.destinations[0]
-    assert destination.dead
+    destination = one.uploader.destination
+    assert destination.stopped
     assert destination.last_answer == "reading back refused: HTTP 400"
     assert "is its read key configured?" in caplog.text
     assert sum("feeds" in entry.path for entry in one.double.log) == 1
@@ -312,14 +184,14 @@ def test_a_stopped_channel_does_not_fill_the_disk(
     """Also where nothing is ever sent, the oldest rows go beyond a number; they are counted."""
     monkeypatch.setattr(outbox_module, "MAX_ROWS", 100)
     one = world()
-    one.uploader.destinations[0].dead = True
+    one.uploader.destination.next_call_s = 1e12
     for n in range(250):
         one.add(START + n)
     one.step(3601)
 
     assert one.outbox.counts(DESTINATION)["waiting"] == 100
     assert one.outbox.oldest_unsent(DESTINATION) == START + 150
-    assert one.uploader.destinations[0].dropped_total == 150
+    assert one.uploader.destination.dropped_total == 150
 
 
 def test_rows_arrive_in_order_of_time_when_nothing_fails(world: Callable[..., World]) -> None:
@@ -404,7 +276,7 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
     one.step()
 
     stored = one.stored()
-    assert one.uploader.destinations[0].stored_total == 10
+    assert one.uploader.destination.stored_total == 10
     assert max(stored) in stored[:10]
     assert any("status" in row for row in one.channel.rows[:10])
 
@@ -458,8 +330,8 @@ def test_three_days_without_a_network(world: Callable[..., World]) -> None:
     rows = {row["created_at"]: row for row in one.channel.rows}
     stored = one.stored()
     assert len(stored) == len(set(stored)) < 4000
-    assert one.uploader.used >= len(stored)  # a lost answer is paid for
-    assert one.uploader.used <= 4000
+    assert one.uploader.quota.used >= len(stored)  # a lost answer is paid for
+    assert one.uploader.quota.used <= 4000
     assert max(firsts[0]) >= stamp(int(back) - 20)  # live with the first call
     assert any(rows[second].get("status") for second in firsts[0])  # then alerts
     assert rows[stamp(spike)]["field7"] == "99999"  # the extreme at its time
@@ -485,31 +357,10 @@ def test_the_yearly_quota_is_kept_over_restarts(world: Callable[..., World]) -> 
 
     assert len(one.stored()) == 30
     assert one.outbox.counts(DESTINATION)["waiting"] == 20
-    assert one.uploader.destinations[0].last_answer == "the yearly quota is spent"
+    assert one.uploader.destination.last_answer == "the yearly quota is spent"
     one.step(370 * 86_400)
     one.step()
     assert len(one.stored()) == 50
-
-
-def test_a_batch_that_is_refused_is_halved_until_the_bad_row_is_found(tmp_path: Path) -> None:
-    """One row the cloud will never take does not hold up the others."""
-    one = World(tmp_path)
-    bad = START + 7
-    original = one.double.cloud.bulk_update
-
-    def picky(number: int, key: str | None, updates: Any) -> Any:
-        if any(row.get("field1") == "bad" for row in updates):
-            return type(original(number, "x", []))(422, {"status": "422"})
-        return original(number, key, updates)
-
-    one.double.cloud.bulk_update = picky  # type: ignore[method-assign] # a cloud with a dislike
-    for n in range(16):
-        one.add(START + n, field1="bad" if START + n == bad else str(n))
-    one.run_until_stored()
-
-    assert len(one.stored()) == 15
-    assert one.outbox.counts(DESTINATION)["set_aside"] == 1
-    one.close()
 
 
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
@@ -628,7 +479,9 @@ def test_influx_over_http(
     )
     box = RowOutbox(tmp_path / "outbox.sqlite")
     destination = UploadDestination("influx/traffic", sink, counts_for_quota=False)
-    uploader = Uploader(box, [destination], 0, Log("test-cloud", "error"), lambda: now, lambda: now)
+    uploader = Uploader(
+        box, destination, YearlyQuota(0), Log("test-cloud", "error"), lambda: now, lambda: now
+    )
     box.add([OutboxRow("influx/traffic", START, {"field1": "5"})], {})
 
     uploader.step()
@@ -718,10 +571,8 @@ def test_an_outbox_that_is_damaged_meanwhile_is_no_crash(
     one.uploader.outbox = box = RowOutbox(damaged)
 
     one.uploader.step()
-    told = one.uploader.state()["lanes"]
 
-    assert isinstance(told, dict)
-    assert told[DESTINATION] == {
+    assert one.uploader.state() == {
         "last_answer": "none yet",
         "stopped": False,
         "stored_total": 0,
@@ -735,7 +586,10 @@ def test_an_outbox_that_is_damaged_meanwhile_is_no_crash(
 def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
     """Without a clock of a test the uploader uses the machine's."""
     box = RowOutbox(tmp_path / "outbox.sqlite")
-    uploader = Uploader(box, [], 0, Log("test-cloud"))
+    sink = Influx("http://127.0.0.1:9", "v2", {}, None, {}, {}, 10.0, client())
+    destination = UploadDestination("influx/traffic", sink)
+    uploader = Uploader(box, destination, YearlyQuota(0), Log("test-cloud"))
 
     assert abs(uploader.clock() - time.monotonic()) < 5
+    sink.close()
     box.close()

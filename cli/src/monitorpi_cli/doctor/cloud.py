@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cloud_bridge.sinks.clouds import reveal
+from monitorpi_cloud_bridge.sinks.dialects import DIALECTS
+from monitorpi_cloud_bridge.sinks.influx import authorization
 from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
 from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client, trusted
 from monitorpi_common.endpoint import Keys, unreachable
@@ -108,15 +110,16 @@ def _look_at_influx(web: httpx.Client, settings: CloudBridgeSettings) -> CheckRe
     influx = settings.influx
     if influx is None:
         raise TypeError("no InfluxDB is configured")
-    scheme = "Token" if influx.version == "v2" else "Bearer"
-    token = {"Authorization": f"{scheme} {reveal(influx.token)}"} if influx.token else {}
+    token = {}
+    if influx.token:
+        token = {"Authorization": authorization(influx.version, reveal(influx.token))}
     try:
-        url = f"{influx.url.rstrip('/')}/health"
+        url = f"{influx.url.rstrip('/')}{DIALECTS[influx.version].health}"
         answer = ask(web, "GET", url, headers=token, most=SHORT_BYTES)
     except NoAnswerError as error:
         return _silent("InfluxDB", error)
     match answer.status:
-        case HTTPStatus.OK:
+        case HTTPStatus.OK | HTTPStatus.NO_CONTENT:  # version 1 says so to a ping
             return CheckResult(
                 "ok", "cloud", "InfluxDB is in health; its token shows at the first row"
             )

@@ -39,6 +39,12 @@ CREATE TABLE IF NOT EXISTS row (
     urgent INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (lane, second)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refusal (
+    lane TEXT NOT NULL,
+    second INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (lane, second)
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS row_state ON row (lane, state, second);
 """
 
@@ -50,6 +56,11 @@ class RowState(IntEnum):
     IN_FLIGHT = 1
     STORED = 2
     SET_ASIDE = 3
+    SUSPECTED = 4
+    """Waits, apart from the others: the cloud has refused a call with it."""
+
+
+_WAITING: Final = (RowState.WAITING, RowState.SUSPECTED)
 
 
 class RowOutbox:
@@ -130,20 +141,55 @@ class RowOutbox:
             )
         return [OutboxRow(destination, second, json.loads(text)) for second, text in sorted(found)]
 
-    def acknowledge(self, destination: str, stored: Iterable[int], missing: Iterable[int]) -> None:
+    def take_these(self, destination: str, seconds: Sequence[int]) -> list[OutboxRow]:
+        """Mark certain rows in flight, on disk, and return them in order of time."""
+        found = []
+        with self._database.transaction() as db:
+            for second in sorted(seconds):
+                text = db.execute(
+                    "SELECT fields FROM row WHERE lane = ? AND second = ?", (destination, second)
+                ).fetchone()
+                if text is not None:
+                    found.append(OutboxRow(destination, second, json.loads(text[0])))
+            db.executemany(
+                "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
+                [(destination, row.second) for row in found],
+            )
+        return found
+
+    def acknowledge(
+        self,
+        destination: str,
+        stored: Iterable[int],
+        missing: Iterable[int],
+        suspected: Iterable[int] = (),
+    ) -> None:
         """Record what the cloud showed: rows it has, and rows it does not have."""
         with self._database.transaction() as db:
             stored = list(stored)
             _mark(db, destination, stored, RowState.STORED)
             _mark(db, destination, missing, RowState.WAITING)
+            _mark(db, destination, suspected, RowState.SUSPECTED)
             if stored:
                 # those ahead stay too: seconds that a clock which was ahead has taken
                 _keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
 
-    def dead_letter(self, destination: str, second: int) -> None:
-        """Give up a row that the cloud will never take."""
+    def put_back(self, destination: str, seconds: Sequence[int], suspected: set[int]) -> None:
+        """Let rows wait again that were surely not taken: as if they had not been sent."""
         with self._database.transaction() as db:
-            _mark(db, destination, [second], RowState.SET_ASIDE)
+            db.executemany(
+                "UPDATE row SET state = ?, tries = tries - 1 WHERE lane = ? AND second = ?",
+                [(int(_WAITING[second in suspected]), destination, second) for second in seconds],
+            )
+
+    def dead_letter(self, destination: str, reasons: Mapping[int, str]) -> None:
+        """Give up rows that the cloud will never take, by second, and keep why."""
+        with self._database.transaction() as db:
+            _mark(db, destination, reasons, RowState.SET_ASIDE)
+            db.executemany(
+                "INSERT OR REPLACE INTO refusal VALUES (?, ?, ?)",
+                [(destination, second, reason) for second, reason in reasons.items()],
+            )
 
     def replace(self, destination: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
@@ -174,12 +220,51 @@ class RowOutbox:
 
     def in_flight(self, destination: str) -> list[int]:
         """Return the seconds of the rows whose fate is not known, in order."""
+        return self._in(destination, RowState.IN_FLIGHT)
+
+    def _in(self, destination: str, state: RowState) -> list[int]:
         with self._database.reading() as db:
             found = db.execute(
                 "SELECT second FROM row WHERE lane = ? AND state = ? ORDER BY second",
-                (destination, RowState.IN_FLIGHT),
+                (destination, int(state)),
             ).fetchall()
         return [second for (second,) in found]
+
+    def newest_waiting(self, destination: str, without: Sequence[int] = ()) -> int | None:
+        """Return the second of the newest row that waits.
+
+        Texts and some others come only where there is nothing else.
+        """
+        with self._database.reading() as db:
+            found = db.execute(
+                "SELECT second FROM row WHERE lane = ? AND state = 0 ORDER BY urgent, second DESC "
+                "LIMIT ?",
+                (destination, len(without) + 1),
+            ).fetchall()
+        seconds = [second for (second,) in found]
+        return next((one for one in seconds if one not in without), next(iter(seconds), None))
+
+    def urgent(self, destination: str, most: int) -> list[int]:
+        """Return the seconds of the urgent rows that wait, in order."""
+        with self._database.reading() as db:
+            found = db.execute(
+                "SELECT second FROM row WHERE lane = ? AND state = 0 AND urgent = 1 "
+                "ORDER BY second LIMIT ?",
+                (destination, most),
+            ).fetchall()
+        return [second for (second,) in found]
+
+    def suspected(self, destination: str) -> list[int]:
+        """Return the seconds of the rows under suspicion, in order."""
+        return self._in(destination, RowState.SUSPECTED)
+
+    def refusals(self, destination: str) -> dict[int, str]:
+        """Return why rows were set aside, by second."""
+        with self._database.reading() as db:
+            found = db.execute(
+                "SELECT second, reason FROM refusal WHERE lane = ? ORDER BY second", (destination,)
+            ).fetchall()
+        return dict(found)
 
     def untried(self, destination: str, before: int, after: int, most: int) -> list[Waiting]:
         """Return rows that wait and were never sent, in order of time, from a stretch of time."""
@@ -192,19 +277,20 @@ class RowOutbox:
         return [Waiting(second, json.loads(text)) for second, text in found]
 
     def counts(self, destination: str) -> dict[str, int]:
-        """Return how many rows are in each state."""
+        """Return how many rows are in each state; those under suspicion wait, too."""
         with self._database.reading() as db:
             found = db.execute(
                 "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (destination,)
             ).fetchall()
         numbers = dict(found)
+        numbers[RowState.WAITING] = sum(numbers.get(state, 0) for state in _WAITING)
         return {state.name.lower(): numbers.get(state.value, 0) for state in RowState}
 
     def oldest_unsent(self, destination: str) -> int | None:
         """Return the second of the oldest row that is not known to be stored."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2", (destination,)
+                "SELECT MIN(second) FROM row WHERE lane = ? AND state IN (0, 1, 4)", (destination,)
             ).fetchone()
         return int(found[0]) if found[0] is not None else None
 
@@ -215,6 +301,11 @@ class RowOutbox:
         """
         with self._database.transaction() as db:
             _keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
+            db.execute(
+                "DELETE FROM refusal WHERE lane = ? AND second NOT IN "
+                "(SELECT second FROM row WHERE lane = ? AND state = ?)",
+                (destination, destination, int(RowState.SET_ASIDE)),
+            )
             return _keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
 
     def close(self) -> None:
