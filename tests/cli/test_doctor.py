@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_cli.doctor.command import exit_code
-from monitorpi_cli.doctor.finding import CheckResult
+from monitorpi_cli.doctor.finding import CheckResult, parted
 from monitorpi_cli.doctor.machine import look_at_settings
 from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.lan import Host, Lab
@@ -65,10 +65,10 @@ def test_the_exit_code_tells_settings_from_the_rest(found: list[CheckResult], co
 
 def test_a_report_is_parted_into_text_and_remedy() -> None:
     """The remedy stands behind the last colon; addresses have colons of their own."""
-    found = CheckResult.parted("wrong", "broker", "no way to [::1]:1883: nobody listens: start it")
+    found = parted("broker", "no way to [::1]:1883: nobody listens: start it")
 
     assert (found.text, found.remedy) == ("no way to [::1]:1883: nobody listens", "start it")
-    assert CheckResult.parted("wrong", "broker", "just so").remedy is None
+    assert parted("broker", "just so").remedy is None
 
 
 def run(*options: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:

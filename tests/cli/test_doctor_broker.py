@@ -10,10 +10,11 @@ import pytest
 from pydantic import SecretStr
 from tests.conftest import Broker, publish, wait_for
 
-from monitorpi_cli.doctor.broker import Login, try_login, try_logins
+from monitorpi_cli.doctor.broker import try_login, try_logins
 from monitorpi_cli.doctor.command import look_at_bus
 from monitorpi_cli.doctor.watch import Remembered, Sites, judge_watch, look_at_watch
 from monitorpi_cli.stack import broker as files
+from monitorpi_cli.stack.logins import Login
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Health, Service, WatchReason, WatchState
 from monitorpi_common.settings import BrokerSettings, NoSection, load

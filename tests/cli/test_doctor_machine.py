@@ -14,8 +14,9 @@ import pytest
 
 from monitorpi_cli.doctor import ports
 from monitorpi_cli.doctor.machine import look_at_secrets, look_at_state
-from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_history_port, look_at_page_port
+from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_port
 from monitorpi_cli.stack import broker
+from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import BrokerSettings, CommonSettings
 
@@ -158,7 +159,7 @@ def page(folder: Path, *lines: str) -> tuple[str, str]:
     """Return mark and words on a page with these settings."""
     file = folder / "monitorpi.toml"
     file.write_text("\n".join(["[dashboard]", *lines]))
-    [found] = look_at_page_port(file)
+    found = look_at_port(Service.DASHBOARD, file)
     return found.mark, str(found)
 
 
@@ -176,7 +177,7 @@ def test_a_usual_page_port_that_is_taken_is_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`up` takes another."""
-    monkeypatch.setattr(ports, "_bind", lambda *_: errno.EADDRINUSE)
+    monkeypatch.setattr(ports, "bind_error", lambda *_: errno.EADDRINUSE)
 
     mark, words = page(tmp_path)
 
@@ -188,11 +189,11 @@ def test_a_history_port_that_somebody_else_has_is_wrong(tmp_path: Path, taken: i
     file = tmp_path / "monitorpi.toml"
     file.write_text(f"[history]\nport = {taken}\n")
 
-    found = look_at_history_port(file)
+    found = look_at_port(Service.HISTORY, file)
 
     assert (found.mark, "history.port" in str(found)) == ("wrong", True)
     file.write_text("[history]\nport = 0\n")
-    assert look_at_history_port(file).mark == "ok"
+    assert look_at_port(Service.HISTORY, file).mark == "ok"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.conftest import wait_for
 
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_cloud_bridge.sinks.influx import Influx
-from monitorpi_cloud_bridge.sinks.web import client
+from monitorpi_cloud_bridge.web import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

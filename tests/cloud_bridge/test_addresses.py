@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.cloud_bridge.test_web import foreign
 
-from monitorpi_cloud_bridge.sinks import addresses as addresses_module
-from monitorpi_cloud_bridge.sinks import web as web_module
-from monitorpi_cloud_bridge.sinks.addresses import AddressBook
-from monitorpi_cloud_bridge.sinks.web import NotSentError, ask, client
+from monitorpi_cloud_bridge import addresses as addresses_module
+from monitorpi_cloud_bridge import web as web_module
+from monitorpi_cloud_bridge.addresses import AddressBook
+from monitorpi_cloud_bridge.web import NotSentError, ask, client
 from monitorpi_thingspeak_double import Double
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.cloud_bridge.world import DESTINATION, START, World
+from tests.cloud_bridge.cloudworld import DESTINATION, START, World
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks.thingspeak import stamp

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_cloud_bridge.sinks import web as web_module
+from monitorpi_cloud_bridge import web as web_module
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadVerdict
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.web import NoAnswerError, ask, client
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
+from monitorpi_cloud_bridge.web import NoAnswerError, ask, client
 from monitorpi_common.log import Log
 
 if TYPE_CHECKING:

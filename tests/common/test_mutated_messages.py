@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from pydantic import ValidationError
-from tests.cloud_bridge.test_bridge import Bridge
+from tests.cloud_bridge.corebridge import Bridge
 from tests.detector.windows import ATTACKER, ID, START, Detector, syns, window
 from tests.history.world import World
-from tests.notifier.test_core import Rig
-from tests.prober.test_prober_core import Prober
+from tests.notifier.rig import Rig
+from tests.prober.corebench import Prober
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.settings import CaptureSettings
@@ -27,7 +27,7 @@ from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.messages import Alert, Traffic
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
-from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.core import DashboardCore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,7 @@ CORES: Final[dict[str, Callable[[], Core]]] = {
     "capture": lambda: CaptureCore("e", CaptureSettings()),
     "prober": lambda: Prober("192.0.2.1").core,
     "notifier": lambda: Rig().core,
-    "dashboard": lambda: ViewCore("lab", lambda text, _level: json.loads(text) and None),
+    "dashboard": lambda: DashboardCore("lab", lambda text, *_: json.loads(text) and None),
 }
 
 

@@ -101,6 +101,16 @@ def _cable_out(site: Site) -> None:
     site.windows = {}
 
 
+def _switched_off(site: Site) -> None:
+    """Its last window has no link any more, and capture says why no other comes."""
+    site.windows["eth0"] = {"has_link": False}
+    site.run(1)
+    site.health(interfaces_away={"eth0": "the interface is down"})
+    site.windows = {}
+    site.run(5)
+    assert "No window of eth0 for 7 s: the interface is down." in site.texts
+
+
 def _late(seconds: float) -> Callable[[Site], None]:
     def change(site: Site) -> None:
         site.late_s = seconds
@@ -127,6 +137,7 @@ WAYS = [
     ("capture frozen", _no_windows, "blind", "No window of eth0 for 1"),
     ("detector frozen", _frozen_detector, "blind", "The detector does not keep up"),
     ("cable out", _cable_out, "blind", " s: its cable is out."),
+    ("switched off", _switched_off, "blind", "No window of eth0 for 1"),
     ("no carrier", _windows(has_link=False), "blind", "eth0 has had no link for 1"),
     ("windows late", _late(6.0), "partly", "Windows of eth0 are 6 s old when they arrive."),
     ("clock ahead", _late(-20.0), "partly", "Windows of eth0 are 20 s ahead when they arrive."),

@@ -18,7 +18,7 @@ from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
-from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.core import DashboardCore
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.metrics import Metrics
 from monitorpi_dashboard.sinks.web import PageServer
@@ -33,7 +33,7 @@ PASSWORD = "of-a-test"
 def picture() -> bytes:
     """Return what the page shows after one of every message."""
     shown: list[bytes] = [b"{}"]
-    view = ViewCore("home", lambda document, _: shown.append(document))
+    view = DashboardCore("home", lambda document, *_: shown.append(document))
     view.handle(Tick(AT, 1.0, clock_synced=True))
     view.handle(Presence(Topic("home", "detector", "status", "main"), online=True))
     for topic, message in EXAMPLES:
@@ -95,7 +95,7 @@ def server() -> Iterator[PageServer]:
     board = Board()
     one = PageServer(board, "127.0.0.1", 0, PASSWORD, max_devices=10)
     one.open()
-    board.put(picture(), "watching")
+    board.put(picture(), "watching", 0)
     thread = threading.Thread(target=one.run, args=(lambda _: None,))
     thread.start()
     yield one

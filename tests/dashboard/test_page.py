@@ -2,144 +2,62 @@
 
 from __future__ import annotations
 
-import http.client
-import importlib.util
-import json
-import shutil
-import subprocess
-import sys
 import threading
-from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import paho.mqtt.client as mqtt
-import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from tests.conftest import ROOT, wait_for
+from tests.conftest import wait_for
+from tests.dashboard.pageserver import EVIL, Page, complaints, look, text
 
-from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.bus import BusEvent
 from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
-from monitorpi_common.messages import Alert, Device, Health, Service, Target, Traffic, timestamp
+from monitorpi_common.messages import (
+    Device,
+    Service,
+    Target,
+    Traffic,
+)
 from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic, address_id, mac_id
-from monitorpi_dashboard.sinks import web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from selenium.webdriver import Chrome
-    from tests.conftest import Broker, Subscriber
+    from tests.conftest import Broker
 
     from monitorpi_common.messages import Message
-
-EVIL = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
-
-
-class Page:
-    """A running dashboard."""
-
-    def __init__(self, broker: Broker, **settings: str) -> None:
-        self.port = free_port()
-        self.broker = broker
-        names = {f"MONITORPI_DASHBOARD__{name}": value for name, value in settings.items()}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "monitorpi_dashboard"],
-            env=broker.environment(MONITORPI_DASHBOARD__PORT=str(self.port), **names),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_for(self._answers, 20, "the page")
-
-    def _answers(self) -> bool:
-        try:
-            return self.get("/healthz")[0] in (200, 503)
-        except OSError:
-            return False
-
-    def get(self, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
-        """Ask for a path; header names are given with underscores."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request("GET", path, headers=named)
-            answer = connection.getresponse()
-            return answer.status, answer.read(), dict(answer.getheaders())
-        finally:
-            connection.close()
-
-    def state(self) -> Any:
-        """Return the JSON document of the page."""
-        return json.loads(self.get("/api/state")[1])
-
-    def publish(self, hostname: str = "printer") -> None:
-        """Put every example of the contract on the broker, one device with the given name."""
-        for topic, message in EXAMPLES:
-            place = str(topic).replace("/home/", "/lab/")
-            payload = json.loads(message.encode())
-            if isinstance(message, Device):
-                payload["hostname"] = hostname
-            if isinstance(message, Alert):  # an old one would have expired
-                payload |= dict.fromkeys(("opened_at", "at"), timestamp(datetime.now(UTC)))
-            options = ["-r"] if message.DELIVERY.retain else []
-            command = ["mosquitto_pub", "-p", str(self.broker.port), "-t", place, "-s", *options]
-            subprocess.run(command, input=json.dumps(payload), text=True, check=True)
-
-
-@pytest.fixture
-def page(broker: Broker) -> Iterator[Callable[..., Page]]:
-    """Start dashboards that end with the test."""
-    started: list[Page] = []
-
-    def start(**settings: str) -> Page:
-        started.append(Page(broker, **settings))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.process.kill()
-        one.process.wait()
-        assert one.process.stderr is not None
-        one.process.stderr.close()
-
-
-@pytest.fixture
-def browser() -> Iterator[Chrome]:
-    """Run a real browser without a screen."""
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("Chromium and its driver are not installed: ./monitorpi test installs them")
-    spec = importlib.util.spec_from_file_location("screenshot", ROOT / "scripts" / "screenshot.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    one = module.browser()
-    yield one
-    one.quit()
 
 
 def test_the_page_shows_everything_live(page: Callable[..., Page], browser: Chrome) -> None:
     """A browser shows what the broker says, and changes without a reload."""
     one = page()
     one.publish()
-    browser.get(f"http://127.0.0.1:{one.port}/")
+    look(browser, one)
 
-    def text() -> str:
-        return browser.find_element("tag name", "body").text
-
-    wait_for(lambda: "syn-flood" in text() and "printer" in text(), 20, "the first picture")
+    wait_for(lambda: "SYN flood" in text(browser) and "printer" in text(browser), 20)
     one.publish("renamed")
-    wait_for(lambda: "renamed" in text(), 20, "the change")
+    wait_for(lambda: "renamed" in text(browser), 20, "the change")
 
-    shown = text()
-    for word in ("b8:27:eb:12:34:56", "192.168.1.10", "critical", "detector", "syn ack"):
-        assert word.lower() in shown.lower() or word == "syn ack"
-    severe = [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]  # type: ignore[no-untyped-call] # selenium leaves it so
-    assert severe == []
+    views = {
+        "now": ("SYN flood", "critical", "renamed", "1,012/s", "syn"),
+        "devices": ("renamed", "b8:27:eb:12:34:56", "192.168.1.10", "printer", "up"),
+        "device/b8:27:eb:12:34:56": ("renamed", "b8:27:eb:12:34:56", "syn", "1,012/s"),
+        "device/192.168.1.10": ("printer", "Ping 192.168.1.10"),
+        "alerts": ("SYN flood", "renamed", "critical"),
+        "services": ("detector", "eth0", "41.0 MB"),
+        "no such view": ("SYN flood",),
+    }
+    for view, words in views.items():
+        look(browser, one, view)
+        wait_for(lambda words=words: all(word in text(browser) for word in words), 20, view)
+    assert complaints(browser) == []
 
 
 class Site:
@@ -272,145 +190,56 @@ def publish_lan(broker: Broker, count: int) -> None:
     bus.close()
 
 
-DRAW = "document.getElementById('filter').dispatchEvent(new Event('input'))"
-"""The page draws itself anew when a filter changes."""
-
-
 def test_a_thousand_devices_stay_usable(page: Callable[..., Page], browser: Chrome) -> None:
-    """With 1,000 devices and targets the page draws in half a second, sorted and filterable."""
+    """With 1,000 devices and targets a picture is drawn in half a second, sorted and filtered."""
     one = page()
     publish_lan(one.broker, 1000)
-    browser.get(f"http://127.0.0.1:{one.port}/")
+    look(browser, one, "devices")
 
-    def rows(table: str) -> int:
-        script = "return document.querySelectorAll(`#${arguments[0]} tbody tr`).length"
-        return int(browser.execute_script(script, table))  # type: ignore[no-untyped-call] # selenium leaves it so
+    def ask(script: str) -> Any:
+        return browser.execute_script(script)  # type: ignore[no-untyped-call] # selenium leaves it so
 
-    wait_for(lambda: rows("targets") == 1000, 60, "all targets")
-    first = "return document.querySelector('#targets tbody tr').innerText"
-    clock = (
-        "return Math.min(...Array.from({length: 5}, () => "
-        f"{{ const a = performance.now(); {DRAW}; return performance.now() - a; }}))"
+    def rows() -> int:
+        return int(ask("return document.querySelectorAll('#devices tbody tr').length"))
+
+    wait_for(lambda: rows() == 1000, 60, "all devices")
+    draw = (
+        "window.dispatchEvent(new HashChangeEvent('hashchange'));"
+        "await new Promise(requestAnimationFrame);"
     )
-    took_ms = browser.execute_script(clock)  # type: ignore[no-untyped-call] # selenium leaves it so
-
+    took_ms = ask(
+        "return (async () => { const all = [];"
+        "for (let i = 0; i < 5; i++) {"
+        f" const begun = performance.now(); {draw} all.push(performance.now() - begun); }}"
+        "return Math.min(...all); })()"
+    )
     assert took_ms < 500
-    assert rows("devices") == 1000
-    kept = (
-        f"const old = [...document.querySelectorAll('tbody tr')]; {DRAW};"
-        "return old.length - old.filter((row) => row.isConnected).length"
+    kept = ask(
+        "return (async () => { const old = [...document.querySelectorAll('tbody tr')];"
+        f"{draw} return old.filter((row) => row.isConnected).length; }})()"
     )
-    renewed = browser.execute_script(kept)  # type: ignore[no-untyped-call] # selenium leaves it so
-    assert renewed < 100  # rows that say the same stay: what an administrator selects, too
-    assert "down" in browser.execute_script(first)  # type: ignore[no-untyped-call] # selenium leaves it so
-    browser.find_element("id", "filter-targets").send_keys("host777")
-    wait_for(lambda: rows("targets") == 1, 10, "the filter")
-    assert "10.0.3.9" in browser.execute_script(first)  # type: ignore[no-untyped-call] # selenium leaves it so
+    assert kept == 1000  # rows stay: what an administrator selects in them, too
+    first = "return document.querySelector('#devices tbody tr').innerText"
+    assert "down" in ask(first)
+    browser.find_element("id", "filter").send_keys("host777")
+    wait_for(lambda: rows() == 1, 10, "the filter")
+    assert "10.0.3.9" in ask(first)
+    assert "q=host777" in browser.current_url  # it can be sent to somebody
+    look(browser, one, "devices?state=down&sort=ip&order=down")
+    wait_for(lambda: rows() == 100, 20, "those that are down")
+    assert "host990" in ask(first)
 
 
 def test_a_hostile_host_name_stays_text(page: Callable[..., Page], browser: Chrome) -> None:
     """Markup in a name a device gave itself is shown, not run."""
     one = page()
     one.publish(EVIL)
-    browser.get(f"http://127.0.0.1:{one.port}/")
 
-    wait_for(lambda: EVIL in browser.find_element("tag name", "body").text, 20, "the name")
-
-    assert browser.title == "(1) MonitorPi is BLIND"
-    assert browser.find_elements("css selector", "main img") == []
-
-
-def test_only_names_of_this_machine_are_served(page: Callable[..., Page]) -> None:
-    """A web page on the Internet cannot read the LAN through a visitor's browser."""
-    one = page(HOSTS='["Pi.Example"]')
-
-    assert one.get("/api/state", Host="evil.example")[0] == 421
-    assert one.get("/api/state", Host=f"localhost:{one.port}")[0] == 200
-    assert one.get("/api/state", Host="192.168.1.2")[0] == 200
-    assert one.get("/api/state", Host="pi.example")[0] == 200
-
-
-def test_beyond_loopback_a_password_is_needed(page: Callable[..., Page], broker: Broker) -> None:
-    """Without one the page refuses to start; with one it asks for it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "monitorpi_dashboard"],
-        env=broker.environment(MONITORPI_DASHBOARD__LISTEN="0.0.0.0"),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "needs one (secret dashboard__password)" in done.stderr
-
-    one = page(LISTEN="0.0.0.0", PASSWORD="horse staple")
-    good = b64encode(b"monitorpi:horse staple").decode()
-    bad = b64encode(b"monitorpi:horse").decode()
-
-    assert one.get("/")[0] == 401
-    assert one.get("/", Authorization=f"Basic {bad}")[0] == 401
-    assert one.get("/", Authorization=f"Basic {good}")[0] == 200
-
-
-def test_a_taken_port_is_one_clear_line(page: Callable[..., Page], broker: Broker) -> None:
-    """Exit code 3 and the name of the setting."""
-    first = page()
-
-    done = subprocess.run(
-        [sys.executable, "-m", "monitorpi_dashboard"],
-        env=broker.environment(
-            MONITORPI_INSTANCE="second", MONITORPI_DASHBOARD__PORT=str(first.port)
-        ),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-
-    assert done.returncode == 3
-    assert f"port {first.port}" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_streams_are_bounded_and_nothing_else_is_served(page: Callable[..., Page]) -> None:
-    """Enough open pages are enough; paths out of the page's folder do not exist."""
-    one = page()
-    streams = []
-    for _ in range(web.MAX_STREAMS):
-        connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=10)
-        connection.request("GET", "/api/stream")
-        assert connection.getresponse().status == 200
-        streams.append(connection)
-
-    assert one.get("/api/stream")[0] == 503
-    for path in ("/../settings.py", "/page/../../view.py", "/%2e%2e/view.py", "/nothing"):
-        assert one.get(path)[0] == 404
-    headers = one.get("/")[2]
-    assert "script-src 'self'" in headers["Content-Security-Policy"]
-    for connection in streams:
-        connection.close()
-
-
-def test_messages_and_a_test_of_them(
-    page: Callable[..., Page], browser: Chrome, subscribe: Callable[..., Subscriber]
-) -> None:
-    """Who gets alerts and what was sent; the button sends the notifier a command."""
-    one = page()
-    seen = subscribe(one.broker.port, "monitorpi/v1/lab/notifier/command/+")
-    browser.get(f"http://127.0.0.1:{one.port}/")
-    wait_for(lambda: browser.find_element("id", "site").text == "lab", 20)
-    assert not browser.find_element("id", "messages-section").is_displayed()
-    one.publish()
-    detail = {"destinations": {"phone": {"waiting": 2, "error": EVIL, "failing_tries": 1}}}
-    health = {**json.loads(example(Health).encode()), "detail": detail}
-    command = ["mosquitto_pub", "-p", str(one.broker.port), "-s", "-t"]
-    topic = "monitorpi/v1/lab/notifier/health/main"
-    subprocess.run([*command, topic], input=json.dumps(health), text=True, check=True)
-
-    wait_for(lambda: EVIL in browser.find_element("id", "destinations").text, 20)
-    assert "CRITICAL SYN flood: camera" in browser.find_element("id", "sent").text
-    browser.find_element("id", "test").click()
-    wait_for(lambda: seen.of("notifier/command/page"), 20, "the command")
-    wait_for(lambda: "on its way" in browser.find_element("id", "test-answer").text, 20)
-    assert json.loads(seen.of("notifier/command/page")[0])["name"] == "test"
-    assert browser.title == "(1) MonitorPi is BLIND"  # no markup was read
+    for view in ("now", "devices", "device/b8:27:eb:12:34:56", "alerts"):
+        look(browser, one, view)
+        wait_for(lambda: EVIL in text(browser), 20, f"the name, {view}")
+        assert browser.title == "(1) MonitorPi is BLIND"
+        assert browser.find_elements("css selector", "main img, main script") == []
+    look(browser, one, f"device/{quote(EVIL)}?span={quote(EVIL)}")
+    wait_for(lambda: EVIL in text(browser), 20, "the address")
+    assert browser.find_elements("css selector", "main img, main script") == []

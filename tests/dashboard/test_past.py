@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from selenium.webdriver import ActionChains, Keys
 from tests.conftest import wait_for
-from tests.dashboard.test_page import EVIL, Page, browser, page
+from tests.dashboard.pageserver import EVIL, Page, complaints
 from tests.history.world import World, alert, device, mac
 
 from monitorpi_dashboard.sinks.past import NoPastError, Past
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from tests.conftest import Broker
 
-__all__ = ["browser", "page"]  # fixtures
-
 
 @pytest.fixture
 def remembered(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[bytes]]) -> None:
@@ -33,7 +32,7 @@ def remembered(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[
     folder = tmp_path / "past"
     world = World(folder, now=datetime.now(UTC) - timedelta(minutes=40))
     world.tick()
-    world.hand(device(hostname=EVIL), "020000000001")
+    world.hand(device(hostname=EVIL, ips=["192.168.1.10"]), "020000000001")
     world.hand(alert(world.now, summary=f"a flood {EVIL}"), "x")
     world.live(400)
     world.idle(300)
@@ -48,7 +47,7 @@ def remembered(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[
 
 
 def is_asked(one: Page) -> bool:
-    """Tell whether the page's questions reach the history."""
+    """Return whether the page's questions reach the history."""
     return one.get("/api/history/state")[0] == 200
 
 
@@ -82,22 +81,43 @@ def test_a_browser_shows_last_night(
     one = page()
     wait_for(lambda: is_asked(one), 40, "the history to be heard of")
 
-    browser.get(f"http://127.0.0.1:{one.port}/#span=1h&device={mac(1)}")
+    browser.get(f"http://127.0.0.1:{one.port}/#span=1h&device={mac(1)}")  # as addresses were
 
-    def lines() -> int:
-        return len(browser.find_elements("css selector", "#past-chart polyline.sent"))
+    def lines(chart: str) -> str:
+        found = browser.find_elements("css selector", f"#{chart} path.line.a")
+        return str(found[0].get_attribute("d")) if found else ""
 
-    wait_for(lines, 30, "the picture")
-    assert lines() == 2
-    shown = browser.find_element("id", "past").text
-    assert "syn-flood" in shown
+    wait_for(lambda: lines("d-traffic"), 30, "the picture")
+    assert lines("d-traffic").count("M") == 2
+    assert len(browser.find_elements("css selector", "#d-rtt path.mark.l2")) > 1  # a tenth is lost
+    assert lines("d-mos").count("M") == 2
+    assert browser.find_elements("css selector", "#d-traffic .alerted.critical")
+    shown = browser.find_element("tag name", "main").text
+    assert "SYN flood" in shown
     assert f"a flood {EVIL}" in shown
-    assert "still open" in shown
-    assert browser.find_element("id", "past-device").get_attribute("value") == mac(1)
-    browser.execute_script("location.hash = 'span=6h'")
-    wait_for(lambda: "on the wire" in browser.find_element("id", "past-caption").text, 20)
-    problems = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
-    assert [line for line in problems if "favicon" not in line["message"]] == []
+    box = browser.find_element("css selector", "#d-traffic .box")
+    readout = browser.find_element("css selector", "#d-traffic output")
+    box.send_keys(Keys.ARROW_LEFT)
+    wait_for(lambda: "nobody counted" in readout.text, 10)
+
+    def earlier() -> bool:
+        box.send_keys(Keys.ARROW_LEFT)
+        return "sent" in readout.text
+
+    wait_for(earlier, 30, "a step that was counted")
+    ActionChains(browser).click_and_hold(box).move_by_offset(120, 0).release().perform()
+    wait_for(lambda: "from=" in browser.current_url, 10, "the zoom")
+    wait_for(lambda: "back to now" in browser.find_element("id", "past").text, 10)
+
+    browser.get(f"http://127.0.0.1:{one.port}/#/now?span=6h")
+    wait_for(lambda: "of the time was watched" in browser.find_element("id", "wire").text, 20)
+    wait_for(lambda: lines("wire-bits"), 20, "the wire")
+    browser.get(f"http://127.0.0.1:{one.port}/#/alerts?span=6h&q=flood")
+    wait_for(lambda: "nobody saw it close" in browser.find_element("id", "closed").text, 20)
+    browser.find_element("css selector", "#closed summary").click()
+    plotted = "#closed figure path.limit, #closed figure path.line.b"
+    wait_for(lambda: len(browser.find_elements("css selector", plotted)) == 2, 20, "the evidence")
+    assert complaints(browser) == []
 
 
 def told(url: str, *, online: bool = True) -> bytes:

@@ -10,12 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_common.examples import AT, EXAMPLES, example
-from monitorpi_common.messages import Alert, Device, Health, Sent, Service, Traffic, timestamp
+from monitorpi_common.messages import (
+    Alert,
+    Device,
+    Health,
+    Result,
+    Sent,
+    Service,
+    Traffic,
+    timestamp,
+)
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard import core as view_module
-from monitorpi_dashboard.core import ViewCore
-from monitorpi_dashboard.items import MessageWanted
+from monitorpi_dashboard.core import DashboardCore
+from monitorpi_dashboard.items import OrderGiven
 
 
 class Page:
@@ -23,7 +32,7 @@ class Page:
 
     def __init__(self) -> None:
         self.documents: list[dict[str, Any]] = []
-        self.core = ViewCore("lab", lambda text, _level: self.documents.append(json.loads(text)))
+        self.core = DashboardCore("lab", lambda text, *_: self.documents.append(json.loads(text)))
 
     def show(self, *items: object, at: datetime = AT) -> dict[str, Any]:
         """Hand in items, tick once, and return the picture."""
@@ -196,7 +205,7 @@ def test_any_order_of_messages_gives_a_picture(order: list[Any]) -> None:
 
 
 def test_deliveries_are_in_the_picture() -> None:
-    """Who is told of alerts and what was sent last; nothing where there is no notifier."""
+    """Who is notified of alerts and what was sent last; nothing where there is no notifier."""
     page = Page()
     assert page.show()["notifier"] is None
     health = example(Health).model_copy(
@@ -212,13 +221,29 @@ def test_deliveries_are_in_the_picture() -> None:
     assert shown["sent"][0]["title"] == example(Sent).title
 
 
-def test_a_test_that_was_asked_for_becomes_a_command() -> None:
-    """Of the notifier, once the time is known."""
+ORDER = OrderGiven("page-1", Service.DETECTOR, "acknowledge", {"key": "loop-wire-eth0"})
+
+
+def test_an_order_becomes_a_command() -> None:
+    """Of the service it is for, under the id its result comes back under; once time is known."""
     page = Page()
-    assert list(page.core.handle(MessageWanted("phone"))) == []
+    assert list(page.core.handle(ORDER)) == []
     page.show()
 
-    (command,) = page.core.handle(MessageWanted("phone"))
+    (command,) = page.core.handle(ORDER)
 
-    assert (command.to, command.message.name) == (Service.NOTIFIER, "test")
-    assert command.message.args == {"destination": "phone"}
+    assert (command.to, command.id, command.message.name) == (
+        Service.DETECTOR, "page-1", "acknowledge",
+    )  # fmt: skip
+    assert command.message.args == {"key": "loop-wire-eth0"}
+
+
+def test_a_result_is_handed_to_those_who_wait() -> None:
+    """With the id of its command."""
+    results: list[tuple[str, Result]] = []
+    core = DashboardCore("lab", lambda *_: None, dict, lambda *one: results.append(one))
+    result = example(Result)
+
+    core.handle(Received(Topic("lab", "detector", "result", "page-1"), result))
+
+    assert results == [("page-1", result)]

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_common.examples import AT
+from monitorpi_common.messages import Result, Service
 from monitorpi_common.service import ResourceError
-from monitorpi_dashboard.items import MessageWanted
-from monitorpi_dashboard.sinks import web
+from monitorpi_dashboard.items import OrderGiven
+from monitorpi_dashboard.sinks import connections, door
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.web import PageServer
 
@@ -45,9 +47,9 @@ def server() -> Iterator[PageServer]:
         yield one
 
 
-def connect(server: PageServer) -> socket.socket:
-    """Open a connection."""
-    return socket.create_connection(("127.0.0.1", server.port), timeout=10)
+def connect(server: PageServer, address: str = "127.0.0.1") -> socket.socket:
+    """Open a connection from one of this machine's own addresses."""
+    return socket.create_connection(("127.0.0.1", server.port), 10, (address, 0))
 
 
 def ask(server: PageServer, request: bytes) -> bytes:
@@ -63,7 +65,7 @@ def ask(server: PageServer, request: bytes) -> bytes:
 def test_whoever_says_nothing_keeps_nobody_out(server: PageServer) -> None:
     """With every place taken by clients that drip their request, a browser is still served."""
     with ExitStack() as clients:
-        for _ in range(web.MAX_CONNECTIONS + 5):
+        for _ in range(connections.MAX_CONNECTIONS + 5):
             slow = clients.enter_context(connect(server))
             slow.sendall(b"GET / HTTP/1.1\r\nX-")
 
@@ -76,25 +78,56 @@ def test_whoever_says_nothing_keeps_nobody_out(server: PageServer) -> None:
 def test_guesses_are_slow_and_keep_nobody_out(server: PageServer) -> None:
     """With every place taken by wrong passwords the right one is answered at once."""
     request = b"GET / HTTP/1.0\r\nHost: localhost\r\nAuthorization: Basic %b\r\n\r\n"
+    wrong = request % b64encode(b"monitorpi:horse")
+    begun = time.monotonic()
+    assert ask(server, wrong).startswith(b"HTTP/1.0 401")
+    assert time.monotonic() - begun >= door.GUESS_S
     with ExitStack() as clients:
-        guesses = [clients.enter_context(connect(server)) for _ in range(web.MAX_CONNECTIONS)]
-        begun = time.monotonic()
+        guesses = [
+            clients.enter_context(connect(server, "127.0.0.2"))
+            for _ in range(connections.MAX_CONNECTIONS)
+        ]
         for guess in guesses:
-            guess.sendall(request % b64encode(b"monitorpi:horse"))
+            guess.sendall(wrong)
 
         right = ask(server, request % b64encode(b"monitorpi:horse staple"))
-        assert guesses[-1].recv(100).startswith(b"HTTP/1.0 401")
+        assert guesses[-1].recv(100).startswith(b"HTTP/1.0 4")
 
     assert right == b"HTTP/1.0 200 OK"
-    assert time.monotonic() - begun >= web._GUESS_S
+
+
+def test_after_some_guesses_an_address_is_not_listened_to() -> None:
+    """Not even with the right password; others are, and so it is again when time has passed."""
+    clock = 1000.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.time, "monotonic", lambda: clock)
+        patch.setattr(door.time, "sleep", lambda _: None)
+        one = door.Door("horse staple")
+        right, wrong = (f"Basic {b64encode(f'monitorpi:{word}'.encode()).decode()}"
+                        for word in ("horse staple", "horse"))  # fmt: skip
+
+        def tries(word: str | None, address: str = "2001:db8::1") -> bool | None:
+            return one.opens(word, address)
+
+        assert tries(None) is False
+        assert [tries(wrong) for _ in range(door.GUESSES)] == [False] * door.GUESSES
+        assert tries(wrong) is None
+        assert tries(right) is None
+        assert tries(right, "2001:db8::2") is None  # the same subscriber
+        assert tries(right, "2001:db8:1::1") is True
+        assert tries(right, "192.0.2.1") is True
+        clock += door.AGAIN_S
+        assert tries(right) is True
+        assert tries(wrong) is False
+        assert tries(right) is None
 
 
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET / HTTP/1.0\r\n" + b"X: " + b"a" * web.MAX_HEAD + b"\r\n\r\n",
+        b"GET / HTTP/1.0\r\n" + b"X: " + b"a" * connections.MAX_HEAD + b"\r\n\r\n",
         b"GET / HTTP/1.0\r\n" + (b"X: " + b"a" * 1000 + b"\r\n") * 20 + b"\r\n",
-        b"GET /" + b"a" * web.MAX_HEAD + b" HTTP/1.0\r\n\r\n",
+        b"GET /" + b"a" * connections.MAX_HEAD + b" HTTP/1.0\r\n\r\n",
     ],
     ids=["one line", "many lines", "the path"],
 )
@@ -114,7 +147,7 @@ def test_a_usual_head_is_long_enough(server: PageServer) -> None:
 def test_all_streams_share_one_event() -> None:
     """A document of thousands of devices is megabytes: slow readers hold it, not copies of it."""
     board = Board()
-    board.put(b'{"site":"lab"}', "watching")
+    board.put(b'{"site":"lab"}', "watching", 1)
 
     events = [board.after(0, 0.0)[1] for _ in range(2)]
 
@@ -186,60 +219,93 @@ def test_an_address_that_is_not_ours_is_one_line(listen: str) -> None:
 )
 def test_a_host_header_names_us_or_is_refused(host: str, answer: bool) -> None:
     """Addresses in either family and names we know; a name that was rebound to us is neither."""
-    server = PageServer(Board(), "::", 8080, None, ("attic.example",))
-
-    assert server.may_ask(host) is answer
+    assert door.Door(None, ("attic.example",)).knows(host) is answer
 
 
-# --- the test message ---------------------------------------------------------------------------
+# --- orders ---------------------------------------------------------------------------------------
 
 PASSWORD = {"Authorization": "Basic " + b64encode(b"monitorpi:horse staple").decode()}
 JSON = {"Content-Type": "application/json"}
+SILENCE = '{"key":"loop-wire-eth0","minutes":60}'
 
 
-def post(server: PageServer, path: str, body: str, headers: dict[str, str]) -> int:
-    """Post to the page; returns the status."""
+def post(server: PageServer, path: str, body: str, headers: dict[str, str]) -> tuple[int, str]:
+    """Post to the page; returns the status and what it says."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
         connection.request("POST", path, body, headers)
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
     finally:
         connection.close()
 
 
-def test_a_test_message_may_be_asked_for() -> None:
-    """With the password, as JSON; a few, and no more."""
-    wishes: list[object] = []
-    with serving("127.0.0.1", wishes.append) as server:
-        head = PASSWORD | JSON
-        codes = [post(server, "/api/test", body, head) for body in (
-            '{"destination":"desk"}', "{}", "{}", "{}")]  # fmt: skip
+@contextmanager
+def answering(error: str | None = None) -> Iterator[tuple[PageServer, list[OrderGiven]]]:
+    """Run a page whose orders are answered at once."""
+    orders: list[OrderGiven] = []
 
-    assert codes == [HTTPStatus.ACCEPTED] * 3 + [HTTPStatus.TOO_MANY_REQUESTS]
-    assert wishes == [MessageWanted("desk"), MessageWanted(None), MessageWanted(None)]
+    def emit(item: object) -> None:
+        assert isinstance(item, OrderGiven)
+        orders.append(item)
+        result = Result(name=item.name, at=AT, ok=error is None, error=error)
+        server.orders.answered("page-of-somebody-else", result)
+        server.orders.answered(item.id, result)
+
+    with serving("127.0.0.1", emit) as server:
+        yield server, orders
+
+
+def test_an_order_is_given_and_its_result_told() -> None:
+    """With the password, as JSON, in the form of the contract."""
+    with answering() as (server, orders):
+        assert post(server, "/api/order/detector/silence", SILENCE, PASSWORD | JSON) == (200, "{}")
+    with answering("no open alert has that key") as (server, refused):
+        status, said = post(server, "/api/order/notifier/test", "{}", PASSWORD | JSON)
+
+    assert (orders[0].service, orders[0].name) == (Service.DETECTOR, "silence")
+    assert orders[0].args == {"key": "loop-wire-eth0", "minutes": 60}
+    assert (status, said) == (409, '{"error": "no open alert has that key"}')
+    assert refused[0].args == {}
+
+
+def test_enough_orders_are_enough() -> None:
+    """A person who clicks again and again sends no more than a few test messages."""
+    with answering() as (server, orders):
+        codes = [post(server, "/api/order/notifier/test", "{}", PASSWORD | JSON)[0]
+                 for _ in range(5)]  # fmt: skip
+
+    assert codes == [200, 200, 200, 429, 429]
+    assert len(orders) == 3
 
 
 @pytest.mark.parametrize(
     ("path", "body", "headers", "status"),
     [
-        ("/api/test", "{}", JSON, HTTPStatus.UNAUTHORIZED),
-        ("/api/test", "{}", PASSWORD, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-        ("/api/test", "{}", PASSWORD | {"Content-Type": "text/plain"},
+        ("detector/silence", SILENCE, JSON, HTTPStatus.UNAUTHORIZED),
+        ("detector/silence", SILENCE, PASSWORD, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+        ("detector/silence", SILENCE, PASSWORD | {"Content-Type": "text/plain"},
          HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-        ("/api/test", "x" * 2000, PASSWORD | JSON, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-        ("/api/test", "no json", PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
-        ("/api/test", '{"url":"http://elsewhere"}', PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
-        ("/api/state", "{}", PASSWORD | JSON, HTTPStatus.NOT_FOUND),
-        ("/api/test", "{}", PASSWORD | JSON | {"Host": "evil.example"},
+        ("detector/silence", SILENCE, PASSWORD | JSON | {"Sec-Fetch-Site": "cross-site"},
+         HTTPStatus.FORBIDDEN),
+        ("detector/silence", SILENCE, PASSWORD | JSON | {"Sec-Fetch-Site": "same-site"},
+         HTTPStatus.FORBIDDEN),
+        ("detector/silence", "x" * 2000, PASSWORD | JSON, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+        ("detector/silence", "no json", PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
+        ("detector/silence", '{"key":"loop-wire-eth0"}', PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
+        ("notifier/test", '{"url":"http://elsewhere"}', PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
+        ("detector/set_threshold", '{"rule":"loop"}', PASSWORD | JSON, HTTPStatus.NOT_FOUND),
+        ("capture/reset", "{}", PASSWORD | JSON, HTTPStatus.NOT_FOUND),
+        ("../state", "{}", PASSWORD | JSON, HTTPStatus.NOT_FOUND),
+        ("notifier/test", "{}", PASSWORD | JSON | {"Host": "evil.example"},
          HTTPStatus.MISDIRECTED_REQUEST),
     ],
 )  # fmt: skip
-def test_nothing_else_may_be_asked_for(
+def test_nothing_else_may_be_ordered(
     path: str, body: str, headers: dict[str, str], status: HTTPStatus
 ) -> None:
     """What another page could make a browser send is refused, and nothing is sent."""
-    wishes: list[object] = []
-    with serving("127.0.0.1", wishes.append) as server:
-        assert post(server, path, body, headers) == status
+    with answering() as (server, orders):
+        assert post(server, f"/api/order/{path}", body, headers)[0] == status
 
-    assert wishes == []
+    assert orders == []

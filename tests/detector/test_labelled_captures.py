@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.timeout(1800)
 def test_labelled_captures_are_judged_right(captures: Path) -> None:
     """Every flood is found on the right MAC, nothing is told of benign files, scans are scans."""
     rows = list(read_folder(captures))

@@ -61,6 +61,10 @@ SENSOR: Final = ("sensor-blind", "sensor-loses", "service-missing")
 """Rules about the sensor itself, which are judged with each tick."""
 
 
+TOGETHER: Final = ("cut-off", "uplink-down", "group-down", "uplink-degraded", "group-degraded")
+"""Rules about what several targets have in common."""
+
+
 def target(**more: Any) -> ProbeResult:
     """Build the victim's result in a round."""
     values = {"name": "printer", "address": "198.18.0.11", "mac": VICTIM, "state": "up",
@@ -79,7 +83,7 @@ def rounds(**bad: Any) -> Callable[[int], list[object]]:
 
 def subject_of(rule: str) -> str | None:
     """Return the MAC whose limits hold for what :func:`hit` shows of a rule; None: nobody's."""
-    if rule in ("mac-flood", "cut-off", "uplink-down", "group-down", "loop", *SENSOR):
+    if rule in ("mac-flood", "loop", *TOGETHER, *SENSOR):
         return None
     about_targets = ("device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter")
     return VICTIM if rule in about_targets else ATTACKER
@@ -99,7 +103,7 @@ def hit(rule: str, second: int) -> list[object]:
             return rounds(**BAD[rule])(second)
         case "answers-no-pings":
             return [window(second, plain(VICTIM, packets=9)), *rounds(**BAD["device-down"])(second)]
-        case "cut-off" | "uplink-down" | "group-down":
+        case _ if rule in TOGETHER:
             return outage(rule, second)
         case _ if rule in SENSOR:
             return sensor(rule, second)
@@ -128,25 +132,27 @@ def sensor(rule: str, second: int) -> list[object]:
 
 
 def outage(rule: str, second: int) -> list[object]:
-    """Build a round in which all, all beyond the router, or three of five targets are gone."""
-    lost = {"cut-off": range(5), "uplink-down": range(3), "group-down": range(3)}[rule]
-    macs = {n: None if rule == "uplink-down" and n in lost else f"04:00:00:00:01:0{n}"
+    """Build a round in which all, all beyond the router, or three of five are gone or slow."""
+    lost = range(5) if rule == "cut-off" else range(3)
+    macs = {n: None if rule.startswith("uplink") and n in lost else f"04:00:00:00:01:0{n}"
             for n in range(5)}  # fmt: skip
+    bad = {"rtt_p50_ms": 900.0} if "degraded" in rule else {"received": 0, "state": "down"}
 
     def each(gone: bool) -> list[ProbeResult]:
         return [
             target(address=f"203.0.113.{n}", mac=macs[n],
-                   **({"received": 0, "state": "down"} if gone and n in lost else {}))
+                   **(bad if gone and n in lost else {}))
             for n in macs
         ]  # fmt: skip
 
-    return [*([probe(1, *each(gone=False))] if second == START_S else []),
-            probe(second, *each(gone=True))]  # fmt: skip
+    calm = [probe(n, *each(gone=False)) for n in range(1, 9)]
+    return [*(calm if second == START_S else []), probe(second, *each(gone=True))]
 
 
 def only(rule: str, *, mac: str | None = None, **change: Any) -> Detector:
     """Build a detector of one rule with a change for all or for one device, that has seen calm."""
-    rules: dict[str, Any] = {name: {"enabled": False} for name in RULES if name != rule}
+    needed = {rule, "high-delay"} if "degraded" in rule else {rule}
+    rules: dict[str, Any] = {name: {"enabled": False} for name in RULES if name not in needed}
     if not RULES[rule].defaults.enabled:
         rules[rule] = {"enabled": True, "floor": 100}
     if mac is None:
@@ -195,7 +201,7 @@ def test_every_rule_can_be_switched_on_for_one_device_alone(rule: str) -> None:
 
 DECISIVE: Final = (
     "new-device", "arp-spoof", "address-denial", "rogue-dhcp", "rogue-ra", "device-down",
-    "answers-no-pings", "cut-off", "uplink-down", "group-down", *SENSOR,
+    "answers-no-pings", *TOGETHER, *SENSOR,
 )  # fmt: skip
 """One observation of these is enough: there is nothing to count."""
 
@@ -233,6 +239,26 @@ def test_every_rule_can_be_given_a_quiet_time(rule: str) -> None:
         detector.take(*[window(second) for second in range(last + 34, last + 44)])
 
         assert [one.close_reason for one in detector.alerts][-1] == "quiet"
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"floor": 50.0}])
+@pytest.mark.parametrize("rule", ["group-down", "group-degraded"])
+def test_what_a_common_rule_does_not_tell_each_target_does(
+    rule: str, change: dict[str, Any]
+) -> None:
+    """Ten that go or are slow at once, and the rule for that is off: nobody is kept silent."""
+    bad = {"rtt_p50_ms": 900.0} if "degraded" in rule else {"received": 0, "state": "down"}
+    detector = Detector(rules={rule: change})
+
+    for second in range(10, 700, 10):
+        how = bad if second > 600 else {}
+        detector.take(probe(second, *[
+            target(address=f"198.18.0.{n}", mac=f"04:00:00:00:01:{n:02x}",
+                   **(how if n < 11 else {}))
+            for n in range(1, 20)
+        ]))  # fmt: skip
+
+    assert len({alert.subject for alert in detector.open().values()}) == 10
 
 
 def test_a_device_that_is_switched_off_closes_its_alert_alone() -> None:

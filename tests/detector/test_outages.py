@@ -35,11 +35,13 @@ GONE: dict[str, Any] = {"received": 0, "loss_ratio": 1.0, "rtt_p50_ms": None, "j
 
 def rounds(
     results: Callable[[int], Iterable[ProbeResult]], *, count: int = 60, first: int = 0,
-    own: str | None = None,
+    own: str | None = None, step_s: int = 10,
 ) -> list[Any]:  # fmt: skip
     """Build rounds of ten seconds."""
     source = ProbeSource(ip=own)
-    return [probe(10 * (n + 1), *results(n), source=source) for n in range(first, first + count)]
+    return [
+        probe(step_s * (n + 1), *results(n), source=source) for n in range(first, first + count)
+    ]
 
 
 def lan(
@@ -207,7 +209,7 @@ def test_a_sleeping_printer_is_not_beyond_the_router() -> None:
 
 
 def test_one_device_with_three_addresses_is_no_group_and_one_alert() -> None:
-    """A dual-stack NAS that dies is told once; while one address answers it is not down."""
+    """A dual-stack NAS that dies is reported once; while one address answers it is not down."""
     nas = {"mac": "04:00:00:00:02:01", "name": "nas"}
     addresses = ("198.18.0.99", "2001:db8::99", "fe80::99")
 
@@ -241,3 +243,19 @@ def test_what_starts_last_after_an_outage_is_a_part_of_it() -> None:
 
     told = [key for key, alert in summaries(detector).items() if alert.severity != "info"]
     assert told == ["cut-off-main"]
+
+
+def test_what_was_down_before_an_outage_keeps_its_own_alert() -> None:
+    """A printer died; a switch fails an hour later and is back: the printer is reported once."""
+    switch = lan(range(11, 20), since=430, until=450)
+    dead = {"origin": "configured", **GONE, "state": "down"}
+
+    def round_(n: int) -> list[ProbeResult]:
+        return [near(1, **(dead if n >= 30 else {"origin": "configured"})), *switch(n)[1:]]
+
+    detector = Detector()
+    detector.take(*rounds(round_, count=600))
+
+    assert len({one.id for one in detector.alerts if one.key == "device-down-198-18-0-1"}) == 1
+    assert list(detector.open()) == ["device-down-198-18-0-1"]
+    assert "9 devices went" in summaries(detector)["group-down-198-18-0-11"].summary

@@ -137,8 +137,11 @@ class Detector:
         keep: Callable[[Kept], None] | None = None,
         **settings: Any,
     ) -> None:
-        more: dict[str, Any] = {} if keep is None else {"keep": keep}
-        self.core = DetectorCore(site, DetectorSettings(**settings), kept=kept, **more)
+        self.kept: list[Kept] = []
+        """What the core kept, unless another takes it."""
+        self.core = DetectorCore(
+            site, DetectorSettings(**settings), kept=kept, keep=keep or self.kept.append
+        )
         self.said: list[Publication | Tombstone] = []
 
     def take(self, *items: object) -> list[Alert]:

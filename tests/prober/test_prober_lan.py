@@ -21,7 +21,7 @@ from tests.conftest import wait_for
 
 from monitorpi_common.messages import Probe, Target
 from monitorpi_lab.namespace import LabError, Namespace
-from monitorpi_prober.sources.interfaces import place
+from monitorpi_prober.sources.exits import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,14 +16,16 @@ from tests.conftest import wait_for
 
 from monitorpi_common.log import Log
 from monitorpi_dev.bench.prober import ProberBench, addresses, figures, rows
+from monitorpi_host import interfaces
 from monitorpi_lab.namespace import LabError, Namespace
 from monitorpi_lab.responder import Behaviour, fate
 from monitorpi_prober.flights import ReplyCounts
 from monitorpi_prober.items import Exit, RoundDone
 from monitorpi_prober.schedule import ProbeGroup, ProbePlan, ProbeTarget
 from monitorpi_prober.settings import ProberSettings
-from monitorpi_prober.sources import interfaces, sweep
+from monitorpi_prober.sources import sweep
 from monitorpi_prober.sources.discovery import Discovery, Refusal, sweepable
+from monitorpi_prober.sources.exits import exits_of
 from monitorpi_prober.sources.once import one_round
 from monitorpi_prober.sources.pinger import Pinger
 
@@ -229,7 +231,7 @@ def test_source_is_announced(bench: ProberBench) -> None:
     plan = ProbePlan((group(*addresses(20), probes=10, seconds=10.0),))
     mac = bench.near.call(lambda: Path("/sys/class/net/eth0/address").read_text()).strip()
 
-    exits = bench.near.call(interfaces.exits, plan, None)
+    exits = bench.near.call(exits_of, plan, None)
 
     assert exits == dict.fromkeys(addresses(20), Exit("198.19.0.2", mac))
 
@@ -260,7 +262,7 @@ def test_subnets_are_those_that_need_no_router() -> None:
         ):
             space.run(["ip", *words.split()])
 
-        code = "from monitorpi_prober.sources.interfaces import *; print(*attached_networks())"
+        code = "from monitorpi_host.routes import attached_networks; print(*attached_networks())"
         found = set(space.run([sys.executable, "-c", code]).stdout.split())
     finally:
         space.close()
@@ -335,7 +337,7 @@ def test_a_sweep_ends_with_its_prober() -> None:
     code = (
         "import subprocess\n"
         "from monitorpi_prober.sources.discovery import sweep_command\n"
-        "from monitorpi_prober.sources.interfaces import Interface\n"
+        "from monitorpi_host.interfaces import Interface\n"
         "lo = Interface('lo', '02:00:00:00:00:01', '198.18.0.1', 22, True, False, True)\n"
         "with subprocess.Popen(sweep_command(lo, 1)) as one: print(one.pid, flush=True)"
     )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from monitorpi_cli.stack.plan import secrets_of
+from monitorpi_cli.stack.plan import section_of
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.viewer import Viewer, send_command
 from monitorpi_common.messages import Command, Sent, Service
-from monitorpi_common.settings import ConfigurationError, load
+from monitorpi_common.settings import ConfigurationError
 from monitorpi_common.topics import Topic, pattern
 from monitorpi_notifier.settings import NotifierSettings
 
@@ -37,10 +37,7 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parse(argv)
     try:
-        secrets = secrets_of(Service.NOTIFIER, options.config)
-        settings = load(
-            Service.NOTIFIER, NotifierSettings, file=options.config, secrets=secrets
-        ).section
+        settings = section_of(Service.NOTIFIER, NotifierSettings, options.config)
         names = list(settings.destinations) if options.name is None else [options.name]
         if not names or (wrong := [name for name in names if name not in settings.destinations]):
             raise ConfigurationError([_unknown(settings, wrong[0] if names else None)])

@@ -30,7 +30,7 @@ from monitorpi_prober.items import PlanTaken, RoundDone
 from monitorpi_prober.quiet import HEADROOM, SOLICITATIONS
 from monitorpi_prober.schedule import ProbeGroup, ProbePlan
 from monitorpi_prober.settings import ProberSettings, TargetSettings, one_host
-from monitorpi_prober.sources import interfaces
+from monitorpi_prober.sources.exits import exits_of
 from monitorpi_prober.sources.names import look_up_all
 from monitorpi_prober.sources.once import contact_then_round
 from monitorpi_prober.sources.pinger import Pinger
@@ -118,7 +118,7 @@ def measure(
         return ProbeGroup(interval_s, count, targets, settings.interval_s)
 
     probed = core.targets.merged()
-    exits = interfaces.exits(ProbePlan(quiet=probed), source)
+    exits = exits_of(ProbePlan(quiet=probed), source)
     limits = notify(list(dict.fromkeys(exits.values())), _longest_s(len(probed), count))
     plan = ProbePlan(
         (), timeout_s, quiet_per_s=limits.echo_per_s, arp_per_s=HEADROOM * limits.arp_per_s
@@ -129,7 +129,7 @@ def measure(
         empty = ProbeGroup(settings.interval_s, count, (), settings.interval_s)
         done = RoundDone(began, datetime.now(UTC), plan, empty, ())
     shown = ProbePlan((done.group,), timeout_s, quiet=tuple(probed))
-    list(core.handle(PlanTaken(done.start, shown, interfaces.exits(shown, source))))
+    list(core.handle(PlanTaken(done.start, shown, exits_of(shown, source))))
     published = [one for item in (*silent, done) for one in core.handle(item)]
     messages = [one.message for one in published if isinstance(one, Publication)]
     [probe] = [one for one in messages if isinstance(one, Probe) and one.targets][-1:]
@@ -223,7 +223,7 @@ def table(probe: Probe, devices: Iterable[Device] = ()) -> str:
 
 
 def _note(target: ProbeResult) -> str:
-    """Say what is wrong, and how many requests it concerns where that is not all."""
+    """Return what is wrong, and how many requests it concerns where that is not all."""
     for count, what in (
         (target.unsent, "not sent"), (target.late, "late"), (target.altered, "altered"),
     ):  # fmt: skip

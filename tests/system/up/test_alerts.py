@@ -116,9 +116,14 @@ def test_up_says_when_nobody_watches_and_that_it_is_over(up: Start, lab: Lab) ->
     for service in ("capture", "detector", "prober"):
         one.online(service)
 
+    def watches() -> list[dict[str, Any]]:
+        return [json.loads(text) for _, text in one.of("detector/watch/") if text]
+
     def states() -> list[str]:
-        payloads = [json.loads(text) for _, text in one.of("detector/watch/") if text]
-        return [payload["state"] for payload in payloads]
+        return [payload["state"] for payload in watches()]
+
+    def reasons() -> str:
+        return " ".join(reason["text"] for reason in watches()[-1]["reasons"])
 
     def says(word: str, text: str, seconds: float) -> None:
         def said() -> bool:
@@ -134,7 +139,8 @@ def test_up_says_when_nobody_watches_and_that_it_is_over(up: Start, lab: Lab) ->
     interface = lab.sensor.interface
     before = len(one.lines)
     lab.sensor.run(["ip", "link", "set", interface, "down"])
-    says("BLIND", f"{interface} has had no link", 12)
+    says("BLIND", interface, 12)
+    wait_for(lambda: "the interface is down" in reasons(), 10, "the cause to be told")
     assert states()[-1] == "blind"
     wait_for(lambda: told("open"), 15, "the alert to open")
     lab.sensor.run(["ip", "link", "set", interface, "up"])

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.doctor.finding import CheckResult
-from monitorpi_cli.stack.plan import secrets_of, services_of
-from monitorpi_cli.stack.preflight import SECTIONS
-from monitorpi_cli.stack.session import ConnectionChange, Session
+from monitorpi_cli.doctor.finding import CheckResult, ok, parted, wrong
 from monitorpi_common.bus import ConnectionRefused, Raw, Subscribed
-from monitorpi_common.messages import Delivery, Service
-from monitorpi_common.settings import BrokerSettings, authority, load
-from monitorpi_common.shell import account
+from monitorpi_common.log import Log
+from monitorpi_common.messages import Delivery
+from monitorpi_common.session import ConnectionChange, Session
+from monitorpi_common.settings import authority
 from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from monitorpi_cli.stack.running import Running
+    from monitorpi_cli.stack.logins import Login
     from monitorpi_common.mqtt import MqttBus
 
 TRY_S: Final = 8.0
@@ -29,37 +25,6 @@ TRY_S: Final = 8.0
 _POLL_S: Final = 0.05
 _TRIAL: Final = Delivery("request", 1, retain=False, expiry_s=10, rate="when the doctor is asked")
 """Nobody reads topics of this kind; one that is not retained leaves nothing behind."""
-
-
-@dataclass(frozen=True)
-class Login:
-    """One account of the broker, and the service whose topics it may write."""
-
-    service: Service
-    settings: BrokerSettings
-
-
-def logins(config: Path | None, running: Running | None) -> list[Login]:
-    """Return the accounts of the services that ``up`` runs.
-
-    Args:
-        config: the settings file.
-        running: the stack with a broker of its own that runs here; None: the broker is as
-            configured.
-
-    Raises:
-        OSError: the passwords are not for us to read.
-
-    """
-    services = services_of(config)
-    if running is not None:
-        return [Login(service, running.account(service.value)) for service in services]
-    found: dict[object, Login] = {}
-    for service in services:
-        loaded = load(service, SECTIONS[service], file=config, secrets=secrets_of(service, config))
-        settings = account(service, loaded.common.broker)
-        found.setdefault((settings.username, settings.password), Login(service, settings))
-    return list(found.values())
 
 
 def try_logins(found: Sequence[Login], site: str) -> Iterator[CheckResult]:
@@ -79,9 +44,7 @@ def try_logins(found: Sequence[Login], site: str) -> Iterator[CheckResult]:
         who = f"as {names}" if names else "without a name"
         how = "by TLS " if settings.tls_ca is not None else ""
         address = authority(settings.host, settings.port)
-        yield CheckResult(
-            "ok", "broker", f"{address}: connected {how}{who}; published and received"
-        )
+        yield ok("broker", f"{address}: connected {how}{who}; published and received")
 
 
 def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckResult | None, bool]:
@@ -95,7 +58,7 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
     topic = Topic(site, login.service.value, "trial", f"doctor-{secrets.token_hex(8)}")
     subscribed = connected = False
     deadline = time.monotonic() + within_s
-    with Session(settings, "doctor", [str(topic)], "error") as session:
+    with Session(settings, "doctor", [str(topic)], Log("doctor", "error")) as session:
         bus = session.bus
         while time.monotonic() < deadline and not bus.counters.refused:
             item = session.next(_POLL_S)
@@ -105,7 +68,7 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
                 connected |= bus.connected
                 if item.report is not None and item.report.failed:
                     reached = connected or isinstance(item.event, ConnectionRefused)
-                    return CheckResult.parted("wrong", "broker", item.report.text), reached
+                    return parted("broker", item.report.text), reached
                 if isinstance(item.event, Subscribed) and not subscribed:
                     subscribed = True
                     bus.publish(topic, b"?", _TRIAL, _TRIAL.expiry_s)
@@ -113,7 +76,7 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
 
 
 def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> CheckResult:
-    """Say how far the message came."""
+    """Return how far the message came."""
     settings = login.settings
     address = authority(settings.host, settings.port)
     who = f"the account {settings.username!r}" if settings.username else "whoever has no account"
@@ -131,4 +94,4 @@ def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool
         what = "message" if subscribed else "subscription"
         text = f"{address} lets {who} in and does not answer for a {what}"
         remedy = "its log says why; is the machine it runs on overloaded?"
-    return CheckResult("wrong", "broker", text, remedy)
+    return wrong("broker", text, remedy)

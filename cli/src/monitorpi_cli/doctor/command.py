@@ -11,13 +11,13 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.arguments import number
-from monitorpi_cli.doctor.broker import logins, try_logins
+from monitorpi_cli.doctor.broker import try_logins
 from monitorpi_cli.doctor.cloud import look_at_clouds
-from monitorpi_cli.doctor.finding import COLOURS, CheckResult
+from monitorpi_cli.doctor.finding import COLOURS, note, ok
 from monitorpi_cli.doctor.machine import (
     look_at_clock,
     look_at_pings,
@@ -27,27 +27,31 @@ from monitorpi_cli.doctor.machine import (
 )
 from monitorpi_cli.doctor.mirror import look_at_ports
 from monitorpi_cli.doctor.notifier import look_at_destinations
-from monitorpi_cli.doctor.ports import (
-    look_at_broker_port,
-    look_at_history_port,
-    look_at_page_port,
-)
+from monitorpi_cli.doctor.ports import SERVED, look_at_broker_port, look_at_port
 from monitorpi_cli.doctor.watch import look_at_watch
-from monitorpi_cli.stack.plan import is_own, secrets_of, state_dir
+from monitorpi_cli.stack.logins import logins
+from monitorpi_cli.stack.plan import is_own, section_of
+from monitorpi_cli.stack.preflight import SECTIONS
 from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.stack.state import state_dir
 from monitorpi_cli.table import Terminal
-from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import NoSection, load
 from monitorpi_common.topics import ANY
-from monitorpi_prober.settings import ProberSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from monitorpi_cli.doctor.finding import CheckResult
     from monitorpi_cli.stack.running import Running
     from monitorpi_common.settings import CommonSettings
 
+CHECKS: Final[Mapping[Service, Callable[[Any], Iterator[CheckResult]]]] = {
+    Service.CLOUD_BRIDGE: look_at_clouds,
+    Service.NOTIFIER: look_at_destinations,
+    Service.PROBER: look_at_pings,
+}
+"""What is tried for a service that reaches beyond this machine; each takes its settings."""
 LISTEN_S: Final = 5.0
 _MOST_S: Final = 3600.0
 _WELL, _WRONG, _SETTINGS = 0, 1, 2
@@ -55,23 +59,24 @@ _WELL, _WRONG, _SETTINGS = 0, 1, 2
 
 def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[CheckResult]:
     """Look at everything, the quick things first; with wrong settings at nothing else."""
-    wrong = list(look_at_settings(config))
-    yield from wrong or [CheckResult("ok", "settings", "all services take theirs")]
-    if wrong:
+    mistakes = list(look_at_settings(config))
+    yield from mistakes or [ok("settings", "all services take theirs")]
+    if mistakes:
         return
     common = load(None, NoSection, file=config).common
     yield look_at_clock(trusted=common.trust_clock)
     yield look_at_state(state_dir(common))
     yield from look_at_secrets(common)
     yield from look_at_bus(config, common)
-    secrets = secrets_of(Service.CLOUD_BRIDGE, config)
-    yield from look_at_clouds(
-        load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=config, secrets=secrets).section
-    )
-    yield from look_at_destinations(config)
-    yield look_at_pings(load(Service.PROBER, ProberSettings, file=config).section.source)
-    capture = load(Service.CAPTURE, CaptureSettings, file=config).section
+    for service in CHECKS:
+        yield from look_at_service(service, config)
+    capture = section_of(Service.CAPTURE, CaptureSettings, config)
     yield from look_at_ports(capture, names, seconds)
+
+
+def look_at_service(service: Service, config: Path | None) -> Iterator[CheckResult]:
+    """Try what a service of ``CHECKS`` would use, as it is configured."""
+    return CHECKS[service](section_of(service, SECTIONS[service], config))
 
 
 def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[CheckResult]:
@@ -82,16 +87,13 @@ def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[CheckRe
             running = find_running(config)
         except NoStackError:
             yield look_at_broker_port(common.broker)
-            yield from look_at_page_port(config)
-            yield look_at_history_port(config)
+            yield from (look_at_port(service, config) for service in SERVED)
             return
     try:
         found = logins(config, running)
     except OSError as error:
-        yield CheckResult(
-            "note", "broker", f"a stack runs here, and {error.filename} is not for us to read",
-            "run with sudo",
-        )  # fmt: skip
+        text = f"a stack runs here, and {error.filename} is not for us to read"
+        yield note("broker", text, "run with sudo")
         return
     yield from try_logins(found, common.site)
     reader = next((one for one in found if one.service is Service.DASHBOARD), found[0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from monitorpi_cli.table import Colour
@@ -23,12 +24,17 @@ class CheckResult:
     remedy: str | None = None
     """What to do; None: nothing is to be done."""
 
-    @classmethod
-    def parted(cls, mark: Mark, topic: str, report: str) -> Self:
-        """Make one of a report whose remedy stands behind its last colon."""
-        text, _, remedy = report.rpartition(": ")
-        return cls(mark, topic, text or report, remedy if text else None)
-
     def __str__(self) -> str:
         """Return what is printed behind the mark."""
         return ": ".join(part for part in (self.topic, self.text, self.remedy) if part)
+
+
+ok = partial(CheckResult, "ok")
+note = partial(CheckResult, "note")
+wrong = partial(CheckResult, "wrong")
+
+
+def parted(topic: str, report: str) -> CheckResult:
+    """Return as wrong what a report says; its remedy stands behind its last colon."""
+    text, _, remedy = report.rpartition(": ")
+    return wrong(topic, text or report, remedy if text else None)

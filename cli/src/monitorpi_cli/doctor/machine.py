@@ -2,97 +2,61 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-import tempfile
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.doctor.finding import CheckResult
+from monitorpi_cli.doctor.finding import CheckResult, note, ok, parted, wrong
 from monitorpi_cli.ping import measure
-from monitorpi_cli.stack.plan import secrets_of, state_dir
+from monitorpi_cli.stack.plan import secrets_of
 from monitorpi_cli.stack.preflight import mistakes
+from monitorpi_cli.stack.state import nearest, state_dir, try_to_write
 from monitorpi_common import clock
 from monitorpi_common.service import ResourceError
-from monitorpi_common.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from monitorpi_common.settings import CommonSettings
+    from monitorpi_prober.settings import ProberSettings
 
 LEAST_FREE: Final = 100 * 1024 * 1024
 """Bytes: a year of ThingSpeak rows that could not be sent, several times over."""
-_PROBE: Final = bytes(64 * 1024)
-"""What is written to see whether anything can be: more than a file system keeps inside an inode."""
 _PING_S: Final = 1.0
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
 
 
 def look_at_settings(config: Path | None) -> Iterator[CheckResult]:
     """Return what is wrong with the settings of any service."""
     for line in mistakes(config, secrets_of):
-        yield CheckResult("wrong", "settings", line)
+        yield wrong("settings", line)
 
 
 def look_at_clock(*, trusted: bool) -> CheckResult:
     """Return whether the wall clock can be believed."""
     if trusted or clock.synchronised():
-        return CheckResult("ok", "clock", "trusted as configured" if trusted else "synchronised")
-    return CheckResult(
-        "note", "clock", "not synchronised: times may be off, and rows for the cloud wait",
+        return ok("clock", "trusted as configured" if trusted else "synchronised")
+    return note(
+        "clock",
+        "not synchronised: times may be off, and rows for the cloud wait",
         "is a time server reached (timedatectl)?",
-    )  # fmt: skip
+    )
 
 
 def look_at_state(folder: Path) -> CheckResult:
     """Write to the state folder, or to where it would be made, and report the room there."""
-    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    try:
-        _write(place)
-        room = os.statvfs(place)
-    except OSError as error:
-        return _unusable(folder, place, error)
+    unwritable = try_to_write(folder)
+    if unwritable is not None:
+        text = f"{folder} cannot be written: {unwritable.why}"
+        return wrong("state", text, unwritable.remedy)
+    place = nearest(folder)
+    room = os.statvfs(place)
     free = room.f_bavail * room.f_frsize
     where = f"{folder} can be written" if place == folder else f"{folder} can be made"
     if free < LEAST_FREE:
-        return CheckResult(
-            "note", "state", f"{where}, with {free / 1e6:.0f} MB free", "make room on its disk"
-        )
-    return CheckResult("ok", "state", f"{where}, {free / 1e9:.1f} GB free")
-
-
-def _write(place: Path) -> None:
-    """Write a file that has no name, or soon has none, all the way to the disk.
-
-    Raises:
-        OSError: it cannot be done.
-
-    """
-    if not place.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    with tempfile.TemporaryFile(dir=place, prefix=".monitorpi-doctor-") as stream:
-        stream.write(_PROBE)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _unusable(folder: Path, place: Path, error: OSError) -> CheckResult:
-    match error.errno:
-        case errno.ENOTDIR:
-            why, remedy = f"{place} is no folder", _ELSEWHERE
-        case errno.ENOSPC | errno.EDQUOT:
-            why, remedy = f"the disk of {place} is full", f"make room on it, or {_ELSEWHERE}"
-        case errno.EROFS:
-            why, remedy = f"{place} is mounted read-only", f"look at dmesg, or {_ELSEWHERE}"
-        case errno.EACCES | errno.EPERM:
-            why = f"{place} may not be written"
-            remedy = f"run with sudo, as `up` does, or {_ELSEWHERE}"
-        case _:
-            why, remedy = f"{place}: {error.strerror}", _ELSEWHERE
-    return CheckResult("wrong", "state", f"{folder} cannot be written: {why}", remedy)
+        return note("state", f"{where}, with {free / 1e6:.0f} MB free", "make room on its disk")
+    return ok("state", f"{where}, {free / 1e9:.1f} GB free")
 
 
 def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:
@@ -104,26 +68,23 @@ def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:
         open_to_others = folder.stat().st_mode & _OTHERS
         names = os.listdir(folder)  # noqa: PTH208 - only their number is wanted
     except OSError as error:
-        yield CheckResult(
-            "wrong", "secrets", f"{folder} cannot be read: {error.strerror}",
-            "run with sudo, as `up` does",
-        )  # fmt: skip
+        yield wrong(
+            "secrets", f"{folder} cannot be read: {error.strerror}", "run with sudo, as `up` does"
+        )
         return
     if open_to_others:
-        yield CheckResult(
-            "wrong", "secrets", f"{folder} is open to other accounts of this machine",
-            f"chmod 700 {folder}",
-        )  # fmt: skip
-    else:
-        yield CheckResult(
-            "ok", "secrets", f"{folder}: of {len(names)} accounts, open to nobody else"
+        yield wrong(
+            "secrets", f"{folder} is open to other accounts of this machine", f"chmod 700 {folder}"
         )
+    else:
+        yield ok("secrets", f"{folder}: of {len(names)} accounts, open to nobody else")
 
 
-def look_at_pings(source: str | None) -> CheckResult:
+def look_at_pings(settings: ProberSettings) -> Iterator[CheckResult]:
     """Return whether echo requests may be sent, by one to this machine itself."""
     try:
-        measure(["127.0.0.1"], 1, _PING_S, source)
+        measure(["127.0.0.1"], 1, _PING_S, settings.source)
     except ResourceError as error:
-        return CheckResult.parted("wrong", "pings", str(error))
-    return CheckResult("ok", "pings", "may be sent")
+        yield parted("pings", str(error))
+    else:
+        yield ok("pings", "may be sent")

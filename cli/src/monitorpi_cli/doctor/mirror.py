@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture.count.copies import CopyMeter
 from monitorpi_capture.engine.choice import open_engine
 from monitorpi_capture.items import COLUMN, PACKETS, FrameSample
-from monitorpi_capture.linux import interfaces
+from monitorpi_capture.linux.ports import choose
 from monitorpi_capture.sources.sampler import Sampler
 from monitorpi_cli.doctor.encapsulation import hidden_in
-from monitorpi_cli.doctor.finding import CheckResult
+from monitorpi_cli.doctor.finding import CheckResult, note, ok, parted, wrong
 from monitorpi_common.log import Log
 from monitorpi_common.service import ResourceError
 from monitorpi_detector.alerts.evidence import COPIES_TOLD
 from monitorpi_detector.views.frames import LOOPS_FROM, LOOPS_SENDERS
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ _TCP: Final = COLUMN["tcp"]
 
 
 def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[CheckResult]:
-    """Say what an interface shows of the LAN.
+    """Return what an interface shows of the LAN.
 
     Args:
         windows: what was counted on it.
@@ -52,10 +53,11 @@ def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[Che
     seconds = sum(window.length_s for window in windows)
     frames = sum(window.wire[PACKETS] for window in windows)
     if not frames:
-        yield CheckResult(
-            "wrong", name, f"no frame in {seconds:.0f} s",
+        yield wrong(
+            name,
+            f"no frame in {seconds:.0f} s",
             "is the cable in, and is the switch's port the mirror port?",
-        )  # fmt: skip
+        )
         return
     mine = bytes.fromhex(own) if own else b""
     others = [row for window in windows for row in window.rows if row.mac != mine]
@@ -65,15 +67,14 @@ def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[Che
         only = "none from one device to another"
         if not any(row.tx for row in others):
             only = "all of them this machine's own"
-        yield CheckResult(
-            "wrong", name, f"{seen}, {only}: this is an ordinary port of the switch",
+        yield wrong(
+            name,
+            f"{seen}, {only}: this is an ordinary port of the switch",
             "make it the mirror port of the others",
-        )  # fmt: skip
+        )
         return
     senders = {row.mac for row in others if row.tx}
-    yield CheckResult(
-        "ok", name, f"a mirror port: {frames / seconds:,.0f} frames/s from {len(senders)} devices"
-    )
+    yield ok(name, f"a mirror port: {frames / seconds:,.0f} frames/s from {len(senders)} devices")
     yield from _judge_directions(name, others)
 
 
@@ -82,16 +83,16 @@ def _judge_directions(name: str, rows: Sequence[MacCounts]) -> Iterator[CheckRes
     sending = {row.mac for row in rows if row.tx and row.tx[_TCP]}
     receiving = {row.mac for row in rows if row.rx and row.rx[_TCP]}
     if not sending | receiving:
-        yield CheckResult("note", name, "no TCP seen yet: whether both directions are is not known")
+        yield note(name, "no TCP seen yet: whether both directions are is not known")
     elif sending & receiving:
-        yield CheckResult("ok", name, "both directions of conversations are mirrored")
+        yield ok(name, "both directions of conversations are mirrored")
     else:
-        yield CheckResult(
-            "note", name,
+        yield note(
+            name,
             "only one direction of conversations is mirrored, so that missing replies cannot count "
             "as evidence",
             "mirror both directions if the switch can",
-        )  # fmt: skip
+        )
 
 
 def judge_copies(name: str, report: CopyReport) -> Iterator[CheckResult]:
@@ -99,26 +100,27 @@ def judge_copies(name: str, report: CopyReport) -> Iterator[CheckResult]:
     if report.repeats is not None and (
         report.repeats.ratio >= LOOPS_FROM and report.repeats.senders >= LOOPS_SENDERS
     ):
-        yield CheckResult(
-            "note", name, f"{report.repeats.ratio:.0%} of the broadcasts come again and again",
+        yield note(
+            name,
+            f"{report.repeats.ratio:.0%} of the broadcasts come again and again",
             "if there are many, a cable leads back into the same LAN",
-        )  # fmt: skip
+        )
     if report.ratio is None:
-        yield CheckResult("note", name, "too few frames to say whether the port shows them twice")
+        yield note(name, "too few frames to say whether the port shows them twice")
     elif report.ratio >= COPIES_TOLD:
-        yield CheckResult(
-            "note", name,
+        yield note(
+            name,
             f"{report.ratio:.0%} of the frames are copies of others, because both directions of "
             "several ports are mirrored. Copies are left out where alerts are judged, but not of "
             "the counts",
             "mirror only what comes in (ingress, rx) at each port, or one port of each pair",
-        )  # fmt: skip
+        )
     else:
-        yield CheckResult("ok", name, "each frame is shown once")
+        yield ok(name, "each frame is shown once")
 
 
 def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator[CheckResult]:
-    """Say what the port shows that cannot be looked into.
+    """Return what the port shows that cannot be looked into.
 
     Args:
         name: of the interface.
@@ -130,11 +132,12 @@ def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator
         ratio = frames / sampled
         if sampled >= _LEAST_SAMPLED and ratio >= HIDDEN_FROM:
             yield CheckResult(
-                "wrong" if ratio >= _HIDES_ALL else "note", name,
+                "wrong" if ratio >= _HIDES_ALL else "note",
+                name,
                 f"{ratio:.0%} of the frames stand inside {what}, which is not looked into: they "
                 "count for the addresses outside and for no rule",
                 "mirror a port where they travel plainly: behind the router or tunnel's end",
-            )  # fmt: skip
+            )
 
 
 # --- looking --------------------------------------------------------------------------------------
@@ -145,7 +148,7 @@ def look_at_ports(
 ) -> Iterator[CheckResult]:
     """Listen for some seconds on the interfaces that would be counted on."""
     try:
-        chosen = tuple(names) or settings.interfaces or (interfaces.choose(),)
+        chosen = tuple(names) or settings.interfaces or (choose(),)
         own = [name for name in chosen if _is_loopback(name)]
         yield from (_no_mirror(name) for name in own)
         chosen = tuple(name for name in chosen if name not in own)
@@ -153,18 +156,18 @@ def look_at_ports(
             return
         engine, refused = open_engine(chosen, settings)
     except ResourceError as error:
-        yield CheckResult.parted("wrong", "capture", str(error))
+        yield parted("capture", str(error))
         return
     try:
         yield CheckResult("note" if refused else "ok", "capture", f"engine {engine.name}")
         for name, reason in refused.items():
-            yield CheckResult("note", "capture", f"engine {name} cannot be used: {reason}")
+            yield note("capture", f"engine {name} cannot be used: {reason}")
         samples: list[FrameSample] = []
         with _sampling(chosen, samples):
             engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + seconds)
             windows = engine.close_windows()
         for name, reason in engine.away.items():
-            yield CheckResult("wrong", name, reason, "plug its cable in, or leave it out")
+            yield wrong(name, reason, "plug its cable in, or leave it out")
     finally:
         engine.close()
     meter = CopyMeter()
@@ -185,10 +188,11 @@ def _is_loopback(name: str) -> bool:
 
 
 def _no_mirror(name: str) -> CheckResult:
-    return CheckResult(
-        "wrong", name, "this machine's own loopback, which shows nothing of the LAN",
+    return wrong(
+        name,
+        "this machine's own loopback, which shows nothing of the LAN",
         "name the wired interface in capture.interfaces",
-    )  # fmt: skip
+    )
 
 
 def _hidden(name: str, samples: Sequence[FrameSample]) -> tuple[int, Counter[str]]:

@@ -10,14 +10,16 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from monitorpi_cli.doctor.finding import CheckResult
+from monitorpi_cli.doctor.finding import CheckResult, note, ok, wrong
+from monitorpi_cli.doctor.server import answer_of
 from monitorpi_cli.stack.plan import LOOPBACK
-from monitorpi_cli.stack.session import Session
-from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, ask, client
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common import clock
 from monitorpi_common.bus import Raw, Subscribed
 from monitorpi_common.conclusion import FRESH_S
+from monitorpi_common.log import Log
 from monitorpi_common.messages import Health, Service, Status, WatchState
+from monitorpi_common.session import Session
 from monitorpi_common.topics import Topic, TopicError, pattern
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ _ANSWER_S: Final = 5.0
 _RETAINED_S: Final = 0.5
 """A broker sends what it keeps right behind its answer to the subscription."""
 _MARKS: Final[dict[WatchLevel, Mark]] = {"watching": "ok", "partly": "note", "blind": "wrong"}
+_ANSWERS: Final[tuple[int, ...]] = (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Of a page that is up: the other one is about the watch."""
 _START: Final = "sudo ./monitorpi up, or sudo ./monitorpi install to have it at each boot"
 
 
@@ -89,35 +93,30 @@ def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[CheckResult]:
 
 def look_at_page(url: str) -> CheckResult:
     """Ask a page of this machine how it is: what it answers is the watch's matter."""
-    try:
-        with client(timeout_s=_ANSWER_S) as web:
-            status = ask(web, "GET", f"{url}healthz", most=SHORT_BYTES).status
-    except NoAnswerError as error:
-        return CheckResult(
-            "wrong", "page", f"{url} does not answer ({error})", "look at the dashboard's log"
-        )
-    if status in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE):
-        return CheckResult("ok", "page", f"{url} answers")
-    return CheckResult(
-        "wrong", "page", f"{url} answers HTTP {status}", "is something else listening there?"
-    )
+    answers = dict.fromkeys(_ANSWERS, ok("page", f"{url} answers"))
+    with client(timeout_s=_ANSWER_S) as web:
+        return answer_of(
+            web, "page", url, f"{url}healthz", answers,
+            silent="look at the dashboard's log", odd="is something else listening there?",
+        )  # fmt: skip
 
 
 def judge_watch(sites: Sites, at: datetime) -> Iterator[CheckResult]:
-    """Say what each site's detector concludes, if it is there to say it."""
+    """Return what each site's detector concludes, if it is there to say it."""
     if not sites.known:
-        yield CheckResult("note", "watch", "no detector has ever been at this broker", _START)
+        yield note("watch", "no detector has ever been at this broker", _START)
     for name, site in sorted(sites.known.items()):
         state, where = site.state, f"site {name!r}"
         silent_s = (at - state.at).total_seconds() if state is not None else 0.0
         if not site.online:
-            yield CheckResult("wrong", "watch", f"{where}: no detector runs", _START)
+            yield wrong("watch", f"{where}: no detector runs", _START)
         elif state is None or silent_s > 2 * FRESH_S:
             since = "" if state is None else f" for {silent_s:.0f} s"
-            yield CheckResult(
-                "wrong", "watch", f"{where}: the detector says nothing{since}",
+            yield wrong(
+                "watch",
+                f"{where}: the detector says nothing{since}",
                 "look at the load of this machine and at the detector's log",
-            )  # fmt: skip
+            )
         else:
             yield from _concluded(where, state)
 
@@ -139,7 +138,7 @@ def _ask(settings: BrokerSettings, site: str) -> Sites | None:
     until = time.monotonic() + _ANSWER_S
     answered = False
     filters = [pattern(site, *kind) for kind in wanted]
-    with Session(settings, "doctor", filters, "error") as session:
+    with Session(settings, "doctor", filters, Log("doctor", "error")) as session:
         while time.monotonic() < until:
             item = session.next(_RETAINED_S / 10)
             if isinstance(item, Raw):

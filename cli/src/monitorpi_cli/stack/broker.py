@@ -101,7 +101,11 @@ USERS: Final = (
         "prober/target/+",
         "detector/alert/+",
     ),
-    _service(Service.DASHBOARD, "#", writes=(f"{_ROOT}/notifier/command/+",)),
+    _service(
+        Service.DASHBOARD,
+        "#",
+        writes=(f"{_ROOT}/notifier/command/+", f"{_ROOT}/detector/command/+"),
+    ),
     _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
     _service(
         Service.HOME_ASSISTANT,

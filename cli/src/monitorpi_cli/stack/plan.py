@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.preflight import SECTIONS, mistakes
+from monitorpi_cli.stack.state import state_dir
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
     BrokerSettings,
-    CommonSettings,
     ConfigurationError,
     NoSection,
+    Section,
     load,
 )
 from monitorpi_dashboard.settings import DashboardSettings, page_url
@@ -27,7 +26,9 @@ from monitorpi_home_assistant.sinks.announced import FILE
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+S = TypeVar("S", bound=Section)
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER, Service.HOME_ASSISTANT)
 """They reach beyond this machine: they run, and cost something, where they are configured."""
@@ -81,11 +82,11 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     services = services_of(options.config)
     page = None
     if Service.DASHBOARD in services:
-        listen, page_port = _page(options.config)
+        listen, page_port = _listen_at(Service.DASHBOARD, DashboardSettings, options.config)
         environment[Service.DASHBOARD] = {f"{ENV_PREFIX}DASHBOARD__PORT": str(page_port)}
         page = page_url(listen, page_port) if page_port else None
     if Service.HISTORY in services:
-        history_port = _history_port(options.config)
+        _, history_port = _listen_at(Service.HISTORY, HistorySettings, options.config)
         environment[Service.HISTORY] = {f"{ENV_PREFIX}HISTORY__PORT": str(history_port)}
     if Service.HOME_ASSISTANT not in services and _is_announced(state_dir(common)):
         services = (*services, Service.HOME_ASSISTANT)
@@ -102,37 +103,22 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     )
 
 
-def _page(config: Path | None) -> tuple[str, int]:
-    """Return where the page listens: the port as configured, or the first free one.
+def _listen_at(
+    service: Service, kind: type[DashboardSettings | HistorySettings], config: Path | None
+) -> tuple[str, int]:
+    """Return where a service listens: the port as configured, or the first free one.
 
     Raises:
         ResourceError: the configured port is taken.
 
     """
-    secrets = secrets_of(Service.DASHBOARD, config)
-    settings = load(Service.DASHBOARD, DashboardSettings, file=config, secrets=secrets).section
+    settings = section_of(service, kind, config)
     configured = settings.port if "port" in settings.model_fields_set else None
     if configured == 0:
         return settings.listen, 0
-    address = "127.0.0.1" if settings.listen in ("", "localhost") else settings.listen
-    port = broker.choose_port(configured, settings.port, address, "dashboard.port")
+    address = LOOPBACK[0] if settings.listen in ("", "localhost") else settings.listen
+    port = broker.choose_port(configured, settings.port, address, f"{service.value}.port")
     return settings.listen, port
-
-
-def _history_port(config: Path | None) -> int:
-    """Return where the history answers: the port as configured, or the first free one.
-
-    Raises:
-        ResourceError: the configured port is taken.
-
-    """
-    secrets = secrets_of(Service.HISTORY, config)
-    settings = load(Service.HISTORY, HistorySettings, file=config, secrets=secrets).section
-    configured = settings.port if "port" in settings.model_fields_set else None
-    if configured == 0:
-        return 0
-    address = "127.0.0.1" if settings.listen == "localhost" else settings.listen
-    return broker.choose_port(configured, settings.port, address, "history.port")
 
 
 def is_own(settings: BrokerSettings) -> bool:
@@ -156,16 +142,18 @@ def secrets_of(service: Service, config: Path | None) -> Path | None:
     return state_dir(common) / "secrets" / service.value if is_own(common.broker) else None
 
 
-def state_dir(common: CommonSettings) -> Path:
-    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
-    if "state_dir" in common.model_fields_set or os.geteuid() == 0:
-        return common.state_dir
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "monitorpi"
+def section_of(service: Service, kind: type[S], config: Path | None) -> S:
+    """Return the settings of a service as `up` gives them to it.
+
+    Raises:
+        ConfigurationError: one of them is wrong.
+
+    """
+    return load(service, kind, file=config, secrets=secrets_of(service, config)).section
 
 
 def _is_announced(state: Path) -> bool:
-    """Tell whether Home Assistant still shows what it was told before that was switched off."""
+    """Return whether Home Assistant still shows what it was told before that was switched off."""
     return (state / Service.HOME_ASSISTANT.value / FILE).exists()
 
 
@@ -184,7 +172,5 @@ def services_of(config: Path | None) -> tuple[Service, ...]:
 
 
 def is_configured(service: Service, config: Path | None) -> bool:
-    """Tell whether a service has any setting or secret of its own."""
-    secrets = secrets_of(service, config)
-    loaded = load(service, SECTIONS[service], file=config, secrets=secrets)
-    return bool(loaded.section.model_fields_set)
+    """Return whether a service has any setting or secret of its own."""
+    return bool(section_of(service, SECTIONS[service], config).model_fields_set)

@@ -26,7 +26,7 @@ from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, Uploader
-from monitorpi_cloud_bridge.sinks.web import client
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double.channels import Switches
 from monitorpi_thingspeak_double.server import Double

@@ -57,6 +57,10 @@ class Mutant:
         return f"{_one_line(before)}  ->  {_one_line(after)}"
 
 
+NO_CHANGE: Final = Mutant(1, 1, 0, 0, "")
+"""The source as it is."""
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -98,7 +102,7 @@ class _Finder:
 
     def of_block(self, body: list[ast.stmt]) -> Iterator[Mutant]:
         for statement in body:
-            if _is_docstring(statement) or _is_for_types(statement):
+            if _is_docstring(statement) or _is_for_tools(statement):
                 continue
             header_end = statement.end_lineno or statement.lineno
             blocks = _blocks_of(statement)
@@ -112,10 +116,10 @@ class _Finder:
 
     def _of_statement(self, statement: ast.stmt) -> Iterator[_Edit]:
         start, end = self._span(statement)
-        if isinstance(statement, _STATEMENTS) and not _is_field(statement):
+        if isinstance(statement, _STATEMENTS) and not _is_of_module(statement):
             if not _is_text_for_people(statement):
                 yield start, end, "pass"
-        elif isinstance(statement, ast.Return) and statement.value is not None:
+        elif isinstance(statement, ast.Return) and not _is_nothing(statement.value):
             yield start, end, "return None"
         elif isinstance(statement, ast.Continue):
             yield start, end, "break"
@@ -157,7 +161,7 @@ class _Finder:
             case ast.Constant(value=bool() as value):
                 yield *self._span(node), str(not value)
             case ast.Constant(value=int() | float() as value):
-                yield *self._span(node), repr(value + 1)
+                yield *self._span(node), repr(_other_number(value))
             case ast.Call(func=ast.Name(id=name) as function) if name in _TWINS:
                 yield *self._span(function), _TWINS[name]
             case ast.Call(keywords=[_, *_]):
@@ -211,21 +215,40 @@ def _expressions_of(statement: ast.stmt) -> Iterator[ast.expr]:
             yield child.context_expr
 
 
+def _other_number(value: float) -> float:
+    """Return a number that somebody can tell from it: 3601.0 s are 3600.0 s to every network."""
+    return value * 2 if isinstance(value, float) and value else value + 1
+
+
+def _is_nothing(value: ast.expr | None) -> bool:
+    """Return whether a result is as false as None: where it is True or False, that is changed."""
+    match value:
+        case None | ast.Constant(value=None | bool() | 0 | "" | b""):
+            return True
+        case ast.Tuple(elts=[]) | ast.List(elts=[]) | ast.Dict(keys=[]):
+            return True
+        case ast.Call(func=ast.Name(id="frozenset" | "set" | "dict"), args=[], keywords=[]):
+            return True
+    return False
+
+
 def _is_docstring(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _is_for_types(statement: ast.stmt) -> bool:
+def _is_for_tools(statement: ast.stmt) -> bool:
     match statement:
         case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.Import() | ast.ImportFrom():
             return True
         case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.Assert():
             return True
+        case ast.Delete(targets=targets):  # names that are not used, for the lint
+            return all(isinstance(target, ast.Name) for target in targets)
     return False
 
 
-def _is_field(statement: ast.stmt) -> bool:
-    """Tell whether leaving it out could not even be imported: names of modules and classes."""
+def _is_of_module(statement: ast.stmt) -> bool:
+    """Return whether a statement is the module's own: most of its names are needed to import it."""
     return statement.col_offset == 0
 
 

@@ -16,7 +16,9 @@ lists them as they are installed on a machine.
 - **scapy** is GPL-2.0-only. The prober starts a program of its own with it for each ARP sweep;
   tests and measurements use it too. No other service loads it.
 - **icmplib** is LGPL-3.0-only. The prober imports it as it is.
-- A clone of this repository holds neither: the set-up loads them from their own publishers.
+- **datasette-preact** brings the page one script with Preact (MIT) and htm (Apache-2.0) in it,
+  which browsers load as it is.
+- A clone of this repository holds none of them: the set-up loads them from their publishers.
 - An image holds what its service runs on. Whoever passes on an image of the prober or of the demo
   passes on scapy and icmplib too, under their licences, which ask that the source comes along or
   is offered: both are plain Python, so the source is in the image.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.topics import mac_id, slug
 from monitorpi_dev.week.home import PI, Thing, chance
-from monitorpi_dev.week.life import FAR, MIN, browse, claims, stream
+from monitorpi_dev.week.life import claims
+from monitorpi_dev.week.streams import FAR, MIN, browse, stream
 from monitorpi_dev.week.truth import ANY, Fact, Kind
 from monitorpi_lab import discovery, frames
 

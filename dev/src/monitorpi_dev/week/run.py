@@ -2,8 +2,9 @@
 
 Theory of operation. Real frames go through the code that classifies, counts and dissects them on a
 Raspberry Pi (:mod:`.wire`), into the real cores of capture, prober and detector (:mod:`.stack`).
-The home (:mod:`.home`, :mod:`.life`, :mod:`.events`, :mod:`.incidents`) is made from one seed, and
-writes down what happened (:mod:`.truth`), by which the alerts are judged (:mod:`.verdict`).
+The home (:mod:`.home`, :mod:`.life`, :mod:`.machines`, :mod:`.events`, :mod:`.incidents`) is made
+from one seed, and writes down what happened (:mod:`.truth`), by which the alerts are judged
+(:mod:`.verdict`).
 What is thinned stands in :mod:`.wire`: nothing in which a rule could have found anything.
 """
 
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_dev.week import events, incidents, life
+from monitorpi_dev.week import events, incidents, life, machines
 from monitorpi_dev.week.home import INTERNET, PI, PREFIX, ROUTER, SUBNET, Home, Thing, next_mac
 from monitorpi_dev.week.pings import SimulatedPinger
 from monitorpi_dev.week.stack import SimulatedStack, loud_levels
@@ -139,7 +140,7 @@ class Week:
         things = home.things
         start(life.queries(home))
         start(life.advertises(home))
-        start(life.resolves(home, things["resolver"]))
+        start(machines.resolves(home, things["resolver"]))
         start(events.television_updates(home))
         start(events.microwave(home, truth))
         for thing in list(things.values()):
@@ -172,14 +173,14 @@ class Week:
         ):  # fmt: skip
             start(life.comes_and_goes(home, truth, things[name], on=hours, why=why))
         start(life.roams(home, things["phone-5"], things["repeater"]))
-        start(life.bonded(home, things["nas"]))
-        start(life.answers_broadcast(home, things["speaker-1"], things["tv"]))
-        start(life.answers_broadcast(home, things["speaker-2"], things["resolver"]))
-        start(life.containers(home, truth, things["server"]))
-        start(life.backup(home, things["server"], 2.0))
-        start(life.backup(home, things["laptop"], 22.0))
+        start(machines.bonded(home, things["nas"]))
+        start(machines.answers_broadcast(home, things["speaker-1"], things["tv"]))
+        start(machines.answers_broadcast(home, things["speaker-2"], things["resolver"]))
+        start(machines.containers(home, truth, things["server"]))
+        start(machines.backup(home, things["server"], 2.0))
+        start(machines.backup(home, things["laptop"], 22.0))
         start(
-            life.watches(
+            machines.watches(
                 home,
                 things["server"],
                 [things[name] for name in ("hub", "tv", "printer", "plug-1")],

@@ -17,12 +17,16 @@ class Allowance:
     def __post_init__(self) -> None:
         self._left = self.at_once
 
-    def take(self, now_s: float) -> bool:
-        """Take one, if there is one left; ``now_s`` are seconds of a clock that never steps."""
+    def has(self, now_s: float) -> bool:
+        """Return whether there is one left; ``now_s`` are seconds of a clock that never steps."""
         if self._at_s is not None:
             self._left = min(self.at_once, self._left + (now_s - self._at_s) * self.per_s)
         self._at_s = now_s
-        if self._left < 1:
+        return self._left >= 1
+
+    def take(self, now_s: float) -> bool:
+        """Take one, if there is one left."""
+        if not self.has(now_s):
             return False
         self._left -= 1
         return True

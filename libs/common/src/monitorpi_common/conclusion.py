@@ -29,7 +29,7 @@ PULSE_S: Final = 8.0
 LATE_S: Final = 4.0
 """Between a window's end and its arrival: a queue somewhere, or clocks that differ."""
 START_S: Final = 15.0
-"""After a start, time in which what has not been heard of yet may still be starting too."""
+"""After a start, time in which what has not been received from yet may still be starting too."""
 LOSES_RATIO: Final = 0.01
 """Share of frames lost from which counts are no longer what was on the wire."""
 LOSSES_OVER: Final = 10
@@ -41,6 +41,7 @@ are of the whole machine, and one hiccup is no sensor that loses."""
 COPIES_RATIO: Final = 0.05
 _LONGEST: Final = 255
 """Characters of a sentence (the contract's)."""
+_AWAY_REMEDY: Final = "bring it up (ip link set {} up), or take it out of capture.interfaces"
 NEEDED: Final = (Service.CAPTURE, Service.DETECTOR)
 """Without one of these nobody watches; the prober's absence leaves a part."""
 EXPECTED: Final = (*NEEDED, Service.PROBER)
@@ -78,7 +79,7 @@ class Facts:
     broker: str | None
     """Why there is no connection to the broker; None: there is one."""
     online: Mapping[str, bool]
-    """By service: whether an instance of it is there; a service that was never heard of lacks."""
+    """By service: whether an instance is there; a service that was never received from lacks."""
     wires: Mapping[str, WireFacts]
     away: Mapping[str, str]
     """Interfaces that cannot be counted on, each with the reason."""
@@ -103,7 +104,7 @@ class Facts:
 
     @property
     def is_young(self) -> bool:
-        """Tell whether what is not heard of yet may still be starting."""
+        """Return whether what is not received from yet may still be starting."""
         return self.now_s - self.began_s < START_S
 
 
@@ -197,7 +198,7 @@ def _of_interfaces(facts: Facts) -> Iterator[WatchReason]:
         yield _reason(
             what="interface", service=Service.CAPTURE.value, interface=name,
             text=f"Interface {name} is not counted on: {reason}.",
-            remedy="plug its cable in, or take it out of capture.interfaces",
+            remedy=_AWAY_REMEDY.format(name),
         )  # fmt: skip
     if len(silent) < len(facts.wires):
         yield from (_silent(facts, name) for name in silent)
@@ -245,9 +246,12 @@ def _silent(facts: Facts, name: str) -> WatchReason:
     wire = facts.wires[name]
     seconds = facts.now_s - wire.arrived_s
     why = facts.away.get(name)
-    text = f"No window of {name} for {seconds:.0f} s" + (f": {why}." if why else ".")
+    text = f"No window of {name} for {seconds:.0f} s."
     remedy = "is its cable plugged in, and does capture run?"
-    if not wire.has_link and facts.now_s - wire.heard_s <= WINDOW_S:
+    if why:  # capture's word goes before what its last window tells of the link
+        text = f"No window of {name} for {seconds:.0f} s: {why}."
+        remedy = _AWAY_REMEDY.format(name)
+    elif not wire.has_link and facts.now_s - wire.heard_s <= WINDOW_S:
         text = f"{name} has had no link for {seconds:.0f} s."
         remedy = "is its cable plugged in at both ends, and the switch's port on?"
     return _reason(

@@ -25,6 +25,8 @@ RULE_TITLES: Final[dict[str, str]] = {
     "cut-off": "this Pi is cut off",
     "uplink-down": "uplink down",
     "group-down": "several devices down",
+    "uplink-degraded": "uplink bad",
+    "group-degraded": "several devices answer badly",
     "high-loss": "packet loss",
     "high-delay": "high delay",
     "high-jitter": "high jitter",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 ROOT = "monitorpi"
@@ -68,7 +69,7 @@ def pattern(site: str, service: str = ANY, kind: str = ANY, id: str = ANY) -> st
 
 
 def matches(filter_: str, topic: str) -> bool:
-    """Tell whether a filter as made by :func:`pattern` covers the topic."""
+    """Return whether a filter as made by :func:`pattern` covers the topic."""
     wanted, levels = filter_.split("/"), topic.split("/")
     return len(wanted) == len(levels) and all(
         want in (ANY, level) for want, level in zip(wanted, levels, strict=True)
@@ -76,7 +77,7 @@ def matches(filter_: str, topic: str) -> bool:
 
 
 def is_slug(text: str) -> bool:
-    """Tell whether the text can stand as one level of a topic."""
+    """Return whether the text can stand as one level of a topic."""
     return _SLUG.fullmatch(text) is not None
 
 
@@ -123,6 +124,7 @@ def mac_from_id(id_: str) -> str:
     return ":".join(id_[i : i + 2] for i in range(0, 12, 2))
 
 
+@lru_cache(maxsize=8192)
 def address_id(address: str, interface: str | None = None) -> str:
     """Return the id of an IP address.
 

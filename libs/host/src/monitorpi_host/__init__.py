@@ -1,1 +1,1 @@
-"""Facts that several services need of machines: who made a network card."""
+"""What a machine knows of itself and its LAN: interfaces, routes, ports, makers of cards."""

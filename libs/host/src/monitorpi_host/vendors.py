@@ -9,6 +9,7 @@ memory, and the package's own module, which reads all of it, is never imported.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 from functools import lru_cache
@@ -37,14 +38,10 @@ class Vendors:
 
         """
         self._file: int | None = None
-        self._size = 0
         path = registry or _packaged()
         if path is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                self._size = os.fstat(self._file).st_size
-            except OSError:
-                self._file = None
         self.of = lru_cache(maxsize=1024)(self._of)  # type: ignore[method-assign] # one per object
 
     def of(self, mac: bytes) -> str | None:
@@ -62,49 +59,49 @@ class Vendors:
             self._file = None
 
     def _of(self, mac: bytes) -> str | None:
-        if mac[0] & _LOCAL:
+        if self._file is None or mac[0] & _LOCAL:
             return None
         number = int.from_bytes(mac, "big")
         for bits in _BITS:
             start = number >> (_MAC_BITS - bits) << (_MAC_BITS - bits)
-            name = self._name((start, bits))
+            name = _name(self._file, (start, bits))
             if name is not None:
                 return None if name in _NOBODY else name
         return None
 
-    def _name(self, block: tuple[int, int]) -> str | None:
-        """Return the name of a block, by first address and bits, if the file has it."""
-        low, high = 0, self._size
-        while low < high:
-            middle = (low + high) // 2
-            begin, line = self._line(middle)
-            if not line:
-                high = middle
-                continue
-            found = _block(line)
-            if found is None or found < block:
-                low = begin + len(line)
-            elif found > block:
-                high = middle
-            else:
-                text = line.rsplit(b"\t", 1)[-1].decode("utf-8", "replace").strip()
-                return text[:_LONGEST] or None
-        return None
 
-    def _line(self, at: int) -> tuple[int, bytes]:
-        """Return where the first line from a place on begins, and it; empty behind the last."""
-        if self._file is None:
+def _name(file: int, block: tuple[int, int]) -> str | None:
+    """Return the name of a block, by first address and bits, if the file has it."""
+    low, high = 0, os.fstat(file).st_size
+    while low < high:
+        middle = (low + high) // 2
+        begin, line = _line(file, middle)
+        if not line:
+            high = middle
+            continue
+        found = _block(line)
+        if found is None or found < block:
+            low = begin + len(line)
+        elif found > block:
+            high = middle
+        else:
+            text = line.rpartition(b"\t")[-1].decode("utf-8", "replace").strip()
+            return text[:_LONGEST] or None
+    return None
+
+
+def _line(file: int, at: int) -> tuple[int, bytes]:
+    """Return where the first line from a place on begins, and it; empty behind the last."""
+    begin = at
+    if at:
+        data = os.pread(file, _LINE, at - 1)
+        skipped = data.find(b"\n") + 1
+        if not skipped:
             return at, b""
-        begin = at
-        if at:
-            data = os.pread(self._file, _LINE, at - 1)
-            skipped = data.find(b"\n") + 1
-            if not skipped:
-                return at, b""
-            begin = at - 1 + skipped
-        data = os.pread(self._file, _LINE, begin)
-        end = data.find(b"\n") + 1
-        return begin, data[:end] if end else data
+        begin = at - 1 + skipped
+    data = os.pread(file, _LINE, begin)
+    end = data.find(b"\n") + 1
+    return begin, data[:end] if end else data
 
 
 def _packaged() -> Path | None:
@@ -115,7 +112,7 @@ def _packaged() -> Path | None:
 
 def _block(line: bytes) -> tuple[int, int] | None:
     """Return the block a line is about, by first address and bits; None for a comment."""
-    written, _, bits = line.split(b"\t", 1)[0].strip().partition(b"/")
+    written, _, bits = line.partition(b"\t")[0].strip().partition(b"/")
     digits = written.replace(b":", b"")
     try:
         return int(digits.ljust(_MAC_BITS // 4, b"0"), 16), int(bits or 24)

@@ -9,7 +9,7 @@ from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.engine.choice import open_engine
 from monitorpi_capture.engine.ebpf.rights import relinquish
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.linux import interfaces
+from monitorpi_capture.linux.ports import choose
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.capfile.source import FileSource
 from monitorpi_capture.sources.capfile.stream import Stream
@@ -57,7 +57,7 @@ def assemble(context: Context[CaptureSettings]) -> Assembly:
 
 def _live(context: Context[CaptureSettings]) -> Assembly:
     settings, log = context.settings, context.log
-    names = settings.interfaces or (interfaces.choose(),)
+    names = settings.interfaces or (choose(),)
     if not settings.interfaces:
         log.info("no interface is configured: counting on the wired one", interface=names[0])
     engine, refused = open_engine(names, settings)

@@ -12,7 +12,8 @@ from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import destinations_of, reveal, web_of
 from monitorpi_cloud_bridge.sinks.guarded import GuardedRowOutbox, open_outbox
 from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
-from monitorpi_cloud_bridge.sinks.uploader import QUOTA, Uploader, Uploaders
+from monitorpi_cloud_bridge.sinks.uploader import QUOTA, Uploader
+from monitorpi_cloud_bridge.sinks.uploaders import Uploaders
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
 from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
@@ -104,6 +105,7 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
             "the clock was set back: rows go on between those that stand ahead of it",
             ahead_s=ahead_s,
         ),
+        settings.write_s,
     )
     core.recall(outbox.recall(REPORTED))
     closers = [destination.sink.close for destination in destinations]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import (
     Alert,
     Device,
     Health,
     Probe,
+    Result,
     Sent,
     Service,
     Target,
@@ -18,14 +19,18 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
-from monitorpi_dashboard.core import ViewCore
+from monitorpi_dashboard.core import DashboardCore
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_dashboard.sinks.board import Board
+from monitorpi_dashboard.sinks.orders import ORDERS
 from monitorpi_dashboard.sinks.push import Push
 from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+ANSWERING: Final = {service.value for service, _ in ORDERS}
+"""Services that take orders from the page."""
 
 
 def assemble(context: Context[DashboardSettings]) -> Assembly:
@@ -48,10 +53,13 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
         for kind in (Traffic, Device, Probe, Target, Alert, WatchState, Sent)
     ]
     return Assembly(
-        core=ViewCore(context.site, board.put, lambda: _own_health(server, pushes)),
+        core=DashboardCore(
+            context.site, board.put, lambda: _own_health(server, pushes), server.orders.answered
+        ),
         sources=[server, *pushes],
         subscriptions=[
             *(pattern(context.site, owner.value, kind) for owner, kind in kinds if owner),
+            *(pattern(context.site, one, Result.KIND) for one in sorted(ANSWERING)),
             pattern(context.site, kind="status"),
             pattern(context.site, kind=Health.KIND),
         ],

@@ -23,16 +23,19 @@ from monitorpi_common.messages import (
     Health,
     Probe,
     Publication,
+    Result,
     Sent,
     Service,
     Target,
     Traffic,
     timestamp,
 )
+from monitorpi_common.rule_advice import rule_todo
+from monitorpi_common.rule_titles import RULE_TITLES, rule_title
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import mac_id
 from monitorpi_common.watch import Observer
-from monitorpi_dashboard.items import MessageWanted
+from monitorpi_dashboard.items import OrderGiven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,6 +57,11 @@ ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
 HISTORY: Final = 120
 """Windows of history: two minutes."""
 
+RULES: Final = {
+    rule: {"title": rule_title(rule), "todo": rule_todo(rule)}
+    for rule in (*RULE_TITLES, *(f"surge-{name}" for name in CLASSES))
+}
+"""What people call each rule, and what to do."""
 _NOTIFIER: Final = f"{Service.NOTIFIER.value}/"
 _T = TypeVar("_T")
 
@@ -82,18 +90,20 @@ class _Interface:
                 rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
 
 
-class ViewCore:
+class DashboardCore:
     """Keeps the picture and hands it out once a second."""
 
     def __init__(
         self,
         site: str,
-        hand_out: Callable[[bytes, WatchLevel], None],
+        hand_out: Callable[[bytes, WatchLevel, int], None],
         own_health: Callable[[], dict[str, JsonValue]] = dict,
+        answered: Callable[[str, Result], None] = lambda _id, _result: None,
     ) -> None:
         self._site = site
         self._hand_out = hand_out
         self._own_health = own_health
+        self._answered = answered
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
@@ -112,14 +122,14 @@ class ViewCore:
     # --- the service's interface ------------------------------------------------------------
 
     def handle(self, item: object) -> Iterable[Publication]:
-        """Take one item; all this service sends is the test that somebody asked for."""
+        """Take one item; all this service sends is what somebody ordered on the page."""
         match item:
             case Received(topic, message, retained):
                 if self._at is not None:
                     self._observer.receive(topic, message, self._at, retained=retained)
                 self._receive(topic, message)
-            case MessageWanted(destination):
-                return self._test(destination)
+            case OrderGiven():
+                return self._order(item)
             case Presence(topic, taken_back=True):
                 self._leave(topic)
             case Presence(topic, online):
@@ -131,7 +141,8 @@ class ViewCore:
                 self._at = at
                 self._observer.tick(boot_s, broker)
                 self._forget_old_alerts(at)
-                self._hand_out(self.document(at), self._level)
+                open_alerts = sum(alert.state == "open" for alert in self._alerts.values())
+                self._hand_out(self.document(at), self._level, open_alerts)
             case _:
                 pass
         return ()
@@ -149,6 +160,8 @@ class ViewCore:
                 _keep(self._alerts, topic.id, message, MAX_ALERTS)
             case Probe():
                 self._round = message
+            case Result():
+                self._answered(topic.id, message)
             case Sent():
                 self._sent.appendleft(message)
             case Health():
@@ -164,13 +177,12 @@ class ViewCore:
         """Return where the page is, and whether the dead man's switch was reached."""
         return self._own_health()
 
-    def _test(self, destination: str | None) -> Iterable[Publication]:
-        """Order a test message, once the time is known."""
+    def _order(self, order: OrderGiven) -> Iterable[Publication]:
+        """Pass on what somebody ordered, once the time is known."""
         if self._at is None:
             return ()
-        args = {} if destination is None else {"destination": destination}
-        command = Command(name="test", args=args, at=self._at)
-        return (Publication("page", command, to=Service.NOTIFIER),)
+        command = Command(name=order.name, args=order.args, at=self._at)
+        return (Publication(order.id, command, to=order.service),)
 
     # --- keeping ----------------------------------------------------------------------------
 
@@ -235,11 +247,12 @@ class ViewCore:
             "probing": self._probing(),
             "notifier": self._notifier(),
             "alerts": [alert.model_dump(mode="json") for alert in self._alerts.values()],
+            "rules": RULES,
         }
         return to_json(picture, inf_nan_mode="null")  # what is no number in JSON stops a page
 
     def _notifier(self) -> dict[str, Any] | None:
-        """Return who is told of alerts, and what was sent last; None: there is no notifier."""
+        """Return who is notified of alerts, and what was sent last; None: there is no notifier."""
         found = [one for name, one in self._services.items() if name.startswith(_NOTIFIER)]
         if not found and not self._sent:
             return None

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from monitorpi_common.messages import Service
 
 
 @dataclass(frozen=True, slots=True)
-class MessageWanted:
-    """Somebody who looks at the page wants a test message sent to those who get alerts."""
+class OrderGiven:
+    """Somebody who looks at the page wants a service to do something."""
 
-    destination: str | None
-    """Its name; None: to every one."""
+    id: str
+    """The last level of the command's topic; the result comes under the same."""
+    service: Service
+    name: str
+    args: dict[str, JsonValue]

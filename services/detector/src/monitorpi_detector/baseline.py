@@ -43,7 +43,8 @@ class Usual:
     def learn(self, rate: float, span_s: float, now_s: float) -> None:
         """Take one window's rate; the time since the last one counts as silence."""
         silent_s = max(0.0, now_s - self.at_s - span_s)
-        self.rate *= math.exp(-silent_s / TAU_S)
+        if silent_s:
+            self.rate *= math.exp(-silent_s / TAU_S)
         self.rate += (1.0 - math.exp(-span_s / TAU_S)) * (rate - self.rate)
         self.watched_s = min(self.watched_s + silent_s + span_s, _FORGET_S)
         self.at_s = now_s
@@ -55,7 +56,7 @@ class Baseline:
     def __init__(self) -> None:
         self._devices: Bounded[dict[str, Usual]] = Bounded(MAX_DEVICES)
         self._lan: dict[str, tuple[float, float]] = {}
-        self._lan_at_s = 0.0
+        self._lan_at_s = -math.inf
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -96,7 +97,7 @@ class Baseline:
         for name, level in levels:
             known = usual.setdefault(name, Usual(level, 0.0, now_s))
             span_s = min(max(0.0, now_s - known.at_s), _LONGEST_PAUSE_S)
-            known.at_s = now_s - span_s
+            known.at_s = now_s
             known.learn(level, span_s, now_s)
 
     def of(self, mac: str | None, name: str, now_s: float) -> float | None:

@@ -29,6 +29,8 @@ from monitorpi_detector.notices import Notices
 from monitorpi_detector.rounds import Rounds
 from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
+from monitorpi_detector.rules.new_device import RULE as NEW_DEVICE
+from monitorpi_detector.rules.slow_target import counts_as
 from monitorpi_detector.views.window import LEAST_SPAN_S, WindowView
 from monitorpi_detector.views.wires import Wires, added
 from monitorpi_detector.watching import Watching
@@ -85,7 +87,7 @@ class DetectorCore:
         self._time = EventTime(kept.since, kept.watched_s)
         self._inventory = HostInventory()
         self._alerts = AlertTable(site, self._inventory)
-        self._alerts.silences.update(kept.silences)
+        self._alerts.silences.restore(kept.silences)
         self._alerts.habits.restore(kept.usual)
         self._alerts.stories.restore(kept.told)
         self._learning = Learning(self._limits)
@@ -94,7 +96,12 @@ class DetectorCore:
         self._interfaces = WatchedInterfaces()
         self._wires = Wires()
         self._notices = Notices(settings, kept)
-        self._rounds = Rounds(self._inventory, kept, settings.learning_s)
+        usual, habits = self._usual_round, self._alerts.habits
+        self._rounds = Rounds(
+            self._inventory, kept, settings.learning_s, usual,
+            partial(counts_as, usual=usual, limits=self._limits.of_rule, usual_limit=habits.limit),
+            self._limits.speaks,
+        )  # fmt: skip
         self._watching = Watching()
         self._commands = Commands(self._alerts, self._limits)
         self._saved_at: datetime | None = None
@@ -151,7 +158,7 @@ class DetectorCore:
             "beyond_limit_total": alerts.overflow_total,
             "held_back_total": alerts.stories.held_back_total,
             "usual": dict(alerts.habits.levels()),
-            "silences": {key: until.isoformat() for key, until in alerts.silences.items()},
+            "silences": {key: until.isoformat() for key, until in alerts.silences.until.items()},
             "baselines": len(self._learning.devices),
             "devices": len(self._inventory),
             "thresholds": {
@@ -279,7 +286,7 @@ class DetectorCore:
         time.reach(probe.round_end)
         self._inventory.see_probe(prober, probe, probe.round_end.timestamp())
         self._alerts.see_round(probe.round_start)
-        view, since_s = self._rounds.view(prober, probe, self._usual_round, time.watched_s)
+        view, since_s = self._rounds.view(prober, probe, time.watched_s)
         observed = partial(
             Observed, at=probe.round_end, span_s=min(3600.0, max(1.0, since_s)),
             length_s=max(0.0, (probe.round_end - probe.round_start).total_seconds()),
@@ -344,6 +351,9 @@ class DetectorCore:
         if rule in RULES:
             quiet_s = self._limits.of(rule, whose_limits(alert.evidence)).quiet_s
             yield from self._alerts.restore(alert, RULES[rule].kind, quiet_s)
+            self._rounds.resume(alert)
+        if rule == NEW_DEVICE.name:
+            self._notices.resume(peer.mac for peer in alert.evidence.sources)
 
     def _save(self) -> None:
         self._commands.changed = False
@@ -356,11 +366,12 @@ class DetectorCore:
                     Override(rule=rule, mac=mac, change=LimitsChange(**dict(change)))
                     for (rule, mac), change in self._limits.overrides.items()
                 ],
-                silences=self._alerts.silences,
+                silences=self._alerts.silences.until,
                 macs=self._notices.macs,
                 dhcp_servers=self._notices.dhcp_servers.learned,
                 dhcp_said=self._notices.dhcp_servers.said,
                 routers=self._notices.routers.learned,
+                shared=self._notices.conflicts.shared,
                 stays=self._rounds.stays.saved(),
                 rounds_since_s=self._rounds.stays.began_s,
                 usual=self._alerts.habits.saved(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import CLASSES
@@ -27,6 +28,13 @@ _JUDGED_BY: Final = {
 
 def _surge(name: str) -> str:
     return f"surge-{name.replace('_', '-')}"
+
+
+@lru_cache(maxsize=256)
+def _judge_of(name: str) -> str | None:
+    """Return the rule whose floor a class of one device is held against."""
+    rule = _JUDGED_BY.get(name) or _surge(name)
+    return rule if rule in RULES else None
 
 
 LOOKED_AT_BY: Final = {
@@ -75,13 +83,13 @@ class LimitsTable:
         self.overrides: dict[tuple[str, str | None], LimitsChange] = {}
         self._known: dict[tuple[str, str | None], Limits] = {}
         self._of_rule: dict[str, LimitsOf] = {}
+        self._own = self._with_own()
         for rule, mac in self._configured:
             _check(rule, self.of(rule, mac))
 
     def of(self, rule: str, mac: str | None) -> Limits:
         """Return the limits of a rule for a device."""
-        special = (rule, mac) in self._configured or (rule, mac) in self.overrides
-        name = (rule, mac if special else None)
+        name = (rule, mac if mac in self._own else None)
         known = self._known.get(name)
         if known is None:
             known = RULES[rule].defaults
@@ -92,8 +100,17 @@ class LimitsTable:
             self._known[name] = known
         return known
 
+    def _with_own(self) -> frozenset[str | None]:
+        """Return the devices that have limits of their own for some rule."""
+        return frozenset(mac for table in (self._configured, self.overrides) for _, mac in table)
+
+    def speaks(self, rule: str, value: float) -> bool:
+        """Return whether a rule is on and a value reaches its floor."""
+        limits = self.of(rule, None)
+        return limits.enabled and value >= limits.floor
+
     def has_devices(self, rule: str) -> bool:
-        """Tell whether some device has limits of its own for a rule."""
+        """Return whether some device has limits of its own for a rule."""
         tables = (self._configured, self.overrides)
         return any(name == rule and mac for table in tables for name, mac in table)
 
@@ -113,8 +130,8 @@ class LimitsTable:
 
     def floor_of(self, name: str, mac: str) -> float | None:
         """Return the floor, frames/s, of the rule that judges a class of one device's frames."""
-        rule = _JUDGED_BY.get(name) or _surge(name)
-        return self.of(rule, mac).floor if rule in RULES else None
+        rule = _judge_of(name)
+        return None if rule is None else self.of(rule, mac).floor
 
     def levels(self) -> dict[str, float]:
         """Return, by class, the frames/s of one MAC from which some rule looks at it."""
@@ -145,6 +162,7 @@ class LimitsTable:
         """Work everything out anew."""
         self._known.clear()
         self._of_rule.clear()
+        self._own = self._with_own()
 
     def restore(self, rule: str, mac: str | None, change: LimitsChange) -> None:
         """Take back a change of the process before us; unknown rules are forgotten."""

@@ -10,6 +10,7 @@ from monitorpi_detector.hosts.servers import Servers, Stranger, statements_of
 from monitorpi_detector.views.device import DeviceView
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from monitorpi_common.messages import Device
@@ -29,7 +30,7 @@ class Notices:
         """Those that are not new; times are seconds watched."""
         for mac in kept.macs:
             self._macs.restore(mac, None, kept.watched_s)
-        self._conflicts = Conflicts(settings.together)
+        self.conflicts = Conflicts(settings.together, kept.shared)
         self.dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers, kept.dhcp_said)
         self.routers = Servers(settings.routers, kept.routers)
 
@@ -37,6 +38,12 @@ class Notices:
     def macs(self) -> list[str]:
         """The MAC addresses that are not new."""
         return [mac for mac, _ in self._macs.items()]
+
+    def resume(self, macs: Iterable[str | None]) -> None:
+        """Take which MAC addresses the process before us told as new: its file may be older."""
+        for mac in macs:
+            if mac is not None:
+                self._macs.restore(mac, None, 0.0)
 
     def view(self, device: Device, at: datetime, watched_s: float) -> DeviceView:
         """Prepare a notice for the rules; its device is known from now on."""
@@ -46,7 +53,7 @@ class Notices:
             now_s=at.timestamp(),
             learned=not learns,
             is_new=device.mac not in self._macs,
-            conflicts=self._conflicts.see(device),
+            conflicts=self.conflicts.see(device),
             dhcp_news=self._server(device, at, learns=learns),
             ra_stranger=self._advertiser(device, at, learns=learns),
         )

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_detector.alerts.evidence import names_of
 from monitorpi_detector.targets.outage import Outages
 from monitorpi_detector.targets.presence import Stays
+from monitorpi_detector.targets.quality import Degradations
 from monitorpi_detector.views.rounds import RoundView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from monitorpi_common.messages import Probe, Target
+    from monitorpi_common.messages import Alert, Probe, ProbeResult, Target
     from monitorpi_detector.hosts.inventory import HostInventory
     from monitorpi_detector.items import Kept
     from monitorpi_detector.targets.presence import Stay
@@ -30,23 +32,44 @@ WITNESS_S: Final = 120.0
 class Rounds:
     """All probers, their targets and outages."""
 
-    def __init__(self, inventory: HostInventory, kept: Kept, learning_s: float) -> None:
+    def __init__(
+        self,
+        inventory: HostInventory,
+        kept: Kept,
+        learning_s: float,
+        usual: Callable[[str, str], float | None],
+        counts_as: Callable[[ProbeResult], int],
+        is_told: Callable[[str, int], bool],
+    ) -> None:
+        """Start with what is known.
+
+        Args:
+            inventory: the devices.
+            kept: what the process before us kept.
+            learning_s: the time in which the LAN's ways are learned.
+            usual: what is usual, by address and measure.
+            counts_as: as how many bad rounds a target's result counts.
+            is_told: whether a rule speaks of so many targets; where it does not, each is reported.
+
+        """
+        self._usual, self._counts_as, self._is_told = usual, counts_as, is_told
         self._inventory = inventory
         self._learning_s = learning_s
         self._ends: dict[str, float] = {}
         """When the last round of each prober ended."""
         self.stays = Stays()
-        self.stays.restore(kept.stays, kept.was_up)
+        self.stays.restore(kept.stays, kept.was_up, kept.watched_s)
         self.stays.began_s = kept.rounds_since_s
         self._outages = Outages(
             self.stays, lambda stay: self._witness(stay) is not None, inventory.forwards
         )
 
+        self._degradations = Degradations()
+
     def view(
         self,
         prober: str,
         probe: Probe,
-        usual: Callable[[str, str], float | None],
         watched_s: float,
     ) -> tuple[RoundView, float]:
         """Prepare a round for the rules.
@@ -54,7 +77,6 @@ class Rounds:
         Args:
             prober: the instance that probed.
             probe: its round.
-            usual: what is usual, by address and measure.
             watched_s: seconds watched so far.
 
         Returns:
@@ -69,21 +91,46 @@ class Rounds:
         self.stays.gather(self._inventory.forwards)
         length_s = max(0.0, (probe.round_end - probe.round_start).total_seconds())
         own = frozenset(one.ip for one in (probe.source, *probe.sources) if one.ip)
+        stays = self.stays.stays(prober)
+        outages = self._outages.follow(prober, stays, end_s, length_s, own, watched_s)
+        self._follow_lines(probe, end_s, watched_s)
+        degradations = self._degradations.follow(prober, stays, end_s, length_s)
         view = RoundView(
-            probe, end_s, usual, self.stays, watched_s,
-            outages=self._outages.follow(prober, end_s, length_s, own, watched_s),
+            probe, end_s, self._usual, self.stays, watched_s,
+            outages=tuple(one for one in outages if self._is_told(one.cause, len(one.members))),
+            degradations=tuple(
+                one for one in degradations if self._is_told(one.cause, len(one.bad))
+            ),
             witness=self._witness, learned=watched_s >= self._learning_s,
         )  # fmt: skip
         return view, end_s - before_s
+
+    def _follow_lines(self, probe: Probe, end_s: float, watched_s: float) -> None:
+        """Note how well each target of a round answers, where that speaks of its line."""
+        for target in probe.targets:
+            stay = self.stays.get(target.address) if target.sent > 0 else None
+            if stay is not None:
+                settled = stay.is_settled(watched_s)
+                stay.line.take(self._counts_as(target) if settled else None, end_s)
 
     def see_target(self, target: Target, watched_s: float) -> None:
         """Take the retained state of a target."""
         self.stays.see_target(target, watched_s)
 
+    def resume(self, alert: Alert) -> None:
+        """Take up what the process before us told several targets to have in common."""
+        names = names_of(alert.evidence.victims)
+        match alert.rule:
+            case "group-down" if alert.state == "open":
+                self._outages.resume(alert.subject, names)
+            case "uplink-degraded" | "group-degraded" as cause if alert.state == "open":
+                self._degradations.resume(cause, alert.subject, names)
+
     def lose(self, prober: str) -> bool:
         """Forget a prober that went offline; True: none is left."""
         self._ends.pop(prober, None)
         self._outages.forget(prober)
+        self._degradations.forget(prober)
         return not self._ends
 
     def _witness(self, stay: Stay) -> str | None:

@@ -1,9 +1,10 @@
-"""What each rule is called in a message, and what to do about it at three in the morning. Pure."""
+"""What each rule is called in a message, and what to do about it. Pure."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from monitorpi_common.rule_advice import rule_todo
 from monitorpi_common.rule_titles import rule_title
 
 
@@ -17,43 +18,9 @@ class Advice(NamedTuple):
 BLIND: Final = "watch-blind"
 """The rule that this service itself adds: nobody watches."""
 
-_UNPLUG: Final = "Unplug it or shut its switch port, then look at what it runs."
-_LOOP: Final = "Unplug it. If many devices do it at once, look for a cable loop."
-
-_TODO: Final[dict[str, str]] = {
-    "syn-flood": _UNPLUG + " From beyond the router: limit it there.",
-    "icmp-flood": _UNPLUG + " From beyond the router: limit it there.",
-    "port-scan": "If nobody started a scan: take the device off the LAN.",
-    "host-sweep": "If nobody started a scan: take the device off the LAN.",
-    "broadcast-storm": _LOOP,
-    "igmp-storm": _LOOP,
-    "arp-storm": "Look what it runs: a scanner, a wrong netmask, malware.",
-    "loop": "Pull the cable that was plugged in last; switch on STP.",
-    "arp-spoof": "Compare both MAC addresses with the labels; unplug the stranger.",
-    "rogue-dhcp": "Unplug it, or switch its DHCP off.",
-    "rogue-ra": "Unplug it, or switch its router advertisements off.",
-    "address-denial": "Unplug it: it says of every address that it is taken.",
-    "dhcp-starvation": "Shut its port; renew leases afterwards.",
-    "mac-flood": "Find its switch port and shut it; limit MACs per port.",
-    "new-device": "Do you know it? If not, find its switch port.",
-    "device-down": "Look at its power and its cable.",
-    "answers-no-pings": "It sends frames: probably its firewall.",
-    "cut-off": "Look at the Pi's own link first.",
-    "uplink-down": "Restart the modem, ask the provider.",
-    "group-down": "Look for what they share: a switch, an access point, a fuse.",
-    "high-loss": "Look at its load on the page, its cable, its Wi-Fi.",
-    "high-delay": "Look at its load on the page, its cable, its Wi-Fi.",
-    "high-jitter": "Look at its load on the page, its cable, its Wi-Fi.",
-    "sensor-blind": "Is the mirror port's cable plugged in?",
-    "sensor-loses": "Mirror fewer ports, or use the engine ebpf.",
-    "service-missing": "Its last log lines say why.",
-    BLIND: "Run ./monitorpi doctor on the Pi.",
-}
-
 
 def advice(rule: str) -> Advice:
     """Return what a rule is called and what to do; a rule of somebody else's gets its name."""
-    title = "nobody watches" if rule == BLIND else rule_title(rule)
-    if rule.startswith("surge-"):
-        return Advice(title, "Look what it does. If that is right, raise the floor of this rule.")
-    return Advice(title, _TODO.get(rule, "See docs/alerts.md."))
+    if rule == BLIND:
+        return Advice("nobody watches", "Run ./monitorpi doctor on the Pi.")
+    return Advice(rule_title(rule), rule_todo(rule))

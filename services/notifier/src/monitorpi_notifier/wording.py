@@ -86,7 +86,7 @@ class Wording:
     def _peers(self, word: str, peers: Iterable[Peer], alert: Alert, but: str | None) -> str | None:
         """Name those an alert is about besides its subject."""
         macs = dict.fromkeys(peer.mac for peer in peers if peer.mac and peer.mac != but)
-        if not macs or alert.rule == "group-down":
+        if not macs or alert.rule in ("group-down", "group-degraded"):
             return None
         names = [self._directory.device(mac).long for mac in macs]
         return f"{word}: {'; '.join(names[:3])}" + (

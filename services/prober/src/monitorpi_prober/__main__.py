@@ -10,10 +10,11 @@ from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context, Source
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
+from monitorpi_host.interfaces import attached
+from monitorpi_host.routes import attached_networks
 from monitorpi_host.vendors import Vendors
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.settings import ProberSettings
-from monitorpi_prober.sources import interfaces
 from monitorpi_prober.sources.discovery import HEAD_START_S, Discovery
 from monitorpi_prober.sources.names import DeviceNames, HostNames
 from monitorpi_prober.sources.pinger import Pinger
@@ -57,8 +58,8 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
         look_up,
         Vendors().of_text,
         counters,
-        own_macs=frozenset(one.mac for one in interfaces.attached() if one.mac is not None),
-        attached=interfaces.attached_networks,
+        own_macs=frozenset(one.mac for one in attached() if one.mac is not None),
+        attached=attached_networks,
         live=context.live,
         wake=pinger.wake,
     )

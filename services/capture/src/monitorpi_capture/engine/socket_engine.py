@@ -19,10 +19,11 @@ from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.engine.clock import now
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.items import CLASS_BIT, EngineRefusedError
-from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.packetsocket import ACCEPT, REJECT, drops, open_packet_socket
+from monitorpi_capture.linux.ports import require
 from monitorpi_capture.linux.wake import Wake
 from monitorpi_common.service import ResourceError
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     import socket
@@ -120,7 +121,7 @@ class SocketEngine:
 
         """
         try:
-            interfaces.require(tuple(port.name for port in self._ports))
+            require(tuple(port.name for port in self._ports))
         except ResourceError:
             self.close()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.text import mac_text
@@ -30,6 +31,10 @@ _HAND_MADE: Final = 1 << 32
 _INTERFACE_ID: Final = (1 << 64) - 1
 _EUI_64: Final = 0xFFFE
 """In the middle of an interface id that is made of the MAC (RFC 4291, appendix A)."""
+
+
+_ADDRESSES: Final = 8192
+"""What is worked out of an address is remembered for so many: two for each device there can be."""
 
 
 def device_message(
@@ -97,11 +102,15 @@ def list_addresses(held: Sequence[Holding]) -> list[Holding]:
     for version, family in families.items():
         latest = sorted(family[1:], key=lambda one: -one.claimed_s)
         listed += [*family[:1], *latest][: room[version]]
-    return sorted(
-        listed, key=lambda one: (one.version, int(ipaddress.ip_address(one.ip)), one.space)
-    )
+    return sorted(listed, key=lambda one: (one.version, _number(one.ip), one.space))
 
 
+@lru_cache(maxsize=_ADDRESSES)
+def _number(address: str) -> int:
+    return int(ipaddress.ip_address(address))
+
+
+@lru_cache(maxsize=_ADDRESSES)
 def is_temporary(address: str) -> bool:
     """Return whether an IPv6 address ends at random: it may be given up any day (RFC 8981)."""
     ip = ipaddress.ip_address(address)

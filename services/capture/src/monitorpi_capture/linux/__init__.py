@@ -1,1 +1,1 @@
-"""What Linux offers a capture: interfaces, packet sockets, an event to wait for. I/O."""
+"""What a capture asks of Linux: which interfaces, packet sockets, an event to wait for. I/O."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.items import EngineReport
-from monitorpi_capture.linux import interfaces
+from monitorpi_host import interfaces
+from monitorpi_host.losses import Losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ class LiveSource:
         self._names = tuple(names)
         self._refused = dict(refused)
         self._log = log
-        self._losses = interfaces.Losses()
+        self._losses = Losses()
         self._pinned: Sequence[bytes] | None = None
         self._away: dict[str, str] = {}
         self._stopped = False

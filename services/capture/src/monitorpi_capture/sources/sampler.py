@@ -21,7 +21,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.items import SNAPPED, FrameSample, SampledFrame
-from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.packetsocket import (
     ETH_P_ALL,
     PACKET_IGNORE_OUTGOING,
@@ -29,6 +28,7 @@ from monitorpi_capture.linux.packetsocket import (
     program,
 )
 from monitorpi_capture.sources.slots import SlotSampler, merged_in_time
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

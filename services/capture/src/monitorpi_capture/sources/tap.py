@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.packetsocket import (
     ANCILLARY,
     drops,
     open_packet_socket,
     stripped_tag,
 )
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     import socket

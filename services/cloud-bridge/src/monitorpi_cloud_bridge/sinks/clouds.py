@@ -12,7 +12,7 @@ from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.dialects import DIALECTS
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.web import client
+from monitorpi_cloud_bridge.web import client
 
 if TYPE_CHECKING:
     import httpx

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.backoff import BackOff
+
 if TYPE_CHECKING:
     from monitorpi_cloud_bridge.sinks.sink import Sink
 
@@ -49,7 +51,7 @@ class UploadDestination:
     def back_off(self, most_s: float, least_s: float = 0.0) -> None:
         """Wait twice as long as before."""
         first_s = max(self.sink.limits.pacing_s, least_s)
-        self.pause_s = min(max(2 * self.pause_s, first_s), max(most_s, first_s))
+        self.pause_s = BackOff(first_s, most_s).longer(self.pause_s)
 
     def forbid(self) -> None:
         """Stop, but for a look now and then."""

@@ -19,7 +19,7 @@ from monitorpi_cloud_bridge.sinks.sink import UploadOutcome, UploadVerdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from monitorpi_cloud_bridge.sinks.web import Answer
+    from monitorpi_cloud_bridge.web import Answer
 
 Version = Literal["v1", "v2", "v3", "victoriametrics"]
 _MOST_WORDS: Final = 200

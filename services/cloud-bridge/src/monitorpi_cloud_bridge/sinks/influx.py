@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.sinks.dialects import DIALECTS, Version, outcome
 from monitorpi_cloud_bridge.sinks.sink import CallLimits, UploadOutcome, UploadVerdict
-from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, NoAnswerError, NotSentError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, NoAnswerError, NotSentError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Influx:
         self._dialect = DIALECTS[version]
         self._server = url.rstrip("/")
         self._query = {**target, "precision": self._dialect.precision}
-        self._headers = {"Authorization": authorization(version, token)} if token else {}
+        self._headers = authorisation(version, token)
         self._tags = "".join(f",{_escape(k)}={_escape(v)}" for k, v in sorted(tags.items()))
         self._labels = labels
         self._web = web
@@ -141,10 +141,16 @@ class Influx:
         self._web.close()
 
 
-def authorization(version: Version, token: str) -> str:
-    """Return the header's value that shows a token; ``user:password`` for version 1."""
+def authorisation(version: Version, token: str | None) -> dict[str, str]:
+    """Return the header that carries the token, as the server wants it.
+
+    It is ``user:password`` for version 1.
+    """
+    if token is None:
+        return {}
     scheme = DIALECTS[version].scheme
-    return f"{scheme} {base64.b64encode(token.encode()).decode() if scheme == 'Basic' else token}"
+    shown = base64.b64encode(token.encode()).decode() if scheme == "Basic" else token
+    return {"Authorization": f"{scheme} {shown}"}
 
 
 def _escape(text: str) -> str:

@@ -3,21 +3,33 @@
 A *destination* is one channel of one cloud, a `lane` in the file. A row is frozen when it is
 written; it is marked in flight on disk before it is sent, and leaves that mark only when the cloud
 has shown it (stored) or has shown that it does not have it (waiting again).
+
+That a row is stored is written with the rows that come next: a bridge that is killed before looks
+it up once more.
 """
 
 from __future__ import annotations
 
 import json
-from enum import IntEnum
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.sinks.rowtable import (
+    SCHEMA,
+    RowState,
+    free,
+    is_taken,
+    keep_newest,
+    mark,
+    newest,
+)
 from monitorpi_cloud_bridge.thinning import Thinned, Waiting
 from monitorpi_common.database import Database, remember
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -27,40 +39,11 @@ KEEP_STORED: Final = 1000
 MAX_ROWS: Final = 400_000
 """Rows kept per destination: three months at 20 s; then the oldest waiting ones go, counted."""
 
-_NEVER: Final = 2**63 - 1  # the largest number of SQLite
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS row (
-    lane TEXT NOT NULL,
-    second INTEGER NOT NULL,
-    fields TEXT NOT NULL,
-    state INTEGER NOT NULL DEFAULT 0,
-    tries INTEGER NOT NULL DEFAULT 0,
-    urgent INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (lane, second)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refusal (
-    lane TEXT NOT NULL,
-    second INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    PRIMARY KEY (lane, second)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS row_state ON row (lane, state, second);
-"""
-
-
-class RowState(IntEnum):
-    """Where a row is."""
-
-    WAITING = 0
-    IN_FLIGHT = 1
-    STORED = 2
-    SET_ASIDE = 3
-    SUSPECTED = 4
-    """Waits, apart from the others: the cloud has refused a call with it."""
-
-
 _WAITING: Final = (RowState.WAITING, RowState.SUSPECTED)
+
+
+def _none(_: int) -> Mapping[str, JsonValue]:
+    return {}
 
 
 class RowOutbox:
@@ -73,7 +56,19 @@ class RowOutbox:
     """
 
     def __init__(self, file: Path) -> None:
-        self._database = Database(file, _SCHEMA)
+        self._database = Database(file, SCHEMA, alone=True)
+        self._stored: dict[str, int] = {}
+        """How many rows of a destination are stored, as far as they were counted."""
+
+    @contextmanager
+    def _transaction(self, *, patient: bool = False) -> Iterator[sqlite3.Connection]:
+        """Do all of it or nothing; where it fails, what was patient is undone, too."""
+        try:
+            with self._database.transaction(patient=patient) as db:
+                yield db
+        except BaseException:
+            self._stored.clear()
+            raise
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -92,12 +87,12 @@ class RowOutbox:
         an interval of a second there is none, and a row whose second is taken is dropped.
         """
         dropped = 0
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for row in rows:
-                again = row.second <= _newest(db, row.destination) or _is_taken(
+                again = row.second <= newest(db, row.destination) or is_taken(
                     db, row.destination, row.second
                 )
-                second = _free(db, row, interval_s) if again and interval_s > 1 else row.second
+                second = free(db, row, interval_s) if again and interval_s > 1 else row.second
                 written = db.execute(
                     "INSERT OR IGNORE INTO row (lane, second, fields) VALUES (?, ?, ?)",
                     (row.destination, second, json.dumps(dict(row.fields))),
@@ -114,37 +109,55 @@ class RowOutbox:
         Each stands in the first free second from its own on. The seconds at which intervals end
         belong to the rows of counts that come later.
         """
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for row in rows:
                 db.execute(
                     "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
-                    (row.destination, _free(db, row, interval_s), json.dumps(dict(row.fields))),
+                    (row.destination, free(db, row, interval_s), json.dumps(dict(row.fields))),
                 )
             remember(db, memory)
 
-    def take(self, destination: str, most: int) -> list[OutboxRow]:
+    def take(
+        self, destination: str, most: int, memory: Callable[[int], Mapping[str, JsonValue]] = _none
+    ) -> list[OutboxRow]:
         """Mark rows in flight, on disk, and return them in order of time.
+
+        ``memory`` says what must be remembered with so many of them; where nothing waits, nothing
+        is written.
 
         The newest waiting row is always among them, then the urgent ones, then the oldest: after
         days offline a dashboard is live again with the first call.
         """
-        with self._database.transaction() as db:
-            newest = "(SELECT MAX(second) FROM row WHERE lane = :lane AND state = 0 AND urgent = 0)"
+        if not self._waits(destination):
+            return []
+        with self._transaction() as db:
+            live = (
+                "(SELECT MAX(second) FROM row "
+                "WHERE lane = :lane AND state = 0 AND state <> 2 AND urgent = 0)"
+            )
             found = db.execute(
-                "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 "  # noqa: S608 - constant text
-                f"ORDER BY second = {newest} DESC, urgent DESC, second LIMIT :most",
+                "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 AND state <> 2 "  # noqa: S608 - constant text
+                f"ORDER BY second = {live} DESC, urgent DESC, second LIMIT :most",
                 {"lane": destination, "most": most},
             ).fetchall()
             db.executemany(
                 "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
                 [(destination, second) for second, _ in found],
             )
+            remember(db, memory(len(found)))
         return [OutboxRow(destination, second, json.loads(text)) for second, text in sorted(found)]
 
-    def take_these(self, destination: str, seconds: Sequence[int]) -> list[OutboxRow]:
+    def take_these(
+        self,
+        destination: str,
+        seconds: Sequence[int],
+        memory: Callable[[int], Mapping[str, JsonValue]] = _none,
+    ) -> list[OutboxRow]:
         """Mark certain rows in flight, on disk, and return them in order of time."""
-        found = []
-        with self._database.transaction() as db:
+        found: list[OutboxRow] = []
+        if not seconds:
+            return found
+        with self._transaction() as db:
             for second in sorted(seconds):
                 text = db.execute(
                     "SELECT fields FROM row WHERE lane = ? AND second = ?", (destination, second)
@@ -155,6 +168,7 @@ class RowOutbox:
                 "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
                 [(destination, row.second) for row in found],
             )
+            remember(db, memory(len(found)))
         return found
 
     def acknowledge(
@@ -164,19 +178,25 @@ class RowOutbox:
         missing: Iterable[int],
         suspected: Iterable[int] = (),
     ) -> None:
-        """Record what the cloud showed: rows it has, and rows it does not have."""
-        with self._database.transaction() as db:
-            stored = list(stored)
-            _mark(db, destination, stored, RowState.STORED)
-            _mark(db, destination, missing, RowState.WAITING)
-            _mark(db, destination, suspected, RowState.SUSPECTED)
-            if stored:
+        """Record what the cloud showed: rows it has, and rows it does not have.
+
+        Rows that it has are not written at once, see above.
+        """
+        stored, missing, suspected = list(stored), list(missing), list(suspected)
+        with self._transaction(patient=not missing and not suspected) as db:
+            mark(db, destination, missing, RowState.WAITING)
+            mark(db, destination, suspected, RowState.SUSPECTED)
+            number = self._number_stored(db, destination) + mark(
+                db, destination, stored, RowState.STORED
+            )
+            if stored and number > KEEP_STORED:
                 # those ahead stay too: seconds that a clock which was ahead has taken
-                _keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
+                number -= keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
+        self._stored[destination] = number
 
     def put_back(self, destination: str, seconds: Sequence[int], suspected: set[int]) -> None:
         """Let rows wait again that were surely not taken: as if they had not been sent."""
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             db.executemany(
                 "UPDATE row SET state = ?, tries = tries - 1 WHERE lane = ? AND second = ?",
                 [(int(_WAITING[second in suspected]), destination, second) for second in seconds],
@@ -184,8 +204,8 @@ class RowOutbox:
 
     def dead_letter(self, destination: str, reasons: Mapping[int, str]) -> None:
         """Give up rows that the cloud will never take, by second, and keep why."""
-        with self._database.transaction() as db:
-            _mark(db, destination, reasons, RowState.SET_ASIDE)
+        with self._transaction() as db:
+            mark(db, destination, reasons, RowState.SET_ASIDE)
             db.executemany(
                 "INSERT OR REPLACE INTO refusal VALUES (?, ?, ?)",
                 [(destination, second, reason) for second, reason in reasons.items()],
@@ -194,7 +214,7 @@ class RowOutbox:
     def replace(self, destination: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
         gone = 0
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for one in thinned:
                 for second in one.removed:
                     gone += db.execute(
@@ -208,9 +228,13 @@ class RowOutbox:
                 gone -= len(one.kept)
         return gone
 
-    def remember(self, memory: Mapping[str, JsonValue]) -> None:
-        """Keep values over restarts."""
-        self._database.remember(memory)
+    def remember(self, memory: Mapping[str, JsonValue], *, patient: bool = False) -> None:
+        """Keep values over restarts; ``patient``: with the next rows."""
+        self._database.remember(memory, patient=patient)
+
+    def commit(self, older_than_s: float = 0.0) -> None:
+        """Write what waits for the next rows, if it has waited for so long."""
+        self._database.commit(older_than_s)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -218,14 +242,25 @@ class RowOutbox:
         """Return what was remembered under a name; None: nothing."""
         return self._database.recall(name)
 
+    def _waits(self, destination: str) -> bool:
+        """Tell whether any row waits."""
+        with self._database.reading() as db:
+            waiting = "SELECT 1 FROM row WHERE lane = ? AND state = 0 AND state <> 2 LIMIT 1"
+            return db.execute(waiting, (destination,)).fetchone() is not None
+
     def in_flight(self, destination: str) -> list[int]:
         """Return the seconds of the rows whose fate is not known, in order."""
         return self._in(destination, RowState.IN_FLIGHT)
 
+    def suspected(self, destination: str) -> list[int]:
+        """Return the seconds of the rows under suspicion, in order."""
+        return self._in(destination, RowState.SUSPECTED)
+
     def _in(self, destination: str, state: RowState) -> list[int]:
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT second FROM row WHERE lane = ? AND state = ? ORDER BY second",
+                "SELECT second FROM row WHERE lane = ? AND state = ? AND state <> 2 "
+                "ORDER BY second",
                 (destination, int(state)),
             ).fetchall()
         return [second for (second,) in found]
@@ -237,8 +272,8 @@ class RowOutbox:
         """
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT second FROM row WHERE lane = ? AND state = 0 ORDER BY urgent, second DESC "
-                "LIMIT ?",
+                "SELECT second FROM row WHERE lane = ? AND state = 0 AND state <> 2 "
+                "ORDER BY urgent, second DESC LIMIT ?",
                 (destination, len(without) + 1),
             ).fetchall()
         seconds = [second for (second,) in found]
@@ -248,15 +283,11 @@ class RowOutbox:
         """Return the seconds of the urgent rows that wait, in order."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT second FROM row WHERE lane = ? AND state = 0 AND urgent = 1 "
-                "ORDER BY second LIMIT ?",
+                "SELECT second FROM row WHERE lane = ? AND state = 0 AND state <> 2 "
+                "AND urgent = 1 ORDER BY second LIMIT ?",
                 (destination, most),
             ).fetchall()
         return [second for (second,) in found]
-
-    def suspected(self, destination: str) -> list[int]:
-        """Return the seconds of the rows under suspicion, in order."""
-        return self._in(destination, RowState.SUSPECTED)
 
     def refusals(self, destination: str) -> dict[int, str]:
         """Return why rows were set aside, by second."""
@@ -280,17 +311,26 @@ class RowOutbox:
         """Return how many rows are in each state; those under suspicion wait, too."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (destination,)
+                "SELECT state, COUNT(*) FROM row WHERE lane = ? AND state <> 2 GROUP BY state",
+                (destination,),
             ).fetchall()
-        numbers = dict(found)
+            stored = self._number_stored(db, destination)
+        numbers = {**dict(found), RowState.STORED: stored}
         numbers[RowState.WAITING] = sum(numbers.get(state, 0) for state in _WAITING)
         return {state.name.lower(): numbers.get(state.value, 0) for state in RowState}
+
+    def _number_stored(self, db: sqlite3.Connection, destination: str) -> int:
+        if destination not in self._stored:
+            asked = "SELECT COUNT(*) FROM row WHERE lane = ? AND state = 2"
+            self._stored[destination] = int(db.execute(asked, (destination,)).fetchone()[0])
+        return self._stored[destination]
 
     def oldest_unsent(self, destination: str) -> int | None:
         """Return the second of the oldest row that is not known to be stored."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT MIN(second) FROM row WHERE lane = ? AND state IN (0, 1, 4)", (destination,)
+                "SELECT MIN(second) FROM row WHERE lane = ? AND state IN (0, 1, 4) AND state <> 2",
+                (destination,),
             ).fetchone()
         return int(found[0]) if found[0] is not None else None
 
@@ -299,61 +339,15 @@ class RowOutbox:
 
         Returns how many waiting ones went.
         """
-        with self._database.transaction() as db:
-            _keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
+        with self._transaction() as db:
+            keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
             db.execute(
                 "DELETE FROM refusal WHERE lane = ? AND second NOT IN "
-                "(SELECT second FROM row WHERE lane = ? AND state = ?)",
+                "(SELECT second FROM row WHERE lane = ? AND state = ? AND state <> 2)",
                 (destination, destination, int(RowState.SET_ASIDE)),
             )
-            return _keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
+            return keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
 
     def close(self) -> None:
         """Close the database and let another process have it."""
         self._database.close()
-
-
-def _newest(db: sqlite3.Connection, destination: str) -> int:
-    """Return the newest second of a destination's rows of counts, whatever became of it."""
-    found = db.execute(
-        "SELECT second FROM row WHERE lane = ? AND urgent = 0 ORDER BY second DESC LIMIT 1",
-        (destination,),
-    ).fetchone()
-    return int(found[0]) if found else -1
-
-
-def _is_taken(db: sqlite3.Connection, destination: str, second: int) -> bool:
-    taken = "SELECT 1 FROM row WHERE lane = ? AND second = ?"
-    return db.execute(taken, (destination, second)).fetchone() is not None
-
-
-def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
-    """Return the first second from a row's own on that is free, and no interval's end."""
-    second = row.second
-    while second % interval_s == 0 or _is_taken(db, row.destination, second):
-        second += 1
-    return second
-
-
-def _mark(
-    db: sqlite3.Connection, destination: str, seconds: Iterable[int], state: RowState
-) -> None:
-    db.executemany(
-        "UPDATE row SET state = ? WHERE lane = ? AND second = ?",
-        [(int(state), destination, second) for second in seconds],
-    )
-
-
-def _keep_newest(
-    db: sqlite3.Connection, destination: str, state: RowState, most: int, until: int = _NEVER
-) -> int:
-    """Delete the oldest rows of a state, beyond a number of those up to a second.
-
-    Returns how many went.
-    """
-    return db.execute(
-        "DELETE FROM row WHERE lane = :lane AND state = :state AND second <= "
-        "(SELECT second FROM row WHERE lane = :lane AND state = :state AND second <= :until "
-        "ORDER BY second DESC LIMIT 1 OFFSET :most)",
-        {"lane": destination, "state": int(state), "most": most, "until": until},
-    ).rowcount

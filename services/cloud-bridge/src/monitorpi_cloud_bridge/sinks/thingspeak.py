@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cloud_bridge.sinks.sink import CallLimits, RefusedError, UploadOutcome, UploadVerdict
-from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, Answer, NoAnswerError, NotSentError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, NotSentError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ class ThingSpeak:
         return there
 
     def _look(self, first: int, last: int) -> set[int] | None:
-        """Return the seconds of the newest rows between two; None: it could not be told."""
+        """Return the seconds of the newest rows between two; None: it is not known."""
         self._asked += 1
         query = {
             "start": stamp(first),

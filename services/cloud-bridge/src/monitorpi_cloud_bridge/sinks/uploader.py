@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_cloud_bridge.search import CallResult, RowSearch
 from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.thinning import OLD_BUCKET_S, edge, thin
+from monitorpi_common.backoff import CLOUD_MOST_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
     from monitorpi_common.log import Log
 
-BACK_OFF_MOST_S: Final = 300.0
 AWAY_MOST_S: Final = 60.0
 """Between tries to reach a cloud: they cost nobody anything."""
 THIN_ABOVE: Final = 960
 """Rows waiting above which a backlog is thinned: what one call takes needs none."""
 _THIN_ROWS: Final = 2000
 QUOTA_PAUSE_S: Final = 3600.0
+PATIENCE_S: Final = 150.0
+"""Longer than from one group of rows to the next."""
 TRIM_S: Final = 3600.0
 """How often the outbox is held to its size, also where nothing can be sent."""
 IDLE_S: Final = 1.0
@@ -106,7 +108,7 @@ class Uploader:
 
     def step(self) -> float:
         """Serve the destination if it is due; returns the seconds until the next look."""
-        self._trim()
+        self._tidy()
         if self.clock() < self.destination.next_call_s or self._stopped.is_set():
             return self.destination.next_call_s - self.clock()
         try:
@@ -133,27 +135,29 @@ class Uploader:
         rows = self._fit(self._take(most))
         if not rows:
             return
-        self._charge(len(rows))  # before the call: a kill must not send for free
         self._sent = [row.second for row in rows]
         sent = self.destination.sink.send(self.destination.sink.prepare(rows))
         self._note(sent.text)
         if sent.verdict in _NOT_TAKEN:
-            self._charge(-len(rows))
+            self.outbox.remember(self._charge(-len(rows)), patient=True)
         self._judge(sent)
 
     def _take(self, most: int) -> list[OutboxRow]:
-        """Return the rows of the next call, in flight."""
+        """Return the rows of the next call, in flight and paid for.
+
+        They are charged before the call: a kill must not send for free.
+        """
         name, search = self.destination.name, self.search
         if self.destination.is_away:  # one row asks, and texts: an outage wears no card
             texts = len(self.outbox.urgent(name, _MOST_TEXTS))
-            if rows := self.outbox.take(name, min(1 + texts, most)):
+            if rows := self.outbox.take(name, min(1 + texts, most), self._charge):
                 return rows
         if search is None:
-            return self.outbox.take(name, most)
+            return self.outbox.take(name, most, self._charge)
         if search.trusts and (urgent := self.outbox.urgent(name, most)):
             search.suspect(urgent)
         chosen = search.next(self.outbox.newest_waiting(name, search.passed_over), most)
-        rows = self.outbox.take_these(name, chosen)
+        rows = self.outbox.take_these(name, chosen, self._charge)
         search.forget(list(set(chosen) - {row.second for row in rows}))  # dropped meanwhile
         return rows
 
@@ -163,10 +167,11 @@ class Uploader:
         unfit = {row.second: why for row in rows if (why := sink.unfit(row, now)) is not None}
         if unfit:
             self._set_aside(unfit)
+            self.outbox.remember(self._charge(-len(unfit)), patient=True)
         return [row for row in rows if row.second not in unfit]
 
     def _settle(self) -> bool:
-        """Find out what became of the rows in flight; False: it could not be told."""
+        """Find out what became of the rows in flight; False: it is not known."""
         unknown = self.outbox.in_flight(self.destination.name)
         if not unknown:
             return True
@@ -219,9 +224,9 @@ class Uploader:
             case UploadVerdict.LATER:
                 self.outbox.put_back(destination.name, rows, self._suspects())
                 self._warn("the cloud asks for patience", what=sent.text)
-                if destination.pause_s >= BACK_OFF_MOST_S:  # patience does not help: too many rows
+                if destination.pause_s >= CLOUD_MOST_S:  # patience does not help: too many rows
                     destination.shrink(len(rows) // 2, self.clock())
-                destination.back_off(BACK_OFF_MOST_S)
+                destination.back_off(CLOUD_MOST_S)
             case UploadVerdict.QUOTA:
                 self.outbox.put_back(destination.name, rows, self._suspects())
                 self.log.error("the cloud says the quota is spent", destination=destination.name)
@@ -250,7 +255,7 @@ class Uploader:
                 "the channel refuses us: rows are kept, it is looked at again each hour", sent.text
             )
         elif search is not None and search.is_control:
-            destination.back_off(BACK_OFF_MOST_S)
+            destination.back_off(CLOUD_MOST_S)
             self.log.error(
                 "the cloud refuses what others would take: rows are kept, none is to blame",
                 destination=destination.name, what=sent.text,
@@ -328,12 +333,16 @@ class Uploader:
             destination.thinned_total += self.outbox.replace(destination.name, thin(rows, now))
             destination.thinned_to = rows[-1].second
 
-    def _trim(self) -> None:
-        """Hold the destination to its size: a channel that refuses us must not fill the disk."""
-        if self.clock() < self._next_trim_s:
-            return
-        self._next_trim_s = self.clock() + TRIM_S
+    def _tidy(self) -> None:
+        """Hold the destination to its size: a channel that refuses us must not fill the disk.
+
+        Where no rows come that are written anyway, what waits for them is written all the same.
+        """
         try:
+            self.outbox.commit(PATIENCE_S)
+            if self.clock() < self._next_trim_s:
+                return
+            self._next_trim_s = self.clock() + TRIM_S
             self.destination.dropped_total += self.outbox.drop_oldest(self.destination.name)
         except sqlite3.Error as error:
             self._warn("the outbox cannot be trimmed", reason=error)
@@ -344,16 +353,16 @@ class Uploader:
         is_limited = self.quota.most and self.destination.counts_for_quota
         return left if is_limited else self.destination.limit
 
-    def _charge(self, rows: int) -> None:
-        if self.destination.counts_for_quota:
-            self.outbox.remember({QUOTA: self.quota.charge(rows)})
+    def _charge(self, rows: int) -> dict[str, JsonValue]:
+        """Count rows for the year's quota; returns what must be remembered of it."""
+        return {QUOTA: self.quota.charge(rows)} if self.destination.counts_for_quota else {}
 
     def _note(self, answer: str) -> None:
         """Remember the last answer, also for whoever looks into the outbox; written on change."""
         if self.destination.last_answer == answer:
             return
         self.destination.last_answer = answer
-        self.outbox.remember({f"answer {self.destination.name}": answer})
+        self.outbox.remember({f"answer {self.destination.name}": answer}, patient=True)
 
     def _wait(self, seconds: float) -> None:
         self.destination.next_call_s = self.clock() + seconds
@@ -386,22 +395,3 @@ class Uploader:
             return {}
         age_s = None if oldest is None else round(self.wall() - oldest)
         return {**counts, "oldest_unsent_s": age_s}
-
-
-@dataclass(slots=True)
-class Uploaders:
-    """All of them, for whoever needs to know of no single one."""
-
-    each: list[Uploader]
-    quota: YearlyQuota
-
-    def hurry(self) -> None:
-        """Let each look at once whether something is due."""
-        for uploader in self.each:
-            uploader.hurry()
-
-    def state(self) -> dict[str, JsonValue]:
-        """Return what health tells."""
-        left = self.quota.most - self.quota.used if self.quota.most else None
-        lanes: dict[str, JsonValue] = {one.destination.name: one.state() for one in self.each}
-        return {"lanes": lanes, "quota_used": self.quota.used, "quota_left": left}

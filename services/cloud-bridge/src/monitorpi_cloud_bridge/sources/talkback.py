@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cloud_bridge.items import Called
-from monitorpi_cloud_bridge.sinks.web import SHORT_BYTES, Answer, NoAnswerError, NotSentError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, NotSentError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable

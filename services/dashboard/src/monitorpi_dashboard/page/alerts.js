@@ -1,82 +1,80 @@
-// Whether anybody watches, reported before what was seen; and the alerts.
-import { $, make, renew, text } from "./elements.js";
-import { count, rate, span } from "./numbers.js";
-import { ago, level, page, reasons, since } from "./state.js";
+// Alerts, open and past: filtered, with their evidence.
+import { html } from "./preact.js";
+import { AlertCard, byTime, titleOf } from "./alert.js";
+import { EvidenceChart } from "./evidence.js";
+import { nameOf, macOfSubject } from "./lan.js";
+import { SpanChoice } from "./now.js";
+import { Empty, Save, Section, Select } from "./parts.js";
+import * as past from "./past.js";
+import { choose } from "./route.js";
+import { page } from "./store.js";
 
-const WORDS = {
-  watching: "Watching, with a note:",
-  partly: "Only a part is watched:",
-  blind: "Nobody watches:",
-};
-function show(kind, words) {
-  $("live").className = `live ${kind}`;
-  text("live", words);
-}
-export function drawWatch() {
-  const list = reasons(),
-    word = level();
-  $("watch").hidden = !list.length;
-  $("watch").className = `watch ${word}`;
-  text("watch-word", list.length ? WORDS[word] : "");
-  const items = list.map((r) =>
-    make("li", {}, r.text, r.remedy ? make("small", {}, ` ${r.remedy}`) : ""),
-  );
-  renew($("watch-reasons"), items);
-  show(
-    { watching: "good", partly: "wait", blind: "bad" }[word],
-    { watching: "watching", partly: "sees a part", blind: "blind" }[word],
+const SHOWN = 200;
+const plot = (alert) => html`<${EvidenceChart} alert=${alert} />`;
+
+function matches(alert, { rule = "", severity = "", q = "" }) {
+  const wanted = q.trim().toLowerCase();
+  const words = [
+    alert.key,
+    alert.rule,
+    titleOf(alert.rule),
+    alert.summary,
+    nameOf(macOfSubject(alert.subject)),
+  ];
+  return (
+    (!rule || alert.rule === rule) &&
+    (!severity || alert.severity === severity) &&
+    (!wanted || words.some((word) => word.toLowerCase().includes(wanted)))
   );
 }
-const byTime = (a, b) => Date.parse(b.opened_at) - Date.parse(a.opened_at);
-export function drawAlerts() {
-  const open = page.state.alerts.filter((a) => a.state === "open").sort(byTime);
-  const closed = page.state.alerts.filter((a) => a.state !== "open").sort(byTime);
-  $("open").replaceChildren(...(open.length ? open.map(alertCard) : [calm()]));
-  text("closed-title", closed.length ? `${closed.length} closed in the last 24 hours` : "");
-  $("closed").replaceChildren(...closed.slice(0, 50).map(alertCard));
-  const name = {
-    watching: "MonitorPi",
-    partly: "MonitorPi sees a part",
-    blind: "MonitorPi is BLIND",
-  }[level()];
-  document.title = open.length ? `(${open.length}) ${name}` : name;
-}
-function calm() {
-  if (level() === "watching") return make("p", { class: "calm" }, "Nothing is wrong.");
-  return make(
-    "p",
-    { class: "unsure" },
-    level() === "partly" ? "No alert in what is seen." : "No alert: but nobody watches.",
+// What the bus says now wins over what the history wrote down last. What was open then, and is not
+// on the bus, was never seen to close: a power cut, say.
+function merged(remembered, live) {
+  const lostSight = { state: "closed", close_reason: "lost-sight" };
+  const found = new Map(
+    remembered.map((one) => [
+      one.id,
+      one.state === "open" ? { ...one, ...lostSight, closed_at: one.at } : one,
+    ]),
   );
+  for (const one of live) found.set(one.id, one);
+  return [...found.values()].sort(byTime);
 }
-function alertCard(alert) {
-  const open = alert.state === "open",
-    e = alert.evidence;
-  const facts = [
-    open
-      ? `for ${since(alert.opened_at)}`
-      : `closed ${ago(alert.closed_at ?? alert.at)} (${alert.close_reason ?? "quiet"}), lasted ${span((Date.parse(alert.closed_at ?? alert.at) - Date.parse(alert.opened_at)) / 1000)}`,
-    `${rate(Math.round(e.value * 10) / 10)} ${e.unit}, threshold ${rate(e.threshold)}, peak ${rate(Math.round(e.peak))}`,
-    e.sources.length ? `from ${e.sources.map((p) => p.mac ?? p.ip).join(", ")}` : "",
-    e.victims.length
-      ? `to ${e.victims.map((p) => [p.ip ?? p.mac, p.port].filter((x) => x != null).join(" port ")).join(", ")}`
-      : "",
-    e.spoofed ? "source addresses look forged" : "",
-    e.kernel_drops ? `${count(e.kernel_drops)} frames lost meanwhile` : "",
-    alert.acknowledged ? "seen" : "",
-  ]
-    .filter(Boolean)
-    .join(" · ");
-  return make(
-    "div",
-    { class: `alert ${open ? alert.severity : "closed"}` },
-    make(
-      "p",
-      {},
-      make("strong", {}, open ? alert.severity.toUpperCase() : "closed"),
-      make("strong", {}, alert.rule),
-      alert.summary,
+export function Alerts({ route }) {
+  const now = past.spanOf(route.words),
+    { words } = route;
+  const { error, answers } = past.usePast(
+    { alerts: ["alerts", { ...now.asked, limit: 2000 }] },
+    now,
+  );
+  const live = page.state.alerts,
+    all = merged(
+      answers?.alerts.alerts ?? [],
+      live.filter((one) => one.state === "open" || Date.parse(one.closed_at ?? one.at) >= now.from),
     ),
-    make("p", { class: "facts" }, facts),
-  );
+    found = all.filter((one) => matches(one, words));
+  const open = found.filter((one) => one.state === "open"),
+    closed = found.filter((one) => one.state !== "open");
+  const rules = [...new Set(all.map((one) => one.rule))].sort();
+  const bar = html`<div class="choices">
+    <${Select} id="rule" label="Rule" value=${words.rule ?? ""} options=${[["", "all"], ...rules.map((one) => [one, titleOf(one)])]}
+      choose=${(rule) => choose(route, { rule })} />
+    <${Select} id="severity" label="Severity" value=${words.severity ?? ""}
+      options=${["", "critical", "warning", "info"].map((one) => [one, one || "all"])}
+      choose=${(severity) => choose(route, { severity })} />
+    <label class="filter">Search${" "}<input id="filter" type="search" autocomplete="off" spellcheck="false" value=${words.q ?? ""}
+      onInput=${(event) => choose(route, { q: event.currentTarget.value })} /></label>
+    <${SpanChoice} route=${route} now=${now} />
+  </div>`;
+  return html`<${Section} id="alerts" title="Alerts" bar=${bar}>
+    <${Empty}>${error || (found.length ? "" : "No alert in this time.")}<//>
+    <h3>Open (${open.length})</h3>
+    <div id="open">${open.map((one) => html`<${AlertCard} key=${one.id} alert=${one}>${plot}<//>`)}</div>
+    <h3>Closed (${closed.length})</h3>
+    <div id="closed">
+      ${closed.slice(0, SHOWN).map((one) => html`<${AlertCard} key=${one.id} alert=${one}>${plot}<//>`)}
+    </div>
+    ${closed.length > SHOWN && html`<${Empty}>The newest ${SHOWN}: filter to see others.<//>`}
+    <${Save} links=${[["alerts", "alerts", { ...now.asked, ...(words.rule && { rule: words.rule }) }]]} />
+  <//>`;
 }

@@ -1,4 +1,4 @@
-// Numbers in words, for people.
+// Numbers and times in words, for people.
 function scaled(value, unit) {
   for (const [limit, prefix] of [
     [1e9, "G"],
@@ -7,11 +7,14 @@ function scaled(value, unit) {
   ])
     if (value >= limit)
       return `${(value / limit).toFixed(value / limit >= 100 ? 0 : 1)} ${prefix}${unit}`;
-  return `${Math.round(value)} ${unit}`;
+  return `${value > 0 && value < 10 ? Number(value.toPrecision(2)) : Math.round(value)} ${unit}`;
 }
 export const bits = (value) => scaled(value, "bit/s");
+export const frames = (value) => scaled(value, "fr/s");
+export const bytes = (value) => scaled(value, "B");
 export const count = (value) => (value ?? 0).toLocaleString("en");
-export const rate = (value) => (value >= 100 ? count(Math.round(value)) : String(value ?? 0));
+export const rate = (value) =>
+  value >= 100 ? count(Math.round(value)) : String(Math.round((value ?? 0) * 10) / 10);
 export const ms = (value) =>
   value == null ? "-" : `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
 export const percent = (value) =>
@@ -23,3 +26,6 @@ export function span(seconds) {
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} d`;
 }
+export const when = (time) =>
+  new Date(time).toLocaleString([], { dateStyle: "short", timeStyle: "medium" });
+export const className = (name) => name.replaceAll("_", " ");

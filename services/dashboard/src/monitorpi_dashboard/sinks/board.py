@@ -16,15 +16,17 @@ class Board:
         self._document = b"{}"
         self._level: WatchLevel = "blind"
         self._event = b""
+        self._open_alerts = 0
         self._number = 0
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, document: bytes, level: WatchLevel) -> None:
-        """Show a new document, and whether anybody watches."""
+    def put(self, document: bytes, level: WatchLevel, open_alerts: int) -> None:
+        """Show a new document, whether anybody watches, and how many alerts are open."""
         event = b"data: " + document + b"\n\n"  # once for all: megabytes, where devices are many
         with self._changed:
             self._document, self._event, self._level = document, event, level
+            self._open_alerts = open_alerts
             self._number += 1
             self._changed.notify_all()
 
@@ -37,6 +39,10 @@ class Board:
     def level(self) -> WatchLevel:
         """Whether anybody watches."""
         return self._level
+
+    def glance(self) -> bytes:
+        """Return what stands in the title of a page that nobody looks at."""
+        return b'{"state":"%b","open":%d}' % (self._level.encode(), self._open_alerts)
 
     def after(self, number: int, timeout_s: float) -> tuple[int, bytes | None]:
         """Wait for the event of a document newer than the given one.

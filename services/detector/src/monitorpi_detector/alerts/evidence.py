@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import Evidence, Severity
-from monitorpi_common.topics import TopicError, mac_from_id
+from monitorpi_common.messages import Alert, Evidence, Severity, timestamp
+from monitorpi_common.topics import TopicError, mac_from_id, slug
 from monitorpi_detector.rule import CRITICAL_AT, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from monitorpi_common.messages import Alert, Peer
+    from monitorpi_common.messages import Peer
     from monitorpi_detector.hosts.inventory import HostInventory
 
 COPIES_TOLD: Final = 0.1
 """Share of copies from which an alert mentions them."""
 _MAX_SUMMARY: Final = 400
 _MAX_PEERS: Final = 32
+_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:monitorpi:alert")
 _ORDER: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "critical": 2}
 
 
@@ -72,6 +74,42 @@ def evidence_of(
         kernel_drops=drops + seen.kernel_drops,
         copies_ratio=seen.copies_ratio,
         **probed(finding.victims, inventory, opened_at.timestamp() - seen.length_s),
+    )
+
+
+def opened_alert(
+    finding: Finding, seen: Observed, inventory: HostInventory, *, site: str, key: str,
+    cause: str | None, before: Alert | None,
+) -> Alert:  # fmt: skip
+    """Return the alert that a finding opens, or opens again.
+
+    Args:
+        finding: what raised it.
+        seen: its circumstances.
+        inventory: the devices.
+        site: the site, part of every alert's identity.
+        key: the alert's key.
+        cause: the key of the alert that causes it.
+        before: the same alert, closed a moment ago.
+
+    """
+    opened_at = seen.at if before is None else before.opened_at
+    so_far = None if before is None else before.evidence.model_copy(update={"kernel_drops": 0})
+    name = f"{site}/{key}/{timestamp(opened_at)}"
+    return Alert(
+        id=str(uuid.uuid5(_NAMESPACE, name)) if before is None else before.id,
+        key=key,
+        rule=seen.rule,
+        severity=severity_of(finding, cause),
+        state="open",
+        subject=slug(finding.subject),
+        interface=seen.interface,
+        opened_at=opened_at,
+        at=seen.at,
+        acknowledged=before is not None and before.acknowledged,
+        caused_by=cause,
+        summary=sentence(finding, finding.value, seen),
+        evidence=evidence_of(finding, seen, inventory, opened_at, so_far),
     )
 
 
@@ -135,7 +173,7 @@ def severity_of(finding: Finding, cause: str | None) -> Severity:
 
 
 def is_worse(one: Severity, other: Severity) -> bool:
-    """Tell whether a severity is above another."""
+    """Return whether a severity is above another."""
     return _ORDER[one] > _ORDER[other]
 
 

@@ -22,7 +22,7 @@ FRESH: Final = timedelta(seconds=10)
 
 PARTS_FRESH: Final = timedelta(seconds=120)
 """The same of what is a part of being cut off: connections in vain are seen within seconds, that
-nobody answers takes rounds."""
+nobody answers takes rounds; and of targets that were bad before they, or more of them, went."""
 CUT_OFF: Final = "cut-off"
 PARTS: Final = frozenset({"uplink-down", "group-down"})
 """What is away for a machine from which everything is."""
@@ -80,6 +80,8 @@ class OpenAlert:
 
 CAUSES: Final = ("flood", "outage")
 """Kinds of alerts that cause others."""
+DEGRADED: Final = frozenset({"uplink-degraded", "group-degraded"})
+"""Rules whose alerts are effects of floods and outages, and causes of what single targets do."""
 
 
 def reported_elsewhere(
@@ -136,21 +138,28 @@ def cause_of(entries: Iterable[OpenAlert], involved: frozenset[str], seen: Obser
         return next((one.alert.key for one in entries if one.alert.rule == CUT_OFF), None)
     if seen.kind != "effect":
         return None
-    return next(
-        (
-            entry.alert.key
-            for entry in entries
-            if entry.kind in CAUSES and entry.involved & involved
-        ),
-        None,
-    )
+    causes = [one for one in entries if one.kind in CAUSES]
+    if seen.rule not in DEGRADED:
+        causes += [one for one in entries if one.alert.rule in DEGRADED and _goes_on(one, seen)]
+    return next((one.alert.key for one in causes if one.involved & involved), None)
+
+
+def _goes_on(entry: OpenAlert, seen: Observed) -> bool:
+    """Return whether a common cause was there in the last round: who stays bad has his own."""
+    return seen.at - entry.last_active < timedelta(seconds=1.5 * seen.span_s)
+
+
+def is_cause(entry: OpenAlert) -> bool:
+    """Return whether an alert causes others."""
+    return entry.kind in CAUSES or entry.alert.rule in DEGRADED
 
 
 def effects_of(cause: OpenAlert, entries: Iterable[OpenAlert], at: datetime) -> Iterator[OpenAlert]:
     """Find what was reported a moment before its cause was known."""
     for entry in entries:
         is_part = cause.alert.rule == CUT_OFF and entry.alert.rule in PARTS
-        fresh = PARTS_FRESH if is_part else FRESH
+        slow = is_part or cause.kind == "outage" or cause.alert.rule in DEGRADED
+        fresh = PARTS_FRESH if slow else FRESH
         if entry.alert.caused_by is not None or at - entry.alert.opened_at > fresh:
             continue
         if is_part:
@@ -158,5 +167,7 @@ def effects_of(cause: OpenAlert, entries: Iterable[OpenAlert], at: datetime) -> 
         elif cause.alert.rule == LOOP:
             if entry.alert.rule in REPEATED and entry.interfaces & cause.interfaces:
                 yield entry
+        elif cause.alert.rule in DEGRADED and entry.alert.rule in DEGRADED:
+            continue
         elif entry.kind == "effect" and entry.involved & cause.involved:
             yield entry

@@ -17,11 +17,10 @@ bus, at least three seconds ago.
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import Alert, CloseReason, Publication, Tombstone, timestamp
+from monitorpi_common.messages import Alert, CloseReason, Publication, Tombstone
 from monitorpi_common.topics import slug
 from monitorpi_detector.alerts.closed import ClosedAlerts
 from monitorpi_detector.alerts.evidence import (
@@ -29,6 +28,7 @@ from monitorpi_detector.alerts.evidence import (
     involved_in,
     is_worse,
     macs_of,
+    opened_alert,
     probed,
     sentence,
     severity_of,
@@ -36,15 +36,16 @@ from monitorpi_detector.alerts.evidence import (
     whose_limits,
 )
 from monitorpi_detector.alerts.links import (
-    CAUSES,
     OpenAlert,
     cause_of,
     effects_of,
     explained_by,
+    is_cause,
     reported_elsewhere,
 )
 from monitorpi_detector.alerts.overflow import MAX_OPEN, OTHERS, Overflow
 from monitorpi_detector.alerts.raising import Triggers
+from monitorpi_detector.alerts.silences import Silences
 from monitorpi_detector.alerts.stories import Stories
 from monitorpi_detector.alerts.usual import MARGIN, Habits
 from monitorpi_detector.views.wires import ports_of
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from monitorpi_detector.hosts.inventory import HostInventory
     from monitorpi_detector.rule import Finding, Limits
 
-MAX_SILENCES: Final = 256
 SAME: Final = timedelta(seconds=0.5)
 """Of two windows whose ends are so near the higher rate is reported: both show the same moment."""
 PART: Final = timedelta(seconds=5)
@@ -64,7 +64,6 @@ PART: Final = timedelta(seconds=5)
 REFRESH_S: Final = 10.0
 SENSOR_S: Final = 10.0
 """Seconds without any window after which a sensor counts as lost."""
-_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:monitorpi:alert")
 
 
 class AlertTable:
@@ -78,7 +77,7 @@ class AlertTable:
         self._triggers = Triggers()
         self._overflow: dict[str, Overflow] = {}
         self._windows: dict[str, datetime] = {}
-        self.silences: dict[str, datetime] = {}
+        self.silences = Silences()
         self.watermark: datetime | None = None
         self.habits = Habits()
         self.stories = Stories()
@@ -109,7 +108,7 @@ class AlertTable:
     ) -> Iterator[Publication | Tombstone]:
         """Take one finding: it keeps an alert, raises one, or does nothing."""
         key = slug(f"{seen.rule}-{finding.subject}")
-        if self._is_silenced(key, seen.at):
+        if self.silences.holds(key, seen.at):
             return
         if limits.usual_after_s is not None:
             finding = self.habits.held_against(key, finding, seen.watched_s)
@@ -130,14 +129,6 @@ class AlertTable:
             yield from self._count_in(finding, limits, seen)
             return
         yield from self._raise(key, finding, limits, seen)
-
-    def _is_silenced(self, key: str, at: datetime) -> bool:
-        until = self.silences.get(key)
-        if until is None:
-            return False
-        if at >= until:
-            del self.silences[key]
-        return at < until
 
     def _go_on(
         self, entry: OpenAlert, finding: Finding, limits: Limits, seen: Observed
@@ -165,7 +156,7 @@ class AlertTable:
         )
 
     def _is_reported(self, key: str, finding: Finding, limits: Limits, seen: Observed) -> bool:
-        """Tell whether another alert tells of this, or enough was reported its story this night.
+        """Return whether another alert tells of this, or enough was reported its story this night.
 
         What an open alert causes is linked to it and opens beside it.
         """
@@ -198,29 +189,10 @@ class AlertTable:
     ) -> Iterator[Publication | Tombstone]:
         before = self._closed.reopens(key, seen.at)
         self._closed.remove(key)
-        opened_at = seen.at if before is None else before.opened_at
         sources, involved = macs_of(finding)
         cause = cause_of(self._open.values(), involved, seen)
-        alert = Alert(
-            id=self._new_id(key, opened_at) if before is None else before.id,
-            key=key,
-            rule=seen.rule,
-            severity=severity_of(finding, cause),
-            state="open",
-            subject=slug(finding.subject),
-            interface=seen.interface,
-            opened_at=opened_at,
-            at=seen.at,
-            acknowledged=before is not None and before.acknowledged,
-            caused_by=cause,
-            summary=sentence(finding, finding.value, seen),
-            evidence=evidence_of(
-                finding,
-                seen,
-                self._inventory,
-                opened_at,
-                None if before is None else before.evidence.model_copy(update={"kernel_drops": 0}),
-            ),
+        alert = opened_alert(
+            finding, seen, self._inventory, site=self._site, key=key, cause=cause, before=before
         )
         entry = OpenAlert(
             alert, seen.kind, limits.quiet_s, seen.at, seen.at, involved, sources,
@@ -234,16 +206,13 @@ class AlertTable:
         yield Publication(key, alert)
         for explained in explained_by(entry, self._open.values(), seen):
             yield from self._close(explained, "replaced", seen.at)
-        if seen.kind in CAUSES:
+        if is_cause(entry):
             for effect in effects_of(entry, self._open.values(), seen.at):
                 effect.alert = effect.alert.model_copy(
                     update={"caused_by": key, "severity": "info", "at": seen.at}
                 )
                 effect.published = seen.at
                 yield Publication(effect.alert.key, effect.alert)
-
-    def _new_id(self, key: str, opened_at: datetime) -> str:
-        return str(uuid.uuid5(_NAMESPACE, f"{self._site}/{key}/{timestamp(opened_at)}"))
 
     def _keep(
         self, entry: OpenAlert, finding: Finding, limits: Limits, seen: Observed
@@ -260,6 +229,7 @@ class AlertTable:
         entry.resume(seen.at)
         entry.last_active = max(entry.last_active, seen.at)
         entry.quiet_s, entry.valued = limits.quiet_s, seen.at
+        entry.story, entry.decisive = finding.story, finding.decisive
         old = entry.alert
         evidence = evidence_of(finding, seen, self._inventory, old.opened_at, old.evidence)
         severity = severity_of(finding, old.caused_by)
@@ -369,16 +339,14 @@ class AlertTable:
         """Move what is open along with a clock that was set: the cause did not end by it."""
         self.watermark = None
         self._windows = {name: end + by for name, end in self._windows.items()}
-        self.silences = {key: until + by for key, until in self.silences.items()}
+        self.silences.step_clock(by)
         self._triggers.clear()
         for entry in self._open.values():
             entry.step_clock(by)
 
     def silence(self, key: str, until: datetime, at: datetime) -> Iterator[Publication | Tombstone]:
         """Close an alert and keep it shut."""
-        while len(self.silences) >= MAX_SILENCES:
-            del self.silences[min(self.silences, key=lambda one: self.silences[one])]
-        self.silences[key] = until
+        self.silences.add(key, until)
         if key in self._open:
             yield from self._close(key, "silenced", at)
 

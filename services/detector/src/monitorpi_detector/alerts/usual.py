@@ -96,6 +96,11 @@ class Habits:
             return finding
         return replace(finding, threshold=limit, baseline=habit.level)
 
+    def limit(self, key: str) -> float | None:
+        """Return from what value on a key is over its limit again; None: nothing is usual."""
+        level = self.level(key)
+        return None if level is None else MARGIN * level
+
     def level(self, key: str) -> float | None:
         """Return the level of a key."""
         habit = self._habits.get(key)

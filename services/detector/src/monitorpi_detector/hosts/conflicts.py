@@ -3,7 +3,8 @@
 Theory of operation. A device's message is retained and comes again each minute; the conflicts in
 it are facts with a time of their own (``last``). Only what is later than what was seen of the same
 conflict before is news. Both parties' messages carry it, so that the claimant need not be a device.
-What is shared without harm (the ports of one machine, a sleep proxy) is news once.
+What is shared without harm (the ports of one machine, a sleep proxy) is news once for two MACs,
+whichever of them holds the address at the time; that is kept over restarts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import AddressConflict, Device
 
 MAX_CONFLICTS: Final = 8192
+MAX_SHARED: Final = 1024
+"""Two MAC addresses each that share an address."""
 INSISTS: Final = 2
 """Claims from which the claimant has come back after the holder did."""
 NEWS_S: Final = 60.0
@@ -27,16 +30,24 @@ NEWS_S: Final = 60.0
 class Conflicts:
     """What was seen of conflicts, bounded."""
 
-    def __init__(self, together: Iterable[Iterable[str]] = ()) -> None:
-        """Make an empty memory.
+    def __init__(self, together: Iterable[Iterable[str]] = (), shared: Iterable[str] = ()) -> None:
+        """Start with what is known.
 
         Args:
             together: MACs of one machine, or of machines that share an address by design.
+            shared: those reported before a restart to share.
 
         """
         self._together = [frozenset(group) for group in together]
         self._last: Bounded[float] = Bounded(MAX_CONFLICTS)
-        self._shared: Bounded[bool] = Bounded(MAX_CONFLICTS)
+        self._shared: Bounded[None] = Bounded(MAX_SHARED)
+        for name in shared:
+            self._shared.restore(name, None, 0.0)
+
+    @property
+    def shared(self) -> list[str]:
+        """Who shares without harm, two MAC addresses each, to be kept."""
+        return [name for name, _ in self._shared.items()]
 
     def see(self, device: Device) -> tuple[AddressConflict, ...]:
         """Return what is new in a device's message."""
@@ -47,7 +58,7 @@ class Conflicts:
             return False
         last_s = one.last.timestamp()
         name = f"{one.vlan} {one.ip} {one.holder} {one.claimant}"
-        if one.is_shared and not one.router and not self._is_first(name, one, last_s):
+        if one.is_shared and not one.router and not self._is_first(one, last_s):
             return False
         before_s = self._last.get(name)
         self._last.put(name, max(last_s, before_s or last_s), last_s)
@@ -55,7 +66,8 @@ class Conflicts:
             return device.last_seen.timestamp() - last_s <= NEWS_S
         return last_s > before_s
 
-    def _is_first(self, name: str, one: AddressConflict, last_s: float) -> bool:
+    def _is_first(self, one: AddressConflict, last_s: float) -> bool:
+        name = " ".join(sorted((one.holder, one.claimant)))
         if one.claims < INSISTS or name in self._shared:
             return False
-        return self._shared.put(name, value=True, now_s=last_s)
+        return self._shared.put(name, None, last_s)

@@ -97,7 +97,7 @@ class HostInventory:
         return known if self._known.put(mac, known, now_s) else None
 
     def forwards(self, mac: str) -> bool:
-        """Tell whether a MAC passes on what others send.
+        """Return whether a MAC passes on what others send.
 
         By what others did of late, never by what it says or sends alone: capture saw them reach
         addresses beyond this wire through it, or their connections ended in order behind it.
@@ -122,7 +122,7 @@ class HostInventory:
         ]
 
     def is_host(self, mac: str, now_s: float) -> bool:
-        """Tell whether a MAC is known not to forward."""
+        """Return whether a MAC is known not to forward."""
         known = self._known.get(mac)
         if known is None or self.forwards(mac):
             return False
@@ -224,14 +224,14 @@ class HostInventory:
                 known.arp_fast_s = now_s
             if passes_connections(row, len(known.ips)):
                 known.passed_s = now_s
-            answered = other_icmp(row.tx)
-            rx = row.rx
+            tx, rx = row.tx, row.rx
+            answered = other_icmp(tx)
             asked = rx.get("icmp_echo", 0) + rx.get("udp", 0) + rx.get("syn", 0)
             if asked or answered:
                 fresh = now_s - known.asked_at_s <= ERRORS_WITHIN_S
                 waiting = _STILL_ASKED * known.asked * fresh + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
-            if "syn_ack" in rx or "syn_ack" in row.tx:
+            if "syn_ack" in rx or "syn_ack" in tx:
                 self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
             if sees_replies and (row.top_peer or row.spread.a_port is not None) and is_vain(row):
@@ -249,6 +249,8 @@ class HostInventory:
     @staticmethod
     def _learn_other(known: Known, row: DeviceWindow, span_s: float, busy: float) -> None:
         """Average over some ten seconds, so that it is what went on just before."""
+        if not (known.other_tx or known.other_rx or "tcp" in row.tx or "tcp" in row.rx):
+            return
         if row.tx.get("syn", 0) / span_s < busy:
             known.other_tx += 0.1 * (other_tcp(row.tx) / span_s - known.other_tx)
         if row.rx.get("syn", 0) / span_s < busy:
@@ -256,7 +258,7 @@ class HostInventory:
 
 
 def passes_connections(row: DeviceWindow, own: int = 1) -> bool:
-    """Tell whether connections of many source addresses end in order behind a MAC.
+    """Return whether connections of many source addresses end in order behind a MAC.
 
     Nobody can end a connection for a forged address: the answers never come back. So answers to
     most of them must be here, and addresses of its own do not count.
@@ -271,6 +273,8 @@ def passes_connections(row: DeviceWindow, own: int = 1) -> bool:
 
 def other_icmp(tally: dict[str, int]) -> int:
     """Return the ICMP frames that are neither echo requests nor multicast listeners' reports."""
+    if "icmp" not in tally:
+        return 0
     return max(0, tally.get("icmp", 0) - tally.get("icmp_echo", 0) - tally.get("igmp", 0))
 
 

@@ -12,12 +12,13 @@ with a name server of its own is how answers are forged. Strangers are not learn
 configuration makes them known.
 
 What a known server tells its clients is learned in the first day too. What it says for the first
-time later is a *change*, told once: the owner's doing, a router that was taken over, or somebody
-who sends from its MAC address.
+time later is a *change*, reported once: the owner's doing, a router that was taken over, or
+somebody who sends from its MAC address.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -84,7 +85,8 @@ class Servers:
         """
         self._configured = frozenset(configured)
         self._learned = dict.fromkeys(learned)
-        self._first_s: float | None = None
+        self._first_s: float | None = -math.inf if self._learned else None
+        """When the first one served; of those learned before a restart: long ago."""
         self._said: dict[str, dict[Statement, None]] = {
             mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
         }
@@ -96,7 +98,7 @@ class Servers:
         return list(self._learned)
 
     def knows(self, mac: str) -> bool:
-        """Tell whether one may serve."""
+        """Return whether one may serve."""
         return mac in (self._configured or self._learned)
 
     @property

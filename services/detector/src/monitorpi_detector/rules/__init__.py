@@ -9,6 +9,7 @@ from monitorpi_detector.rules import (
     arp_spoof,
     arp_storm,
     broadcast_storm,
+    degraded,
     device_down,
     dhcp_starvation,
     host_sweep,
@@ -64,6 +65,7 @@ ROUND_RULES: Final[tuple[Rule[RoundView], ...]] = (
     *outage.RULES,
     device_down.DOWN,
     device_down.NO_PINGS,
+    *degraded.RULES,
     *slow_target.RULES,
 )
 """Rules that read a round of probes. Outages first: they are the cause of others."""

@@ -7,7 +7,8 @@ round, and while a microwave oven takes one of eight a Wi-Fi device has it in ea
 target was like for an hour, such as a satellite link, a Wi-Fi device that saves power or one at the
 edge of the radio's reach, is usual for it from then on.
 
-A target that answers nothing is down, and one that has just come back is not judged yet.
+A target that answers nothing is down, and one that has just come back is not judged yet. What many
+have in common is reported as that: ``degraded``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from monitorpi_common.messages import ProbeResult
     from monitorpi_detector.views.rounds import RoundView
 
 _USUAL_AFTER_S: Final = 3600.0
@@ -43,13 +45,13 @@ def _judge_of(
             value = getattr(target, measure)
             if value is None or value < limits.least or target.state == "down":
                 continue
-            if not view.is_settled(target):
+            if not view.is_settled(target) or view.is_carried(target):
                 continue
-            own, usual = limits(target.mac), view.usual(target.address, MEASURES[measure])
+            usual = view.usual(target.address, MEASURES[measure])
             yield Finding(
                 subject=slug(target.address),
                 value=value,
-                threshold=max(own.floor, own.factor * (usual or 0.0)),
+                threshold=_threshold(limits(target.mac), usual),
                 text=f"{target.name} ({target.address}) {text}",
                 unit=unit,
                 scale=scale,
@@ -91,3 +93,38 @@ HIGH_JITTER: Final = Rule(
     judge=_judge_of("jitter_ms", "ms", "has high jitter", 1.0), kind="effect",
 )  # fmt: skip
 RULES: Final = (HIGH_LOSS, HIGH_DELAY, HIGH_JITTER)
+_MEASURED: Final = tuple(zip(RULES, MEASURES, strict=True))
+
+
+def _threshold(limits: Limits, usual: float | None) -> float:
+    return max(limits.floor, limits.factor * (usual or 0.0))
+
+
+def counts_as(
+    target: ProbeResult,
+    usual: Callable[[str, str], float | None],
+    limits: Callable[[str], LimitsOf],
+    usual_limit: Callable[[str], float | None],
+) -> int:
+    """Return as how many bad rounds one counts: worse than it should be and than is usual for it.
+
+    Args:
+        target: its result.
+        usual: its baseline, by address and measure.
+        limits: the limits of a rule.
+        usual_limit: the limit that what became usual gives an alert, by its key.
+
+    """
+    counts = 0
+    for rule, measure in _MEASURED:
+        value = getattr(target, measure)
+        if value is None or value < (of_rule := limits(rule.name)).least:
+            continue
+        own = of_rule(target.mac)
+        least = max(
+            _threshold(own, usual(target.address, MEASURES[measure])),
+            usual_limit(slug(f"{rule.name}-{slug(target.address)}")) or 0.0,
+        )
+        if own.enabled and value >= least:
+            counts = max(counts, own.raise_m if value >= own.raise_at_once * least else 1)
+    return counts

@@ -4,10 +4,10 @@ The core makes a :class:`.Kept` and hands it to a callable; this module's :class
 that callable and does the writing in a thread of its own, so that a slow SD card never holds up a
 window. The file is bounded by what it holds (tables of fixed size) and by a limit of its own.
 
-An SD card wears by what is written, and the file is written as a whole: what people set and who may
-serve is written within a minute, a new MAC address within ten, and what is merely learned as often
-as :data:`BYTES_PER_S` allows. The file before stays beside it as ``.old`` and is read where the
-newer one is damaged.
+An SD card wears by what is written, and the file is written as a whole: what people set, who may
+serve and what is reported once is written within a minute, a new MAC address within ten, and what
+is merely learned as often as :data:`BYTES_PER_S` allows. The file before stays beside it as
+``.old`` and is read where the newer one is damaged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 8 * 1024 * 1024
 """With every table full of the longest entries it is 4.3 MB; a LAN of 200 devices makes 0.1 MB."""
 PAUSE_S: Final = 60.0
-"""Between two writes of what people set."""
+"""Between two writes of what people set, or were reported once and for all."""
 NEWCOMER_S: Final = 600.0
 """Between two writes for a new MAC address."""
 BYTES_PER_S: Final = 4_000_000 / 86400
@@ -41,14 +41,17 @@ _END: Final = None
 
 def pause_s(before: Kept | None, kept: Kept, size: int) -> float:
     """Return how long after the write before a write of so many bytes is worth it."""
-    if before is None or _set_by_hand(before) != _set_by_hand(kept):
+    if before is None or _is_told_once(before) != _is_told_once(kept):
         return PAUSE_S
     learned_s = size / BYTES_PER_S
     return min(learned_s, NEWCOMER_S) if set(before.macs) != set(kept.macs) else learned_s
 
 
-def _set_by_hand(kept: Kept) -> tuple[object, ...]:
-    return kept.overrides, kept.silences, set(kept.dhcp_servers), set(kept.routers)
+def _is_told_once(kept: Kept) -> tuple[object, ...]:
+    return (
+        kept.overrides, kept.silences, set(kept.dhcp_servers), set(kept.routers), kept.dhcp_said,
+        set(kept.shared),
+    )  # fmt: skip
 
 
 class StateFile:
@@ -69,7 +72,7 @@ class StateFile:
         """Return what was kept; nothing where there is no file or it cannot be used.
 
         Args:
-            rules: the names of all rules; limits of others are told.
+            rules: the names of all rules; limits of others are reported.
 
         """
         if not self._path.exists() and not self._old.exists():

@@ -6,8 +6,8 @@ is gone, the uplink is; if a part of the LAN is, a switch, an access point or a 
 one alert that carries its members; a member is not reported by itself while its outage lasts, and
 for ten minutes after it: what has to start comes back later.
 
-An outage lasts while at least half of its members are silent. Whatever was last heard before it
-began, and is silent, belongs to it.
+An outage lasts while at least half of its members are silent. Whatever falls silent with it, or is
+found silent later and was last received before it began, belongs to it; what was away before not.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ GROUP: Final = 3
 """Targets that fall together are a group from so many on; two may be a coincidence."""
 FEW: Final = 5
 """Members of a group that are also reported one by one, as its effects."""
+MAX_RESUMED: Final = 32
 _NEARLY_ALL: Final = 0.9
 _MANY: Final = 10
 _LASTS: Final = 0.5
@@ -87,9 +88,7 @@ class Outage:
     @property
     def names(self) -> str:
         """The first members by name, and how many more."""
-        named = [stay.name or stay.address for stay in self.devices]
-        more = len(named) - _NAMES
-        return ", ".join(named[:_NAMES]) + (f" and {more} more" if more > 0 else "")
+        return names_of(self.devices)
 
 
 @dataclass(slots=True)
@@ -102,14 +101,28 @@ class Outages:
     forwards: Callable[[str], bool]
     """A MAC address is a router's."""
     _of: dict[str, list[Outage]] = field(default_factory=dict)
+    _resumed: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Groups of the process before us that were still away: addresses, by the alert's subject."""
+
+    def resume(self, subject: str, addresses: frozenset[str]) -> None:
+        """Take up a group that was away when the process before us ended."""
+        if len(self._resumed) < MAX_RESUMED:
+            self._resumed[subject] = addresses
 
     def follow(
-        self, prober: str, now: float, round_s: float, own: frozenset[str], watched_s: float
+        self,
+        prober: str,
+        stays: Sequence[Stay],
+        now: float,
+        round_s: float,
+        own: frozenset[str],
+        watched_s: float,
     ) -> tuple[Outage, ...]:
         """Return a prober's outages after a round, those that have just ended included.
 
         Args:
             prober: whose targets.
+            stays: all of them.
             now: end of the round, event time.
             round_s: length of the round.
             own: addresses of the prober's machine, whose answers say nothing.
@@ -121,7 +134,7 @@ class Outages:
         members = {address for one in known for address in one.members}
         gone = [
             stay
-            for stay in self.presence.stays(prober)
+            for stay in stays
             if stay.silent_from is not None
             and stay.address not in members
             and not stay.comes_and_goes(watched_s)
@@ -129,7 +142,7 @@ class Outages:
             and not _joins(stay, known, within_s)
         ]
         others = [
-            stay for stay in self.presence.stays(prober)
+            stay for stay in stays
             if stay.silent_from is None and stay.address not in own
             and stay.answered_at >= now - _FRESH_S
         ]  # fmt: skip
@@ -138,7 +151,7 @@ class Outages:
         starting = self.presence.may_start(now, STARTS_S)
         for one in known:
             one.is_sure = one.was_heard or not starting
-            one.others = _count(others)
+            one.others = count_devices(others)
             one.witnessed = max(one.witnessed, sum(map(self.is_alive, one.silent)))
             for stay in one.silent:
                 stay.excused = True
@@ -162,7 +175,7 @@ class Outages:
     def _judge(
         self, prober: str, together: Sequence[Stay], others: Sequence[Stay]
     ) -> Iterator[Outage]:
-        """Say what took these targets away; nothing: each is a matter of its own."""
+        """Return what took these targets away; nothing: each is a matter of its own."""
         lacking = 2 * sum(stay.lacks_network for stay in together) > len(together)
         lasting = sum(stay.silent_rounds >= SILENT_ROUNDS for stay in together)
         if not lacking and 2 * lasting < len(together):
@@ -176,52 +189,69 @@ class Outages:
             heard = 2 * sum(map(self.presence.was_heard, members)) > len(members)
             return Outage(cause, subject, began, by_address, lacks_network=lacking, was_heard=heard)
 
-        many = _count(together)
-        nearly = many >= max(_MANY, _NEARLY_ALL * (many + _count(answering)))
+        many = count_devices(together)
+        nearly = many >= max(_MANY, _NEARLY_ALL * (many + count_devices(answering)))
         if nearly or (not answering and (lacking or many > 1)):
             yield outage("cut-off", together, slug(prober))
             return
-        near = [stay for stay in together if not self._is_beyond(stay, others)]
+        near = [stay for stay in together if not is_beyond(stay, others)]
         beyond = [stay for stay in together if stay not in near]
-        if beyond and not any(self._is_beyond(stay, others) for stay in answering):
+        if beyond and not any(is_beyond(stay, others) for stay in answering):
             # a router that is gone takes along what is beyond it
             beyond += [stay for stay in near if stay.mac is not None and self.forwards(stay.mac)]
             rest = [stay for stay in near if stay not in beyond]
-            if _count(rest) < GROUP:
+            if count_devices(rest) < GROUP:
                 yield outage("uplink-down", beyond, "internet")
                 return
-        if _count(together) >= GROUP:
-            yield outage("group-down", together, slug(min(one.address for one in together)))
+        if count_devices(together) >= GROUP:
+            yield outage("group-down", together, self._subject(together))
 
-    @staticmethod
-    def _is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
-        """Tell whether a target is beyond the router: it has no MAC address on this wire.
-
-        A private address may be a neighbour whose MAC address nobody learned, unless those of
-        others are known.
-        """
-        if stay.mac is not None:
-            return False
-        if stay.ip is None:
-            return True  # a host name of the configuration
-        address = ipaddress.ip_address(stay.ip.partition("%")[0])
-        return address.is_global or any(other.mac is not None for other in others)
+    def _subject(self, together: Sequence[Stay]) -> str:
+        """Return what a group is called: as before a restart, or by its first member."""
+        addresses = {stay.address for stay in together}
+        for subject, before in self._resumed.items():
+            if not before.isdisjoint(addresses):
+                return subject
+        return slug(min(addresses))
 
 
 def _joins(stay: Stay, known: Sequence[Outage], within_s: float) -> bool:
     """Add a target to the outage it belongs to: nothing was heard of it since that began.
 
-    That the others are back, or most of them, does not matter: it has to start, too.
+    That the others are back, or most of them, does not matter: it has to start, too. What was
+    silent long before is a story of its own.
     """
     for one in known:
         fits = one.cause != "uplink-down" or stay.mac is None
-        if fits and stay.answered_at <= one.began + within_s:
+        was_there = (stay.silent_from or 0.0) >= one.began - within_s
+        if fits and was_there and stay.answered_at <= one.began + within_s:
             one.members[stay.address] = stay
             return True
     return False
 
 
-def _count(stays: Sequence[Stay]) -> int:
+def names_of(stays: Sequence[Stay]) -> str:
+    """Return the first targets by name, and how many more."""
+    named = [stay.name or stay.address for stay in stays]
+    more = len(named) - _NAMES
+    return ", ".join(named[:_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
+    """Return whether a target is beyond the router: it has no MAC address on this wire.
+
+    A private address may be a neighbour whose MAC address nobody learned, unless those of
+    others are known.
+    """
+    if stay.mac is not None:
+        return False
+    if stay.ip is None:
+        return True  # a host name of the configuration
+    address = ipaddress.ip_address(stay.ip.partition("%")[0])
+    return address.is_global or any(other.mac is not None for other in others)
+
+
+def count_devices(stays: Sequence[Stay]) -> int:
     """Return how many devices these targets are."""
     return len({stay.mac or stay.address for stay in stays})
 

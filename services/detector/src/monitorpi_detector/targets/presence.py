@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.targets.line import TargetLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,8 +84,12 @@ class Stay:
     """The round before this one had no answer."""
     lacks_network: bool = False
     """This machine had no route to it in the last round."""
+    silent_before_s: float = 0.0
+    """So long it had been silent when this process started."""
     excused: bool = False
     """Its silence is another's fault, and no absence of its own."""
+    line: TargetLine = field(default_factory=TargetLine)
+    """How well it answered of late."""
     absences: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=8))
     """When each ended, in seconds watched, and how long it was."""
 
@@ -112,7 +117,7 @@ class Stay:
             self.up_s += passed_s
         self.left_s, self.answered_at = watched_s, at
         self.was_silent = self.silent_rounds > 0
-        self.silent_from, self.silent_rounds = None, 0
+        self.silent_from, self.silent_rounds, self.silent_before_s = None, 0, 0.0
         self.excused = self.lacks_network = False
 
     def miss(self, began: float, *, lacks_network: bool) -> None:
@@ -121,24 +126,24 @@ class Stay:
         self.was_silent = self.silent_rounds > 1
         self.lacks_network = lacks_network
         if self.silent_from is None:
-            self.silent_from = began
+            self.silent_from = began - self.silent_before_s
 
     def absent(self, within_s: float, watched_s: float) -> list[float]:
         """Return how long each absence was that ended within a time."""
         return [length for ended, length in self.absences if watched_s - ended <= within_s]
 
     def comes_and_goes(self, watched_s: float) -> bool:
-        """Tell whether being away is a habit."""
+        """Return whether being away is a habit."""
         return len(self.absent(WEEK_S, watched_s)) >= _HABIT
 
     def is_missed(self, watched_s: float) -> bool:
-        """Tell whether being away so long is news."""
+        """Return whether being away so long is news."""
         if not self.comes_and_goes(watched_s):
             return True
         return watched_s - self.left_s > _LONGER * max(self.absent(WEEK_S, watched_s))
 
     def was_away_before(self, watched_s: float) -> bool:
-        """Tell whether it came back by itself from such an absence: a habit, or half as long."""
+        """Return whether it came back by itself from such an absence: a habit, or half as long."""
         before = self.absent(WEEK_S, watched_s)
         if not before:
             return False
@@ -146,13 +151,15 @@ class Stay:
         return self.comes_and_goes(watched_s) or away_s <= _LONGER * max(before)
 
     def is_known(self, seconds: float) -> bool:
-        """Tell whether it was watched for so long that its ways are known, or is asked for."""
+        """Return whether it was watched for so long that its ways are known, or is asked for."""
         return self.named or self.up_s >= seconds
 
     def is_settled(self, watched_s: float) -> bool:
-        """Tell whether the answers of this round speak of the line and not of a coming or going."""
+        """Return whether the answers of this round speak of the line, not of a coming or going."""
         if self.silent_rounds or self.was_silent:
             return False
+        if not self.absences:
+            return True
         away = self.absent(NIGHT_S, watched_s)
         patience_s = _DOZES_S if len(away) > 1 else _SETTLED_S
         return not away or watched_s - self.settled_s >= patience_s
@@ -181,7 +188,7 @@ class Stays:
         return [stay for stay in self._stays.values() if stay.prober == prober]
 
     def is_expected(self, stay: Stay) -> bool:
-        """Tell whether a target is missed when it is gone: named, or there for long.
+        """Return whether a target is missed when it is gone: named, or there for long.
 
         A MAC address that the device made up asks for a few minutes of evidence more.
         """
@@ -190,7 +197,7 @@ class Stays:
         return stay.named or stay.up_s >= min(DAY_S, max(least_s, _MOSTLY * watched_s))
 
     def may_start(self, now: float, within_s: float) -> bool:
-        """Tell whether we started so recently that what is silent since then may be starting too.
+        """Return whether we started so recently that what is silent since then may be starting too.
 
         A power failure takes everything along, this machine as well.
         """
@@ -198,7 +205,7 @@ class Stays:
         return began is None or now - began < within_s
 
     def was_heard(self, stay: Stay) -> bool:
-        """Tell whether a target answered since our start, or a moment before."""
+        """Return whether a target answered since our start, or a moment before."""
         return stay.answered_at >= (self._first_round_at or 0.0) - _HEARD_S
 
     def device(self, stay: Stay) -> list[Stay]:
@@ -248,7 +255,7 @@ class Stays:
             stay = Stay(target.address, target.name, target.mac, up_s=since_s, left_s=watched_s)
             self._stays.put(target.address, stay, at)
         if not stay.reported_at:
-            stay.answered_at = at
+            stay.answered_at, stay.silent_before_s = at, 0.0
 
     def saved(self) -> dict[str, tuple[float, float, list[tuple[float, float]]]]:
         """Return what is worth keeping: seconds there, when last, and the absences."""
@@ -265,27 +272,29 @@ class Stays:
         self,
         saved: Mapping[str, tuple[float, float, list[tuple[float, float]]]],
         was_up: Iterable[str],
+        watched_s: float,
     ) -> None:
-        """Take back what was kept; of ``was_up`` only that they were there is known."""
+        """Take back what was kept at a time; of ``was_up`` only that they were there is known."""
         for address in was_up:
             self._stays.put(address, Stay(address, up_s=DAY_S), 0.0)
         for address, (up_s, left_s, absences) in saved.items():
-            stay = Stay(address, up_s=up_s, left_s=left_s)
+            silent_s = max(0.0, watched_s - left_s)
+            stay = Stay(address, up_s=up_s, left_s=left_s, silent_before_s=silent_s)
             stay.absences.extend(absences)
             self._stays.put(address, stay, 0.0)
 
 
 def was_probed(result: ProbeResult) -> bool:
-    """Tell whether a round says anything of a target."""
+    """Return whether a round says anything of a target."""
     tried = result.sent > 0 or result.unsent > 0 or result.cause == NO_NETWORK
     return tried and result.cause not in _NOT_MEASURED
 
 
 def is_silent(result: ProbeResult) -> bool:
-    """Tell whether nothing came back at all; what comes late or altered is an answer."""
+    """Return whether nothing came back at all; what comes late or altered is an answer."""
     return not (result.received or result.late or result.altered)
 
 
 def _says_so(result: ProbeResult) -> bool:
-    """Tell whether a prober without causes says in words that this machine is cut off."""
+    """Return whether a prober without causes says in words that this machine is cut off."""
     return (result.error or "").lower().startswith("network is ")

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_host import interfaces
 from monitorpi_host.children import tied
 from monitorpi_prober.announcement import ANNOUNCE_AGAIN
 from monitorpi_prober.items import Exit, Found, KnownAddress, Sweeping
-from monitorpi_prober.sources import interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from monitorpi_common.log import Log
+    from monitorpi_host.interfaces import Interface
     from monitorpi_prober.settings import ProberSettings
-    from monitorpi_prober.sources.interfaces import Interface
 
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _PATIENCE_S: Final = 30.0  # beyond the time the rate needs

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final
 from icmplib import NameLookupError, resolve
 
 from monitorpi_prober.items import NameFound, Resolution, Wanted
-from monitorpi_prober.sources import interfaces, mdns
+from monitorpi_prober.sources import mdns
+from monitorpi_prober.sources.exits import leaves_from, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -188,7 +189,7 @@ def ask_device(address: str, source: str | None) -> str | None:
     """Ask on the LAN who has an IPv4 address; only its own answer is taken."""
     if ":" in address:
         return None
-    own = interfaces.leaves_from(address, interfaces.place(source))
+    own = leaves_from(address, place(source))
     if own is None:
         return None
     try:

@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_prober.sources import interfaces
+from monitorpi_host.interfaces import has_no_arp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -171,7 +171,7 @@ def _read_route(answer: bytes, raw: bytes, silent: dict[int, bool]) -> Hop | Non
         return None
     index = int(struct.unpack("=i", out)[0])
     if index not in silent:
-        silent[index] = interfaces.has_no_arp(index)
+        silent[index] = has_no_arp(index)
     if silent[index]:
         return None
     gateway = found.get(_GATEWAY)

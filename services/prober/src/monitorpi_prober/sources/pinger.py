@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_prober.flights import Awaited, Note, ReplyCounts, TargetRow
 from monitorpi_prober.items import UNSENT, PlanTaken, RoundDone
 from monitorpi_prober.schedule import Pace, ProbeGroup, ProbePlan
-from monitorpi_prober.sources import interfaces
 from monitorpi_prober.sources.attempts import Attempts
+from monitorpi_prober.sources.exits import exits_of, place
 from monitorpi_prober.sources.wire import EchoWire
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Pinger:
             self._by_fileno.clear()
 
     def _open(self) -> None:
-        self.wire.open(interfaces.place(self.source))
+        self.wire.open(place(self.source))
         self._by_fileno = self.wire.by_fileno()
         routing = self.wire.neighbours.fileno()
         self._watched = [self._wake, *self._by_fileno, *([] if routing is None else [routing])]
@@ -233,7 +233,7 @@ class Pinger:
             for running in self._rounds:
                 self._add_hops(running.group.targets)
         self._add_hops(self._plan.targets)
-        exits = interfaces.exits(self._plan, self.source, self._exits)
+        exits = exits_of(self._plan, self.source, self._exits)
         emit(PlanTaken(datetime.now(UTC), self._plan, exits))
 
     def _add_hops(self, targets: Iterable[ProbeTarget]) -> None:
@@ -241,7 +241,7 @@ class Pinger:
         if not ips:
             return
         self._looked_up |= ips
-        found = self.wire.neighbours.hops(ips, interfaces.place(self.source).interface)
+        found = self.wire.neighbours.hops(ips, place(self.source).interface)
         for ip in ips:
             self.wire.hops.pop(ip, None)
         self.wire.hops |= found

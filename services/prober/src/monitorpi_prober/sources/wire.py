@@ -27,13 +27,13 @@ from monitorpi_prober.items import (
     UNSENT,
 )
 from monitorpi_prober.sources import packets
-from monitorpi_prober.sources.interfaces import destination
+from monitorpi_prober.sources.exits import destination
 from monitorpi_prober.sources.neighbours import Hop, Neighbours
 from monitorpi_prober.sources.packets import V4, V6, IcmpError
 from monitorpi_prober.sources.sockets import ANCILLARY_BYTES, PACKET_BYTES, Link, open_link
 
 if TYPE_CHECKING:
-    from monitorpi_prober.sources.interfaces import Place
+    from monitorpi_prober.sources.exits import Place
 
 _AT_ONCE: Final = 1024
 """Packets taken from a socket before something is sent again. Its buffer holds more: 2,521 replies
@@ -102,7 +102,7 @@ class EchoWire:
     # --- sending ----------------------------------------------------------------------------
 
     def lacks_neighbour(self, ip: str) -> bool:
-        """Tell whether the kernel would keep a request to an address and broadcast first."""
+        """Return whether the kernel would keep a request to an address and broadcast first."""
         hop = self.hops.get(ip)
         return hop is not None and hop.neighbour not in self.neighbours.usable
 
@@ -257,7 +257,7 @@ class EchoWire:
         self.flights.unsend(request, self.silence(request.ip))
 
     def silence(self, ip: str) -> Note:
-        """Say who does not answer ARP or neighbour discovery."""
+        """Return who does not answer ARP or neighbour discovery."""
         hop = self.hops.get(ip)
         protocol = "neighbour discovery" if ":" in ip else "ARP"
         if hop is not None and hop.gateway is not None:
@@ -286,7 +286,7 @@ class EchoWire:
 
 
 def _refusal(error: OSError, ip: str) -> Note:
-    """Say why the kernel did not take a request."""
+    """Return why the kernel did not take a request."""
     if isinstance(error, BlockingIOError):
         return _FULL
     address, _, zone = ip.partition("%")

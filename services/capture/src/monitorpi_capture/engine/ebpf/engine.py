@@ -33,9 +33,10 @@ from monitorpi_capture.engine.ebpf.port import CountedPort
 from monitorpi_capture.engine.ebpf.rights import refusal
 from monitorpi_capture.engine.ebpf.table import Table
 from monitorpi_capture.items import EngineRefusedError, WindowCounts
-from monitorpi_capture.linux import interfaces
+from monitorpi_capture.linux.ports import require
 from monitorpi_capture.linux.wake import Wake
 from monitorpi_common.service import ResourceError
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,7 +125,7 @@ class EbpfEngine:
 
         """
         try:
-            interfaces.require(self._names)
+            require(self._names)
             self._open()
         except (EngineRefusedError, ResourceError):
             self._release()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.engine.clock import now
 from monitorpi_capture.engine.ebpf import syscall as system
-from monitorpi_capture.linux import interfaces
 from monitorpi_capture.linux.packetsocket import (
     ETH_P_ALL,
     PACKET_ADD_MEMBERSHIP,
     PACKET_IGNORE_OUTGOING,
     SOL_PACKET,
 )
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     from monitorpi_capture.engine.ebpf.table import Table

@@ -1,0 +1,86 @@
+"""What people may order on the page, and what became of it.
+
+An order goes out as a command by the dashboard's own account, and whoever asked waits for the
+service's result. Only what stands in :data:`ORDERS` may be asked for, in the form of the contract.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from monitorpi_common.allowance import Allowance
+from monitorpi_common.messages import COMMANDS, Service
+from monitorpi_dashboard.items import OrderGiven
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitorpi_common.messages import Result
+
+ORDERS: Final = {
+    (Service.DETECTOR, "acknowledge"): (2.0, 20),
+    (Service.DETECTOR, "silence"): (2.0, 20),
+    (Service.NOTIFIER, "test"): (0.1, 3),
+}
+"""What may be ordered: so many a second, and so many at once after a pause."""
+WAITING: Final = 8
+"""Who waits for a result at the same time."""
+RESULT_S: Final = 5.0
+"""A service answers within a tick; longer, and it does not run."""
+
+Answer = tuple[HTTPStatus, dict[str, Any]]
+
+
+class Orders:
+    """Hands orders to the core and results to those who wait for them."""
+
+    def __init__(self) -> None:
+        self.emit: Callable[[object], None] | None = None
+        """Set while the page is served."""
+        self._results: dict[str, Result | None] = {}
+        self._came = threading.Condition()
+        self._allowed = {order: Allowance(*limit) for order, limit in ORDERS.items()}
+
+    def give(self, service: str, name: str, body: bytes) -> Answer:
+        """Give an order, wait for its result and return what the page shows of it."""
+        order = next((one for one in ORDERS if (one[0].value, one[1]) == (service, name)), None)
+        if order is None:
+            return HTTPStatus.NOT_FOUND, {"error": "there is no such order"}
+        try:
+            args = COMMANDS[order[0]][name].model_validate_json(body)
+        except ValidationError:
+            return HTTPStatus.BAD_REQUEST, {"error": "the order is not of that form"}
+        if self.emit is None or not self._allowed[order].take(time.monotonic()):
+            return HTTPStatus.TOO_MANY_REQUESTS, {"error": "there were enough of these: wait a bit"}
+        id_ = f"page-{secrets.token_hex(8)}"
+        with self._came:
+            if len(self._results) >= WAITING:
+                return HTTPStatus.TOO_MANY_REQUESTS, {"error": "too many wait for an answer"}
+            self._results[id_] = None
+        fields = args.model_dump(mode="json", by_alias=True, exclude_none=True)
+        self.emit(OrderGiven(id_, order[0], name, fields))
+        return self._outcome(id_, service)
+
+    def _outcome(self, id_: str, service: str) -> Answer:
+        with self._came:
+            self._came.wait_for(lambda: self._results[id_] is not None, RESULT_S)
+            result = self._results.pop(id_)
+        if result is None:
+            text = f"the {service} has not answered within {RESULT_S:.0f} s: does it run?"
+            return HTTPStatus.GATEWAY_TIMEOUT, {"error": text}
+        if not result.ok:
+            return HTTPStatus.CONFLICT, {"error": result.error or "it was refused"}
+        return HTTPStatus.OK, {}
+
+    def answered(self, id_: str, result: Result) -> None:
+        """Take a result from the bus; that of somebody else's command is none of ours."""
+        with self._came:
+            if id_ in self._results:
+                self._results[id_] = result
+                self._came.notify_all()
