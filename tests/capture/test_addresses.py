@@ -18,6 +18,7 @@ from monitorpi_capture.inventory.addresses import (
     Addresses,
 )
 from monitorpi_capture.inventory.disputes import MAX_DISPUTES, Witness
+from monitorpi_capture.inventory.groups import group_of
 from monitorpi_capture.inventory.holding import REMEMBER_S, TRANSITIONS, Event, Space, State
 from monitorpi_capture.inventory.proxies import PROXY_FROM
 
@@ -444,7 +445,7 @@ class Model(RuleBasedStateMachine):
         holder = self.one.holder(space, ip)
         self.one.allege(mac, space, ip, self.now, sender)
         self.claimed[mac, space, ip] = self.now
-        assert self.one.holder(space, ip) == holder or not free
+        assert self.one.holder(space, ip) == holder or not free or group_of(mac) is not None
 
     @rule(mac=MACS, space=SPACES, ips=st.lists(IPS, min_size=1, max_size=2), later=st.floats(0, 60))
     def name(self, mac: bytes, space: Space, ips: list[str], later: float) -> None:
