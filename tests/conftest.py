@@ -63,7 +63,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = ""
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process runs (one that waits to be buried does not)."""
+    """Return whether a process runs (one that waits to be buried does not)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -7,7 +7,7 @@ import struct
 from itertools import pairwise
 
 import pytest
-from tests.capture.test_capfile import (
+from tests.capture.capstreams import (
     DATA,
     GOOD,
     GOODNG,

@@ -1,4 +1,4 @@
-"""The capture core: what becomes of windows, epochs, commands."""
+"""The capture core: what becomes of windows and commands."""
 
 from __future__ import annotations
 
@@ -6,100 +6,28 @@ import json
 import time
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
 
 import pytest
+from tests.capture.windows import BOOT, SENDER, Steered, core, counts, mac, traffic, window
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.count.listing import MAX_PAYLOAD
 from monitorpi_capture.items import (
-    COLUMN,
     WIDTH,
     EngineReport,
-    Instant,
     ListenerReport,
     MacCounts,
     PacketLine,
     SpreadCounts,
     TopPeer,
-    WindowCounts,
 )
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.pacing import PacedCore
-from monitorpi_common.messages import CLASSES, Packet, Publication, Reset, Traffic, Watch, Wire
+from monitorpi_common.messages import CLASSES, Packet, Watch, Wire
 from monitorpi_common.service import CommandReceived, CommandRefusedError, Tick
 
 AT_MOST_JSONS = 6
 """Times parsing and writing a message as JSON: 2 were measured for 256 MACs, 4 for 4,096."""
-BOOT = 1000.0
-
-
-class Steered:
-    """Remembers what the core asked of the live source."""
-
-    def __init__(self) -> None:
-        self.watched: list[Watch] = []
-        self.pinned: list[bytes] = []
-
-    def watch(self, order: Watch) -> None:
-        """Remember the order."""
-        self.watched.append(order)
-
-    def pin(self, macs: Any) -> None:
-        """Remember the MACs."""
-        self.pinned = list(macs)
-
-
-def mac(number: int) -> bytes:
-    """Return a made-up unicast address."""
-    return b"\x02" + number.to_bytes(5, "big")
-
-
-def counts(**named: int) -> list[int]:
-    """Return counts in the order of the columns; a frame has 60 bytes."""
-    row = [0] * WIDTH
-    named.setdefault("bytes", named.get("packets", 0) * 60)
-    for name, count in named.items():
-        row[COLUMN[name]] = count
-    return row
-
-
-def window(
-    second: float, *rows: MacCounts, step: float = 0.0, live: bool = True, **more: Any
-) -> WindowCounts:
-    """Return the window that ends at this second; the wall clock is off by ``step``."""
-    fields: dict[str, Any] = {
-        "interface": "eth0", "engine": "socket", "length_s": 1.0,
-        "start": Instant(second - 1 + step, BOOT + second - 1 if live else None),
-        "end": Instant(second + step, BOOT + second if live else None),
-        "wire": [sum(column) for column in zip(*(row.tx for row in rows if row.tx), strict=True)]
-        or [0] * WIDTH,
-    }  # fmt: skip
-    return WindowCounts(rows=rows, **(fields | more))
-
-
-def core(**settings: Any) -> CaptureCore:
-    """Return a live core."""
-    return CaptureCore("e", CaptureSettings(**settings), steering=Steered())
-
-
-def traffic(said: Any) -> Traffic:
-    """Return the one traffic message among what was said, read back as a reader would."""
-    (one,) = [
-        one.message
-        for one in said
-        if isinstance(one, Publication) and isinstance(one.message, Traffic)
-    ]
-    return Traffic.model_validate_json(one.encode())
-
-
-SENDER = MacCounts(
-    mac(1),
-    counts(packets=30, syn=30),
-    (),
-    SpreadCounts(1, 2, 3),
-    TopPeer(mac(2), b"\xc0\0\2\2", 80, 30),
-)
 RECEIVER = MacCounts(mac(2), (), counts(packets=30, syn=30))
 
 
@@ -198,96 +126,6 @@ def test_wire_is_listed_plus_omitted() -> None:
     assert message.omitted.classes == {"syn": 100}
     assert message.omitted.devices == 90
     assert (message.source_macs, message.new_macs) == (91, 91)
-
-
-def test_totals_and_numbers_run_within_an_epoch() -> None:
-    """A lost message loses no count: the next one's totals hold it."""
-    one = core()
-
-    messages = [traffic(one.handle(window(second, SENDER))) for second in (1, 2, 3)]
-
-    assert [message.seq for message in messages] == [0, 1, 2]
-    assert [message.totals["syn"] for message in messages] == [30, 60, 90]
-    assert [message.new_macs for message in messages] == [1, 0, 0]
-
-
-def test_each_interface_has_its_own_numbers() -> None:
-    """Two interfaces count apart and have ids of the topics' alphabet."""
-    one = core()
-    one.handle(window(1, SENDER))
-
-    said, _ = one.handle(window(1, SENDER, interface="eth0.100"))
-
-    assert said.id == "eth0-100"
-    assert traffic([said]).seq == 0
-
-
-@pytest.mark.parametrize("step", [0.6, -0.6, 1e6, -3600.0])
-def test_a_step_of_the_wall_clock_begins_an_epoch(step: float) -> None:
-    """Totals never span a step; the windows themselves go on."""
-    one = core()
-    list(one.handle(window(1, SENDER)))
-
-    before = traffic(one.handle(window(2, SENDER, step=0.4)))
-    after = traffic(one.handle(window(3, SENDER, step=0.4 + step)))
-    later = traffic(one.handle(window(4, SENDER, step=0.4 + step)))
-
-    assert (before.epoch, before.seq) == ("e", 1)
-    assert (after.epoch, after.seq, after.totals["syn"]) == ("e-1", 0, 30)
-    assert (later.epoch, later.seq, later.totals["syn"]) == ("e-1", 1, 60)
-
-
-def test_two_interfaces_share_one_step() -> None:
-    """A step seen by several interfaces is one new epoch."""
-    one = core()
-    for name in ("eth0", "eth1"):
-        list(one.handle(window(1, SENDER, interface=name)))
-
-    found = [
-        traffic(one.handle(window(2, SENDER, interface=name, step=9))) for name in ("eth0", "eth1")
-    ]
-
-    assert [message.epoch for message in found] == ["e-1", "e-1"]
-
-
-def test_a_file_whose_times_go_back_begins_an_epoch_and_a_gap_does_not() -> None:
-    """Two captures in one file are told apart; hours of silence are not a step."""
-    one = CaptureCore("e", CaptureSettings())
-
-    found = [
-        traffic(one.handle(window(second, SENDER, live=False))).epoch
-        for second in (10, 11, 5000, 20, 21)
-    ]
-
-    assert found == ["e", "e", "e", "e-1", "e-1"]
-
-
-def test_reset_begins_an_epoch() -> None:
-    """A person may start the totals anew."""
-    one = core()
-    list(one.handle(window(1, SENDER)))
-
-    said = list(one.handle(CommandReceived("reset", Reset(), "1")))
-    message = traffic(one.handle(window(2, SENDER)))
-
-    assert said == []
-    assert (message.epoch, message.seq, message.totals["syn"], message.new_macs) == (
-        "e-1",
-        0,
-        30,
-        1,
-    )
-
-
-def test_the_clock_is_as_trusted_as_the_last_tick_says() -> None:
-    """``clock_synced`` stands in each message."""
-    one = core()
-
-    before = traffic(one.handle(window(1, SENDER)))
-    list(one.handle(Tick(datetime.fromtimestamp(1, UTC), BOOT, clock_synced=True)))
-    after = traffic(one.handle(window(2, SENDER)))
-
-    assert (before.clock_synced, after.clock_synced) == (False, True)
 
 
 def test_replies_are_seen_when_a_mac_is_answered() -> None:

@@ -1,72 +1,23 @@
-"""The inventory: who becomes a device, what is known of it, when it is reported, who leaves."""
+"""The inventory: who becomes a device, when it is reported, who leaves."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.capture.inventories import inventory, known, mac, report, window
 
-from monitorpi_capture.inventory.devices import Inventory, clean_name
 from monitorpi_capture.items import (
-    BYTES,
-    PACKETS,
     WIDTH,
     Instant,
     MacCounts,
     Sighting,
-    TopPeer,
     WindowCounts,
 )
-from monitorpi_common.messages import Device, Publication, Tombstone
-
-
-def mac(number: int) -> bytes:
-    """Return a made-up unicast address."""
-    return b"\x02" + number.to_bytes(5, "big")
-
-
-def inventory(**options: Any) -> Inventory:
-    """Return an inventory with the defaults of the settings."""
-    return Inventory(**({"max_devices": 4096, "absent_after_s": 300.0} | options))
-
-
-def window(
-    second: float,
-    *macs: bytes,
-    size: int = 1000,
-    peer: TopPeer | None = None,
-    link_bps: int | None = None,
-) -> WindowCounts:
-    """Return a window in which each of the MACs sent one frame of ``size`` bytes."""
-    sent = [0] * WIDTH
-    sent[PACKETS], sent[BYTES] = 1, size
-    return WindowCounts(
-        interface="eth0", engine="socket", start=Instant(second - 1, None),
-        end=Instant(second, None), length_s=1.0, wire=sent, link_bps=link_bps,
-        rows=[MacCounts(one, sent, (), None, peer) for one in macs],
-    )  # fmt: skip
-
-
-def report(one: Inventory, at_s: float, **options: Any) -> list[Device]:
-    """Return the device messages that are due."""
-    return [
-        said.message
-        for said in one.publish(at_s, **options)
-        if isinstance(said, Publication) and isinstance(said.message, Device)
-    ]
-
-
-def known(*macs: bytes, until: float = 11, **options: Any) -> Inventory:
-    """Return an inventory in which these are devices, already told."""
-    one = inventory(**options)
-    one.count(window(1, *macs))
-    one.count(window(until, *macs))
-    report(one, until, everything=True)
-    return one
+from monitorpi_common.messages import Device, Tombstone
 
 
 def test_a_mac_is_a_device_when_seen_twice_ten_seconds_apart() -> None:
@@ -128,144 +79,6 @@ def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
 
     assert len(one) == 4096
     assert time.process_time() - begun < 4
-
-
-def test_addresses_come_from_sightings_only() -> None:
-    """ARP, NDP and DHCP give addresses; the first and the newest of sixteen are kept, in order."""
-    one = known(mac(1))
-    for number in range(1, 21):
-        one.learn(Sighting(mac(1), 12 + number, "eth0", ips=(f"192.0.2.{number}",)))
-
-    (device,) = report(one, 40)
-
-    assert device.ips == [f"192.0.2.{number}" for number in (1, *range(6, 21))]
-    assert device.role == "host"
-
-
-def test_an_address_moves_with_the_first_claim() -> None:
-    """Nobody shows what another one claims by now; both tell of it at once, whoever is a device."""
-    one = known(mac(0x10), mac(0x20))
-    one.learn(Sighting(mac(0x10), 12, "eth0", ips=("192.0.2.1", "192.0.2.7")))
-    report(one, 12)
-    one.learn(Sighting(mac(0x20), 13, "eth0", ips=("192.0.2.1",)))
-    one.learn(Sighting(mac(0x99), 13, "eth0", ips=("192.0.2.7",)))
-
-    devices = {device.mac[-2:]: device for device in report(one, 13)}
-
-    assert {name: device.ips for name, device in devices.items()} == {
-        "10": [], "20": ["192.0.2.1"], "99": ["192.0.2.7"],
-    }  # fmt: skip
-    claims = {(taken.ip, taken.claimant[-2:]) for taken in devices["10"].conflicts}
-    assert claims == {("192.0.2.1", "20"), ("192.0.2.7", "99")}
-
-
-def test_what_a_server_says_makes_nobody_present() -> None:
-    """A client that is not on this wire becomes no device, however often its lease is renewed."""
-    one = known(mac(1))
-    for second in range(20, 200, 20):
-        one.learn(Sighting(mac(2), second, "eth0", "dhcp", (), mac(1), named=("192.0.2.9",)))
-
-    assert report(one, 200) == []
-    assert (len(one), one.candidates) == (1, 0)
-
-
-def test_addresses_say_how_they_are_known() -> None:
-    """VLAN, times, protocol, and whether it is a router's or may end any day."""
-    one = known(mac(1), mac(2))
-    one.learn(Sighting(mac(1), 12, "eth0", vlan=(10,), ips=("192.0.2.1",)))
-    one.learn(Sighting(mac(1), 15, "eth0", vlan=(10,), ips=("192.0.2.1",)))
-    one.learn(Sighting(mac(1), 15, "eth0", "nd", ips=("2001:db8::a1b2:c3d4:e5f6:a7b8",)))
-    one.learn(
-        Sighting(mac(2), 16, "eth0", "dhcp", (10,), mac(9), named=("192.0.2.2",),
-                 router_ips=("192.0.2.1",))
-    )  # fmt: skip
-
-    first, second = report(one, 20)
-
-    assert [
-        (held.ip, held.vlan, held.how, held.router, held.temporary) for held in first.addresses
-    ] == [
-        ("192.0.2.1", [10], "arp", True, False),
-        ("2001:db8::a1b2:c3d4:e5f6:a7b8", [], "nd", False, True),
-    ]
-    assert first.addresses[0].since == datetime.fromtimestamp(12, UTC)
-    assert first.addresses[0].claimed_at == datetime.fromtimestamp(15, UTC)
-    assert [(held.ip, held.how) for held in second.addresses] == [("192.0.2.2", "dhcp")]
-
-
-def test_what_one_says_of_itself_makes_no_router() -> None:
-    """An advertisement, and an address that DHCP names: nobody is excused for it."""
-    one = known(mac(1), mac(2), mac(3))
-    one.learn(Sighting(mac(1), 12, "eth0", "ra", is_router=True))
-    one.learn(Sighting(mac(2), 12, "eth0", ips=("192.0.2.1",)))
-    one.learn(
-        Sighting(mac(3), 13, "eth0", "dhcp", (), mac(9), named=("192.0.2.9",),
-                 router_ips=("192.0.2.1",))
-    )  # fmt: skip
-
-    devices = {device.mac[-1]: device for device in report(one, 20)}
-
-    assert {name: device.role for name, device in devices.items()} == {
-        "1": "unknown", "2": "host", "3": "host",
-    }  # fmt: skip
-    assert devices["1"].advertised_at == datetime.fromtimestamp(12, UTC)
-    one.learn(Sighting(mac(1), 30, "eth0", "ra", ends_router=True))
-    assert {device.mac[-1]: device.advertised_at for device in report(one, 30)} == {"1": None}
-
-
-def test_a_router_by_one_device_where_others_name_it() -> None:
-    """One that advertises, or that DHCP names, is a router when one device reaches the world."""
-    one = known(mac(1), mac(3))
-    one.learn(Sighting(mac(3), 12, "eth0", "ra", is_router=True))
-    for number in range(4):
-        peer = TopPeer(mac(3), bytes([8, 8, 8, number]), 443, 5)
-        one.count(window(20 + number, mac(1), peer=peer))
-
-    assert one.role(mac(3)) == "router"
-
-
-def test_what_is_on_this_wire_is_not_behind_a_router() -> None:
-    """Addresses of a network that DHCP told of, own ones, and all of one /64 together."""
-    one = known(mac(1), mac(2), mac(3))
-    one.learn(Sighting(mac(3), 12, "eth0", "dhcp", named=("8.8.8.1",), subnets=("8.8.8.0/24",)))
-    one.learn(Sighting(mac(3), 12, "eth0", ips=("9.9.9.9",)))
-    for number in range(40):
-        v4 = TopPeer(mac(3), bytes([8, 8, 8, number]) if number % 2 else bytes([9] * 4), 443, 5)
-        v6 = TopPeer(mac(3), bytes.fromhex("2a02") + bytes(13) + bytes([number]), 443, 5)
-        one.count(window(20 + number, mac(1), peer=v4))
-        one.count(window(20 + number, mac(2), peer=v6))
-
-    assert one.role(mac(3)) == "host"
-
-
-def test_who_answers_dhcp_is_a_server() -> None:
-    """The flag stands from the first answer on."""
-    one = known(mac(1))
-    one.learn(Sighting(mac(1), 12, "eth0", serves_dhcp=True))
-
-    assert report(one, 20)[0].dhcp_server
-
-
-def test_a_router_by_what_others_reach_through_it() -> None:
-    """Two devices that reach four public addresses through a MAC show a router."""
-    one = known(mac(1), mac(2), mac(3))
-    for number in range(4):
-        peer = TopPeer(mac(3), bytes([8, 8, 8, number]), 443, 5)
-        one.count(window(20 + number, mac(1 + number % 2), peer=peer))
-
-    assert one.role(mac(3)) == "router"
-    assert one.role(mac(1)) == "unknown"
-
-
-def test_nobody_becomes_a_router_by_forging_sources_or_alone() -> None:
-    """One device that floods many public addresses makes no router of itself or its victim."""
-    one = known(mac(1), mac(3))
-    for number in range(50):
-        peer = TopPeer(mac(3), bytes([8, 8, 8, number]), 443, 500)
-        one.count(window(20 + number, mac(1), peer=peer))
-
-    assert one.role(mac(1)) == "unknown"
-    assert one.role(mac(3)) == "unknown"
 
 
 def test_a_change_is_told_at_once_and_the_rest_once_a_minute() -> None:
@@ -446,26 +259,6 @@ def test_many_devices_are_told_a_hundred_at_a_time() -> None:
     one.count(window(11, *macs))
 
     assert [len(report(one, 11 + second)) for second in range(5)] == [100, 100, 100, 50, 0]
-
-
-def test_the_vendor_is_looked_up() -> None:
-    """The registry is asked once, when a MAC becomes a device."""
-    one = inventory(vendor=lambda address: f"maker of {address.hex()}")
-    one.count(window(1, mac(1)))
-    one.count(window(11, mac(1)))
-
-    assert report(one, 11)[0].vendor == "maker of 020000000001"
-
-
-@given(st.text(max_size=300))
-def test_no_name_breaks_a_page_or_a_log(name: str) -> None:
-    """Host names are foreign: printable, bounded, without quotes and brackets."""
-    cleaned = clean_name(name)
-
-    if cleaned is not None:
-        assert cleaned.isprintable()
-        assert 0 < len(cleaned) <= 63
-        assert not set(cleaned) & set("<>&\"'\\")
 
 
 ACTIONS = st.lists(

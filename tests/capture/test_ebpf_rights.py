@@ -99,7 +99,7 @@ def test_small_filters_need_no_more_capabilities(namespace: Namespace) -> None:
 def test_the_verifiers_reason_is_told(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A program the kernel refuses is no question of permission: its own words are told."""
+    """A program the kernel refuses is no question of permission: its own words are reported."""
     compiled = objectfile.OBJECT.read_bytes()
     code = parse(compiled).programs["socket/count"]
     broken = tmp_path / "count.bpf.o"

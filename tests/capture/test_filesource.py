@@ -113,7 +113,7 @@ def test_a_frame_far_off_its_neighbours_is_no_step_of_time(
 def test_a_first_frame_far_off_is_no_window_of_its_own(
     off_s: float, strays: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What an interrupted writer left in front: it counts with the frames behind, and is told."""
+    """What an interrupted writer left in front: it counts as the frames behind, and is reported."""
     line = [100_000_000 + number / 50 for number in range(100)]
 
     found = windows(*[(at, PING) for at in [line[0] + off_s] * strays + line])

@@ -175,7 +175,7 @@ class Screen(io.StringIO):
         self._is_terminal = is_terminal
 
     def isatty(self) -> bool:
-        """Say what it is."""
+        """Return what it is."""
         return self._is_terminal
 
 

@@ -62,7 +62,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def works(done: subprocess.CompletedProcess[str]) -> bool:
-    """Tell whether a ping to ourselves was answered."""
+    """Return whether a ping to ourselves was answered."""
     return done.returncode == 0 and "127.0.0.1" in done.stdout
 
 

@@ -14,6 +14,7 @@ from tests.conftest import is_running, wait_for
 
 from monitorpi_cli.stack import supervisor as supervisor_module
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_common.backoff import BackOff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,8 +78,8 @@ def test_every_end_is_said_and_answered_by_a_restart(
     monkeypatch: pytest.MonkeyPatch, code: int, says: str
 ) -> None:
     """No part of the watch is left off: what was wrong may have been mended meanwhile."""
-    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(supervisor_module, "FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr(supervisor_module, "CHILD", BackOff(0.05, 30.0))
+    monkeypatch.setattr(supervisor_module, "LACKING_CHILD", BackOff(0.05, 300.0))
 
     async def script(_: Supervisor, events: list[ChildEvent]) -> None:
         await until(lambda: sum(event.what == "started" for event in events) >= 2)
@@ -90,7 +91,7 @@ def test_every_end_is_said_and_answered_by_a_restart(
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that dies at once is started less and less often."""
-    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(supervisor_module, "CHILD", BackOff(0.05, 30.0))
 
     async def script(_: Supervisor, events: list[ChildEvent]) -> None:
         await until(lambda: sum(event.what == "died" for event in events) >= 4)
@@ -105,7 +106,7 @@ def test_what_lacked_something_is_up_once_it_is_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """After a power cut a switch may be up later than we are: nobody must come and start anew."""
-    monkeypatch.setattr(supervisor_module, "FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr(supervisor_module, "LACKING_CHILD", BackOff(0.05, 300.0))
     port, up = tmp_path / "port", tmp_path / "up"
     code = (
         f"import os, time\nif not os.path.exists({str(port)!r}): exit(3)\n"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from pydantic import ValidationError
-from tests.cloud_bridge.test_bridge import Bridge
+from tests.cloud_bridge.corebridge import Bridge
 from tests.detector.windows import ATTACKER, ID, START, Detector, syns, window
 from tests.history.world import World
-from tests.notifier.test_core import Rig
-from tests.prober.test_prober_core import Prober
+from tests.notifier.rig import Rig
+from tests.prober.corebench import Prober
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.settings import CaptureSettings

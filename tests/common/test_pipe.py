@@ -129,7 +129,7 @@ def test_a_cause_is_logged_once_a_minute(capsys: pytest.CaptureFixture[str]) -> 
 def test_each_message_of_an_event_has_a_minute_of_its_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A second interface that is away is told though the first was, a moment before."""
+    """A second interface that is away is reported though the first was, a moment before."""
     log = Log("test-messages")
     for name in ("eth0", "eth1", "eth0"):
         log.warning("away", interface=name)

@@ -124,7 +124,7 @@ def test_what_the_broker_has_newer_is_not_undone(
 def test_a_broken_file_stops_nobody(
     broker: Broker, echo: Start, subscribe: Callable[..., Subscriber], broken: str
 ) -> None:
-    """Garbage, a folder in the file's place, no folder for it: it is told, and that is all."""
+    """Garbage, a folder in the file's place, no folder for it: it is reported, and that is all."""
     seen = subscribe(broker.port)
     path = file_of(broker)
     if broken == "no folder":

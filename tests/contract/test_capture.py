@@ -330,7 +330,7 @@ def test_a_missing_file_is_exit_code_three() -> None:
 
 
 def test_a_cut_file_counts_up_to_the_cut(tmp_path: Path) -> None:
-    """A capture that was being written counts; that its end is missing is told, and exit 3."""
+    """A capture that was being written counts; that its end is missing is reported, and exit 3."""
     file = tmp_path / "x.pcap"
     file.write_bytes(pcap((1, ARP), (1.5, ARP))[:-10])
 

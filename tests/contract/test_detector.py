@@ -136,7 +136,7 @@ def test_an_open_alert_outlives_a_kill(broker: Any, subscribe: Any, start: Any) 
 
 
 def test_a_stream_of_orders_makes_nobody_deaf(broker: Any, subscribe: Any, start: Any) -> None:
-    """1,500 orders a second for six seconds: a flood meanwhile is told within two seconds."""
+    """1,500 orders a second for six seconds: a flood meanwhile is reported within two seconds."""
     seen = subscribe(broker.port)
     start()
     wait_for(lambda: "online" in seen.of(f"{OWN}/status/"), 10, "online")

@@ -69,7 +69,7 @@ def ask(port: int, path: str, host: str | None = None) -> httpx.Response:
 
 
 def is_online(subscriber: Subscriber) -> bool:
-    """Tell whether it says that it is there."""
+    """Return whether it says that it is there."""
     return "online" in subscriber.of("history/status/main")
 
 

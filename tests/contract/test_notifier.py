@@ -1,6 +1,6 @@
 """Any program that takes the notifier's place must pass this; it is given an environment only.
 
-Who is told is a real mail server on loopback.
+Who is reported is a real mail server on loopback.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def alert(broker: Broker, number: int = 1, state: str = "open", **more: Any) -> 
 
 
 def is_online(seen: Subscriber) -> bool:
-    """Tell whether the notifier has said that it is there, as its last word."""
+    """Return whether the notifier has said that it is there, as its last word."""
     said = seen.of("notifier/status/main")
     return bool(said) and said[-1] == "online"
 

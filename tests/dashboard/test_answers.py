@@ -252,7 +252,7 @@ def test_a_stream_sends_each_new_document(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_thirty_two_streams_are_served_and_a_place_is_given_back() -> None:
-    """One more is told so; who has gone makes room."""
+    """One more is refused; who has gone makes room."""
     with serving() as server, ExitStack() as streams:
         server.board.put(b"{}", "blind")
         for _ in range(32):

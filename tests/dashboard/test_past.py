@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver import ActionChains, Keys
 from tests.conftest import wait_for
-from tests.dashboard.test_page import EVIL, Page, browser, complaints, page
+from tests.dashboard.pageserver import EVIL, Page, complaints
 from tests.history.world import World, alert, device, mac
 
 from monitorpi_dashboard.sinks.past import NoPastError, Past
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from selenium.webdriver import Chrome
     from tests.conftest import Broker
-
-__all__ = ["browser", "page"]  # fixtures
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def remembered(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[
 
 
 def is_asked(one: Page) -> bool:
-    """Tell whether the page's questions reach the history."""
+    """Return whether the page's questions reach the history."""
     return one.get("/api/history/state")[0] == 200
 
 

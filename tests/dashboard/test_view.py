@@ -205,7 +205,7 @@ def test_any_order_of_messages_gives_a_picture(order: list[Any]) -> None:
 
 
 def test_deliveries_are_in_the_picture() -> None:
-    """Who is told of alerts and what was sent last; nothing where there is no notifier."""
+    """Who is notified of alerts and what was sent last; nothing where there is no notifier."""
     page = Page()
     assert page.show()["notifier"] is None
     health = example(Health).model_copy(

@@ -135,7 +135,7 @@ def test_who_stays_bad_alone_has_an_alert_of_its_own_then() -> None:
 
 
 def test_what_went_after_it_was_bad_is_one_story() -> None:
-    """A link that loses packets and then fails: the outage carries what was told before."""
+    """A link that loses packets and then fails: the outage carries what was reported before."""
     bad, gone = house(range(2, 14)), lan(range(2, 14), since=HOURS + 10, until=9999)
 
     detector = told(lambda n: bad(n) if n < HOURS + 10 else gone(n), count=HOURS + 30)
@@ -157,7 +157,7 @@ def test_a_flood_is_the_cause_of_what_it_makes_bad() -> None:
 
 
 def test_a_group_is_told_once_over_a_restart() -> None:
-    """The next process takes it up: neither it nor its members are told anew."""
+    """The next process takes it up: neither it nor its members are reported anew."""
     before = told(house(range(2, 14)), count=HOURS + 30)
     after = restarted(before)
     after.take(*rounds(house(range(2, 14), until=HOURS + 60), first=HOURS + 30, count=60))

@@ -96,7 +96,7 @@ def test_answers_to_a_broadcast_ping_are_no_flood() -> None:
 
 
 def test_a_broadcast_ping_flood_is_one_attack() -> None:
-    """A smurf's echo requests to everybody are told of as ICMP, not as a broadcast storm too."""
+    """A smurf's echo requests to everybody are an ICMP flood, not as a broadcast storm too."""
     asker = plain(ATTACKER, packets=500, icmp=500, icmp_echo=500, broadcast=500)
 
     assert rules_of(*repeated(3, asker)) == [f"icmp-flood-{ID}"]

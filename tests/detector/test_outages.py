@@ -209,7 +209,7 @@ def test_a_sleeping_printer_is_not_beyond_the_router() -> None:
 
 
 def test_one_device_with_three_addresses_is_no_group_and_one_alert() -> None:
-    """A dual-stack NAS that dies is told once; while one address answers it is not down."""
+    """A dual-stack NAS that dies is reported once; while one address answers it is not down."""
     nas = {"mac": "04:00:00:00:02:01", "name": "nas"}
     addresses = ("198.18.0.99", "2001:db8::99", "fe80::99")
 
@@ -246,7 +246,7 @@ def test_what_starts_last_after_an_outage_is_a_part_of_it() -> None:
 
 
 def test_what_was_down_before_an_outage_keeps_its_own_alert() -> None:
-    """A printer died; a switch fails an hour later and is back: the printer is told once."""
+    """A printer died; a switch fails an hour later and is back: the printer is reported once."""
     switch = lan(range(11, 20), since=430, until=450)
     dead = {"origin": "configured", **GONE, "state": "down"}
 

@@ -53,7 +53,7 @@ def test_a_server_is_missed_whatever_its_mac_looks_like(mac: str) -> None:
 
 
 def test_a_visitor_is_not_missed_unless_the_operator_named_it() -> None:
-    """Here for an hour on the second day, then gone: a guest; a configured target is told of."""
+    """Here for an hour on the second day, then gone: a guest; a configured target is reported."""
     visit: Callable[[int], tuple[int, float]] = lambda s: (10 if 90_000 < s < 93_600 else 0, 0.5)  # noqa: E731
 
     guest = follow(visit, hours=27, step_s=60, mac=PRIVATE)
@@ -234,7 +234,7 @@ def test_who_only_receives_is_down_at_once() -> None:
 
 
 def test_habits_survive_a_restart() -> None:
-    """Absences, what was told this night and what is usual are kept."""
+    """Absences, what was reported this night and what is usual are kept."""
     kept: list[Kept] = []
     first = Detector(keep=kept.append)
     follow(sleeper(1), hours=6, detector=first)

@@ -1,4 +1,4 @@
-"""What was told before a restart of the detector is not told again after it."""
+"""What was reported before a restart of the detector is not reported again after it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_new_device_is_new_once_though_the_detector_was_killed() -> None:
 
 
 def test_what_a_server_began_to_say_is_kept_within_a_minute() -> None:
-    """It was told, so a power failure must not make it news again."""
+    """It was reported, so a power failure must not make it news again."""
     said = Kept(dhcp_said={ROUTER: [("dns", "198.18.0.1")]})
     more = Kept(dhcp_said={ROUTER: [("dns", "198.18.0.1"), ("dns", "198.18.0.66")]})
 

@@ -152,7 +152,7 @@ def test_machines_of_one_owner_may_share() -> None:
 
 
 def test_an_unknown_dhcp_server_is_rogue() -> None:
-    """Servers of the learning time, or the configured ones, are known; another one is told of."""
+    """Servers of the learning time, or the configured ones, are known; another one is reported."""
     detector = watched(device(ROUTER, 0, dhcp_server=True))
 
     said = detector.take(device(ATTACKER, 121, dhcp_server=True))

@@ -44,7 +44,7 @@ def tries(
 
 @pytest.mark.parametrize("rate", [5, 10, 30])
 def test_a_slow_port_scan_is_named(rate: int) -> None:
-    """395 ports of one host, a few each second: told once 200 were tried within a minute."""
+    """395 ports of one host, a few each second: reported once 200 were tried within a minute."""
     ports = list(range(1, 396))
     steps = [ports[n : n + rate] for n in range(0, len(ports), rate)]
     detector = Detector()

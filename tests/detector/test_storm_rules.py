@@ -61,7 +61,7 @@ def test_who_answers_arp_is_no_storm() -> None:
 
 
 def test_a_dhcp_server_is_not_who_starves_it() -> None:
-    """The server answers as much as it is asked; only who asks without end is told of."""
+    """The server answers as much as it is asked; only who asks without end is reported."""
     asker = plain(ATTACKER, packets=400, dhcp=400, broadcast=400)
     server = plain(VICTIM, packets=400, dhcp=400, rx={"dhcp": 0})
     clients = [plain(f"04:00:00:00:08:{n:02x}", packets=4, dhcp=4) for n in range(100)]
@@ -160,7 +160,7 @@ def test_answers_to_a_query_are_no_storm(hosts: int) -> None:
 
 
 def test_one_host_without_end_and_invented_ones_are_igmp_storms() -> None:
-    """What is more than answers is told, of the host or of the wire."""
+    """What is more than answers is reported, of the host or of the wire."""
     calm = [window(second) for second in range(20)]
     one = [window(second, *members(250, 2), plain(ATTACKER, packets=99, igmp=99), source_macs=251)
            for second in range(20, 24)]  # fmt: skip

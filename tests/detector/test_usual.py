@@ -88,7 +88,7 @@ def test_worse_than_usual_is_told_again() -> None:
 
 
 def test_a_busy_resolver_is_usual() -> None:
-    """700 DNS frames/s all the time: told once, and closed after hours."""
+    """700 DNS frames/s all the time: reported once, and closed after hours."""
     detector = Detector()
 
     for second in range(0, 4 * 3600, 10):

@@ -49,7 +49,7 @@ FLOODS = {
 @pytest.mark.parametrize("rule", FLOODS)
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.875, 0.125), (0.34, 0.33, 0.33)])
 def test_parts_on_several_ports_add_up(rule: str, shares: tuple[float, ...]) -> None:
-    """Each part lies under the floor or not: the sum is told, once, as on one port."""
+    """Each part lies under the floor or not: the sum is reported, once, as on one port."""
     build, rate = FLOODS[rule]
     detector, alone = Detector(), Detector()
     for second in range(20, 40):

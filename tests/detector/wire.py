@@ -178,7 +178,7 @@ class Wire:
             self.arp(second + raw(mac)[5] / 300, mac, ip, vlan)
 
     def run(self, *, capture: dict[str, Any] | None = None, **detector: Any) -> Wire:
-        """Read the frames; what was told stands in ``alerts``, ``devices``, ``first``, ``last``."""
+        """Read frames; what comes out stands in ``alerts``, ``devices``, ``first``, ``last``."""
         core = CaptureCore("e1", CaptureSettings(**capture or {}), clock_synced=True)
         judge = DetectorCore("lab", DetectorSettings(**detector))
         items: list[object] = []
@@ -206,7 +206,7 @@ class Wire:
                 if isinstance(told, Publication) and isinstance(told.message, Alert):
                     self.alerts.append(told.message)
 
-    # --- what was told ------------------------------------------------------------------------
+    # --- what was reported ------------------------------------------------------------------------
 
     def told(self, rule: str) -> dict[str, str]:
         """Return the alerts of a rule: subject, and the highest severity it had."""

@@ -211,7 +211,7 @@ def test_the_frames_that_tell_of_devices_are_what_their_names_say() -> None:
 
 @pytest.mark.timeout(300)
 def test_six_hours_of_a_home() -> None:
-    """Every incident is told, and hardly anything else calls its owner."""
+    """Every incident is reported, and hardly anything else calls its owner."""
     verdict = week(4, 0.25).run()
 
     assert verdict.missed == []

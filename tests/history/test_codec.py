@@ -1,4 +1,4 @@
-"""Columns as bytes: what goes in comes out, and damage is told."""
+"""Columns as bytes: what goes in comes out, and damage is reported."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_pages_damaged_while_it_runs_are_said(tmp_path: Path) -> None:
 
 
 def test_a_clock_set_back_loses_nothing(tmp_path: Path) -> None:
-    """Both times are told of; health says that what is kept lies ahead of the clock."""
+    """Both times are reported; health says that what is kept lies ahead of the clock."""
     world = World(tmp_path)
     world.live(60)
     world.idle(30)

@@ -150,7 +150,7 @@ def test_what_came_before_the_first_window_heard_is_not_missed() -> None:
 
 
 def test_a_row_from_before_the_first_window_heard_is_not_looked_at() -> None:
-    """What a row adds to one that nobody here heard the end of cannot be told."""
+    """What a row adds to one that nobody here heard the end of cannot be reported."""
     row_check = RowCheck(5)
     row_check.add(window(12, 2, 30))
     row_check.add(window(14, 2, 32))

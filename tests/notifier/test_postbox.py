@@ -14,6 +14,7 @@ import pytest
 from tests.notifier.counterparts import MailServer, WebHook
 
 from monitorpi_cli.stack.broker import free_port
+from monitorpi_common.backoff import BackOff
 from monitorpi_common.log import Log
 from monitorpi_notifier.directory import Directory
 from monitorpi_notifier.folding import Folding
@@ -45,7 +46,7 @@ class Rig:
                 PostedDestination(name, url, plugins[name] or "", open_lock(folder, name))
                 for name, url in urls.items()
             ],
-            Folding(6), Wording(Directory(), UTC, None), 600.0, Log("test", "error"),
+            Folding(6), Wording(Directory(), UTC, None), BackOff(5.0, 600.0), Log("test", "error"),
             wall=lambda: self.now_s,
         )  # fmt: skip
 
@@ -266,7 +267,7 @@ def test_the_outbox_is_bounded(tmp_path: Path) -> None:
 
 
 def test_a_url_that_apprise_does_not_take_is_named() -> None:
-    """The others are told with their plugin."""
+    """The others are reported with their plugin."""
     found = check({"a": "json://localhost", "b": "nonsense://x", "c": "mailto://"})
 
     assert found == {"a": "apprise.plugins.custom_json:NotifyJSON", "b": None, "c": None}

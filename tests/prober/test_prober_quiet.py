@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from monitorpi_common.backoff import QUIET_TARGET_MOST_S
 from monitorpi_prober.flights import GRACE_S, Awaited, Flights, Note, Request, TargetRow
 from monitorpi_prober.items import ALTERED, NO_NEIGHBOUR, UNREACHABLE
 from monitorpi_prober.quiet import (
-    LONGEST_PAUSE_S,
     PATIENCE,
     SOLICITATIONS,
     ArpBudget,
@@ -55,7 +55,7 @@ def test_no_pause_is_shorter_than_a_round_or_longer_than_it_need_be(
     misses: int, first: float
 ) -> None:
     """From the interval to a minute, or always the interval where that is longer."""
-    assert first <= pause_s(misses, first) <= max(first, LONGEST_PAUSE_S)
+    assert first <= pause_s(misses, first) <= max(first, QUIET_TARGET_MOST_S)
     assert misses > PATIENCE or pause_s(misses, first) == first
 
 

@@ -96,7 +96,7 @@ def health() -> list[tuple[str, str]]:
 
 
 def all_healthy(*services: str) -> bool:
-    """Tell whether each of these services is there, and all of its containers are healthy."""
+    """Return whether each of these services is there, and all of its containers are healthy."""
     found = [state for state in health() if state[0] in services]
     return sorted(found) == sorted((name, "healthy") for name in services)
 

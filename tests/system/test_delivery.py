@@ -110,7 +110,7 @@ def floods(lab: Lab, viewer: Viewer, mail: MailServer) -> list[float]:
 
 
 def test_a_flood_is_mailed_within_two_seconds(tmp_path: Path) -> None:
-    """Twenty floods, the median; the worst is told beside it."""
+    """Twenty floods, the median; the worst is reported beside it."""
     with MailServer() as mail, Lab(2) as lab:
         plan = plan_of(lab, tmp_path, mail)
         with Relay(lab.sensor.namespace, plan.port):

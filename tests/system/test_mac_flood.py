@@ -115,7 +115,7 @@ async def scenario(sender: Sender, record_property: Callable[[str, object], None
         ended_s = time.time()
 
         def quiet(message: Message) -> bool:
-            """Tell whether a window began when all had been sent: nothing is under way any more."""
+            """Return whether a window began when all had been sent: nothing is under way."""
             return (
                 isinstance(message, Traffic)
                 and message.interface == INTERFACE

@@ -223,7 +223,7 @@ def table(probe: Probe, devices: Iterable[Device] = ()) -> str:
 
 
 def _note(target: ProbeResult) -> str:
-    """Say what is wrong, and how many requests it concerns where that is not all."""
+    """Return what is wrong, and how many requests it concerns where that is not all."""
     for count, what in (
         (target.unsent, "not sent"), (target.late, "late"), (target.altered, "altered"),
     ):  # fmt: skip

@@ -48,6 +48,7 @@ def check(argv: list[str]) -> int:
         _run("types", python, "-m", "mypy", *folders),
         _run("imports", _beside_python("lint-imports"), "--no-cache"),
         _run("class names", python, "-m", "monitorpi_dev.class_names"),
+        _run("file lengths", python, "-m", "monitorpi_dev.file_lengths"),
         _run("generated files", python, "-m", "monitorpi_dev.contracts", "--check"),
     ]
     print("check: passed" if all(results) else "check: FAILED", flush=True)

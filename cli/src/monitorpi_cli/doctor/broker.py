@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.doctor.finding import CheckResult, ok, parted, wrong
-from monitorpi_cli.stack.session import ConnectionChange, Session
 from monitorpi_common.bus import ConnectionRefused, Raw, Subscribed
+from monitorpi_common.log import Log
 from monitorpi_common.messages import Delivery
+from monitorpi_common.session import ConnectionChange, Session
 from monitorpi_common.settings import authority
 from monitorpi_common.topics import Topic
 
@@ -57,7 +58,7 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
     topic = Topic(site, login.service.value, "trial", f"doctor-{secrets.token_hex(8)}")
     subscribed = connected = False
     deadline = time.monotonic() + within_s
-    with Session(settings, "doctor", [str(topic)], "error") as session:
+    with Session(settings, "doctor", [str(topic)], Log("doctor", "error")) as session:
         bus = session.bus
         while time.monotonic() < deadline and not bus.counters.refused:
             item = session.next(_POLL_S)
@@ -75,7 +76,7 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
 
 
 def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> CheckResult:
-    """Say how far the message came."""
+    """Return how far the message came."""
     settings = login.settings
     address = authority(settings.host, settings.port)
     who = f"the account {settings.username!r}" if settings.username else "whoever has no account"

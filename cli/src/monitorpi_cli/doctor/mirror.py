@@ -42,7 +42,7 @@ _TCP: Final = COLUMN["tcp"]
 
 
 def judge_port(windows: Sequence[WindowCounts], own: str | None) -> Iterator[CheckResult]:
-    """Say what an interface shows of the LAN.
+    """Return what an interface shows of the LAN.
 
     Args:
         windows: what was counted on it.
@@ -120,7 +120,7 @@ def judge_copies(name: str, report: CopyReport) -> Iterator[CheckResult]:
 
 
 def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator[CheckResult]:
-    """Say what the port shows that cannot be looked into.
+    """Return what the port shows that cannot be looked into.
 
     Args:
         name: of the interface.

@@ -36,7 +36,7 @@ def look_at_destinations(settings: NotifierSettings) -> Iterator[CheckResult]:
 
 
 def _look_at(name: str, url: str, plugin: str | None) -> CheckResult:
-    """Say what Apprise makes of an address, and whether its server answers, where it names one."""
+    """Return what Apprise makes of an address, and whether the server it names answers."""
     if plugin is None:
         remedy = f"write notifier__destinations__{name}__url as Apprise documents it"
         return wrong("notifier", f"Apprise does not take the address of {name!r}", remedy)

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from monitorpi_cli.doctor.finding import CheckResult, note, ok, wrong
 from monitorpi_cli.doctor.server import answer_of
 from monitorpi_cli.stack.plan import LOOPBACK
-from monitorpi_cli.stack.session import Session
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common import clock
 from monitorpi_common.bus import Raw, Subscribed
 from monitorpi_common.conclusion import FRESH_S
+from monitorpi_common.log import Log
 from monitorpi_common.messages import Health, Service, Status, WatchState
+from monitorpi_common.session import Session
 from monitorpi_common.topics import Topic, TopicError, pattern
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def look_at_page(url: str) -> CheckResult:
 
 
 def judge_watch(sites: Sites, at: datetime) -> Iterator[CheckResult]:
-    """Say what each site's detector concludes, if it is there to say it."""
+    """Return what each site's detector concludes, if it is there to say it."""
     if not sites.known:
         yield note("watch", "no detector has ever been at this broker", _START)
     for name, site in sorted(sites.known.items()):
@@ -137,7 +138,7 @@ def _ask(settings: BrokerSettings, site: str) -> Sites | None:
     until = time.monotonic() + _ANSWER_S
     answered = False
     filters = [pattern(site, *kind) for kind in wanted]
-    with Session(settings, "doctor", filters, "error") as session:
+    with Session(settings, "doctor", filters, Log("doctor", "error")) as session:
         while time.monotonic() < until:
             item = session.next(_RETAINED_S / 10)
             if isinstance(item, Raw):

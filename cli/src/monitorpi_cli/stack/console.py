@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from monitorpi_cli.stack.session import Session
 from monitorpi_cli.table import Terminal
 from monitorpi_common import clock
 from monitorpi_common.bus import Raw, Report
+from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Status, message_type
+from monitorpi_common.session import Session
 from monitorpi_common.topics import Topic, TopicError, pattern
 from monitorpi_common.watch import Observer
 
@@ -68,7 +69,7 @@ async def report_bus(settings: BrokerSettings, site: str) -> None:
     """
     console = Console(say, Terminal.of(sys.stdout))
     kinds = (("+", "status"), ("detector", "alert"), ("detector", "watch"))
-    with Session(settings, "up", [pattern(site, *kind) for kind in kinds]) as session:
+    with Session(settings, "up", [pattern(site, *kind) for kind in kinds], Log("up")) as session:
         while True:
             while (item := session.next(0)) is not None:
                 if isinstance(item, Raw):

@@ -15,19 +15,15 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.backoff import CHILD, LACKING_CHILD
 from monitorpi_host.children import tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0
 """A child that ran this long has recovered: its next pause is the first one again."""
-FIRST_LOOK_S: Final = 5.0
-LONGEST_LOOK_S: Final = 300.0
-"""Between starts of a child that lacks something: it says so each time."""
 STOP_S: Final = 10.0
 _LACKS: Final = {2: "its configuration is wrong", 3: "lacks something"}
 """What our own exit codes say of a child that starting again at once cannot mend."""
@@ -107,7 +103,7 @@ class Supervisor:
             raise self._failure
 
     async def _keep(self, child: Child) -> None:
-        pause, look = FIRST_PAUSE_S, FIRST_LOOK_S
+        crashed = lacked = 0
         loop = asyncio.get_running_loop()
         while not self._stopping:
             started = loop.time()
@@ -115,17 +111,16 @@ class Supervisor:
             if self._stopping:
                 return
             if loop.time() - started > STEADY_S:
-                pause, look = FIRST_PAUSE_S, FIRST_LOOK_S
+                crashed = lacked = 0
             if code in _LACKS and not child.restart_always:
-                text = f"{_LACKS[code]}; the rest runs on; starting again in {look:g} s"
-                self._notify(ChildEvent(child.name, "died", text=text))
-                await asyncio.sleep(look)
-                look = min(2 * look, LONGEST_LOOK_S)
-                continue
-            text = f"{_ending(code)}; starting again in {pause:g} s"
+                lacked += 1
+                why, pause_s = f"{_LACKS[code]}; the rest runs on", LACKING_CHILD.after(lacked)
+            else:
+                crashed += 1
+                why, pause_s = _ending(code), CHILD.after(crashed)
+            text = f"{why}; starting again in {pause_s:g} s"
             self._notify(ChildEvent(child.name, "died", text=text))
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
 
     async def _run_once(self, child: Child) -> int:
         output = open(child.log, "ab") if child.log else None  # noqa: ASYNC230, PTH123, SIM115 - handed to the child
@@ -174,7 +169,7 @@ class Supervisor:
 
 
 def _ending(code: int) -> str:
-    """Say how a child ended."""
+    """Return how a child ended."""
     if code == 0:
         return "was stopped by somebody else"
     return f"died (signal {-code})" if code < 0 else f"died (exit code {code})"

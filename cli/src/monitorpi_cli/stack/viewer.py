@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from monitorpi_cli.stack.session import Session
 from monitorpi_common.bus import Raw
+from monitorpi_common.log import Log
 from monitorpi_common.messages import Command, Delivery, Result, message_type
+from monitorpi_common.session import Session
 from monitorpi_common.topics import Topic, TopicError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Viewer:
     """Subscribes to a broker from entering to leaving the ``with`` block, and comes back to it."""
 
     def __init__(self, settings: BrokerSettings, filters: Sequence[str]) -> None:
-        self._session = Session(settings, "viewer", filters)
+        self._session = Session(settings, "viewer", filters, Log("viewer"))
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="viewer", daemon=True)
@@ -94,7 +95,7 @@ def send_command(settings: BrokerSettings, topic: Topic, command: Command) -> Re
     """Give a service a command as the operator; None: nobody answered in time."""
     answers = str(replace(topic, kind=Result.KIND))
     deadline = time.monotonic() + _ANSWER_S
-    with Session(settings, "operator", [answers]) as session:
+    with Session(settings, "operator", [answers], Log("operator")) as session:
         session.bus.publish(topic, command.encode(), command.DELIVERY, command.expiry_s)
         while (left := deadline - time.monotonic()) > 0:
             item = session.next(min(left, _POLL_S))
@@ -107,7 +108,7 @@ def send_command(settings: BrokerSettings, topic: Topic, command: Command) -> Re
 def forget(settings: BrokerSettings, retained: Iterable[Topic]) -> None:
     """Take back retained messages as their writer; gives up after some seconds without a broker."""
     deadline = time.monotonic() + _FORGET_S
-    with Session(settings, "forget", []) as session:
+    with Session(settings, "forget", [], Log("forget")) as session:
         for topic in retained:
             session.bus.publish(topic, b"", _STATE, None)
         while session.bus.depth and time.monotonic() < deadline:

@@ -28,11 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cli.stack import broker
-from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import CLASSES, DeviceWindow, Traffic
-from monitorpi_common.mqtt import MqttBus
 from monitorpi_common.service import Received, Tick
+from monitorpi_common.session import Session
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
 from monitorpi_common.topics import Topic
 from monitorpi_dev.bench.processes import cpu_s, peak_rss
@@ -66,7 +65,7 @@ _LEAST_ANSWER: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is told."""
+    """What is reported."""
 
     devices: int
     live_cpu_ratio: float
@@ -150,25 +149,22 @@ def _live(folder: Path, port: int, devices: int, seconds: int) -> dict[str, Any]
     )
     pid = process.pid if not strace else _child(process.pid)
     try:
-        bus = MqttBus(BrokerSettings(port=port), "bench", None, Log("bench", "error"))
-        inbox = Inbox()
-        bus.open(inbox, [])
-        made = windows(devices)
-        _feed(bus, inbox, made, 10)
-        begin, fsyncs = cpu_s(pid), _fsyncs(traced)
-        since = time.monotonic()
-        _feed(bus, inbox, made, seconds)
-        took = time.monotonic() - since
-        used = cpu_s(pid) - begin
-        told = {
-            "live_cpu_ratio": round(used / took, 5),
-            "live_rss_bytes": peak_rss(pid),
-            "live_fsyncs_per_minute":
-                round((_fsyncs(traced) - fsyncs) / took * 60, 2) if strace else None,
-            "payload_bytes": len(made[0].encode()),
-        }  # fmt: skip
-        bus.close()
-        return told
+        settings = BrokerSettings(port=port)
+        with Session(settings, "bench", [], Log("bench", "error")) as session:
+            made = windows(devices)
+            _feed(session, made, 10)
+            begin, fsyncs = cpu_s(pid), _fsyncs(traced)
+            since = time.monotonic()
+            _feed(session, made, seconds)
+            took = time.monotonic() - since
+            used = cpu_s(pid) - begin
+            return {
+                "live_cpu_ratio": round(used / took, 5),
+                "live_rss_bytes": peak_rss(pid),
+                "live_fsyncs_per_minute":
+                    round((_fsyncs(traced) - fsyncs) / took * 60, 2) if strace else None,
+                "payload_bytes": len(made[0].encode()),
+            }  # fmt: skip
     finally:
         os.kill(pid, signal.SIGTERM)  # a tracer would go on waiting
         process.wait()
@@ -190,16 +186,14 @@ def _fsyncs(file: Path) -> int:
     return len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
 
 
-def _feed(bus: MqttBus, inbox: Inbox, made: Sequence[Traffic], seconds: int) -> None:
+def _feed(session: Session, made: Sequence[Traffic], seconds: int) -> None:
     for _ in range(seconds):
         due = time.monotonic() + 1
         now = datetime.now(UTC)
         one = at(made[int(now.timestamp()) % _KINDS], int(now.timestamp()), now)
-        bus.publish(_TOPIC, one.encode(), one.DELIVERY, one.expiry_s)
+        session.bus.publish(_TOPIC, one.encode(), one.DELIVERY, one.expiry_s)
         while (left := due - time.monotonic()) > 0:
-            item = inbox.take(left)
-            if item is not None:
-                bus.event(item)  # type: ignore[arg-type]
+            session.next(left)
 
 
 # --- written ------------------------------------------------------------------------------------

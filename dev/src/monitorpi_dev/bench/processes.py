@@ -26,7 +26,7 @@ def peak_rss(pid: int | str) -> int:
 
 
 def is_runnable(pid: int) -> bool:
-    """Tell whether a thread of a process runs or waits for a CPU: it has work, done or not."""
+    """Return whether a thread of a process runs or waits for a CPU: it has work, done or not."""
     for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
         try:
             state = stat.read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()[0]

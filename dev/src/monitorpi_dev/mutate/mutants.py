@@ -221,7 +221,7 @@ def _other_number(value: float) -> float:
 
 
 def _is_nothing(value: ast.expr | None) -> bool:
-    """Tell whether a result is as false as None: where it is True or False, that is changed."""
+    """Return whether a result is as false as None: where it is True or False, that is changed."""
     match value:
         case None | ast.Constant(value=None | bool() | 0 | "" | b""):
             return True
@@ -248,7 +248,7 @@ def _is_for_tools(statement: ast.stmt) -> bool:
 
 
 def _is_of_module(statement: ast.stmt) -> bool:
-    """Tell whether a statement is the module's own: most names it makes are needed to import it."""
+    """Return whether a statement is the module's own: most of its names are needed to import it."""
     return statement.col_offset == 0
 
 

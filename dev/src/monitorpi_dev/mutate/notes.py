@@ -1,4 +1,4 @@
-"""A plugin of pytest that notes how long each test takes, and which start programs of ours."""
+"""A plugin of pytest: how long each test takes, which fail, and which start programs of ours."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class _Notes:
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.starters: set[str] = set()
+        self.failed: set[str] = set()
         self._now = ""
         sys.addaudithook(self._audit)
 
@@ -41,6 +42,8 @@ class _Notes:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add what set-up, test and clearing away took."""
         self.seconds[report.nodeid] += report.duration
+        if report.failed:
+            self.failed.add(report.nodeid)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,6 +68,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     found = {
         "seconds": dict(notes.seconds),
         "starters": sorted(notes.starters),
+        "failed": sorted(notes.failed),
         "libraries": sorted(libraries),
     }
     Path(config.getoption("--notes")).write_text(json.dumps(found), encoding="utf-8")

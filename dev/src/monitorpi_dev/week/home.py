@@ -134,11 +134,11 @@ class Home:
         return int((self.wire.now - self.begins) // 86400)
 
     def is_night(self) -> bool:
-        """Tell whether people sleep."""
+        """Return whether people sleep."""
         return not _MORNING <= self.hour() < _BEDTIME
 
     def is_workday(self) -> bool:
-        """Tell whether people go to work: Monday to Friday."""
+        """Return whether people go to work: Monday to Friday."""
         return self.day() % 7 < _WORKDAYS
 
     def until(self, hour: float, day: int | None = None) -> float:
@@ -183,7 +183,7 @@ class Home:
         return self.things[ROUTER]
 
     def is_reachable(self, thing: Thing) -> bool:
-        """Tell whether frames pass between the switch and a device now."""
+        """Return whether frames pass between the switch and a device now."""
         return (
             self.wire.powered
             and thing.on

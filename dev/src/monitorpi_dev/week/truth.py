@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["incident", "once", "nothing"]
-"""``incident``: must be told. ``once``: an owner wants to hear of it, once. ``nothing``: everyday
-life, of which nobody wants to be told."""
+"""``incident``: must be reported. ``once``: an owner wants to hear of it, once. ``nothing``: of
+everyday life nobody wants to be notified."""
 
 ANY = "*"
 """Every subject."""
@@ -32,7 +32,7 @@ class Fact:
     """What follows within this time may still come from it."""
 
     def touches(self, subject: str, at: float) -> bool:
-        """Tell whether an alert may come from this."""
+        """Return whether an alert may come from this."""
         named = ANY in self.subjects or any(
             subject == one or subject.endswith(f"-{one}") for one in self.subjects
         )

@@ -4,16 +4,16 @@ What counts as noise, decided once for all:
 
 - An alert of severity ``warning`` or ``critical`` calls somebody to the page. It is noise unless it
   comes from an incident or from one of the events an owner wants to hear of.
-- An incident is told when one of its rules names one of its subjects within its time, and calls
+- An incident is reported when one of its rules names one of its subjects within its time, and calls
   (above ``info``). Up to
   :data:`BESIDE` more alerts may tell of the same incident in other words; what is more is noise.
 - An event (the router reboots, the power fails, the uplink is away, a guest comes, the owner's own
-  scan) may be told once. Each further alert of it is noise.
+  scan) may be reported once. Each further alert of it is noise.
 - An alert that names its cause (``caused_by``) is carried by that one and calls nobody.
 - ``info`` calls nobody: it is a line on the page. More than :data:`NOTICES_A_DAY` of those a day
   bury the page: each beyond counts as noise.
-- An alert that opens again is told again, and one that stays open for a day is a reproach for each
-  day: both count each time, unless an incident is behind it.
+- An alert that opens again is reported again, and one that stays open for a day is a reproach for
+  each day: both count each time, unless an incident is behind it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class VerdictLine:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """One incident, and how soon it was told."""
+    """One incident, and how soon it was reported."""
 
     name: str
     at: float
@@ -90,12 +90,12 @@ class Verdict:
 
     @property
     def missed(self) -> list[str]:
-        """The incidents nobody was told of in time."""
+        """The incidents nobody was notified of in time."""
         return [one.name for one in self.incidents if one.rule is None]
 
     @property
     def is_good(self) -> bool:
-        """Every incident was told, and hardly any noise."""
+        """Every incident was reported, and hardly any noise."""
         return not self.missed and self.noise <= NOISE_A_WEEK
 
 

@@ -184,7 +184,7 @@ class SimulatedWire:
             self._merged = []
 
     def _is_loud(self) -> bool:
-        """Tell whether some rule could find something in this second."""
+        """Return whether some rule could find something in this second."""
         counts: Counter[str] = Counter()
         for mask, times in self._masks.items():
             for name in _classes_of(mask):

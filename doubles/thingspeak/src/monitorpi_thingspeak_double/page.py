@@ -7,12 +7,13 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from monitorpi_thingspeak_double.channels import FIELDS
+from monitorpi_thingspeak_double.rows import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitorpi_thingspeak_double.channels import Channel, Cloud
+    from monitorpi_thingspeak_double.channels import Channel
+    from monitorpi_thingspeak_double.cloud import Cloud
 
 SHOWN: Final = 400
 """Rows of a channel that are plotted: the newest."""

@@ -17,7 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from monitorpi_thingspeak_double.channels import Answer, Cloud, Switches, error
+from monitorpi_thingspeak_double.channels import Answer, Switches, error
+from monitorpi_thingspeak_double.cloud import Cloud
 from monitorpi_thingspeak_double.page import page
 
 if TYPE_CHECKING:

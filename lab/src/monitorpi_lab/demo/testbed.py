@@ -62,7 +62,7 @@ class Testbed:
         return self.lab.hosts[1]
 
     def role(self, host: Host) -> str:
-        """Say what a host is there for."""
+        """Return what a host is there for."""
         roles = {
             self.lab.hosts[0]: "DHCP and DNS for the others",
             self.victim: "serves web pages; will be flooded",

@@ -18,7 +18,7 @@ class Allowance:
         self._left = self.at_once
 
     def has(self, now_s: float) -> bool:
-        """Tell whether there is one left; ``now_s`` are seconds of a clock that never steps."""
+        """Return whether there is one left; ``now_s`` are seconds of a clock that never steps."""
         if self._at_s is not None:
             self._left = min(self.at_once, self._left + (now_s - self._at_s) * self.per_s)
         self._at_s = now_s

@@ -29,7 +29,7 @@ def boot_s() -> float:
 
 
 def synchronised() -> bool:
-    """Tell whether the kernel or systemd-timesyncd calls the wall clock synchronised."""
+    """Return whether the kernel or systemd-timesyncd calls the wall clock synchronised."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         state = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))

@@ -29,7 +29,7 @@ PULSE_S: Final = 8.0
 LATE_S: Final = 4.0
 """Between a window's end and its arrival: a queue somewhere, or clocks that differ."""
 START_S: Final = 15.0
-"""After a start, time in which what has not been heard of yet may still be starting too."""
+"""After a start, time in which what has not been received from yet may still be starting too."""
 LOSES_RATIO: Final = 0.01
 """Share of frames lost from which counts are no longer what was on the wire."""
 LOSSES_OVER: Final = 10
@@ -79,7 +79,7 @@ class Facts:
     broker: str | None
     """Why there is no connection to the broker; None: there is one."""
     online: Mapping[str, bool]
-    """By service: whether an instance of it is there; a service that was never heard of lacks."""
+    """By service: whether an instance is there; a service that was never received from lacks."""
     wires: Mapping[str, WireFacts]
     away: Mapping[str, str]
     """Interfaces that cannot be counted on, each with the reason."""
@@ -104,7 +104,7 @@ class Facts:
 
     @property
     def is_young(self) -> bool:
-        """Tell whether what is not heard of yet may still be starting."""
+        """Return whether what is not received from yet may still be starting."""
         return self.now_s - self.began_s < START_S
 
 

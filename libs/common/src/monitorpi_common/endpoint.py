@@ -132,7 +132,7 @@ def host_name(text: str) -> str:
 
 
 def names_this_machine(host: str | None, more: Iterable[str] = ()) -> bool:
-    """Tell whether a Host header names this machine: by an address, or a name it is known by.
+    """Return whether a Host header names this machine: by an address, or a name it is known by.
 
     A page on the Internet whose name leads to a LAN asks by its own name (DNS rebinding).
     """

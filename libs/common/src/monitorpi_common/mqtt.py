@@ -33,6 +33,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from monitorpi_common.backoff import BROKER
 from monitorpi_common.bus import (
     Acknowledged,
     BusEvent,
@@ -52,12 +53,7 @@ from monitorpi_common.bus import (
 )
 from monitorpi_common.clientid import client_id
 from monitorpi_common.endpoint import unreachable
-from monitorpi_common.messages import (
-    OFFLINE_EXPIRY_S,
-    STATUS,
-    Delivery,
-    Status,
-)
+from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
 from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
 from monitorpi_common.settings import BrokerSettings, authority
 
@@ -72,10 +68,7 @@ if TYPE_CHECKING:
     from monitorpi_common.topics import Topic
 
 MAX_PACKET_BYTES: Final = 512 * 1024  # twice the largest window: more is not of the contract
-SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless told otherwise
-RECONNECT_MIN_S: Final = 1
-RECONNECT_MAX_S: Final = 4
-"""A broker of one's own is no crowd's: whoever mends it sees within ten seconds that it is."""
+SESSION_EXPIRY_S: Final = 300  # MQTT 5 forgets a session at once unless set otherwise
 _CLOSE_S: Final = 3.0
 _HEADER_BYTES: Final = 64  # fixed header, lengths and properties around topic and payload
 _FAILURE: Final = 0x80  # MQTT 5: reason codes from here on are failures
@@ -140,7 +133,7 @@ class MqttBus:
             will = _properties(PacketTypes.WILLMESSAGE)
             will.MessageExpiryInterval = OFFLINE_EXPIRY_S
             client.will_set(self._status, Status.OFFLINE.value, qos=1, retain=True, properties=will)
-        client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)
+        client.reconnect_delay_set(round(BROKER.first_s), round(BROKER.most_s))
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
         client.on_connect = self._on_connect
@@ -351,11 +344,9 @@ class MqttBus:
             self.counters.refused += 1
             self._queue.forget(outgoing.topic)
             self._log.warning(
-                "larger than the broker accepts",
-                topic=outgoing.topic,
-                bytes=size,
+                "larger than the broker accepts", topic=outgoing.topic, bytes=size,
                 limit=self._max_packet,
-            )
+            )  # fmt: skip
             return True
         properties = _properties(PacketTypes.PUBLISH)
         if outgoing.expires_at is not None:

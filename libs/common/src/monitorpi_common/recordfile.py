@@ -92,7 +92,7 @@ class RecordFile:
         self.written_bytes = 0
 
     def read(self) -> RecordReading:
-        """Return what the file holds; what cannot be read is told, and a copy kept beside it."""
+        """Return what the file holds; what cannot be read is reported, and a copy kept."""
         try:
             if self.path.stat().st_size > MAX_BYTES:
                 raise RecordError(f"larger than {MAX_BYTES} bytes")

@@ -211,7 +211,7 @@ class RetainedState:
         return bool(self._pending)
 
     def is_newer(self, topic: Topic, message: Message) -> bool:
-        """Tell whether the file has a newer message of a topic than the one given."""
+        """Return whether the file has a newer message of a topic than the one given."""
         name = f"{topic.kind}/{topic.id}"
         kept = type(message).KEPT
         if kept is None or name not in self._pending:

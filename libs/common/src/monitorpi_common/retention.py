@@ -67,7 +67,7 @@ class Retention:
     # --- what is restored -----------------------------------------------------------------------
 
     def is_newer(self, topic: Topic, message: Message) -> bool:
-        """Tell whether the file knows better than a retained message of the broker."""
+        """Return whether the file knows better than a retained message of the broker."""
         return self._state.is_newer(topic, message)
 
     def restored(self, *, is_live: bool) -> Iterable[Restored]:

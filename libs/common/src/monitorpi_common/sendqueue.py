@@ -44,7 +44,7 @@ class SendQueue:
         return len(self._unsent) + len(self._stream) + len(self._inflight)
 
     def __contains__(self, topic: str) -> bool:
-        """Tell whether a topic has state of ours."""
+        """Return whether a topic has state of ours."""
         return topic in self._states
 
     def put(self, outgoing: Outgoing) -> bool:

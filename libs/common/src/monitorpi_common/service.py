@@ -97,7 +97,7 @@ class Core(Protocol):
         ...
 
     def close(self) -> Iterable[Publication | Tombstone | Foreign]:
-        """Say what is left to say: the stream has ended or the service is stopped."""
+        """Return what is left to say: the stream has ended or the service is stopped."""
         ...
 
     def detail(self) -> dict[str, JsonValue]:

@@ -69,7 +69,7 @@ def pattern(site: str, service: str = ANY, kind: str = ANY, id: str = ANY) -> st
 
 
 def matches(filter_: str, topic: str) -> bool:
-    """Tell whether a filter as made by :func:`pattern` covers the topic."""
+    """Return whether a filter as made by :func:`pattern` covers the topic."""
     wanted, levels = filter_.split("/"), topic.split("/")
     return len(wanted) == len(levels) and all(
         want in (ANY, level) for want, level in zip(wanted, levels, strict=True)
@@ -77,7 +77,7 @@ def matches(filter_: str, topic: str) -> bool:
 
 
 def is_slug(text: str) -> bool:
-    """Tell whether the text can stand as one level of a topic."""
+    """Return whether the text can stand as one level of a topic."""
     return _SLUG.fullmatch(text) is not None
 
 

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.bus import BusEvent, Connected, Raw, Subscribed
-from monitorpi_common.inbox import Inbox
+from monitorpi_common.bus import Connected, Raw, Subscribed
 from monitorpi_common.messages import Health, Status, timestamp
 from monitorpi_common.topics import Topic
 
@@ -61,7 +60,7 @@ class Vacancy:
         self.spoke_s = now_s
 
     def is_free(self, now_s: float) -> bool | None:
-        """Tell whether the name is free; None: not known yet."""
+        """Return whether the name is free; None: not known yet."""
         if self.asked_s is None or self.spoke_s is None:
             return True if not self.connected and now_s - self.began_s > AWAY_S else None
         if not self.online:
@@ -83,28 +82,24 @@ def await_vacancy(
         settings: where the broker is and who we are there.
         status: the status topic of the name.
         log: for the line that says what is waited for.
-        is_stopped: tells whether we shall end.
+        is_stopped: returns whether we shall end.
         beat: called while waiting, to show that we live.
 
     """
     health = Topic(status.site, status.service, Health.KIND, status.id)
-    inbox = Inbox()
-    from monitorpi_common.mqtt import MqttBus  # noqa: PLC0415 - a pipe needs none of it
+    from monitorpi_common.session import ConnectionChange, Session  # noqa: PLC0415 - not for a pipe
 
-    bus = MqttBus(settings, "monitorpi-starts", None, log)
-    bus.open(inbox, [str(status), str(health)])
     vacancy = Vacancy(time.monotonic())
     logged = False
-    try:
+    with Session(settings, "starts", [str(status), str(health)], log) as session:
         while not is_stopped():
-            item = inbox.take(_LOOK_S)
+            item = session.next(_LOOK_S)
             now_s = time.monotonic()
             if isinstance(item, Raw):
                 _learn(vacancy, item, status, now_s)
-            elif isinstance(item, BusEvent):
-                bus.event(item)
-                vacancy.connected |= isinstance(item, Connected)
-                if isinstance(item, Subscribed):
+            elif isinstance(item, ConnectionChange):
+                vacancy.connected |= isinstance(item.event, Connected)
+                if isinstance(item.event, Subscribed):
                     vacancy.subscribed(now_s)
             free = vacancy.is_free(now_s)
             if free:
@@ -117,8 +112,6 @@ def await_vacancy(
                     )
                 logged = True
                 beat()
-    finally:
-        bus.close()
     return False
 
 

@@ -66,7 +66,7 @@ def is_up(name: str) -> bool:
 
 
 def has_link(name: str) -> bool | None:
-    """Tell whether the interface is on and has a carrier, as by a cable (RFC 2863); None: gone."""
+    """Return whether the interface is on and has a carrier (RFC 2863); None: it is gone."""
     flags = _flags(name)
     return None if flags is None else bool(flags & _IFF_RUNNING)
 
@@ -126,7 +126,7 @@ def number_in(file: Path) -> int | None:
 
 
 def has_no_arp(index: int) -> bool:
-    """Tell whether packets leave an interface without anybody being asked for an address."""
+    """Return whether packets leave an interface without anybody being asked for an address."""
     try:
         name = socket.if_indextoname(index)
     except OSError:

@@ -218,7 +218,7 @@ class CaptureCore:
         )
 
     def detail(self) -> dict[str, JsonValue]:
-        """Tell what counts, what does not, and how large the inventory is."""
+        """Return what counts, what does not, and how large the inventory is."""
         detail: dict[str, JsonValue] = {
             "epoch": self._epoch,
             "devices": len(self._inventory),

@@ -85,7 +85,7 @@ class MappingEntry(Section):
         )
 
     def covers(self, topic: str) -> bool:
-        """Tell whether a topic below the site is one of ours."""
+        """Return whether a topic below the site is one of ours."""
         return self.topic == topic or (
             self.topic.endswith("/+") and topic.startswith(self.topic[:-1])
         )

@@ -56,7 +56,7 @@ def _has(value: Any, name: str) -> bool:
 
 
 def _passes(item: Any, filter_: str) -> bool:
-    """Tell whether a list's item has the wanted value; an empty filter takes every item."""
+    """Return whether a list's item has the wanted value; an empty filter takes every item."""
     if not filter_:
         return True
     name, wanted = filter_.split("=", 1)
@@ -131,7 +131,7 @@ def _bare(annotation: Any) -> Any:
 
 
 def _is_known(kind: Any) -> bool:
-    """Tell whether the contract says what a table holds."""
+    """Return whether the contract says what a table holds."""
     return kind in (int, float) or (isinstance(kind, type) and issubclass(kind, BaseModel))
 
 

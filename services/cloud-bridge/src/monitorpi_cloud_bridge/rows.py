@@ -100,7 +100,7 @@ class RowBuilder:
     """By second of a clock that was not yet set."""
 
     def wants(self, topic: str) -> bool:
-        """Tell whether any field comes from a topic."""
+        """Return whether any field comes from a topic."""
         return any(entry.covers(topic) for entry in self.entries)
 
     def add(
@@ -108,7 +108,7 @@ class RowBuilder:
     ) -> None:
         """Take one message: its topic below the site, when it ended, and what it says.
 
-        ``synced`` tells whether the clock it was stamped with could be trusted.
+        ``synced`` says whether the clock it was stamped with could be trusted.
         """
         if topic.endswith(f"/{DRILL}"):
             return  # a rehearsal is no traffic

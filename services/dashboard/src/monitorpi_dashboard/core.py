@@ -252,7 +252,7 @@ class DashboardCore:
         return to_json(picture, inf_nan_mode="null")  # what is no number in JSON stops a page
 
     def _notifier(self) -> dict[str, Any] | None:
-        """Return who is told of alerts, and what was sent last; None: there is no notifier."""
+        """Return who is notified of alerts, and what was sent last; None: there is no notifier."""
         found = [one for name, one in self._services.items() if name.startswith(_NOTIFIER)]
         if not found and not self._sent:
             return None

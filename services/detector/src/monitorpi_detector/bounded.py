@@ -68,7 +68,7 @@ class Bounded(Generic[ValueT]):
             self._residents[name] = (now_s, value)
 
     def _has_room(self, now_s: float) -> bool:
-        """Tell whether one more may be a resident, in a stale one's place if need be."""
+        """Return whether one more may be a resident, in a stale one's place if need be."""
         if len(self._residents) < self._most_residents:
             return True
         return self._drop_stale(now_s)

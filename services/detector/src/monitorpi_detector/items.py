@@ -52,7 +52,7 @@ class Kept(Part):
     """Each known server: what it told its clients, option and value."""
     routers: list[str] = Field(default_factory=list, max_length=64)
     shared: list[str] = Field(default_factory=list, max_length=1024)
-    """Two MAC addresses each of which it was told that they share an address."""
+    """Two MAC addresses that were reported to share an address."""
     was_up: list[str] = Field(default_factory=list, max_length=8192)
     """Targets that answered once, as earlier versions kept them."""
     rounds_since_s: Annotated[float, Field(ge=0)] | None = None

@@ -105,12 +105,12 @@ class LimitsTable:
         return frozenset(mac for table in (self._configured, self.overrides) for _, mac in table)
 
     def speaks(self, rule: str, value: float) -> bool:
-        """Tell whether a rule is on and a value reaches its floor."""
+        """Return whether a rule is on and a value reaches its floor."""
         limits = self.of(rule, None)
         return limits.enabled and value >= limits.floor
 
     def has_devices(self, rule: str) -> bool:
-        """Tell whether some device has limits of its own for a rule."""
+        """Return whether some device has limits of its own for a rule."""
         tables = (self._configured, self.overrides)
         return any(name == rule and mac for table in tables for name, mac in table)
 

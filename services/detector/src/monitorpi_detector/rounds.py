@@ -49,7 +49,7 @@ class Rounds:
             learning_s: the time in which the LAN's ways are learned.
             usual: what is usual, by address and measure.
             counts_as: as how many bad rounds a target's result counts.
-            is_told: whether a rule speaks of so many targets; where it does not, each is told.
+            is_told: whether a rule speaks of so many targets; where it does not, each is reported.
 
         """
         self._usual, self._counts_as, self._is_told = usual, counts_as, is_told

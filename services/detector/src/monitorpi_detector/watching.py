@@ -56,7 +56,7 @@ class Watching:
         level, reasons = self._observer.state()
         if level != self._level or self._since is None:
             self._level, self._since = level, tick.at
-        if tick.broker is not None:  # nobody can be told, and later it would not be so any more
+        if tick.broker is not None:  # nobody can be notified, and later it would not be so any more
             self._published = None
             return
         state = WatchState(

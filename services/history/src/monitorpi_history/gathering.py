@@ -124,7 +124,7 @@ class Gathering:
         row[OMITTED] = max(row.get(OMITTED, 0), macs)
 
     def _is_apart(self, series: Series, is_known: bool) -> bool:
-        """Tell whether a series is kept by itself; there is a bound for each hour."""
+        """Return whether a series is kept by itself; there is a bound for each hour."""
         if series in self._apart:
             return True
         if len(self._apart) >= MAX_SERIES or (not is_known and self._strangers >= MAX_STRANGERS):

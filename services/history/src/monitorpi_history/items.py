@@ -2,9 +2,9 @@
 
 Counts are kept in *slots* of :data:`SLOT_S`, by *series*: the wire of an interface, one MAC address
 on an interface, one target of the prober. A slot of a series is a row of named columns, whole
-numbers that are not negative. A slot may be told in parts, in any order: :func:`combine` makes one
-of them, so nothing that comes late, twice written or under a clock that was set needs a case of
-its own.
+numbers that are not negative. A slot may be reported in parts, in any order:
+:func:`combine` makes one of them, so nothing that comes late, twice written or under a clock that
+was set needs a case of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Series(NamedTuple):
 # --- columns ------------------------------------------------------------------------------------
 
 COVERED: Final = "_covered_ms"
-"""Milliseconds of the slot that windows were told of: 0 is a gap."""
+"""Milliseconds of the slot that windows were reported: 0 is a gap."""
 DROPS: Final = "_drops"
 """Frames lost in the sensor."""
 LOST: Final = "_lost_windows"
@@ -77,7 +77,7 @@ def rule_of(column: str) -> Rule:
 
 
 def has_peak(column: str) -> bool:
-    """Tell whether the most of a column in one slot is worth keeping beside its sum."""
+    """Return whether the most of a column in one slot is worth keeping beside its sum."""
     return not column.startswith("_") and column not in PROBE_COLUMNS
 
 

@@ -116,7 +116,7 @@ class HomeAssistantCore:
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
-        """Tell what is shown."""
+        """Return what is shown."""
         return {
             "announced": len(self._payloads),
             "births_total": self._births,

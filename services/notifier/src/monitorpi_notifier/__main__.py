@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from monitorpi_common.backoff import MESSAGE
 from monitorpi_common.messages import Service
 from monitorpi_common.service import Assembly, Context, ResourceError
 from monitorpi_common.settings import ConfigurationError
@@ -82,7 +83,8 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
             )
             for name, one in settings.destinations.items()
         ],
-        Folding(settings.most_per_minute), wording, settings.back_off_most_s, context.log,
+        Folding(settings.most_per_minute), wording,
+        MESSAGE.up_to(settings.back_off_most_s), context.log,
     )  # fmt: skip
     core = NotifierCore(
         settings, GuardedOutbox(outbox, context.log), wording, directory, Plan(settings, zone),

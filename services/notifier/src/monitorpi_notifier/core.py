@@ -1,13 +1,13 @@
-"""The notifier's core: alerts become changes, and each change is told to whom it concerns.
+"""The notifier's core: alerts become changes, and each change is sent to whom it concerns.
 
-Theory of operation. An alert is published again and again; what was told of it is remembered on
-disk together with the change that tells it, so that each change is told once, whatever dies. Who is
-told is asked anew with each refresh of an open alert: when maintenance or somebody's hours off end,
-what still lasts is told then.
+Theory of operation. An alert is published again and again; what was reported of it is remembered
+on disk together with the change that reports it, so that each change is reported once, whatever
+dies. Who is notified is asked anew at each refresh of an open alert: when maintenance or somebody's
+hours off end, what still lasts is reported then.
 
 What may be a side effect (a device that is down, a slow link) waits for :data:`HOLD_S`: the
-detector names its cause within ten seconds, and then it is told with that. One that outlasts its
-cause is told later by itself.
+detector names its cause within ten seconds, and then it is reported with that. One that outlasts
+its cause is reported later by itself.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 HOLD_S: Final = 12.0
 """The detector links a side effect to a cause that opens up to ten seconds after it."""
 AFTER_S: Final = 600.0
-"""A side effect that lasts so much longer than its cause is told by itself: after a power failure a
-NAS takes five minutes to start."""
+"""A side effect that lasts so much longer than its cause is reported by itself: after a power
+failure a NAS takes five minutes to start."""
 MOST_KNOWN: Final = 4_096
 ALIVE_EVERY_S: Final = 60.0
 ALIVE: Final = "alive_at"
@@ -159,7 +159,7 @@ class NotifierCore:
         self._tell_open(alert)
 
     def _tell_open(self, alert: Alert, *, hold_s: float | None = None) -> None:
-        """Tell those who have not been told, or not that it is so bad."""
+        """Tell those who have not been reported, or not that it is so bad."""
         told = self._known(alert)
         changes = []
         for name in self.settings.destinations:
@@ -213,7 +213,7 @@ class NotifierCore:
         else:
             names = []
         if known is not None and known.due_s > self._at_s:
-            # it came and went before anybody was told
+            # it came and went before anybody was notified
             self.store.withdraw(alert.key, names)
             still = [name for name in names if self.plan.is_quiet(name, alert.severity, self._now)]
             names = still
@@ -228,7 +228,7 @@ class NotifierCore:
             self._release(known)
 
     def _was_missed(self, alert: Alert) -> bool:
-        """Tell whether an alert opened and closed while no notifier was there."""
+        """Return whether an alert opened and closed while no notifier was there."""
         return self.alive_before_s is not None and (
             alert.opened_at.timestamp() > self.alive_before_s - ALIVE_EVERY_S
         )
@@ -236,7 +236,7 @@ class NotifierCore:
     # --- causes -----------------------------------------------------------------------------
 
     def _cause_of(self, alert: Alert) -> str | None:
-        """Return the key of the open alert that this one is told with."""
+        """Return the key of the open alert that this one is reported with."""
         if alert.caused_by is not None and alert.caused_by in self._open:
             return alert.caused_by
         if alert.rule not in _EFFECTS:
@@ -284,7 +284,7 @@ class NotifierCore:
             )
 
     def _release(self, cause: _Open) -> None:
-        """Let what outlasts its cause be told by itself, a while later."""
+        """Let what outlasts its cause be reported by itself, a while later."""
         for key in cause.effects:
             effect = self._open.get(key)
             if effect is not None and not self._known(effect.alert).destinations:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MINUTE_S: Final = 60.0
 LATE_S: Final = 600.0
-"""From this age a change is told with the others that are as old: it is history, not news."""
+"""From this age a change is reported with the others that are as old: it is history, not news."""
 MOST_AT_ONCE: Final = 1_000
 """Changes in one summary; it lists a dozen and counts the rest."""
 _ALONE: Final = ("digest", "test")

@@ -29,7 +29,7 @@ class Plan:
     def concerns(
         self, name: str, rule: str, severity: str, macs: frozenset[str], at: datetime
     ) -> bool:
-        """Tell whether a destination is to be told of an alert at a moment."""
+        """Return whether a destination is to be told of an alert at a moment."""
         one: Destination = self._destinations[name]
         if _RANK[severity] < _RANK[one.least] or not one.fits(rule, macs):
             return False
@@ -50,7 +50,7 @@ class Plan:
         return None if end is None else end.timestamp()
 
     def is_quiet(self, name: str, severity: str, at: datetime) -> bool:
-        """Tell whether a destination has quiet hours for an alert as severe as that."""
+        """Return whether a destination has quiet hours for an alert as severe as that."""
         return self.quiet_until(name, severity, at) is not None
 
 

@@ -120,7 +120,7 @@ class Sending:
 
 
 def covers(published: Iterable[ProbeSource], now: Iterable[ProbeSource]) -> bool:
-    """Tell whether readers of an announcement already allow for what is sent now."""
+    """Return whether readers of an announcement already allow for what is sent now."""
     known = {(one.mac, one.ip): one for one in published}
     return all(_covers(known.get((one.mac, one.ip)), one) for one in now)
 

@@ -168,7 +168,7 @@ class ProberCore:
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
-        """Tell how much is probed."""
+        """Return how much is probed."""
         return {
             "targets": len(self._mine),
             "omitted": self.targets.omitted,

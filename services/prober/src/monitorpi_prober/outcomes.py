@@ -46,7 +46,7 @@ class Outcomes:
         return True
 
     def is_in_trouble(self, key: str) -> bool:
-        """Tell whether a target did not answer when it was asked last."""
+        """Return whether a target did not answer when it was asked last."""
         return key in self._trouble
 
     def keep(self, keys: Collection[str]) -> None:

@@ -15,11 +15,11 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.backoff import QUIET_TARGET_MOST_S, BackOff
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST_PAUSE_S: Final = 60.0
-"""Between two requests to a target that is down, unless its own interval is longer."""
 PATIENCE: Final = 3
 """Requests in vain before the pauses grow: those that decide whether it is down."""
 URGENT_IN_A_ROW: Final = 3
@@ -141,8 +141,7 @@ class QuietTargets:
 
 def pause_s(misses: int, first_s: float) -> float:
     """Return the pause after so many requests in vain: a round at first, then growing."""
-    doubled = first_s * 2.0 ** min(max(misses - PATIENCE, 0), 16)
-    return max(first_s, min(doubled, LONGEST_PAUSE_S))
+    return BackOff(first_s, QUIET_TARGET_MOST_S).after(misses - PATIENCE + 1)
 
 
 @dataclass(slots=True)
@@ -160,7 +159,7 @@ class ArpBudget:
     """Up to when each address may still be asked for, in order."""
 
     def is_ready(self, now: float) -> bool:
-        """Tell whether another address may be asked for."""
+        """Return whether another address may be asked for."""
         return now >= self.next_at
 
     @property

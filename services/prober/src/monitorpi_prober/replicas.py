@@ -33,5 +33,5 @@ class Replicas:
         return before != len(self._online)
 
     def is_ours(self, key: str) -> bool:
-        """Tell whether a target, or a job of all replicas, is ours."""
+        """Return whether a target, or a job of all replicas, is ours."""
         return owner(key, self._online) == self.instance

@@ -50,7 +50,7 @@ class States:
         return known
 
     def answers(self, key: str) -> bool:
-        """Tell whether a target is probed in rounds, as those that answer are."""
+        """Return whether a target is probed in rounds, as those that answer are."""
         known = self.ours.get(key)
         if known is not None:
             return known.answers

@@ -192,7 +192,7 @@ class Targets:
         return tuple(merged.values())[:limit]
 
     def ignores(self, address: str, mac: str | None) -> bool:
-        """Tell whether the configuration wants a target left alone."""
+        """Return whether the configuration wants a target left alone."""
         return self._ignored(KnownAddress(address, mac))
 
     def _configured(self) -> Iterator[ProbeTarget]:
@@ -252,7 +252,7 @@ class Targets:
             yield self._target(key, one)
 
     def _is_ours(self, one: KnownAddress, attached: Iterable[Network]) -> bool:
-        """Tell whether an address may be probed though nobody configured it."""
+        """Return whether an address may be probed though nobody configured it."""
         public = _public(one.address)
         return public is None or self._pinned(one) or any(public in net for net in attached)
 
@@ -285,7 +285,7 @@ def _descriptive(one: KnownAddress, vendor: str | None) -> str:
 
 
 def is_randomised(mac: str) -> bool:
-    """Tell whether a MAC was made up by the device instead of assigned by a vendor."""
+    """Return whether a MAC was made up by the device instead of assigned by a vendor."""
     return bool(int(mac[:2], 16) & _LOCALLY_ADMINISTERED)
 
 
@@ -339,7 +339,7 @@ def is_address(text: str) -> bool:
 
 @lru_cache(maxsize=MAX_KNOWN)
 def is_probeable(address: str) -> bool:
-    """Tell whether one host answers at an address."""
+    """Return whether one host answers at an address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

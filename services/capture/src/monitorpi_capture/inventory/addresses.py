@@ -264,7 +264,7 @@ class Addresses:
     # --- events -------------------------------------------------------------------------------
 
     def _event(self, held: Holding, mac: bytes, at_s: float) -> Event:
-        """Tell what a claim is, seen from the address."""
+        """Return what a claim is, seen from the address."""
         if held.mac == mac:
             return Event.HOLDER
         if held.state in (State.FREE, State.NAMED):

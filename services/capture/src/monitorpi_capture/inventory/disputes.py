@@ -41,7 +41,7 @@ class Witness:
     """One MAC is a virtual router's, and others show that the other one is a router."""
 
     def relation(self, holder: bytes, claimant: bytes) -> Relation:
-        """Tell what a claimant is to a holder."""
+        """Return what a claimant is to a holder."""
         found = related(holder, claimant)
         if found is not Relation.GROUP and self.is_member(holder, claimant):
             return Relation.GROUP

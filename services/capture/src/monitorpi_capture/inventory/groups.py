@@ -49,7 +49,7 @@ def group_of(mac: bytes) -> bytes | None:
 
 
 def related(holder: bytes, claimant: bytes) -> Relation:
-    """Tell what a claimant is to a holder."""
+    """Return what a claimant is to a holder."""
     group = group_of(holder)
     if group is not None:
         return Relation.GROUP if group_of(claimant) == group else Relation.INTRUDER

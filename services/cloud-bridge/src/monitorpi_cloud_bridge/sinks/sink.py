@@ -63,7 +63,7 @@ class Sink(Protocol):
         ...
 
     def verify(self, seconds: Sequence[int]) -> set[int] | None:
-        """Return which rows are there, by second, of those asked for; None: it could not be told.
+        """Return which rows are there, by second, of those asked for; None: it is not known.
 
         ``seconds`` come in order and are never empty; rows nobody asked for may be among the
         answer.

@@ -87,7 +87,7 @@ class ThingSpeak:
         return there
 
     def _look(self, first: int, last: int) -> set[int] | None:
-        """Return the seconds of the newest rows between two; None: it could not be told."""
+        """Return the seconds of the newest rows between two; None: it is not known."""
         self._asked += 1
         query = {
             "start": stamp(first),

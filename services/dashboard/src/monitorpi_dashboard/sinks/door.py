@@ -40,11 +40,11 @@ class Door:
         self._guard = threading.Lock()
 
     def knows(self, host: str | None) -> bool:
-        """Tell whether a Host header names this machine by an address or a name we know."""
+        """Return whether a Host header names this machine by an address or a name we know."""
         return names_this_machine(host, self._hosts)
 
     def opens(self, authorization: str | None, address: str) -> bool | None:
-        """Tell whether the right password was given, or none is needed; None: not listened to."""
+        """Return whether the right password was given, or none is needed; None: not listened to."""
         if not self._wanted:
             return True
         if authorization is None:
@@ -58,7 +58,7 @@ class Door:
         return False if listened else None
 
     def _listens(self, address: str, *, spend: bool) -> bool:
-        """Tell whether an address has guesses left; take one, if it was one."""
+        """Return whether an address has guesses left; take one, if it was one."""
         name, now_s = _subscriber(address), time.monotonic()
         with self._guard:
             if name not in self._guessers and not spend:

@@ -32,7 +32,7 @@ class Push:
 
         Args:
             url: what is fetched; it is a secret, and never logged.
-            level: tells whether somebody watches.
+            level: returns whether somebody watches.
             log: for calls that fail.
             period_s: seconds from one call to the next.
 

@@ -173,7 +173,7 @@ def severity_of(finding: Finding, cause: str | None) -> Severity:
 
 
 def is_worse(one: Severity, other: Severity) -> bool:
-    """Tell whether a severity is above another."""
+    """Return whether a severity is above another."""
     return _ORDER[one] > _ORDER[other]
 
 

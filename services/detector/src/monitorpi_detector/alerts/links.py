@@ -145,12 +145,12 @@ def cause_of(entries: Iterable[OpenAlert], involved: frozenset[str], seen: Obser
 
 
 def _goes_on(entry: OpenAlert, seen: Observed) -> bool:
-    """Tell whether a common cause was there in the last round: who stays bad has his own."""
+    """Return whether a common cause was there in the last round: who stays bad has his own."""
     return seen.at - entry.last_active < timedelta(seconds=1.5 * seen.span_s)
 
 
 def is_cause(entry: OpenAlert) -> bool:
-    """Tell whether an alert causes others."""
+    """Return whether an alert causes others."""
     return entry.kind in CAUSES or entry.alert.rule in DEGRADED
 
 

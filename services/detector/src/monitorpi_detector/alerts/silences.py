@@ -18,7 +18,7 @@ class Silences:
         self.until: dict[str, datetime] = {}
 
     def holds(self, key: str, at: datetime) -> bool:
-        """Tell whether a key is silent at a time; one that has ended is forgotten."""
+        """Return whether a key is silent at a time; one that has ended is forgotten."""
         until = self.until.get(key)
         if until is None:
             return False

@@ -29,7 +29,7 @@ class Stories:
         return [at_s for at_s in self._opened.get(story) or () if 0 <= now_s - at_s < NIGHT_S]
 
     def is_full(self, story: str, a_night: int, now_s: float) -> bool:
-        """Tell whether a story was reported as often as it may be; counts what is held back."""
+        """Return whether a story was reported as often as it may be; counts what is held back."""
         full = len(self.of(story, now_s)) >= a_night
         self.held_back_total += full
         return full

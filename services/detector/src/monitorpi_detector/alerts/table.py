@@ -156,7 +156,7 @@ class AlertTable:
         )
 
     def _is_reported(self, key: str, finding: Finding, limits: Limits, seen: Observed) -> bool:
-        """Tell whether another alert tells of this, or enough was reported its story this night.
+        """Return whether another alert tells of this, or enough was reported its story this night.
 
         What an open alert causes is linked to it and opens beside it.
         """

@@ -35,7 +35,7 @@ class Conflicts:
 
         Args:
             together: MACs of one machine, or of machines that share an address by design.
-            shared: those of which it was told before a restart that they share.
+            shared: those reported before a restart to share.
 
         """
         self._together = [frozenset(group) for group in together]

@@ -97,7 +97,7 @@ class HostInventory:
         return known if self._known.put(mac, known, now_s) else None
 
     def forwards(self, mac: str) -> bool:
-        """Tell whether a MAC passes on what others send.
+        """Return whether a MAC passes on what others send.
 
         By what others did of late, never by what it says or sends alone: capture saw them reach
         addresses beyond this wire through it, or their connections ended in order behind it.
@@ -122,7 +122,7 @@ class HostInventory:
         ]
 
     def is_host(self, mac: str, now_s: float) -> bool:
-        """Tell whether a MAC is known not to forward."""
+        """Return whether a MAC is known not to forward."""
         known = self._known.get(mac)
         if known is None or self.forwards(mac):
             return False
@@ -258,7 +258,7 @@ class HostInventory:
 
 
 def passes_connections(row: DeviceWindow, own: int = 1) -> bool:
-    """Tell whether connections of many source addresses end in order behind a MAC.
+    """Return whether connections of many source addresses end in order behind a MAC.
 
     Nobody can end a connection for a forged address: the answers never come back. So answers to
     most of them must be here, and addresses of its own do not count.

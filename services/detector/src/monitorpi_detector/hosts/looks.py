@@ -133,6 +133,6 @@ class Looks:
 
 
 def is_vain(row: DeviceWindow) -> bool:
-    """Tell whether most of a window's SYNs were not answered: only then is it worth a look."""
+    """Return whether most of a window's SYNs were not answered: only then is it worth a look."""
     syn = row.tx.get("syn", 0)
     return 0 < 2 * row.rx.get("syn_ack", 0) + 1 <= syn

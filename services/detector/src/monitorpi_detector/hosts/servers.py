@@ -13,8 +13,8 @@ its own is how answers are forged. Strangers are not learned; a line of the conf
 known.
 
 What a known server tells its clients is learned in the first day too. What it says for the first
-time later is a *change*, told once: the owner's doing, a router that was taken over, or somebody
-who sends from its MAC address.
+time later is a *change*, reported once: the owner's doing, a router that was taken over, or
+somebody who sends from its MAC address.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Servers:
         return list(self._learned)
 
     def knows(self, mac: str) -> bool:
-        """Tell whether one may serve."""
+        """Return whether one may serve."""
         return mac in (self._configured or self._learned)
 
     @property

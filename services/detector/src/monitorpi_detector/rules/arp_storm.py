@@ -33,7 +33,7 @@ def _on_wire(view: WindowView) -> float:
 
 
 def _announces(view: WindowView, row: DeviceWindow) -> bool:
-    """Tell whether nobody answers a sender, where answers would be seen."""
+    """Return whether nobody answers a sender, where answers would be seen."""
     return view.traffic.sees_replies is True and not row.rx.get("arp")
 
 

@@ -68,7 +68,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
 
 
 def _answers(view: WindowView, row: DeviceWindow, wire: int) -> bool:
-    """Tell whether a sender's frames are a server's: others asked as much."""
+    """Return whether a sender's frames are a server's: others asked as much."""
     known = view.inventory.get(row.mac)
     if known is not None and known.serves_dhcp:
         return True

@@ -93,7 +93,7 @@ def slow_scans(
 
 
 def _tries_ports(row: DeviceWindow) -> bool:
-    """Tell whether hosts are tried at several ports each: peers of file sharing have one each."""
+    """Return whether hosts are tried at several ports each: peers of file sharing have one each."""
     ports, hosts, sent = row.spread.dst_ports, row.spread.dst_ips, row.tx.get("syn", 0)
     return ports >= _PORTS_PER_HOST and max(ports, sent) > _PORTS_PER_HOST * hosts
 

@@ -38,7 +38,7 @@ _UNIT: Final = "SYN/s"
 
 
 def is_scan(view: WindowView, row: DeviceWindow, floor: float) -> bool:
-    """Tell whether a sender's SYNs look for open ports or hosts rather than for one victim.
+    """Return whether a sender's SYNs look for open ports or hosts rather than for one victim.
 
     A hundred ports of fifteen hosts are a scan as a hundred ports of one are: of hosts that are
     tried alike, what one of them gets is held against the ports.
@@ -268,7 +268,7 @@ def _omitted(view: WindowView, limits: Limits, left: float) -> Iterator[Finding]
 
 
 def _looks_around(view: WindowView) -> bool:
-    """Tell whether the SYNs of a wire without MACs look for open ports or hosts."""
+    """Return whether the SYNs of a wire without MACs look for open ports or hosts."""
     spread, syn = view.traffic.spread, view.traffic.counts.get(_CLASS, 0)
     if spread is None or view.rate(syn) >= _SCANS_BELOW or spread.src_ips > _DECOYS:
         return False
@@ -278,7 +278,7 @@ def _looks_around(view: WindowView) -> bool:
 
 
 def _is_refused(view: WindowView) -> bool:
-    """Tell whether most SYNs met closed ports: a scan, as it seems where no spread is given."""
+    """Return whether most SYNs met closed ports: a scan, as it seems where no spread is given."""
     if view.traffic.spread is not None:
         return False
     counts = view.traffic.counts

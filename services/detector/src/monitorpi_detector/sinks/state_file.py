@@ -5,9 +5,9 @@ that callable and does the writing in a thread of its own, so that a slow SD car
 window. The file is bounded by what it holds (tables of fixed size) and by a limit of its own.
 
 An SD card wears by what is written, and the file is written as a whole: what people set, who may
-serve and what is told once is written within a minute, a new MAC address within ten, and what is
-merely learned as often as :data:`BYTES_PER_S` allows. The file before stays beside it as ``.old``
-and is read where the newer one is damaged.
+serve and what is reported once is written within a minute, a new MAC address within ten, and what
+is merely learned as often as :data:`BYTES_PER_S` allows. The file before stays beside it as
+``.old`` and is read where the newer one is damaged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 8 * 1024 * 1024
 """With every table full of the longest entries it is 4.3 MB; a LAN of 200 devices makes 0.1 MB."""
 PAUSE_S: Final = 60.0
-"""Between two writes of what people set, or were told once and for all."""
+"""Between two writes of what people set, or were reported once and for all."""
 NEWCOMER_S: Final = 600.0
 """Between two writes for a new MAC address."""
 BYTES_PER_S: Final = 4_000_000 / 86400
@@ -72,7 +72,7 @@ class StateFile:
         """Return what was kept; nothing where there is no file or it cannot be used.
 
         Args:
-            rules: the names of all rules; limits of others are told.
+            rules: the names of all rules; limits of others are reported.
 
         """
         if not self._path.exists() and not self._old.exists():

@@ -7,7 +7,7 @@ one alert that carries its members; a member is not reported by itself while its
 for ten minutes after it: what has to start comes back later.
 
 An outage lasts while at least half of its members are silent. Whatever falls silent with it, or is
-found silent later and was last heard before it began, belongs to it; what was away before does not.
+found silent later and was last received before it began, belongs to it; what was away before not.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Outages:
     def _judge(
         self, prober: str, together: Sequence[Stay], others: Sequence[Stay]
     ) -> Iterator[Outage]:
-        """Say what took these targets away; nothing: each is a matter of its own."""
+        """Return what took these targets away; nothing: each is a matter of its own."""
         lacking = 2 * sum(stay.lacks_network for stay in together) > len(together)
         lasting = sum(stay.silent_rounds >= SILENT_ROUNDS for stay in together)
         if not lacking and 2 * lasting < len(together):
@@ -238,7 +238,7 @@ def names_of(stays: Sequence[Stay]) -> str:
 
 
 def is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
-    """Tell whether a target is beyond the router: it has no MAC address on this wire.
+    """Return whether a target is beyond the router: it has no MAC address on this wire.
 
     A private address may be a neighbour whose MAC address nobody learned, unless those of
     others are known.

@@ -133,17 +133,17 @@ class Stay:
         return [length for ended, length in self.absences if watched_s - ended <= within_s]
 
     def comes_and_goes(self, watched_s: float) -> bool:
-        """Tell whether being away is a habit."""
+        """Return whether being away is a habit."""
         return len(self.absent(WEEK_S, watched_s)) >= _HABIT
 
     def is_missed(self, watched_s: float) -> bool:
-        """Tell whether being away so long is news."""
+        """Return whether being away so long is news."""
         if not self.comes_and_goes(watched_s):
             return True
         return watched_s - self.left_s > _LONGER * max(self.absent(WEEK_S, watched_s))
 
     def was_away_before(self, watched_s: float) -> bool:
-        """Tell whether it came back by itself from such an absence: a habit, or half as long."""
+        """Return whether it came back by itself from such an absence: a habit, or half as long."""
         before = self.absent(WEEK_S, watched_s)
         if not before:
             return False
@@ -151,11 +151,11 @@ class Stay:
         return self.comes_and_goes(watched_s) or away_s <= _LONGER * max(before)
 
     def is_known(self, seconds: float) -> bool:
-        """Tell whether it was watched for so long that its ways are known, or is asked for."""
+        """Return whether it was watched for so long that its ways are known, or is asked for."""
         return self.named or self.up_s >= seconds
 
     def is_settled(self, watched_s: float) -> bool:
-        """Tell whether the answers of this round speak of the line and not of a coming or going."""
+        """Return whether the answers of this round speak of the line, not of a coming or going."""
         if self.silent_rounds or self.was_silent:
             return False
         if not self.absences:
@@ -188,7 +188,7 @@ class Stays:
         return [stay for stay in self._stays.values() if stay.prober == prober]
 
     def is_expected(self, stay: Stay) -> bool:
-        """Tell whether a target is missed when it is gone: named, or there for long.
+        """Return whether a target is missed when it is gone: named, or there for long.
 
         A MAC address that the device made up asks for a few minutes of evidence more.
         """
@@ -197,7 +197,7 @@ class Stays:
         return stay.named or stay.up_s >= min(DAY_S, max(least_s, _MOSTLY * watched_s))
 
     def may_start(self, now: float, within_s: float) -> bool:
-        """Tell whether we started so recently that what is silent since then may be starting too.
+        """Return whether we started so recently that what is silent since then may be starting too.
 
         A power failure takes everything along, this machine as well.
         """
@@ -205,7 +205,7 @@ class Stays:
         return began is None or now - began < within_s
 
     def was_heard(self, stay: Stay) -> bool:
-        """Tell whether a target answered since our start, or a moment before."""
+        """Return whether a target answered since our start, or a moment before."""
         return stay.answered_at >= (self._first_round_at or 0.0) - _HEARD_S
 
     def device(self, stay: Stay) -> list[Stay]:
@@ -285,16 +285,16 @@ class Stays:
 
 
 def was_probed(result: ProbeResult) -> bool:
-    """Tell whether a round says anything of a target."""
+    """Return whether a round says anything of a target."""
     tried = result.sent > 0 or result.unsent > 0 or result.cause == NO_NETWORK
     return tried and result.cause not in _NOT_MEASURED
 
 
 def is_silent(result: ProbeResult) -> bool:
-    """Tell whether nothing came back at all; what comes late or altered is an answer."""
+    """Return whether nothing came back at all; what comes late or altered is an answer."""
     return not (result.received or result.late or result.altered)
 
 
 def _says_so(result: ProbeResult) -> bool:
-    """Tell whether a prober without causes says in words that this machine is cut off."""
+    """Return whether a prober without causes says in words that this machine is cut off."""
     return (result.error or "").lower().startswith("network is ")

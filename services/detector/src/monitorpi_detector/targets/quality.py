@@ -127,7 +127,7 @@ class Degradations:
     def _judge(
         prober: str, together: Sequence[tuple[float, Stay]], well: Sequence[Stay]
     ) -> list[Degradation]:
-        """Say what these targets have in common; nothing: each is a matter of its own."""
+        """Return what these targets have in common; nothing: each is a matter of its own."""
         stays = [stay for _, stay in together]
         if max(stay.line.bad for stay in stays) < SURE:
             return []
@@ -154,7 +154,7 @@ def _lasts(one: Degradation) -> bool:
 
 
 def _joins(at: float, stay: Stay, known: Sequence[Degradation], within_s: float) -> bool:
-    """Tell whether a target belongs to a cause that is known; who turned a little later joins."""
+    """Return whether a target belongs to a cause that is known; who turned a little later joins."""
     for one in known:
         if stay.address in one.members:
             return True

@@ -31,7 +31,7 @@ _NONE: Final = Copies()
 
 
 def loops(traffic: Traffic) -> bool:
-    """Tell whether broadcasts and multicasts of several devices come again and again."""
+    """Return whether broadcasts and multicasts of several devices come again and again."""
     seen = traffic.repeats
     return seen is not None and seen.ratio >= LOOPS_FROM and seen.senders >= LOOPS_SENDERS
 

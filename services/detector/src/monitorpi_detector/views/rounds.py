@@ -38,15 +38,15 @@ class RoundView:
         return [target for target in self.probe.targets if target.sent > 0]
 
     def is_carried(self, target: ProbeResult) -> bool:
-        """Tell whether a common cause speaks for how a target answers."""
+        """Return whether a common cause speaks for how a target answers."""
         return any(target.address in one.members for one in self.degradations)
 
     def is_named(self, target: ProbeResult) -> bool:
-        """Tell whether the operator asked for a target."""
+        """Return whether the operator asked for a target."""
         return target.origin in NAMED
 
     def is_settled(self, target: ProbeResult) -> bool:
-        """Tell whether a target's answers speak of its line, not of its coming or going."""
+        """Return whether a target's answers speak of its line, not of its coming or going."""
         stay = self.presence.get(target.address)
         return stay is not None and stay.is_settled(self.watched_s)
 
@@ -57,12 +57,12 @@ class RoundView:
         return target.address if alone else target.mac or target.address
 
     def is_known(self, target: ProbeResult, seconds: float) -> bool:
-        """Tell whether a target was there for so long, or is asked for by the operator."""
+        """Return whether a target was there for so long, or is asked for by the operator."""
         stay = self.presence.get(target.address)
         return stay is not None and stay.is_known(seconds)
 
     def calls(self, target: ProbeResult, seconds: float) -> bool:
-        """Tell whether somebody must look at once when a target is gone.
+        """Return whether somebody must look at once when a target is gone.
 
         The operator asked for it, or it was there for so long, the ways of the LAN are learned,
         and it never came back by itself from such an absence.
@@ -73,7 +73,7 @@ class RoundView:
         return self.learned and stay.is_known(seconds) and not stay.was_away_before(self.watched_s)
 
     def may_start(self, target: ProbeResult) -> bool:
-        """Tell whether a silent target may be starting, as this machine did a moment ago."""
+        """Return whether a silent target may be starting, as this machine did a moment ago."""
         stay = self.presence.get(target.address)
         if stay is None or self.presence.was_heard(stay):
             return False

@@ -164,12 +164,12 @@ class WindowView:
         return None if usual is None else usual * self.ports
 
     def forwards(self, mac: str) -> bool:
-        """Tell whether a MAC passes on what others send."""
+        """Return whether a MAC passes on what others send."""
         row = self.rows.get(mac)
         return (row is not None and row.role == "router") or self.inventory.forwards(mac)
 
     def forged(self, row: DeviceWindow) -> bool | None:
-        """Tell whether a MAC's source addresses are not its own; None: it forwards."""
+        """Return whether a MAC's source addresses are not its own; None: it forwards."""
         if self.forwards(row.mac) or passes_connections(row):
             return None
         return row.spread.src_ips >= SPOOFS_FROM
@@ -203,7 +203,7 @@ class WindowView:
         )  # fmt: skip
 
     def invented(self, rate: float, floor: float) -> bool:
-        """Tell whether what no source explains comes from MACs made up for it.
+        """Return whether what no source explains comes from MACs made up for it.
 
         Many known devices that each try a little (a server is gone, its clients try again) are
         no attack.
@@ -236,7 +236,7 @@ class WindowView:
         return peer.mac if was_answered and until_the_end else None
 
     def was_answered(self, row: DeviceWindow) -> bool:
-        """Tell whether most of a sender's SYNs were answered until a moment ago."""
+        """Return whether most of a sender's SYNs were answered until a moment ago."""
         known = self.inventory.get(row.mac)
         return (
             known is not None

@@ -67,7 +67,7 @@ class Wires:
             self._held.pop(interface, None)
 
     def others(self, traffic: Traffic) -> bool:
-        """Tell whether other ports are being watched beside this window's."""
+        """Return whether other ports are being watched beside this window's."""
         return bool(self._live(traffic))
 
     def _live(self, traffic: Traffic) -> set[str]:
@@ -137,7 +137,7 @@ def ports_of(name: str) -> set[str]:
 def _matters(
     found: Sequence[tuple[DeviceWindow, float]], sent: Mapping[str, float], got: Mapping[str, float]
 ) -> bool:
-    """Tell whether a MAC's frames on several ports together may be near a floor.
+    """Return whether a MAC's frames on several ports together may be near a floor.
 
     A row of one port was judged there: it counts only as one of several sources.
 
@@ -154,7 +154,7 @@ def _matters(
 
 
 def _reaches(tally: Tally, least: Mapping[str, float]) -> bool:
-    """Tell whether a tally has as much of one class; a plain loop, for it runs for each row."""
+    """Return whether a tally has as much of one class; a plain loop, for it runs for each row."""
     for name, level in least.items():  # noqa: SIM110 - half the time of any()
         if tally.get(name, 0) >= level:
             return True

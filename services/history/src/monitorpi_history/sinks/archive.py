@@ -15,6 +15,13 @@ from monitorpi_common.messages import Device
 from monitorpi_history.codec import CodecError, encode_sheet
 from monitorpi_history.items import DAY_S, HOUR_S, SERIES_BITS, Series, Trouble
 from monitorpi_history.sinks.packing import Packing, packed_upto
+from monitorpi_history.sinks.records import (
+    forget_before,
+    write_alerts,
+    write_changes,
+    write_devices,
+    write_targets,
+)
 from monitorpi_history.sinks.schema import (
     UnusableError,
     open_to_write,
@@ -25,14 +32,13 @@ from monitorpi_history.sinks.words import Words
 from monitorpi_history.tiers import HOUR, SNAPSHOT, TIERS, Held, leaves_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pydantic import JsonValue
 
     from monitorpi_common.log import Log
-    from monitorpi_common.messages import Alert
-    from monitorpi_history.items import Batch, Change, Named, Stretch
+    from monitorpi_history.items import Batch, Stretch
     from monitorpi_history.tiers import Tier
 
 PACK_AFTER_S: Final = 120.0
@@ -41,9 +47,6 @@ SERIES_A_STEP: Final = 8
 """Folded between two ticks: 256 devices take half a minute of an hour."""
 RESERVE_BYTES: Final = 12_000_000
 """Of the budget, for the log beside the file."""
-MAX_CHANGES: Final = 200_000
-MAX_ALERTS: Final = 50_000
-MAX_DEVICES: Final = 20_000
 _AHEAD_S: Final = 3600.0
 _MOST_EVICTED: Final = 4
 """Blocks in one go; the next are the next tick's."""
@@ -141,10 +144,10 @@ class Archive:
         for stretch in batch.stretches:
             self._write_stretch(db, stretch)
         self._words.save()
-        _write_alerts(db, batch.alerts)
-        _write_devices(db, batch.devices, batch.changes)
-        _write_targets(db, batch.targets)
-        _write_changes(db, batch.changes)
+        write_alerts(db, batch.alerts)
+        write_devices(db, batch.devices, batch.changes)
+        write_targets(db, batch.targets)
+        write_changes(db, batch.changes)
 
     def _write_stretch(self, db: sqlite3.Connection, stretch: Stretch) -> None:
         if stretch.hour != self._numbers_hour:
@@ -222,7 +225,7 @@ class Archive:
         self._packing = None
         self._write_sizes()
         if self._keep_s is not None and is_set and self._db is not None:
-            _forget_before(self._db, _ms(now_s - self._keep_s))
+            forget_before(self._db, now_s - self._keep_s)
 
     def _write_sizes(self) -> None:
         if self._db is not None:
@@ -373,78 +376,3 @@ def _newest_s(db: sqlite3.Connection) -> int:
     """Return the beginning of the newest hour there is, seconds since 1970."""
     newest = db.execute("SELECT max(id) FROM snapshot").fetchone()[0]
     return 0 if newest is None else (newest >> SERIES_BITS) * HOUR_S
-
-
-def _write_alerts(db: sqlite3.Connection, alerts: Sequence[Alert]) -> None:
-    db.executemany(
-        "INSERT OR REPLACE INTO alert VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (
-                alert.id,
-                _ms(alert.opened_at.timestamp()),
-                None if alert.closed_at is None else _ms(alert.closed_at.timestamp()),
-                alert.rule,
-                alert.subject,
-                alert.encode().decode(),
-            )
-            for alert in alerts
-        ],
-    )
-    if alerts:
-        _keep_newest(db, "alert", "opened_ms", MAX_ALERTS)
-
-
-def _write_devices(
-    db: sqlite3.Connection, devices: Sequence[Device], changes: Sequence[Change]
-) -> None:
-    """Write devices as they are; one that is forgotten keeps its name for whoever looks back."""
-    gone = {change.subject for change in changes if change.what == "forgotten"}
-    db.executemany(
-        "INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?)",
-        [
-            (
-                device.mac, _ms(device.last_seen.timestamp()), device.mac in gone,
-                device.encode().decode(),
-            )
-            for device in devices
-        ],
-    )  # fmt: skip
-    if devices:
-        _keep_newest(db, "device", "seen_ms", MAX_DEVICES)
-
-
-def _write_targets(db: sqlite3.Connection, targets: Mapping[str, Named]) -> None:
-    db.executemany(
-        "INSERT OR REPLACE INTO target VALUES (?, ?, ?)",
-        [(address, *named) for address, named in targets.items()],
-    )
-
-
-def _write_changes(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
-    db.executemany(
-        "INSERT INTO change VALUES (NULL, ?, ?, ?, ?, ?)",
-        [(one.at_ms, one.subject, one.what, one.before, one.after) for one in changes],
-    )
-    if changes:
-        _keep_newest(db, "change", "at_ms", MAX_CHANGES)
-
-
-def _keep_newest(db: sqlite3.Connection, table: str, column: str, most: int) -> None:
-    """Delete the oldest rows beyond a number."""
-    db.execute(
-        f"DELETE FROM {table} WHERE {column} < "  # noqa: S608 - names of ours
-        f"(SELECT {column} FROM {table} ORDER BY {column} DESC LIMIT 1 OFFSET ?)",
-        (most,),
-    )
-
-
-def _forget_before(db: sqlite3.Connection, moment_ms: int) -> None:
-    """Delete what ended before a moment: alerts, changes, and devices that are gone since."""
-    with transaction(db):
-        db.execute("DELETE FROM alert WHERE closed_ms < ?", (moment_ms,))
-        db.execute("DELETE FROM change WHERE at_ms < ?", (moment_ms,))
-        db.execute("DELETE FROM device WHERE forgotten AND seen_ms < ?", (moment_ms,))
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -141,7 +141,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def trouble_of(error: Exception, file: Path) -> Trouble:
-    """Say what an error means."""
+    """Return what an error means."""
     if isinstance(error, UnusableError):
         return error.trouble
     name = str(getattr(error, "sqlite_errorname", None) or "")

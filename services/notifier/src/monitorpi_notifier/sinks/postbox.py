@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from monitorpi_common.backoff import BackOff
     from monitorpi_common.log import Log
     from monitorpi_notifier.folding import Folding
     from monitorpi_notifier.items import Letter
     from monitorpi_notifier.sinks.outbox import Outbox
     from monitorpi_notifier.wording import Wording
 
-FIRST_PAUSE_S: Final = 5.0
 POST: Final = "monitorpi_notifier.sinks.post"
 _TYPES: Final = {"CRITICAL": "failure", "NOW": "failure", "WARNING": "warning", "OVER": "success"}
 _LOOK_S: Final = 1.0
@@ -81,7 +81,7 @@ class Postbox:
     destinations: list[PostedDestination]
     folding: Folding
     wording: Wording
-    back_off_most_s: float
+    back_off: BackOff
     log: Log
     wall: Callable[[], float] = time.time
     _next_expiry_s: float = 0.0
@@ -208,7 +208,7 @@ class Postbox:
             one.tries += 1
             one.failed_total += 1
             one.error = text or "no outcome: whoever sent it was stopped"
-            pause_s = min(FIRST_PAUSE_S * 2.0 ** min(one.tries - 1, 16), self.back_off_most_s)
+            pause_s = self.back_off.after(one.tries)
             one.next_s = now_s + pause_s
             self.log.warning(
                 "a message could not be delivered", destination=one.name, reason=one.error,

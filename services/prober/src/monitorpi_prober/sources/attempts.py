@@ -113,7 +113,7 @@ class Attempts:
             self._begin(self._targets[key], now)
 
     def _is_needed(self, target: ProbeTarget, now: float) -> bool:
-        """Tell whether a neighbour is still to be asked for; several targets may share a router."""
+        """Return whether a neighbour is still to be asked for; targets may share a router."""
         assert target.ip is not None  # noqa: S101 - others never wait
         if target.key in self._under_way:
             return False

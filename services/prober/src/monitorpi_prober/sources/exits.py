@@ -60,7 +60,7 @@ def place(source: str | None) -> Place:
 def exits_of(
     plan: ProbePlan, source: str | None, known: dict[str, Exit] | None = None
 ) -> dict[str, Exit]:
-    """Tell where the requests to each target of a plan leave, by the target's key.
+    """Return where the requests to each target of a plan leave, by the target's key.
 
     ``known`` are exits by IP address that need not be looked up again; what is found is added.
     """

@@ -144,7 +144,7 @@ class Format:
         return int(number)
 
     def examine(self, data: bytes) -> Unsound | None:
-        """Say what is wrong with a packet that is no sound reply; None: it is not ours."""
+        """Return what is wrong with a packet that is no sound reply; None: it is not ours."""
         start = self._start(data)
         if len(data) < start + _HEADER.size:
             return None

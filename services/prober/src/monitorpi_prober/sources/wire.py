@@ -102,7 +102,7 @@ class EchoWire:
     # --- sending ----------------------------------------------------------------------------
 
     def lacks_neighbour(self, ip: str) -> bool:
-        """Tell whether the kernel would keep a request to an address and broadcast first."""
+        """Return whether the kernel would keep a request to an address and broadcast first."""
         hop = self.hops.get(ip)
         return hop is not None and hop.neighbour not in self.neighbours.usable
 
@@ -257,7 +257,7 @@ class EchoWire:
         self.flights.unsend(request, self.silence(request.ip))
 
     def silence(self, ip: str) -> Note:
-        """Say who does not answer ARP or neighbour discovery."""
+        """Return who does not answer ARP or neighbour discovery."""
         hop = self.hops.get(ip)
         protocol = "neighbour discovery" if ":" in ip else "ARP"
         if hop is not None and hop.gateway is not None:
@@ -286,7 +286,7 @@ class EchoWire:
 
 
 def _refusal(error: OSError, ip: str) -> Note:
-    """Say why the kernel did not take a request."""
+    """Return why the kernel did not take a request."""
     if isinstance(error, BlockingIOError):
         return _FULL
     address, _, zone = ip.partition("%")

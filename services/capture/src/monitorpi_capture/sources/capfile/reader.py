@@ -122,7 +122,7 @@ class CaptureFile:
         return None
 
     def _refusal(self) -> str:
-        """Say why this is no capture file, and what to give instead."""
+        """Return why this is no capture file, and what to give instead."""
         magic = self._stream.peek(4)
         failure = self._stream.failure
         if failure is not None:

@@ -1,4 +1,4 @@
-"""A connection to a broker, for a command: what arrives, and what becomes of the connection."""
+"""A connection to a broker beside a service's own: what arrives, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Self
 
 from monitorpi_common.bus import BusEvent, Raw
 from monitorpi_common.inbox import Inbox
-from monitorpi_common.log import Log
 from monitorpi_common.mqtt import MqttBus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitorpi_common.bus import Report
+    from monitorpi_common.log import Log
     from monitorpi_common.settings import BrokerSettings
 
 
@@ -31,16 +31,16 @@ class Session:
 
     Args:
         settings: the broker, and who we are there.
-        name: of the command; a broker keeps one connection of a name at a time.
+        name: for people who read the broker's log.
         filters: what to subscribe to.
-        level: what of the connection is worth a line in the log.
+        log: for what goes wrong.
 
     """
 
     def __init__(
-        self, settings: BrokerSettings, name: str, filters: Sequence[str], level: str = "info"
+        self, settings: BrokerSettings, name: str, filters: Sequence[str], log: Log
     ) -> None:
-        self.bus = MqttBus(settings, f"monitorpi-{name}", None, Log(name, level))
+        self.bus = MqttBus(settings, f"monitorpi-{name}", None, log)
         self._inbox = Inbox()
         self._filters = filters
 

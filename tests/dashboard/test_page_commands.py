@@ -1,0 +1,115 @@
+"""What people ask for on the page: test messages, silence, acknowledgement."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from selenium.webdriver import Keys
+from selenium.webdriver.support.ui import Select
+from tests.conftest import wait_for
+from tests.dashboard.pageserver import EVIL, Page, look, text
+
+from monitorpi_common.examples import example
+from monitorpi_common.messages import (
+    Health,
+    Result,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from selenium.webdriver import Chrome
+    from tests.conftest import Subscriber
+
+
+def test_messages_and_a_test_of_them(
+    page: Callable[..., Page], browser: Chrome, subscribe: Callable[..., Subscriber]
+) -> None:
+    """Who gets alerts and what was sent; the button sends the notifier a command."""
+    one = page()
+    seen = subscribe(one.broker.port, "monitorpi/v1/lab/notifier/command/+")
+    look(browser, one, "services")
+    wait_for(lambda: browser.find_element("id", "services").is_displayed(), 20)
+    assert browser.find_elements("id", "messages-section") == []
+    one.publish()
+    detail = {"destinations": {"phone": {"waiting": 2, "error": EVIL, "failing_tries": 1}}}
+    health = {**json.loads(example(Health).encode()), "detail": detail}
+    command = ["mosquitto_pub", "-p", str(one.broker.port), "-s", "-t"]
+    topic = "monitorpi/v1/lab/notifier/health/main"
+    subprocess.run([*command, topic], input=json.dumps(health), text=True, check=True)
+
+    wait_for(lambda: EVIL in text(browser), 20)
+    assert "CRITICAL SYN flood: camera" in browser.find_element("id", "sent").text
+    with Answering(one.broker.port, "notifier", ""):
+        browser.find_element("id", "test").click()
+        wait_for(lambda: seen.of("notifier/command/page-"), 20, "the command")
+        wait_for(lambda: "on its way" in browser.find_element("id", "test-answer").text, 20)
+    assert json.loads(seen.of("notifier/command/page-")[0])["name"] == "test"
+    assert browser.title == "(1) MonitorPi is BLIND"  # no markup was read
+
+
+class Answering:
+    """A service that answers each command, played by hand: done, or refused with these words."""
+
+    def __init__(self, port: int, service: str, error: str) -> None:
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.on_message = self._answer
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe(f"monitorpi/v1/lab/{service}/command/+", 1)
+        self._error = error
+
+    def _answer(self, client: mqtt.Client, _: object, message: mqtt.MQTTMessage) -> None:
+        name = json.loads(message.payload)["name"]
+        result = Result(name=name, at=datetime.now(UTC), ok=not self._error, error=self._error)
+        client.publish(message.topic.replace("/command/", "/result/"), result.encode(), 1)
+
+    def __enter__(self) -> Self:
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.loop_stop()
+        self._client.disconnect()
+
+
+def test_an_alert_is_silenced_and_acknowledged(
+    page: Callable[..., Page], browser: Chrome, subscribe: Callable[..., Subscriber]
+) -> None:
+    """The buttons send commands to the detector; what it answers stands beside them."""
+    one = page()
+    one.publish()
+    seen = subscribe(one.broker.port, "monitorpi/v1/lab/detector/command/+")
+    look(browser, one, "alerts")
+    wait_for(lambda: browser.find_elements("class name", "acknowledge"), 20, "the button")
+
+    def said(word: str, seconds: float = 20) -> None:
+        wait_for(
+            lambda: word in browser.find_element("css selector", ".orders .note").text,
+            seconds,
+            word,
+        )
+
+    def commands() -> list[dict[str, Any]]:
+        return [json.loads(one) for one in seen.of("detector/command/page-")]
+
+    with Answering(one.broker.port, "detector", ""):
+        browser.find_element("class name", "acknowledge").send_keys(Keys.ENTER)
+        said("Marked as seen.")
+        Select(browser.find_element("css selector", ".orders select")).select_by_value("480")
+        browser.find_element("class name", "silence").click()
+        said("Silenced for 8 hours.")
+    with Answering(one.broker.port, "detector", f"no alert {EVIL}"):
+        browser.find_element("class name", "silence").click()
+        said(f"Not done: no alert {EVIL}.")
+    browser.find_element("class name", "silence").click()
+    said("has not answered within 5 s")
+
+    key = "syn-flood-b827eb123456"
+    silence = {"name": "silence", "args": {"key": key, "minutes": 480}}
+    told = [{name: one[name] for name in ("name", "args")} for one in commands()]
+    assert told == [{"name": "acknowledge", "args": {"key": key}}, silence, silence, silence]

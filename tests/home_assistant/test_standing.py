@@ -1,0 +1,279 @@
+"""What stands at Home Assistant: announced, kept, taken back."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.drive import received
+from tests.home_assistant.made import MAC, alert, device, wire
+from tests.home_assistant.test_core import SENSOR, Rig, Shelf, shown
+
+from monitorpi_common.examples import example
+from monitorpi_common.log import Log
+from monitorpi_common.messages import (
+    AlertEvent,
+    Device,
+    Foreign,
+    Publication,
+    Rates,
+    RuleState,
+    Service,
+    SilenceAll,
+    Tombstone,
+)
+from monitorpi_common.service import CommandReceived, Context, Outside, Presence, TombstoneReceived
+from monitorpi_common.topics import Topic, mac_id
+from monitorpi_home_assistant.__main__ import assemble
+from monitorpi_home_assistant.core import HomeAssistantCore
+from monitorpi_home_assistant.settings import HomeAssistantSettings
+from monitorpi_home_assistant.sinks.announced import Announced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+# --- what stands ----------------------------------------------------------------------------------
+
+
+def published(rig: Rig, kind: type) -> list[Any]:
+    """Return what was said of a kind, and begin anew."""
+    found = [one for one in rig.said if isinstance(one, Publication)
+             and isinstance(one.message, kind)]  # fmt: skip
+    rig.said.clear()
+    return found
+
+
+def test_nothing_is_announced_before_the_broker_has_shown_what_it_keeps() -> None:
+    """Three seconds after the start, and then only what changes."""
+    rig = Rig()
+    rig.take(received(wire(), "eth0"))
+    rig.tick(3)
+    assert rig.outside == {}
+    rig.tick(1)
+    assert list(rig.outside) == [SENSOR]
+    rig.said.clear()
+
+    rig.tick(5)
+    rig.take(received(wire(), "eth0"))
+    rig.tick(1)
+    assert [one for one in rig.said if isinstance(one, Foreign)] == []
+
+    rig.take(received(wire(interface="eth1"), "eth1"))
+    rig.tick(1)
+    assert len([one for one in rig.said if isinstance(one, Foreign)]) == 1
+    assert rig.core.detail() == {"announced": 1, "births_total": 0, "open_alerts": 0}
+    assert list(rig.core.close()) == []
+
+
+def test_states_of_rules_are_published_when_they_change_and_each_six_hours() -> None:
+    """They expire after a day; a refresh of the same alert is no change."""
+    rig = shown()
+    rig.said.clear()
+    rig.tick(10)
+    assert published(rig, RuleState) == []
+    rig.alert("syn-flood-aa")
+    assert [one.id for one in published(rig, RuleState)] == ["any", "syn-flood"]
+    rig.alert("syn-flood-aa")
+    rig.tick(2)
+    assert published(rig, RuleState) == []
+
+    rig.alert("syn-flood-aa", "closed")
+    assert len(published(rig, RuleState)) == 2
+
+    rig.at += timedelta(seconds=6 * 3600 - 30)
+    rig.tick(1)
+    assert published(rig, RuleState) == []
+    rig.at += timedelta(seconds=30)
+    rig.tick(1)
+    assert len(published(rig, RuleState)) > 10
+
+
+def test_a_rule_of_a_later_detector_gets_an_entity_of_its_own() -> None:
+    """Once, when its first alert opens."""
+    rig = shown()
+    rig.take(received(alert("x", rule="new-rule"), "x"))
+    rig.tick(1)
+
+    assert "rule-new-rule" in rig.outside[SENSOR]["components"]
+
+
+def test_rates_come_by_the_interval() -> None:
+    """The first after one interval; of an interface without windows there is none."""
+    rig = Rig(interval_s=5)
+    for _ in range(13):
+        rig.take(received(wire(window_s=1.0), "eth0"))
+        rig.tick()
+
+    found = published(rig, Rates)
+    assert [one.id for one in found] == ["eth0", "eth0"]
+    assert [one.message.interval_s for one in found] == [6.0, 5.0]
+    rig.tick(20)
+    assert len(published(rig, Rates)) == 1
+
+
+def test_the_instance_that_is_online_is_the_one_that_is_read() -> None:
+    """One that goes changes nothing; another that comes takes its place."""
+    rig = shown()
+    rig.said.clear()
+    for instance, online in (("main", True), ("other", False)):
+        rig.take(Presence(Topic("lab", "detector", "status", instance), online=online))
+    rig.tick()
+    assert [one for one in rig.said if isinstance(one, Foreign)] == []
+
+    rig.take(Presence(Topic("lab", "detector", "status", "other"), online=True))
+    rig.tick()
+
+    assert rig.outside[SENSOR]["components"]["watch"]["state_topic"].endswith("/watch/other")
+
+
+def test_a_birth_is_counted_and_states_come_again() -> None:
+    """Of rules that have one."""
+    rig = shown()
+    rig.said.clear()
+
+    rig.take(Outside("homeassistant/status", b"online"))
+    assert len(published(rig, RuleState)) == len(rig.rules) > 10
+    assert rig.core.detail()["births_total"] == 1
+
+
+def test_what_was_announced_is_kept_before_it_stands() -> None:
+    """And written only where the topics change."""
+
+    class Counting(Shelf):
+        writes = 0
+
+        def keep(self, topics: Any) -> bool:
+            self.writes += 1
+            return super().keep(topics)
+
+    shelf = Counting()
+    rig = Rig(shelf, devices="all")
+    rig.take(received(wire(), "eth0"), received(device(), "x"))
+    rig.tick(5)
+    assert (shelf.writes, len(shelf.kept)) == (1, 2)
+
+    rig.take(received(device(hostname="renamed"), "x"))
+    rig.tick(5)
+    assert shelf.writes == 1
+    rig.take(TombstoneReceived(Topic("lab", "capture", "device", MAC.replace(":", ""))))
+    rig.tick(1)
+    assert shelf.kept == [SENSOR]
+
+
+def test_switched_off_nothing_is_said_of_alerts() -> None:
+    """Nor are rates published."""
+    rig = Rig(enabled=False)
+    rig.take(received(wire(), "eth0"))
+    rig.alert("syn-flood-aa")
+    rig.tick(20)
+
+    assert rig.said == []
+
+
+def test_a_button_silences_for_as_long_as_it_says() -> None:
+    """At the time of the last tick, on topics of its own."""
+    rig = shown(buttons=True)
+    rig.alert("k" * 128)
+
+    (one,) = rig.take(CommandReceived("silence", SilenceAll(minutes=7), "x"))
+
+    assert (one.id, one.to) == ("home-" + "k" * 123, Service.DETECTOR)
+    assert (one.message.name, one.message.args["minutes"], one.message.at) == ("silence", 7, rig.at)
+
+
+def test_the_event_is_published_with_the_states() -> None:
+    """An automation that starts by the event reads the state that goes with it."""
+    rig = shown()
+
+    said = rig.alert("syn-flood-aa")
+
+    assert isinstance(said[0].message, AlertEvent)
+    assert said[0].id == "alert"
+    assert {one.id for one in said[1:]} == {"any", "syn-flood"}
+
+
+def test_what_was_announced_is_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing file is nothing; a damaged or endless one is a line of the log."""
+    folder = tmp_path / "state"
+    shelf = Announced(folder, Log("home-assistant"))
+    assert shelf.read() == frozenset()
+    assert capsys.readouterr().err == ""
+
+    assert shelf.keep({"b", "a"})
+    assert json.loads((folder / "announced.json").read_text()) == ["a", "b"]
+    assert shelf.read() == {"a", "b"}
+    assert shelf.keep([])
+    assert shelf.keep([])
+    assert list(folder.iterdir()) == []
+    for text in ("[", "7", '["a"]' + " " * 1024 * 1024):
+        (folder / "announced.json").write_text(text)
+        assert shelf.read() == frozenset()
+        assert "what was announced cannot be read" in capsys.readouterr().err
+    (folder / "announced.json").write_text('["a"]' + " " * (1024 * 1024 - 5))
+    assert shelf.read() == {"a"}
+
+
+def test_a_folder_that_cannot_be_written_is_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And is told to who asked."""
+    (tmp_path / "file").write_text("")
+
+    assert not Announced(tmp_path / "file", Log("home-assistant")).keep(["a"])
+    assert "what was announced cannot be kept" in capsys.readouterr().err
+
+
+def test_what_is_old_is_dropped_only_while_the_detector_is_there() -> None:
+    """It has to have come first; to say once more that it is there refreshes nothing."""
+    rig = Rig()
+    core = HomeAssistantCore("lab", HomeAssistantSettings(), rig.shelf)
+    rig.core = core
+    rig.tick(5)
+    rig.alert("syn-flood-aa")
+    rig.tick(300)
+    assert rig.rules["syn-flood"].state == "ON"
+
+    detector = Presence(Topic("lab", "detector", "status", "main"), online=True)
+    rig.take(detector)
+    rig.tick(100)
+    rig.take(detector)
+    rig.tick(30)
+    assert rig.rules["syn-flood"].state == "OFF"
+
+
+def test_what_is_taken_back_is_taken_back_once() -> None:
+    """A device that goes takes no states of rules with it."""
+    rig = shown(devices="all")
+    rig.take(TombstoneReceived(Topic("lab", "capture", "device", mac_id(example(Device).mac))))
+    rig.tick(3)
+    assert not any(isinstance(one, Tombstone) for one in rig.said)
+
+    off = Rig(rig.shelf, enabled=False)
+    off.tick(1)
+    assert off.said
+    off.said.clear()
+    off.tick(3)
+    assert off.said == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "kinds"),
+    [("none", {"wire", "alert", "status"}),
+     ("all", {"wire", "alert", "status", "device", "target"})],
+)  # fmt: skip
+def test_only_what_is_shown_is_read(devices: Any, kinds: set[str], tmp_path: Path) -> None:
+    """Devices by the thousand are no work where none is shown."""
+    settings = HomeAssistantSettings(devices=devices, prefix="ha")
+    context = Context("lab", "main", "e", settings, Namespace(), tmp_path, True, True,
+                      Log("home-assistant"))  # fmt: skip
+
+    found = assemble(context)
+
+    assert {topic.split("/")[4] for topic in found.subscriptions} == kinds
+    assert list(found.outside) == ["ha/status"]

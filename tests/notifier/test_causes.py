@@ -1,0 +1,92 @@
+"""Side effects and their causes: reported together, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.drive import received
+from tests.notifier.rig import SAMPLE, Rig, T
+
+from monitorpi_common.examples import example
+from monitorpi_common.messages import Alert, Target
+from monitorpi_notifier.core import AFTER_S, HOLD_S
+
+
+def down(rig: Rig, address: str, **more: Any) -> Alert:
+    """Let a target go down."""
+    key = f"device-down-{address.replace('.', '-')}"
+    evidence = {**SAMPLE.evidence.model_dump(), "sources": [], "unit": "devices"}
+    victims = more.pop("victims", [])
+    return rig.alert(
+        key, rule="device-down", severity=more.pop("severity", "warning"),
+        evidence={**evidence, "victims": victims}, **more,
+    )  # fmt: skip
+
+
+# --- causes -------------------------------------------------------------------------------------
+
+
+def test_a_side_effect_waits_for_its_cause_and_is_told_with_it() -> None:
+    """The devices of a group that went are not a message each."""
+    rig = Rig()
+    down(rig, "192.168.1.20")
+    rig.tick(5)
+    rig.alert("group-down-192-168-1-20", rule="group-down", severity="warning")
+    down(rig, "192.168.1.20", caused_by="group-down-192-168-1-20")
+    down(rig, "192.168.1.21", caused_by="group-down-192-168-1-20")
+
+    assert rig.told() == ["opened group-down-192-168-1-20"]
+
+
+def test_a_side_effect_without_a_cause_is_told_after_a_moment() -> None:
+    """So long as the detector takes to link it."""
+    rig = Rig()
+
+    down(rig, "192.168.1.20")
+
+    assert [one.due_s for one in rig.box.changes] == [T.timestamp() + HOLD_S]
+
+
+def test_a_device_that_is_back_before_it_was_told_is_not_told() -> None:
+    """Nobody is called for what was over at once."""
+    rig = Rig()
+    down(rig, "192.168.1.20")
+    rig.tick(5)
+
+    down(rig, "192.168.1.20", state="closed", opened_at=T)
+
+    assert rig.told() == []
+
+
+def test_what_outlasts_its_cause_is_told_a_while_after_it() -> None:
+    """A NAS that does not come back after the power failure."""
+    rig = Rig()
+    rig.alert("group-down-x", rule="group-down")
+    down(rig, "192.168.1.20", caused_by="group-down-x")
+    rig.tick(60)
+
+    rig.alert("group-down-x", rule="group-down", state="closed", opened_at=T)
+
+    last = rig.box.changes[-1]
+    assert (last.what, last.key) == ("opened", "device-down-192-168-1-20")
+    assert last.due_s == rig.at.timestamp() + AFTER_S
+    down(rig, "192.168.1.20", state="closed", opened_at=T)
+    assert rig.told() == ["opened group-down-x", "closed group-down-x"]
+
+
+def test_what_hangs_behind_a_switch_is_told_with_it() -> None:
+    """As the settings say; the message names what it carries."""
+    rig = Rig(behind={"192.168.1.2": ["192.168.1.20", "192.168.1.21"]})
+    for address in ("192.168.1.2", "192.168.1.20", "192.168.1.21", "192.168.1.99"):
+        name = f"host-{address.rsplit('.', 1)[1]}"
+        target = example(Target).model_copy(update={"address": address, "name": name, "mac": None})
+        list(rig.core.handle(received(target, address.replace(".", "-"))))
+
+    for address in ("192.168.1.2", "192.168.1.20", "192.168.1.21", "192.168.1.99"):
+        down(rig, address)
+
+    assert set(rig.told()) == {
+        "opened device-down-192-168-1-2", "opened device-down-192-168-1-99"
+    }  # fmt: skip
+    switch = next(one for one in rig.box.changes if one.key == "device-down-192-168-1-2")
+    assert "With it: host-20, host-21" in switch.body
