@@ -11,7 +11,7 @@ from scapy.layers.inet6 import (
     IPv6,
 )
 from scapy.layers.l2 import ARP
-from tests.detector.test_addresses_and_roles import EVIL, EVIL_ID, GATEWAY, PC, PHONE, ROUTER, lan
+from tests.detector.addressed import EVIL, EVIL_ID, GATEWAY, PC, PHONE, ROUTER, lan
 from tests.detector.wire import ALL_NODES, Wire
 
 MASTER, BACKUP = "04:00:00:00:00:e1", "04:00:00:00:00:e2"
