@@ -122,3 +122,18 @@ def test_a_digest_is_bounded() -> None:
         one.receive(target(address=str(number)))
 
     assert (len(one._alerts), len(one._bytes), len(one._delays)) == (4096, 4096, 4096)
+
+
+def test_a_digest_counts_from_what_it_saw_first() -> None:
+    """And comes at its minute though it began between two seconds."""
+    one = Digest(directory(device(hostname="nas")), BERLIN, "07:30", None)
+    assert list(one.due(AT + timedelta(microseconds=5))) == []
+    totals = example(Device).totals
+    for count in (1000, 1005):
+        tx = totals.model_copy(update={"tx": {"bytes": count}})
+        one.receive(device(totals=tx))
+
+    ((_, text),) = one.due(datetime(2026, 11, 30, 6, 30, tzinfo=UTC))
+
+    assert "- nas: 5 B sent" in text
+    assert "Page" not in text

@@ -124,10 +124,32 @@ def test_health_tells_what_is_known() -> None:
     rig.box.memory.clear()
     for _ in range(59):
         rig.tick(1)
-    assert len(rig.box.memory) <= 1
-    rig.tick(2)
-    assert "alive_at" in rig.box.memory
+    assert rig.box.memory == {}
+    rig.tick(1)
+    assert rig.box.memory == {"alive_at": rig.at.timestamp()}
     assert rig.core.detail() == {"unwritten_total": 0, "folded_total": 0, "devices_known": 1}
     rig.box.memory.clear()
     list(rig.core.close())
     assert rig.box.memory == {"alive_at": rig.at.timestamp()}
+
+
+def test_a_change_stands_at_the_time_it_happened() -> None:
+    """An opening at the alert's, an end at its end; what waits goes on waiting."""
+    rig = Rig()
+    opened_at = rig.at
+    rig.alert()
+    rig.tick(30)
+    rig.alert(state="closed")
+    assert [one.at_s for one in rig.box.changes] == [opened_at.timestamp(), rig.at.timestamp()]
+    assert {one.opened_s for one in rig.box.changes} == {opened_at.timestamp()}
+    rig.box.changes.clear()
+
+    cause = rig.alert("device-down-192-0-2-1", rule="device-down")
+    (first,) = rig.box.changes
+    rig.tick(5)
+    rig.alert("high-loss-192-0-2-2", rule="high-loss", caused_by=cause.key)
+
+    (again,) = rig.box.changes
+    assert first.due_s == cause.opened_at.timestamp() + 12.0
+    assert again.due_s == first.due_s
+    assert "With it:" in again.body
