@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -76,6 +77,7 @@ def tests_of(package: str) -> list[str]:
     return [str(one.relative_to(root())) for one in found if one.exists()]
 
 
+@cache
 def reach(package: str) -> Reach:
     """Return which tests run which lines of a package, and how long they take.
 
