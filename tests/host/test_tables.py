@@ -157,3 +157,27 @@ def test_a_network_is_that_of_the_first_address() -> None:
     one = interfaces.Interface("x", None, "192.0.2.7", 24, True, False, True)
 
     assert one.network == ipaddress.IPv4Network("192.0.2.0/24")
+
+
+def test_an_interface_with_its_first_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As three questions to the kernel give it."""
+    answers = {
+        0x8927: struct.pack("H", 1) + bytes.fromhex("b827eb0000012a2a") + bytes(6),
+        0x8915: struct.pack("HH", 2, 0) + bytes([192, 0, 2, 7]) + bytes(8),
+        0x891B: struct.pack("HH", 2, 0) + bytes([255, 255, 255, 0]) + bytes(8),
+    }
+    monkeypatch.setattr(interfaces, "_flags", lambda _: 0x1043)
+    monkeypatch.setattr(interfaces, "_ask", lambda _, request: answers[request])
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "x")])
+
+    assert list(interfaces.attached()) == [
+        interfaces.Interface("x", "b8:27:eb:00:00:01", "192.0.2.7", 24, True, False, True)]  # fmt: skip
+
+
+def test_loopback_has_an_index_and_no_speed_where_there_is_no_sysfs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of another namespace's sysfs nothing is believed."""
+    assert interfaces.index_of("lo") == socket.if_nametoindex("lo")
+    monkeypatch.setattr(interfaces, "sysfs_folder", lambda _: None)
+    assert interfaces.link_bps("lo") is None
