@@ -170,8 +170,8 @@ def test_an_interface_with_its_first_address(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(interfaces, "_ask", lambda _, request: answers[request])
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "x")])
 
-    assert list(interfaces.attached()) == [
-        interfaces.Interface("x", "b8:27:eb:00:00:01", "192.0.2.7", 24, True, False, True)]  # fmt: skip
+    one = interfaces.Interface("x", "b8:27:eb:00:00:01", "192.0.2.7", 24, True, False, True)
+    assert list(interfaces.attached()) == [one]
 
 
 def test_loopback_has_an_index_and_no_speed_where_there_is_no_sysfs(
