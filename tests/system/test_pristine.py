@@ -150,14 +150,16 @@ def test_roots_set_up_serves_others_and_is_not_theirs_to_renew(machine: Machine)
     done = machine.run(BEFORE, "./monitorpi doctor --seconds 1 --interface lo", user=SOMEBODY)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     lock = machine.shared / machine.place / "uv.lock"
-    lock.write_text(lock.read_text() + "\n")
+    text = lock.read_text()
+    lock.write_text("a lock file that cannot be read")
 
     done = machine.run(BEFORE, "./monitorpi up --interface lo", user=SOMEBODY)
 
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert line.endswith("belongs to root: run this once with sudo")
-    assert "going on with those there are" in machine.up(BEFORE)  # root, without the Internet
+    assert "going on with those there are" in machine.up(BEFORE)  # as root, and it cannot either
+    lock.write_text(text)
 
 
 def test_the_next_debian_replaces_its_python(machine: Machine) -> None:
