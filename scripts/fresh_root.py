@@ -9,6 +9,7 @@ counts: the page of the demo says with which engine. Downloaded is what this mac
 meanwhile, so nothing else should load from the Internet.
 """
 
+# ruff: noqa: S603, S607 - the system's own tools, found by PATH
 from __future__ import annotations
 
 import argparse
@@ -70,21 +71,26 @@ class FreshRun:
     output: str
 
 
-def try_demo(suite: str, folder: Path, seconds: int = SECONDS) -> FreshRun:
-    """Make a root and run the demo in it.
+def make_root(suite: str, folder: Path) -> Path:
+    """Make a Debian and put the checkout's HEAD into it.
 
     Args:
         suite: of Debian, such as ``bookworm``.
         folder: where the root is made.
-        seconds: the demo takes.
 
     Raises:
-        subprocess.CalledProcessError: the root cannot be made.
+        subprocess.CalledProcessError: it cannot be made.
 
     """
     root = folder / suite
     make = ["debootstrap", "--include=ca-certificates", suite, str(root)]
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    furnish(root)
+    return root
+
+
+def furnish(root: Path) -> None:
+    """Put the checkout's HEAD into a root, and how the Internet is reached from here."""
     for name in OF_THIS_MACHINE:
         if Path(name).exists():
             shutil.copyfile(name, root / name.lstrip("/"))
@@ -93,10 +99,14 @@ def try_demo(suite: str, folder: Path, seconds: int = SECONDS) -> FreshRun:
     git = ["git", "-C", str(CHECKOUT), "archive", "HEAD"]
     archive = subprocess.run(git, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(inside)], input=archive, check=True)
+
+
+def try_demo(root: Path, seconds: int = SECONDS) -> FreshRun:
+    """Run the demo in a root that :func:`make_root` has made."""
     before, received, begun = _on_disk(root), _received(), time.monotonic()
     code, engine, output = _run(root, seconds)
     return FreshRun(
-        suite, code, engine, round(before, 1), round(_on_disk(root) - before, 1),
+        root.name, code, engine, round(before, 1), round(_on_disk(root) - before, 1),
         round(_received() - received, 1), round(time.monotonic() - begun, 1), output,
     )  # fmt: skip
 
@@ -139,10 +149,12 @@ def _on_disk(root: Path) -> float:
 
 
 def _received() -> float:
-    """Return the megabytes that this machine received, loopback left out."""
+    """Return the megabytes that came in by the interface that leads to the Internet."""
+    routes = Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]
+    leading = {fields[0] for fields in map(str.split, routes) if int(fields[1], 16) == 0}
     lines = Path("/proc/net/dev").read_text(encoding="ascii").splitlines()[2:]
     counted = (line.partition(":") for line in lines)
-    return sum(int(of.split()[0]) for name, _, of in counted if name.strip() != "lo") / 1e6
+    return sum(int(of.split()[0]) for name, _, of in counted if name.strip() in leading) / 1e6
 
 
 def main() -> int:
@@ -156,7 +168,7 @@ def main() -> int:
     failed = False
     with tempfile.TemporaryDirectory(prefix="monitorpi-fresh-") as folder:
         for suite in options.suites:
-            run = try_demo(suite, Path(folder), options.seconds)
+            run = try_demo(make_root(suite, Path(folder)), options.seconds)
             failed |= run.exit_code != 0 or run.engine != "ebpf"
             shown = {name: value for name, value in asdict(run).items() if name != "output"}
             print(json.dumps(shown), flush=True)  # noqa: T201 - what it is for

@@ -39,7 +39,7 @@ def fresh_root() -> Any:
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_the_demo_needs_no_compiler(fresh_root: Any, tmp_path: Path, suite: str) -> None:
     """Both floods are found, by the kernel's own counting, and little is downloaded."""
-    run = fresh_root.try_demo(suite, tmp_path)
+    run = fresh_root.try_demo(fresh_root.make_root(suite, tmp_path))
 
     assert run.exit_code == 0, run.output
     assert run.engine == "ebpf"

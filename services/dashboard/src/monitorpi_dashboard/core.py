@@ -51,7 +51,7 @@ MAX_TARGETS: Final = 4096
 MAX_ALERTS: Final = 512
 MAX_SERVICES: Final = 64
 MAX_INTERFACES: Final = 32
-MAX_STRANGERS: Final = 64
+MAX_UNKNOWN: Final = 64
 MAX_SENT: Final = 20
 ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
 HISTORY: Final = 120
@@ -242,7 +242,7 @@ class DashboardCore:
             "services": [{"name": name, **state} for name, state in sorted(self._services.items())],
             "interfaces": [_interface(name, one) for name, one in self._interfaces.items()],
             "devices": [self._device(id_, device) for id_, device in self._devices.items()],
-            "strangers": self._strangers(),
+            "strangers": self._unknown_senders(),
             "targets": [target.model_dump(mode="json") for target in self._targets.values()],
             "probing": self._probing(),
             "notifier": self._notifier(),
@@ -280,12 +280,12 @@ class DashboardCore:
         seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
         return {**announced, "last_seen": timestamp(seen), **self._rates(device.mac)}
 
-    def _strangers(self) -> list[dict[str, Any]]:
+    def _unknown_senders(self) -> list[dict[str, Any]]:
         """Return senders of the last window that are not devices yet."""
         known = {device.mac for device in self._devices.values()}
         senders = dict.fromkeys(mac for rows in self._rows.values() for mac in rows)
-        strangers = [mac for mac in senders if mac not in known][:MAX_STRANGERS]
-        return [{"mac": mac, **self._rates(mac)} for mac in strangers]
+        unknown = [mac for mac in senders if mac not in known][:MAX_UNKNOWN]
+        return [{"mac": mac, **self._rates(mac)} for mac in unknown]
 
     def _rates(self, mac: str) -> dict[str, Any]:
         """Return what a MAC sent and was sent per second in the last windows of all interfaces."""

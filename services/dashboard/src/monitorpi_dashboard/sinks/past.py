@@ -67,7 +67,7 @@ class Past:
 
         """
         try:
-            parts = urlsplit(self._url or self._told() or "")
+            parts = urlsplit(self._url or self._published_url() or "")
             host, port = parts.hostname, parts.port or 80
         except ValueError:  # not of our making
             host, port = None, 0
@@ -75,7 +75,7 @@ class Past:
             raise NoPastError("no history runs here")
         return host, port
 
-    def _told(self) -> str | None:
+    def _published_url(self) -> str | None:
         """Return the address that a running history has said last."""
         for service in json.loads(self._picture()).get("services", []):
             if service["name"].startswith("history/") and service["online"] and service["health"]:

@@ -48,7 +48,7 @@ Statement = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class UnknownSender:
     """One that is not known, and beside whom it appeared."""
 
     severity: Severity
@@ -116,7 +116,7 @@ class Servers:
         *,
         learns: bool,
         holds: Iterable[str] = (),
-    ) -> Stranger | Changed | None:
+    ) -> UnknownSender | Changed | None:
         """Take that one serves; return what is news of it: a stranger, or says something new.
 
         Args:
@@ -163,12 +163,12 @@ class Servers:
         holds: frozenset[str],
         *,
         learns: bool,
-    ) -> Stranger | None:
+    ) -> UnknownSender | None:
         if self._configured:
-            return Stranger("critical", tuple(sorted(self._configured)))
+            return UnknownSender("critical", tuple(sorted(self._configured)))
         known = tuple(self._learned)
         if not learns:
-            return Stranger("critical" if known else "warning", known)
+            return UnknownSender("critical" if known else "warning", known)
         said = {one for statements in self._said.values() for one in statements}
         differs = _contradictions(says, said)
         if self._first_s is None:
@@ -176,7 +176,7 @@ class Servers:
         late = bool(known) and at_s - self._first_s > START_S
         is_named = any(("router", ip) in said for ip in holds)
         if differs or (late and not is_named and said.isdisjoint(says)):
-            return Stranger("warning", known, differs)
+            return UnknownSender("warning", known, differs)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
             self._said[mac] = dict.fromkeys(list(says)[:MAX_SAID])
