@@ -96,7 +96,7 @@ def test_a_full_disk_delays_and_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "is_told"),
+    ("choice", "is_reported"),
     [
         ({}, True),
         ({"least": "critical"}, True),
