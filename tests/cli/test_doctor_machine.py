@@ -177,7 +177,7 @@ def test_a_usual_page_port_that_is_taken_is_a_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`up` takes another."""
-    monkeypatch.setattr(ports, "_bind", lambda *_: errno.EADDRINUSE)
+    monkeypatch.setattr(ports, "bind_error", lambda *_: errno.EADDRINUSE)
 
     mark, words = page(tmp_path)
 

@@ -62,6 +62,7 @@ def bridge_process(
             "MONITORPI_CLOUD_BRIDGE__CHANNELS__TRAFFIC": str(channel.id),
             "MONITORPI_CLOUD_BRIDGE__WRITE_KEYS__TRAFFIC": channel.write_key,
             "MONITORPI_CLOUD_BRIDGE__INTERVAL_S": "1",
+            "MONITORPI_CLOUD_BRIDGE__WRITE_S": "1",
             "MONITORPI_CLOUD_BRIDGE__PACING_S": "0.3",
             **more,
         }

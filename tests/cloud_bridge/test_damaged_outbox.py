@@ -74,10 +74,9 @@ def test_a_steady_hour_hardly_writes_the_card(world: Callable[..., World]) -> No
         one.add(START + 20 * n)
         one.step(20)
         one.step(0)
-    database = sqlite3.connect(one.folder / "outbox.sqlite")
-    mode = database.execute("PRAGMA journal_mode").fetchone()[0]
-    checkpoint = database.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
-    database.close()
+    with one.outbox._database.reading() as database:
+        mode = database.execute("PRAGMA journal_mode").fetchone()[0]
+        checkpoint = database.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
     log = (one.folder / "outbox.sqlite-wal").stat().st_size
     pages = log // PAGE_BYTES
 

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox, RowState
 from monitorpi_cloud_bridge.thinning import Thinned, Waiting
+from monitorpi_common.database import snapshot
 
 LANES = ("thingspeak/traffic", "influx/traffic")
 INTERVAL_S = 20
@@ -40,6 +41,8 @@ class OutboxMachine(RuleBasedStateMachine):
         self.tried: dict[str, set[int]] = {destination: set() for destination in LANES}
         self.urgent: dict[str, set[int]] = {destination: set() for destination in LANES}
         self.remembered = 0
+        self.patient: set[tuple[str, int]] = set()
+        """Rows known to be stored, which is written with what comes next."""
 
     def _file(self) -> Path:
         return Path(self._folder.name) / str(self._lives) / "outbox.sqlite"
@@ -72,11 +75,13 @@ class OutboxMachine(RuleBasedStateMachine):
             self.rows[destination][second] = RowState.WAITING
 
         self.box.add(rows, {"n": self.remembered}, INTERVAL_S)
+        self.patient.clear()
 
     @rule(destination=DESTINATION, second=SECONDS)
     def add_urgent(self, destination: str, second: int) -> None:
         """Write a text; it finds a second of its own, never one of the rows of counts."""
         self.box.add_urgent([OutboxRow(destination, second, {"status": "x"})], INTERVAL_S, {})
+        self.patient.clear()
         while second in self.rows[destination] or second % INTERVAL_S == 0:
             second += 1
         self.rows[destination][second] = RowState.WAITING
@@ -92,6 +97,8 @@ class OutboxMachine(RuleBasedStateMachine):
 
         taken = self.box.take(destination, most)
 
+        if taken:
+            self.patient.clear()
         seconds = [row.second for row in taken]
         assert seconds == sorted((live + rest)[:most])
         for row in taken:
@@ -111,6 +118,9 @@ class OutboxMachine(RuleBasedStateMachine):
 
         self.box.acknowledge(destination, there, flying - there)
 
+        self.patient |= {(destination, second) for second in there}
+        if flying - there:
+            self.patient.clear()
         for second in flying:
             self.rows[destination][second] = (
                 RowState.STORED if second in there else RowState.WAITING
@@ -121,6 +131,7 @@ class OutboxMachine(RuleBasedStateMachine):
         """Give one up that the cloud will never take."""
         for second in sorted(self.of(destination, RowState.IN_FLIGHT))[:1]:
             self.box.dead_letter(destination, second)
+            self.patient.clear()
             self.rows[destination][second] = RowState.SET_ASIDE
 
     @rule(destination=DESTINATION, first=SECONDS, length=st.integers(1, 200))
@@ -145,6 +156,7 @@ class OutboxMachine(RuleBasedStateMachine):
         )
 
         assert gone == len(shown) - 1
+        self.patient.clear()
         for row in shown:
             del self.rows[destination][row.second]
         self.rows[destination][stays] = RowState.WAITING
@@ -154,10 +166,32 @@ class OutboxMachine(RuleBasedStateMachine):
         """End in an orderly way: everything stands as it stood."""
         self.box.close()
         self.box = RowOutbox(self._file())
+        self.patient.clear()
+
+    @rule()
+    def wait(self) -> None:
+        """Let no rows come for long: what waited for them is written."""
+        self.box.commit()
+        self.patient.clear()
+
+    @rule()
+    def look(self) -> None:
+        """Another process looks meanwhile: it sees what is written, all or nothing of each."""
+        with snapshot(self._file()) as database:
+            found = database.execute("SELECT lane, second, state FROM row").fetchall()
+        written = {
+            (lane, second): RowState.IN_FLIGHT if (lane, second) in self.patient else state
+            for lane, rows in self.rows.items()
+            for second, state in rows.items()
+        }
+        assert {(lane, second): state for lane, second, state in found} == written
 
     @rule()
     def be_killed(self) -> None:
-        """Go on from the files as they lie there now, nothing closed: as after kill -9."""
+        """Go on from the files as they lie there now, nothing closed: as after kill -9.
+
+        Which rows are stored is looked up anew where it was not written yet.
+        """
         before = self._file()
         self._lives += 1
         shutil.copytree(before.parent, self._file().parent)
@@ -165,6 +199,9 @@ class OutboxMachine(RuleBasedStateMachine):
         with closing(sqlite3.connect(self._file())) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         self.box = RowOutbox(self._file())
+        for destination, second in self.patient:
+            self.rows[destination][second] = RowState.IN_FLIGHT
+        self.patient.clear()
 
     @invariant()
     def every_row_is_in_one_state(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from pydantic import ValidationError
+from pydantic_core import to_json
 from tests.cloud_bridge.corebridge import Bridge
 from tests.detector.windows import ATTACKER, ID, START, Detector, syns, window
 from tests.history.world import World
@@ -109,7 +110,7 @@ CORES: Final[dict[str, Callable[[], Core]]] = {
     "capture": lambda: CaptureCore("e", CaptureSettings()),
     "prober": lambda: Prober("192.0.2.1").core,
     "notifier": lambda: Rig().core,
-    "dashboard": lambda: DashboardCore("lab", lambda text, *_: json.loads(text) and None),
+    "dashboard": lambda: DashboardCore("lab", lambda sight: to_json(sight.picture) and None),
 }
 
 

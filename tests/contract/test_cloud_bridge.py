@@ -76,6 +76,7 @@ def start(
             "MONITORPI_CLOUD_BRIDGE__URL": double.url,
             "MONITORPI_CLOUD_BRIDGE__CHANNELS__TRAFFIC": str(channel.id),
             "MONITORPI_CLOUD_BRIDGE__INTERVAL_S": "1",
+            "MONITORPI_CLOUD_BRIDGE__WRITE_S": "1",
             "MONITORPI_CLOUD_BRIDGE__PACING_S": "0.3",
         }
         environment = broker.environment(**(settled | more))

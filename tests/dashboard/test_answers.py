@@ -9,20 +9,28 @@ from base64 import b64encode
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import wait_for
 
-from monitorpi_dashboard.sinks import web
+from monitorpi_dashboard.core import Sight
+from monitorpi_dashboard.sinks import connections, door, web
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitorpi_common.messages import WatchLevel
+
 PASSWORD = "horse staple"
 RIGHT = {"Authorization": "Basic " + b64encode(b"monitorpi:horse staple").decode()}
+
+
+def sight(picture: dict[str, Any], level: WatchLevel = "blind") -> Sight:
+    """Return what the core would hand out."""
+    return Sight(level, 0, None, {}, picture)
 
 
 @contextmanager
@@ -49,7 +57,7 @@ def running(one: PageServer) -> Iterator[PageServer]:
 def server() -> Iterator[PageServer]:
     """Run one page for all questions that change nothing."""
     with serving() as one:
-        one.board.put(b'{"site":"lab"}', "partly")
+        one.board.put(sight({"site": "lab"}, "partly"))
         yield one
 
 
@@ -74,7 +82,7 @@ def asked(
         ("/?query", "text/html; charset=utf-8", b"<!"),
         ("/page.css", "text/css; charset=utf-8", b""),
         *((f"/{name}.js", "text/javascript; charset=utf-8", b"") for name in (
-            "alerts", "elements", "messages", "numbers", "page", "past", "state", "tables")),
+            "alert", "chart", "device", "now", "numbers", "page", "past", "preact", "store")),
         ("/icon.svg", "image/svg+xml", b"<svg"),
         ("/api/state", "application/json", b'{"site":"lab"}'),
     ],
@@ -117,7 +125,8 @@ def test_every_answer_forbids_what_a_page_of_ours_never_needs(
     with asked(server, path, headers) as answer:
         assert answer.status == status
         assert answer.getheader("X-Content-Type-Options") == "nosniff"
-        assert answer.getheader("Cache-Control") == "no-store"
+        cache = "no-cache" if path == "/" and status == 200 else "no-store"
+        assert answer.getheader("Cache-Control") == cache
         assert answer.getheader("Referrer-Policy") == "no-referrer"
         assert answer.getheader("Cross-Origin-Resource-Policy") == "same-origin"
         policy = (answer.getheader("Content-Security-Policy") or "").split("; ")
@@ -140,7 +149,7 @@ def test_sixteen_kilobytes_of_head_are_read(room: int, status: int) -> None:
     with serving(None) as server:
         begin = b"GET /healthz HTTP/1.0\r\nX: "
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
-            server.board.put(b"{}", "watching")
+            server.board.put(sight({}, "watching"))
             client.sendall(begin + b"a" * (16 * 1024 - len(begin) - 4 + room) + b"\r\n\r\n")
             assert client.recv(100).split()[1] == b"%d" % status
 
@@ -211,7 +220,7 @@ def test_a_wrong_password_waits_and_none_does_not(
 ) -> None:
     """A browser that has not asked its user yet is no guess."""
     waits: list[float] = []
-    monkeypatch.setattr(web.time, "sleep", waits.append)
+    monkeypatch.setattr(door.time, "sleep", waits.append)
 
     for headers in ({}, {"Authorization": "Basic bm9ib2R5"}, RIGHT):
         with asked(server, "/", headers) as answer:
@@ -227,10 +236,10 @@ def test_who_needs_no_password_is_let_in() -> None:
 
 
 @pytest.mark.parametrize(("level", "status"), [("watching", 200), ("partly", 503), ("blind", 503)])
-def test_health_is_the_level_and_no_secret(level: str, status: int) -> None:
+def test_health_is_the_level_and_no_secret(level: WatchLevel, status: int) -> None:
     """Whoever checks from outside needs no password, and sees one word."""
     with serving() as server:
-        server.board.put(b'{"secret":1}', level)  # type: ignore[arg-type]
+        server.board.put(sight({"secret": 1}, level))
         with asked(server, "/healthz", {}) as answer:
             assert (answer.status, answer.read()) == (status, f"{level}\n".encode())
 
@@ -244,20 +253,20 @@ def test_a_stream_sends_each_new_document(monkeypatch: pytest.MonkeyPatch) -> No
         assert answer.getheader("Content-Length") is None
         assert answer.read(3) == b":\n\n"
 
-        server.board.put(b'{"number":1}', "watching")
+        server.board.put(sight({"number": 1}, "watching"))
         text = b""
         while b"number" not in text:
             text += answer.readline()
-        assert text.replace(b":\n\n", b"") == b'data: {"number":1}\n'
+        assert text.replace(b":\n\n", b"") == b'event: whole\ndata: {"number":1}\n'
 
 
 def test_thirty_two_streams_are_served_and_a_place_is_given_back() -> None:
     """One more is refused; who has gone makes room."""
     with serving() as server, ExitStack() as streams:
-        server.board.put(b"{}", "blind")
+        server.board.put(sight({}))
         for _ in range(32):
             answer = streams.enter_context(asked(server, "/api/stream", RIGHT))
-            assert answer.read(5) == b"data:"
+            assert answer.read(6) == b"event:"
         with asked(server, "/api/stream", RIGHT) as refused:
             assert (refused.status, refused.read()) == (503, b"too many pages are open\n")
 
@@ -271,14 +280,14 @@ def test_thirty_two_streams_are_served_and_a_place_is_given_back() -> None:
 def test_a_stream_that_ends_gives_its_place_back() -> None:
     """Also when its reader only goes away."""
     with serving() as server:
-        server.board.put(b"{}", "blind")
+        server.board.put(sight({}))
         with asked(server, "/api/stream", RIGHT) as answer:
-            assert answer.read(5) == b"data:"
+            assert answer.read(6) == b"event:"
         for _ in range(31):
             assert server.stream_begins()
 
         def is_noticed() -> bool:
-            server.board.put(b"{}", "blind")
+            server.board.put(sight({}))
             return server.stream_begins()
 
         assert wait_for(is_noticed, what="the place of a reader that went away")
@@ -287,18 +296,18 @@ def test_a_stream_that_ends_gives_its_place_back() -> None:
 def test_who_was_let_in_is_not_cut_for_newcomers() -> None:
     """However many come and say nothing, a page that is open stays so."""
     with serving() as server, ExitStack() as slow:
-        server.board.put(b"{}", "blind")
+        server.board.put(sight({}))
         with asked(server, "/api/stream", RIGHT) as answer:
-            assert answer.read(5) == b"data:"
-            for _ in range(web.MAX_CONNECTIONS + 5):
+            assert answer.read(6) == b"event:"
+            for _ in range(connections.MAX_CONNECTIONS + 5):
                 one = slow.enter_context(_connection(server))
                 one.sock.sendall(b"GET / HTTP/1.1\r\nX-")  # type: ignore[union-attr]
             with asked(server, "/healthz", {}) as health:
                 assert health.status == 503
 
-            server.board.put(b'{"still":"here"}', "blind")
-            text = answer.readline() + answer.readline() + answer.readline()
-            assert b"still" in text
+            server.board.put(sight({"still": "here"}))
+            lines = [answer.readline() for _ in range(5)]
+            assert lines[-2:] == [b"event: patch\n", b'data: {"still":"here"}\n']
 
 
 @contextmanager
@@ -316,11 +325,12 @@ def test_a_board_that_closes_lets_everybody_go() -> None:
     board = Board()
     assert board.newest() == b"{}"
     assert (board.level, board.closed) == ("blind", False)
-    board.put(b"1", "watching")
-    board.put(b"2", "partly")
-    assert (board.newest(), board.level) == (b"2", "partly")
-    assert board.after(0, 0.0) == (2, b"data: 2\n\n")
-    assert board.after(1, 0.0) == (2, b"data: 2\n\n")
+    board.put(sight({"n": 1}, "watching"))
+    board.put(sight({"n": 2}, "partly"))
+    assert (board.newest(), board.level) == (b'{"n":2}', "partly")
+    whole = (2, b'event: whole\ndata: {"n":2}\n\n')
+    assert board.after(0, 0.0) == whole
+    assert board.after(1, 0.0) == whole  # nobody was there to make a patch for
     assert board.after(2, 0.0) == (2, None)
 
     board.close()

@@ -18,7 +18,8 @@ from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
-from monitorpi_dashboard.core import DashboardCore
+from monitorpi_dashboard.core import DashboardCore, Sight
+from monitorpi_dashboard.picture import rates_of
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.metrics import Metrics
 from monitorpi_dashboard.sinks.web import PageServer
@@ -30,16 +31,28 @@ if TYPE_CHECKING:
 PASSWORD = "of-a-test"
 
 
-def picture() -> bytes:
+def sight() -> Sight:
     """Return what the page shows after one of every message."""
-    shown: list[bytes] = [b"{}"]
-    view = DashboardCore("home", lambda document, *_: shown.append(document))
-    view.handle(Tick(AT, 1.0, clock_synced=True))
-    view.handle(Presence(Topic("home", "detector", "status", "main"), online=True))
+    shown: list[Sight] = []
+    core = DashboardCore("home", shown.append)
+    core.handle(Tick(AT, 1.0, clock_synced=True))
+    core.handle(Presence(Topic("home", "detector", "status", "main"), online=True))
     for topic, message in EXAMPLES:
-        view.handle(Received(topic, message))
-    view.handle(Tick(AT + timedelta(seconds=1), 2.0, clock_synced=True))
+        core.handle(Received(topic, message))
+    core.handle(Tick(AT + timedelta(seconds=1), 2.0, clock_synced=True))
     return shown[-1]
+
+
+def picture() -> dict[str, Any]:
+    """Return the picture of that."""
+    found = sight().picture
+    assert found is not None
+    return found
+
+
+def rates(mac: str) -> dict[str, Any]:
+    """Return what a device does."""
+    return rates_of(mac, sight().rows)
 
 
 def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -53,7 +66,7 @@ def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def test_each_part_of_the_picture_is_told() -> None:
     """Wire, services, alerts, targets and the watch; no `_created`, devices by choice alone."""
-    found = samples(Metrics(picture, 0).text())
+    found = samples(Metrics(picture, rates, 0).text())
 
     names = {name for name, _ in found}
     wire = (("interface", "eth0"),)
@@ -71,14 +84,16 @@ def test_each_part_of_the_picture_is_told() -> None:
 
 def test_the_busiest_devices_are_told_where_that_is_wanted() -> None:
     """So many and no more: each MAC address is a handful of series."""
-    document = json.loads(picture())
-    one = document["devices"][0]
-    document["devices"] = [
-        {**one, "mac": f"02:00:00:00:00:{n:02x}", "tx": {"bytes": n, "syn": 1.0}, "rx": {}}
+    document = picture()
+    one = next(iter(document["devices"].values()))
+    document["devices"] = {
+        n: {**one, "mac": f"02:00:00:00:00:{n:02x}", "tx": {"bytes": n}, "rx": {}}
         for n in range(50)
-    ]
+    }
 
-    found = samples(Metrics(lambda: json.dumps(document).encode(), 3).text())
+    found = samples(
+        Metrics(lambda: document, lambda _: {"tx": {"bytes": 1, "syn": 1}, "rx": {}}, 3).text()
+    )
 
     macs = {dict(labels)["mac"] for name, labels in found if "device_" in name}
     assert macs == {f"02:00:00:00:00:{n:02x}" for n in (47, 48, 49)}
@@ -86,7 +101,7 @@ def test_the_busiest_devices_are_told_where_that_is_wanted() -> None:
 
 def test_before_the_first_picture_nothing_is_told() -> None:
     """A page that has just started has no metrics, and no error."""
-    assert Metrics(lambda: b"{}", 5).text() == b""
+    assert Metrics(dict, rates, 5).text() == b""
 
 
 @pytest.fixture
@@ -95,7 +110,7 @@ def server() -> Iterator[PageServer]:
     board = Board()
     one = PageServer(board, "127.0.0.1", 0, PASSWORD, max_devices=10)
     one.open()
-    board.put(picture(), "watching", 0)
+    board.put(sight())
     thread = threading.Thread(target=one.run, args=(lambda _: None,))
     thread.start()
     yield one

@@ -46,7 +46,7 @@ def test_the_page_shows_everything_live(page: Callable[..., Page], browser: Chro
     wait_for(lambda: "renamed" in text(browser), 20, "the change")
 
     views = {
-        "now": ("SYN flood", "critical", "renamed", "1,012/s", "syn"),
+        "now": ("SYN flood", "critical", "renamed", "syn 1,000/s"),
         "devices": ("renamed", "b8:27:eb:12:34:56", "192.168.1.10", "printer", "up"),
         "device/b8:27:eb:12:34:56": ("renamed", "b8:27:eb:12:34:56", "syn", "1,012/s"),
         "device/192.168.1.10": ("printer", "Ping 192.168.1.10"),

@@ -34,7 +34,7 @@ def test_messages_and_a_test_of_them(
     one = page()
     seen = subscribe(one.broker.port, "monitorpi/v1/lab/notifier/command/+")
     look(browser, one, "services")
-    wait_for(lambda: browser.find_element("id", "services").is_displayed(), 20)
+    wait_for(lambda: browser.find_elements("id", "services"), 20, "the view")
     assert browser.find_elements("id", "messages-section") == []
     one.publish()
     detail = {"destinations": {"phone": {"waiting": 2, "error": EVIL, "failing_tries": 1}}}

@@ -120,27 +120,13 @@ def test_a_browser_shows_last_night(
     assert complaints(browser) == []
 
 
-def told(url: str, *, online: bool = True) -> bytes:
-    """Return a picture in which the history says where it answers."""
-    health = {"detail": {"url": url}}
-    services = [{"name": "history/main", "online": online, "health": health}]
-    return json.dumps({"services": services}).encode()
-
-
 @pytest.mark.parametrize(
-    "picture",
-    [
-        b"{}",
-        told("http://192.0.2.1:80"),
-        told("http://127.0.0.1:99999"),
-        told("http://127.0.0.1:8083", online=False),
-        told(""),
-    ],
+    "told", [None, "http://192.0.2.1:80", "http://127.0.0.1:99999", "", "http://[::1", "//x"]
 )
-def test_no_other_machine_is_asked(picture: bytes) -> None:
+def test_no_other_machine_is_asked(told: str | None) -> None:
     """Whoever can write a service's health cannot have the page fetch anything."""
     with (
         pytest.raises(NoPastError, match="no history runs here"),
-        Past(lambda: picture).ask("wire", ""),
+        Past(lambda: told).ask("wire", ""),
     ):
         pass

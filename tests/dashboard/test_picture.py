@@ -39,24 +39,28 @@ def test_rates_are_per_second_whatever_the_window_lasts() -> None:
     """Frames, bits and each class; a window at the end of a file or a stall is no second."""
     shown = eth0(Page(), [window(counts={"syn": 7}), window(2, window_s=4.0, counts={"syn": 7})])
 
-    assert shown["packets"] == [5.0, 2.5]
-    assert shown["bits"] == [5000, 2500]
-    assert shown["classes"]["syn"] == {"rate": 1.8, "history": [3.5, 1.8]}
+    assert shown["two_minutes"] == {
+        "packets": [5.0, 2.5], "bits": [5000, 2500], "classes": {"syn": [3.5, 1.8]},
+    }  # fmt: skip
+    assert (shown["packets"], shown["bits"], shown["classes"]) == (2.5, 2500, {"syn": 1.8})
 
 
 def test_a_class_that_falls_silent_shows_nothing() -> None:
     """Not the rate it had last."""
     shown = eth0(Page(), [window(counts={"syn": 8}), window(2), window(3)])
 
-    assert shown["classes"] == {"syn": {"rate": 0.0, "history": [4.0, 0.0, 0.0]}}
+    assert shown["classes"] == {"syn": 0.0}
+    assert shown["two_minutes"]["classes"] == {"syn": [4.0, 0.0, 0.0]}
 
 
 def test_two_minutes_of_windows_are_kept() -> None:
     """Of frames, bits and classes alike, so that their times agree."""
     shown = eth0(Page(), [window(seq, counts={"arp": seq}) for seq in range(1, 131)])
 
-    assert len(shown["packets"]) == len(shown["bits"]) == 120
-    assert shown["classes"]["arp"]["history"] == [seq / 2 for seq in range(11, 131)]
+    kept = shown["two_minutes"]
+    assert len(kept["packets"]) == len(kept["bits"]) == 120
+    assert kept["classes"]["arp"] == [seq / 2 for seq in range(11, 131)]
+    assert shown["windows"] == 130
     assert shown["lost_windows"] == 0
 
 
@@ -99,24 +103,32 @@ def test_senders_that_are_no_devices_yet_are_shown_with_their_rates() -> None:
     shown = Page().show(device, window(devices=tuple(rows)))
 
     assert [one["mac"] for one in shown["strangers"]] == macs[:64]
-    assert shown["strangers"][0] == {"mac": macs[0], "tx": {"packets": 2.5}, "rx": {"packets": 1.5}}
+    assert shown["strangers"][0] == {
+        "mac": macs[0], "tx": {"packets": 2.5}, "rx": {"packets": 1.5}, "mostly": [],
+    }  # fmt: skip
     assert (shown["devices"][0]["tx"], shown["devices"][0]["rx"]) == (
         {"packets": 2.5}, {"packets": 1.5})  # fmt: skip
 
 
 def test_a_device_that_only_receives_was_not_seen() -> None:
-    """Whoever is flooded while switched off does not look alive; a late window takes nothing."""
+    """Whoever is flooded while switched off does not look alive; a late window takes nothing.
+
+    A device that sends is seen now: it has no time of its own.
+    """
     known = example(Device)
     device = Received(Topic("lab", "capture", "device", mac_id(known.mac)), known)
     later, before = known.last_seen + timedelta(seconds=9), known.last_seen - timedelta(seconds=9)
     silent, talks = row(known.mac, {}, {"packets": 9}), row(known.mac, {"packets": 1}, {})
 
-    shown = [
-        Page().show(device, window(devices=(one,), end=end))["devices"][0]["last_seen"]
-        for one, end in ((silent, later), (talks, later), (talks, before))
-    ]
+    def seen(*windows: Received) -> str | None:
+        shown = Page().show(device, *windows)["devices"][0]["last_seen"]
+        return None if shown is None else str(shown)
 
-    assert shown == [timestamp(one) for one in (known.last_seen, later, known.last_seen)]
+    assert seen(window(devices=(silent,), end=later)) == timestamp(known.last_seen)
+    assert seen(window(devices=(talks,), end=later)) is None
+    nobody = window(2, end=later + timedelta(seconds=1))
+    assert seen(window(devices=(talks,), end=later), nobody) == timestamp(later)
+    assert seen(window(devices=(talks,), end=before), nobody) == timestamp(known.last_seen)
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(-5.0, 0.0), (0.04, 0.0), (12.26, 12.3)])
@@ -141,7 +153,9 @@ def test_the_watch_says_since_when() -> None:
 def test_the_level_is_handed_out_with_each_picture() -> None:
     """For whoever asks only that, and with what comes at each tick alone."""
     levels: list[str] = []
-    core = DashboardCore("lab", lambda _, level: levels.append(level), lambda: {"url": "x"})
+    core = DashboardCore(
+        "lab", lambda sight: levels.append(sight.level), own_health=lambda: {"url": "x"}
+    )
     core.handle(window())
     assert levels == []
 
@@ -233,7 +247,7 @@ def test_interfaces_services_and_deliveries_have_their_limits() -> None:
     shown = page.show()
 
     assert [one["name"] for one in shown["interfaces"]] == [f"eth{n}" for n in range(32)]
-    assert shown["interfaces"][0]["packets"] == [5.0, 50.0]
+    assert shown["interfaces"][0]["two_minutes"]["packets"] == [5.0, 50.0]
     assert len(shown["services"]) == 64
     assert [one["title"] for one in shown["notifier"]["sent"]] == [str(n) for n in range(24, 4, -1)]
     assert "alerts" not in shown["notifier"]["sent"][0]

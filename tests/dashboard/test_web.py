@@ -144,18 +144,6 @@ def test_a_usual_head_is_long_enough(server: PageServer) -> None:
     assert b"401" in ask(server, b"GET / HTTP/1.0\r\nHost: localhost\r\n" + cookies + b"\r\n")
 
 
-def test_all_streams_share_one_event() -> None:
-    """A document of thousands of devices is megabytes: slow readers hold it, not copies of it."""
-    board = Board()
-    board.put(b'{"site":"lab"}', "watching", 1)
-
-    events = [board.after(0, 0.0)[1] for _ in range(2)]
-
-    assert events[0] == b'data: {"site":"lab"}\n\n'
-    assert events[0] is events[1]
-    assert board.newest() == b'{"site":"lab"}'
-
-
 # --- addresses ------------------------------------------------------------------------------------
 
 

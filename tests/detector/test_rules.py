@@ -179,7 +179,7 @@ def test_an_unknown_router_is_rogue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("second", "routers", "told"),
+    ("second", "routers", "reported"),
     [(10, [], 0), (10, ["198.18.0.1"], 0), (10, ["198.18.0.66"], 1),
      (200, [], 1), (200, ["198.18.0.1"], 0), (200, ["198.18.0.66"], 1)],
 )  # fmt: skip

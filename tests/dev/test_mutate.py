@@ -148,6 +148,14 @@ def test_the_fastest_of_the_tests_that_come_there_are_first(
     assert MEASURED.tests(Path("/a.py"), first, last) == tests
 
 
+def test_a_fault_meets_a_minute_of_tests_at_most() -> None:
+    """The fastest; those that start programs have a minute of their own."""
+    seconds = {"a": 1.0, "b": 29.0, "c": 30.0, "d": 31.0, "p": 50.0, "q": 51.0}
+    measured = Reach({"/a.py": {1: ["d", "c", "b", "a"]}}, seconds, ["q", "p"], [])
+
+    assert measured.tests(Path("/a.py"), 1, 1) == ("a", "b", "c", "p")
+
+
 def test_a_module_nobody_uses_is_seen_by_programs_alone() -> None:
     """The lines they run are not known."""
     assert MEASURED.tests(Path("/b.py"), 1, 1) == ("program",)

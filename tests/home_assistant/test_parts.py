@@ -154,6 +154,19 @@ def test_what_is_not_known_is_not_told(
     assert (rates.utilisation_ratio, rates.lost_ratio) == (load, lost)
 
 
+def test_figures_are_as_long_as_they_mean_something() -> None:
+    """Each value is a row of Home Assistant's data base."""
+    meter = RateMeter()
+    meter.add(wire(window_s=3.0006, link_bps=30_000, packets=100, kernel_drops=7,
+                   counts={"syn": 1}))  # fmt: skip
+
+    (rates,) = meter.take(T)
+
+    assert (rates.interval_s, rates.frames_per_s, rates.bps) == (3.001, 33.3, 2666)
+    assert (rates.utilisation_ratio, rates.lost_ratio) == (0.0889, 0.065421)
+    assert rates.classes["syn"] == 0.3
+
+
 def test_interfaces_are_bounded() -> None:
     """64 of them; those that are known go on."""
     meter = RateMeter()

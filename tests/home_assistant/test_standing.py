@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.drive import received
 from tests.home_assistant.made import MAC, alert, device, wire
 from tests.home_assistant.test_core import SENSOR, Rig, Shelf, shown
 
+from monitorpi_common.examples import example
 from monitorpi_common.log import Log
 from monitorpi_common.messages import (
     AlertEvent,
+    Device,
     Foreign,
     Publication,
     Rates,
     RuleState,
     Service,
     SilenceAll,
+    Tombstone,
 )
-from monitorpi_common.service import CommandReceived, Outside, Presence, TombstoneReceived
-from monitorpi_common.topics import Topic
+from monitorpi_common.service import CommandReceived, Context, Outside, Presence, TombstoneReceived
+from monitorpi_common.topics import Topic, mac_id
+from monitorpi_home_assistant.__main__ import assemble
+from monitorpi_home_assistant.core import HomeAssistantCore
+from monitorpi_home_assistant.settings import HomeAssistantSettings
 from monitorpi_home_assistant.sinks.announced import Announced
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
 
 # --- what stands ----------------------------------------------------------------------------------
 
@@ -220,3 +227,53 @@ def test_a_folder_that_cannot_be_written_is_a_line(
 
     assert not Announced(tmp_path / "file", Log("home-assistant")).keep(["a"])
     assert "what was announced cannot be kept" in capsys.readouterr().err
+
+
+def test_what_is_old_is_dropped_only_while_the_detector_is_there() -> None:
+    """It has to have come first; to say once more that it is there refreshes nothing."""
+    rig = Rig()
+    core = HomeAssistantCore("lab", HomeAssistantSettings(), rig.shelf)
+    rig.core = core
+    rig.tick(5)
+    rig.alert("syn-flood-aa")
+    rig.tick(300)
+    assert rig.rules["syn-flood"].state == "ON"
+
+    detector = Presence(Topic("lab", "detector", "status", "main"), online=True)
+    rig.take(detector)
+    rig.tick(100)
+    rig.take(detector)
+    rig.tick(30)
+    assert rig.rules["syn-flood"].state == "OFF"
+
+
+def test_what_is_taken_back_is_taken_back_once() -> None:
+    """A device that goes takes no states of rules with it."""
+    rig = shown(devices="all")
+    rig.take(TombstoneReceived(Topic("lab", "capture", "device", mac_id(example(Device).mac))))
+    rig.tick(3)
+    assert not any(isinstance(one, Tombstone) for one in rig.published)
+
+    off = Rig(rig.shelf, enabled=False)
+    off.tick(1)
+    assert off.published
+    off.published.clear()
+    off.tick(3)
+    assert off.published == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "kinds"),
+    [("none", {"wire", "alert", "status"}),
+     ("all", {"wire", "alert", "status", "device", "target"})],
+)  # fmt: skip
+def test_only_what_is_shown_is_read(devices: Any, kinds: set[str], tmp_path: Path) -> None:
+    """Devices by the thousand are no work where none is shown."""
+    settings = HomeAssistantSettings(devices=devices, prefix="ha")
+    context = Context("lab", "main", "e", settings, Namespace(), tmp_path, True, True,
+                      Log("home-assistant"))  # fmt: skip
+
+    found = assemble(context)
+
+    assert {topic.split("/")[4] for topic in found.subscriptions} == kinds
+    assert list(found.outside) == ["ha/status"]

@@ -7,7 +7,6 @@ broker, no clock and no state: the same file gives the same alerts on every mach
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from monitorpi_cli.table import Terminal, grouped, rows_to_lines, size
 from monitorpi_common.messages import CLASSES, Alert, Message, Traffic, message_type, timestamp
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _MAX_ROWS: Final = 25
 _MAX_APART: Final = 8192
 """MAC addresses counted apart; of more the busier half is kept, and the rest summed up."""
+_SHOWN: Final = (Traffic, Alert)
 _SHOWN_FIRST: Final = (
     "syn",
     "icmp_echo",
@@ -179,13 +180,13 @@ def _service(name: str) -> list[str]:
     return [sys.executable, "-P", "-m", f"monitorpi_{name}"]
 
 
-def _read(line: bytes) -> Message | None:
-    """Read one JSON line; what is not of the contract is nothing to show."""
+def _read(line: bytes) -> Traffic | Alert | None:
+    """Read one JSON line; what is not of the contract, or of another kind, is nothing to show."""
     try:
-        record = json.loads(line)
+        record = from_json(line)
         topic = Topic.parse(record["topic"])
         kind = message_type(topic.service, topic.kind)
-        return None if kind is None else kind.model_validate(record["payload"])
+        return kind.model_validate(record["payload"]) if kind in _SHOWN else None
     except (ValueError, LookupError, TypeError, TopicError, ValidationError):
         return None
 

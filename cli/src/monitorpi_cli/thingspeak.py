@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from monitorpi_cli.stack.paste import paste
-from monitorpi_cli.stack.plan import secrets_of, state_dir
+from monitorpi_cli.stack.plan import secrets_of
 from monitorpi_cli.stack.private import write_private
+from monitorpi_cli.stack.state import state_dir
 from monitorpi_cloud_bridge.mapping import DEFAULTS, FREE, PAID, MappingEntry, least_interval_s
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import web_of
@@ -28,6 +29,7 @@ from monitorpi_cloud_bridge.sinks.sink import RefusedError
 from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
 from monitorpi_cloud_bridge.web import NoAnswerError, ask
 from monitorpi_common import clock
+from monitorpi_common.database import snapshot
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, load
 
@@ -305,28 +307,29 @@ def _print_clock(*, trusted: bool) -> None:
         )
 
 
+def _read(file: Path) -> tuple[list[tuple[str, int, int, int]], dict[str, Any]]:
+    """Return lane, state, number and oldest second of the rows, and what is remembered."""
+    with snapshot(file) as db:
+        counts = db.execute(
+            "SELECT lane, state, COUNT(*), MIN(second) FROM row GROUP BY lane, state"
+        ).fetchall()
+        memory = db.execute(
+            "SELECT name, value FROM memory WHERE name = 'quota' OR name LIKE 'answer %'"
+        ).fetchall()
+    return counts, {str(name): json.loads(text) for name, text in memory}
+
+
 def _status(folder: Path, settings: CloudBridgeSettings) -> int:
     """Print what stands in the outbox; it is only read, the bridge may run meanwhile."""
     file = folder / Service.CLOUD_BRIDGE.value / "outbox.sqlite"
     if not file.exists():
         print(f"monitorpi thingspeak: there is no outbox at {file}: nothing was relayed yet")
         return 0
-    db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
     try:
-        counts = db.execute(
-            "SELECT lane, state, COUNT(*), MIN(second) FROM row GROUP BY lane, state"
-        ).fetchall()
-        memory = {
-            str(name): json.loads(text)
-            for name, text in db.execute(
-                "SELECT name, value FROM memory WHERE name = 'quota' OR name LIKE 'answer %'"
-            )
-        }
-    except sqlite3.Error as error:
+        counts, memory = _read(file)
+    except (OSError, sqlite3.Error) as error:
         print(f"monitorpi thingspeak: {file} cannot be read ({error})", file=sys.stderr)
         return 3
-    finally:
-        db.close()
     heads = " ".join(f"{state.replace('_', ' '):>10}" for state in _STATES)
     print(f"{'lane':24} {heads}  {'oldest unsent':>14}  last answer")
     for lane in sorted({lane for lane, *_ in counts}):

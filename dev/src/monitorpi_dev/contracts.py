@@ -16,6 +16,7 @@ from monitorpi_cli.stack import broker
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.messages import COMMANDS, OWNED, SHARED
 from monitorpi_dev import bpf_build, bpf_header
+from monitorpi_dev.reference.attributes import DescribedSchema
 from monitorpi_dev.reference.configuration_page import configuration
 from monitorpi_dev.reference.licences_page import licences
 from monitorpi_dev.reference.schemas import as_json, asyncapi, schema
@@ -30,7 +31,7 @@ def files() -> dict[str, str]:
     for service, commands in COMMANDS.items():
         for name, args in commands.items():
             path = f"contracts/commands/{service.value}.{name}.schema.json"
-            made[path] = as_json(args.model_json_schema(by_alias=True))
+            made[path] = as_json(args.model_json_schema(schema_generator=DescribedSchema))
     for topic, message in EXAMPLES:
         path = f"contracts/examples/{topic.service}.{topic.kind}.json"
         made[path] = as_json({"topic": str(topic), "payload": json.loads(message.encode())})

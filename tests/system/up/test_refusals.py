@@ -6,13 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -98,13 +98,33 @@ def test_a_configured_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> No
     assert said == [f"monitorpi: port {port} is taken: {remedy}"]
 
 
-def test_a_state_directory_that_cannot_be_written_is_one_clear_line() -> None:
-    """Exit code 3, the folder, the reason and the variable that names another."""
-    state = Path("/proc/state")
+@pytest.mark.parametrize("command", ["up", "doctor"])
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        (
+            {"MONITORPI_STATE_DIR": "/proc/state"},
+            (
+                "MONITORPI_STATE_DIR: state_dir: /proc/state cannot be written: /proc: "
+                "No such file or directory: set another one (state_dir, MONITORPI_STATE_DIR)"
+            ),
+        ),
+        (
+            {"MONITORPI_DASHBOARD__LISTEN": "192.0.2.1", "MONITORPI_DASHBOARD__PASSWORD": "x"},
+            "dashboard.listen: 192.0.2.1 is no address of this machine; give one that is",
+        ),
+    ],
+    ids=["state", "listen"],
+)
+def test_what_this_machine_does_not_have_is_one_clear_line(
+    command: str, environment: dict[str, str], says: str
+) -> None:
+    """A folder nobody can write, an address of another host: exit code 2, from both commands."""
+    run = subprocess.run(
+        [sys.executable, "-m", "monitorpi_cli", command],
+        env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
 
-    code, said = complaint(["monitorpi_cli", "up"], MONITORPI_STATE_DIR=str(state))
-
-    assert code == 3
-    remedy = "run as its owner, make room on its disk, or set another one (MONITORPI_STATE_DIR)"
-    what = f"the state directory {state} cannot be written (No such file or directory)"
-    assert said == [f"monitorpi: {what}: {remedy}"]
+    (line,) = (run.stderr if command == "up" else run.stdout).splitlines()
+    assert run.returncode == 2
+    assert line.endswith(says)

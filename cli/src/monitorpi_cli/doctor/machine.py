@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-import tempfile
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.doctor.finding import CheckResult, note, ok, parted, wrong
 from monitorpi_cli.ping import measure
-from monitorpi_cli.stack.plan import secrets_of, state_dir
+from monitorpi_cli.stack.plan import secrets_of
 from monitorpi_cli.stack.preflight import mistakes
+from monitorpi_cli.stack.state import nearest, state_dir, try_to_write
 from monitorpi_common import clock
 from monitorpi_common.service import ResourceError
-from monitorpi_common.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +23,8 @@ if TYPE_CHECKING:
 
 LEAST_FREE: Final = 100 * 1024 * 1024
 """Bytes: a year of ThingSpeak rows that could not be sent, several times over."""
-_PROBE: Final = bytes(64 * 1024)
-"""What is written to see whether anything can be: more than a file system keeps inside an inode."""
 _PING_S: Final = 1.0
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
 
 
 def look_at_settings(config: Path | None) -> Iterator[CheckResult]:
@@ -51,48 +46,17 @@ def look_at_clock(*, trusted: bool) -> CheckResult:
 
 def look_at_state(folder: Path) -> CheckResult:
     """Write to the state folder, or to where it would be made, and report the room there."""
-    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    try:
-        _write(place)
-        room = os.statvfs(place)
-    except OSError as error:
-        return _unusable(folder, place, error)
+    unwritable = try_to_write(folder)
+    if unwritable is not None:
+        text = f"{folder} cannot be written: {unwritable.why}"
+        return wrong("state", text, unwritable.remedy)
+    place = nearest(folder)
+    room = os.statvfs(place)
     free = room.f_bavail * room.f_frsize
     where = f"{folder} can be written" if place == folder else f"{folder} can be made"
     if free < LEAST_FREE:
         return note("state", f"{where}, with {free / 1e6:.0f} MB free", "make room on its disk")
     return ok("state", f"{where}, {free / 1e9:.1f} GB free")
-
-
-def _write(place: Path) -> None:
-    """Write a file that has no name, or soon has none, all the way to the disk.
-
-    Raises:
-        OSError: it cannot be done.
-
-    """
-    if not place.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    with tempfile.TemporaryFile(dir=place, prefix=".monitorpi-doctor-") as stream:
-        stream.write(_PROBE)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _unusable(folder: Path, place: Path, error: OSError) -> CheckResult:
-    match error.errno:
-        case errno.ENOTDIR:
-            why, remedy = f"{place} is no folder", _ELSEWHERE
-        case errno.ENOSPC | errno.EDQUOT:
-            why, remedy = f"the disk of {place} is full", f"make room on it, or {_ELSEWHERE}"
-        case errno.EROFS:
-            why, remedy = f"{place} is mounted read-only", f"look at dmesg, or {_ELSEWHERE}"
-        case errno.EACCES | errno.EPERM:
-            why = f"{place} may not be written"
-            remedy = f"run with sudo, as `up` does, or {_ELSEWHERE}"
-        case _:
-            why, remedy = f"{place}: {error.strerror}", _ELSEWHERE
-    return wrong("state", f"{folder} cannot be written: {why}", remedy)
 
 
 def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cli.doctor.finding import CheckResult, note, ok, wrong
 from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.listening import bind_error
 from monitorpi_cli.stack.plan import LOOPBACK, section_of
 from monitorpi_cli.stack.preflight import SECTIONS
 from monitorpi_common.messages import Service
@@ -56,7 +56,7 @@ def _why_not(topic: str, listen: str, settings: Any, key: str) -> CheckResult | 
 
     """
     port = settings.port
-    match _bind(listen, port):
+    match bind_error(listen, port):
         case None:
             return None
         case errno.EADDRINUSE:
@@ -73,19 +73,3 @@ def _why_not(topic: str, listen: str, settings: Any, key: str) -> CheckResult | 
             text = f"port {port} of {listen} cannot be used: {os.strerror(number)}"
             remedy = f"set another one ({key})"
     return wrong(topic, text, remedy)
-
-
-def _bind(listen: str, port: int) -> int | None:
-    """Return why a port cannot be taken as a number of errno; None: it can."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            listen or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-    except socket.gaierror:
-        return errno.EADDRNOTAVAIL
-    except OSError as error:
-        return error.errno
-    return None

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.preflight import SECTIONS, mistakes
+from monitorpi_cli.stack.state import state_dir
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
     BrokerSettings,
-    CommonSettings,
     ConfigurationError,
     NoSection,
     Section,
@@ -28,6 +26,7 @@ from monitorpi_home_assistant.sinks.announced import FILE
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 S = TypeVar("S", bound=Section)
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -151,14 +150,6 @@ def section_of(service: Service, kind: type[S], config: Path | None) -> S:
 
     """
     return load(service, kind, file=config, secrets=secrets_of(service, config)).section
-
-
-def state_dir(common: CommonSettings) -> Path:
-    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
-    if "state_dir" in common.model_fields_set or os.geteuid() == 0:
-        return common.state_dir
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "monitorpi"
 
 
 def _is_announced(state: Path) -> bool:

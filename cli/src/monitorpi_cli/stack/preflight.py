@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.settings import CaptureSettings
+from monitorpi_cli.stack.listening import is_foreign
+from monitorpi_cli.stack.state import state_dir, try_to_write
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
@@ -49,7 +51,8 @@ def mistakes(
         lines |= dict.fromkeys(error.lines)
     for service, section in SECTIONS.items():
         try:
-            load(service, section, file=config, secrets=secrets_of(service, config))
+            loaded = load(service, section, file=config, secrets=secrets_of(service, config))
+            lines |= dict.fromkeys(_of_this_machine(service, loaded))
         except ConfigurationError as error:
             lines |= dict.fromkeys(error.lines)
     return list(lines)
@@ -58,7 +61,21 @@ def mistakes(
 def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:
     """Yield what no service would stop for, and ``up`` cannot start with.
 
-    A service that runs goes on when its folder goes, and says that it cannot keep its state.
+    A service that runs goes on when its folder goes, and says that it cannot keep its state. A disk
+    that is full is no mistake: there may be room again.
     """
-    if (why := why_never(loaded.common.state_dir)) is not None:
-        yield f"{loaded.origins.of(['state_dir'])}state_dir: {why}; give another folder"
+    folder = state_dir(loaded.common)
+    where = f"{loaded.origins.of(['state_dir'])}state_dir: "
+    if (why := why_never(folder)) is not None:
+        yield f"{where}{why}; give another folder"
+    elif (found := try_to_write(folder)) is not None and not found.is_full:
+        yield f"{where}{folder} cannot be written: {found.why}: {found.remedy}"
+
+
+def _of_this_machine(service: Service, loaded: Loaded[Section]) -> Iterator[str]:
+    """Yield that a service is to listen on an address that this machine does not have."""
+    listen = getattr(loaded.section, "listen", None)
+    if listen is not None and is_foreign(listen):
+        name = service.value.replace("-", "_")
+        origin = loaded.origins.of([name, "listen"])
+        yield f"{origin}{name}.listen: {listen} is no address of this machine; give one that is"

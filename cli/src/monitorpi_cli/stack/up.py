@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_cli.stack.bytecode import write_bytecode
 from monitorpi_cli.stack.console import report_bus, say, say_event
 from monitorpi_cli.stack.notify import READY, STOPPING, beat, notify
 from monitorpi_cli.stack.plan import make_plan
@@ -55,6 +56,7 @@ async def _run(plan: StackPlan) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
             loop.add_signal_handler(number, stopped.set)
+    write_bytecode(service.value for service in plan.services)
     stack = Stack(plan, say_event)
     stack.start()
     tasks: list[asyncio.Task[object]] = [

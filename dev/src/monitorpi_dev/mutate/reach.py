@@ -10,15 +10,21 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from coverage import CoverageData
 
 from monitorpi_cli.checkout import root
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 IN_PROCESS: Final = "not soak and not engine and not lab and not alone"
 """Tests that may run many times, beside each other."""
+LONGEST_S: Final = 60.0
+"""What the tests in our own process may take for one fault, and those that start programs."""
 ENVIRONMENT: Final = {"MONITORPI_CAPTURES": os.devnull}
 """What everybody who has the checkout can run: no captures from elsewhere."""
 
@@ -44,15 +50,21 @@ class Reach:
         """Return the tests that may notice a change of some lines, the fastest first.
 
         What runs at import belongs to no test: every test that uses the module may notice.
-        Those that start programs come last.
+        Those that start programs come last. Of either so many as take a minute: a fault that only
+        a slower test would notice counts as one that survived.
         """
         lines = self.lines.get(str(file), {})
         own = {test for line in range(first, last + 1) for test in lines.get(line, ())}
         own = own or {test for tests in lines.values() for test in tests}
-        starters = set(self.starters)
-        return tuple(
-            sorted(own | starters, key=lambda test: (test in starters, self.seconds[test], test))
-        )
+        return (*self._in_time(own - {*self.starters}), *self._in_time(self.starters))
+
+    def _in_time(self, tests: Iterable[str]) -> Iterator[str]:
+        ordered = sorted(tests, key=lambda test: (self.seconds[test], test))
+        for test, took_s in zip(
+            ordered, accumulate(self.seconds[test] for test in ordered), strict=True
+        ):
+            if took_s <= LONGEST_S:
+                yield test
 
 
 def tests_of(package: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import CommonSettings, Section
+from monitorpi_dev.reference.attributes import description
 from monitorpi_dev.reference.tables import NOTICE, cell, paragraphs, types_of
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _settings_rows(section: type[BaseModel], prefix: str) -> list[str]:
             rows += _settings_rows(kind, f"{key}.")
             continue
         limits = _limits(field)
-        meaning = cell((field.description or "") + (f" ({limits})" if limits else ""))
+        meaning = cell(description(section, name) + (f" ({limits})" if limits else ""))
         rows.append(f"| `{key}` | {types[field.alias or name]} | {_default(field)} | {meaning} |")
         for part in _sections_in(kind):
             rows += _settings_rows(part, f"{key}[].")

@@ -9,6 +9,7 @@ import yaml
 
 from monitorpi_common import __version__
 from monitorpi_common.messages import OWNED, SHARED, STATUS
+from monitorpi_dev.reference.attributes import DescribedSchema
 from monitorpi_dev.reference.tables import NOTICE, first_sentence
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def as_json(value: Any) -> str:
 
 def schema(kind: type[Message]) -> dict[str, Any]:
     """Return the JSON Schema of a message, as it is published."""
-    own = kind.model_json_schema(mode="serialization")
+    own = kind.model_json_schema(mode="serialization", schema_generator=DescribedSchema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **own}
 
 

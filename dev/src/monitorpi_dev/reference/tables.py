@@ -6,6 +6,8 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from monitorpi_dev.reference.attributes import description
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -28,7 +30,7 @@ def field_table(kind: type[BaseModel]) -> list[str]:
     lines = ["| field | type | meaning |", "|---|---|---|"]
     for name, field in kind.model_fields.items():
         shown = field.alias or name
-        lines.append(f"| `{shown}` | {types[shown]} | {cell(field.description or '')} |")
+        lines.append(f"| `{shown}` | {types[shown]} | {cell(description(kind, name))} |")
     return lines
 
 

@@ -52,6 +52,7 @@ class LocalCloud:
             f"channels = {{ traffic = {self._channel.id} }}\n"
             f'write_keys = {{ traffic = "{self._channel.write_key}" }}\n'
             f"interval_s = {INTERVAL_S}\n"
+            f"write_s = {INTERVAL_S}\n"
             f"pacing_s = {PACING_S}"
         )
 

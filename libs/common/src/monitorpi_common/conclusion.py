@@ -65,7 +65,7 @@ class WireFacts:
     @property
     def lost_ratio(self) -> float:
         """Share of the frames that was lost; 0 for a hiccup."""
-        seen, lost = (sum(column) for column in zip(*self.frames, strict=True))
+        seen, lost = sum(one for one, _ in self.frames), sum(one for _, one in self.frames)
         lasting = sum(1 for _, one in self.frames if one) >= LOSSES_IN
         return lost / (seen + lost) if lasting and lost >= LOSSES_LEAST else 0.0
 

@@ -2,20 +2,27 @@
 
 The database is in WAL mode with ``synchronous=NORMAL``: a killed process loses nothing, a power cut
 at most what was written since the last checkpoint, and an SD card is not forced to write each row.
+
+What can be found out anew is written *patiently*: it goes to the disk with the next transaction
+that is not patient. A killed process loses it. On ext4 each moment at which a file is written costs
+some 25 kB of bookkeeping, however little it is: what counts is how many moments there are.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import sqlite3
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from pydantic import JsonValue
 
@@ -30,13 +37,16 @@ CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) W
 class Database:
     """The file, held by one process; safe to use from several of its threads.
 
+    ``alone``: no other process reads it meanwhile. The index of the log then lies in memory and not
+    in a file beside it, which costs as much as the log itself.
+
     Raises:
         BlockingIOError: another process holds it.
         OSError, sqlite3.Error: it cannot be opened.
 
     """
 
-    def __init__(self, file: Path, schema: str) -> None:
+    def __init__(self, file: Path, schema: str, *, alone: bool = False) -> None:
         self._guard = file.with_suffix(".lock").open("a")
         try:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,23 +55,43 @@ class Database:
             self._guard.close()
             raise
         self._lock = threading.RLock()
+        self._patient_since_s: float | None = None
+        if alone:
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # counts before the first look
         self._db.execute(f"PRAGMA page_size={PAGE_BYTES}")  # an older file keeps its own
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(schema + _MEMORY)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all of it or nothing."""
+    def transaction(self, *, patient: bool = False) -> Iterator[sqlite3.Connection]:
+        """Do all of it or nothing.
+
+        ``patient``: it is on the disk with the next transaction that is not; until then it is seen
+        here only. Where a transaction fails, what was patient is undone with it.
+        """
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._patient_since_s = time.monotonic()
             try:
                 yield self._db
+                if not patient:
+                    self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:  # a full disk may have rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+
+    def commit(self, older_than_s: float = 0.0) -> None:
+        """Write what is patient, if it has waited for so long."""
+        with self._lock:
+            since_s = self._patient_since_s
+            if since_s is None or not self._db.in_transaction:
+                return
+            if time.monotonic() - since_s >= older_than_s:
+                with self.transaction():
+                    pass
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -69,9 +99,9 @@ class Database:
         with self._lock:
             yield self._db
 
-    def remember(self, memory: Mapping[str, JsonValue]) -> None:
+    def remember(self, memory: Mapping[str, JsonValue], *, patient: bool = False) -> None:
         """Keep values over restarts."""
-        with self.transaction() as db:
+        with self.transaction(patient=patient) as db:
             remember(db, memory)
 
     def recall(self, name: str) -> JsonValue:
@@ -84,6 +114,8 @@ class Database:
     def close(self) -> None:
         """Close the database and let another process have it."""
         with self._lock:
+            with suppress(sqlite3.Error):  # a full disk: it is found out anew
+                self.commit()
             self._db.close()
             self._guard.close()
 
@@ -91,6 +123,38 @@ class Database:
 def connect(file: Path | str) -> sqlite3.Connection:
     """Open the file as its holder does, or a process that the holder has started for its work."""
     return sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+
+
+@contextmanager
+def snapshot(file: Path) -> Iterator[sqlite3.Connection]:
+    """Read a database as it is now, also while its holder lets nobody else in.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be read.
+
+    """
+    with TemporaryDirectory(prefix="monitorpi-") as folder:
+        copy = Path(folder) / file.name
+        _copy(file, copy)
+        with closing(connect(copy)) as db:
+            yield db
+
+
+def _copy(file: Path, copy: Path) -> None:
+    """Copy file and log until the file stays the same meanwhile: then both belong together.
+
+    What is added to the log meanwhile carries checksums: what is half of it is left out.
+    """
+    log, end = f"{file}-wal", time.monotonic() + BUSY_S
+    while True:
+        before = file.stat().st_mtime_ns
+        shutil.copyfile(file, copy)
+        if Path(log).exists():
+            shutil.copyfile(log, f"{copy}-wal")
+        if file.stat().st_mtime_ns == before:
+            return
+        if time.monotonic() > end:
+            raise OSError(f"{file} changes all the time")
 
 
 def remember(db: sqlite3.Connection, memory: Mapping[str, JsonValue]) -> None:

@@ -172,7 +172,6 @@ class Part(BaseModel):
         frozen=True,
         extra="ignore",
         ser_json_inf_nan="null",
-        use_attribute_docstrings=True,
         defer_build=True,
     )
 
@@ -918,7 +917,6 @@ class Args(BaseModel):
         frozen=True,
         extra="forbid",
         populate_by_name=True,
-        use_attribute_docstrings=True,
         defer_build=True,
     )
 

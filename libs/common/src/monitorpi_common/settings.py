@@ -70,7 +70,7 @@ DEFAULT_SECRETS: Final = Path("/run/secrets")
 class Section(BaseModel):
     """One table of the configuration file: frozen, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class BrokerSettings(Section):

@@ -6,9 +6,10 @@ chained with ``|`` and the last one shows everything. Time is what the messages 
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, BinaryIO, Final
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from monitorpi_common import topics
 from monitorpi_common.bus import Counters, InputEnded, Raw
@@ -62,13 +63,13 @@ class StdioBus:
         """Pass a line on; return it as a message when the service subscribed to its topic."""
         raw: Raw | None = None
         try:
-            record = json.loads(line.text)
+            record = from_json(line.text)
             topic, payload = record["topic"], record["payload"]
             if not isinstance(topic, str):
                 raise TypeError
             if any(topics.matches(pattern, topic) for pattern in self._subscriptions):
                 raw = Raw(topic, _encoded(payload))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, PydanticSerializationError):
             self.counters.rejected += 1
             return None
         self._sink.write(line.text.rstrip(b"\r\n") + b"\n")
@@ -117,7 +118,7 @@ def _encoded(payload: object) -> bytes:
     """
     if payload is None:
         return b""
-    return (payload if isinstance(payload, str) else json.dumps(payload)).encode()
+    return payload.encode() if isinstance(payload, str) else to_json(payload)
 
 
 class Line:

@@ -96,6 +96,7 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
             "the clock was set back: rows go on between those that stand ahead of it",
             ahead_s=ahead_s,
         ),
+        settings.write_s,
     )
     core.recall(outbox.recall(REPORTED))
     closers = [destination.sink.close for destination in destinations]

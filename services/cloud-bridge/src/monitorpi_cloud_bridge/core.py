@@ -75,6 +75,10 @@ class BridgeCore:
     state: Callable[[], dict[str, JsonValue]] = dict
     set_back: Callable[[int], None] = lambda _: None
     """Told that the clock was set back, and how many seconds ahead of it rows stand."""
+    write_s: int = 1
+    """Seconds of the wall clock whose finished rows are written together."""
+    _group: int | None = None
+    """Which stretch of ``write_s`` seconds was written last."""
     _unwritten: list[OutboxRow] = field(default_factory=list)
     _lost: int = 0
     _reported: dict[str, str] = field(default_factory=dict)
@@ -108,6 +112,7 @@ class BridgeCore:
             case Called(text):
                 yield from self._obey(text)
             case CommandReceived(_, UploadNow()):
+                self._group = None  # all that is finished is written with the next tick
                 self.hurry()
             case _:
                 return
@@ -178,13 +183,17 @@ class BridgeCore:
             self.set_back(round(ahead - until_s))
 
     def _write(self, until_s: float) -> None:
-        """Write what is finished; what a full disk refuses is kept and tried again."""
-        for row in self.builder.finished(until_s):
-            self._unwritten += self._rows(row)
+        """Write what is finished, a group at a time; what a full disk refuses is tried again."""
+        group = int(until_s // self.write_s)
+        if group != self._group:
+            self._group = group
+            for row in self.builder.finished(until_s):
+                self._unwritten += self._rows(row)
         if not self._unwritten:
             return
         if self.store.add(self._unwritten, {MEMORY: self.builder.memory()}):
             self._unwritten = []
+            self.hurry()
         elif len(self._unwritten) > MAX_UNWRITTEN:
             self._lost += len(self._unwritten) - MAX_UNWRITTEN
             self._unwritten = self._unwritten[-MAX_UNWRITTEN:]

@@ -24,6 +24,7 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PACING_S: Final = 16.0
 """The service takes a bulk call each 15 s; one more for clocks that differ."""
 INTERVAL_S: Final = 20
+WRITE_S: Final = 60
 
 
 def is_local(url: str) -> bool:
@@ -136,6 +137,9 @@ class CloudBridgeSettings(Section):
     """Read keys by channel, where reading with the write key is refused."""
     interval_s: Annotated[int, Field(ge=1, le=3600)] = INTERVAL_S
     """Seconds per row."""
+    write_s: Annotated[int, Field(ge=1, le=3600)] = WRITE_S
+    """Seconds whose rows are written to the disk, and sent, together: an SD card wears by how often
+    it is written. As much as `interval_s`: each row by itself."""
     pacing_s: Annotated[float, Field(gt=0, le=3600)] = PACING_S
     """Seconds from an answer to the next call; below 16 only for a service on this machine."""
     mapping: list[MappingEntry] | None = None

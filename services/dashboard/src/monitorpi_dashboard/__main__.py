@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.memory import hold_little
 from monitorpi_common.messages import (
     Alert,
     Device,
@@ -35,6 +36,7 @@ ANSWERING: Final = {service.value for service, _ in ORDERS}
 
 def assemble(context: Context[DashboardSettings]) -> Assembly:
     """Put view and server together."""
+    hold_little()
     settings = context.settings
     board = Board()
     password = settings.password.get_secret_value().strip() if settings.password else None
@@ -54,7 +56,11 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     ]
     return Assembly(
         core=DashboardCore(
-            context.site, board.put, lambda: _own_health(server, pushes), server.orders.answered
+            context.site,
+            board.put,
+            board.is_wanted,
+            lambda: _own_health(server, pushes),
+            server.orders.answered,
         ),
         sources=[server, *pushes],
         subscriptions=[

@@ -1,25 +1,23 @@
 """The page's core: everything on the bus, as one bounded picture.
 
 Theory of operation. State and streams are kept by topic, newest only, with a short history of
-rates for the sparklines. Once a second the picture is turned into one JSON document and handed to
-whoever serves it; pages get whole documents, so one that missed some misses nothing.
+rates for the sparklines. While somebody looks, the picture is made once a second and handed to
+whoever serves it; else it is made when somebody asks. Parts that stay the same are the same
+objects from picture to picture, which makes finding what changed cheap.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-from pydantic_core import to_json
 
 from monitorpi_common.messages import (
     CLASSES,
     Alert,
     Command,
     Device,
-    DeviceWindow,
     Health,
     Probe,
     Publication,
@@ -35,16 +33,26 @@ from monitorpi_common.rule_titles import RULE_TITLES, rule_title
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import mac_id
 from monitorpi_common.watch import Observer
-from monitorpi_dashboard.items import OrderGiven
+from monitorpi_dashboard.items import OrderGiven, PictureWanted
+from monitorpi_dashboard.picture import (
+    WireView,
+    alert_part,
+    device_part,
+    device_told,
+    flows,
+    health_part,
+    target_part,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pydantic import JsonValue
 
     from monitorpi_common.messages import Message, WatchLevel
     from monitorpi_common.topics import Topic
+    from monitorpi_dashboard.picture import Part, Rows
 
 MAX_DEVICES: Final = 4096
 MAX_TARGETS: Final = 4096
@@ -54,40 +62,26 @@ MAX_INTERFACES: Final = 32
 MAX_UNKNOWN: Final = 64
 MAX_SENT: Final = 20
 ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
-HISTORY: Final = 120
-"""Windows of history: two minutes."""
-
 RULES: Final = {
     rule: {"title": rule_title(rule), "todo": rule_todo(rule)}
     for rule in (*RULE_TITLES, *(f"surge-{name}" for name in CLASSES))
 }
 """What people call each rule, and what to do."""
+_HISTORY: Final = f"{Service.HISTORY.value}/"
 _NOTIFIER: Final = f"{Service.NOTIFIER.value}/"
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
-class _Interface:
-    window: Traffic
-    packets: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    bits: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    classes: dict[str, deque[float]] = field(default_factory=dict)
-    lost_windows: int = 0
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the core hands out: always what stands at the top, the whole picture where wanted."""
 
-    def add(self, window: Traffic) -> None:
-        """Append one window to the history."""
-        before = self.window
-        if window.epoch == before.epoch and window.seq > before.seq + 1:
-            self.lost_windows += window.seq - before.seq - 1
-        self.window = window
-        self.packets.append(round(window.packets / window.window_s, 1))
-        self.bits.append(round(window.bytes * 8 / window.window_s))
-        for name in CLASSES:
-            if name in window.counts or name in self.classes:
-                # a class seen for the first time was zero in the windows before
-                zeros = [0.0] * (len(self.packets) - 1)
-                rates = self.classes.setdefault(name, deque(zeros, maxlen=HISTORY))
-                rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
+    level: WatchLevel
+    open_alerts: int
+    history_url: str | None
+    rows: Rows
+    """Of the newest windows; not changed afterwards."""
+    picture: Part | None
 
 
 class DashboardCore:
@@ -96,22 +90,27 @@ class DashboardCore:
     def __init__(
         self,
         site: str,
-        hand_out: Callable[[bytes, WatchLevel, int], None],
+        hand_out: Callable[[Sight], None],
+        is_wanted: Callable[[], bool] = lambda: True,
         own_health: Callable[[], dict[str, JsonValue]] = dict,
         answered: Callable[[str, Result], None] = lambda _id, _result: None,
     ) -> None:
         self._site = site
         self._hand_out = hand_out
+        self._is_wanted = is_wanted
         self._own_health = own_health
         self._answered = answered
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._interfaces: OrderedDict[str, _Interface] = OrderedDict()
+        self._interfaces: OrderedDict[str, WireView] = OrderedDict()
         self._devices: OrderedDict[str, Device] = OrderedDict()
-        self._rows: dict[str, dict[str, tuple[float, DeviceWindow]]] = {}
+        self._announced: dict[str, Part] = {}
+        """By device: what a page shows of it; made where it is first wanted."""
+        self._rows: Rows = {}
         self._seen: OrderedDict[str, datetime] = OrderedDict()
-        self._targets: OrderedDict[str, Target] = OrderedDict()
+        self._targets: OrderedDict[str, Part] = OrderedDict()
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
-        self._sent: deque[Sent] = deque(maxlen=MAX_SENT)
+        self._told_alerts: dict[str, Part] = {}
+        self._sent: deque[Part] = deque(maxlen=MAX_SENT)
         self._round: Probe | None = None
         self._last_window_s: float | None = None
         self._observer = Observer()
@@ -141,8 +140,9 @@ class DashboardCore:
                 self._at = at
                 self._observer.tick(boot_s, broker)
                 self._forget_old_alerts(at)
-                open_alerts = sum(alert.state == "open" for alert in self._alerts.values())
-                self._hand_out(self.document(at), self._level, open_alerts)
+                self._tell(at, wanted=self._is_wanted())
+            case PictureWanted() if self._at is not None:
+                self._tell(self._at, wanted=True)
             case _:
                 pass
         return ()
@@ -153,19 +153,19 @@ class DashboardCore:
             case Traffic():
                 self._traffic(message)
             case Device():
-                _keep(self._devices, topic.id, message, MAX_DEVICES)
+                self._keep_device(topic.id, message)
             case Target():
-                _keep(self._targets, topic.id, message, MAX_TARGETS)
+                _keep(self._targets, topic.id, target_part(message), MAX_TARGETS)
             case Alert():
-                _keep(self._alerts, topic.id, message, MAX_ALERTS)
+                self._keep_alert(topic.id, message)
             case Probe():
                 self._round = message
             case Result():
                 self._answered(topic.id, message)
             case Sent():
-                self._sent.appendleft(message)
+                self._sent.appendleft(message.model_dump(mode="json", exclude={"alerts"}))
             case Health():
-                self._service(f"{topic.service}/{topic.id}")["health"] = _health(message)
+                self._service(f"{topic.service}/{topic.id}")["health"] = health_part(message)
             case _:
                 pass
 
@@ -186,6 +186,16 @@ class DashboardCore:
 
     # --- keeping ----------------------------------------------------------------------------
 
+    def _keep_device(self, id_: str, device: Device) -> None:
+        self._announced.pop(id_, None)
+        for gone in _keep(self._devices, id_, device, MAX_DEVICES):
+            self._announced.pop(gone, None)
+
+    def _keep_alert(self, id_: str, alert: Alert) -> None:
+        self._told_alerts[id_] = alert_part(alert)
+        for gone in _keep(self._alerts, id_, alert, MAX_ALERTS):
+            del self._told_alerts[gone]
+
     def _service(self, name: str) -> dict[str, Any]:
         if name not in self._services and len(self._services) >= MAX_SERVICES:
             return {}
@@ -196,10 +206,12 @@ class DashboardCore:
         match topic.kind:
             case Device.KIND:
                 self._devices.pop(topic.id, None)
+                self._announced.pop(topic.id, None)
             case Target.KIND:
                 self._targets.pop(topic.id, None)
             case Alert.KIND:
                 self._alerts.pop(topic.id, None)
+                self._told_alerts.pop(topic.id, None)
             case _:
                 pass
 
@@ -214,14 +226,14 @@ class DashboardCore:
         """Forget what the broker has forgotten by now: nobody takes back what has expired."""
         for id_, alert in list(self._alerts.items()):
             if at - (alert.closed_at or alert.at) > ALERT_EXPIRY:
-                del self._alerts[id_]
+                del self._alerts[id_], self._told_alerts[id_]
 
     def _traffic(self, window: Traffic) -> None:
         name = window.interface
         if name not in self._interfaces:
             if len(self._interfaces) >= MAX_INTERFACES:
                 return
-            self._interfaces[name] = _Interface(window)
+            self._interfaces[name] = WireView(window)
         self._interfaces[name].add(window)
         self._last_window_s = window.end.timestamp()
         self._rows[name] = {row.mac: (window.window_s, row) for row in window.devices}
@@ -231,39 +243,54 @@ class DashboardCore:
 
     # --- telling ----------------------------------------------------------------------------
 
-    def document(self, at: datetime) -> bytes:
-        """Return the whole picture as JSON."""
+    def _tell(self, at: datetime, *, wanted: bool) -> None:
+        """Hand out what there is to see, and the picture where somebody wants it."""
+        watch = self._watch(at)
+        open_alerts = sum(alert["state"] == "open" for alert in self._told_alerts.values())
+        picture = self._picture(at, watch) if wanted else None
+        url = self._history_url()
+        self._hand_out(Sight(self._level, open_alerts, url, dict(self._rows), picture))
+
+    def _picture(self, at: datetime, watch: Part) -> Part:
+        """Return the whole picture; its parts are not changed afterwards."""
         silent = None if self._last_window_s is None else at.timestamp() - self._last_window_s
-        picture = {
+        services = sorted(self._services.items())
+        return {
             "site": self._site,
             "at": timestamp(at),
-            "watch": self._watch(at),
+            "watch": watch,
             "silent_s": None if silent is None else round(max(silent, 0.0), 1),
-            "services": [{"name": name, **state} for name, state in sorted(self._services.items())],
-            "interfaces": [_interface(name, one) for name, one in self._interfaces.items()],
-            "devices": [self._device(id_, device) for id_, device in self._devices.items()],
+            "services": {name: {"name": name, **one} for name, one in services},
+            "interfaces": {name: one.told(name) for name, one in self._interfaces.items()},
+            "devices": {id_: self._device(id_, one) for id_, one in self._devices.items()},
             "strangers": self._unknown_senders(),
-            "targets": [target.model_dump(mode="json") for target in self._targets.values()],
+            "targets": dict(self._targets),
             "probing": self._probing(),
             "notifier": self._notifier(),
-            "alerts": [alert.model_dump(mode="json") for alert in self._alerts.values()],
+            "alerts": {id_: self._told_alerts[id_] for id_ in self._alerts},
             "rules": RULES,
         }
-        return to_json(picture, inf_nan_mode="null")  # what is no number in JSON stops a page
 
-    def _notifier(self) -> dict[str, Any] | None:
+    def _history_url(self) -> str | None:
+        """Return where a history that runs says it answers."""
+        for name, one in self._services.items():
+            if name.startswith(_HISTORY) and one["online"] and one["health"]:
+                return str(one["health"]["detail"].get("url") or "") or None
+        return None
+
+    def _notifier(self) -> Part | None:
         """Return who is notified of alerts, and what was sent last; None: there is no notifier."""
         found = [one for name, one in self._services.items() if name.startswith(_NOTIFIER)]
         if not found and not self._sent:
             return None
-        detail = found[-1].get("health", {}).get("detail", {}) if found else {}
+        detail = (found[-1].get("health") or {}).get("detail", {}) if found else {}
         destinations = detail.get("destinations") if isinstance(detail, dict) else None
         return {
             "destinations": destinations if isinstance(destinations, dict) else {},
-            "sent": [sent.model_dump(mode="json", exclude={"alerts"}) for sent in self._sent],
+            "sent": list(self._sent),
         }
 
-    def _watch(self, at: datetime) -> dict[str, Any]:
+    def _watch(self, at: datetime) -> Part:
         """Return whether anybody watches, since when, and why not."""
         level, reasons = self._observer.state()
         if level != self._level or self._level_since is None:
@@ -274,28 +301,23 @@ class DashboardCore:
             "reasons": [reason.model_dump(mode="json") for reason in reasons],
         }
 
-    def _device(self, id_: str, device: Device) -> dict[str, Any]:
+    def _device(self, id_: str, device: Device) -> Part:
         """Return a device as announced, but for when it was seen and what it does now."""
-        announced = device.model_dump(mode="json", exclude={"totals"})
         seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
-        return {**announced, "last_seen": timestamp(seen), **self._rates(device.mac)}
+        if id_ not in self._announced:
+            self._announced[id_] = device_part(device)
+        return device_told(self._announced[id_], seen, device.mac, self._rows)
 
-    def _unknown_senders(self) -> list[dict[str, Any]]:
+    def _unknown_senders(self) -> dict[str, Part]:
         """Return senders of the last window that are not devices yet."""
-        known = {device.mac for device in self._devices.values()}
         senders = dict.fromkeys(mac for rows in self._rows.values() for mac in rows)
-        unknown = [mac for mac in senders if mac not in known][:MAX_UNKNOWN]
-        return [{"mac": mac, **self._rates(mac)} for mac in unknown]
-
-    def _rates(self, mac: str) -> dict[str, Any]:
-        """Return what a MAC sent and was sent per second in the last windows of all interfaces."""
-        found = [rows[mac] for rows in self._rows.values() if mac in rows]
+        unknown = [mac for mac in senders if mac_id(mac) not in self._devices][:MAX_UNKNOWN]
         return {
-            "tx": _per_second((row.tx, window_s) for window_s, row in found),
-            "rx": _per_second((row.rx, window_s) for window_s, row in found),
+            mac: {"mac": mac, **flows(rows[mac] for rows in self._rows.values() if mac in rows)}
+            for mac in unknown
         }
 
-    def _probing(self) -> dict[str, Any] | None:
+    def _probing(self) -> Part | None:
         if self._round is None:
             return None
         return {
@@ -305,43 +327,8 @@ class DashboardCore:
         }
 
 
-def _keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> None:
-    """Keep the newest value of a key, and at most so many keys: the longest unseen leaves."""
+def _keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> list[str]:
+    """Keep the newest value of a key, and at most so many keys; returns the longest unseen."""
     shelf[key] = value
     shelf.move_to_end(key)
-    if len(shelf) > most:
-        shelf.popitem(last=False)
-
-
-def _per_second(counted: Iterable[tuple[Mapping[str, int], float]]) -> dict[str, float]:
-    """Add up counts, each divided by the seconds of its window."""
-    rates: dict[str, float] = {}
-    for counts, window_s in counted:
-        for name, count in counts.items():
-            rates[name] = round(rates.get(name, 0.0) + count / window_s, 1)
-    return rates
-
-
-def _interface(name: str, one: _Interface) -> dict[str, Any]:
-    window = one.window
-    return {
-        "name": name,
-        "engine": window.engine,
-        "link_bps": window.link_bps,
-        "sees_replies": window.sees_replies,
-        "packets": list(one.packets),
-        "bits": list(one.bits),
-        "kernel_drops": window.kernel_drops,
-        "lost_windows": one.lost_windows,
-        "source_macs": window.source_macs,
-        "totals": window.totals,
-        "classes": {
-            name: {"rate": rates[-1], "history": list(rates)}
-            for name in CLASSES
-            if (rates := one.classes.get(name))
-        },
-    }
-
-
-def _health(health: Health) -> dict[str, Any]:
-    return health.model_dump(mode="json")
+    return [shelf.popitem(last=False)[0]] if len(shelf) > most else []

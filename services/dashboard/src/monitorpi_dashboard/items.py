@@ -20,3 +20,8 @@ class OrderGiven:
     service: Service
     name: str
     args: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureWanted:
+    """Somebody asks for the picture while nobody looks: it is made at once, once."""

@@ -18,7 +18,7 @@ What the evidence comes to, and whose is believed, is decided in :mod:`.ledger`.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.count.ledger import Cluster, CopyLedger, CopyReport
@@ -84,7 +84,7 @@ class CopyMeter:
     """Takes samples of all interfaces and reports on each, once a window."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, Cluster] = {}
+        self._seen: OrderedDict[bytes, Cluster] = OrderedDict()
         self._open: deque[Cluster] = deque()
         self._ledgers: dict[str, CopyLedger] = {}
         self._newest_s = 0.0
@@ -126,10 +126,10 @@ class CopyMeter:
             cluster.counts[name] = cluster.counts.get(name, 0) + 1
 
     def _begin(self, named: bytes, cluster: Cluster) -> None:
-        self._seen.pop(named, None)
-        while len(self._seen) >= _MAX_SEEN:
-            del self._seen[next(iter(self._seen))]
         self._seen[named] = cluster
+        self._seen.move_to_end(named)
+        if len(self._seen) > _MAX_SEEN:
+            self._seen.popitem(last=False)
         self._open.append(cluster)
 
     def _close(self, before_s: float) -> None:

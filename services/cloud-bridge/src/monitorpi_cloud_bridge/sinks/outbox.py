@@ -3,11 +3,15 @@
 A *destination* is one channel of one cloud, a `lane` in the file. A row is frozen when it is
 written; it is marked in flight on disk before it is sent, and leaves that mark only when the cloud
 has shown it (stored) or has shown that it does not have it (waiting again).
+
+That a row is stored is written with the rows that come next: a bridge that is killed before looks
+it up once more.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +21,7 @@ from monitorpi_common.database import Database, remember
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -39,8 +43,17 @@ CREATE TABLE IF NOT EXISTS row (
     urgent INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (lane, second)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS row_state ON row (lane, state, second);
+DROP INDEX IF EXISTS row_state;
+CREATE INDEX IF NOT EXISTS row_unsettled ON row (lane, state, second) WHERE state <> 2;
 """
+"""Most rows are stored: an index of those too would cost the card a tenth of all it writes.
+
+SQLite takes such an index only where a question says ``state <> 2`` in these words.
+"""
+
+
+def _none(_: int) -> Mapping[str, JsonValue]:
+    return {}
 
 
 class RowState(IntEnum):
@@ -62,7 +75,19 @@ class RowOutbox:
     """
 
     def __init__(self, file: Path) -> None:
-        self._database = Database(file, _SCHEMA)
+        self._database = Database(file, _SCHEMA, alone=True)
+        self._stored: dict[str, int] = {}
+        """How many rows of a destination are stored, as far as they were counted."""
+
+    @contextmanager
+    def _transaction(self, *, patient: bool = False) -> Iterator[sqlite3.Connection]:
+        """Do all of it or nothing; where it fails, what was patient is undone, too."""
+        try:
+            with self._database.transaction(patient=patient) as db:
+                yield db
+        except BaseException:
+            self._stored.clear()
+            raise
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -81,7 +106,7 @@ class RowOutbox:
         an interval of a second there is none, and a row whose second is taken is dropped.
         """
         dropped = 0
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for row in rows:
                 again = row.second <= _newest(db, row.destination) or _is_taken(
                     db, row.destination, row.second
@@ -103,7 +128,7 @@ class RowOutbox:
         Each stands in the first free second from its own on. The seconds at which intervals end
         belong to the rows of counts that come later.
         """
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for row in rows:
                 db.execute(
                     "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
@@ -111,16 +136,26 @@ class RowOutbox:
                 )
             remember(db, memory)
 
-    def take(self, destination: str, most: int) -> list[OutboxRow]:
+    def take(
+        self, destination: str, most: int, memory: Callable[[int], Mapping[str, JsonValue]] = _none
+    ) -> list[OutboxRow]:
         """Mark rows in flight, on disk, and return them in order of time.
+
+        ``memory`` says what must be remembered with so many of them; where nothing waits, nothing
+        is written.
 
         The newest waiting row is always among them, then the urgent ones, then the oldest: after
         days offline a dashboard is live again with the first call.
         """
-        with self._database.transaction() as db:
-            newest = "(SELECT MAX(second) FROM row WHERE lane = :lane AND state = 0 AND urgent = 0)"
+        if not self._waits(destination):
+            return []
+        with self._transaction() as db:
+            newest = (
+                "(SELECT MAX(second) FROM row "
+                "WHERE lane = :lane AND state = 0 AND state <> 2 AND urgent = 0)"
+            )
             found = db.execute(
-                "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 "  # noqa: S608 - constant text
+                "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 AND state <> 2 "  # noqa: S608 - constant text
                 f"ORDER BY second = {newest} DESC, urgent DESC, second LIMIT :most",
                 {"lane": destination, "most": most},
             ).fetchall()
@@ -128,27 +163,34 @@ class RowOutbox:
                 "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
                 [(destination, second) for second, _ in found],
             )
+            remember(db, memory(len(found)))
         return [OutboxRow(destination, second, json.loads(text)) for second, text in sorted(found)]
 
     def acknowledge(self, destination: str, stored: Iterable[int], missing: Iterable[int]) -> None:
-        """Record what the cloud showed: rows it has, and rows it does not have."""
-        with self._database.transaction() as db:
-            stored = list(stored)
-            _mark(db, destination, stored, RowState.STORED)
+        """Record what the cloud showed: rows it has, and rows it does not have.
+
+        Rows that it has are not written at once, see above.
+        """
+        stored, missing = list(stored), list(missing)
+        with self._transaction(patient=not missing) as db:
             _mark(db, destination, missing, RowState.WAITING)
-            if stored:
+            number = self._number_stored(db, destination) + _mark(
+                db, destination, stored, RowState.STORED
+            )
+            if stored and number > KEEP_STORED:
                 # those ahead stay too: seconds that a clock which was ahead has taken
-                _keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
+                number -= _keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
+        self._stored[destination] = number
 
     def dead_letter(self, destination: str, second: int) -> None:
         """Give up a row that the cloud will never take."""
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             _mark(db, destination, [second], RowState.SET_ASIDE)
 
     def replace(self, destination: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
         gone = 0
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             for one in thinned:
                 for second in one.removed:
                     gone += db.execute(
@@ -162,9 +204,13 @@ class RowOutbox:
                 gone -= len(one.kept)
         return gone
 
-    def remember(self, memory: Mapping[str, JsonValue]) -> None:
-        """Keep values over restarts."""
-        self._database.remember(memory)
+    def remember(self, memory: Mapping[str, JsonValue], *, patient: bool = False) -> None:
+        """Keep values over restarts; ``patient``: with the next rows."""
+        self._database.remember(memory, patient=patient)
+
+    def commit(self, older_than_s: float = 0.0) -> None:
+        """Write what waits for the next rows, if it has waited for so long."""
+        self._database.commit(older_than_s)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -172,12 +218,19 @@ class RowOutbox:
         """Return what was remembered under a name; None: nothing."""
         return self._database.recall(name)
 
+    def _waits(self, destination: str) -> bool:
+        """Return whether any row waits."""
+        with self._database.reading() as db:
+            waiting = "SELECT 1 FROM row WHERE lane = ? AND state = 0 AND state <> 2 LIMIT 1"
+            return db.execute(waiting, (destination,)).fetchone() is not None
+
     def in_flight(self, destination: str) -> list[int]:
         """Return the seconds of the rows whose fate is not known, in order."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT second FROM row WHERE lane = ? AND state = ? ORDER BY second",
-                (destination, RowState.IN_FLIGHT),
+                "SELECT second FROM row WHERE lane = ? AND state = 1 AND state <> 2 "
+                "ORDER BY second",
+                (destination,),
             ).fetchall()
         return [second for (second,) in found]
 
@@ -195,16 +248,25 @@ class RowOutbox:
         """Return how many rows are in each state."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT state, COUNT(*) FROM row WHERE lane = ? GROUP BY state", (destination,)
+                "SELECT state, COUNT(*) FROM row WHERE lane = ? AND state <> 2 GROUP BY state",
+                (destination,),
             ).fetchall()
-        numbers = dict(found)
+            stored = self._number_stored(db, destination)
+        numbers = {**dict(found), RowState.STORED: stored}
         return {state.name.lower(): numbers.get(state.value, 0) for state in RowState}
+
+    def _number_stored(self, db: sqlite3.Connection, destination: str) -> int:
+        if destination not in self._stored:
+            asked = "SELECT COUNT(*) FROM row WHERE lane = ? AND state = 2"
+            self._stored[destination] = int(db.execute(asked, (destination,)).fetchone()[0])
+        return self._stored[destination]
 
     def oldest_unsent(self, destination: str) -> int | None:
         """Return the second of the oldest row that is not known to be stored."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2", (destination,)
+                "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2 AND state <> 2",
+                (destination,),
             ).fetchone()
         return int(found[0]) if found[0] is not None else None
 
@@ -213,7 +275,7 @@ class RowOutbox:
 
         Returns how many waiting ones went.
         """
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             _keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
             return _keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
 
@@ -244,12 +306,15 @@ def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
     return second
 
 
-def _mark(
-    db: sqlite3.Connection, destination: str, seconds: Iterable[int], state: RowState
-) -> None:
-    db.executemany(
-        "UPDATE row SET state = ? WHERE lane = ? AND second = ?",
-        [(int(state), destination, second) for second in seconds],
+def _mark(db: sqlite3.Connection, destination: str, seconds: Iterable[int], state: RowState) -> int:
+    """Bring rows into a state; returns how many were not in it before."""
+    return max(
+        0,
+        db.executemany(
+            "UPDATE row SET state = :state "
+            "WHERE lane = :lane AND second = :second AND state <> :state",
+            [{"state": int(state), "lane": destination, "second": second} for second in seconds],
+        ).rowcount,
     )
 
 
@@ -260,9 +325,10 @@ def _keep_newest(
 
     Returns how many went.
     """
+    of_state = "lane = :lane AND state = :state" + (" AND state <> 2" * (state != RowState.STORED))
     return db.execute(
-        "DELETE FROM row WHERE lane = :lane AND state = :state AND second <= "
-        "(SELECT second FROM row WHERE lane = :lane AND state = :state AND second <= :until "
+        f"DELETE FROM row WHERE {of_state} AND second <= "  # noqa: S608 - constant text
+        f"(SELECT second FROM row WHERE {of_state} AND second <= :until "
         "ORDER BY second DESC LIMIT 1 OFFSET :most)",
         {"lane": destination, "state": int(state), "most": most, "until": until},
     ).rowcount

@@ -33,6 +33,8 @@ THIN_ABOVE: Final = 960
 """Rows waiting above which a backlog is thinned: what one call takes needs none."""
 _THIN_ROWS: Final = 2000
 QUOTA_PAUSE_S: Final = 3600.0
+PATIENCE_S: Final = 150.0
+"""Longer than from one group of rows to the next."""
 TRIM_S: Final = 3600.0
 """How often the outbox is held to its size, also where nothing can be sent."""
 _NOT_TAKEN: Final = (
@@ -118,7 +120,7 @@ class Uploader:
 
     def step(self) -> float:
         """Serve every destination that is due; returns the seconds until the next one is."""
-        self._trim()
+        self._tidy()
         for destination in self.destinations:
             if destination.dead or self.clock() < destination.next_call_s or self._stopped.is_set():
                 continue
@@ -150,14 +152,16 @@ class Uploader:
             self.log.error("the yearly quota is spent: rows are kept", used=self.used)
             self._wait(destination, QUOTA_PAUSE_S)
             return
-        rows = self.outbox.take(destination.name, most)
+        # charged before the call: a kill must not send for free
+        rows = self.outbox.take(
+            destination.name, most, lambda number: self._charge(destination, number)
+        )
         if not rows:
             return
-        self._charge(destination, len(rows))  # before the call: a kill must not send for free
         sent = destination.sink.send(destination.sink.prepare(rows))
         self._note(destination, sent.text)
         if sent.verdict in _NOT_TAKEN:
-            self._charge(destination, -len(rows))
+            self.outbox.remember(self._charge(destination, -len(rows)), patient=True)
         self._judge(destination, rows, sent)
 
     def _note(self, destination: UploadDestination, answer: str) -> None:
@@ -165,7 +169,7 @@ class Uploader:
         if destination.last_answer == answer:
             return
         destination.last_answer = answer
-        self.outbox.remember({f"answer {destination.name}": answer})
+        self.outbox.remember({f"answer {destination.name}": answer}, patient=True)
 
     def _wait(self, destination: UploadDestination, seconds: float) -> None:
         destination.next_call_s = self.clock() + seconds
@@ -213,12 +217,16 @@ class Uploader:
             destination.thinned_total += self.outbox.replace(destination.name, thin(rows, now))
             destination.thinned_to = rows[-1].second
 
-    def _trim(self) -> None:
-        """Hold every destination to its size: a channel that refuses us must not fill the disk."""
-        if self.clock() < self._next_trim_s:
-            return
-        self._next_trim_s = self.clock() + TRIM_S
+    def _tidy(self) -> None:
+        """Hold every destination to its size: a channel that refuses us must not fill the disk.
+
+        Where no rows come that are written anyway, what waits for them is written all the same.
+        """
         try:
+            self.outbox.commit(PATIENCE_S)
+            if self.clock() < self._next_trim_s:
+                return
+            self._next_trim_s = self.clock() + TRIM_S
             for destination in self.destinations:
                 destination.dropped_total += self.outbox.drop_oldest(destination.name)
         except sqlite3.Error as error:
@@ -282,10 +290,12 @@ class Uploader:
             return destination.limit
         return self.quota - self.used
 
-    def _charge(self, destination: UploadDestination, rows: int) -> None:
-        if destination.counts_for_quota:
-            self.used = max(self.used + rows, 0)
-            self.outbox.remember({"quota": {"year": self.year, "used": self.used}})
+    def _charge(self, destination: UploadDestination, rows: int) -> dict[str, JsonValue]:
+        """Count rows for the year's quota; returns what must be remembered of it."""
+        if not destination.counts_for_quota:
+            return {}
+        self.used = max(self.used + rows, 0)
+        return {"quota": {"year": self.year, "used": self.used}}
 
     # --- telling ----------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 // One device: what it sends and receives, how it answers, its alerts and changes on one time axis.
-import { html } from "./preact.js";
+import { html, useEffect, useState } from "./preact.js";
 import { AlertCard, byTime, markOf } from "./alert.js";
 import { Chart, LOSSES } from "./chart.js";
 import { hostOf } from "./lan.js";
@@ -10,6 +10,7 @@ import * as past from "./past.js";
 import { choose } from "./route.js";
 import { ago, since } from "./store.js";
 
+const RATES_MS = 2000;
 const isMac = (id) => /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(id);
 const COLUMNS = [...past.PART_COLUMNS, "bytes"];
 
@@ -46,7 +47,28 @@ function Facts({ one }) {
     )}
   </dl>`;
 }
-function Live({ device }) {
+// Every class, of one device: asked for while it is looked at.
+function useRates(mac) {
+  const [found, setFound] = useState({});
+  useEffect(() => {
+    if (!mac) return undefined;
+    const ask = async () => {
+      if (document.hidden) return;
+      try {
+        const answer = await fetch(`api/rates/${mac}`);
+        if (answer.ok) setFound(await answer.json());
+      } catch {
+        // the page says that it has no news
+      }
+    };
+    ask();
+    const timer = setInterval(ask, RATES_MS);
+    return () => clearInterval(timer);
+  }, [mac]);
+  return found;
+}
+function Live({ mac }) {
+  const device = useRates(mac);
   const names = [
     ...new Set([...Object.keys(device.tx ?? {}), ...Object.keys(device.rx ?? {})]),
   ].filter((name) => name !== "packets" && name !== "bytes");
@@ -182,7 +204,7 @@ export function Device({ route }) {
   return html`<${Section} id="device" title=${one?.name || route.id} bar=${one && html`<${Tag} kind=${one.state}>${one.state}<//>`}>
       ${
         one
-          ? html`<div class="pair"><${Facts} one=${one} /><${Live} device=${one.device} /></div>`
+          ? html`<div class="pair"><${Facts} one=${one} /><${Live} mac=${one.mac} /></div>`
           : html`<${Empty}>It is not here now; what is remembered of it stands below.<//>`
       }
     <//>

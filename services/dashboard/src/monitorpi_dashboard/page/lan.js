@@ -3,7 +3,6 @@ import { page } from "./store.js";
 import { rate } from "./numbers.js";
 
 const BEST = ["up", "flapping", "down", "unknown"];
-const COMMON = new Set(["packets", "bytes", "ipv4", "ipv6", "tcp", "udp"]);
 const bitsOf = (side) => (side?.bytes ?? 0) * 8;
 
 // A device may be probed at several addresses: it is up where one of them answers.
@@ -15,15 +14,9 @@ function targetsOf(device, byMac, byAddress) {
   }
   return found.sort((a, b) => BEST.indexOf(a.state) - BEST.indexOf(b.state));
 }
-function mostly(tx) {
-  return Object.entries(tx)
-    .filter(([name, value]) => !COMMON.has(name) && value >= 0.1)
-    .sort((a, b) => b[1] - a[1])
-    .slice(0, 3)
-    .map(([name, value]) => `${name.replaceAll("_", " ")} ${rate(value)}/s`)
-    .join(", ");
-}
-function host(device, targets, links) {
+const mostly = (list = []) =>
+  list.map(([name, value]) => `${name.replaceAll("_", " ")} ${rate(value)}/s`).join(", ");
+function host(device, targets, links, state) {
   const target = targets[0],
     link = links.get(device.interface),
     tx = bitsOf(device.tx),
@@ -42,14 +35,14 @@ function host(device, targets, links) {
     rx,
     frames: (device.tx?.packets ?? 0) + (device.rx?.packets ?? 0),
     use: link ? Math.max(tx, rx) / link : null,
-    mostly: mostly(device.tx ?? {}),
+    mostly: mostly(device.mostly),
     loss: target?.last.loss_ratio ?? null,
     rtt: target?.last.rtt_avg_ms ?? null,
     jitter: target?.last.jitter_ms ?? null,
     mos: target?.last.mos ?? null,
     error: target?.last.error ?? "",
     first: device.first_seen ?? "",
-    seen: device.last_seen ?? "",
+    seen: device.last_seen ?? (device.tx?.packets ? state.at : ""),
     since: target?.since ?? "",
     targets,
     device,
@@ -66,11 +59,11 @@ function joined(state) {
   const known = [...state.devices, ...strangers].map((device) => {
     const targets = targetsOf(device, byMac, byAddress);
     for (const one of targets) used.add(one);
-    return host(device, targets, links);
+    return host(device, targets, links, state);
   });
   const others = state.targets
     .filter((one) => !used.has(one))
-    .map((one) => host({ mac: one.mac, ips: [], tx: {}, rx: {} }, [one], links));
+    .map((one) => host({ mac: one.mac, ips: [], tx: {}, rx: {} }, [one], links, state));
   return [...known, ...others];
 }
 let made = null,

@@ -54,8 +54,8 @@ function Tile({ id, name, value, note, values }) {
 }
 function Tiles() {
   const { interfaces, devices, targets, probing, silent_s: silent } = page.state;
-  const all = sum(interfaces.map((one) => one.packets)),
-    traffic = sum(interfaces.map((one) => one.bits)),
+  const all = sum(interfaces.map((one) => one.two_minutes.packets)),
+    traffic = sum(interfaces.map((one) => one.two_minutes.bits)),
     quiet = silent == null || silent > STALE_S,
     up = targets.filter((one) => one.state === "up").length;
   const engines = interfaces.map(
@@ -236,8 +236,8 @@ function Classes() {
   for (const one of page.state.interfaces)
     for (const [name, c] of Object.entries(one.classes)) {
       const known = names.get(name) ?? { rate: 0, lists: [], total: 0 };
-      known.rate += c.rate;
-      known.lists.push(c.history);
+      known.rate += c;
+      known.lists.push(one.two_minutes.classes[name] ?? []);
       known.total += one.totals[name] ?? 0;
       names.set(name, known);
     }

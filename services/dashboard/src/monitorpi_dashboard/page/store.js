@@ -6,6 +6,7 @@ import { span } from "./numbers.js";
 const STALE_MS = 5000;
 const HIDDEN_MS = 10000;
 const AGAIN_MS = 3000;
+const HISTORY = 120; // windows the server keeps
 export const page = { state: null, receivedAt: 0, glance: null };
 const watchers = new Set();
 let stream = null,
@@ -14,18 +15,62 @@ let stream = null,
 function changed() {
   for (const one of watchers) one();
 }
-function take(state) {
-  page.state = state;
+// Tables come keyed, so that changes are small; views read lists.
+const TABLES = ["services", "interfaces", "devices", "strangers", "targets", "alerts"];
+let keyed = null;
+
+function take(picture) {
+  keyed = picture;
+  const lists = TABLES.map((name) => [name, Object.values(keyed[name])]);
+  page.state = { ...keyed, ...Object.fromEntries(lists) };
+  page.state.services.sort((a, b) => (a.name < b.name ? -1 : 1));
   page.glance = null;
   page.receivedAt = Date.now();
   changed();
+}
+// A merge patch (RFC 7396): what is null has gone. Lists and values are taken as they come.
+export function patched(old, change) {
+  if (change === null || typeof change !== "object" || Array.isArray(change)) return change;
+  const isPart = old !== null && typeof old === "object" && !Array.isArray(old);
+  const found = isPart ? { ...old } : {};
+  for (const [name, value] of Object.entries(change)) {
+    if (value === null) delete found[name];
+    else found[name] = patched(found[name], value);
+  }
+  return found;
+}
+// The two minutes of an interface are sent once; from then on they are made of its newest values.
+function goneOn(before, after) {
+  const fresh = after.windows - before.windows;
+  if (!(fresh > 0) || after.two_minutes !== before.two_minutes) return after;
+  const longer = (list, value) => [...list, ...Array(fresh).fill(value)].slice(-HISTORY),
+    old = after.two_minutes,
+    length = old.packets.length,
+    classes = {};
+  for (const [name, value] of Object.entries(after.classes))
+    classes[name] = longer(old.classes[name] ?? Array(length).fill(0), value);
+  const longest = {
+    packets: longer(old.packets, after.packets),
+    bits: longer(old.bits, after.bits),
+    classes,
+  };
+  return { ...after, two_minutes: longest };
+}
+function takePatch(change) {
+  if (!keyed) return;
+  const next = patched(keyed, change);
+  for (const [name, one] of Object.entries(next.interfaces))
+    if (keyed.interfaces[name] && one !== keyed.interfaces[name])
+      next.interfaces[name] = goneOn(keyed.interfaces[name], one);
+  take(next);
 }
 function connect() {
   clearTimeout(timer);
   stream?.close();
   const mine = new EventSource("api/stream");
   stream = mine;
-  mine.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  mine.addEventListener("whole", (event) => take(JSON.parse(event.data)));
+  mine.addEventListener("patch", (event) => takePatch(JSON.parse(event.data)));
   mine.addEventListener("error", () => {
     if (mine.readyState !== EventSource.CLOSED || mine !== stream) return;
     timer = setTimeout(pollOnce, AGAIN_MS);

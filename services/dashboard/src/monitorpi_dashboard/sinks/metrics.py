@@ -8,7 +8,6 @@ epoch of capture, as Prometheus expects of a counter.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,8 +32,14 @@ Picture = dict[str, Any]
 class Metrics:
     """Turns the newest picture into text."""
 
-    def __init__(self, picture: Callable[[], bytes], max_devices: int) -> None:
+    def __init__(
+        self,
+        picture: Callable[[], Picture],
+        rates: Callable[[str], dict[str, Any]],
+        max_devices: int,
+    ) -> None:
         self._picture = picture
+        self._rates = rates
         self._max_devices = max_devices
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -45,20 +50,26 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family; for the registry."""
-        picture: Picture = json.loads(self._picture())
+        picture = self._picture()
         if not picture:
             return
         yield from _watch(picture)
-        yield from _services(picture["services"])
-        yield from _wire(picture["interfaces"])
-        yield from _alerts(picture["alerts"])
-        yield from _targets(picture["targets"])
+        yield from _services(list(picture["services"].values()))
+        yield from _wire(list(picture["interfaces"].values()))
+        yield from _alerts(list(picture["alerts"].values()))
+        yield from _targets(list(picture["targets"].values()))
+        devices = picture["devices"].values()
         yield _gauge("devices", "Devices of the inventory.", ["present"], [
-            ((present,), sum(one["present"] is (present == "true") for one in picture["devices"]))
+            ((present,), sum(one["present"] is (present == "true") for one in devices))
             for present in ("true", "false")
         ])  # fmt: skip
         if self._max_devices:
-            yield from _devices(picture["devices"], self._max_devices)
+            yield from _devices(self._busiest(picture))
+
+    def _busiest(self, picture: Picture) -> list[Picture]:
+        """Return the busiest devices with every class they send and are sent."""
+        found = sorted(picture["devices"].values(), key=_traffic, reverse=True)
+        return [one | self._rates(one["mac"]) for one in found[: self._max_devices]]
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], rows: Rows) -> Metric:
@@ -168,9 +179,8 @@ def _targets(targets: list[Picture]) -> Iterator[Metric]:
     ])  # fmt: skip
 
 
-def _devices(devices: list[Picture], most: int) -> Iterator[Metric]:
-    """Yield what the busiest devices send and are sent: rates of the newest window."""
-    busiest = sorted(devices, key=_traffic, reverse=True)[:most]
+def _devices(busiest: list[Picture]) -> Iterator[Metric]:
+    """Yield what devices send and are sent: rates of the newest window."""
     labels = ["mac", "name", "direction"]
     named = [((one["mac"], one["hostname"] or ""), one) for one in busiest]
     for key, name, text in (

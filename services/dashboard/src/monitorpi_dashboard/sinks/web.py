@@ -20,6 +20,7 @@ from monitorpi_dashboard.sinks.door import Door
 from monitorpi_dashboard.sinks.files import page_files
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
 from monitorpi_dashboard.sinks.orders import Orders
+from monitorpi_dashboard.sinks.packing import Packer
 from monitorpi_dashboard.sinks.past import NoPastError, Past
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _MAX_BODY: Final = 1024
 KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
 _PAST: Final = "/api/history/"
+_RATES: Final = "/api/rates/"
 _ORDER: Final = "/api/order/"
 _PIECE: Final = 64 * 1024
 _POLICY: Final = (
@@ -65,8 +67,8 @@ class PageServer:
     def __post_init__(self) -> None:
         self.files = page_files()
         self.door = Door(self.password, self.hosts)
-        self.past = Past(self.board.newest, self.history_url)
-        self.metrics = Metrics(self.board.newest, self.max_devices)
+        self.past = Past(lambda: self.board.history_url, self.history_url)
+        self.metrics = Metrics(self.board.picture, self.board.rates, self.max_devices)
 
     def open(self) -> None:
         """Take the port.
@@ -96,7 +98,7 @@ class PageServer:
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Serve until stopped."""
-        self.orders.emit = emit
+        self.orders.emit = self.board.emit = emit
         if self._server is not None:
             self._server.serve_forever(0.1)
             self._server.server_close()
@@ -140,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._file(self.page.files[path])
         if path == "/api/state":
             return self._reply(HTTPStatus.OK, self.page.board.newest(), "application/json")
+        if path.startswith(_RATES):
+            rates = json.dumps(self.page.board.rates(path.removeprefix(_RATES))).encode()
+            return self._reply(HTTPStatus.OK, rates, "application/json")
         if path == "/api/glance":
             return self._reply(HTTPStatus.OK, self.page.board.glance(), "application/json")
         if path == "/metrics":
@@ -250,18 +255,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
 
     def _stream(self) -> None:
-        """Send every new document as a server-sent event; who is too slow is dropped."""
+        """Send the picture and every change of it as server-sent events; the slow are dropped."""
         if not self.page.stream_begins():
             text = b"too many pages are open\n"
             return self._reply(HTTPStatus.SERVICE_UNAVAILABLE, text, "text/plain")
         try:
+            packer = Packer(self.headers)
             self.send_response(HTTPStatus.OK)
             self.send_header("X-Accel-Buffering", "no")  # nginx would hold events back
+            if packer.encoding is not None:
+                self.send_header("Content-Encoding", packer.encoding)
             self._head("text/event-stream", None)
             number = 0
-            while not self.page.board.closed:
-                number, event = self.page.board.after(number, KEEP_ALIVE_S)
-                self.wfile.write(b":\n\n" if event is None else event)
+            with self.page.board.viewer():
+                while not self.page.board.closed:
+                    number, event = self.page.board.after(number, KEEP_ALIVE_S)
+                    self.wfile.write(packer.pack(b":\n\n" if event is None else event))
         finally:
             self.page.stream_ended()
         return None

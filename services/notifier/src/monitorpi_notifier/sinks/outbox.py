@@ -208,7 +208,8 @@ def _drop_oldest(db: sqlite3.Connection, destination: str) -> int:
     if count <= MOST_CHANGES:
         return 0
     beyond = count - MOST_CHANGES
-    order = "EXISTS (SELECT 1 FROM change b WHERE b.key = a.key AND b.id > a.id) DESC, a.id"
+    newer = "b.key = a.key AND b.destination = a.destination AND b.id > a.id"
+    order = f"EXISTS (SELECT 1 FROM change b WHERE {newer}) DESC, a.id"  # noqa: S608
     return db.execute(
         "DELETE FROM change WHERE id IN (SELECT a.id FROM change a WHERE a.destination = :to "  # noqa: S608
         f"AND a.letter IS NULL ORDER BY {order} LIMIT :beyond)",
