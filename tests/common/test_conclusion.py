@@ -15,7 +15,7 @@ NOW = 1000.0
 
 def wire(arrived_s: float = NOW, **more: Any) -> WireFacts:
     """Return an interface whose windows come."""
-    return WireFacts(arrived_s, **{"heard_s": NOW, "sees_replies": True, **more})
+    return WireFacts(arrived_s, **{"received_s": NOW, "sees_replies": True, **more})
 
 
 def facts(**changes: Any) -> Facts:
