@@ -183,7 +183,8 @@ def test_neighbour_discovery_tells_addresses() -> None:
     """Solicitations and advertisements with the sender's own link-layer address are believed."""
     said = sighting(how="nd", ips=("fe80::1",))
 
-    assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), OWN)) == said
+    asking = sighting(how="nd", ips=("fe80::1",), asks="fe80::2")
+    assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"), OWN)) == asking
     assert seen(nd(ICMPv6ND_RS(), OWN)) == said
     assert seen(nd(ICMPv6ND_NS(tgt="fe80::2"))) == []
     assert [one.ips for one in seen(nd(ICMPv6ND_NS(tgt="fe80::2"), src="::"))] == [()]

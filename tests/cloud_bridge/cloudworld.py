@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
+from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
 from monitorpi_cloud_bridge.sinks.sink import CallLimits
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, UploadDestination, Uploader
+from monitorpi_cloud_bridge.sinks.uploader import QUOTA, THIN_ABOVE, Uploader
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double import Double, Switches
@@ -56,17 +58,19 @@ class World:
         """Start a bridge anew, as after a kill."""
         if hasattr(self, "outbox"):
             self.outbox.close()
-            self.uploader.destinations[0].sink.close()
+            self.uploader.destination.sink.close()
             check = sqlite3.connect(self.folder / "outbox.sqlite")
             assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             check.close()
         self.outbox = RowOutbox(self.folder / "outbox.sqlite")
         sink = Mortal(self)
         sink.limits = CallLimits(self.rows_per_call, 16.0)
+        year = YearlyQuota(quota)
+        year.remember(self.outbox.recall(QUOTA))
         self.uploader = Uploader(
             self.outbox,
-            [UploadDestination(DESTINATION, sink)],
-            quota,
+            UploadDestination(DESTINATION, sink),
+            year,
             Log("test-cloud", "error"),
             clock=lambda: self.now,
             wall=lambda: self.now,
@@ -76,7 +80,7 @@ class World:
     def close(self) -> None:
         """End everything."""
         self.outbox.close()
-        self.uploader.destinations[0].sink.close()
+        self.uploader.destination.sink.close()
         self.double.__exit__()
 
     def add(self, second: int, **fields: str) -> None:

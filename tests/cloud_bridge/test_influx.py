@@ -10,9 +10,11 @@ import pytest
 from tests.cloud_bridge.cloudworld import START
 
 from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
-from monitorpi_cloud_bridge.sinks.uploader import UploadDestination, Uploader
+from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
+from monitorpi_cloud_bridge.sinks.uploader import Uploader
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common.log import Log
 
@@ -74,7 +76,9 @@ def test_influx_over_http(
     )
     box = RowOutbox(tmp_path / "outbox.sqlite")
     destination = UploadDestination("influx/traffic", sink, counts_for_quota=False)
-    uploader = Uploader(box, [destination], 0, Log("test-cloud", "error"), lambda: now, lambda: now)
+    uploader = Uploader(
+        box, destination, YearlyQuota(0), Log("test-cloud", "error"), lambda: now, lambda: now
+    )
     box.add([OutboxRow("influx/traffic", START, {"field1": "5"})], {})
 
     uploader.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +39,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self._lives = 0
         self.box: RowOutbox
         self.rows: dict[str, dict[int, RowState]] = {destination: {} for destination in LANES}
-        self.tried: dict[str, set[int]] = {destination: set() for destination in LANES}
+        self.tried: dict[str, Counter[int]] = {destination: Counter() for destination in LANES}
         self.urgent: dict[str, set[int]] = {destination: set() for destination in LANES}
         self.remembered = 0
         self.patient: set[tuple[str, int]] = set()
@@ -105,7 +106,7 @@ class OutboxMachine(RuleBasedStateMachine):
             text = row.second in self.urgent[destination]
             assert row.fields == ({"status": "x"} if text else {"field1": str(row.second)})
             self.rows[destination][row.second] = RowState.IN_FLIGHT
-            self.tried[destination].add(row.second)
+            self.tried[destination][row.second] += 1
 
     @precondition(
         lambda self: any(self.of(destination, RowState.IN_FLIGHT) for destination in LANES)
@@ -114,23 +115,56 @@ class OutboxMachine(RuleBasedStateMachine):
     def acknowledge(self, destination: str, data: st.DataObject) -> None:
         """Learn what became of rows in flight."""
         flying = self.of(destination, RowState.IN_FLIGHT)
-        there = data.draw(st.sets(st.sampled_from(sorted(flying)))) if flying else set()
+        some = st.sets(st.sampled_from(sorted(flying))) if flying else st.just(set[int]())
+        there = data.draw(some)
+        suspected = data.draw(some) - there
 
-        self.box.acknowledge(destination, there, flying - there)
+        self.box.acknowledge(destination, there, flying - there - suspected, suspected)
 
         self.patient |= {(destination, second) for second in there}
         if flying - there:
             self.patient.clear()
         for second in flying:
             self.rows[destination][second] = (
-                RowState.STORED if second in there else RowState.WAITING
+                RowState.STORED
+                if second in there
+                else RowState.SUSPECTED
+                if second in suspected
+                else RowState.WAITING
             )
+
+    @rule(destination=DESTINATION, data=st.data())
+    def put_back(self, destination: str, data: st.DataObject) -> None:
+        """Learn that rows in flight were never sent; those that never were may be thinned again."""
+        flying = sorted(self.of(destination, RowState.IN_FLIGHT))
+        suspected = data.draw(st.sets(st.sampled_from(flying))) if flying else set()
+
+        self.box.put_back(destination, flying, suspected)
+
+        self.patient.clear()
+        for second in flying:
+            is_suspect = second in suspected
+            self.rows[destination][second] = RowState.SUSPECTED if is_suspect else RowState.WAITING
+            self.tried[destination][second] -= 1
+
+    @rule(destination=DESTINATION, most=st.integers(1, 5))
+    def take_suspects(self, destination: str, most: int) -> None:
+        """Take some of the rows under suspicion, and one that is not there."""
+        wanted = sorted(self.of(destination, RowState.SUSPECTED))[:most]
+
+        taken = self.box.take_these(destination, [*wanted, 9999])
+
+        assert [row.second for row in taken] == wanted
+        self.patient.clear()
+        for second in wanted:
+            self.rows[destination][second] = RowState.IN_FLIGHT
+            self.tried[destination][second] += 1
 
     @rule(destination=DESTINATION)
     def dead_letter(self, destination: str) -> None:
         """Give one up that the cloud will never take."""
         for second in sorted(self.of(destination, RowState.IN_FLIGHT))[:1]:
-            self.box.dead_letter(destination, second)
+            self.box.dead_letter(destination, {second: f"refused {second}"})
             self.patient.clear()
             self.rows[destination][second] = RowState.SET_ASIDE
 
@@ -140,7 +174,7 @@ class OutboxMachine(RuleBasedStateMachine):
         shown = self.box.untried(destination, before=first + length, after=first - 1, most=1000)
         free = (
             self.of(destination, RowState.WAITING)
-            - self.tried[destination]
+            - set(+self.tried[destination])
             - self.urgent[destination]
         )
         assert [row.second for row in shown] == sorted(
@@ -208,13 +242,19 @@ class OutboxMachine(RuleBasedStateMachine):
         """Nothing is lost and nothing doubled in either; the memory goes with its rows."""
         for destination in LANES:
             counts = self.box.counts(destination)
-            assert counts == {s.name.lower(): len(self.of(destination, s)) for s in RowState}
+            expected = {s.name.lower(): len(self.of(destination, s)) for s in RowState}
+            expected["waiting"] += expected["suspected"]
+            assert counts == expected
+            assert self.box.suspected(destination) == sorted(
+                self.of(destination, RowState.SUSPECTED)
+            )
+            aside = self.of(destination, RowState.SET_ASIDE)
+            assert self.box.refusals(destination) == {s: f"refused {s}" for s in aside}
             assert self.box.in_flight(destination) == sorted(
                 self.of(destination, RowState.IN_FLIGHT)
             )
-            unsent = self.of(destination, RowState.WAITING) | self.of(
-                destination, RowState.IN_FLIGHT
-            )
+            states = (RowState.WAITING, RowState.IN_FLIGHT, RowState.SUSPECTED)
+            unsent = {second for state in states for second in self.of(destination, state)}
             assert self.box.oldest_unsent(destination) == min(unsent, default=None)
         assert (self.box.recall("n") or 0) == self.remembered
 

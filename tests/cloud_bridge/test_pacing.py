@@ -93,7 +93,7 @@ def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) 
     one.step()
 
     stored = one.stored()
-    assert one.uploader.destinations[0].stored_total == 10
+    assert one.uploader.destination.stored_total == 10
     assert max(stored) in stored[:10]
     assert any("status" in row for row in one.channel.rows[:10])
 
@@ -147,8 +147,8 @@ def test_three_days_without_a_network(world: Callable[..., World]) -> None:
     rows = {row["created_at"]: row for row in one.channel.rows}
     stored = one.stored()
     assert len(stored) == len(set(stored)) < 4000
-    assert one.uploader.used >= len(stored)  # a lost answer is paid for
-    assert one.uploader.used <= 4000
+    assert one.uploader.quota.used >= len(stored)  # a lost answer is paid for
+    assert one.uploader.quota.used <= 4000
     assert max(firsts[0]) >= stamp(int(back) - 20)  # live with the first call
     assert any(rows[second].get("status") for second in firsts[0])  # then alerts
     assert rows[stamp(spike)]["field7"] == "99999"  # the extreme at its time
@@ -174,7 +174,7 @@ def test_the_yearly_quota_is_kept_over_restarts(world: Callable[..., World]) -> 
 
     assert len(one.stored()) == 30
     assert one.outbox.counts(DESTINATION)["waiting"] == 20
-    assert one.uploader.destinations[0].last_answer == "the yearly quota is spent"
+    assert one.uploader.destination.last_answer == "the yearly quota is spent"
     one.step(370 * 86_400)
     one.step()
     assert len(one.stored()) == 50

@@ -16,7 +16,6 @@ from monitorpi_thingspeak_double import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 FAULTS = (
@@ -154,8 +153,8 @@ def test_a_channel_that_may_not_be_read_stops_loudly(
     for _ in range(5):
         one.step()
 
-    destination = one.uploader.destinations[0]
-    assert destination.dead
+    destination = one.uploader.destination
+    assert destination.stopped
     assert destination.last_answer == "reading back refused: HTTP 400"
     assert "is its read key configured?" in caplog.text
     assert sum("feeds" in entry.path for entry in one.double.log) == 1
@@ -168,32 +167,11 @@ def test_a_stopped_channel_does_not_fill_the_disk(
     """Also where nothing is ever sent, the oldest rows go beyond a number; they are counted."""
     monkeypatch.setattr(outbox_module, "MAX_ROWS", 100)
     one = world()
-    one.uploader.destinations[0].dead = True
+    one.uploader.destination.next_call_s = 1e12
     for n in range(250):
         one.add(START + n)
     one.step(3601)
 
     assert one.outbox.counts(DESTINATION)["waiting"] == 100
     assert one.outbox.oldest_unsent(DESTINATION) == START + 150
-    assert one.uploader.destinations[0].dropped_total == 150
-
-
-def test_a_batch_that_is_refused_is_halved_until_the_bad_row_is_found(tmp_path: Path) -> None:
-    """One row the cloud will never take does not hold up the others."""
-    one = World(tmp_path)
-    bad = START + 7
-    original = one.double.cloud.bulk_update
-
-    def picky(number: int, key: str | None, updates: Any) -> Any:
-        if any(row.get("field1") == "bad" for row in updates):
-            return type(original(number, "x", []))(422, {"status": "422"})
-        return original(number, key, updates)
-
-    one.double.cloud.bulk_update = picky  # type: ignore[method-assign] # a cloud with a dislike
-    for n in range(16):
-        one.add(START + n, field1="bad" if START + n == bad else str(n))
-    one.run_until_stored()
-
-    assert len(one.stored()) == 15
-    assert one.outbox.counts(DESTINATION)["set_aside"] == 1
-    one.close()
+    assert one.uploader.destination.dropped_total == 150

@@ -148,16 +148,24 @@ def test_no_answer_is_a_crash(cloud: Foreign, status: int, body: bytes) -> None:
     ("status", "body", "verdict"),
     [
         (202, b'{"success": true}', UploadVerdict.ACCEPTED),
-        (200, b"0", UploadVerdict.TOO_EARLY),
-        (429, b"", UploadVerdict.TOO_EARLY),
+        (202, b"<html>Welcome, guest</html>", UploadVerdict.UNKNOWN),
+        (202, b'{"status": "401", "error": {}}', UploadVerdict.UNKNOWN),
+        (202, b'{"success": tr', UploadVerdict.UNKNOWN),
+        (200, b'{"success": true}', UploadVerdict.UNKNOWN),
+        (200, b"0", UploadVerdict.LATER),
+        (429, b"", UploadVerdict.LATER),
+        (425, b"", UploadVerdict.LATER),
         (400, b"0", UploadVerdict.FORBIDDEN),
-        (400, b"{}", UploadVerdict.TOO_MUCH),
-        (413, b"", UploadVerdict.TOO_MUCH),
-        (422, b"", UploadVerdict.TOO_MUCH),
+        (400, b"{}", UploadVerdict.REFUSED),
+        (413, b"", UploadVerdict.REFUSED),
+        (421, b"", UploadVerdict.REFUSED),
+        (422, b"", UploadVerdict.REFUSED),
         (401, b"", UploadVerdict.FORBIDDEN),
         (404, b"", UploadVerdict.FORBIDDEN),
+        (405, b"", UploadVerdict.FORBIDDEN),
         (402, b"", UploadVerdict.QUOTA),
         (302, b"", UploadVerdict.UNKNOWN),
+        (408, b"", UploadVerdict.UNKNOWN),
         (409, b"", UploadVerdict.UNKNOWN),
         (500, b"<html>", UploadVerdict.UNKNOWN),
     ],
@@ -236,7 +244,7 @@ def test_a_redirect_leads_nowhere(cloud: Foreign, status: int, tmp_path: Path) -
 
         assert sink.send(b"{}").verdict is UploadVerdict.UNKNOWN
         assert sink.verify([0, 10]) is None
-        assert influx.send(b"").verdict is UploadVerdict.TOO_EARLY
+        assert influx.send(b"").verdict is UploadVerdict.LATER
         asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
         done = subprocess.run(
             [sys.executable, "-m", "monitorpi_cli", "thingspeak", "setup"],
@@ -330,5 +338,5 @@ def test_a_server_that_speaks_no_tls_gets_no_key(cloud: Foreign) -> None:
     """An https address answered in plain text is no answer."""
     sink = ThingSpeak(cloud.url.replace("http://", "https://"), 1, "W", None, 16.0, client())
 
-    assert sink.send(b"{}").verdict is UploadVerdict.UNKNOWN
+    assert sink.send(b"{}").verdict is UploadVerdict.UNREACHED
     sink.close()

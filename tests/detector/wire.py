@@ -94,11 +94,15 @@ class Wire:
 
     def na(self, at_s: float, mac: str, ip: str, to: str = ALL_NODES, **flags: int) -> None:
         """Advertise an IPv6 address."""
+        self.na_for(at_s, mac, mac, ip, to, **flags)
+
+    def na_for(
+        self, at_s: float, sender: str, mac: str, ip: str, to: str = ALL_NODES, **flags: int
+    ) -> None:
+        """Advertise that an IPv6 address is at a MAC address, one's own or another."""
         head = IPv6(src=ip, dst="ff02::1", hlim=255)
-        flags = {"R": 0, "S": 0, "O": 1} | flags
-        self.put(
-            at_s, mac, to, head / ICMPv6ND_NA(tgt=ip, **flags) / ICMPv6NDOptDstLLAddr(lladdr=mac)
-        )
+        body = ICMPv6ND_NA(tgt=ip, **({"R": 0, "S": 0, "O": 1} | flags))
+        self.put(at_s, sender, to, head / body / ICMPv6NDOptDstLLAddr(lladdr=mac))
 
     def ra(self, at_s: float, mac: str, ip: str, lifetime: int = 1800, hlim: int = 255) -> None:
         """Advertise oneself as a router."""

@@ -30,6 +30,7 @@ def alerts(file: Path) -> set[tuple[str, str]]:
     return {(alert["rule"], alert["subject"]) for alert in told}
 
 
+@pytest.mark.timeout(1800)
 def test_public_captures_are_judged_as_they_are_labelled(captures: Path) -> None:
     """Floods name their attacker (or the wire), scans and odd formats are no floods."""
     with (captures / "labels.tsv").open(newline="") as table:

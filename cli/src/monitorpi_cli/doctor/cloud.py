@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from monitorpi_cli.doctor.finding import ok, parted, wrong
 from monitorpi_cli.doctor.server import REFUSED, answer_of, reach
 from monitorpi_cloud_bridge.sinks.clouds import reveal
+from monitorpi_cloud_bridge.sinks.dialects import DIALECTS
 from monitorpi_cloud_bridge.sinks.influx import authorisation
 from monitorpi_cloud_bridge.sinks.thingspeak import KEY_HEADER
 from monitorpi_cloud_bridge.web import client
@@ -99,9 +100,10 @@ def _look_at_influx(web: httpx.Client, settings: CloudBridgeSettings) -> Iterato
     well = "InfluxDB is in health; its token shows at the first row"
     answers: dict[int, CheckResult] = {
         HTTPStatus.OK: ok("cloud", well),
+        HTTPStatus.NO_CONTENT: ok("cloud", well),  # version 1, to a ping
         **_refusals(REFUSED[1:], "InfluxDB refuses the token", _NEW_TOKEN),
     }
-    url = f"{influx.url.rstrip('/')}/health"
+    url = f"{influx.url.rstrip('/')}{DIALECTS[influx.version].health}"
     headers = authorisation(influx.version, reveal(influx.token) if influx.token else None)
     yield answer_of(
         web, "cloud", "InfluxDB", url, answers, silent=_SILENT, odd=_ODD, headers=headers

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any, Final
 import monitorpi_cloud_bridge.__main__  # noqa: F401 - all the service loads, for its memory
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.settings import PACING_S
+from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
+from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, UploadDestination, Uploader
+from monitorpi_cloud_bridge.sinks.uploader import THIN_ABOVE, Uploader
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common.log import Log
 from monitorpi_thingspeak_double.channels import Switches
@@ -129,7 +131,7 @@ def _drain(file: str, rows: int, url: str, channel: int, key: str, *, thins: boo
         _DESTINATION, ThingSpeak(url, channel, key, None, PACING_S, client())
     )
     uploader = Uploader(
-        outbox, [destination], 0, Log("bench", "error"), lambda: now_s, lambda: now_s,
+        outbox, destination, YearlyQuota(0), Log("bench", "error"), lambda: now_s, lambda: now_s,
         thin_above=THIN_ABOVE if thins else sys.maxsize,
     )  # fmt: skip
     before = peak = _rss_bytes()

@@ -513,6 +513,8 @@ class Device(Message):
     their like by DHCPv6."""
     dhcp_routers: Annotated[list[Ip], Field(max_length=4)] = []
     """The routers it told DHCP clients of."""
+    dhcp_vlans: Annotated[list[Vlan], Field(max_length=8)] = []
+    """The VLANs in which it did, the ids of each outermost first; none for frames without a tag."""
     dhcp_options: Annotated[
         dict[Slug, Annotated[list[Short], Field(max_length=8)]], Field(max_length=16)
     ] = {}
@@ -521,7 +523,8 @@ class Device(Message):
     dhcp_at: Timestamp | None = None
     """When it handed out an address last."""
     asked_in_vain: Count = 0
-    """Different addresses that nobody holds which it asked for by ARP within an hour."""
+    """Different addresses that nobody holds which it asked for by ARP or neighbour discovery within
+    an hour."""
     asked_at: Timestamp | None = None
     """When it asked for another one of them last."""
     denied: Count = 0

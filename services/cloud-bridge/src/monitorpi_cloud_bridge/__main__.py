@@ -11,7 +11,9 @@ from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import destinations_of, reveal, web_of
 from monitorpi_cloud_bridge.sinks.guarded import GuardedRowOutbox, open_outbox
-from monitorpi_cloud_bridge.sinks.uploader import Uploader
+from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
+from monitorpi_cloud_bridge.sinks.uploader import QUOTA, Uploader
+from monitorpi_cloud_bridge.sinks.uploaders import Uploaders
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
 from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
@@ -59,7 +61,11 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
     settings = context.settings
     destinations = destinations_of(settings, context.site)
     licence = FREE if settings.licence == "free" else PAID
-    uploader = Uploader(outbox, destinations, licence.messages_per_year, context.log)
+    quota = YearlyQuota(licence.messages_per_year)
+    quota.remember(outbox.recall(QUOTA))
+    uploaders = Uploaders(
+        [Uploader(outbox, destination, quota, context.log) for destination in destinations], quota
+    )
     builder = RowBuilder(settings.entries(), settings.interval_s)
     builder.remember(outbox.recall(MEMORY))
     by_channel = {
@@ -70,10 +76,11 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
         )
         for name in settings.destinations()
     }
+    texts = {destination.name for destination in destinations if destination.takes_text}
     first = next((name for name in ("health", "traffic") if name in by_channel), None)
     store = GuardedRowOutbox(outbox, settings.interval_s, context.log)
     talkback = settings.talkback
-    sources: list[Source] = [uploader]
+    sources: list[Source] = [*uploaders.each]
     if talkback is not None:
         key = reveal(talkback.key)
         poll_s = talkback.poll_s
@@ -88,10 +95,12 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
         builder,
         store,
         by_channel,
-        by_channel.get(first, ()) if settings.sends_alerts and first else (),
+        tuple(name for name in by_channel.get(first or "", ()) if name in texts)
+        if settings.sends_alerts
+        else (),
         talkback.commands if talkback else {},
-        uploader.hurry,
-        uploader.state,
+        uploaders.hurry,
+        uploaders.state,
         lambda ahead_s: context.log.warning(
             "the clock was set back: rows go on between those that stand ahead of it",
             ahead_s=ahead_s,

@@ -104,16 +104,20 @@ class InfluxSettings(Section):
 
     url: str
     """Address of the server."""
-    version: Literal["v2", "v3"] = "v2"
-    """Which write endpoint; VictoriaMetrics takes `v2`."""
+    version: Literal["v1", "v2", "v3", "victoriametrics"] = "v2"
+    """Which server it is: InfluxDB 1, 2 or 3, or VictoriaMetrics."""
     org: str = ""
     """Organisation (version 2)."""
     bucket: str = "monitorpi"
-    """Bucket (version 2) or database (version 3)."""
+    """Bucket (version 2) or database (versions 1 and 3)."""
     token: Key | None = None
-    """Access token. Better as a secret: `cloud_bridge__influx__token`."""
+    """Access token; `user:password` for version 1. Better as a secret:
+    `cloud_bridge__influx__token`."""
     pacing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Seconds between two writes."""
+    retention_days: Annotated[float, Field(gt=0)] | None = None
+    """How long VictoriaMetrics keeps rows; by default the server is asked, and 31 days are taken
+    where it does not say."""
 
 
 class CloudBridgeSettings(Section):
@@ -188,7 +192,7 @@ class CloudBridgeSettings(Section):
             )
         try:
             check_mapping(self.entries(), self.destinations())
-            if not is_local(self.url):
+            if not is_local(self.url) and (self.channels or self.talkback):
                 self._keeps_limits()
                 licence = FREE if self.licence == "free" else PAID
                 check_quota(len(self.channels), self.interval_s, licence)
@@ -197,10 +201,11 @@ class CloudBridgeSettings(Section):
         return self
 
     def _keeps_limits(self) -> None:
-        if self.pacing_s < PACING_S:
+        """Hold ThingSpeak's calls to ThingSpeak's licence; other clouds have none."""
+        if self.channels and self.pacing_s < PACING_S:
             raise ValueError(f"pacing_s: the service takes a call each 15 s; use {PACING_S:g}")
         least = FREE.least_interval_s if self.licence == "free" else PAID.least_interval_s
-        if self.interval_s < least:
+        if self.channels and self.interval_s < least:
             raise ValueError(f"interval_s: a {self.licence} licence takes a row each {least} s")
         if self.talkback is not None and self.talkback.poll_s < FREE.least_interval_s:
             raise ValueError("talkback.poll_s: look every 15 s or more")

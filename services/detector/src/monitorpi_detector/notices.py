@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.hosts.conflicts import Conflicts
-from monitorpi_detector.hosts.servers import Servers, UnknownSender, statements_of
+from monitorpi_detector.hosts.servers import ADVERTISES_S, Servers, UnknownSender, statements_of
 from monitorpi_detector.views.device import DeviceView
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Notices:
             self._macs.restore(mac, None, kept.watched_s)
         self.conflicts = Conflicts(settings.together, kept.shared)
         self.dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers, kept.dhcp_said)
-        self.routers = Servers(settings.routers, kept.routers)
+        self.routers = Servers(settings.routers, kept.routers, start_s=ADVERTISES_S)
 
     @property
     def macs(self) -> list[str]:

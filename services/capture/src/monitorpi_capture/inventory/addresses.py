@@ -75,7 +75,7 @@ class Addresses:
         self._witness = witness or Witness()
         self._table: dict[Key, Holding] = {}
         self._of: dict[bytes, dict[Key, None]] = {}
-        self._disputes = Disputes(self._witness)
+        self._disputes = Disputes(self._witness, PRESENT_S)
         self._leases: dict[tuple[bytes, Space, int], tuple[str, ...]] = {}
         self._proxies = Proxies(self._witness, self.of)
         self._swept_s = 0.0
@@ -149,9 +149,13 @@ class Addresses:
         """Take that one MAC says an address is at another one.
 
         Hosts believe it, so it takes an address from its holder as a claim of the other's own
-        would; it gives nobody an address that is free. A holder that speaks so of an address that
-        is no router's has several ports, or carries others (Linux bonding, extenders).
+        would; it gives nobody an address that is free, but for a virtual router's MAC, which some
+        members send from their own cards (FreeBSD's CARP). A holder that speaks so of an address
+        that is no router's has several ports, or carries others (Linux bonding, extenders).
         """
+        if group_of(mac) is not None:
+            self.claim(mac, space, ip, at_s, how)
+            return
         held = self._table.get((space, ip))
         if held is None or held.state in (State.FREE, State.NAMED):
             return

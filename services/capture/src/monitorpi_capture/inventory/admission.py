@@ -33,6 +33,7 @@ from monitorpi_capture.items import COLUMN, CONFIRM_S, WIDTH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from monitorpi_capture.inventory.holding import Space
     from monitorpi_capture.inventory.suspects import Cause
     from monitorpi_capture.items import MacCounts
     from monitorpi_common.messages import Role
@@ -87,6 +88,8 @@ class Entry:
     serves_dhcp: bool = False
     dhcp_routers: tuple[str, ...] = ()
     """The routers it named to clients."""
+    dhcp_vlans: tuple[Space, ...] = ()
+    """The VLANs in which it did."""
     dhcp_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """What else it sent clients to, by option."""
     dhcp_s: float | None = None

@@ -1,19 +1,22 @@
-"""Who asks by ARP for addresses that nobody has: sweeps at any pace. Pure, bounded.
+"""Who asks by ARP or neighbour discovery for addresses that nobody has. Pure, bounded.
 
 Theory of operation. An ordinary host asks for its router and for the few it talks to, and these
 exist: whoever answers or asks himself holds his address (:mod:`.addresses`), and who is away keeps
 it. Who looks for hosts asks for every address, and most are nobody's. So each MAC's *different*
 addresses that nobody holds are remembered for :data:`WITHIN_S`, however slowly they come, and
 whether one is held is decided when they are counted: an answer may come later than the request.
-Those of one /24 count: who sweeps goes through a network, a broken host's lie anywhere.
+Those of one /24, or /64 of IPv6, count: who sweeps goes through a network, a broken host's lie
+anywhere.
 
 Forged senders can fill the table; where there is no room the one that asked for fewest leaves.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -30,6 +33,14 @@ MAX_REMEMBERED: Final = 16_384
 """Addresses of all askers together."""
 NEWS_EACH: Final = 25
 """An asker is published at once with each so many addresses, else with what is published anyway."""
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _network(ip: str) -> str | int:
+    """Return what is the same of all addresses of a /24, or of a /64 of IPv6."""
+    if ":" in ip:
+        return int(ipaddress.IPv6Address(ip)) >> 64
+    return ip.rpartition(".")[0]
 
 
 class Asked(NamedTuple):
@@ -104,11 +115,9 @@ class Asking:
             asker.asked = {key: at_s + step_s for key, at_s in asker.asked.items()}
 
     def _count(self, asker: _Asker) -> int:
-        """Return how many of one network of 256 addresses."""
+        """Return how many of one network."""
         in_vain = (key for key in asker.asked if not self._is_held(*key))
-        return max(
-            Counter((space, ip.rpartition(".")[0]) for space, ip in in_vain).values(), default=0
-        )
+        return max(Counter((space, _network(ip)) for space, ip in in_vain).values(), default=0)
 
     def _prune(self, asker: _Asker, at_s: float) -> None:
         while asker.asked:

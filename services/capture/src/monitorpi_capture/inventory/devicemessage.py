@@ -72,6 +72,7 @@ def device_message(
         randomised=bool(entry.mac[0] & _LOCAL),
         dhcp_server=entry.serves_dhcp,
         dhcp_routers=list(entry.dhcp_routers),
+        dhcp_vlans=[list(vlan) for vlan in entry.dhcp_vlans],
         dhcp_options={name: list(values) for name, values in entry.dhcp_options.items()},
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
         advertised_at=None if advertised_s is None else _time(advertised_s),

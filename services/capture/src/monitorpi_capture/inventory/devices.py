@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
 _MAX_NAMED_ROUTERS: Final = 4
+_MAX_VLANS: Final = 8
 _MAX_VALUES: Final = 8
 """Values of one DHCP option in a message; the names of options are a fixed few."""
 _LASTING_S: Final = 300.0
@@ -56,10 +57,13 @@ def _serves(entry: Entry, sighting: Sighting) -> None:
     for name in dict(sighting.directions):
         values = [value for one, value in sighting.directions if one == name]
         options[name] = _latest(values, options.get(name, ()), _MAX_VALUES)
-    if not entry.serves_dhcp or routers != entry.dhcp_routers or options != entry.dhcp_options:
+    vlans = tuple(dict.fromkeys((sighting.vlan, *entry.dhcp_vlans)))[:_MAX_VLANS]
+    if not entry.serves_dhcp or (routers, options, set(vlans)) != (
+        entry.dhcp_routers, entry.dhcp_options, set(entry.dhcp_vlans),
+    ):  # fmt: skip
         entry.changed = True
     entry.serves_dhcp, entry.dhcp_s = True, sighting.at_s
-    entry.dhcp_routers, entry.dhcp_options = routers, options
+    entry.dhcp_routers, entry.dhcp_options, entry.dhcp_vlans = routers, options, vlans
 
 
 def _latest(now: Iterable[str], before: tuple[str, ...], most: int) -> tuple[str, ...]:
@@ -163,6 +167,7 @@ class Inventory:
         entry.vendor = self._vendor(mac) or device.vendor
         entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
         entry.dhcp_routers = entry.dhcp_routers or tuple(device.dhcp_routers)
+        entry.dhcp_vlans = entry.dhcp_vlans or tuple(map(tuple, device.dhcp_vlans))
         entry.dhcp_options = entry.dhcp_options or {
             name: tuple(values) for name, values in device.dhcp_options.items()
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.inventory.groups import Relation, related
+from monitorpi_capture.inventory.groups import Relation, group_of, related
 from monitorpi_capture.inventory.holding import Dispute
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ class Witness:
 class Disputes:
     """The disputes of all addresses, bounded for each."""
 
-    def __init__(self, witness: Witness) -> None:
+    def __init__(self, witness: Witness, present_s: float) -> None:
+        """Start empty; who was not heard of for ``present_s`` has left."""
         self._witness = witness
+        self._present_s = present_s
         self.by_mac: dict[bytes, dict[Key, None]] = {}
         """The addresses a MAC disputes, as holder or challenger."""
         self.touched: set[bytes] = set()
@@ -86,7 +88,7 @@ class Disputes:
             self._drop(held, min(held.disputes, key=lambda one: held.disputes[one].last_s))
         dispute = held.disputes[challenger] = Dispute(
             held.space, held.ip, holder, challenger, at_s, at_s, [],
-            present=self._witness.is_present(holder, at_s),
+            present=self._is_here(held, holder, at_s),
             router=self._witness.is_router_address(holder, held.space, held.ip),
             relation=self._witness.relation(holder, challenger),
         )  # fmt: skip
@@ -94,6 +96,11 @@ class Disputes:
             self.by_mac.setdefault(mac, {})[held.space, held.ip] = None
             self.urgent.add(mac)
         return dispute
+
+    def _is_here(self, held: Holding, holder: bytes, at_s: float) -> bool:
+        """Tell whether a holder is here: it sends, or a member of its group answers for it."""
+        answers = group_of(holder) is not None and at_s - held.claimed_s <= self._present_s
+        return answers or self._witness.is_present(holder, at_s)
 
     def _drop(self, held: Holding, challenger: bytes) -> None:
         gone = held.disputes.pop(challenger, None)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitorpi_cloud_bridge.sinks.destination import UploadDestination
+from monitorpi_cloud_bridge.sinks.dialects import DIALECTS
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
-from monitorpi_cloud_bridge.sinks.uploader import UploadDestination
 from monitorpi_cloud_bridge.web import client
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _influx_destinations(settings: CloudBridgeSettings, site: str) -> list[Uploa
         return []
     target = {"db": influx.bucket}
     if influx.version == "v2":
-        target = {"org": influx.org, "bucket": influx.bucket}
+        target = {"bucket": influx.bucket, **({"org": influx.org} if influx.org else {})}
     destinations = []
     for name in settings.destinations():
         labels = {
@@ -63,8 +64,14 @@ def _influx_destinations(settings: CloudBridgeSettings, site: str) -> list[Uploa
             labels,
             influx.pacing_s,
             web_of(settings),
+            retention_days=influx.retention_days,
         )
-        destinations.append(UploadDestination(f"influx/{name}", sink, counts_for_quota=False))
+        destinations.append(
+            UploadDestination(
+                f"influx/{name}", sink, counts_for_quota=False,
+                takes_text=DIALECTS[influx.version].takes_text,
+            )
+        )  # fmt: skip
     return destinations
 
 

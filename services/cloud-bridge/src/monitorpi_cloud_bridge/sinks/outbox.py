@@ -12,10 +12,18 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.sinks.rowtable import (
+    SCHEMA,
+    RowState,
+    free,
+    is_taken,
+    keep_newest,
+    mark,
+    newest,
+)
 from monitorpi_cloud_bridge.thinning import Thinned, Waiting
 from monitorpi_common.database import Database, remember
 
@@ -31,38 +39,11 @@ KEEP_STORED: Final = 1000
 MAX_ROWS: Final = 400_000
 """Rows kept per destination: three months at 20 s; then the oldest waiting ones go, counted."""
 
-_NEVER: Final = 2**63 - 1  # the largest number of SQLite
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS row (
-    lane TEXT NOT NULL,
-    second INTEGER NOT NULL,
-    fields TEXT NOT NULL,
-    state INTEGER NOT NULL DEFAULT 0,
-    tries INTEGER NOT NULL DEFAULT 0,
-    urgent INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (lane, second)
-) WITHOUT ROWID;
-DROP INDEX IF EXISTS row_state;
-CREATE INDEX IF NOT EXISTS row_unsettled ON row (lane, state, second) WHERE state <> 2;
-"""
-"""Most rows are stored: an index of those too would cost the card a tenth of all it writes.
-
-SQLite takes such an index only where a question says ``state <> 2`` in these words.
-"""
+_WAITING: Final = (RowState.WAITING, RowState.SUSPECTED)
 
 
 def _none(_: int) -> Mapping[str, JsonValue]:
     return {}
-
-
-class RowState(IntEnum):
-    """Where a row is."""
-
-    WAITING = 0
-    IN_FLIGHT = 1
-    STORED = 2
-    SET_ASIDE = 3
 
 
 class RowOutbox:
@@ -75,7 +56,7 @@ class RowOutbox:
     """
 
     def __init__(self, file: Path) -> None:
-        self._database = Database(file, _SCHEMA, alone=True)
+        self._database = Database(file, SCHEMA, alone=True)
         self._stored: dict[str, int] = {}
         """How many rows of a destination are stored, as far as they were counted."""
 
@@ -108,10 +89,10 @@ class RowOutbox:
         dropped = 0
         with self._transaction() as db:
             for row in rows:
-                again = row.second <= _newest(db, row.destination) or _is_taken(
+                again = row.second <= newest(db, row.destination) or is_taken(
                     db, row.destination, row.second
                 )
-                second = _free(db, row, interval_s) if again and interval_s > 1 else row.second
+                second = free(db, row, interval_s) if again and interval_s > 1 else row.second
                 written = db.execute(
                     "INSERT OR IGNORE INTO row (lane, second, fields) VALUES (?, ?, ?)",
                     (row.destination, second, json.dumps(dict(row.fields))),
@@ -132,7 +113,7 @@ class RowOutbox:
             for row in rows:
                 db.execute(
                     "INSERT INTO row (lane, second, fields, urgent) VALUES (?, ?, ?, 1)",
-                    (row.destination, _free(db, row, interval_s), json.dumps(dict(row.fields))),
+                    (row.destination, free(db, row, interval_s), json.dumps(dict(row.fields))),
                 )
             remember(db, memory)
 
@@ -150,13 +131,13 @@ class RowOutbox:
         if not self._waits(destination):
             return []
         with self._transaction() as db:
-            newest = (
+            live = (
                 "(SELECT MAX(second) FROM row "
                 "WHERE lane = :lane AND state = 0 AND state <> 2 AND urgent = 0)"
             )
             found = db.execute(
                 "SELECT second, fields FROM row WHERE lane = :lane AND state = 0 AND state <> 2 "  # noqa: S608 - constant text
-                f"ORDER BY second = {newest} DESC, urgent DESC, second LIMIT :most",
+                f"ORDER BY second = {live} DESC, urgent DESC, second LIMIT :most",
                 {"lane": destination, "most": most},
             ).fetchall()
             db.executemany(
@@ -166,26 +147,69 @@ class RowOutbox:
             remember(db, memory(len(found)))
         return [OutboxRow(destination, second, json.loads(text)) for second, text in sorted(found)]
 
-    def acknowledge(self, destination: str, stored: Iterable[int], missing: Iterable[int]) -> None:
+    def take_these(
+        self,
+        destination: str,
+        seconds: Sequence[int],
+        memory: Callable[[int], Mapping[str, JsonValue]] = _none,
+    ) -> list[OutboxRow]:
+        """Mark certain rows in flight, on disk, and return them in order of time."""
+        found: list[OutboxRow] = []
+        if not seconds:
+            return found
+        with self._transaction() as db:
+            for second in sorted(seconds):
+                text = db.execute(
+                    "SELECT fields FROM row WHERE lane = ? AND second = ?", (destination, second)
+                ).fetchone()
+                if text is not None:
+                    found.append(OutboxRow(destination, second, json.loads(text[0])))
+            db.executemany(
+                "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
+                [(destination, row.second) for row in found],
+            )
+            remember(db, memory(len(found)))
+        return found
+
+    def acknowledge(
+        self,
+        destination: str,
+        stored: Iterable[int],
+        missing: Iterable[int],
+        suspected: Iterable[int] = (),
+    ) -> None:
         """Record what the cloud showed: rows it has, and rows it does not have.
 
         Rows that it has are not written at once, see above.
         """
-        stored, missing = list(stored), list(missing)
-        with self._transaction(patient=not missing) as db:
-            _mark(db, destination, missing, RowState.WAITING)
-            number = self._number_stored(db, destination) + _mark(
+        stored, missing, suspected = list(stored), list(missing), list(suspected)
+        with self._transaction(patient=not missing and not suspected) as db:
+            mark(db, destination, missing, RowState.WAITING)
+            mark(db, destination, suspected, RowState.SUSPECTED)
+            number = self._number_stored(db, destination) + mark(
                 db, destination, stored, RowState.STORED
             )
             if stored and number > KEEP_STORED:
                 # those ahead stay too: seconds that a clock which was ahead has taken
-                number -= _keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
+                number -= keep_newest(db, destination, RowState.STORED, KEEP_STORED, min(stored))
         self._stored[destination] = number
 
-    def dead_letter(self, destination: str, second: int) -> None:
-        """Give up a row that the cloud will never take."""
+    def put_back(self, destination: str, seconds: Sequence[int], suspected: set[int]) -> None:
+        """Let rows wait again that were surely not taken: as if they had not been sent."""
         with self._transaction() as db:
-            _mark(db, destination, [second], RowState.SET_ASIDE)
+            db.executemany(
+                "UPDATE row SET state = ?, tries = tries - 1 WHERE lane = ? AND second = ?",
+                [(int(_WAITING[second in suspected]), destination, second) for second in seconds],
+            )
+
+    def dead_letter(self, destination: str, reasons: Mapping[int, str]) -> None:
+        """Give up rows that the cloud will never take, by second, and keep why."""
+        with self._transaction() as db:
+            mark(db, destination, reasons, RowState.SET_ASIDE)
+            db.executemany(
+                "INSERT OR REPLACE INTO refusal VALUES (?, ?, ?)",
+                [(destination, second, reason) for second, reason in reasons.items()],
+            )
 
     def replace(self, destination: str, thinned: Sequence[Thinned]) -> int:
         """Put means and extremes in the place of thinned rows; returns how many rows went."""
@@ -226,13 +250,52 @@ class RowOutbox:
 
     def in_flight(self, destination: str) -> list[int]:
         """Return the seconds of the rows whose fate is not known, in order."""
+        return self._in(destination, RowState.IN_FLIGHT)
+
+    def suspected(self, destination: str) -> list[int]:
+        """Return the seconds of the rows under suspicion, in order."""
+        return self._in(destination, RowState.SUSPECTED)
+
+    def _in(self, destination: str, state: RowState) -> list[int]:
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT second FROM row WHERE lane = ? AND state = 1 AND state <> 2 "
+                "SELECT second FROM row WHERE lane = ? AND state = ? AND state <> 2 "
                 "ORDER BY second",
-                (destination,),
+                (destination, int(state)),
             ).fetchall()
         return [second for (second,) in found]
+
+    def newest_waiting(self, destination: str, without: Sequence[int] = ()) -> int | None:
+        """Return the second of the newest row that waits.
+
+        Texts and some others come only where there is nothing else.
+        """
+        with self._database.reading() as db:
+            found = db.execute(
+                "SELECT second FROM row WHERE lane = ? AND state = 0 AND state <> 2 "
+                "ORDER BY urgent, second DESC LIMIT ?",
+                (destination, len(without) + 1),
+            ).fetchall()
+        seconds = [second for (second,) in found]
+        return next((one for one in seconds if one not in without), next(iter(seconds), None))
+
+    def urgent(self, destination: str, most: int) -> list[int]:
+        """Return the seconds of the urgent rows that wait, in order."""
+        with self._database.reading() as db:
+            found = db.execute(
+                "SELECT second FROM row WHERE lane = ? AND state = 0 AND state <> 2 "
+                "AND urgent = 1 ORDER BY second LIMIT ?",
+                (destination, most),
+            ).fetchall()
+        return [second for (second,) in found]
+
+    def refusals(self, destination: str) -> dict[int, str]:
+        """Return why rows were set aside, by second."""
+        with self._database.reading() as db:
+            found = db.execute(
+                "SELECT second, reason FROM refusal WHERE lane = ? ORDER BY second", (destination,)
+            ).fetchall()
+        return dict(found)
 
     def untried(self, destination: str, before: int, after: int, most: int) -> list[Waiting]:
         """Return rows that wait and were never sent, in order of time, from a stretch of time."""
@@ -245,7 +308,7 @@ class RowOutbox:
         return [Waiting(second, json.loads(text)) for second, text in found]
 
     def counts(self, destination: str) -> dict[str, int]:
-        """Return how many rows are in each state."""
+        """Return how many rows are in each state; those under suspicion wait, too."""
         with self._database.reading() as db:
             found = db.execute(
                 "SELECT state, COUNT(*) FROM row WHERE lane = ? AND state <> 2 GROUP BY state",
@@ -253,6 +316,7 @@ class RowOutbox:
             ).fetchall()
             stored = self._number_stored(db, destination)
         numbers = {**dict(found), RowState.STORED: stored}
+        numbers[RowState.WAITING] = sum(numbers.get(state, 0) for state in _WAITING)
         return {state.name.lower(): numbers.get(state.value, 0) for state in RowState}
 
     def _number_stored(self, db: sqlite3.Connection, destination: str) -> int:
@@ -265,7 +329,7 @@ class RowOutbox:
         """Return the second of the oldest row that is not known to be stored."""
         with self._database.reading() as db:
             found = db.execute(
-                "SELECT MIN(second) FROM row WHERE lane = ? AND state < 2 AND state <> 2",
+                "SELECT MIN(second) FROM row WHERE lane = ? AND state IN (0, 1, 4) AND state <> 2",
                 (destination,),
             ).fetchone()
         return int(found[0]) if found[0] is not None else None
@@ -276,59 +340,14 @@ class RowOutbox:
         Returns how many waiting ones went.
         """
         with self._transaction() as db:
-            _keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
-            return _keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
+            keep_newest(db, destination, RowState.SET_ASIDE, KEEP_STORED)
+            db.execute(
+                "DELETE FROM refusal WHERE lane = ? AND second NOT IN "
+                "(SELECT second FROM row WHERE lane = ? AND state = ? AND state <> 2)",
+                (destination, destination, int(RowState.SET_ASIDE)),
+            )
+            return keep_newest(db, destination, RowState.WAITING, MAX_ROWS)
 
     def close(self) -> None:
         """Close the database and let another process have it."""
         self._database.close()
-
-
-def _newest(db: sqlite3.Connection, destination: str) -> int:
-    """Return the newest second of a destination's rows of counts, whatever became of it."""
-    found = db.execute(
-        "SELECT second FROM row WHERE lane = ? AND urgent = 0 ORDER BY second DESC LIMIT 1",
-        (destination,),
-    ).fetchone()
-    return int(found[0]) if found else -1
-
-
-def _is_taken(db: sqlite3.Connection, destination: str, second: int) -> bool:
-    taken = "SELECT 1 FROM row WHERE lane = ? AND second = ?"
-    return db.execute(taken, (destination, second)).fetchone() is not None
-
-
-def _free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
-    """Return the first second from a row's own on that is free, and no interval's end."""
-    second = row.second
-    while second % interval_s == 0 or _is_taken(db, row.destination, second):
-        second += 1
-    return second
-
-
-def _mark(db: sqlite3.Connection, destination: str, seconds: Iterable[int], state: RowState) -> int:
-    """Bring rows into a state; returns how many were not in it before."""
-    return max(
-        0,
-        db.executemany(
-            "UPDATE row SET state = :state "
-            "WHERE lane = :lane AND second = :second AND state <> :state",
-            [{"state": int(state), "lane": destination, "second": second} for second in seconds],
-        ).rowcount,
-    )
-
-
-def _keep_newest(
-    db: sqlite3.Connection, destination: str, state: RowState, most: int, until: int = _NEVER
-) -> int:
-    """Delete the oldest rows of a state, beyond a number of those up to a second.
-
-    Returns how many went.
-    """
-    of_state = "lane = :lane AND state = :state" + (" AND state <> 2" * (state != RowState.STORED))
-    return db.execute(
-        f"DELETE FROM row WHERE {of_state} AND second <= "  # noqa: S608 - constant text
-        f"(SELECT second FROM row WHERE {of_state} AND second <= :until "
-        "ORDER BY second DESC LIMIT 1 OFFSET :most)",
-        {"lane": destination, "state": int(state), "most": most, "until": until},
-    ).rowcount

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from monitorpi_cloud_bridge.items import OutboxRow
 
@@ -17,19 +17,24 @@ class RefusedError(Exception):
 
 
 class UploadVerdict(Enum):
-    """What an answer means for what comes next."""
+    """What an answer means for what comes next: by its documented meaning, not by its class."""
 
     STORED = "stored"
-    """The answer itself proves that the rows are there."""
+    """The answer itself proves that the rows are there, but for those it names as refused."""
     ACCEPTED = "accepted"
     """A promise: whether they are there must be looked up."""
     UNKNOWN = "unknown"
     """Nobody knows whether the rows were taken: look before sending again."""
-    TOO_EARLY = "too early"
-    """Not taken; the same again later."""
-    FORBIDDEN = "wrong key or channel"
+    UNREACHED = "not reached"
+    """Nothing was sent: no address, no connection, no TLS."""
+    LATER = "later"
+    """Not taken; the cloud, or who stands in its place, asks for patience."""
     QUOTA = "quota spent"
-    TOO_MUCH = "bad or too many rows"
+    """Not taken, and not soon."""
+    REFUSED = "refused"
+    """Not taken, for what was sent: a row of it, so many rows, or the call as such."""
+    FORBIDDEN = "wrong key or channel"
+    """Not taken, and never until somebody changes something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,10 @@ class UploadOutcome:
 
     verdict: UploadVerdict
     text: str
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Rows that the answer itself names as refused, by their place in the call, and why."""
+    retry_after_s: float | None = None
+    """So long the cloud asks us to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,10 @@ class Sink(Protocol):
 
     limits: CallLimits
 
+    def unfit(self, row: OutboxRow, now_s: float) -> str | None:
+        """Return why the cloud would drop a row without a word; None: it would not."""
+        ...
+
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the body of a call for these rows."""
         ...
@@ -69,7 +82,7 @@ class Sink(Protocol):
         answer.
 
         Raises:
-            RefusedError: the cloud does not let us look, and will not later.
+            RefusedError: the cloud does not let us look, until somebody changes something.
 
         """
         ...

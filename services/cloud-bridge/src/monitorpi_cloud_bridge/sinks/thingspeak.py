@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cloud_bridge.sinks.sink import CallLimits, RefusedError, UploadOutcome, UploadVerdict
-from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, NotSentError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,11 @@ class ThingSpeak:
         self._web = web
         self._asked = secrets.randbelow(_QUERIES)  # not where the process before us began
 
+    def unfit(self, row: OutboxRow, now_s: float) -> str | None:
+        """Return None: nothing is dropped without a word, every row is looked up."""
+        del row, now_s
+        return None
+
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the bulk update of these rows."""
         updates = [{"created_at": stamp(row.second), **row.fields} for row in rows]
@@ -60,9 +66,11 @@ class ThingSpeak:
         try:
             url = f"{self._url}/bulk_update.json"
             answer = ask(self._web, "POST", url, content=body, headers=headers, most=SHORT_BYTES)
+        except NotSentError as error:
+            return UploadOutcome(UploadVerdict.UNREACHED, str(error))
         except NoAnswerError as error:
             return UploadOutcome(UploadVerdict.UNKNOWN, str(error))
-        return UploadOutcome(_verdict(answer), f"HTTP {answer.status}")
+        return UploadOutcome(_verdict(answer), _words(answer), retry_after_s=answer.retry_after_s)
 
     def verify(self, seconds: Sequence[int]) -> set[int] | None:
         """Return the seconds of the rows the channel has.
@@ -97,13 +105,11 @@ class ThingSpeak:
         headers = {KEY_HEADER: self._read_key}
         try:
             answer = ask(self._web, "GET", f"{self._url}/feeds.json", params=query, headers=headers)
-            if answer.status in (400, 401, 403, 404):
-                raise RefusedError(f"HTTP {answer.status}")
-            if answer.status != _OK:
-                return None
-            return {_second(feed["created_at"]) for feed in answer.json()["feeds"]}
-        except (NoAnswerError, ValueError, KeyError, TypeError, OverflowError):
+        except NoAnswerError:
             return None
+        if answer.status in (400, 401, 403, 404):
+            raise RefusedError(f"HTTP {answer.status}")
+        return _seconds(answer) if answer.status == _OK else None
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,25 +121,65 @@ def stamp(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _second(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp())
+def _seconds(answer: Answer) -> set[int] | None:
+    """Return the seconds of the rows of an answer; None: it is none of the service's."""
+    try:
+        feeds = answer.json()["feeds"]
+        seen = {second for feed in list(feeds) if (second := _second(feed)) is not None}
+    except (ValueError, KeyError, TypeError):
+        return None
+    return seen if seen or feeds == [] else None
+
+
+def _second(feed: Any) -> int | None:
+    """Return the second of a row; None: no row of ours looks like this."""
+    try:
+        at = datetime.fromisoformat(feed["created_at"])
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _verdict(answer: Answer) -> UploadVerdict:
-    """Read the outcome of a bulk call; a body of ``0`` is how single updates are refused."""
+    """Read the outcome of a bulk call by the service's table of error codes.
+
+    A body of ``0`` is how it refuses single updates. What no table of its has is of somebody on the
+    way, such as a gateway or a portal: nobody knows what became of the call.
+    https://www.mathworks.com/help/thingspeak/error-codes.html
+    """
     zero = answer.body.strip() == b"0"
     match answer.status:
-        case 202 | 200:
-            return UploadVerdict.TOO_EARLY if zero else UploadVerdict.ACCEPTED
-        case 401 | 403 | 404:
+        case 200 | 202 if zero:
+            return UploadVerdict.LATER
+        case 202 if _promises(answer):
+            return UploadVerdict.ACCEPTED
+        case 401 | 403 | 404 | 405:
             return UploadVerdict.FORBIDDEN
         case 400 if zero:
             return UploadVerdict.FORBIDDEN
         case 402:
             return UploadVerdict.QUOTA
-        case 429:
-            return UploadVerdict.TOO_EARLY
-        case 400 | 413 | 422:
-            return UploadVerdict.TOO_MUCH
+        case 425 | 429:
+            return UploadVerdict.LATER
+        case 400 | 411 | 413 | 414 | 415 | 417 | 421 | 422 | 431:
+            return UploadVerdict.REFUSED
         case _:
             return UploadVerdict.UNKNOWN
+
+
+def _promises(answer: Answer) -> bool:
+    """Tell whether the body is the documented one, and not somebody else's page."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "error" not in body
+
+
+def _words(answer: Answer) -> str:
+    """Return what the service says, with its own code for it."""
+    with suppress(ValueError, KeyError, TypeError):
+        code = answer.json()["error"]["error_code"]
+        if isinstance(code, str) and code.isascii() and code.isidentifier():
+            return f"HTTP {answer.status} {code[:40]}"
+    return f"HTTP {answer.status}"

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cloud_bridge.items import Called
-from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, ask
+from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, NotSentError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 OLDEST_S: Final = 120.0
 MOST_TEXT: Final = 255
 """Bytes of a command at the service."""
+REFUSED_MOST_S: Final = 3600.0
+"""Between two looks at a TalkBack that refuses its key."""
+PATIENCE_MOST_S: Final = 300.0
+_OK: Final = 200
 _NOT_FOUND: Final = 404
+_FORBIDDING: Final = (401, 403, 404)
 _BROKEN: Final = 500
 """From here on nobody knows whether the call was served."""
 
@@ -51,6 +56,7 @@ class TalkBack:
     answers_total: int = 0
     old_total: int = 0
     _in_doubt: bool = False
+    _pause_s: float = 0.0
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -58,7 +64,7 @@ class TalkBack:
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Ask until stopped."""
-        while not self._stopped.wait(self.poll_s):
+        while not self._stopped.wait(max(self.poll_s, self._pause_s)):
             self.poll(emit)
         self.client.close()
 
@@ -78,6 +84,9 @@ class TalkBack:
         try:
             answer = self._ask("POST", "execute.json")
             record = self._read(answer)
+        except NotSentError as error:
+            self.log.warning("TalkBack is not reached", what=error)
+            return
         except NoAnswerError as error:
             self._in_doubt = True
             self.log.warning("TalkBack did not answer", what=error)
@@ -92,6 +101,8 @@ class TalkBack:
         except NoAnswerError as error:
             self.log.warning("TalkBack did not answer", what=error)
             return
+        if answer.status not in (_OK, _NOT_FOUND):
+            return  # a refusal, or a portal, says nothing about the last command
         self._in_doubt = False
         if _number(record) != self.last:
             self._take(record, emit)
@@ -104,6 +115,12 @@ class TalkBack:
             raise NoAnswerError(f"HTTP {answer.status}")
         return answer
 
+    def _back_off(self, answer: Answer) -> None:
+        """Ask a TalkBack that refuses us ever more seldom."""
+        most_s = REFUSED_MOST_S if answer.status in _FORBIDDING else PATIENCE_MOST_S
+        self._pause_s = min(max(2 * self._pause_s, self.poll_s), max(most_s, self.poll_s))
+        self._pause_s = max(self._pause_s, answer.retry_after_s or 0.0)
+
     def _read(self, answer: Answer) -> dict[str, Any]:
         """Return the command of an answer; nothing where there is none, or where we are refused.
 
@@ -111,9 +128,11 @@ class TalkBack:
             NoAnswerError: it cannot be read.
 
         """
-        if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+        if answer.status != _OK:
             self.log.warning("TalkBack refused", status=answer.status)
+            self._back_off(answer)
             return {}
+        self._pause_s = 0.0
         try:
             record = answer.json() if answer.body.strip() else {}
         except ValueError:

@@ -94,8 +94,11 @@ export function AlertCard({ alert, children }) {
   </article>`;
 }
 export const byTime = (a, b) => Date.parse(b.opened_at) - Date.parse(a.opened_at);
+// One that the history has as open, and the bus does not, ended unseen: at the last word of it.
+const isLive = (alert) =>
+  page.state.alerts.some((one) => one.id === alert.id && one.state === "open");
 export const markOf = (alert) => ({
   from: Date.parse(alert.opened_at),
-  to: alert.state === "open" ? Number.MAX_SAFE_INTEGER : endOf(alert),
+  to: isLive(alert) ? Number.MAX_SAFE_INTEGER : endOf(alert),
   kind: alert.severity,
 });

@@ -4,6 +4,7 @@ import { titleOf } from "./alert.js";
 import { Alerts } from "./alerts.js";
 import { Device } from "./device.js";
 import { Devices } from "./devices.js";
+import { Kiosk } from "./kiosk.js";
 import { Now } from "./now.js";
 import { Tag } from "./parts.js";
 import { link, useRoute } from "./route.js";
@@ -16,6 +17,7 @@ const VIEWS = [
   ["alerts", "Alerts", Alerts],
   ["services", "Services", ServicesView],
 ];
+const KIOSK = location.pathname.endsWith("/kiosk");
 const WORDS = {
   watching: "Watching, with a note:",
   partly: "Only a part is watched:",
@@ -79,6 +81,7 @@ function App() {
   useEffect(() => {
     document.title = `${open ? `(${open}) ` : ""}${TITLES[level()]}`;
   });
+  if (KIOSK) return html`<${Announcer} /><${Kiosk} />`;
   const View =
     route.view === "device" ? Device : (VIEWS.find(([name]) => name === route.view)?.[2] ?? Now);
   return html`<${Header} view=${route.view === "device" ? "devices" : route.view} />

@@ -53,9 +53,8 @@ def page_files() -> dict[str, File]:
     scripts = sorted(path[1:] for path in found if path.endswith(".js"))
     links = "".join(f'<link rel="modulepreload" href="{name}">\n' for name in scripts)
     document = folder.joinpath("index.html").read_bytes()
-    found["/"] = _file(
-        document.replace(_MODULES, links.strip().encode()), "text/html; charset=utf-8"
-    )
+    whole = document.replace(_MODULES, links.strip().encode())
+    found["/"] = found["/kiosk"] = _file(whole, "text/html; charset=utf-8")
     return found
 
 

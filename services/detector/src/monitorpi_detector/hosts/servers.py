@@ -2,14 +2,15 @@
 
 Theory of operation. The configuration names those that may, or they are learned in the first day
 of watching. What is there from the start is taken as known: nobody can tell by who answers first
-which one of several is right, so all that are seen within :data:`START_S` of the first are
-learned, as a redundant pair is that answers the same client. One that appears later is learned too
-if it says what the known ones say (a pair that shares the clients between them), or if it is the
-router that they name. Else it is a stranger, in the first day as well, then as a ``warning``: in a
-network that has a server, a second one that says something else is worth a look on any day. One
-that contradicts the known ones in any option is a stranger whatever else it says: the right router
-with a name server of its own is how answers are forged. Strangers are not learned; a line of the
-configuration makes them known.
+which one of several is right, so all that are seen within :data:`START_S` of the first (routers:
+:data:`ADVERTISES_S`) are learned, as a redundant pair is that answers the same client, and so is
+the first one in a VLAN that has none. One that appears later is learned too if it says what the
+known ones say (a pair that shares the clients between them), or if it is the router that they name.
+Else it is a stranger, in the first day as well, then as a ``warning``: in a network that has a
+server, a second one that says something else is worth a look on any day. One that contradicts the
+known ones in any option is a stranger whatever else it says: the right router with a name server of
+its own is how answers are forged. Strangers are not learned; a line of the configuration makes them
+known.
 
 What a known server tells its clients is learned in the first day too. What it says for the first
 time later is a *change*, reported once: the owner's doing, a router that was taken over, or
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 MAX_SERVERS: Final = 64
 START_S: Final = 60.0
 """Within so long of the first one nobody is late: clients ask again at least so often at boot."""
+ADVERTISES_S: Final = 1800.0
+"""A router advertises itself at least so often (RFC 4861, 6.2.1: MaxRtrAdvInterval)."""
 NEWS_S: Final = 60.0
 """What is older when it is first heard of was news to the process before us."""
 MAX_SAYING: Final = 128
@@ -43,6 +46,8 @@ _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
 """Options that every client asks for. The first value of another one, such as a proxy, comes with
 the first client that asks for it, any day."""
 
+VLAN: Final = "vlan"
+"""In which VLAN one serves: servers of different ones do not contradict each other."""
 Statement = tuple[str, str]
 """What a server tells its clients: an option's name and one value."""
 
@@ -74,6 +79,7 @@ class Servers:
         configured: Iterable[str],
         learned: Iterable[str],
         said: Mapping[str, Iterable[Statement]] | None = None,
+        start_s: float = START_S,
     ) -> None:
         """Start with what is known.
 
@@ -81,10 +87,12 @@ class Servers:
             configured: those that may serve; where there are any, nobody else may.
             learned: those learned before a restart.
             said: what the known ones told their clients then.
+            start_s: within so long of the first one nobody is late.
 
         """
         self._configured = frozenset(configured)
         self._learned = dict.fromkeys(learned)
+        self._start_s = start_s
         self._first_s: float | None = -math.inf if self._learned else None
         """When the first one served; of those learned before a restart: long ago."""
         self._said: dict[str, dict[Statement, None]] = {
@@ -149,7 +157,8 @@ class Servers:
         if before is None or learns:
             return None
         options = {option for option, _ in before}
-        new = [one for one in says if one not in before and one[0] in options | _ASKED_BY_ALL]
+        news = (options | _ASKED_BY_ALL) - {VLAN}
+        new = [one for one in says if one not in before and one[0] in news]
         if not new:
             return None
         about = {option for option, _ in new}
@@ -169,13 +178,15 @@ class Servers:
         known = tuple(self._learned)
         if not learns:
             return UnknownSender("critical" if known else "warning", known)
-        said = {one for statements in self._said.values() for one in statements}
-        differs = _contradictions(says, said)
+        beside = [mac for mac in known if _may_meet(self._said.get(mac, ()), says)]
+        said = {one for mac in beside for one in self._said.get(mac, ()) if one[0] != VLAN}
+        tells = {one for one in says if one[0] != VLAN}
+        differs = _contradictions(tells, said)
         if self._first_s is None:
             self._first_s = at_s
-        late = bool(known) and at_s - self._first_s > START_S
+        late = bool(beside) and at_s - self._first_s > self._start_s
         is_named = any(("router", ip) in said for ip in holds)
-        if differs or (late and not is_named and said.isdisjoint(says)):
+        if differs or (late and not is_named and said.isdisjoint(tells)):
             return UnknownSender("warning", known, differs)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
@@ -185,10 +196,19 @@ class Servers:
 
 def statements_of(device: Device) -> list[Statement]:
     """Return what a device tells DHCP clients, the latest of each option first."""
+    vlans = [(VLAN, ".".join(map(str, vlan))) for vlan in device.dhcp_vlans]
     routers = [("router", ip) for ip in device.dhcp_routers]
-    return routers + [
-        (option, value) for option, values in device.dhcp_options.items() for value in values
-    ]
+    return (
+        vlans
+        + routers
+        + [(option, value) for option, values in device.dhcp_options.items() for value in values]
+    )
+
+
+def _may_meet(one: Iterable[Statement], other: Iterable[Statement]) -> bool:
+    """Tell whether two serve in one VLAN, as far as they say in which."""
+    vlans = [{value for option, value in said if option == VLAN} for said in (one, other)]
+    return not all(vlans) or not vlans[0].isdisjoint(vlans[1])
 
 
 def _contradictions(says: Iterable[Statement], said: set[Statement]) -> frozenset[Statement]:

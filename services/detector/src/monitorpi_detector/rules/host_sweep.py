@@ -73,7 +73,7 @@ def _arp_sweeps(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
                 subject=mac_id(mac),
                 value=float(addresses),
                 threshold=threshold,
-                text=f"ARP sweep from {mac}",
+                text=f"ARP sweep, or one by neighbour discovery, from {mac}",
                 unit="addresses that nobody has, within an hour",
                 sources=(Peer(mac=mac, ip=view.inventory.ip(mac)),),
                 beyond_router=False,

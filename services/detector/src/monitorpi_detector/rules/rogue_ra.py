@@ -1,7 +1,8 @@
 """Rogue router: a device that advertises itself as an IPv6 router and is not one of the known ones.
 
 Every host that hears a router advertisement takes its sender for a way out and its prefix for an
-address of its own (RFC 4861, RFC 6104). How routers become known:
+address of its own (RFC 4861, RFC 6104); name servers are taken from one that is no router too
+(RFC 8106). How routers become known:
 :mod:`monitorpi_detector.hosts.servers`.
 """
 
@@ -29,7 +30,7 @@ def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
         subject=mac_id(device.mac),
         value=1.0,
         threshold=limits(device.mac).floor,
-        text=f"{device.mac} advertises itself as a router (known: {known})",
+        text=f"{device.mac} advertises itself as a router or name server (known: {known})",
         unit="routers",
         sources=(Peer(mac=device.mac, ip=device.ips[0] if device.ips else None),),
         severity=unknown.severity,

@@ -46,6 +46,8 @@ _LIFETIME: Final = 6
 _SOURCE_LINK: Final = 1
 _TARGET_LINK: Final = 2
 _PREFIX: Final = 3
+_NAME_SERVERS: Final = 25
+"""Hosts take them from any advertisement, also of one that is no router (RFC 8106, 5.1)."""
 _PREFIX_SIZE: Final = 32
 _ON_LINK: Final = 0x80
 _MAX_OPTIONS: Final = 64
@@ -81,6 +83,9 @@ def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
         tried = ipv6(data[start + _TARGET : start + _TARGET + IPV6_SIZE])
         if tried is not None:
             yield frame.sighting("nd", tries=tried)
+    elif kind == _NEIGHBOUR_SOLICITATION:
+        wanted = ipv6(data[start + _TARGET : start + _TARGET + IPV6_SIZE])
+        yield from _claim(frame, origin, _link(options, _SOURCE_LINK), wanted)
     else:
         yield from _claim(frame, origin, _link(options, _SOURCE_LINK))
 
@@ -121,10 +126,13 @@ def _link(options: _Options, kind: int) -> bytes | None:
     return link
 
 
-def _claim(frame: DiscoveryFrame, address: bytes, link: bytes | None) -> Iterator[Sighting]:
+def _claim(
+    frame: DiscoveryFrame, address: bytes, link: bytes | None, asks: str | None = None
+) -> Iterator[Sighting]:
+    """Read who has an address, and which one he asks for."""
     ip = ipv6(address)
     if ip is not None and link is not None and len(link) == MAC_SIZE:
-        yield frame.sighting("nd", link, ips=(ip,))
+        yield frame.sighting("nd", link, ips=(ip,), asks=asks)
 
 
 def _advertised(frame: DiscoveryFrame, options: _Options, origin: bytes) -> Sighting:
@@ -135,7 +143,7 @@ def _advertised(frame: DiscoveryFrame, options: _Options, origin: bytes) -> Sigh
     ip = ipv6(origin)
     if ip is None or not is_link_local(origin):
         raise MalformedFrameError
-    lives = frame.u16(frame.transport + _LIFETIME) > 0
+    lives = frame.u16(frame.transport + _LIFETIME) > 0 or _names_servers(options)
     own = _link(options, _SOURCE_LINK) in (None, frame.source)
     return frame.sighting(
         "ra",
@@ -144,6 +152,11 @@ def _advertised(frame: DiscoveryFrame, options: _Options, origin: bytes) -> Sigh
         ends_router=not lives,
         subnets=_on_link(options),
     )
+
+
+def _names_servers(options: _Options) -> bool:
+    """Tell whether hosts take a name server from an advertisement: its lifetime is not 0."""
+    return any(kind == _NAME_SERVERS and any(contents[2:6]) for kind, contents in options)
 
 
 def _on_link(options: _Options) -> tuple[str, ...]:

@@ -1,0 +1,31 @@
+"""All destinations together, for whoever needs to know of no single one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
+    from monitorpi_cloud_bridge.sinks.uploader import Uploader
+
+
+@dataclass(slots=True)
+class Uploaders:
+    """The uploaders of one outbox, and the quota they share."""
+
+    each: list[Uploader]
+    quota: YearlyQuota
+
+    def hurry(self) -> None:
+        """Let each look at once whether something is due."""
+        for uploader in self.each:
+            uploader.hurry()
+
+    def state(self) -> dict[str, JsonValue]:
+        """Return what health tells."""
+        left = self.quota.most - self.quota.used if self.quota.most else None
+        lanes: dict[str, JsonValue] = {one.destination.name: one.state() for one in self.each}
+        return {"lanes": lanes, "quota_used": self.quota.used, "quota_left": left}

@@ -1,0 +1,172 @@
+"""Names with several addresses, some of which lead nowhere; names that lead nowhere."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.cloud_bridge.test_web import foreign
+
+from monitorpi_cloud_bridge import addresses as addresses_module
+from monitorpi_cloud_bridge import web as web_module
+from monitorpi_cloud_bridge.addresses import AddressBook
+from monitorpi_cloud_bridge.web import NotSentError, ask, client
+from monitorpi_thingspeak_double import Double
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRY_S = 0.3
+
+
+@contextmanager
+def swallowing(address: str, port: int) -> Iterator[None]:
+    """Let an address of this machine swallow what is sent to a port: its queue is full."""
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind((address, port))
+        deaf.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        try:
+            for one in fillers:
+                one.setblocking(False)
+                one.connect_ex((address, port))
+            yield
+        finally:
+            for one in fillers:
+                one.close()
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the name `cloud.example` addresses; connections are given up soon."""
+    addresses: list[str] = []
+    real = socket.getaddrinfo
+
+    def look(host: str, port: int, *args: Any, **more: Any) -> Any:
+        if host != "cloud.example":
+            return real(host, port, *args, **more)
+        if not addresses:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look)
+    monkeypatch.setattr(web_module, "SHORT_TRY_S", TRY_S)
+    monkeypatch.setattr(web_module, "LONG_TRY_S", TRY_S)
+    monkeypatch.setattr(web_module, "ADDRESSES", AddressBook())
+    return addresses
+
+
+def test_addresses_that_swallow_packets_cost_a_moment_each_and_only_once(
+    named: list[str],
+) -> None:
+    """Two of three lead nowhere: the third is asked, once, and first from then on."""
+    with foreign() as cloud, client() as web:
+        port = cloud.server.server_address[1]
+        named += ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+        cloud.pieces = [b"{}"]
+        with swallowing("127.0.0.2", port), swallowing("127.0.0.3", port):
+            begun = time.monotonic()
+            assert ask(web, "GET", f"http://cloud.example:{port}/a").status == 200
+            first_s = time.monotonic() - begun
+            begun = time.monotonic()
+            assert ask(web, "GET", f"http://cloud.example:{port}/b").status == 200
+            second_s = time.monotonic() - begun
+
+        assert cloud.asked == ["/a", "/b"]
+        assert first_s >= 2 * TRY_S
+        assert second_s < first_s - TRY_S
+
+
+def test_where_every_address_swallows_nothing_was_sent(named: list[str]) -> None:
+    """The call was not made: no row is in doubt, and nothing is charged."""
+    with foreign() as cloud, client() as web:
+        port = cloud.server.server_address[1]
+        named += ["127.0.0.2", "127.0.0.3"]
+        with (
+            swallowing("127.0.0.2", port),
+            swallowing("127.0.0.3", port),
+            pytest.raises(NotSentError, match="ConnectTimeout"),
+        ):
+            ask(web, "GET", f"http://cloud.example:{port}/")
+
+        assert cloud.asked == []
+
+
+def test_a_refused_address_is_followed_by_the_next(named: list[str]) -> None:
+    """Nobody listens at the first one."""
+    with foreign() as cloud, client() as web:
+        port = cloud.server.server_address[1]
+        named += ["127.0.0.9", "127.0.0.1"]
+
+        assert ask(web, "GET", f"http://cloud.example:{port}/").status == 200
+
+
+def test_the_server_is_asked_by_its_name(named: list[str]) -> None:
+    """A virtual host needs it, a certificate too."""
+    with foreign() as cloud, client() as web:
+        port = cloud.server.server_address[1]
+        named += ["127.0.0.1"]
+        hosts: list[str] = []
+        handler = cloud.server.RequestHandlerClass
+        original = handler.do_GET  # type: ignore[attr-defined] # of the test's own handler
+
+        def noting(self: Any) -> None:
+            hosts.append(self.headers["Host"])
+            original(self)
+
+        handler.do_GET = noting  # type: ignore[attr-defined] # the same
+        ask(web, "GET", f"http://cloud.example:{port}/x?y=1")
+
+        assert hosts == [f"cloud.example:{port}"]
+        assert cloud.asked == ["/x?y=1"]
+
+
+def test_a_certificate_is_checked_against_the_name(
+    named: list[str], certificate: tuple[str, str]
+) -> None:
+    """One that names the address alone is refused: the name is what was configured."""
+    named += ["127.0.0.1"]
+    with Double(certificate=certificate) as double, client(Path(certificate[0])) as web:
+        assert ask(web, "GET", f"{double.url}/").status == 200
+
+        with pytest.raises(NotSentError, match=r"cloud\.example"):
+            ask(web, "GET", f"https://cloud.example:{double.port}/")
+
+
+def test_a_resolver_that_fails_or_is_silent_is_no_call(
+    named: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SERVFAIL is an answer; silence is waited for only so long."""
+    del named
+    with client() as web:
+        with pytest.raises(NotSentError, match="Temporary failure in name resolution"):
+            ask(web, "GET", "http://cloud.example/")
+
+        never = threading.Event()
+        monkeypatch.setattr(addresses_module, "RESOLVE_S", 0.1)
+
+        def silent(*_: object, **__: object) -> list[object]:
+            never.wait(20)
+            return []
+
+        monkeypatch.setattr(socket, "getaddrinfo", silent)
+        with pytest.raises(NotSentError, match=r"no address of cloud\.example in 0\.1 s"):
+            ask(web, "GET", "http://cloud.example/")
+        never.set()
+
+
+def test_an_address_that_failed_is_as_good_as_others_after_a_while() -> None:
+    """Routes are mended."""
+    now = 0.0
+    book = AddressBook(clock=lambda: now)
+    book.failed("127.0.0.1")
+    now = addresses_module.FORGOTTEN_S + 1
+    book.failed("::1")
+
+    assert list(book._failed_s) == ["::1"]
