@@ -200,7 +200,7 @@ def test_what_was_announced_is_read_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A missing file is nothing; a damaged or endless one is a line of the log."""
-    folder = tmp_path / "state"
+    folder = tmp_path / "state" / "main"
     shelf = Announced(folder, Log("home-assistant"))
     assert shelf.read() == frozenset()
     assert capsys.readouterr().err == ""
@@ -277,3 +277,13 @@ def test_only_what_is_shown_is_read(devices: Any, kinds: set[str], tmp_path: Pat
 
     assert {topic.split("/")[4] for topic in found.subscriptions} == kinds
     assert list(found.outside) == ["ha/status"]
+
+
+def test_the_sensor_is_announced_though_nobody_is_there_yet() -> None:
+    """Home Assistant shows it as not available."""
+    rig = Rig()
+    rig.core = HomeAssistantCore("lab", HomeAssistantSettings(), rig.shelf)
+
+    rig.tick(5)
+
+    assert list(rig.outside) == [SENSOR]

@@ -9,7 +9,7 @@ import pytest
 from tests.thingspeak_double.calls import Clock, ask, bulk
 
 from monitorpi_cloud_bridge.items import OutboxRow
-from monitorpi_cloud_bridge.sinks.sink import UploadOutcome, UploadVerdict
+from monitorpi_cloud_bridge.sinks.sink import UploadVerdict
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.web import client
 from monitorpi_thingspeak_double import Double
@@ -185,7 +185,8 @@ def test_a_certificate_nobody_vouches_for_is_refused(
 
         sent = sink.send(sink.prepare([OutboxRow("x", int(clock.now), {"field1": "1"})]))
 
-        assert sent == UploadOutcome(UploadVerdict.UNKNOWN, "ConnectError")
+        assert sent.verdict is UploadVerdict.UNREACHED
+        assert "certificate verify failed" in sent.text
         assert sink.verify([0, 1]) is None
         assert list(double.log) == []
         assert channel.rows == []

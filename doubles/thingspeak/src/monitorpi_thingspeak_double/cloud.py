@@ -64,9 +64,9 @@ class Cloud:
             if not isinstance(updates, list) or not updates:
                 return error(400, "error_bad_request", "updates must be a list of rows")
             if len(updates) > self.switches.bulk_rows:
-                return error(self.switches.too_many, "error_too_large", "Too many rows")
+                return error(self.switches.too_many, "error_request_too_large", "Too many rows")
             if any(len(json.dumps(update).encode()) > MAX_MESSAGE_BYTES for update in updates):
-                return error(413, "error_too_large", "a row is longer than 3,000 bytes")
+                return error(413, "error_request_too_large", "a row is longer than 3,000 bytes")
             rows = [row for update in dated(updates, now) if (row := row_of(update)) is not None]
             if len(rows) < len(updates):
                 return error(400, "error_bad_request", "a row has no usable created_at")
@@ -118,7 +118,7 @@ class Cloud:
         if sum(len(f"{name}={value}".encode()) for name, value in values.items()) > (
             MAX_MESSAGE_BYTES
         ):
-            return error(413, "error_too_large", "longer than 3,000 bytes")
+            return error(413, "error_request_too_large", "longer than 3,000 bytes")
         now = self._clock()
         if now - channel.last_update_s < self.switches.update_interval_s:
             if self.switches.update_429:
@@ -264,6 +264,9 @@ class Cloud:
             if command is None:
                 if method == "GET":
                     return Answer(200, list(talkback.queue))
+                if method == "DELETE":
+                    talkback.queue.clear()
+                    return Answer(200, [])
                 return Answer(200, self.add_command(number, values["command_string"], position))
             found = next((one for one in talkback.queue if one["id"] == command), None)
             if found is None:

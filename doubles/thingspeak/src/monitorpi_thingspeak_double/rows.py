@@ -21,11 +21,16 @@ def stamp(at: datetime) -> str:
 
 
 def instant(text: Any, zone: str = "UTC") -> datetime | None:
-    """Read a time; one that names no zone is of the given one. None: it is none."""
+    """Read a time: ISO 8601, MySQL's form of it, or seconds since 1970. None: it is none.
+
+    One that names no zone is of the given one.
+    """
     try:
+        if isinstance(text, int | float) or str(text).isdecimal():
+            return datetime.fromtimestamp(float(text), UTC)
         at = datetime.fromisoformat(text)
         return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, OverflowError, OSError):
         return None
 
 
@@ -52,8 +57,13 @@ def row_of(update: Any) -> dict[str, Any] | None:
 
 
 def dated(updates: list[Any], now: float) -> list[Any]:
-    """Turn ``delta_t`` into times: seconds since the row before, the last row being now."""
+    """Turn ``delta_t`` into times: seconds since the row before, the last row being now.
+
+    It must not be 0 but in the first row: a time is unique. Such a row keeps no time.
+    """
     if not all(isinstance(one, dict) and "delta_t" in one for one in updates):
+        return updates
+    if any(_seconds(one["delta_t"]) == 0 for one in updates[1:]):
         return updates
     dated: list[Any] = []
     at = now

@@ -193,7 +193,7 @@ _ROUTES: Final = (
     (r"/talkbacks/(\d+)/commands(?:/(\d+))?\.json", "_commands"),
     (r"/", "_page"),
 )
-_NOT_ALLOWED: Final = error(405, "error_method_not_allowed", "Method not allowed")
+_NOT_ALLOWED: Final = error(405, "error_method_invalid", "Method Not Allowed")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -260,9 +260,13 @@ class _Handler(BaseHTTPRequestHandler):
         return self.owner.cloud.bulk_update(call.number(0), self._key(key), updates)
 
     def _feeds(self, call: _Call, key: str | None) -> Answer:
+        if call.method != "GET":
+            return _NOT_ALLOWED
         return self.owner.cloud.feeds(call.number(0), key, call.values)
 
     def _last_feed(self, call: _Call, key: str | None) -> Answer:
+        if call.method != "GET":
+            return _NOT_ALLOWED
         return self.owner.cloud.last_feed(call.number(0), key, call.values)
 
     def _update(self, call: _Call, key: str | None) -> Answer:
