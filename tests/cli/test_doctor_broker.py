@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ from monitorpi_cli.doctor.broker import try_login, try_logins
 from monitorpi_cli.doctor.command import look_at_bus
 from monitorpi_cli.doctor.watch import Remembered, Sites, judge_watch, look_at_watch
 from monitorpi_cli.stack import broker as files
+from monitorpi_cli.stack.console import Console
 from monitorpi_cli.stack.logins import Login
+from monitorpi_cli.table import Terminal
+from monitorpi_common.bus import Raw
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Health, Service, WatchReason, WatchState
 from monitorpi_common.settings import BrokerSettings, NoSection, load
@@ -202,6 +206,7 @@ CABLE = WatchReason(what="interface", text="No window of eth0 for 9 s.", remedy=
         (None, "note", "no detector has ever been at this broker"),
         (Remembered(online=False, state=state("watching")), "wrong", "no detector runs"),
         (Remembered(online=True, state=state("watching", 60)), "wrong", "says nothing for 60 s"),
+        (Remembered(online=True, state=state("watching", -60)), "wrong", "is dated 60 s ahead"),
         (Remembered(online=True), "wrong", "says nothing"),
         (Remembered(online=True, state=state("watching")), "ok", "watching"),
         (Remembered(online=True, state=state("partly", 1, CABLE)), "note", "partly: No window of"),
@@ -233,6 +238,57 @@ def test_the_watch_is_read_from_the_brokers_memory(broker: Broker) -> None:
 
     assert found.mark == "wrong"
     assert "site 'home': blind: No window of eth0 for 9 s" in found.text
+
+
+LAST, FIRST = "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"
+GARBAGE = (
+    b"\xff\xfe",
+    b"{}",
+    b"null",
+    b"[" * 100_000,
+    b'{"a":' * 50_000,
+    b'"watching"',
+    b'{"state":"watching","since":1e999,"at":NaN}',
+    *(f'{{"state":"watching","since":"{time}","at":"{time}"}}'.encode() for time in (LAST, FIRST)),
+)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda one: one[:24].decode(errors="replace"))
+@pytest.mark.parametrize("kind", ["watch", "alert", "health", "status", "nothing"])
+def test_garbage_where_the_detector_speaks_ends_nobody_and_is_not_believed(
+    kind: str, garbage: bytes
+) -> None:
+    """The doctor passes it over, and so does ``up``, which says what it concludes itself."""
+    raw = Raw(f"monitorpi/v1/home/detector/{kind}/main", garbage, retained=True)
+    sites = Sites({"home": Remembered(online=True)})
+    said: list[str] = []
+    console = Console(said.append, Terminal.of(sys.stdout))
+
+    sites.receive(raw)
+    for retained in (True, False):
+        console.receive(Raw(raw.topic, garbage, retained))
+    for second in range(30):
+        console.tick(float(second))
+
+    [found] = judge_watch(sites, NOW)
+    assert found.mark == "wrong"
+    assert any("BLIND" in line for line in said)
+    assert not any("WATCHING" in line for line in said)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999999999/", "\x00", "//"])
+def test_a_page_that_says_it_is_nowhere_ends_no_doctor(broker: Broker, url: str) -> None:
+    """What anybody can publish is looked at before it is used."""
+    health = example(Health).model_copy(update={"detail": {"url": url}})
+    for topic, payload in (
+        ("detector/status/main", "online"),
+        ("dashboard/health/main", health.model_dump_json()),
+    ):
+        publish(broker, f"monitorpi/v1/home/{topic}", payload, "--retain")
+
+    [found, *_] = look_at_watch(BrokerSettings(port=broker.port), "home")
+
+    assert "says nothing" in found.text
 
 
 def test_a_page_that_is_not_where_it_says_is_wrong(broker: Broker) -> None:

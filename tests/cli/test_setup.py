@@ -144,6 +144,22 @@ def test_packages_of_another_python_are_installed_anew(checkout: Path, tmp_path:
     assert [one.name for one in (place / ".venv" / "lib").iterdir()] == [lib.name]
 
 
+@pytest.mark.parametrize("gone", ["pydantic", "impl_monitorpi_common.pth", "pydantic/_internal"])
+def test_a_half_deleted_environment_is_made_anew(checkout: Path, tmp_path: Path, gone: str) -> None:
+    """A package that is gone, or a part of one, while what is written of it is still there."""
+    place = tmp_path / "half"
+    shutil.copytree(checkout, place, symlinks=True)
+    [packages] = (place / ".venv" / "lib").glob("python3*/site-packages")
+    [lost] = packages.glob(f"*{gone}") if gone.endswith(".pth") else [packages / gone]
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+
+    done = run(place, "ping", "--count", "1", "127.0.0.1")
+
+    assert works(done)
+    assert done.returncode == 0
+    assert lost.exists()
+
+
 def test_without_the_internet_what_is_there_goes_on(checkout: Path, tmp_path: Path) -> None:
     """A new lock file cannot be followed: that is said, and the old packages serve."""
     place = tmp_path / "offline"

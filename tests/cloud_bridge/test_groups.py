@@ -11,6 +11,7 @@ from tests.cloud_bridge.cloudworld import DESTINATION, World
 from tests.cloud_bridge.corebridge import START, Bridge
 
 from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.settings import INTERVAL_S, WRITE_S
 from monitorpi_common.messages import UploadNow
 from monitorpi_common.service import CommandReceived
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-MINUTES = 120
-DAY_MINUTES = 24 * 60
-BYTES_A_DAY = 50_000_000
+GROUPS = 120
+DAY_S = 86_400
+BYTES_A_DAY = 42_000_000
 FIELDS = {f"field{number}": str(1_234_567 + number) for number in range(1, 9)}
 CLASSES = 22
 
@@ -121,29 +122,31 @@ def memory(second: int) -> dict[str, JsonValue]:
 
 
 def test_a_channel_is_few_bytes_a_day(card: Card) -> None:
-    """All that a minute writes, with the file system's bookkeeping each time, is 35 kB at most.
+    """All that a group writes, with the file system's bookkeeping each time, is 40 kB at most.
 
-    Twice in a minute the file system writes what it has: when rows are written and sent, and when
+    Twice a group the file system writes what it has: when rows are written and sent, and when
     they were looked up. At first the log of the database grows; then it is written in place.
     """
     world = World(card.folder)
     second, before = START, 0
     try:
-        for minute in range(2 * MINUTES):
-            if minute == MINUTES:
+        for group in range(2 * GROUPS):
+            if group == GROUPS:
                 before = card.written()
-            rows = [OutboxRow(DESTINATION, second + 20 * n, FIELDS) for n in range(3)]
-            second += 60
+            rows = [
+                OutboxRow(DESTINATION, second + at_s, FIELDS)
+                for at_s in range(0, WRITE_S, INTERVAL_S)
+            ]
+            second += WRITE_S
             world.now = max(world.now, second)
-            world.outbox.add(rows, memory(second), 20)
+            world.outbox.add(rows, memory(second), INTERVAL_S)
             world.step(0)
             card.written()
             world.step(16)
             card.written()
-            world.now += 44
-        bytes_a_day = (card.written() - before) * DAY_MINUTES / MINUTES
+        bytes_a_day = (card.written() - before) * DAY_S / (GROUPS * WRITE_S)
 
-        assert world.outbox.counts(DESTINATION)["stored"] >= 3 * MINUTES
+        assert world.outbox.counts(DESTINATION)["stored"] >= GROUPS
         assert bytes_a_day <= BYTES_A_DAY
     finally:
         world.close()

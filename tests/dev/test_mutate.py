@@ -156,6 +156,6 @@ def test_a_fault_meets_a_minute_of_tests_at_most() -> None:
     assert measured.tests(Path("/a.py"), 1, 1) == ("a", "b", "c", "p")
 
 
-def test_a_module_nobody_uses_is_seen_by_programs_alone() -> None:
-    """The lines they run are not known."""
-    assert MEASURED.tests(Path("/b.py"), 1, 1) == ("program",)
+def test_any_test_may_notice_a_module_that_only_runs_at_import() -> None:
+    """Such as one of settings: their lines belong to no test."""
+    assert MEASURED.tests(Path("/b.py"), 1, 1) == ("fast", "other", "slow", "program")

@@ -252,7 +252,7 @@ def test_a_configured_target_knows_what_was_seen_of_it() -> None:
 )
 def test_what_a_target_is_called(seen: KnownAddress, called: str | None, name: str) -> None:
     """Its own name, that of DNS, its maker's with the end of its MAC, else its address."""
-    table = tables(vendor_of={MAC: "Registry"}.get)
+    table = tables(vendor_of=lambda mac: {MAC: "Registry"}.get(mac.lower()))  # never of none
     table.discover("eth0", [seen])
     if called:
         table.call("192.0.2.1", called)

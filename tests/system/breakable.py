@@ -6,19 +6,16 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tests.common.test_unreachable import authority, signed
 from tests.conftest import wait_for
+from tests.system.breakable_broker import BROKER_PORT, TlsBroker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 
     from monitorpi_lab.lan import Lab
 
-BROKER_PORT: Final = 8883
 PAGE_PORT: Final = 8080
 TITLES: Final = {
     "watching": "MonitorPi",
@@ -54,131 +50,16 @@ if name == "monitorpi_capture":
 """
 """What each service runs first (sitecustomize): it may not start, or tell another time."""
 
-
-@dataclass
-class TlsBroker:
-    """A Mosquitto in the sensor's namespace that can be anything else than what was configured."""
-
-    lab: Lab
-    folder: Path
-    ca: tuple[str, str] = field(init=False)
-    program: subprocess.Popen[Any] | None = None
-    listener: socket.socket | None = None
-
-    def __post_init__(self) -> None:
-        self.ca = authority(self.folder, "ours")
-        self.good = self._certificate("good", self.ca, "127.0.0.1", "2")
-        self.other = authority(self.folder, "theirs")
-        self._passwords("theirs")
-
-    def _certificate(
-        self, name: str, by: tuple[str, str], address: str, days: str
-    ) -> tuple[str, str]:
-        folder = self.folder / name
-        folder.mkdir()
-        return signed(folder, by, address, days)
-
-    def _passwords(self, password: str) -> None:
-        file = self.folder / "passwords"
-        file.write_text(f"somebody:{password}\n")
-        subprocess.run(["mosquitto_passwd", "-U", file], check=True, capture_output=True)
-
-    def start(self, pair: tuple[str, str] | None = None, *, tls: bool = True) -> None:
-        """Start it, as configured by default."""
-        cert, key = pair or self.good
-        secure = [f"certfile {cert}", f"keyfile {key}"] if tls else []
-        lines = [
-            f"listener {BROKER_PORT} 127.0.0.1", *secure, "user root", "persistence false",
-            f"password_file {self.folder / 'passwords'}", "max_queued_messages 10000",
-        ]  # fmt: skip
-        conf = self.folder / "mosquitto.conf"
-        conf.write_text("\n".join([*lines, ""]))
-        self.program = self.lab.sensor.popen(
-            ["mosquitto", "-c", str(conf)], stderr=subprocess.DEVNULL
-        )
-
-    def stop(self) -> None:
-        """Kill it, whatever it is."""
-        if self.program is not None:
-            self.program.send_signal(signal.SIGCONT)
-            self.program.kill()
-            self.program.wait()
-            self.program = None
-        if self.listener is not None:
-            with contextlib.suppress(OSError):
-                self.listener.shutdown(socket.SHUT_RDWR)  # who accepts there holds the port
-            self.listener.close()
-            self.listener = None
-
-    def again(self) -> None:
-        """Put the right one in its place."""
-        self.stop()
-        self._passwords("theirs")
-        self.start()
-
-    def freeze(self) -> None:
-        """Connections stay open, nothing answers."""
-        assert self.program is not None
-        self.program.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        assert self.program is not None
-        self.program.send_signal(signal.SIGCONT)
-
-    def expire(self) -> None:
-        """Let its certificate be one of yesterday."""
-        self.stop()
-        self.start(self._anew("expired", self.ca, "127.0.0.1", "-1"))
-
-    def rename(self) -> None:
-        """Let its certificate be for another address."""
-        self.stop()
-        self.start(self._anew("renamed", self.ca, "192.0.2.1", "2"))
-
-    def usurp(self) -> None:
-        """Let its certificate be by another authority."""
-        self.stop()
-        self.start(self._anew("usurped", self.other, "127.0.0.1", "2"))
-
-    def _anew(self, name: str, by: tuple[str, str], address: str, days: str) -> tuple[str, str]:
-        shutil.rmtree(self.folder / name, ignore_errors=True)
-        return self._certificate(name, by, address, days)
-
-    def undress(self) -> None:
-        """Let it speak no TLS."""
-        self.stop()
-        self.start(tls=False)
-
-    def change_password(self) -> None:
-        """Let the account have another password."""
-        self.stop()
-        self._passwords("another")
-        self.start()
-
-    def age(self) -> None:
-        """Put a broker in its place that speaks no MQTT 5: it says so with MQTT 3.1.1's code."""
-        self.stop()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.good)
-        listener = self.lab.sensor.call(_listen)
-        self.listener = listener
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with contextlib.suppress(OSError), context.wrap_socket(connection, True) as one:
-                    one.recv(4096)
-                    one.sendall(bytes((0x20, 2, 0, 1)))
-
-        threading.Thread(target=serve, daemon=True).start()
-
-
-def _listen() -> socket.socket:
-    return socket.create_server(("127.0.0.1", BROKER_PORT))
+LOOK: Final = """
+window.wellAt = [];
+const look = () => {
+    if (document.body.innerText.includes("Nothing is wrong.")) window.wellAt.push(Date.now());
+};
+new MutationObserver(look).observe(
+    document, { subtree: true, childList: true, characterData: true });
+setInterval(look, 100);
+"""
+"""Notes in the browser each time at which the page says that nothing is wrong."""
 
 
 class Stack:
@@ -223,6 +104,7 @@ class Stack:
         wait_for(self._healthz, 20, "the page")
         self.page = self.lab.sensor.call(self._browser)
         self.lab.sensor.call(self.page.get, f"http://127.0.0.1:{PAGE_PORT}/")
+        self.lab.sensor.call(self.page.execute_script, LOOK)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -288,6 +170,20 @@ class Stack:
         script = "return [document.title, document.body.innerText]"
         title, body = self.lab.sensor.call(self.page.execute_script, script)
         return str(title), str(body)
+
+    def said_well(self, since_s: float) -> list[float]:
+        """Return when, from a moment on, page or /healthz said that nothing is wrong.
+
+        The page is looked at with each of its changes and ten times a second in between, since it
+        was asked last; /healthz now.
+        """
+        script = "return window.wellAt.splice(0)"
+        times = self.lab.sensor.call(self.page.execute_script, script)
+        found = [at_ms / 1000 for at_ms in times]
+        healthz = self._healthz()
+        if healthz is not None and healthz[0] == http.client.OK:
+            found.append(time.time())
+        return [round(at_s - since_s, 1) for at_s in found if at_s >= since_s]
 
     def lacks(self, level: str, text: str, since: int, *, mqtt: bool) -> list[str]:
         """Return who does not say it yet, and what is said instead.

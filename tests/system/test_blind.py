@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 TOLD_S: Final = 10.0
 """After so long everybody says that something is wrong, and so long after it that nothing is."""
+WATCHED_S: Final = 6.0
+"""From then on nobody says for so long that nothing is."""
 
 
 @dataclass(frozen=True)
@@ -158,15 +160,22 @@ def test_what_never_started_is_missed(stack: Stack) -> None:
 def test_each_way_to_be_blind_is_told_within_ten_seconds(
     stack: Stack, way: Way, record_property: Callable[[str, object], None]
 ) -> None:
-    """By page, title, /healthz, MQTT and ``up``; and that it is over, within ten seconds after."""
+    """By page, title, /healthz, MQTT and ``up``; and that it is over, within ten seconds after.
+
+    From ten seconds after it until it is mended neither page nor /healthz says for a moment that
+    nothing is wrong.
+    """
     for service in ("capture", "detector", "prober"):
         stack.switch_on(service)
     well(stack, 0, 40)
     since = len(stack.lines)
 
+    failed_s = time.time()
     way.fail(stack)
     try:
         took_s = told(stack, way.level, way.says, since, mqtt=way.mqtt)
+        while time.time() < failed_s + TOLD_S + WATCHED_S:
+            assert stack.said_well(failed_s + TOLD_S) == []
     finally:
         since = len(stack.lines)
         way.mend(stack)

@@ -87,8 +87,16 @@ def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[CheckResult]:
     yield from judge_watch(sites, clock.wall())
     for name, url in sites.pages.items():
         is_up = name in sites.known and sites.known[name].online
-        if is_up and urlsplit(url).hostname in LOOPBACK:
+        if is_up and _is_here(url):
             yield look_at_page(url)
+
+
+def _is_here(url: str) -> bool:
+    """Tell whether an address that somebody published is one of this machine."""
+    try:
+        return urlsplit(url).hostname in LOOPBACK
+    except ValueError:  # such as half a bracket
+        return False
 
 
 def look_at_page(url: str) -> CheckResult:
@@ -110,6 +118,12 @@ def judge_watch(sites: Sites, at: datetime) -> Iterator[CheckResult]:
         silent_s = (at - state.at).total_seconds() if state is not None else 0.0
         if not site.online:
             yield wrong("watch", f"{where}: no detector runs", _START)
+        elif silent_s < -2 * FRESH_S:
+            yield wrong(
+                "watch",
+                f"{where}: what the detector says is dated {-silent_s:.0f} s ahead",
+                "are the clocks of both machines set (timedatectl)? Is it the detector's own word?",
+            )
         elif state is None or silent_s > 2 * FRESH_S:
             since = "" if state is None else f" for {silent_s:.0f} s"
             yield wrong(

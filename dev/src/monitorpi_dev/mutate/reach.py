@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -49,13 +50,14 @@ class Reach:
     def tests(self, file: Path, first: int, last: int) -> tuple[str, ...]:
         """Return the tests that may notice a change of some lines, the fastest first.
 
-        What runs at import belongs to no test: every test that uses the module may notice.
+        What runs at import belongs to no test: every test that uses the module may notice, and any
+        where all of the module runs at import, as settings do.
         Those that start programs come last. Of either so many as take a minute: a fault that only
         a slower test would notice counts as one that survived.
         """
         lines = self.lines.get(str(file), {})
         own = {test for line in range(first, last + 1) for test in lines.get(line, ())}
-        own = own or {test for tests in lines.values() for test in tests}
+        own = own or {test for tests in lines.values() for test in tests} or set(self.seconds)
         return (*self._in_time(own - {*self.starters}), *self._in_time(self.starters))
 
     def _in_time(self, tests: Iterable[str]) -> Iterator[str]:
@@ -76,6 +78,7 @@ def tests_of(package: str) -> list[str]:
     return [str(one.relative_to(root())) for one in found if one.exists()]
 
 
+@cache
 def reach(package: str) -> Reach:
     """Return which tests run which lines of a package, and how long they take.
 
