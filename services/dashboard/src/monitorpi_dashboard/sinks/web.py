@@ -7,6 +7,7 @@ loaded from elsewhere.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_STREAMS: Final = 32
 _MAX_BODY: Final = 1024
+_LENGTH: Final = re.compile(r"[0-9]{1,4}")
+"""Of a body; Python itself reads no number of more than 4,300 digits."""
 KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
 _PAST: Final = "/api/history/"
@@ -171,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(
                 HTTPStatus.FORBIDDEN, {"error": "that was asked for by another page"}
             )
-        if not is_json or not length.isdecimal() or int(length) > _MAX_BODY:
+        if not is_json or not _LENGTH.fullmatch(length) or int(length) > _MAX_BODY:
             text = "ask with a short object of JSON"
             return self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": text})
         service, _, name = self.path.removeprefix(_ORDER).partition("/")
