@@ -333,7 +333,7 @@ def test_what_is_not_claimed_while_others_are_ends() -> None:
     one.claim(A, (), V6, 0)
     one.claim(A, (), "2001:db8::51", UNCLAIMED_S + 1)
 
-    one.settle(A, UNCLAIMED_S + 2)
+    one.end_overdue(A, UNCLAIMED_S + 2)
 
     assert held(one, A) == [IP, "2001:db8::51"]
 
@@ -342,9 +342,9 @@ def test_an_address_lives_a_day_without_a_claim() -> None:
     """Its holder is here, and nobody asks for it: after a day it ends."""
     one = World().addresses()
     one.claim(A, (), IP, 0)
-    one.settle(A, AGE_S)
+    one.end_overdue(A, AGE_S)
     still = held(one, A)
-    one.settle(A, AGE_S + 1)
+    one.end_overdue(A, AGE_S + 1)
 
     assert (still, held(one, A)) == ([IP], [])
 
@@ -353,8 +353,8 @@ def test_a_time_from_the_future_is_no_claim_to_eternity() -> None:
     """What a wrong clock stamped ages from now on."""
     one = World().addresses()
     one.restore(A, (), IP, 0, 365 * 86400.0, "arp")
-    one.settle(A, 100)
-    one.settle(A, 100 + AGE_S + 2)
+    one.end_overdue(A, 100)
+    one.end_overdue(A, 100 + AGE_S + 2)
 
     assert held(one, A) == []
 

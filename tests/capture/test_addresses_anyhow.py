@@ -70,10 +70,10 @@ class Model(RuleBasedStateMachine):
             assert self.one.holder(space, ip) in (holder, None)
 
     @rule(mac=MACS, later=st.floats(0, 2 * AGE_S))
-    def settle(self, mac: bytes, later: float) -> None:
+    def end_overdue(self, mac: bytes, later: float) -> None:
         """Time passes, and a device's message is due."""
         self._later(later)
-        self.one.settle(mac, self.now)
+        self.one.end_overdue(mac, self.now)
         for held in self.one.of(mac):
             assert self.now - held.claimed_s <= AGE_S
 

@@ -143,7 +143,7 @@ class Sensor:
         account.lost += window["kernel_drops"]
         self.windows[window["interface"]] += 1
 
-    def settle(self) -> None:
+    def end_overdue(self) -> None:
         """Wait until every frame is counted or reported as lost."""
 
         def done() -> bool:
@@ -258,7 +258,7 @@ def test_ten_minutes_of_flaps_and_restarts(sensor: Sensor, record_property: Any)
             sensor.accounts[INTERFACE].sent += running.result(60).frames
         before, received = received, cable.received()
         sensor.accounts[NEAR].sent += received - before
-        sensor.settle()
+        sensor.end_overdue()
         if rounds % 3 == 0:
             cable.ip("link", "del", FAR)
             wait_for(lambda: "interface is gone" in sensor.log.read_text(), 10)

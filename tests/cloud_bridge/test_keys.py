@@ -25,10 +25,10 @@ DESTINATION = "thingspeak/traffic"
 BUG = """
 import httpx
 
-def stream(self, method, url, **call):
+def send(self, request, **call):
     raise RuntimeError("a bug where the key is at hand")
 
-httpx.Client.stream = stream
+httpx.Client.send = send
 """
 
 

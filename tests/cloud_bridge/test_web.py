@@ -340,3 +340,16 @@ def test_a_server_that_speaks_no_tls_gets_no_key(cloud: Foreign) -> None:
 
     assert sink.send(b"{}").verdict is UploadVerdict.UNREACHED
     sink.close()
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 429, 500])
+def test_a_refused_look_up_of_talkback_settles_nothing(cloud: Foreign, status: int) -> None:
+    """A portal or a proxy says nothing about the last command: nothing new is taken meanwhile."""
+    cloud.status, cloud.pieces, cloud.asked = status, [b"{}"], []
+    asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client(), last=5)
+
+    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+
+    assert [path.rsplit("/", 1)[1] for path in cloud.asked] == ["last.json"] * 2
+    asking.client.close()

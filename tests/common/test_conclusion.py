@@ -15,7 +15,7 @@ NOW = 1000.0
 
 def wire(arrived_s: float = NOW, **more: Any) -> WireFacts:
     """Return an interface whose windows come."""
-    return WireFacts(arrived_s, **{"heard_s": NOW, "sees_replies": True, **more})
+    return WireFacts(arrived_s, **{"received_s": NOW, "sees_replies": True, **more})
 
 
 def facts(**changes: Any) -> Facts:
@@ -78,7 +78,7 @@ def test_who_is_not_there(
 @pytest.mark.parametrize(("age_s", "silent"), [(5.0, False), (5.1, True)])
 def test_an_interface_that_falls_silent(age_s: float, silent: bool) -> None:
     """All of them: blind; one of two: partly; after five seconds."""
-    quiet = wire(NOW - age_s, heard_s=NOW - age_s)
+    quiet = wire(NOW - age_s, received_s=NOW - age_s)
     reason = ("interface", "capture", "eth0", "No window of eth0 for 5 s.")
 
     assert told(wires={"eth0": quiet}) == (("blind", [reason]) if silent else ("watching", []))
@@ -90,9 +90,9 @@ def test_a_cable_that_is_out_is_told_as_such() -> None:
     """While windows of nothing come; then its silence is the matter again."""
     out = wire(NOW - 60, has_link=False)
     assert told(wires={"eth0": out})[1][0][3] == "eth0 has had no link for 60 s."
-    for other in (wire(NOW - 60, has_link=False, heard_s=NOW - 5.1), wire(NOW - 60)):
+    for other in (wire(NOW - 60, has_link=False, received_s=NOW - 5.1), wire(NOW - 60)):
         assert told(wires={"eth0": other})[1][0][3] == "No window of eth0 for 60 s."
-    still = wire(NOW - 60, has_link=False, heard_s=NOW - 5)
+    still = wire(NOW - 60, has_link=False, received_s=NOW - 5)
     assert told(wires={"eth0": still})[1][0][3] == "eth0 has had no link for 60 s."
 
 

@@ -41,7 +41,7 @@ def test_a_pipe_passes_on_and_adds_its_own() -> None:
 
 
 def test_a_pipe_is_read_to_its_end() -> None:
-    """Line by line, a very long one in pieces; then the loop is told so."""
+    """Line by line, a very long one in pieces; then the loop learns of it."""
     inbox = Inbox()
     bus = StdioBus(io.BytesIO(b"a\n" + b"b" * (1024 * 1024 + 1) + b"\nc"), io.BytesIO())
     bus.open(inbox, [])

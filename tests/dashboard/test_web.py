@@ -272,6 +272,8 @@ def test_enough_orders_are_enough() -> None:
     [
         ("detector/silence", SILENCE, JSON, HTTPStatus.UNAUTHORIZED),
         ("detector/silence", SILENCE, PASSWORD, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+        ("detector/silence", SILENCE, PASSWORD | JSON | {"Content-Length": "9" * 5000},
+         HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
         ("detector/silence", SILENCE, PASSWORD | {"Content-Type": "text/plain"},
          HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
         ("detector/silence", SILENCE, PASSWORD | JSON | {"Sec-Fetch-Site": "cross-site"},

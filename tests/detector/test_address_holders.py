@@ -23,7 +23,7 @@ def test_a_poisoned_gateway_is_told_at_once(gateway: str) -> None:
         wire.answer(second + 0.5, EVIL, GATEWAY, PC)
     wire.run()
 
-    assert wire.told("arp-spoof") == {EVIL_ID: "critical"}
+    assert wire.reported("arp-spoof") == {EVIL_ID: "critical"}
     assert wire.after(f"arp-spoof-{EVIL_ID}") <= 62.5
     assert wire.open() == set()
     assert wire.ips(gateway) == [GATEWAY]
@@ -39,7 +39,7 @@ def test_a_poisoned_ipv6_gateway_is_told_at_once() -> None:
         wire.na(100 + number / 50, EVIL, "2001:db8::1", R=1, O=1)
     wire.run()
 
-    assert wire.told("arp-spoof") == {EVIL_ID: "critical"}
+    assert wire.reported("arp-spoof") == {EVIL_ID: "critical"}
     assert wire.after(f"arp-spoof-{EVIL_ID}") <= 102
 
 
@@ -49,7 +49,7 @@ def test_a_spoofer_need_not_be_a_device() -> None:
     wire.answer(100.5, "04:00:00:00:00:99", GATEWAY, PC)
     wire.run()
 
-    assert wire.told("arp-spoof") == {"040000000099": "critical"}
+    assert wire.reported("arp-spoof") == {"040000000099": "critical"}
     assert wire.after("arp-spoof-040000000099") <= 103
 
 
@@ -59,7 +59,7 @@ def test_a_full_inventory_hides_no_spoofer() -> None:
     wire.answer(100.5, "04:00:00:00:00:99", GATEWAY, PC)
     wire.run(capture={"max_devices": 16})
 
-    assert wire.told("arp-spoof") == {"040000000099": "critical"}
+    assert wire.reported("arp-spoof") == {"040000000099": "critical"}
 
 
 def test_a_planned_failover_of_the_gateway_is_told_once_and_closes() -> None:
@@ -74,7 +74,7 @@ def test_a_planned_failover_of_the_gateway_is_told_once_and_closes() -> None:
             wire.arp(second + number / 100, mac, GATEWAY)
     wire.run()
 
-    assert wire.told("arp-spoof") == {other.replace(":", ""): "critical"}
+    assert wire.reported("arp-spoof") == {other.replace(":", ""): "critical"}
     assert wire.last[f"arp-spoof-{other.replace(':', '')}"].closed_at is not None
     assert wire.ips(ROUTER) == [GATEWAY, "198.18.0.2"]
 
@@ -95,7 +95,7 @@ def test_a_service_address_that_moves_once_is_no_news(v6: bool) -> None:
         claim(second + 1, a if second < 300 else b, ip)
     wire.run()
 
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
     assert ip not in wire.ips(a)
     assert ip in wire.ips(b)
 
@@ -109,7 +109,7 @@ def test_a_phone_that_roams_to_a_repeater_and_back_is_no_news() -> None:
         wire.arp(second + 3, repeater if 200 <= second < 400 else PHONE, "198.18.0.20")
     wire.run()
 
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
     assert wire.ips(PHONE) == ["198.18.0.20"]
     assert wire.ips(repeater) == ["198.18.0.4"]
 
@@ -123,7 +123,7 @@ def test_two_that_fight_stay_told_and_close_when_it_is_over() -> None:
             wire.arp(second + 25, EVIL, "198.18.0.20")
     wire.run()
 
-    assert wire.told("arp-spoof") == {EVIL_ID: "warning"}
+    assert wire.reported("arp-spoof") == {EVIL_ID: "warning"}
     alert = wire.last[f"arp-spoof-{EVIL_ID}"]
     assert alert.state == "closed"
     assert alert.closed_at is not None
@@ -140,7 +140,7 @@ def test_ports_of_one_machine_are_told_once_as_info() -> None:
         wire.answer(second + 2, two, "198.18.0.21", PC)
     wire.run()
 
-    assert wire.told("arp-spoof") == {two.replace(":", ""): "info"}
+    assert wire.reported("arp-spoof") == {two.replace(":", ""): "info"}
     assert wire.open() == set()
 
 
@@ -156,7 +156,7 @@ def test_a_sleep_proxy_is_told_once_as_info_at_most() -> None:
             wire.answer(second, proxy, "198.18.0.20", PC)
     wire.run()
 
-    assert set(wire.told("arp-spoof").values()) <= {"info"}
+    assert set(wire.reported("arp-spoof").values()) <= {"info"}
     assert wire.open() == set()
 
 
@@ -167,7 +167,7 @@ def test_what_belongs_together_is_never_told() -> None:
         wire.answer(second + 0.5, EVIL, GATEWAY, PC)
     wire.run(together=[[ROUTER, EVIL]])
 
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
 
 
 @pytest.mark.parametrize("native", [False, True])
@@ -191,12 +191,12 @@ def test_leases_end_and_come_back() -> None:
     """RELEASE and a new lease, DECLINE, and the first lease again: one address at a time."""
     wire = lan(100)
     server = ROUTER
-    told = []
+    reported = []
     for second, ip in ((0, "198.18.0.50"), (100, "198.18.0.61"), (200, "198.18.0.50")):
         wire.dhcp(second, server, PHONE, ip)
         for number in range(5):
             wire.arp(second + 1 + 10 * number, PHONE, ip)
-        told.append(ip)
+        reported.append(ip)
     wire.asks(99, PHONE, "release", "198.18.0.50")
     wire.dhcp(300, server, PC, "198.18.0.50")
     wire.asks(300.5, PC, "decline", "198.18.0.50")
@@ -204,7 +204,7 @@ def test_leases_end_and_come_back() -> None:
     wire.lives(PC, "198.18.0.10", 320)
     wire.run()
 
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
     assert wire.ips(PHONE) == ["198.18.0.50"]
     assert wire.ips(PC) == ["198.18.0.10"]
 
@@ -224,7 +224,7 @@ def test_clients_behind_a_repeater_are_where_their_frames_are() -> None:
     expected = {f"198.18.0.{100 + n}" for n in range(10) if n != 3} | {"198.18.0.153"}
     assert set(wire.ips(repeater)) == expected
     assert not [mac for mac in wire.devices if mac.startswith("04:00:00:00:0c")]
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
 
 
 @pytest.mark.parametrize("owned", [False, True])
@@ -239,7 +239,7 @@ def test_a_router_that_answers_for_forty_keeps_its_own_address(owned: bool) -> N
     wire.run()
 
     assert wire.ips(ROUTER) == [GATEWAY]
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
     if owned:
         assert wire.ips("04:00:00:00:30:02") == ["198.18.0.102"]
 
@@ -254,7 +254,7 @@ def test_who_answers_for_everybody_is_no_router_by_that() -> None:
             wire.answer(second + number / 100, EVIL, f"198.18.0.{100 + number}", PC)
     wire.run()
 
-    assert wire.told("arp-spoof") == {EVIL_ID: "warning"}
+    assert wire.reported("arp-spoof") == {EVIL_ID: "warning"}
 
 
 @pytest.mark.parametrize(("mask", "last"), [("255.255.255.0", 255), ("255.255.255.128", 127)])
@@ -270,7 +270,7 @@ def test_broadcast_and_network_addresses_are_nobodys(mask: str, last: int) -> No
             wire.arp(second + 5 + number, speaker, f"198.18.0.{30 + number}")
     wire.run()
 
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
     assert wire.ips("04:00:00:00:50:00") == ["198.18.0.30"]
 
 

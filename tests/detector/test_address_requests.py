@@ -43,7 +43,7 @@ def test_an_arp_sweep_is_named_at_any_pace(each_s: float) -> None:
     sweep(wire, EVIL, OWN, begin, each_s)
     wire.run()
 
-    assert wire.told("host-sweep") == {EVIL_ID: "warning"}
+    assert wire.reported("host-sweep") == {EVIL_ID: "warning"}
     assert {one.rule for one in wire.alerts} == {"host-sweep"}
     assert wire.after(f"host-sweep-{EVIL_ID}") <= begin + 52 * each_s + 10
     assert "ARP sweep" in wire.first[f"host-sweep-{EVIL_ID}"].summary
@@ -56,7 +56,7 @@ def test_probes_without_a_sender_sweep_too() -> None:
     sweep(wire, EVIL, "0.0.0.0", 60, 2.0)
     wire.run()
 
-    assert wire.told("host-sweep") == {EVIL_ID: "warning"}
+    assert wire.reported("host-sweep") == {EVIL_ID: "warning"}
 
 
 def test_a_long_fast_sweep_is_one_alert() -> None:
@@ -81,7 +81,7 @@ def test_ordinary_requests_are_no_sweep() -> None:
         wire.arp(second + 0.7, EVIL, f"198.18.1.{second % 250}", wanted=f"198.18.1.{second % 250}")
     wire.run()
 
-    assert wire.told("host-sweep") == {}
+    assert wire.reported("host-sweep") == {}
 
 
 def test_devices_that_are_away_are_not_asked_for_in_vain() -> None:
@@ -92,7 +92,7 @@ def test_devices_that_are_away_are_not_asked_for_in_vain() -> None:
         wire.arp(second, PC, "198.18.0.10", wanted=f"198.18.0.{100 + second % 60}")
     wire.run()
 
-    assert wire.told("host-sweep") == {}
+    assert wire.reported("host-sweep") == {}
 
 
 def test_routers_and_known_dhcp_servers_may_look_for_anybody() -> None:
@@ -106,7 +106,7 @@ def test_routers_and_known_dhcp_servers_may_look_for_anybody() -> None:
     wire.run()
 
     assert wire.devices[EVIL].role == "router"
-    assert wire.told("host-sweep") == {}
+    assert wire.reported("host-sweep") == {}
 
 
 def test_a_sweep_of_a_few_is_not_seen() -> None:
@@ -116,7 +116,7 @@ def test_a_sweep_of_a_few_is_not_seen() -> None:
         wire.arp(60 + 49 * number, EVIL, OWN, wanted=f"198.18.0.{150 + number % 48}")
     wire.run()
 
-    assert wire.told("host-sweep") == {}
+    assert wire.reported("host-sweep") == {}
 
 
 # --- denial of addresses --------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_who_answers_every_newcomer_is_told_once(v6: bool) -> None:
             wire.answer(at_s + 0.02, EVIL, ip, host)
     wire.run()
 
-    assert wire.told("address-denial") == {EVIL_ID: "critical"}
+    assert wire.reported("address-denial") == {EVIL_ID: "critical"}
     assert {one.rule for one in wire.alerts} == {"address-denial"}
     assert len({one.id for one in wire.alerts}) == 1
     assert wire.after(f"address-denial-{EVIL_ID}") <= 115
@@ -156,7 +156,7 @@ def test_one_duplicate_is_none(v6: bool) -> None:
             wire.answer(at_s + 0.02, EVIL, ip, PHONE)
     wire.run()
 
-    assert wire.told("address-denial") == {}
+    assert wire.reported("address-denial") == {}
 
 
 def test_a_host_that_takes_what_it_tried_denies_nobody() -> None:
@@ -170,7 +170,7 @@ def test_a_host_that_takes_what_it_tried_denies_nobody() -> None:
         wire.arp(102.1 + 10 * number, repeater, ip, wanted=ip)
     wire.run()
 
-    assert wire.told("address-denial") == {}
+    assert wire.reported("address-denial") == {}
 
 
 def test_a_device_that_holds_many_addresses_denies_nobody() -> None:
@@ -183,7 +183,7 @@ def test_a_device_that_holds_many_addresses_denies_nobody() -> None:
         wire.na(200.02 + 2 * number, PC, ip)
     wire.run()
 
-    assert wire.told("address-denial") == {}
+    assert wire.reported("address-denial") == {}
 
 
 def test_a_denier_with_a_mac_for_each_answer_is_not_seen() -> None:
@@ -195,7 +195,7 @@ def test_a_denier_with_a_mac_for_each_answer_is_not_seen() -> None:
         wire.answer(200.02 + 4 * number, f"06:00:00:00:00:{number:02x}", ip, PHONE)
     wire.run()
 
-    assert wire.told("address-denial") == {}
+    assert wire.reported("address-denial") == {}
 
 
 def test_a_denier_is_told_though_the_inventory_is_full() -> None:
@@ -207,4 +207,4 @@ def test_a_denier_is_told_though_the_inventory_is_full() -> None:
         wire.answer(200.02 + 4 * number, "04:00:00:00:00:99", ip, PHONE)
     wire.run(capture={"max_devices": 16})
 
-    assert wire.told("address-denial") == {"040000000099": "critical"}
+    assert wire.reported("address-denial") == {"040000000099": "critical"}

@@ -86,12 +86,12 @@ def test_own_words_that_come_back_change_nothing() -> None:
     """The detector is sent its own alerts: they are no news."""
     detector = Detector()
     flood(detector, 0, 2)
-    said = len(detector.alerts)
+    published = len(detector.alerts)
 
     for alert in list(detector.alerts):
         detector.take(received(alert, alert.key), received(alert, alert.key, retained=True))
 
-    assert said == len(detector.alerts)
+    assert published == len(detector.alerts)
 
 
 # --- orders ---------------------------------------------------------------------------------------
@@ -102,12 +102,12 @@ def test_a_silenced_alert_closes_and_stays_shut() -> None:
     detector = Detector()
     flood(detector, 0, 3)
 
-    said = detector.take(CommandReceived("silence", Silence(key=KEY, minutes=1), "1"))
+    published = detector.take(CommandReceived("silence", Silence(key=KEY, minutes=1), "1"))
     flood(detector, 3, 60)
     assert detector.open() == {}
     flood(detector, 60, 70)
 
-    assert said[-1].close_reason == "silenced"
+    assert published[-1].close_reason == "silenced"
     assert KEY in detector.open()
 
 

@@ -110,9 +110,9 @@ def test_a_lost_sensor_closes_its_alerts() -> None:
     detector = Detector()
     flood(detector, 0, 3)
 
-    said = detector.take(Presence(Topic("lab", "capture", "status", "main"), online=False))
+    published = detector.take(Presence(Topic("lab", "capture", "status", "main"), online=False))
 
-    assert [(one.state, one.close_reason) for one in said] == [("closed", "sensor-lost")]
+    assert [(one.state, one.close_reason) for one in published] == [("closed", "sensor-lost")]
 
 
 def test_only_the_last_sensor_to_go_takes_the_alerts_with_it() -> None:
@@ -188,10 +188,10 @@ def test_a_broker_that_is_frozen_for_a_minute_makes_one_flood_one_alert() -> Non
         rows = [syns(1000)] if n < 80 else []
         detector.take(window(n, *rows), Tick(at(n + 1), n + 1.0, clock_synced=True))
 
-    told = [alert for alert in detector.alerts if alert.key == KEY]
-    assert len({alert.id for alert in told}) == 1
-    assert [alert.state for alert in told].count("closed") == 1
-    assert told[-1].close_reason == "quiet"
+    reported = [alert for alert in detector.alerts if alert.key == KEY]
+    assert len({alert.id for alert in reported}) == 1
+    assert [alert.state for alert in reported].count("closed") == 1
+    assert reported[-1].close_reason == "quiet"
 
 
 def test_a_pause_of_our_own_loses_no_sensor() -> None:
@@ -213,7 +213,7 @@ def test_closed_alerts_are_bounded() -> None:
         mac = f"04:00:00:09:{second >> 8:02x}:{second & 255:02x}"
         detector.take(window(second, syns(1000, mac)), window(second + 1))
 
-    gone = {one.id for one in detector.said if isinstance(one, Tombstone)}
+    gone = {one.id for one in detector.published if isinstance(one, Tombstone)}
     assert len({one.key for one in detector.alerts} - gone) <= 512 + 32
 
 

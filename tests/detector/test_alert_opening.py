@@ -108,11 +108,11 @@ def test_every_alert_says_over_which_time_it_measured() -> None:
     detector = Detector()
     detector.take(device(ATTACKER, 0, "198.18.0.10"))
 
-    said = detector.take(window(0, syns(1000), kernel_drops=7))
+    published = detector.take(window(0, syns(1000), kernel_drops=7))
 
-    assert said[0].summary == (
+    assert published[0].summary == (
         "SYN flood from 04:00:00:00:00:0a to 198.18.0.11 port 80 (04:00:00:00:00:0b): 1000 SYN/s "
         "over 1 s (threshold 100), 0% answered; 7 frames lost in the sensor"
     )
-    assert said[0].evidence.sources[0].ip == "198.18.0.10"
-    assert said[0].opened_at == START + timedelta(seconds=1)
+    assert published[0].evidence.sources[0].ip == "198.18.0.10"
+    assert published[0].opened_at == START + timedelta(seconds=1)

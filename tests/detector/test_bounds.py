@@ -53,7 +53,7 @@ def test_a_million_macs_leave_memory_bounded() -> None:
                 row.__dict__["mac"] = f"02:00:{number.to_bytes(4, 'big').hex(':')}"
             one = window(second, syns(1000), new_macs=1000, source_macs=1000)
             detector.take(one.model_copy(update={"devices": [*one.devices, *rows]}))
-            detector.said.clear()
+            detector.published.clear()
 
     storm(100, 0)
     before = resident_bytes()

@@ -39,7 +39,7 @@ def house(
     return round_
 
 
-def told(round_: Callable[[int], list[ProbeResult]], *, count: int = HOURS + 60) -> Detector:
+def reported(round_: Callable[[int], list[ProbeResult]], *, count: int = HOURS + 60) -> Detector:
     """Show so many rounds."""
     detector = Detector()
     detector.take(*rounds(round_, count=count))
@@ -49,7 +49,7 @@ def told(round_: Callable[[int], list[ProbeResult]], *, count: int = HOURS + 60)
 @pytest.mark.parametrize("how", [LOSSY, SLOW, {"jitter_ms": 90.0}, LOSSY | SLOW])
 def test_what_many_have_in_common_is_one_alert(how: dict[str, Any]) -> None:
     """An access point whose twelve devices lose packets, are slow or both: one alert, no others."""
-    detector = told(house(range(2, 14), until=HOURS + 40, how=lambda _n, _k: how))
+    detector = reported(house(range(2, 14), until=HOURS + 40, how=lambda _n, _k: how))
 
     assert list(summaries(detector)) == [GROUP]
     alert = summaries(detector)[GROUP]
@@ -68,14 +68,14 @@ def test_chance_makes_no_two_alerts_of_one_cause() -> None:
         got = sum(dice.random() > 0.4 for _ in range(10))
         return {"received": got, "loss_ratio": (10 - got) / 10}
 
-    detector = told(house(range(2, 14), how=some), count=HOURS + 100)
+    detector = reported(house(range(2, 14), how=some), count=HOURS + 100)
 
     assert set(ids(detector)) == {GROUP}
 
 
 def test_a_bad_uplink_is_one_alert() -> None:
     """Everything beyond the router is slow, the LAN is not."""
-    detector = told(house((), AWAY, how=lambda _n, _k: SLOW))
+    detector = reported(house((), AWAY, how=lambda _n, _k: SLOW))
 
     assert list(summaries(detector)) == ["uplink-degraded-internet"]
     text = summaries(detector)["uplink-degraded-internet"].summary
@@ -85,7 +85,7 @@ def test_a_bad_uplink_is_one_alert() -> None:
 
 def test_nearly_all_targets_are_the_own_link() -> None:
     """The Pi's own cable is bad: that is what all have in common."""
-    detector = told(house(range(1, 31), AWAY))
+    detector = reported(house(range(1, 31), AWAY))
 
     assert list(summaries(detector)) == ["group-degraded-main"]
     assert "this Pi's own link" in summaries(detector)["group-degraded-main"].summary
@@ -93,15 +93,18 @@ def test_nearly_all_targets_are_the_own_link() -> None:
 
 def test_one_or_two_are_their_own_matter() -> None:
     """Two that turn bad at once may be a coincidence, and one target beyond is that target."""
-    assert sorted(told(house((3, 4))).open()) == ["high-loss-198-18-0-3", "high-loss-198-18-0-4"]
-    assert list(told(house((), AWAY[:1])).open()) == ["high-loss-203-0-113-1"]
+    assert sorted(reported(house((3, 4))).open()) == [
+        "high-loss-198-18-0-3",
+        "high-loss-198-18-0-4",
+    ]
+    assert list(reported(house((), AWAY[:1])).open()) == ["high-loss-203-0-113-1"]
 
 
 def test_what_turned_bad_at_other_times_is_no_group() -> None:
     """Three, five minutes apart, are three stories."""
     apart = [house((k,), since=HOURS + 30 * k) for k in (1, 2, 3)]
 
-    detector = told(
+    detector = reported(
         lambda n: [*[apart[k](n)[k] for k in range(3)], *apart[0](n)[3:]], count=HOURS + 120
     )
 
@@ -111,7 +114,7 @@ def test_what_turned_bad_at_other_times_is_no_group() -> None:
 def test_what_always_is_bad_is_no_group_after_a_restart() -> None:
     """Three sensors that save power are usual: that they are bad at the start tells nothing."""
     each = [house((k,), since=20 + 40 * k) for k in (1, 2, 3)]
-    before = told(lambda n: [*[each[k](n)[k] for k in range(3)], *each[0](n)[3:]], count=HOURS)
+    before = reported(lambda n: [*[each[k](n)[k] for k in range(3)], *each[0](n)[3:]], count=HOURS)
     after = restarted(before)
     after.take(*rounds(house((1, 2, 3)), first=HOURS, count=60))
 
@@ -121,14 +124,14 @@ def test_what_always_is_bad_is_no_group_after_a_restart() -> None:
 
 def test_short_spells_are_quiet() -> None:
     """Three bad rounds of a whole access point are no alert."""
-    assert told(house(range(2, 14), until=HOURS + 4)).alerts == []
+    assert reported(house(range(2, 14), until=HOURS + 4)).alerts == []
 
 
 def test_who_stays_bad_alone_has_an_alert_of_its_own_then() -> None:
     """The access point is well again, one device is not."""
     common, own = house(range(2, 14), until=HOURS + 30), house((7,))
 
-    detector = told(lambda n: [*common(n)[:6], own(n)[6], *common(n)[7:]], count=HOURS + 80)
+    detector = reported(lambda n: [*common(n)[:6], own(n)[6], *common(n)[7:]], count=HOURS + 80)
 
     assert list(detector.open()) == ["high-loss-198-18-0-7"]
     assert detector.open()["high-loss-198-18-0-7"].severity == "warning"
@@ -138,7 +141,7 @@ def test_what_went_after_it_was_bad_is_one_story() -> None:
     """A link that loses packets and then fails: the outage carries what was reported before."""
     bad, gone = house(range(2, 14)), lan(range(2, 14), since=HOURS + 10, until=9999)
 
-    detector = told(lambda n: bad(n) if n < HOURS + 10 else gone(n), count=HOURS + 30)
+    detector = reported(lambda n: bad(n) if n < HOURS + 10 else gone(n), count=HOURS + 30)
 
     causes = {one.key: one.caused_by for one in detector.alerts if one.state == "open"}
     assert causes == {GROUP: "group-down-198-18-0-10", "group-down-198-18-0-10": None}
@@ -158,7 +161,7 @@ def test_a_flood_is_the_cause_of_what_it_makes_bad() -> None:
 
 def test_a_group_is_told_once_over_a_restart() -> None:
     """The next process takes it up: neither it nor its members are reported anew."""
-    before = told(house(range(2, 14)), count=HOURS + 30)
+    before = reported(house(range(2, 14)), count=HOURS + 30)
     after = restarted(before)
     after.take(*rounds(house(range(2, 14), until=HOURS + 60), first=HOURS + 30, count=60))
 
@@ -176,6 +179,6 @@ def test_a_member_that_goes_is_told_as_down() -> None:
         own = near(5, origin="configured", **(gone if n >= HOURS else {}))
         return [*bad(n)[:4], own, *bad(n)[5:]]
 
-    detector = told(round_)
+    detector = reported(round_)
 
     assert sorted(detector.open()) == ["device-down-198-18-0-5", GROUP]

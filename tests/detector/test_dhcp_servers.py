@@ -41,7 +41,7 @@ def test_the_right_router_with_a_name_server_of_its_own_is_a_stranger() -> None:
     serve(wire, EVIL, 200, 400, ("name_server", FORGED))
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {EVIL_ID: "warning"}
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning"}
     assert wire.after(f"rogue-dhcp-{EVIL_ID}") <= 207
     assert f"another name server, {FORGED}" in wire.first[f"rogue-dhcp-{EVIL_ID}"].summary
 
@@ -64,7 +64,7 @@ def test_any_option_that_contradicts_makes_a_stranger(
     serve(wire, EVIL, 200, 400, ("name_server", DNS), others)
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {EVIL_ID: "warning"}
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning"}
 
 
 def test_a_pair_that_shares_one_of_two_name_servers_is_none() -> None:
@@ -74,7 +74,7 @@ def test_a_pair_that_shares_one_of_two_name_servers_is_none() -> None:
     serve(wire, PC, 200, 400, ("name_server", "198.18.0.54", DNS))
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {}
+    assert wire.reported("rogue-dhcp") == {}
 
 
 # --- what a known one says ------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_a_known_server_that_changes_its_name_server_is_told_once() -> None:
     serve(wire, ROUTER, 300, 1500, ("name_server", FORGED))
     wire.run(learning_s=200)
 
-    assert wire.told("rogue-dhcp") == {ROUTER_ID: "warning"}
+    assert wire.reported("rogue-dhcp") == {ROUTER_ID: "warning"}
     alert = wire.last[f"rogue-dhcp-{ROUTER_ID}"]
     assert f"another name server, {FORGED} (before: {DNS})" in alert.summary
     assert alert.state == "closed"
@@ -102,7 +102,7 @@ def test_what_a_known_server_says_in_the_first_day_is_learned() -> None:
     serve(wire, ROUTER, 300, 600, ("name_server", FORGED))
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {}
+    assert wire.reported("rogue-dhcp") == {}
 
 
 def test_a_route_that_was_never_there_is_a_change() -> None:
@@ -131,16 +131,18 @@ def test_what_servers_say_is_kept_over_a_restart() -> None:
     """A process that starts after the change knows what was said before it."""
     kept: list[Kept] = []
     first = Detector(learning_s=5, keep=kept.append)
-    said: dict[str, Any] = {"dhcp_server": True, "dhcp_options": {"dns": [DNS]}}
-    first.take(window(0), device(ROUTER, 0, **said), window(10), device(ROUTER, 10, **said))
+    published: dict[str, Any] = {"dhcp_server": True, "dhcp_options": {"dns": [DNS]}}
+    first.take(
+        window(0), device(ROUTER, 0, **published), window(10), device(ROUTER, 10, **published)
+    )
     list(first.core.close())
     read = Kept.model_validate_json(kept[-1].model_dump_json())
 
     then = Detector(learning_s=5, kept=read)
     changed = device(ROUTER, 20, dhcp_server=True, dhcp_options={"dns": [FORGED, DNS]})
-    told = then.take(window(20), changed)
+    reported = then.take(window(20), changed)
 
-    assert [f"{FORGED} (before: {DNS})" in alert.summary for alert in told] == [True]
+    assert [f"{FORGED} (before: {DNS})" in alert.summary for alert in reported] == [True]
 
 
 # --- DHCPv6 ---------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ def test_a_stateless_dhcpv6_server_is_told_as_a_stateful_one(
         wire.stateless(second, EVIL, PC)
     wire.run(**options)
 
-    assert wire.told("rogue-dhcp") == {EVIL_ID: severity}
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: severity}
     assert wire.after(f"rogue-dhcp-{EVIL_ID}") <= 207
 
 
@@ -171,7 +173,7 @@ def test_the_router_that_the_known_server_names_may_serve_ipv6() -> None:
         wire.stateless(second, ROUTER, PHONE)
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {}
+    assert wire.reported("rogue-dhcp") == {}
 
 
 def test_who_claims_the_routers_address_may_not() -> None:
@@ -183,7 +185,7 @@ def test_who_claims_the_routers_address_may_not() -> None:
         wire.stateless(second, EVIL, PHONE)
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {EVIL_ID: "warning"}
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning"}
 
 
 @pytest.mark.parametrize("relays", [1, 3])
@@ -195,7 +197,7 @@ def test_a_dhcpv6_relay_is_no_server(relays: int) -> None:
         wire.stateless(second, PC, EVIL, relays=relays)
     wire.run(learning_s=100)
 
-    assert wire.told("rogue-dhcp") == {}
+    assert wire.reported("rogue-dhcp") == {}
     assert not wire.devices[PC].dhcp_server
 
 

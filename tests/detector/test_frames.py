@@ -69,9 +69,9 @@ def test_kinds_are_divided_apart() -> None:
     )
     shown = window(0, row, copies=Copies(unicast=0.5, group=0.875))
 
-    [told] = by_frames(shown).devices
+    [reported] = by_frames(shown).devices
 
-    assert told.tx == {
+    assert reported.tx == {
         "packets": 40, "bytes": 400, "broadcast": 10, "arp": 10, "icmp": 30, "icmp_echo": 30,
         "ipv4": 30,
     }  # fmt: skip
@@ -89,13 +89,13 @@ def test_whatever_a_sensor_says_the_bounds_hold(
     """No count falls below an eighth of what was shown, none rises, none that was there goes."""
     row = DeviceWindow(mac=ATTACKER, tx=tx, rx=rx, copies=copies)
 
-    [told] = by_frames(window(0, row)).devices
+    [reported] = by_frames(window(0, row)).devices
 
     for name, count in tx.items():
-        assert count // 8 <= told.tx[name] <= count
-        assert (told.tx[name] > 0) == (count > 0)
+        assert count // 8 <= reported.tx[name] <= count
+        assert (reported.tx[name] > 0) == (count > 0)
     for name, count in rx.items():
-        assert count // 3 <= told.rx[name] <= count
+        assert count // 3 <= reported.rx[name] <= count
 
 
 # --- loops ----------------------------------------------------------------------------------------
@@ -106,8 +106,8 @@ DEVICES = [f"04:00:00:00:01:{number:02x}" for number in range(40)]
 def looping(second: int, each: int = 200, **more: object) -> object:
     """Build a window in which a loop repeats broadcasts of forty devices."""
     rows = [plain(one, packets=each, bytes=60 * each, arp=each, broadcast=each) for one in DEVICES]
-    told = {"repeats": Repeats(ratio=0.99, senders=38)} | more
-    return window(second, *rows, **told)  # type: ignore[arg-type]  # fields of a window
+    reported = {"repeats": Repeats(ratio=0.99, senders=38)} | more
+    return window(second, *rows, **reported)  # type: ignore[arg-type]  # fields of a window
 
 
 def test_a_loop_is_one_alert_that_says_so() -> None:

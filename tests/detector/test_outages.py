@@ -241,8 +241,8 @@ def test_what_starts_last_after_an_outage_is_a_part_of_it() -> None:
     detector = Detector()
     detector.take(*rounds(round_, count=80))
 
-    told = [key for key, alert in summaries(detector).items() if alert.severity != "info"]
-    assert told == ["cut-off-main"]
+    reported = [key for key, alert in summaries(detector).items() if alert.severity != "info"]
+    assert reported == ["cut-off-main"]
 
 
 def test_what_was_down_before_an_outage_keeps_its_own_alert() -> None:

@@ -34,7 +34,7 @@ def restarted(before: Detector, *, kept: bool = True, **settings: Any) -> Detect
     after = Detector(kept=state, **settings)
     last = {alert.key: alert for alert in before.alerts}
     after.take(*[received(alert, alert.key, retained=True) for alert in last.values()])
-    after.said.clear()
+    after.published.clear()
     return after
 
 
@@ -45,11 +45,11 @@ def ids(*detectors: Detector) -> list[str]:
 
 def shares(second: int, **more: Any) -> Any:
     """Build the NAS's word for an address that both of its cards answer for."""
-    told = conflict(
+    reported = conflict(
         "198.18.0.21", NAS, ITS_OTHER_CARD, second, claims=second, relation="siblings",
         present=True, **more,
     )  # fmt: skip
-    return device(NAS, second, "198.18.0.21", conflicts=[told])
+    return device(NAS, second, "198.18.0.21", conflicts=[reported])
 
 
 def days(*seconds: int, what: Any) -> Iterable[Any]:
@@ -75,11 +75,11 @@ def test_the_same_two_cards_are_one_note_whichever_answered_first() -> None:
     """After a restart of capture the other card holds the address, and a new one is shared too."""
 
     def other(second: int) -> Any:
-        told = conflict(
+        reported = conflict(
             "2001:db8::21", ITS_OTHER_CARD, NAS, second, claims=second, relation="siblings",
             present=True,
         )  # fmt: skip
-        return device(NAS, second, "2001:db8::21", conflicts=[told])
+        return device(NAS, second, "2001:db8::21", conflicts=[reported])
 
     before = Detector()
     before.take(*days(*range(100, 200, 10), what=shares), *[window(n) for n in range(200, 700)])
@@ -102,11 +102,11 @@ def test_a_new_device_is_new_once_though_the_detector_was_killed() -> None:
 
 def test_what_a_server_began_to_say_is_kept_within_a_minute() -> None:
     """It was reported, so a power failure must not make it news again."""
-    said = Kept(dhcp_said={ROUTER: [("dns", "198.18.0.1")]})
+    published = Kept(dhcp_said={ROUTER: [("dns", "198.18.0.1")]})
     more = Kept(dhcp_said={ROUTER: [("dns", "198.18.0.1"), ("dns", "198.18.0.66")]})
 
-    assert pause_s(said, more, 1_000_000) == PAUSE_S
-    assert pause_s(said, Kept(shared=["a b"]), 1_000_000) == PAUSE_S
+    assert pause_s(published, more, 1_000_000) == PAUSE_S
+    assert pause_s(published, Kept(shared=["a b"]), 1_000_000) == PAUSE_S
 
 
 def test_who_comes_late_in_the_first_day_is_a_stranger_after_a_restart_too() -> None:

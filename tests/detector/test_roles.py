@@ -23,12 +23,12 @@ def surfs(wire: Wire, until: int, *clients: tuple[str, str], router: str = ROUTE
 
 def test_a_router_is_who_others_reach_the_world_through() -> None:
     """Two clients, or one where the router is told by DHCP."""
-    told, untold, alone = lan(60), lan(60, served=False), lan(60, served=False)
-    surfs(told, 60, (PC, "198.18.0.10"))
+    reported, untold, alone = lan(60), lan(60, served=False), lan(60, served=False)
+    surfs(reported, 60, (PC, "198.18.0.10"))
     surfs(untold, 60, (PC, "198.18.0.10"), (EVIL, "198.18.0.66"))
     surfs(alone, 60, (PC, "198.18.0.10"))
 
-    roles = [wire.run().devices[ROUTER].role for wire in (told, untold, alone)]
+    roles = [wire.run().devices[ROUTER].role for wire in (reported, untold, alone)]
 
     assert roles == ["router", "router", "host"]
 
@@ -44,7 +44,7 @@ def test_a_router_of_the_group_may_answer_with_its_own_mac(shown: bool) -> None:
         wire.answer(second + 0.5, ROUTER, GATEWAY, PC)
     wire.run()
 
-    assert wire.told("arp-spoof") == ({} if shown else {"040000000001": "critical"})
+    assert wire.reported("arp-spoof") == ({} if shown else {"040000000001": "critical"})
     assert GATEWAY in wire.ips(VRRP)
 
 
@@ -133,7 +133,7 @@ def test_a_redundant_pair_is_no_news_in_the_first_day() -> None:
     wire.lives(PHONE, "198.18.0.20", 400)
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {}
+    assert wire.reported("rogue-dhcp") == {}
 
 
 def test_a_second_server_that_tells_of_another_router_is_told() -> None:
@@ -143,7 +143,7 @@ def test_a_second_server_that_tells_of_another_router_is_told() -> None:
     serve(wire, EVIL, 0, 300, router="198.18.0.66")
     wire.run()
 
-    assert list(wire.told("rogue-dhcp").values()) == ["warning"]
+    assert list(wire.reported("rogue-dhcp").values()) == ["warning"]
 
 
 def test_a_dhcpv6_server_beside_a_dhcp_server_is_told() -> None:
@@ -154,7 +154,7 @@ def test_a_dhcpv6_server_beside_a_dhcp_server_is_told() -> None:
         wire.dhcpv6(second, EVIL, PC, "2001:db8::10")
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {EVIL_ID: "warning"}
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning"}
 
 
 def test_a_rogue_server_after_the_first_day_is_critical_and_closes_when_it_stops() -> None:
@@ -164,7 +164,7 @@ def test_a_rogue_server_after_the_first_day_is_critical_and_closes_when_it_stops
     serve(wire, EVIL, 300, 400)
     wire.run(learning_s=100)
 
-    assert wire.told("rogue-dhcp") == {EVIL_ID: "critical"}
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "critical"}
     assert wire.open() & {f"rogue-dhcp-{EVIL_ID}"} == set()
 
 
@@ -184,7 +184,7 @@ def test_a_rogue_router_is_told_and_so_is_its_sweep(
     wire.sweep(300, EVIL, "198.18.0.66", ROUTER)
     wire.run(**options)
 
-    assert wire.told("rogue-ra") == {EVIL_ID: severity}
+    assert wire.reported("rogue-ra") == {EVIL_ID: severity}
     assert wire.after(f"rogue-ra-{EVIL_ID}") <= 207
     assert f"host-sweep-{EVIL_ID}" in wire.first
 
@@ -198,5 +198,5 @@ def test_what_is_no_advertisement_makes_no_rogue() -> None:
         wire.ra(second + 2, EVIL, "fe80::66", hlim=64)
     wire.run(routers=[ROUTER])
 
-    assert wire.told("rogue-ra") == {}
+    assert wire.reported("rogue-ra") == {}
     assert wire.devices[PC].advertised_at is None

@@ -116,9 +116,9 @@ def test_a_lost_prober_closes_what_it_told() -> None:
     detector = Detector()
     detector.take(probe(10, answer()), probe(20, answer(state="down", received=0)))
 
-    said = detector.take(Presence(Topic("lab", "prober", "status", "main"), online=False))
+    published = detector.take(Presence(Topic("lab", "prober", "status", "main"), online=False))
 
-    assert [(one.state, one.close_reason) for one in said] == [("closed", "sensor-lost")]
+    assert [(one.state, one.close_reason) for one in published] == [("closed", "sensor-lost")]
 
 
 def test_a_victims_delay_stands_in_the_alert() -> None:

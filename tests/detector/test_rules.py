@@ -42,22 +42,22 @@ def test_a_new_device_is_told_of_after_the_first_day() -> None:
     """In the learning time every device is known; later a new one is told of once."""
     detector = watched(device(ATTACKER, 0, "198.18.0.10"))
 
-    said = detector.take(
+    published = detector.take(
         device(VICTIM, 121, "198.18.0.11", vendor="Acme", randomised=True),
         device(VICTIM, 180, "198.18.0.11"),
     )
 
-    assert [(one.key, one.severity) for one in said] == [("new-device-04000000000b", "info")]
-    assert "Acme, private address" in said[0].summary
+    assert [(one.key, one.severity) for one in published] == [("new-device-04000000000b", "info")]
+    assert "Acme, private address" in published[0].summary
 
 
 def test_time_that_nobody_watched_teaches_nothing() -> None:
     """Two captures a month apart in one file are no month of learning."""
     detector = Detector()
 
-    said = detector.take(device(ATTACKER, 0), device(VICTIM, 30 * 86400.0))
+    published = detector.take(device(ATTACKER, 0), device(VICTIM, 30 * 86400.0))
 
-    assert said == []
+    assert published == []
 
 
 def test_messages_about_devices_move_no_time() -> None:
@@ -66,10 +66,10 @@ def test_messages_about_devices_move_no_time() -> None:
     ahead = 365 * 86400.0
     taken = conflict("198.18.0.1", ROUTER, ATTACKER, ahead, router=True)
 
-    said = detector.take(window(0), device(ATTACKER, ahead, conflicts=[taken]), window(1))
+    published = detector.take(window(0), device(ATTACKER, ahead, conflicts=[taken]), window(1))
     detector.take(*[window(second) for second in range(2, 310)])
 
-    assert [one.at for one in said] == [at(4)]
+    assert [one.at for one in published] == [at(4)]
     assert detector.open() == {}
     assert detector.core._time.watched_s < 400
 
@@ -105,13 +105,13 @@ def test_how_loudly_a_claim_is_told(facts: dict[str, Any], severity: str | None)
     """A router's address with the first claim, others when the claimant insists."""
     taken = conflict("198.18.0.1", ROUTER, ATTACKER, 5, **facts)
 
-    said = Detector().take(window(4), device(ROUTER, 5, "198.18.0.1", conflicts=[taken]))
+    published = Detector().take(window(4), device(ROUTER, 5, "198.18.0.1", conflicts=[taken]))
 
-    assert [one.severity for one in said] == ([] if severity is None else [severity])
-    if said:
-        assert said[0].evidence.sources[0].mac == ATTACKER
-        assert said[0].evidence.victims[0].mac == ROUTER
-        assert said[0].key == f"arp-spoof-{ID}"
+    assert [one.severity for one in published] == ([] if severity is None else [severity])
+    if published:
+        assert published[0].evidence.sources[0].mac == ATTACKER
+        assert published[0].evidence.victims[0].mac == ROUTER
+        assert published[0].key == f"arp-spoof-{ID}"
 
 
 def test_a_claim_is_told_of_once() -> None:
@@ -155,9 +155,9 @@ def test_an_unknown_dhcp_server_is_rogue() -> None:
     """Servers of the learning time, or the configured ones, are known; another one is reported."""
     detector = watched(device(ROUTER, 0, dhcp_server=True))
 
-    said = detector.take(device(ATTACKER, 121, dhcp_server=True))
+    published = detector.take(device(ATTACKER, 121, dhcp_server=True))
 
-    assert (f"rogue-dhcp-{ID}", "critical") in [(one.key, one.severity) for one in said]
+    assert (f"rogue-dhcp-{ID}", "critical") in [(one.key, one.severity) for one in published]
     configured = Detector(dhcp_servers=[ROUTER])
     assert [(f"rogue-dhcp-{ID}", "critical")] == [
         (one.key, one.severity) for one in configured.take(device(ATTACKER, 1, dhcp_server=True))
@@ -169,31 +169,31 @@ def test_an_unknown_router_is_rogue() -> None:
     detector = watched(device(ROUTER, 0, advertised_at=at(0)))
     ahead = {"routers": [ROUTER]}
 
-    said = detector.take(device(ATTACKER, 121, advertised_at=at(121)))
+    published = detector.take(device(ATTACKER, 121, advertised_at=at(121)))
 
-    assert (f"rogue-ra-{ID}", "critical") in [(one.key, one.severity) for one in said]
+    assert (f"rogue-ra-{ID}", "critical") in [(one.key, one.severity) for one in published]
     for options, keys in (({}, []), (ahead, [f"rogue-ra-{ID}"])):
         first_day = Detector(**options)
-        told = first_day.take(device(ATTACKER, 1, advertised_at=at(1)))
-        assert [one.key for one in told] == keys
+        reported = first_day.take(device(ATTACKER, 1, advertised_at=at(1)))
+        assert [one.key for one in reported] == keys
 
 
 @pytest.mark.parametrize(
-    ("second", "routers", "told"),
+    ("second", "routers", "reported"),
     [(10, [], 0), (10, ["198.18.0.1"], 0), (10, ["198.18.0.66"], 1),
      (200, [], 1), (200, ["198.18.0.1"], 0), (200, ["198.18.0.66"], 1)],
 )  # fmt: skip
 def test_in_the_first_day_a_second_server_must_be_early_or_agree(
-    second: int, routers: list[str], told: int
+    second: int, routers: list[str], reported: int
 ) -> None:
     """A pair answers from the start, or tells of the same router; else it is a ``warning``."""
     detector = Detector()
     detector.take(window(0), device(ROUTER, 0, dhcp_server=True, dhcp_routers=["198.18.0.1"]))
     detector.take(window(second))
 
-    said = detector.take(device(ATTACKER, second, dhcp_server=True, dhcp_routers=routers))
+    published = detector.take(device(ATTACKER, second, dhcp_server=True, dhcp_routers=routers))
 
-    assert [one.severity for one in said] == ["warning"] * told
+    assert [one.severity for one in published] == ["warning"] * reported
 
 
 def test_who_stopped_serving_is_told_no_longer() -> None:
@@ -213,8 +213,10 @@ def test_configured_dhcp_servers_are_all_there_are() -> None:
     """What was learned before is not known any more once the configuration names the servers."""
     learned = Kept(dhcp_servers=[ATTACKER])
 
-    said = Detector(kept=learned, dhcp_servers=[ROUTER]).take(device(ATTACKER, 1, dhcp_server=True))
+    published = Detector(kept=learned, dhcp_servers=[ROUTER]).take(
+        device(ATTACKER, 1, dhcp_server=True)
+    )
     unsaid = Detector(kept=learned).take(device(ATTACKER, 1, dhcp_server=True))
 
-    assert [one.key for one in said] == [f"rogue-dhcp-{ID}"]
+    assert [one.key for one in published] == [f"rogue-dhcp-{ID}"]
     assert unsaid == []

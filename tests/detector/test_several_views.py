@@ -86,11 +86,11 @@ def test_three_sources_of_one_victim_are_one_attack() -> None:
     detector = Detector()
     macs = [f"04:00:00:00:01:{n:02x}" for n in range(50)]
 
-    said = detector.take(window(0, *[syns(20, mac) for mac in macs]))
+    published = detector.take(window(0, *[syns(20, mac) for mac in macs]))
 
-    assert [one.key for one in said] == ["syn-flood-victim-04000000000b"]
-    assert len(said[0].evidence.sources) == 32
-    assert said[0].evidence.victims[0].mac == VICTIM
+    assert [one.key for one in published] == ["syn-flood-victim-04000000000b"]
+    assert len(published[0].evidence.sources) == 32
+    assert published[0].evidence.victims[0].mac == VICTIM
 
 
 def test_a_victims_alert_replaces_the_first_attackers() -> None:

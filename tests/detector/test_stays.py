@@ -61,7 +61,7 @@ def test_three_rounds_without_an_answer_are_an_absence(
     answers(stay, 100.0)
 
     assert list(stay.absences) == absences
-    assert stay.settled_s == (100.0 if absences else 0.0)
+    assert stay.steady_s == (100.0 if absences else 0.0)
     assert (stay.silent_from, stay.silent_rounds, stay.lacks_network) == (None, 0, False)
     assert (stay.was_silent, stay.excused) == (True, False)
     assert not answers(stay, 110.0).was_silent
@@ -114,12 +114,12 @@ def test_after_an_absence_answers_are_its_own_again_in_a_while(
     for end_s in ends_s:
         away(stay, 3, end_s)
     if ends_s:
-        assert not stay.is_settled(now_s)  # the round before had no answer
+        assert not stay.is_steady(now_s)  # the round before had no answer
         stay.was_silent = False
 
-    assert stay.is_settled(now_s) is settled
+    assert stay.is_steady(now_s) is settled
     stay.miss(now_s, lacks_network=False)
-    assert not stay.is_settled(now_s)
+    assert not stay.is_steady(now_s)
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,9 @@ def test_one_frame_more_is_no_use_of_a_connection() -> None:
     """Seen from one side, a used connection acknowledges and asks: two frames beside the SYN."""
     half = syns(400, tcp=800)
 
-    said = Detector().take(window(0, half, sees_replies=False))
+    published = Detector().take(window(0, half, sees_replies=False))
 
-    assert said[0].evidence.value == 200
+    assert published[0].evidence.value == 200
 
 
 @pytest.mark.parametrize("rate", [100, 400, 2400])

@@ -40,7 +40,7 @@ def test_a_gateway_whose_router_answers_from_its_own_card_is_held(virtual: str) 
         wire.answer(second + 0.5, EVIL, GATEWAY, PC)
     wire.run()
 
-    assert wire.told("arp-spoof") == {EVIL_ID: "critical"}
+    assert wire.reported("arp-spoof") == {EVIL_ID: "critical"}
     assert wire.after(f"arp-spoof-{EVIL_ID}") <= 203
 
 
@@ -57,7 +57,7 @@ def test_an_ipv6_gateway_whose_router_answers_from_its_own_card_is_held() -> Non
         wire.na(second + 0.5, EVIL, "fe80::1")
     wire.run()
 
-    assert wire.told("arp-spoof") == {EVIL_ID: "critical"}
+    assert wire.reported("arp-spoof") == {EVIL_ID: "critical"}
 
 
 def test_a_failover_between_cards_that_answer_for_a_virtual_router_is_no_news() -> None:
@@ -70,7 +70,7 @@ def test_a_failover_between_cards_that_answer_for_a_virtual_router_is_no_news() 
         wire.put(second, MASTER if second < 400 else BACKUP, PC, answer)
     wire.run()
 
-    assert wire.told("arp-spoof") == {}
+    assert wire.reported("arp-spoof") == {}
 
 
 # --- routers that advertise themselves ------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_a_pair_of_ipv6_routers_is_learned_in_the_first_day() -> None:
         wire.ra(second + 400, MASTER, "fe80::2")
     wire.run()
 
-    assert wire.told("rogue-ra") == {}
+    assert wire.reported("rogue-ra") == {}
 
 
 def test_a_rogue_router_that_advertises_each_ten_minutes_is_one_alert() -> None:
@@ -96,7 +96,7 @@ def test_a_rogue_router_that_advertises_each_ten_minutes_is_one_alert() -> None:
         wire.ra(second, EVIL, "fe80::66")
     wire.run(learning_s=600)
 
-    assert wire.told("rogue-ra") == {EVIL_ID: "critical"}
+    assert wire.reported("rogue-ra") == {EVIL_ID: "critical"}
     assert kept(wire, "rogue-ra") == 1
     assert wire.open() == set()
 
@@ -113,7 +113,7 @@ def test_a_name_server_by_router_advertisement_needs_no_router() -> None:
         wire.put(second, EVIL, ALL_NODES, head / body / dns)
     wire.run(learning_s=300)
 
-    assert wire.told("rogue-ra") == {EVIL_ID: "critical"}
+    assert wire.reported("rogue-ra") == {EVIL_ID: "critical"}
 
 
 def test_a_border_router_of_things_is_no_router() -> None:
@@ -124,7 +124,7 @@ def test_a_border_router_of_things_is_no_router() -> None:
         wire.ra(second + 50, PHONE, "fe80::20", lifetime=0)
     wire.run(learning_s=300)
 
-    assert wire.told("rogue-ra") == {}
+    assert wire.reported("rogue-ra") == {}
 
 
 # --- who serves in which VLAN ---------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_each_vlan_has_a_server_of_its_own() -> None:
             wire.dhcp(second + 50, MASTER, PHONE, "198.18.8.10", router="198.18.8.1", vlan=20)
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {}
+    assert wire.reported("rogue-dhcp") == {}
 
 
 def test_a_stranger_in_a_vlan_that_has_a_server_is_told() -> None:
@@ -152,7 +152,7 @@ def test_a_stranger_in_a_vlan_that_has_a_server_is_told() -> None:
             wire.dhcp(second + 50, EVIL, PHONE, "198.18.8.77", router="198.18.8.66", vlan=20)
     wire.run()
 
-    assert wire.told("rogue-dhcp") == {EVIL_ID: "warning"}
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning"}
 
 
 # --- conflicts that last --------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_a_sweep_by_neighbour_discovery_is_named(each_s: float) -> None:
         solicit(wire, 60 + number * each_s, EVIL, "2001:db8::66", f"2001:db8::{number:x}")
     wire.run()
 
-    assert wire.told("host-sweep") == {EVIL_ID: "warning"}
+    assert wire.reported("host-sweep") == {EVIL_ID: "warning"}
     assert wire.open() == set()
 
 
@@ -203,4 +203,4 @@ def test_a_host_that_talks_to_its_ipv6_neighbours_is_no_sweep() -> None:
             solicit(wire, at_s + 0.5, PC, "2001:db8::10", f"2001:db8::9:{number % 7:x}")
     wire.run()
 
-    assert wire.told("host-sweep") == {}
+    assert wire.reported("host-sweep") == {}

@@ -144,7 +144,7 @@ def test_a_level_lies_between_what_was_seen(steps: list[tuple[float, float]]) ->
         now_s += passed_s
         habit.add(value, 10.0, now_s)
         assert 0 <= habit.open_s <= now_s + 120.0
-    habit.settle()
+    habit.learn()
 
     values = [value for value, _ in steps]
     assert habit.level is not None

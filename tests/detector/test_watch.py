@@ -52,10 +52,10 @@ class Site:
                 self.take(Received(Topic("lab", "capture", "traffic", "eth0"), window))
             self.take(Tick(at, float(self.second), clock_synced=True))
 
-    def told(self, rule: str) -> list[tuple[str, str]]:
+    def reported(self, rule: str) -> list[tuple[str, str]]:
         """Return state and subject of each message about a rule, without repetitions."""
-        said = [(one.state, one.subject) for one in self.alerts if one.rule == rule]
-        return [one for at, one in enumerate(said) if at == 0 or said[at - 1] != one]
+        published = [(one.state, one.subject) for one in self.alerts if one.rule == rule]
+        return [one for at, one in enumerate(published) if at == 0 or published[at - 1] != one]
 
 
 def test_a_sensor_that_works_is_watching() -> None:
@@ -79,14 +79,14 @@ def test_a_silent_interface_is_blind_and_an_alert_that_closes() -> None:
     site.windows = False
     site.run(8)
     assert site.states[-1].state == "blind"
-    assert site.told("sensor-blind") == []
+    assert site.reported("sensor-blind") == []
     site.run(5)
-    assert site.told("sensor-blind") == [("open", "wire-eth0")]
+    assert site.reported("sensor-blind") == [("open", "wire-eth0")]
     site.windows = True
     site.run(8)
 
     assert site.states[-1].state == "watching"
-    assert site.told("sensor-blind") == [("open", "wire-eth0"), ("closed", "wire-eth0")]
+    assert site.reported("sensor-blind") == [("open", "wire-eth0"), ("closed", "wire-eth0")]
 
 
 def test_why_an_interface_is_away_stands_in_the_alert() -> None:
@@ -109,11 +109,11 @@ def test_frames_that_are_lost_are_an_alert() -> None:
 
     site.drops = 5
     site.run(9)
-    assert site.told("sensor-loses") == []  # few frames yet
+    assert site.reported("sensor-loses") == []  # few frames yet
     site.drops = 50
     site.run(15)
 
-    assert site.told("sensor-loses") == [("open", "wire-eth0")]
+    assert site.reported("sensor-loses") == [("open", "wire-eth0")]
     assert site.alerts[-1].evidence.value > 1
     assert site.states[-1].state == "partly"
 
@@ -127,7 +127,7 @@ def test_a_hiccup_is_no_sensor_that_loses() -> None:
     site.drops = 0
     site.run(20)
 
-    assert site.told("sensor-loses") == []
+    assert site.reported("sensor-loses") == []
     assert site.states[-1].state == "watching"
 
 
@@ -137,12 +137,12 @@ def test_a_service_that_went_is_an_alert_and_one_that_never_came_is_none() -> No
     site.take(Presence(STATUS["prober"], online=False))
 
     site.run(12)
-    assert site.told("service-missing") == [("open", "prober")]
+    assert site.reported("service-missing") == [("open", "prober")]
     assert site.states[-1].state == "partly"
     site.take(Presence(STATUS["prober"], online=True))
     site.run(8)
 
-    assert site.told("service-missing") == [("open", "prober"), ("closed", "prober")]
+    assert site.reported("service-missing") == [("open", "prober"), ("closed", "prober")]
 
 
 def test_a_short_restart_is_no_alert() -> None:
@@ -154,7 +154,7 @@ def test_a_short_restart_is_no_alert() -> None:
     site.take(Presence(STATUS["prober"], online=True))
     site.run(20)
 
-    assert site.told("service-missing") == []
+    assert site.reported("service-missing") == []
 
 
 def test_each_change_is_published_at_once() -> None:

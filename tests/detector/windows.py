@@ -142,18 +142,18 @@ class Detector:
         self.core = DetectorCore(
             site, DetectorSettings(**settings), kept=kept, keep=keep or self.kept.append
         )
-        self.said: list[Publication | Tombstone] = []
+        self.published: list[Publication | Tombstone] = []
 
     def take(self, *items: object) -> list[Alert]:
         """Hand in messages or items; return the alerts they led to."""
-        said = drive(self.core, [_wrap(item) for item in items])
-        self.said += said
-        return alerts(said)
+        published = drive(self.core, [_wrap(item) for item in items])
+        self.published += published
+        return alerts(published)
 
     @property
     def alerts(self) -> list[Alert]:
         """Return everything said so far."""
-        return alerts(self.said)
+        return alerts(self.published)
 
     def open(self) -> dict[str, Alert]:
         """Return the alerts that are open now, by key."""
@@ -161,11 +161,11 @@ class Detector:
         return {key: alert for key, alert in last.items() if alert.state == "open"}
 
 
-def alerts(said: Iterable[Publication | Tombstone]) -> list[Alert]:
+def alerts(published: Iterable[Publication | Tombstone]) -> list[Alert]:
     """Keep the alerts."""
     return [
         one.message
-        for one in said
+        for one in published
         if isinstance(one, Publication) and isinstance(one.message, Alert)
     ]
 

@@ -194,21 +194,21 @@ class Wire:
             self.last[alert.key] = alert
         return self
 
-    def _take(self, said: list[Any], judge: DetectorCore) -> None:
-        for one in said:
+    def _take(self, published: list[Any], judge: DetectorCore) -> None:
+        for one in published:
             if not isinstance(one, Publication):
                 continue
             kind: type[Traffic | Device] = Device if isinstance(one.message, Device) else Traffic
             message = kind.model_validate_json(one.message.encode())
             if isinstance(message, Device):
                 self.devices[message.mac] = message
-            for told in judge.handle(received(message, one.id)):
-                if isinstance(told, Publication) and isinstance(told.message, Alert):
-                    self.alerts.append(told.message)
+            for reported in judge.handle(received(message, one.id)):
+                if isinstance(reported, Publication) and isinstance(reported.message, Alert):
+                    self.alerts.append(reported.message)
 
     # --- what was reported ------------------------------------------------------------------------
 
-    def told(self, rule: str) -> dict[str, str]:
+    def reported(self, rule: str) -> dict[str, str]:
         """Return the alerts of a rule: subject, and the highest severity it had."""
         order = ["info", "warning", "critical"]
         found: dict[str, str] = {}

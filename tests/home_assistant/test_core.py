@@ -64,7 +64,7 @@ class Rig:
             "lab", HomeAssistantSettings(**settings), self.shelf, frozenset(self.shelf.kept)
         )
         self.at = T
-        self.said: list[Any] = []
+        self.published: list[Any] = []
         self.outside: dict[str, dict[str, Any]] = {}
         self.rules: dict[str, RuleState] = {}
         for service in ("capture", "detector", "prober"):
@@ -72,8 +72,8 @@ class Rig:
 
     def take(self, *items: object) -> list[Any]:
         """Hand in items; returns what is said to them."""
-        said = [one for item in items for one in self.core.handle(item)]
-        for one in said:
+        published = [one for item in items for one in self.core.handle(item)]
+        for one in published:
             match one:
                 case Foreign(topic, b""):
                     self.outside.pop(topic, None)
@@ -83,8 +83,8 @@ class Rig:
                     self.rules[id_] = state
                 case Tombstone(id_, kind) if kind is RuleState:
                     self.rules.pop(id_, None)
-        self.said += said
-        return said
+        self.published += published
+        return published
 
     def tick(self, seconds: float = 1) -> None:
         """Let time pass, a second at a time."""
@@ -169,7 +169,7 @@ def test_an_alert_is_an_event_when_it_opens_and_when_it_closes() -> None:
         rig.alert("syn-flood-aa", state)
     rig.alert("syn-flood-old", retained=True)
 
-    events = [one.message.event_type for one in rig.said
+    events = [one.message.event_type for one in rig.published
               if isinstance(one, Publication) and isinstance(one.message, AlertEvent)]  # fmt: skip
     assert events == ["opened", "closed"]
     assert rig.rules["syn-flood"].state == "OFF"
@@ -197,12 +197,12 @@ def test_an_alert_that_expired_at_the_broker_does_not_stay_on() -> None:
 def test_rates_are_one_value_per_interval() -> None:
     """Home Assistant keeps every value it is sent; a class with none is a zero."""
     rig = shown()
-    rig.said.clear()
+    rig.published.clear()
     for _ in range(20):
         rig.take(received(WIRE, "eth0"))
         rig.tick()
 
-    rates = [one.message for one in rig.said
+    rates = [one.message for one in rig.published
              if isinstance(one, Publication) and isinstance(one.message, Rates)]  # fmt: skip
     assert len(rates) == 2
     assert rates[1].frames_per_s == 1031
@@ -286,12 +286,12 @@ def test_buttons_reach_the_detector_for_each_open_alert() -> None:
     rig.alert("syn-flood-aa")
     rig.alert("syn-flood-bb")
 
-    said = rig.take(
+    published = rig.take(
         CommandReceived("silence", SilenceAll(), "x"),
         CommandReceived("acknowledge", AcknowledgeAll(), "y"),
     )
 
-    assert [(one.to, one.message.name, one.message.args["key"]) for one in said] == [
+    assert [(one.to, one.message.name, one.message.args["key"]) for one in published] == [
         (Service.DETECTOR, name, key)
         for name in ("silence", "acknowledge") for key in ("syn-flood-aa", "syn-flood-bb")
     ]  # fmt: skip

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 def published(rig: Rig, kind: type) -> list[Any]:
     """Return what was said of a kind, and begin anew."""
-    found = [one for one in rig.said if isinstance(one, Publication)
+    found = [one for one in rig.published if isinstance(one, Publication)
              and isinstance(one.message, kind)]  # fmt: skip
-    rig.said.clear()
+    rig.published.clear()
     return found
 
 
@@ -55,16 +55,16 @@ def test_nothing_is_announced_before_the_broker_has_shown_what_it_keeps() -> Non
     assert rig.outside == {}
     rig.tick(1)
     assert list(rig.outside) == [SENSOR]
-    rig.said.clear()
+    rig.published.clear()
 
     rig.tick(5)
     rig.take(received(wire(), "eth0"))
     rig.tick(1)
-    assert [one for one in rig.said if isinstance(one, Foreign)] == []
+    assert [one for one in rig.published if isinstance(one, Foreign)] == []
 
     rig.take(received(wire(interface="eth1"), "eth1"))
     rig.tick(1)
-    assert len([one for one in rig.said if isinstance(one, Foreign)]) == 1
+    assert len([one for one in rig.published if isinstance(one, Foreign)]) == 1
     assert rig.core.detail() == {"announced": 1, "births_total": 0, "open_alerts": 0}
     assert list(rig.core.close()) == []
 
@@ -72,7 +72,7 @@ def test_nothing_is_announced_before_the_broker_has_shown_what_it_keeps() -> Non
 def test_states_of_rules_are_published_when_they_change_and_each_six_hours() -> None:
     """They expire after a day; a refresh of the same alert is no change."""
     rig = shown()
-    rig.said.clear()
+    rig.published.clear()
     rig.tick(10)
     assert published(rig, RuleState) == []
     rig.alert("syn-flood-aa")
@@ -118,11 +118,11 @@ def test_rates_come_by_the_interval() -> None:
 def test_the_instance_that_is_online_is_the_one_that_is_read() -> None:
     """One that goes changes nothing; another that comes takes its place."""
     rig = shown()
-    rig.said.clear()
+    rig.published.clear()
     for instance, online in (("main", True), ("other", False)):
         rig.take(Presence(Topic("lab", "detector", "status", instance), online=online))
     rig.tick()
-    assert [one for one in rig.said if isinstance(one, Foreign)] == []
+    assert [one for one in rig.published if isinstance(one, Foreign)] == []
 
     rig.take(Presence(Topic("lab", "detector", "status", "other"), online=True))
     rig.tick()
@@ -133,7 +133,7 @@ def test_the_instance_that_is_online_is_the_one_that_is_read() -> None:
 def test_a_birth_is_counted_and_states_come_again() -> None:
     """Of rules that have one."""
     rig = shown()
-    rig.said.clear()
+    rig.published.clear()
 
     rig.take(Outside("homeassistant/status", b"online"))
     assert len(published(rig, RuleState)) == len(rig.rules) > 10
@@ -171,7 +171,7 @@ def test_switched_off_nothing_is_said_of_alerts() -> None:
     rig.alert("syn-flood-aa")
     rig.tick(20)
 
-    assert rig.said == []
+    assert rig.published == []
 
 
 def test_a_button_silences_for_as_long_as_it_says() -> None:
@@ -189,11 +189,11 @@ def test_the_event_is_published_with_the_states() -> None:
     """An automation that starts by the event reads the state that goes with it."""
     rig = shown()
 
-    said = rig.alert("syn-flood-aa")
+    published = rig.alert("syn-flood-aa")
 
-    assert isinstance(said[0].message, AlertEvent)
-    assert said[0].id == "alert"
-    assert {one.id for one in said[1:]} == {"any", "syn-flood"}
+    assert isinstance(published[0].message, AlertEvent)
+    assert published[0].id == "alert"
+    assert {one.id for one in published[1:]} == {"any", "syn-flood"}
 
 
 def test_what_was_announced_is_read_back(
@@ -252,14 +252,14 @@ def test_what_is_taken_back_is_taken_back_once() -> None:
     rig = shown(devices="all")
     rig.take(TombstoneReceived(Topic("lab", "capture", "device", mac_id(example(Device).mac))))
     rig.tick(3)
-    assert not any(isinstance(one, Tombstone) for one in rig.said)
+    assert not any(isinstance(one, Tombstone) for one in rig.published)
 
     off = Rig(rig.shelf, enabled=False)
     off.tick(1)
-    assert off.said
-    off.said.clear()
+    assert off.published
+    off.published.clear()
     off.tick(3)
-    assert off.said == []
+    assert off.published == []
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_notifier.items import NoticeChange, Told
+    from monitorpi_notifier.items import NoticeChange, ReportedAlert
 
 T = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)  # a Monday
 SAMPLE = example(Alert)
@@ -36,15 +36,15 @@ class Box:
 
     def __init__(self) -> None:
         self.changes: list[NoticeChange] = []
-        self.told: dict[str, Told] = {}
+        self.reported: dict[str, ReportedAlert] = {}
         self.memory: dict[str, JsonValue] = {}
         self.is_full = False
 
-    def add(self, changes: Iterable[NoticeChange], told: Iterable[Told]) -> bool:
+    def add(self, changes: Iterable[NoticeChange], reported: Iterable[ReportedAlert]) -> bool:
         """Keep, unless the disk is full."""
         if not self.is_full:
             self.changes += changes
-            self.told |= {one.key: one for one in told}
+            self.reported |= {one.key: one for one in reported}
         return not self.is_full
 
     def withdraw(self, key: str, destinations: Iterable[str]) -> bool:
@@ -74,7 +74,7 @@ class Rig:
             Plan(self.settings, UTC), Digest(directory, UTC, self.settings.digest_at),
             alive_before_s=json.loads(json.dumps(self.box.memory.get("alive_at"))),
         )  # fmt: skip
-        self.core.recall(self.box.told.values())
+        self.core.recall(self.box.reported.values())
         list(self.core.handle(Tick(self.at, self.at.timestamp(), clock_synced=True)))
         for service in ("capture", "detector", "prober"):
             topic = Topic("lab", service, "status", "main")
@@ -107,7 +107,7 @@ class Rig:
         list(self.core.handle(received(alert, key)))
         return alert
 
-    def told(self, destination: str = "phone") -> list[str]:
+    def reported(self, destination: str = "phone") -> list[str]:
         """Return what a destination is reported: ``opened syn-flood-...``."""
         mine = [one for one in self.box.changes if one.destination == destination]
         return [f"{one.what} {one.key}" for one in mine]

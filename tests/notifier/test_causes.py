@@ -35,7 +35,7 @@ def test_a_side_effect_waits_for_its_cause_and_is_told_with_it() -> None:
     down(rig, "192.168.1.20", caused_by="group-down-192-168-1-20")
     down(rig, "192.168.1.21", caused_by="group-down-192-168-1-20")
 
-    assert rig.told() == ["opened group-down-192-168-1-20"]
+    assert rig.reported() == ["opened group-down-192-168-1-20"]
 
 
 def test_a_side_effect_without_a_cause_is_told_after_a_moment() -> None:
@@ -55,7 +55,7 @@ def test_a_device_that_is_back_before_it_was_told_is_not_told() -> None:
 
     down(rig, "192.168.1.20", state="closed", opened_at=T)
 
-    assert rig.told() == []
+    assert rig.reported() == []
 
 
 def test_what_outlasts_its_cause_is_told_a_while_after_it() -> None:
@@ -71,7 +71,7 @@ def test_what_outlasts_its_cause_is_told_a_while_after_it() -> None:
     assert (last.what, last.key) == ("opened", "device-down-192-168-1-20")
     assert last.due_s == rig.at.timestamp() + AFTER_S
     down(rig, "192.168.1.20", state="closed", opened_at=T)
-    assert rig.told() == ["opened group-down-x", "closed group-down-x"]
+    assert rig.reported() == ["opened group-down-x", "closed group-down-x"]
 
 
 def test_what_hangs_behind_a_switch_is_told_with_it() -> None:
@@ -85,7 +85,7 @@ def test_what_hangs_behind_a_switch_is_told_with_it() -> None:
     for address in ("192.168.1.2", "192.168.1.20", "192.168.1.21", "192.168.1.99"):
         down(rig, address)
 
-    assert set(rig.told()) == {
+    assert set(rig.reported()) == {
         "opened device-down-192-168-1-2", "opened device-down-192-168-1-99"
     }  # fmt: skip
     switch = next(one for one in rig.box.changes if one.key == "device-down-192-168-1-2")

@@ -17,7 +17,7 @@ def test_an_alert_is_told_when_it_opens_and_when_it_closes() -> None:
         rig.alert(state=state)
         rig.tick(10)
 
-    assert rig.told() == ["opened syn-flood-b827eb123456", "closed syn-flood-b827eb123456"]
+    assert rig.reported() == ["opened syn-flood-b827eb123456", "closed syn-flood-b827eb123456"]
 
 
 def test_a_severity_that_rises_is_told_once() -> None:
@@ -28,7 +28,7 @@ def test_a_severity_that_rises_is_told_once() -> None:
         rig.alert(severity=severity)
         rig.tick(10)
 
-    assert rig.told() == ["opened syn-flood-b827eb123456", "raised syn-flood-b827eb123456"]
+    assert rig.reported() == ["opened syn-flood-b827eb123456", "raised syn-flood-b827eb123456"]
 
 
 def test_an_alert_that_opens_anew_is_told_anew() -> None:
@@ -40,8 +40,8 @@ def test_an_alert_that_opens_anew_is_told_anew() -> None:
 
     rig.alert(opened_at=T)
 
-    assert rig.told()[-1] == "opened syn-flood-b827eb123456"
-    assert len(rig.told()) == 3
+    assert rig.reported()[-1] == "opened syn-flood-b827eb123456"
+    assert len(rig.reported()) == 3
 
 
 def test_a_restart_tells_nothing_twice() -> None:
@@ -54,7 +54,7 @@ def test_a_restart_tells_nothing_twice() -> None:
     again.tick(5)
     again.alert(state="closed", opened_at=T)
 
-    assert again.told() == ["opened syn-flood-b827eb123456", "closed syn-flood-b827eb123456"]
+    assert again.reported() == ["opened syn-flood-b827eb123456", "closed syn-flood-b827eb123456"]
 
 
 def test_what_came_and_went_without_us_is_told() -> None:
@@ -67,7 +67,7 @@ def test_what_came_and_went_without_us_is_told() -> None:
     late.tick()
     late.alert(state="closed", opened_at=T + timedelta(minutes=30))
 
-    assert late.told() == ["closed syn-flood-b827eb123456"]
+    assert late.reported() == ["closed syn-flood-b827eb123456"]
 
 
 def test_what_closed_before_our_first_start_is_history() -> None:
@@ -76,7 +76,7 @@ def test_what_closed_before_our_first_start_is_history() -> None:
 
     rig.alert(state="closed", opened_at=T - timedelta(hours=3))
 
-    assert rig.told() == []
+    assert rig.reported() == []
 
 
 def test_a_full_disk_delays_and_loses_nothing() -> None:
@@ -89,14 +89,14 @@ def test_a_full_disk_delays_and_loses_nothing() -> None:
 
     rig.alert(opened_at=T)
 
-    assert rig.told() == ["opened syn-flood-b827eb123456"]
+    assert rig.reported() == ["opened syn-flood-b827eb123456"]
 
 
 # --- whom, and when -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("choice", "is_told"),
+    ("choice", "is_reported"),
     [
         ({}, True),
         ({"least": "critical"}, True),
@@ -109,13 +109,13 @@ def test_a_full_disk_delays_and_loses_nothing() -> None:
         ({"hours": ["sat,sun 00:00-24:00"]}, False),
     ],
 )
-def test_a_destination_chooses_what_it_is_told(choice: dict[str, Any], is_told: bool) -> None:
+def test_a_destination_chooses_what_it_is_told(choice: dict[str, Any], is_reported: bool) -> None:
     """Rules, severities, devices, hours."""
     rig = Rig(destinations={"phone": {"url": "json://localhost", **choice}})
 
     rig.alert(severity="critical")
 
-    assert bool(rig.told()) is is_told
+    assert bool(rig.reported()) is is_reported
 
 
 def test_below_the_least_severity_nothing_is_told_until_it_rises() -> None:
@@ -126,7 +126,7 @@ def test_below_the_least_severity_nothing_is_told_until_it_rises() -> None:
 
     rig.alert(severity="critical")
 
-    assert rig.told() == ["opened syn-flood-b827eb123456"]
+    assert rig.reported() == ["opened syn-flood-b827eb123456"]
 
 
 def test_maintenance_tells_what_lasts_after_it() -> None:
@@ -136,12 +136,12 @@ def test_maintenance_tells_what_lasts_after_it() -> None:
     rig.alert("syn-flood-bb", opened_at=T)
     rig.alert("icmp-flood-cc", rule="icmp-flood")
     rig.alert("syn-flood-bb", state="closed", opened_at=T)
-    assert rig.told() == ["opened icmp-flood-cc"]
+    assert rig.reported() == ["opened icmp-flood-cc"]
 
     rig.tick(31 * 60)
     rig.alert("syn-flood-aa", opened_at=T)
 
-    assert rig.told() == ["opened icmp-flood-cc", "opened syn-flood-aa"]
+    assert rig.reported() == ["opened icmp-flood-cc", "opened syn-flood-aa"]
 
 
 def test_quiet_hours_hold_what_is_not_critical() -> None:
@@ -164,5 +164,5 @@ def test_an_alert_that_gets_worse_in_quiet_hours_is_told_at_once() -> None:
 
     rig.alert(severity="critical", opened_at=T)
 
-    assert rig.told() == ["opened syn-flood-b827eb123456"]
+    assert rig.reported() == ["opened syn-flood-b827eb123456"]
     assert rig.box.changes[0].due_s == rig.at.timestamp()

@@ -10,7 +10,7 @@ from tests.notifier.made import device
 from tests.notifier.rig import Rig
 from tests.notifier.test_folding import T, change
 
-from monitorpi_notifier.items import Letter, Told
+from monitorpi_notifier.items import Letter, ReportedAlert
 from monitorpi_notifier.sinks.outbox import MOST_CHANGES, Outbox
 
 if TYPE_CHECKING:
@@ -43,15 +43,15 @@ def test_a_letter_takes_its_changes_along(outbox: Outbox) -> None:
     assert outbox.noted(99) == (None, None)
     assert outbox.counts() == {"phone": 2, "mail": 1}
 
-    outbox.settle(number, is_delivered=False)
+    outbox.close_letter(number, is_delivered=False)
     assert waits(outbox) == ["1", "2"]
     assert not outbox.waiting("phone")[0].doubtful
     assert outbox.open_letters("phone") == []
     number = outbox.seal(Letter("phone", "t", "b", (first, second)), 1, T)
-    outbox.settle(number, is_delivered=False, is_doubtful=True)
+    outbox.close_letter(number, is_delivered=False, is_doubtful=True)
     assert [one.doubtful for one in outbox.waiting("phone")] == [True, True]
     number = outbox.seal(Letter("phone", "t", "b", (first,)), 1, T)
-    outbox.settle(number, is_delivered=True)
+    outbox.close_letter(number, is_delivered=True)
     assert waits(outbox) == ["2"]
     assert outbox.counts() == {"phone": 1, "mail": 1}
 
@@ -69,10 +69,13 @@ def test_what_waits_can_be_withdrawn(outbox: Outbox) -> None:
 
 def test_what_is_old_or_for_nobody_expires(outbox: Outbox) -> None:
     """Counted; what is on its way stays, and what is known of open alerts."""
-    told = [Told("a", "x", "open", "info", T - 9), Told("b", "x", "closed", "info", T - 9),
-            Told("c", "x", "closed", "info", T)]  # fmt: skip
+    reported = [
+        ReportedAlert("a", "x", "open", "info", T - 9),
+        ReportedAlert("b", "x", "closed", "info", T - 9),
+        ReportedAlert("c", "x", "closed", "info", T),
+    ]
     outbox.add([change(1, due_s=T - 1), change(2, due_s=T), change(3, destination="gone"),
-                change(4, due_s=T - 1)], told)  # fmt: skip
+                change(4, due_s=T - 1)], reported)  # fmt: skip
     outbox.seal(Letter("phone", "t", "b", (outbox.waiting("phone")[2],)), 1, T)
 
     outbox.expire(["phone"], T)
@@ -80,7 +83,7 @@ def test_what_is_old_or_for_nobody_expires(outbox: Outbox) -> None:
     assert waits(outbox) == ["2"]
     assert outbox.counts() == {"phone": 2}
     assert outbox.dropped_total == 2
-    assert [one.key for one in outbox.told()] == ["a", "c"]
+    assert [one.key for one in outbox.reported()] == ["a", "c"]
 
 
 def test_the_newest_of_each_alert_stays(outbox: Outbox) -> None:
@@ -101,18 +104,18 @@ def test_what_was_told_outlives_a_restart(tmp_path: Path) -> None:
     """The oldest first, with whom; 4,096 of them, open ones before others."""
     file = tmp_path / "outbox.db"
     one = Outbox(file)
-    told = Told("a", "id", "open", "warning", T, frozenset({"phone", "mail"}))
-    one.add([], [Told("b", "id", "closed", "info", T + 1), told])
+    reported = ReportedAlert("a", "id", "open", "warning", T, frozenset({"phone", "mail"}))
+    one.add([], [ReportedAlert("b", "id", "closed", "info", T + 1), reported])
     one.remember({"alive_at": 7.5})
     one.close()
 
     again = Outbox(file)
-    assert again.told() == [told, Told("b", "id", "closed", "info", T + 1)]
+    assert again.reported() == [reported, ReportedAlert("b", "id", "closed", "info", T + 1)]
     assert (again.recall("alive_at"), again.recall("x")) == (7.5, None)
-    again.add([], [Told(str(n), "id", "closed", "info", T + 2 + n) for n in range(4095)])
-    assert len(again.told()) == 4096
-    assert {"a", "0"} <= {one.key for one in again.told()}
-    assert "b" not in {one.key for one in again.told()}
+    again.add([], [ReportedAlert(str(n), "id", "closed", "info", T + 2 + n) for n in range(4095)])
+    assert len(again.reported()) == 4096
+    assert {"a", "0"} <= {one.key for one in again.reported()}
+    assert "b" not in {one.key for one in again.reported()}
     again.close()
 
 

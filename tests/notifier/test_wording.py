@@ -68,14 +68,14 @@ def test_a_blind_watch_is_told_and_its_end() -> None:
     list(rig.core.handle(gone))
     for _ in range(40):
         rig.tick()
-    assert rig.told() == ["opened watch-blind"]
+    assert rig.reported() == ["opened watch-blind"]
     assert "The detector is not running" in rig.box.changes[0].body
 
     list(rig.core.handle(Presence(gone.topic, online=True)))
     for _ in range(5):
         rig.tick()
 
-    assert rig.told() == ["opened watch-blind", "closed watch-blind"]
+    assert rig.reported() == ["opened watch-blind", "closed watch-blind"]
 
 
 def test_a_restart_of_the_detector_is_nobodys_news() -> None:
@@ -88,7 +88,7 @@ def test_a_restart_of_the_detector_is_nobodys_news() -> None:
     list(rig.core.handle(Presence(topic, online=True)))
     rig.tick()
 
-    assert rig.told() == []
+    assert rig.reported() == []
 
 
 def test_a_test_goes_to_whom_it_names() -> None:
@@ -98,8 +98,8 @@ def test_a_test_goes_to_whom_it_names() -> None:
     list(rig.core.handle(CommandReceived("test", NotifyTest(destination="desk"), "x")))
     list(rig.core.handle(CommandReceived("test", NotifyTest(), "y")))
 
-    assert rig.told("desk") == ["test test", "test test"]
-    assert rig.told("phone") == ["test test"]
+    assert rig.reported("desk") == ["test test", "test test"]
+    assert rig.reported("phone") == ["test test"]
     with pytest.raises(CommandRefusedError, match="'nobody'; there are: phone, desk"):
         list(rig.core.handle(CommandReceived("test", NotifyTest(destination="nobody"), "z")))
 

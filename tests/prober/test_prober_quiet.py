@@ -34,7 +34,7 @@ def asked(quiet: QuietTargets, seconds: float, answering: Iterable[str] = ()) ->
         key = quiet.take(now)
         if key is not None:
             found.setdefault(key, []).append(now)
-            quiet.settle(key, now, answered=key in answering)
+            quiet.record(key, now, answered=key in answering)
     return found
 
 
@@ -103,7 +103,7 @@ def test_nobody_is_asked_twice_at_once_and_nobody_is_forgotten(steps: list) -> N
                 quiet.wake(what)
             case "settle" if what in under_way:
                 under_way.discard(what)
-                quiet.settle(what, now, answered=False)
+                quiet.record(what, now, answered=False)
             case "back" if what in under_way:
                 under_way.discard(what)
                 quiet.put_back(what, now)

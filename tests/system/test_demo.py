@@ -42,7 +42,7 @@ class Demo:
     """A demo in a process of its own, with what it has said so far."""
 
     process: subprocess.Popen[str]
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -51,19 +51,19 @@ class Demo:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self.said.append(line.rstrip())
+            self.printed.append(line.rstrip())
 
     def wait_for(self, text: str, seconds: float = 60) -> str:
         """Wait until a line with the text was said, and return it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for line in self.said:
+            for line in self.printed:
                 if text in line:
                     return line
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
-        pytest.fail(f"the demo never said {text!r}:\n" + "\n".join(self.said))
+        pytest.fail(f"the demo never said {text!r}:\n" + "\n".join(self.printed))
 
     def result(self) -> dict[str, Any]:
         """Wait for the end and return the object it prints."""
@@ -146,7 +146,7 @@ def test_both_floods_are_found_and_nothing_else(start: Callable[[float], Demo]) 
 
     result = demo.result()
 
-    assert demo.process.returncode == 0, "\n".join(demo.said)
+    assert demo.process.returncode == 0, "\n".join(demo.printed)
     assert result.keys() == {
         "floods",
         "alerts_before",
@@ -204,7 +204,7 @@ def test_every_part_can_be_killed_during_the_demo(start: Callable[[float], Demo]
                 demo.kill(part)
 
     result = demo.result()
-    assert demo.process.returncode == 0, "\n".join(demo.said)
+    assert demo.process.returncode == 0, "\n".join(demo.printed)
     assert [flood["alert_mac"] for flood in result["floods"]] == [ATTACKER, ATTACKER]
 
 
@@ -241,4 +241,4 @@ def test_too_short_a_demo_is_refused_with_the_minimum(start: Callable[[float], D
 
     assert demo.result() == {}
     assert demo.process.returncode == 2
-    assert demo.said[-1].endswith(f"give at least {SHORT_S:g}")
+    assert demo.printed[-1].endswith(f"give at least {SHORT_S:g}")

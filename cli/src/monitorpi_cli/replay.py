@@ -239,7 +239,7 @@ class Summary:
                 case Traffic():
                     self._count(message)
                 case Alert():
-                    yield from self._tell(message)
+                    yield from self._report(message)
         whole = is_whole()
         if self._windows:
             yield from self._end_of_alerts(is_whole=whole)
@@ -249,7 +249,7 @@ class Summary:
 
     # --- alerts -----------------------------------------------------------------------------
 
-    def _tell(self, alert: Alert) -> Iterator[str]:
+    def _report(self, alert: Alert) -> Iterator[str]:
         """Say that an alert opened or closed; its refreshes in between are not news."""
         if alert.state == "closed":
             if self._open.pop(alert.key, None) is not None:

@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
     loaded = load(Service.CLOUD_BRIDGE, CloudBridgeSettings, file=options.config, secrets=secrets)
     folder = state_dir(loaded.common)
     if options.action == "status":
-        _tell_clock(trusted=loaded.common.trust_clock)
+        _print_clock(trusted=loaded.common.trust_clock)
         return _status(folder, loaded.section)
     names = options.channel or ["traffic"]
     variable = f"{ENV_PREFIX}SECRETS_DIR"
@@ -168,7 +168,7 @@ def _setup(
         print(f"monitorpi thingspeak: {problem}, or make room on its disk", file=sys.stderr)
         return 3
     if numbers:
-        _tell_settings(settings, numbers, file or DEFAULT_FILE)
+        _print_settings(settings, numbers, file or DEFAULT_FILE)
     return 0
 
 
@@ -224,7 +224,7 @@ class Account:
         return answer.body
 
 
-def _tell_settings(settings: CloudBridgeSettings, numbers: dict[str, int], file: Path) -> None:
+def _print_settings(settings: CloudBridgeSettings, numbers: dict[str, int], file: Path) -> None:
     """Print what the configuration needs now."""
     numbers = dict(settings.channels) | numbers
     listed = ", ".join(f"{name} = {number}" for name, number in numbers.items())
@@ -298,7 +298,7 @@ def _keep_keys(folder: Path, name: str, channel: Channel) -> None:
 # --- status -------------------------------------------------------------------------------------
 
 
-def _tell_clock(*, trusted: bool) -> None:
+def _print_clock(*, trusted: bool) -> None:
     """Return where rows wait for the clock: those made meanwhile stand in no outbox yet."""
     if not trusted and not clock.synchronised():
         print(

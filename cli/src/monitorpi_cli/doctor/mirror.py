@@ -21,7 +21,7 @@ from monitorpi_cli.doctor.encapsulation import hidden_in
 from monitorpi_cli.doctor.finding import CheckResult, note, ok, parted, wrong
 from monitorpi_common.log import Log
 from monitorpi_common.service import ResourceError
-from monitorpi_detector.alerts.evidence import COPIES_TOLD
+from monitorpi_detector.alerts.evidence import COPIES_REPORTED
 from monitorpi_detector.views.frames import LOOPS_FROM, LOOPS_SENDERS
 from monitorpi_host import interfaces
 
@@ -107,7 +107,7 @@ def judge_copies(name: str, report: CopyReport) -> Iterator[CheckResult]:
         )
     if report.ratio is None:
         yield note(name, "too few frames to say whether the port shows them twice")
-    elif report.ratio >= COPIES_TOLD:
+    elif report.ratio >= COPIES_REPORTED:
         yield note(
             name,
             f"{report.ratio:.0%} of the frames are copies of others, because both directions of "

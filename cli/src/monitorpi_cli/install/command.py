@@ -124,7 +124,7 @@ def _install(options: argparse.Namespace) -> int:
     wrong = mistakes(source, secrets_of)
     if wrong:
         raise ConfigurationError(wrong)
-    for line in _settle(options.config, DEFAULT_FILE):
+    for line in _place(options.config, DEFAULT_FILE):
         print(line)
     plan = plan_for(DEFAULT_FILE, options.interface)
     text = unit.text(plan)
@@ -148,7 +148,7 @@ def is_lost(variable: str) -> bool:
     return variable.startswith(ENV_PREFIX) and variable not in _HANDED_ON
 
 
-def _settle(given: Path | None, file: Path) -> list[str]:
+def _place(given: Path | None, file: Path) -> list[str]:
     """Put the settings where the unit reads them, unless there are some."""
     source = given or root() / "config" / "monitorpi.toml"
     if not file.exists():

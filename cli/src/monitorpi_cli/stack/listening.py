@@ -23,5 +23,5 @@ def bind_error(listen: str, port: int) -> int | None:
 
 
 def is_foreign(listen: str) -> bool:
-    """Tell whether an address is none of this machine, whatever the port."""
+    """Return whether an address is none of this machine, whatever the port."""
     return bind_error(listen, 0) == errno.EADDRNOTAVAIL

@@ -143,9 +143,9 @@ class Bench:
             sent = self._send(_BURST, macs, FULL_SPEED)
             found.append(sent[2])
             if tap is not None:
-                _settle(tap.pid, REST_S)
+                _wait_idle(tap.pid, REST_S)
         if tap is not None:
-            _settle(tap.pid, tap.rest_s)
+            _wait_idle(tap.pid, tap.rest_s)
             tap.take()
         return found
 
@@ -168,12 +168,12 @@ class Bench:
         frames = max(round((rate or _FASTEST) * self._effort.seconds), 1)
         offered, sent, _ = self._send(frames, macs, rate)
         meanwhile_s, took_s = processes.cpu_s(tap.pid) - before_s, time.monotonic() - start
-        _settle(tap.pid, tap.rest_s)
+        _wait_idle(tap.pid, tap.rest_s)
         counted = tap.take()
         return offered, sent, counted, meanwhile_s / took_s, processes.cpu_s(tap.pid) - before_s
 
 
-def _settle(pid: int, rest_s: float) -> None:
+def _wait_idle(pid: int, rest_s: float) -> None:
     """Wait until a process has worked off what waits in its buffers."""
     deadline = time.monotonic() + _DRAIN_S
     while time.monotonic() < deadline:

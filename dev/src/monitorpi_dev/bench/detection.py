@@ -180,15 +180,15 @@ def _await(viewer: Viewer, wanted: Callable[[object], bool], within_s: float) ->
     """Listen for a message and return when it arrived; None: it did not."""
     deadline = time.monotonic() + within_s
     while (left := deadline - time.monotonic()) > 0:
-        heard = viewer.next(left)
-        if heard is None:
+        arrival = viewer.next(left)
+        if arrival is None:
             continue
         try:
-            message = heard.message()
+            message = arrival.message()
         except ValueError:
             continue
         if wanted(message):
-            return heard.at_s
+            return arrival.at_s
     return None
 
 

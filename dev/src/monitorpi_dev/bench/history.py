@@ -329,7 +329,7 @@ def main(argv: Sequence[str]) -> int:
             for step in steps_of:
                 found |= _step(step, options, folder) or {}
     figures = Figures(devices=options.devices, **found)
-    print(json.dumps(asdict(figures), indent=1) if options.json else "\n".join(_told(figures)))
+    print(json.dumps(asdict(figures), indent=1) if options.json else "\n".join(_printed(figures)))
     return 0
 
 
@@ -344,7 +344,7 @@ def _step(step: str, options: argparse.Namespace, folder: str) -> dict[str, Any]
     return answer
 
 
-def _told(figures: Figures) -> Iterator[str]:
+def _printed(figures: Figures) -> Iterator[str]:
     mb = 1_000_000
     yield (
         f"live      {figures.live_cpu_ratio:.2%} of a core, {figures.live_rss_bytes / mb:.0f} MB, "

@@ -87,7 +87,7 @@ class Second:
             for name in classes:
                 tally[name] += count
 
-    def aimed(
+    def send_to(
         self,
         name: str,
         source: ScenarioHost,
@@ -118,7 +118,7 @@ class Second:
     ) -> None:
         """Add SYNs; ``via`` is the MAC they go to where that is not the target's."""
         self.frames(source.mac, via or target.mac, count, SMALL, "ipv4", "tcp", "syn")
-        self.aimed("syn", source, target, via, port, count)
+        self.send_to("syn", source, target, via, port, count)
 
     def connection(
         self,
@@ -154,7 +154,7 @@ class Second:
     ) -> None:
         """Add echo requests and their replies."""
         self.frames(source.mac, via or target.mac, count, 98, "ipv4", "icmp", "icmp_echo")
-        self.aimed("icmp_echo", source, target, via, None, count)
+        self.send_to("icmp_echo", source, target, via, None, count)
         if answered:
             self.frames(via or target.mac, source.mac, count, 98, "ipv4", "icmp")
 

@@ -92,7 +92,7 @@ class SimulatedPinger:
             if key is None:
                 return
             echoes = self._attempt(targets[key], held)
-            self._quiet.settle(key, now, answered=echoes.answers)
+            self._quiet.record(key, now, answered=echoes.answers)
             there = echoes.cause != NO_NEIGHBOUR
             self._stack.take_attempt(ProbeAttempt(moment(now), echoes, has_neighbour=there))
 

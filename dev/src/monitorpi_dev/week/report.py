@@ -73,12 +73,12 @@ def lines(verdict: Verdict) -> Iterator[str]:
         yield f"and {count} {rule} carried by one of these, their cause"
     yield ""
     for one in verdict.incidents:
-        told = (
+        reported = (
             "MISSED"
             if one.rule is None
             else f"told after {one.seconds:g} s by {one.rule} on {one.subject}"
         )
-        yield f"{_when(one.at)}  {one.name}: {told}"
+        yield f"{_when(one.at)}  {one.name}: {reported}"
     rules = ", ".join(f"{rule} {count}" for rule, count in verdict.noise_by_rule.items())
     count = len(verdict.incidents)
     yield ""

@@ -154,8 +154,8 @@ class SimulatedStack:
             return 0.0, 0.0
         return probe.source.echo_per_s, probe.source.arp_per_s
 
-    def _spread(self, said: Iterable[Publication | Tombstone], service: str) -> None:
-        for one in said:
+    def _spread(self, published: Iterable[Publication | Tombstone], service: str) -> None:
+        for one in published:
             if isinstance(one, Tombstone):
                 topic = Topic(SITE, service, one.message_type.KIND, one.id)
                 self._retained.pop(topic, None)
@@ -186,12 +186,12 @@ class SimulatedStack:
             self._spread(self._detector.handle(received), "detector")
 
     def _note(self, alert: Alert) -> None:
-        told = self.alerts.get(alert.id)
-        if told is None:
+        reported = self.alerts.get(alert.id)
+        if reported is None:
             self.alerts[alert.id] = PublishedAlert(alert, alert)
         else:
-            told.openings += told.last.state == "closed" and alert.state == "open"
-            told.last = alert
+            reported.openings += reported.last.state == "closed" and alert.state == "open"
+            reported.last = alert
         if alert.state == "open":
             self._open.add(alert.key)
         else:

@@ -57,7 +57,7 @@ class VerdictLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class IncidentReport:
     """One incident, and how soon it was reported."""
 
     name: str
@@ -72,7 +72,7 @@ class Verdict:
     """The week, judged."""
 
     lines: tuple[VerdictLine, ...]
-    incidents: tuple[Telling, ...]
+    incidents: tuple[IncidentReport, ...]
     days: float
 
     @property
@@ -101,38 +101,38 @@ class Verdict:
 
 def judge(alerts: Iterable[PublishedAlert], truth: Truth, begins: float, ends: float) -> Verdict:
     """Find the reason for each alert, and each incident's alert."""
-    told = sorted(alerts, key=lambda one: one.first.opened_at)
-    incidents = tuple(_telling(fact, told) for fact in truth.facts if fact.kind == "incident")
+    reported = sorted(alerts, key=lambda one: one.first.opened_at)
+    incidents = tuple(_report_of(fact, reported) for fact in truth.facts if fact.kind == "incident")
     notices: Counter[int] = Counter()
     used: Counter[int] = Counter()
-    lines = tuple(_line(one, truth, begins, ends, notices, used) for one in told)
+    lines = tuple(_line(one, truth, begins, ends, notices, used) for one in reported)
     return Verdict(lines, incidents, (ends - begins) / _DAY_S)
 
 
-def _telling(fact: Fact, told: list[PublishedAlert]) -> Telling:
-    for one in told:
+def _report_of(fact: Fact, reported: list[PublishedAlert]) -> IncidentReport:
+    for one in reported:
         alert, at = one.first, one.first.opened_at.timestamp()
         late = at - fact.since
         right = alert.rule in fact.rules and one.last.severity != "info"
         if right and -_ROUNDED_S <= late <= fact.within_s and fact.touches(alert.subject, at):
             after_s = max(0.0, round(late, 1))
-            return Telling(fact.name, fact.since, alert.rule, alert.subject, after_s)
-    return Telling(fact.name, fact.since, None, None, None)
+            return IncidentReport(fact.name, fact.since, alert.rule, alert.subject, after_s)
+    return IncidentReport(fact.name, fact.since, None, None, None)
 
 
 def _line(
-    told: PublishedAlert,
+    reported: PublishedAlert,
     truth: Truth,
     begins: float,
     ends: float,
     notices: Counter[int],
     used: Counter[int],
 ) -> VerdictLine:
-    alert, at = told.last, told.first.opened_at.timestamp()
+    alert, at = reported.last, reported.first.opened_at.timestamp()
     fact = truth.behind(alert.subject, at)
     closed = alert.closed_at.timestamp() if alert.closed_at else None
     open_s = (closed or ends) - at
-    times = told.openings + int(open_s // _DAY_S)
+    times = reported.openings + int(open_s // _DAY_S)
     verdict, noise = "noise", times
     if alert.caused_by is not None:
         verdict, noise = CARRIED, 0
@@ -153,6 +153,6 @@ def _line(
         verdict = "noise"
     return VerdictLine(
         at, alert.rule, alert.subject, alert.severity, None if closed is None else round(open_s, 1),
-        told.openings, verdict, "nothing happened" if fact is None else fact.name, noise,
+        reported.openings, verdict, "nothing happened" if fact is None else fact.name, noise,
         alert.summary,
     )  # fmt: skip

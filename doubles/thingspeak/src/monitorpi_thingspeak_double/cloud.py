@@ -87,12 +87,12 @@ class Cloud:
                 rows = list(fresh.values())
         channel.last_bulk_s = now
         channel.waiting.append((now + self.switches.commit_delay_s, rows))
-        self._settle(channel)
+        self._store_due(channel)
         return Answer(202, {"success": True})
 
     def _known(self, channel: Channel) -> set[str]:
         """Return the times of the rows that are stored or accepted."""
-        self._settle(channel)
+        self._store_due(channel)
         batches = [channel.rows, *(batch for _, batch in channel.waiting)]
         return {row["created_at"] for batch in batches for row in batch}
 
@@ -315,7 +315,7 @@ class Cloud:
         opening += [] if self.switches.read_key_only else [channel.write_key]
         if key not in opening:
             return error(400, "error_auth_required", "Authorization Required")
-        self._settle(channel)
+        self._store_due(channel)
         return channel
 
     def all_keys(self) -> list[str]:
@@ -325,7 +325,7 @@ class Cloud:
             keys = [key for pair in of_channels for key in pair]
             return [self.user_key, *keys, *(one.key for one in self.talkbacks.values())]
 
-    def _settle(self, channel: Channel) -> None:
+    def _store_due(self, channel: Channel) -> None:
         """Store the accepted rows whose time has come."""
         now = self._clock()
         due = [rows for at, rows in channel.waiting if at <= now]

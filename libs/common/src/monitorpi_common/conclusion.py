@@ -53,7 +53,7 @@ class WireFacts:
 
     arrived_s: float
     """When its last window came in which something could be seen."""
-    heard_s: float = 0.0
+    received_s: float = 0.0
     """When its last window came."""
     late_s: float = 0.0
     has_link: bool = True
@@ -137,7 +137,7 @@ def _blind(facts: Facts) -> Iterator[WatchReason]:
     if not facts.online.get(Service.CAPTURE.value):
         return
     if not facts.reads_windows:
-        yield from _unheard(facts)
+        yield from _not_received(facts)
         return
     silent = facts.silent()
     if not facts.wires or len(silent) == len(facts.wires):
@@ -153,7 +153,7 @@ def _blind(facts: Facts) -> Iterator[WatchReason]:
         )  # fmt: skip
 
 
-def _unheard(facts: Facts) -> Iterator[WatchReason]:
+def _not_received(facts: Facts) -> Iterator[WatchReason]:
     """Yield that the detector is there and says nothing: only it knows of the windows."""
     last_s = facts.began_s if facts.announced_s is None else facts.announced_s
     if facts.online.get(Service.DETECTOR.value) and facts.now_s - last_s > FRESH_S:
@@ -251,7 +251,7 @@ def _silent(facts: Facts, name: str) -> WatchReason:
     if why:  # capture's word goes before what its last window tells of the link
         text = f"No window of {name} for {seconds:.0f} s: {why}."
         remedy = _AWAY_REMEDY.format(name)
-    elif not wire.has_link and facts.now_s - wire.heard_s <= WINDOW_S:
+    elif not wire.has_link and facts.now_s - wire.received_s <= WINDOW_S:
         text = f"{name} has had no link for {seconds:.0f} s."
         remedy = "is its cable plugged in at both ends, and the switch's port on?"
     return _reason(

@@ -150,7 +150,7 @@ class Rivals:
     def __init__(self, started_at: datetime) -> None:
         self._started = timestamp(started_at)
         self._published = False
-        self._stranger: Health | None = None
+        self._other: Health | None = None
 
     def judge(self, health: Health, *, retained: bool) -> Rival | None:
         """Take a message of our own health topic."""
@@ -160,7 +160,7 @@ class Rivals:
             return None
         if not self._published:
             return None  # left by the process before us
-        before, self._stranger = self._stranger, health
+        before, self._other = self._other, health
         if retained and before in (None, health):
             return None
         return Rival.EARLIER if started < self._started else Rival.LATER

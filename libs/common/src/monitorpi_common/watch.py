@@ -145,7 +145,7 @@ class Observer:
             if len(self._wires) >= MAX_INTERFACES:
                 return
             wire = self._wires[window.interface] = WireFacts(self._now_s)
-        wire.heard_s = self._now_s
+        wire.received_s = self._now_s
         wire.has_link = window.has_link is not False
         if wire.has_link:
             wire.arrived_s = self._now_s

@@ -106,7 +106,7 @@ class BridgeCore:
             case Received(topic, message):
                 self._count(f"{topic.service}/{topic.kind}/{topic.id}", message)
                 if isinstance(message, Alert):
-                    self._tell(message)
+                    self._report(message)
             case Tick() as tick:
                 self._pass(tick)
             case Called(text):
@@ -173,7 +173,7 @@ class BridgeCore:
         self.builder.release(step_s if abs(step_s) > STEP_S else 0.0)
         self._write(until_s)
         for alert in list(self._unreported.values()):
-            self._tell(alert)
+            self._report(alert)
 
     def _come_back(self, until_s: float) -> None:
         """Go on at once where the clock was set back, and say so."""
@@ -207,7 +207,7 @@ class BridgeCore:
 
     # --- alerts -----------------------------------------------------------------------------
 
-    def _tell(self, alert: Alert) -> None:
+    def _report(self, alert: Alert) -> None:
         """Send a text when an alert opens or closes; once per change, also after a restart."""
         if not self.alert_destinations:
             return

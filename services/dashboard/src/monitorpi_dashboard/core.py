@@ -59,7 +59,7 @@ MAX_TARGETS: Final = 4096
 MAX_ALERTS: Final = 512
 MAX_SERVICES: Final = 64
 MAX_INTERFACES: Final = 32
-MAX_STRANGERS: Final = 64
+MAX_UNKNOWN: Final = 64
 MAX_SENT: Final = 20
 ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
 RULES: Final = {
@@ -263,7 +263,7 @@ class DashboardCore:
             "services": {name: {"name": name, **one} for name, one in services},
             "interfaces": {name: one.told(name) for name, one in self._interfaces.items()},
             "devices": {id_: self._device(id_, one) for id_, one in self._devices.items()},
-            "strangers": self._strangers(),
+            "strangers": self._unknown_senders(),
             "targets": dict(self._targets),
             "probing": self._probing(),
             "notifier": self._notifier(),
@@ -308,13 +308,13 @@ class DashboardCore:
             self._announced[id_] = device_part(device)
         return device_told(self._announced[id_], seen, device.mac, self._rows)
 
-    def _strangers(self) -> dict[str, Part]:
+    def _unknown_senders(self) -> dict[str, Part]:
         """Return senders of the last window that are not devices yet."""
         senders = dict.fromkeys(mac for rows in self._rows.values() for mac in rows)
-        strangers = [mac for mac in senders if mac_id(mac) not in self._devices][:MAX_STRANGERS]
+        unknown = [mac for mac in senders if mac_id(mac) not in self._devices][:MAX_UNKNOWN]
         return {
             mac: {"mac": mac, **flows(rows[mac] for rows in self._rows.values() if mac in rows)}
-            for mac in strangers
+            for mac in unknown
         }
 
     def _probing(self) -> Part | None:

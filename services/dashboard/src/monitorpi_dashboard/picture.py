@@ -64,7 +64,7 @@ class WireView:
                 rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
 
     def told(self, name: str) -> Part:
-        """Return it as the page is told."""
+        """Return it as the page is reported."""
         window = self.window
         classes = {name: self.classes[name] for name in CLASSES if name in self.classes}
         return {

@@ -199,7 +199,7 @@ class DetectorCore:
             opened = set(self._alerts.open_keys())
             for mac in macs:
                 if f"arp-storm-{mac_id(mac)}" in opened:
-                    sweeps.told(mac, now_s)
+                    sweeps.reported(mac, now_s)
 
     def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
         now_s = traffic.end.timestamp()

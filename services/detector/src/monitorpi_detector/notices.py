@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.hosts.conflicts import Conflicts
-from monitorpi_detector.hosts.servers import ADVERTISES_S, Servers, Stranger, statements_of
+from monitorpi_detector.hosts.servers import ADVERTISES_S, Servers, UnknownSender, statements_of
 from monitorpi_detector.views.device import DeviceView
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ class Notices:
             is_new=device.mac not in self._macs,
             conflicts=self.conflicts.see(device),
             dhcp_news=self._server(device, at, learns=learns),
-            ra_stranger=self._advertiser(device, at, learns=learns),
+            unknown_router=self._advertiser(device, at, learns=learns),
         )
         self._macs.put(device.mac, None, watched_s)
         return view
 
-    def _server(self, device: Device, at: datetime, *, learns: bool) -> Stranger | Changed | None:
+    def _server(
+        self, device: Device, at: datetime, *, learns: bool
+    ) -> UnknownSender | Changed | None:
         if not device.dhcp_server:
             return None
         serves_s = None if device.dhcp_at is None else device.dhcp_at.timestamp()
@@ -70,9 +72,9 @@ class Notices:
             holds=set(device.ips) - claimed,
         )  # fmt: skip
 
-    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> Stranger | None:
+    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> UnknownSender | None:
         if device.advertised_at is None:
             return None
         advertised_s = device.advertised_at.timestamp()
         news = self.routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
-        return news if isinstance(news, Stranger) else None
+        return news if isinstance(news, UnknownSender) else None

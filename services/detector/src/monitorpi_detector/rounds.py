@@ -39,7 +39,7 @@ class Rounds:
         learning_s: float,
         usual: Callable[[str, str], float | None],
         counts_as: Callable[[ProbeResult], int],
-        is_told: Callable[[str, int], bool],
+        is_reported: Callable[[str, int], bool],
     ) -> None:
         """Start with what is known.
 
@@ -49,10 +49,10 @@ class Rounds:
             learning_s: the time in which the LAN's ways are learned.
             usual: what is usual, by address and measure.
             counts_as: as how many bad rounds a target's result counts.
-            is_told: whether a rule speaks of so many targets; where it does not, each is reported.
+            is_reported: whether a rule speaks of so many targets; else each is reported.
 
         """
-        self._usual, self._counts_as, self._is_told = usual, counts_as, is_told
+        self._usual, self._counts_as, self._is_reported = usual, counts_as, is_reported
         self._inventory = inventory
         self._learning_s = learning_s
         self._ends: dict[str, float] = {}
@@ -97,9 +97,9 @@ class Rounds:
         degradations = self._degradations.follow(prober, stays, end_s, length_s)
         view = RoundView(
             probe, end_s, self._usual, self.stays, watched_s,
-            outages=tuple(one for one in outages if self._is_told(one.cause, len(one.members))),
+            outages=tuple(one for one in outages if self._is_reported(one.cause, len(one.members))),
             degradations=tuple(
-                one for one in degradations if self._is_told(one.cause, len(one.bad))
+                one for one in degradations if self._is_reported(one.cause, len(one.bad))
             ),
             witness=self._witness, learned=watched_s >= self._learning_s,
         )  # fmt: skip
@@ -110,7 +110,7 @@ class Rounds:
         for target in probe.targets:
             stay = self.stays.get(target.address) if target.sent > 0 else None
             if stay is not None:
-                settled = stay.is_settled(watched_s)
+                settled = stay.is_steady(watched_s)
                 stay.line.take(self._counts_as(target) if settled else None, end_s)
 
     def see_target(self, target: Target, watched_s: float) -> None:

@@ -91,7 +91,7 @@ class HistoryCore:
         now_s = self._now.timestamp() if self._now else 0.0
         gathering, trouble = self._gathering, self._trouble or self._store.warning(now_s)
         return {
-            "trouble": None if trouble is None else trouble.told(),
+            "trouble": None if trouble is None else trouble.published(),
             "waiting_slots": len(gathering),
             "lost_slots_total": gathering.lost_slots,
             "lost_windows_total": gathering.lost_windows,

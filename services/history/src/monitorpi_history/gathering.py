@@ -111,9 +111,9 @@ class Gathering:
             row = self._row(slot, series)
             self._add_all(row, device.tx, "tx_")
             self._add_all(row, device.rx, "rx_")
-        self._omit_told(slot, window.interface, window.omitted)
+        self._omit_published(slot, window.interface, window.omitted)
 
-    def _omit_told(self, slot: int, interface: str, omitted: Omitted) -> None:
+    def _omit_published(self, slot: int, interface: str, omitted: Omitted) -> None:
         if omitted.devices or omitted.packets:
             counts = {"packets": omitted.packets, "bytes": omitted.bytes} | omitted.classes
             self._omit(slot, interface, counts, omitted.devices)
@@ -135,15 +135,15 @@ class Gathering:
 
     # --- rounds -----------------------------------------------------------------------------
 
-    def round(self, told: Probe, instance: str, now: datetime | None) -> None:
+    def round(self, published: Probe, instance: str, now: datetime | None) -> None:
         """Take a round of probes; it belongs to the slot it ended in."""
-        if _is_untimely(told.round_end, now):
+        if _is_untimely(published.round_end, now):
             self.untimely += 1
             return
-        if self._follow("probe", instance, told.epoch, told.seq) is None:
+        if self._follow("probe", instance, published.epoch, published.seq) is None:
             return
-        slot = self._slot(told.round_end)
-        for result in told.targets:
+        slot = self._slot(published.round_end)
+        for result in published.targets:
             series = Series("target", instance, result.address)
             if not self._is_apart(series, is_known=True):
                 continue

@@ -160,7 +160,7 @@ class Trouble:
     text: str
     remedy: str
 
-    def told(self) -> dict[str, JsonValue]:
+    def published(self) -> dict[str, JsonValue]:
         """Return it as health says it."""
         return {"state": self.state, "text": self.text, "remedy": self.remedy}
 

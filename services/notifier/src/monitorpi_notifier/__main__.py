@@ -92,7 +92,7 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
         post_soon=postbox.post_soon, state=postbox.state,
         alive_before_s=_number(outbox.recall(ALIVE)),
     )  # fmt: skip
-    core.recall(outbox.told())
+    core.recall(outbox.reported())
     return Assembly(
         core=core, sources=[postbox],
         subscriptions=[pattern(context.site, service, kind) for service, kind in _READS],

@@ -28,7 +28,7 @@ from monitorpi_common.service import (
 from monitorpi_common.watch import Observer
 from monitorpi_notifier.blindness import Blindness
 from monitorpi_notifier.directory import Directory, macs_of
-from monitorpi_notifier.items import Attempt, NoticeChange, Told
+from monitorpi_notifier.items import Attempt, NoticeChange, ReportedAlert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -81,7 +81,7 @@ class NotifierCore:
     state: Callable[[], dict[str, JsonValue]] = dict
     alive_before_s: float | None = None
     """When an earlier process was last there; None: there was none."""
-    _told: dict[str, Told] = field(default_factory=dict)
+    _reported: dict[str, ReportedAlert] = field(default_factory=dict)
     _open: dict[str, _Open] = field(default_factory=dict)
     _observer: Observer = field(default_factory=lambda: Observer(reads_windows=False))
     _blindness: Blindness = field(default_factory=Blindness)
@@ -90,9 +90,9 @@ class NotifierCore:
     _refused_total: int = 0
     _folded_total: int = 0
 
-    def recall(self, told: Iterable[Told]) -> None:
+    def recall(self, reported: Iterable[ReportedAlert]) -> None:
         """Go on where an earlier process stood."""
-        self._told = {one.key: one for one in told}
+        self._reported = {one.key: one for one in reported}
 
     # --- the service's interface ------------------------------------------------------------
 
@@ -156,35 +156,35 @@ class NotifierCore:
         if cause is not None:
             self._fold(alert, cause)
             return
-        self._tell_open(alert)
+        self._report_open(alert)
 
-    def _tell_open(self, alert: Alert, *, hold_s: float | None = None) -> None:
+    def _report_open(self, alert: Alert, *, hold_s: float | None = None) -> None:
         """Tell those who have not been reported, or not that it is so bad."""
-        told = self._known(alert)
+        reported = self._known(alert)
         changes = []
         for name in self.settings.destinations:
             if not self.plan.concerns(name, alert.rule, alert.severity, macs_of(alert), self._now):
                 continue
-            if name not in told.destinations:
+            if name not in reported.destinations:
                 changes.append(self._change(name, alert, "opened", hold_s))
-            elif _RANK[alert.severity] > _RANK[told.severity]:
+            elif _RANK[alert.severity] > _RANK[reported.severity]:
                 changes.append(self._raised(name, alert))
-        if changes or alert.key not in self._told:
+        if changes or alert.key not in self._reported:
             self._open[alert.key].due_s = max((one.due_s for one in changes), default=0.0)
-            destinations = told.destinations | {one.destination for one in changes}
-            self._keep(changes, self._record(alert, destinations, told.severity))
+            destinations = reported.destinations | {one.destination for one in changes}
+            self._keep(changes, self._record(alert, destinations, reported.severity))
 
-    def _known(self, alert: Alert) -> Told:
-        told = self._told.get(alert.key)
-        if told is None or told.alert_id != alert.id or told.state == "closed":
+    def _known(self, alert: Alert) -> ReportedAlert:
+        reported = self._reported.get(alert.key)
+        if reported is None or reported.alert_id != alert.id or reported.state == "closed":
             at_s = alert.opened_at.timestamp()
-            return Told(alert.key, alert.id, "open", alert.severity, at_s)
-        return told
+            return ReportedAlert(alert.key, alert.id, "open", alert.severity, at_s)
+        return reported
 
     @staticmethod
-    def _record(alert: Alert, destinations: frozenset[str], severity: str) -> Told:
+    def _record(alert: Alert, destinations: frozenset[str], severity: str) -> ReportedAlert:
         worst = max(severity, alert.severity, key=_RANK.__getitem__)
-        return Told(
+        return ReportedAlert(
             alert.key, alert.id, alert.state, worst, alert.at.timestamp(), frozenset(destinations)
         )
 
@@ -197,12 +197,12 @@ class NotifierCore:
 
     def _closed(self, alert: Alert) -> None:
         known = self._open.pop(alert.key, None)
-        told = self._told.get(alert.key)
-        if told is not None and (told.alert_id, told.state) == (alert.id, "closed"):
+        reported = self._reported.get(alert.key)
+        if reported is not None and (reported.alert_id, reported.state) == (alert.id, "closed"):
             return
-        is_told = told is not None and told.alert_id == alert.id
-        if is_told and told is not None:
-            names = [name for name in self.settings.destinations if name in told.destinations]
+        is_reported = reported is not None and reported.alert_id == alert.id
+        if is_reported and reported is not None:
+            names = [name for name in self.settings.destinations if name in reported.destinations]
         elif self._was_missed(alert):
             names = [
                 name for name in self.settings.destinations
@@ -220,9 +220,9 @@ class NotifierCore:
         changes = [
             self._change(name, alert, "closed", 0.0, tuple(known.effects.values()) if known else ())
             for name in names
-            if self.settings.destinations[name].closes or not is_told
+            if self.settings.destinations[name].closes or not is_reported
         ]
-        severity = told.severity if is_told and told is not None else alert.severity
+        severity = reported.severity if is_reported and reported is not None else alert.severity
         self._keep(changes, self._record(alert, frozenset(names), severity))
         if known is not None:
             self._release(known)
@@ -265,12 +265,14 @@ class NotifierCore:
         card = self.directory.subject(alert)
         by.effects[alert.key] = card.short if card else alert.subject
         self._folded_total += 1
-        told = self._known(alert)
+        reported = self._known(alert)
         if known.due_s > self._at_s:
-            self.store.withdraw(alert.key, told.destinations)
-            told = Told(told.key, told.alert_id, "open", told.severity, told.at_s)
+            self.store.withdraw(alert.key, reported.destinations)
+            reported = ReportedAlert(
+                reported.key, reported.alert_id, "open", reported.severity, reported.at_s
+            )
             known.due_s = 0.0
-            self._keep([], told)
+            self._keep([], reported)
         if by.due_s > self._at_s:  # the cause waits itself: let it name what it carries
             names = self._known(by.alert).destinations
             self.store.withdraw(cause, names)
@@ -288,7 +290,7 @@ class NotifierCore:
         for key in cause.effects:
             effect = self._open.get(key)
             if effect is not None and not self._known(effect.alert).destinations:
-                self._tell_open(effect.alert, hold_s=AFTER_S)
+                self._report_open(effect.alert, hold_s=AFTER_S)
 
     # --- changes ----------------------------------------------------------------------------
 
@@ -315,15 +317,15 @@ class NotifierCore:
             held=quiet_s is not None,
         )  # fmt: skip
 
-    def _keep(self, changes: list[NoticeChange], told: Told) -> None:
+    def _keep(self, changes: list[NoticeChange], reported: ReportedAlert) -> None:
         """Write changes and what they make known; what a full disk refuses is told at a refresh."""
-        if not self.store.add(changes, [told]):
+        if not self.store.add(changes, [reported]):
             self._refused_total += 1
             return
-        self._told.pop(told.key, None)
-        self._told[told.key] = told
-        if len(self._told) > MOST_KNOWN:
-            del self._told[next(iter(self._told))]
+        self._reported.pop(reported.key, None)
+        self._reported[reported.key] = reported
+        if len(self._reported) > MOST_KNOWN:
+            del self._reported[next(iter(self._reported))]
         if any(change.due_s <= self._at_s for change in changes):
             self.post_soon()
 

@@ -69,7 +69,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReportedAlert:
     """What is known to be told of one alert."""
 
     key: str
@@ -83,7 +83,7 @@ class Told:
 class ChangeStore(Protocol):
     """Where changes are kept until they are delivered."""
 
-    def add(self, changes: Iterable[NoticeChange], told: Iterable[Told]) -> bool:
+    def add(self, changes: Iterable[NoticeChange], reported: Iterable[ReportedAlert]) -> bool:
         """Keep changes and what they make known, in one transaction; False: not now."""
         ...
 

@@ -106,7 +106,7 @@ class QuietTargets:
         known.is_under_way, known.was_seen = True, False
         return key
 
-    def settle(self, key: str, now: float, *, answered: bool) -> None:
+    def record(self, key: str, now: float, *, answered: bool) -> None:
         """Take the outcome of a request."""
         known = self._standing.get(key)
         if known is None:

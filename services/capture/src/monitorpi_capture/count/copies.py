@@ -63,7 +63,7 @@ def normalised(data: bytes, length: int) -> tuple[bytes, int]:
     return data[: min(COMPARED, length)].ljust(min(COMPARED, length), b"\0"), length
 
 
-def _tells(data: bytes, length: int) -> bool:
+def _is_evidence(data: bytes, length: int) -> bool:
     """Return whether a frame is evidence: as it was on the wire, and one that is not sent twice.
 
     Receive offload merges the middle of a TCP stream, each copy in another way; bare ACKs of a
@@ -103,7 +103,7 @@ class CopyMeter:
         """Find out whether a frame is a first one, a copy or a repeat."""
         at_s, port, length, data = frame
         key, size = normalised(data, length)
-        if not _tells(key, size):
+        if not _is_evidence(key, size):
             return
         name = sample.interfaces[port]
         ledger = self._ledgers[name]

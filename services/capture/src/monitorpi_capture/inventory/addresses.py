@@ -109,7 +109,7 @@ class Addresses:
         found = []
         for key in list(self._disputes.by_mac.get(mac, ())):
             held = self._table[key]
-            self._settle(held, at_s)
+            self._end_dispute(held, at_s)
             found += [one for one in held.disputes.values() if mac in (one.holder, one.challenger)]
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
 
@@ -128,7 +128,7 @@ class Addresses:
         if self._witness.is_nobodys(space, ip):
             return
         if held is not None:
-            self._settle(held, at_s)
+            self._end_dispute(held, at_s)
         others = self._proxies.answered_for(mac, space, ip, held, at_s)
         if others is not None:
             for one in others:
@@ -208,7 +208,7 @@ class Addresses:
         if not self._witness.is_router_address(held.mac, space, ip):
             self._apply(held, Event.ENDS, mac, at_s)
 
-    def settle(self, mac: bytes, at_s: float) -> None:
+    def end_overdue(self, mac: bytes, at_s: float) -> None:
         """Let the addresses of a MAC that is here end whose time has come."""
         held = self.of(mac)
         newest = {
@@ -217,7 +217,7 @@ class Addresses:
         }
         for one in held:
             one.claimed_s = min(one.claimed_s, at_s + 1.0)
-            self._settle(one, at_s)
+            self._end_dispute(one, at_s)
             unclaimed_s = newest[one.version] - one.claimed_s
             if unclaimed_s > UNCLAIMED_S or at_s - one.claimed_s > AGE_S:
                 self._apply(one, Event.ENDS, mac, at_s)
@@ -315,7 +315,7 @@ class Addresses:
             case Act.KEEP:
                 pass
 
-    def _settle(self, held: Holding, at_s: float) -> None:
+    def _end_dispute(self, held: Holding, at_s: float) -> None:
         """End a dispute that nobody goes on with."""
         disputed = held.state in (State.MOVED, State.CONTESTED)
         if disputed and at_s - held.disputed_s > REMEMBER_S:

@@ -123,7 +123,7 @@ class DeviceFeed:
     def _publication(self, entry: Entry, at_s: float) -> Publication:
         """Return the message about a device, whose addresses may end by this."""
         if entry.present:
-            self._topology.addresses.settle(entry.mac, at_s)
+            self._topology.addresses.end_overdue(entry.mac, at_s)
             self._topology.refresh()
         self._topology.set_role(entry)
         entry.published_s = at_s

@@ -67,8 +67,8 @@ class Routers:
 
     def is_named(self, space: Space, ip: str, at_s: float) -> bool:
         """Return whether a DHCP server named an address as a router's, of late."""
-        told_s = self._named.get((space, ip))
-        return told_s is not None and at_s - told_s < NAMED_S
+        named_s = self._named.get((space, ip))
+        return named_s is not None and at_s - named_s < NAMED_S
 
     def advertise(self, mac: bytes, at_s: float) -> None:
         """Take that a MAC advertises itself as a router."""

@@ -243,7 +243,7 @@ class RowOutbox:
         return self._database.recall(name)
 
     def _waits(self, destination: str) -> bool:
-        """Tell whether any row waits."""
+        """Return whether any row waits."""
         with self._database.reading() as db:
             waiting = "SELECT 1 FROM row WHERE lane = ? AND state = 0 AND state <> 2 LIMIT 1"
             return db.execute(waiting, (destination,)).fetchone() is not None

@@ -49,7 +49,7 @@ class Board:
     # --- the core's side ----------------------------------------------------------------------
 
     def is_wanted(self) -> bool:
-        """Tell whether anybody looks."""
+        """Return whether anybody looks."""
         return self._viewers > 0
 
     def put(self, sight: Sight) -> None:

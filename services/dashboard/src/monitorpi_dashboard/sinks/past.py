@@ -31,7 +31,7 @@ class Past:
     """The way to the history."""
 
     def __init__(self, told: Callable[[], str | None], url: str | None = None) -> None:
-        self._told = told
+        self._published_url = told
         self._url = url
         self._places = threading.Semaphore(QUERIES)
 
@@ -66,7 +66,7 @@ class Past:
 
         """
         try:
-            parts = urlsplit(self._url or self._told() or "")
+            parts = urlsplit(self._url or self._published_url() or "")
             host, port = parts.hostname, parts.port or 80
         except ValueError:  # not of our making
             host, port = None, 0

@@ -7,6 +7,7 @@ loaded from elsewhere.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_STREAMS: Final = 32
 _MAX_BODY: Final = 1024
+_LENGTH: Final = re.compile(r"[0-9]{1,4}")
+"""Of a body; Python itself reads no number of more than 4,300 digits."""
 KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
 _PAST: Final = "/api/history/"
@@ -164,16 +167,18 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._is_welcome():
             return None
         if not self.path.startswith(_ORDER):
-            return self._tell(HTTPStatus.NOT_FOUND, {"error": "there is no such page"})
+            return self._answer(HTTPStatus.NOT_FOUND, {"error": "there is no such page"})
         length = self.headers.get("Content-Length", "")
         is_json = self.headers.get_content_type() == "application/json"
         if self.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            return self._tell(HTTPStatus.FORBIDDEN, {"error": "that was asked for by another page"})
-        if not is_json or not length.isdecimal() or int(length) > _MAX_BODY:
+            return self._answer(
+                HTTPStatus.FORBIDDEN, {"error": "that was asked for by another page"}
+            )
+        if not is_json or not _LENGTH.fullmatch(length) or int(length) > _MAX_BODY:
             text = "ask with a short object of JSON"
-            return self._tell(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": text})
+            return self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": text})
         service, _, name = self.path.removeprefix(_ORDER).partition("/")
-        return self._tell(*self.page.orders.give(service, name, self.rfile.read(int(length))))
+        return self._answer(*self.page.orders.give(service, name, self.rfile.read(int(length))))
 
     def _is_welcome(self) -> bool:
         """Refuse a name that is not ours, and who does not know the password."""
@@ -201,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("WWW-Authenticate", 'Basic realm="MonitorPi", charset="UTF-8"')
         self._head("text/plain", 0)
 
-    def _tell(self, status: HTTPStatus, words: dict[str, str]) -> None:
+    def _answer(self, status: HTTPStatus, words: dict[str, str]) -> None:
         self._reply(status, json.dumps(words).encode(), "application/json")
 
     def _reply(self, status: HTTPStatus, body: bytes, kind: str) -> None:
@@ -250,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
                 while piece := answer.read(_PIECE):
                     self.wfile.write(piece)
         except NoPastError as error:
-            self._tell(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
 
     def _stream(self) -> None:
         """Send the picture and every change of it as server-sent events; the slow are dropped."""

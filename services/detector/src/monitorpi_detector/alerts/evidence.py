@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Peer
     from monitorpi_detector.hosts.inventory import HostInventory
 
-COPIES_TOLD: Final = 0.1
+COPIES_REPORTED: Final = 0.1
 """Share of copies from which an alert mentions them."""
 _MAX_SUMMARY: Final = 400
 _MAX_PEERS: Final = 32
@@ -193,7 +193,7 @@ def sentence(finding: Finding, peak: float, seen: Observed) -> str:
         words.append(", source addresses forged")
     if seen.sees_replies is False:
         words.append("; the mirror port shows one direction only, replies could not be judged")
-    if seen.copies_ratio is not None and seen.copies_ratio >= COPIES_TOLD:
+    if seen.copies_ratio is not None and seen.copies_ratio >= COPIES_REPORTED:
         words.append(
             f"; the mirror port shows frames {1 / (1 - seen.copies_ratio):.2g} times on average, "
             "each counted once here"

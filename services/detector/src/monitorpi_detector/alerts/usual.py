@@ -61,7 +61,7 @@ class Habit:
         self.open_s = self.open_s * fade + weight
         self.at_s = self.reached_s = now_s
 
-    def settle(self) -> None:
+    def learn(self) -> None:
         """Make what was seen the level, and begin to count anew."""
         wanted, held = _QUANTILE * sum(self.seen.values()), 0.0
         for name in sorted(self.seen):
@@ -116,7 +116,7 @@ class Habits:
         habit.add(value, span_s, now_s)
         if habit.open_s < usual_after_s:
             return None
-        habit.settle()
+        habit.learn()
         return habit.level
 
     def levels(self, most: int = 64) -> dict[str, float]:

@@ -53,7 +53,7 @@ Statement = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class UnknownSender:
     """One that is not known, and beside whom it appeared."""
 
     severity: Severity
@@ -124,7 +124,7 @@ class Servers:
         *,
         learns: bool,
         holds: Iterable[str] = (),
-    ) -> Stranger | Changed | None:
+    ) -> UnknownSender | Changed | None:
         """Take that one serves; return what is news of it: a stranger, or says something new.
 
         Args:
@@ -172,12 +172,12 @@ class Servers:
         holds: frozenset[str],
         *,
         learns: bool,
-    ) -> Stranger | None:
+    ) -> UnknownSender | None:
         if self._configured:
-            return Stranger("critical", tuple(sorted(self._configured)))
+            return UnknownSender("critical", tuple(sorted(self._configured)))
         known = tuple(self._learned)
         if not learns:
-            return Stranger("critical" if known else "warning", known)
+            return UnknownSender("critical" if known else "warning", known)
         beside = [mac for mac in known if _may_meet(self._said.get(mac, ()), says)]
         said = {one for mac in beside for one in self._said.get(mac, ()) if one[0] != VLAN}
         tells = {one for one in says if one[0] != VLAN}
@@ -187,7 +187,7 @@ class Servers:
         late = bool(beside) and at_s - self._first_s > self._start_s
         is_named = any(("router", ip) in said for ip in holds)
         if differs or (late and not is_named and said.isdisjoint(tells)):
-            return Stranger("warning", known, differs)
+            return UnknownSender("warning", known, differs)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
             self._said[mac] = dict.fromkeys(list(says)[:MAX_SAID])

@@ -30,7 +30,7 @@ class Sweep:
 
     addresses: int
     last_s: float
-    told_s: float = -math.inf
+    reported_s: float = -math.inf
     """Until when it was told as a storm."""
 
 
@@ -53,11 +53,11 @@ class Sweeps:
         sweep.addresses, sweep.last_s = device.asked_in_vain, asked_s
         self._sweeps.put(device.mac, sweep, asked_s)
 
-    def told(self, mac: str, now_s: float) -> None:
+    def reported(self, mac: str, now_s: float) -> None:
         """Take that what a device sends is told as a storm."""
         sweep = self._sweeps.get(mac)
         if sweep is not None:
-            sweep.told_s = now_s
+            sweep.reported_s = now_s
 
     @property
     def macs(self) -> list[str]:
@@ -69,5 +69,5 @@ class Sweeps:
         return [
             (mac, one.addresses)
             for mac, one in self._sweeps.items()
-            if now_s - one.last_s <= GOES_ON_S and one.last_s > one.told_s
+            if now_s - one.last_s <= GOES_ON_S and one.last_s > one.reported_s
         ]

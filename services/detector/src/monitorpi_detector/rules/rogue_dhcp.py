@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.hosts.servers import Stranger
+from monitorpi_detector.hosts.servers import UnknownSender
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 
 if TYPE_CHECKING:
@@ -46,17 +46,17 @@ def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
         subject=mac_id(device.mac),
         value=1.0,
         threshold=limits(device.mac).floor,
-        text=_stranger(device.mac, news)
-        if isinstance(news, Stranger)
+        text=_unknown_server(device.mac, news)
+        if isinstance(news, UnknownSender)
         else _changed(device.mac, news),
         unit="servers",
         sources=(Peer(mac=device.mac, ip=device.ips[0] if device.ips else None),),
-        severity=news.severity if isinstance(news, Stranger) else "warning",
+        severity=news.severity if isinstance(news, UnknownSender) else "warning",
         decisive=True,
     )
 
 
-def _stranger(mac: str, news: Stranger) -> str:
+def _unknown_server(mac: str, news: UnknownSender) -> str:
     known = ", ".join(news.known[:3]) or "none"
     says = " and ".join(
         f"another {word}, {values}" for word, values in _by_option(sorted(news.says)).items()

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
     """Find routers nobody knows."""
-    device, stranger = view.device, view.ra_stranger
-    if stranger is None:
+    device, unknown = view.device, view.unknown_router
+    if unknown is None:
         return
-    known = ", ".join(stranger.known[:3]) or "none"
+    known = ", ".join(unknown.known[:3]) or "none"
     yield Finding(
         subject=mac_id(device.mac),
         value=1.0,
@@ -33,7 +33,7 @@ def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
         text=f"{device.mac} advertises itself as a router or name server (known: {known})",
         unit="routers",
         sources=(Peer(mac=device.mac, ip=device.ips[0] if device.ips else None),),
-        severity=stranger.severity,
+        severity=unknown.severity,
         decisive=True,
     )
 

@@ -45,7 +45,7 @@ def _judge_of(
             value = getattr(target, measure)
             if value is None or value < limits.least or target.state == "down":
                 continue
-            if not view.is_settled(target) or view.is_carried(target):
+            if not view.is_steady(target) or view.is_carried(target):
                 continue
             usual = view.usual(target.address, MEASURES[measure])
             yield Finding(

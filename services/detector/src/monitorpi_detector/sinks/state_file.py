@@ -41,13 +41,13 @@ _END: Final = None
 
 def pause_s(before: Kept | None, kept: Kept, size: int) -> float:
     """Return how long after the write before a write of so many bytes is worth it."""
-    if before is None or _is_told_once(before) != _is_told_once(kept):
+    if before is None or _reported_once(before) != _reported_once(kept):
         return PAUSE_S
     learned_s = size / BYTES_PER_S
     return min(learned_s, NEWCOMER_S) if set(before.macs) != set(kept.macs) else learned_s
 
 
-def _is_told_once(kept: Kept) -> tuple[object, ...]:
+def _reported_once(kept: Kept) -> tuple[object, ...]:
     return (
         kept.overrides, kept.silences, set(kept.dhcp_servers), set(kept.routers), kept.dhcp_said,
         set(kept.shared),

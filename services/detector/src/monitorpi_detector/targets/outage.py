@@ -55,7 +55,7 @@ class Outage:
     members: dict[str, Stay]
     lacks_network: bool = False
     """This machine itself had no route."""
-    was_heard: bool = True
+    has_answered: bool = True
     """Most of its members answered since this process started."""
     is_sure: bool = True
     """It can be no machine that is starting up just as this one is."""
@@ -66,7 +66,7 @@ class Outage:
     ended: float | None = None
 
     @property
-    def tells_each(self) -> bool:
+    def reports_each(self) -> bool:
         """Its members are few enough to be reported beside it, each linked to it."""
         return self.cause == "group-down" and len(self.devices) <= FEW
 
@@ -150,7 +150,7 @@ class Outages:
             known += self._judge(prober, together, others)
         starting = self.presence.may_start(now, STARTS_S)
         for one in known:
-            one.is_sure = one.was_heard or not starting
+            one.is_sure = one.has_answered or not starting
             one.others = count_devices(others)
             one.witnessed = max(one.witnessed, sum(map(self.is_alive, one.silent)))
             for stay in one.silent:
@@ -186,8 +186,10 @@ class Outages:
 
         def outage(cause: Cause, members: Sequence[Stay], subject: str) -> Outage:
             by_address = {stay.address: stay for stay in members}
-            heard = 2 * sum(map(self.presence.was_heard, members)) > len(members)
-            return Outage(cause, subject, began, by_address, lacks_network=lacking, was_heard=heard)
+            heard = 2 * sum(map(self.presence.has_answered, members)) > len(members)
+            return Outage(
+                cause, subject, began, by_address, lacks_network=lacking, has_answered=heard
+            )
 
         many = count_devices(together)
         nearly = many >= max(_MANY, _NEARLY_ALL * (many + count_devices(answering)))

@@ -71,7 +71,7 @@ class Stay:
     """Seconds watched in which it was there."""
     left_s: float = 0.0
     """Seconds watched when it answered last."""
-    settled_s: float = 0.0
+    steady_s: float = 0.0
     """Seconds watched when its last absence ended."""
     answered_at: float = 0.0
     """End of the last round with an answer, event time."""
@@ -112,7 +112,7 @@ class Stay:
         passed_s = max(0.0, watched_s - self.left_s)
         if self.silent_rounds >= DOWN_ROUNDS and not self.excused:
             self.absences.append((watched_s, passed_s))
-            self.settled_s = watched_s
+            self.steady_s = watched_s
         elif passed_s <= _PAUSE_S:
             self.up_s += passed_s
         self.left_s, self.answered_at = watched_s, at
@@ -154,7 +154,7 @@ class Stay:
         """Return whether it was watched for so long that its ways are known, or is asked for."""
         return self.named or self.up_s >= seconds
 
-    def is_settled(self, watched_s: float) -> bool:
+    def is_steady(self, watched_s: float) -> bool:
         """Return whether the answers of this round speak of the line, not of a coming or going."""
         if self.silent_rounds or self.was_silent:
             return False
@@ -162,7 +162,7 @@ class Stay:
             return True
         away = self.absent(NIGHT_S, watched_s)
         patience_s = _DOZES_S if len(away) > 1 else _SETTLED_S
-        return not away or watched_s - self.settled_s >= patience_s
+        return not away or watched_s - self.steady_s >= patience_s
 
 
 class Stays:
@@ -204,7 +204,7 @@ class Stays:
         began = self._first_round_at
         return began is None or now - began < within_s
 
-    def was_heard(self, stay: Stay) -> bool:
+    def has_answered(self, stay: Stay) -> bool:
         """Return whether a target answered since our start, or a moment before."""
         return stay.answered_at >= (self._first_round_at or 0.0) - _HEARD_S
 

@@ -45,10 +45,10 @@ class RoundView:
         """Return whether the operator asked for a target."""
         return target.origin in NAMED
 
-    def is_settled(self, target: ProbeResult) -> bool:
+    def is_steady(self, target: ProbeResult) -> bool:
         """Return whether a target's answers speak of its line, not of its coming or going."""
         stay = self.presence.get(target.address)
-        return stay is not None and stay.is_settled(self.watched_s)
+        return stay is not None and stay.is_steady(self.watched_s)
 
     def story(self, target: ProbeResult) -> str:
         """Return what alerts on a target are counted for: its device."""
@@ -75,7 +75,7 @@ class RoundView:
     def may_start(self, target: ProbeResult) -> bool:
         """Return whether a silent target may be starting, as this machine did a moment ago."""
         stay = self.presence.get(target.address)
-        if stay is None or self.presence.was_heard(stay):
+        if stay is None or self.presence.has_answered(stay):
             return False
         return self.presence.may_start(self.now_s, STARTS_S if stay.named else STARTS_SLOWLY_S)
 
@@ -85,7 +85,9 @@ class RoundView:
         Of each device only one, and none while another address of it answers, but for those
         that the operator named.
         """
-        carried = {address for one in self.outages if not one.tells_each for address in one.members}
+        carried = {
+            address for one in self.outages if not one.reports_each for address in one.members
+        }
         return [
             target
             for target in self.probe.targets

@@ -72,9 +72,9 @@ def count_records(
 def _count_records(
     piece: Piece, book: Piece, step_s: int, names: Mapping[str, str]
 ) -> Iterator[Record]:
-    told = {name: values for name, values in piece.columns.items() if name not in _BOOKS}
+    published = {name: values for name, values in piece.columns.items() if name not in _BOOKS}
     for at in range(piece.length):
-        counts = {name: values[at] for name, values in told.items() if values[at]}
+        counts = {name: values[at] for name, values in published.items() if values[at]}
         if counts or (piece is book and _at(book, COVERED, at)):
             yield _where(piece, book, at, step_s, names) | counts
 
@@ -270,11 +270,13 @@ def _collect(span: Span, blocks: Iterable[Sequence[Piece]]) -> dict[Series, dict
 def _described(
     series: Series, names: Mapping[str, str], columns: Mapping[str, array[int]]
 ) -> Record:
-    told: dict[str, list[Any]] = {}
+    published: dict[str, list[Any]] = {}
     if series.kind == "target":
-        told = _probe_columns(columns)
+        published = _probe_columns(columns)
     else:
-        told = {name: values.tolist() for name, values in columns.items() if name not in _BOOKS}
+        published = {
+            name: values.tolist() for name, values in columns.items() if name not in _BOOKS
+        }
     one: Record = {"kind": series.kind}
     match series.kind:
         case "wire":
@@ -290,17 +292,17 @@ def _described(
         case "target":
             address = series.subject
             one |= {"instance": series.place, "address": address, "name": names.get(address)}
-    return one | {"columns": told}
+    return one | {"columns": published}
 
 
 def _probe_columns(columns: Mapping[str, array[int]]) -> dict[str, list[Any]]:
     length = max((len(values) for values in columns.values()), default=0)
-    told: dict[str, list[Any]] = {name: [] for name in PROBE_COLUMNS}
+    published: dict[str, list[Any]] = {name: [] for name in PROBE_COLUMNS}
     for at in range(length):
         one = probe_values({name: values[at] for name, values in columns.items()})
         for name in PROBE_COLUMNS:
-            told[name].append(one[name])
-    return told
+            published[name].append(one[name])
+    return published
 
 
 def wants(
@@ -319,7 +321,7 @@ def wants(
         if name in _BOOKS or name == OMITTED:
             return True
         plain = name.removeprefix(PEAK)
-        is_told = plain == name or peaks
-        return is_told and plain.startswith(prefixes) and (wanted is None or plain in wanted)
+        is_shown = plain == name or peaks
+        return is_shown and plain.startswith(prefixes) and (wanted is None or plain in wanted)
 
     return keep

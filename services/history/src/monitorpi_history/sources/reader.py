@@ -156,13 +156,17 @@ class Reader:
         end_s = min(span.end_s, begin_s + tier.block_s)
         first, last = (start_s - begin_s) // tier.slot_s, (end_s - begin_s) // tier.slot_s
         width = span.step_s // tier.slot_s
-        told: dict[str, Sequence[int]] = {}
+        published: dict[str, Sequence[int]] = {}
         for number, values in columns.items():
             part = values[first:last]
             if any(part):
                 name = self._texts.get(number, str(number))
-                told[name] = fold(part, width, rule_of(name)) if width > 1 else part
-        return Piece(series, start_s, (end_s - start_s) // span.step_s, told) if told else None
+                published[name] = fold(part, width, rule_of(name)) if width > 1 else part
+        return (
+            Piece(series, start_s, (end_s - start_s) // span.step_s, published)
+            if published
+            else None
+        )
 
     def _block(
         self, tier: Tier, block: int, series: Collection[int], wanted: Collection[int]

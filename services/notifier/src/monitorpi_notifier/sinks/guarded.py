@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from monitorpi_common.log import Log
-    from monitorpi_notifier.items import NoticeChange, Told
+    from monitorpi_notifier.items import NoticeChange, ReportedAlert
     from monitorpi_notifier.sinks.outbox import Outbox
 
 
@@ -22,10 +22,10 @@ class GuardedOutbox:
         self._outbox = outbox
         self._log = log
 
-    def add(self, changes: Iterable[NoticeChange], told: Iterable[Told]) -> bool:
+    def add(self, changes: Iterable[NoticeChange], reported: Iterable[ReportedAlert]) -> bool:
         """Keep changes; False: not now."""
         try:
-            self._outbox.add(changes, told)
+            self._outbox.add(changes, reported)
         except sqlite3.Error as error:
             self._refused(error)
             return False

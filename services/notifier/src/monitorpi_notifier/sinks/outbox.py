@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.database import Database, remember
-from monitorpi_notifier.items import Letter, NoticeChange, Told
+from monitorpi_notifier.items import Letter, NoticeChange, ReportedAlert
 
 if TYPE_CHECKING:
     import sqlite3
@@ -73,7 +73,7 @@ class Outbox:
 
     # --- what happened ----------------------------------------------------------------------
 
-    def add(self, changes: Iterable[NoticeChange], told: Iterable[Told]) -> None:
+    def add(self, changes: Iterable[NoticeChange], reported: Iterable[ReportedAlert]) -> None:
         """Keep changes, and what they make known, in one transaction."""
         with self._database.transaction() as db:
             changes = list(changes)
@@ -84,7 +84,7 @@ class Outbox:
                 )
             for destination in {change.destination for change in changes}:
                 self.dropped_total += _drop_oldest(db, destination)
-            for one in told:
+            for one in reported:
                 content = json.dumps({**asdict(one), "destinations": sorted(one.destinations)})
                 db.execute(
                     "INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?)",
@@ -96,11 +96,11 @@ class Outbox:
                 (MOST_TOLD,),
             )
 
-    def told(self) -> list[Told]:
+    def reported(self) -> list[ReportedAlert]:
         """Return what earlier processes told, the oldest first."""
         with self._database.reading() as db:
             found = db.execute("SELECT content FROM told ORDER BY at_s").fetchall()
-        return [_told(json.loads(text)) for (text,) in found]
+        return [_reported(json.loads(text)) for (text,) in found]
 
     def withdraw(self, key: str, destinations: Iterable[str]) -> None:
         """Forget changes of an alert that wait and are in no letter."""
@@ -154,7 +154,7 @@ class Outbox:
             return None, None
         return bool(found[0]), found[1]
 
-    def settle(self, number: int, *, is_delivered: bool, is_doubtful: bool = False) -> None:
+    def close_letter(self, number: int, *, is_delivered: bool, is_doubtful: bool = False) -> None:
         """Close a letter: its changes are done, or wait again."""
         with self._database.transaction() as db:
             if is_delivered:
@@ -223,5 +223,5 @@ def _change(number: int, text: str) -> NoticeChange:
     return NoticeChange(**{**known, "id": number})
 
 
-def _told(content: dict[str, Any]) -> Told:
-    return Told(**{**content, "destinations": frozenset(content["destinations"])})
+def _reported(content: dict[str, Any]) -> ReportedAlert:
+    return ReportedAlert(**{**content, "destinations": frozenset(content["destinations"])})

@@ -138,7 +138,7 @@ class Postbox:
         fcntl.flock(one.lock, fcntl.LOCK_UN)
         for number in self.outbox.open_letters(one.name):
             is_delivered, text = self.outbox.noted(number)
-            self.outbox.settle(
+            self.outbox.close_letter(
                 number, is_delivered=bool(is_delivered), is_doubtful=is_delivered is None
             )
             self.log.info(
@@ -196,7 +196,7 @@ class Postbox:
         one.posting = None
         fcntl.flock(one.lock, fcntl.LOCK_UN)
         is_delivered, text = self.outbox.noted(done.number)
-        self.outbox.settle(
+        self.outbox.close_letter(
             done.number, is_delivered=bool(is_delivered), is_doubtful=is_delivered is None
         )
         if is_delivered:

@@ -180,7 +180,7 @@ class Attempts:
             del self._under_way[key]
             echoes = one.row.finish()
             if echoes.is_evidence:
-                self._quiet.settle(key, now, answered=echoes.answers)
+                self._quiet.record(key, now, answered=echoes.answers)
             else:
                 self._quiet.put_back(key, now + _FULL_S)
             ip = one.target.ip or ""

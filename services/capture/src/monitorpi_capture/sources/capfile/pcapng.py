@@ -146,7 +146,7 @@ class Blocks:
                 frames += 1
                 yield Frame(at_s, link, data, wire)
             stream.at, findings.frames = at, frames
-        self._tell_clocks()
+        self._report_clocks()
 
     def _end(self, why: str | None = None) -> None:
         """End the reading, because of damage where a reason is given."""
@@ -164,7 +164,7 @@ class Blocks:
         waiting: list[Frame] = []
         if begin[:4] == PCAPNG:
             waiting = self._release()
-            self._tell_clocks()
+            self._report_clocks()
             new = section(stream, self._findings)
             if new is None:
                 short = not stream.fill(PCAPNG_HEADER)
@@ -319,7 +319,7 @@ class Blocks:
             data, wire = without_fcs(interface.link, data, wire, fcs)
         return number, Frame(at_s, interface.link, data, wire)
 
-    def _tell_clocks(self) -> None:
+    def _report_clocks(self) -> None:
         """Note which interfaces of the section that ends are moved on the time line."""
         for number, shift_s in self._section.line.moved.items():
             self._findings.note(

@@ -147,7 +147,7 @@ class FileSource:
         discovering = _MAY_DISCOVER if self._dissector is not None else 0
         latest, least, stop = 0.0, 0.0, -math.inf
         held: list[tuple[Counted, float]] | None = None
-        frames, settled = iter(self._file), None
+        frames, placed = iter(self._file), None
         ended = False
         self._begin(frames)
         while not ended and not self._stopped:
@@ -158,8 +158,8 @@ class FileSource:
                 if at_s > latest:
                     latest, least = at_s, at_s - _REORDER_S
                 if not least <= at_s < stop:
-                    if frame is not settled and self._is_far_off(at_s):
-                        settled, latest, least = self._settle(frame, frames)
+                    if frame is not placed and self._is_far_off(at_s):
+                        placed, latest, least = self._put_in_order(frame, frames)
                         break
                     held = self._move(at_s)
                     if self._stopped:
@@ -223,7 +223,7 @@ class FileSource:
             self._strays += 1
             ahead[number] = ahead[number]._replace(at_s=ahead[good[0]].at_s)
 
-    def _settle(self, frame: Frame, frames: Iterator[Frame]) -> tuple[Frame, float, float]:
+    def _put_in_order(self, frame: Frame, frames: Iterator[Frame]) -> tuple[Frame, float, float]:
         """Put a frame that is far off in front of those to come, with the time it counts with.
 
         Returns:
