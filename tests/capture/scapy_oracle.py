@@ -40,6 +40,7 @@ from scapy.layers.inet6 import (
     ICMPv6ND_RS,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptPrefixInfo,
+    ICMPv6NDOptRDNSS,
     ICMPv6NDOptSrcLLAddr,
     IPv6,
 )
@@ -329,7 +330,9 @@ def _nd(frame: Any) -> list[Any]:
     if kind is ICMPv6ND_RA:
         if ipaddress.ip_address(network.src) not in ipaddress.ip_network("fe80::/10"):
             return []
-        lives = message.routerlifetime > 0
+        lives = message.routerlifetime > 0 or any(
+            isinstance(one, ICMPv6NDOptRDNSS) and one.lifetime > 0 for one in options
+        )
         what = {
             "ips": (str(ipaddress.ip_address(network.src)),) if own or not links else (),
             "is_router": lives,
@@ -341,7 +344,10 @@ def _nd(frame: Any) -> list[Any]:
         tried = usable(message.tgt)
         return [] if tried is None else [("nd", source, {"tries": tried})]
     ip = usable(message.tgt if kind is ICMPv6ND_NA else network.src)
-    return [("nd", _mac(links[-1]), {"ips": (ip,)})] if links and ip is not None else []
+    if not links or ip is None:
+        return []
+    asked = {"asks": usable(message.tgt)} if kind is ICMPv6ND_NS else {}
+    return [("nd", _mac(links[-1]), {"ips": (ip,), **asked})]
 
 
 def _nd_options(message: Any) -> list[Any] | None:

@@ -134,6 +134,27 @@ def test_nothing_is_made_while_nobody_looks() -> None:
     assert bus.board._number == number
 
 
+def test_whoever_asks_for_a_picture_holds_nobody_up() -> None:
+    """Where the core is asked through a full inbox, it goes on meanwhile, and so comes the picture.
+
+    The core hands out another sight before there is room for the question.
+    """
+    bus = Bus()
+    bus.tick()
+    held = []
+
+    def emit(item: object) -> None:
+        core = threading.Thread(target=bus.hand, args=(item,))
+        core.start()
+        core.join(5)
+        held.append(core.is_alive())
+
+    bus.board.emit = emit
+
+    assert json.loads(bus.board.newest())["site"] == "lab"
+    assert held == [False]
+
+
 def test_a_history_that_runs_is_known_by_its_health() -> None:
     """As long as it is online."""
     bus = Bus()

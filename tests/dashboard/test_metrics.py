@@ -111,7 +111,7 @@ def server() -> Iterator[PageServer]:
     one = PageServer(board, "127.0.0.1", 0, PASSWORD, max_devices=10)
     one.open()
     board.put(sight())
-    thread = threading.Thread(target=one.run, args=(lambda _: None,))
+    thread = threading.Thread(target=one.run, args=(lambda _: board.put(sight()),))
     thread.start()
     yield one
     one.stop()

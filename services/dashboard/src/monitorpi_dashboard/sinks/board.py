@@ -80,23 +80,28 @@ class Board:
 
     def picture(self) -> Part:
         """Return the picture as it is now."""
+        self._renew()
         with self._changed:
-            self._renew()
             return self._picture
 
     def newest(self) -> bytes:
         """Return the picture as it is now, as JSON."""
+        self._renew()
         with self._changed:
-            self._renew()
             return self._encoded()
 
     def _renew(self) -> None:
-        """Have the core make a picture, unless it makes one each second."""
+        """Have the core make a picture, unless it makes one each second.
+
+        It is asked without the lock: where much waits for the core, asking waits too, and the core
+        needs the lock to go on.
+        """
         if (self._viewers > 1 and self._number) or self.emit is None or self._closed:
             return
         number = self._number
         self.emit(PictureWanted())
-        self._changed.wait_for(lambda: self._number > number or self._closed, ASKED_S)
+        with self._changed:
+            self._changed.wait_for(lambda: self._number > number or self._closed, ASKED_S)
 
     def _encoded(self) -> bytes:
         if self._whole[0] != self._number:
@@ -108,9 +113,9 @@ class Board:
 
         None: none came, or the end has.
         """
+        if number == 0:
+            self._renew()
         with self._changed:
-            if number == 0:
-                self._renew()
             self._changed.wait_for(lambda: self._number > number or self._closed, timeout_s)
             if self._closed or self._number <= number:
                 return number, None
