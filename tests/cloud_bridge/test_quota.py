@@ -85,6 +85,15 @@ def test_memory_of_another_shape_is_forgotten(memory: object) -> None:
     assert quota.left(NEW_YEAR - 100, 5) == 100
 
 
+@pytest.mark.parametrize("others", [{"2027": "many"}, {"9" * 5000: 1}, {"2027": None}, [1]])
+def test_of_a_damaged_ledger_the_year_itself_is_kept(others: object) -> None:
+    """What cannot be read of other years costs no crash, and no second quota."""
+    quota = YearlyQuota(100)
+    quota.remember({"year": 2027, "used": 90, "others": others})  # type: ignore[dict-item] # damaged
+
+    assert quota.left(NEW_YEAR - 100, 5) == 10
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 2000), st.integers(-12, 12), st.integers(0, 9)), max_size=40)
 )

@@ -19,11 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitorpi_cloud_bridge import web as web_module
+from monitorpi_cloud_bridge.sinks.dialects import outcome
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadVerdict
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
-from monitorpi_cloud_bridge.web import NoAnswerError, ask, client
+from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask, client
 from monitorpi_common.log import Log
 
 if TYPE_CHECKING:
@@ -142,6 +143,19 @@ def test_no_answer_is_a_crash(cloud: Foreign, status: int, body: bytes) -> None:
         sink.close()
         influx.close()
         asking.client.close()
+
+
+def test_an_answer_that_names_lines_without_end_is_read_once() -> None:
+    """A hostile server's 64 kB of beginnings cost no more than a look at each."""
+    words = "partial write: " + "unable to parse '" * 3_800
+    body = json.dumps({"error": f"{words} dropped=0"}).encode()
+    begun_s = time.process_time()
+
+    said = outcome(Answer(400, body), ["m a=1 1"])
+
+    assert time.process_time() - begun_s < 0.2
+    assert said.verdict is UploadVerdict.REFUSED
+    assert said.refused == {}
 
 
 @pytest.mark.parametrize(
@@ -297,6 +311,25 @@ def test_an_answer_without_rows_is_short(cloud: Foreign) -> None:
     assert sink.send(b"{}").text == "the answer is too long"
     assert asking.answers_total == 0
     sink.close()
+    asking.client.close()
+
+
+def test_a_talkback_that_refuses_is_asked_ever_more_seldom(cloud: Foreign) -> None:
+    """Up to once an hour, as long as the service asks for, and as ever once it answers."""
+    cloud.status, cloud.pieces = 404, [b""]
+    asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client())
+    pauses = []
+    for _ in range(10):
+        asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+        pauses.append(asking.pause_s)
+    cloud.status, cloud.headers = 429, {"Retry-After": "900"}
+    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+    patient = asking.pause_s
+    cloud.status, cloud.headers = 200, {}
+    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+
+    assert pauses == [20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+    assert (patient, asking.pause_s) == (900, 20)
     asking.client.close()
 
 

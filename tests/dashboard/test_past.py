@@ -67,8 +67,8 @@ def test_answers_come_through_the_page(
     assert sent == 800 * 3
     status, body, _ = one.get("/api/history/wire?step=7")
     assert (status, "step: one of" in json.loads(body)["error"]) == (400, True)
-    assert one.get("/api/history/../state")[0] == 503
-    assert one.get("/api/history/secrets")[0] == 503
+    assert one.get("/api/history/../state")[0] == 404
+    assert one.get("/api/history/secrets")[0] == 404
 
 
 def test_a_browser_shows_last_night(

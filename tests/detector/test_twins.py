@@ -155,6 +155,30 @@ def test_a_stranger_in_a_vlan_that_has_a_server_is_told() -> None:
     assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning"}
 
 
+@pytest.mark.parametrize("day", ["first", "later"])
+def test_nobody_is_known_everywhere_by_a_vlan_that_has_no_server(day: str) -> None:
+    """It serves where nobody does, is learned, and then comes where somebody does."""
+    wire = Wire()
+    for second in range(5, 1500, 100):
+        wire.dhcp(second, ROUTER, PC, "198.18.0.10", vlan=10)
+        vlan = 30 if second < 800 else 10
+        wire.dhcp(second + 50, EVIL, PHONE, "198.18.0.77", router="198.18.0.66", vlan=vlan)
+    wire.run(learning_s=86_400 if day == "first" else 600)
+
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning" if day == "first" else "critical"}
+
+
+def test_a_server_of_two_vlans_comes_into_a_third() -> None:
+    """Nobody serves there, and nothing it says there contradicts anybody."""
+    wire = Wire()
+    for second in range(5, 1500, 100):
+        for vlan in (10, 20) if second < 800 else (10, 20, 30):
+            wire.dhcp(second + vlan, ROUTER, PC, f"198.18.{vlan}.10", vlan=vlan)
+    wire.run(learning_s=600)
+
+    assert wire.reported("rogue-dhcp") == {}
+
+
 # --- conflicts that last --------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Final
 _UNPLUG: Final = "Unplug it or shut its switch port, then look at what it runs."
 _LOOP: Final = "Unplug it. If many devices do it at once, look for a cable loop."
 
-_TODO: Final[dict[str, str]] = {
+_ADVICE: Final[dict[str, str]] = {
     "syn-flood": _UNPLUG + " From beyond the router: limit it there.",
     "icmp-flood": _UNPLUG + " From beyond the router: limit it there.",
     "port-scan": "If nobody started a scan: take the device off the LAN.",
@@ -39,8 +39,8 @@ _TODO: Final[dict[str, str]] = {
 }
 
 
-def rule_todo(rule: str) -> str:
+def rule_advice(rule: str) -> str:
     """Return what to do; of a rule that is not known, where to read on."""
     if rule.startswith("surge-"):
         return "Look what it does. If that is right, raise the floor of this rule."
-    return _TODO.get(rule, "See docs/alerts.md.")
+    return _ADVICE.get(rule, "See docs/alerts.md.")

@@ -28,7 +28,7 @@ from monitorpi_common.messages import (
     Traffic,
     timestamp,
 )
-from monitorpi_common.rule_advice import rule_todo
+from monitorpi_common.rule_advice import rule_advice
 from monitorpi_common.rule_titles import RULE_TITLES, rule_title
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import mac_id
@@ -63,7 +63,7 @@ MAX_UNKNOWN: Final = 64
 MAX_SENT: Final = 20
 ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
 RULES: Final = {
-    rule: {"title": rule_title(rule), "todo": rule_todo(rule)}
+    rule: {"title": rule_title(rule), "todo": rule_advice(rule)}
     for rule in (*RULE_TITLES, *(f"surge-{name}" for name in CLASSES))
 }
 """What people call each rule, and what to do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from monitorpi_common.rule_advice import rule_todo
+from monitorpi_common.rule_advice import rule_advice
 from monitorpi_common.rule_titles import rule_title
 
 
@@ -23,4 +23,4 @@ def advice(rule: str) -> Advice:
     """Return what a rule is called and what to do; a rule of somebody else's gets its name."""
     if rule == BLIND:
         return Advice("nobody watches", "Run ./monitorpi doctor on the Pi.")
-    return Advice(rule_title(rule), rule_todo(rule))
+    return Advice(rule_title(rule), rule_advice(rule))

@@ -110,7 +110,7 @@ _RETENTION: Final = re.compile(
 )
 _AHEAD: Final = "Upper Bound"
 """With this word rows of the future are among those that were dropped: the oldest they are not."""
-_UNPARSED: Final = re.compile(r"unable to parse '(.*?)': ")
+_UNPARSED: Final = "unable to parse '"
 
 
 def _refused(message: str, body: bytes, lines: Sequence[str]) -> dict[int, str]:
@@ -121,7 +121,9 @@ def _refused(message: str, body: bytes, lines: Sequence[str]) -> dict[int, str]:
             return dict.fromkeys(range(dropped), "older than the retention there")
     if message.startswith("partial write: unable to parse") and message.endswith("dropped=0"):
         places = {line: place for place, line in enumerate(lines)}
-        named = [places.get(line) for line in _UNPARSED.findall(_raw(body))]
+        # no pattern: one of a hostile answer would look for its end again and again
+        after = _raw(body).split(_UNPARSED)[1:]
+        named = [places.get(text.partition("': ")[0]) for text in after]
         if None not in named:
             return {place: "unable to parse" for place in named if place is not None}
     return _by_number(_record(body), len(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ PROOF_S: Final = 3600.0
 a time server that is wrong for a minute spends no second quota."""
 STEP_S: Final = 60.0
 """Wall and boot clock drifting apart by more between two calls is a step."""
+
+_YEAR: Final = re.compile(r"[0-9]{4}")
 
 
 @dataclass(slots=True)
@@ -72,7 +75,11 @@ class YearlyQuota:
                 self.year, self._used = year, {year: used}
                 others = more.get("others")
                 if isinstance(others, dict):
-                    self._used |= {int(y): int(str(n)) for y, n in others.items() if y.isdecimal()}
+                    self._used |= {
+                        int(y): n
+                        for y, n in others.items()
+                        if _YEAR.fullmatch(y) and isinstance(n, int)
+                    }
 
     def _look(self, year: int, offset_s: float, clock_s: float) -> None:
         """See which year it is."""

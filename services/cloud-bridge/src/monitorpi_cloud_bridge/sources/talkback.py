@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cloud_bridge.items import Called
 from monitorpi_cloud_bridge.web import SHORT_BYTES, Answer, NoAnswerError, NotSentError, ask
+from monitorpi_common.backoff import CLOUD_MOST_S, BackOff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,6 @@ MOST_TEXT: Final = 255
 """Bytes of a command at the service."""
 REFUSED_MOST_S: Final = 3600.0
 """Between two looks at a TalkBack that refuses its key."""
-PATIENCE_MOST_S: Final = 300.0
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 _FORBIDDING: Final = (401, 403, 404)
@@ -64,13 +64,18 @@ class TalkBack:
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Ask until stopped."""
-        while not self._stopped.wait(max(self.poll_s, self._pause_s)):
+        while not self._stopped.wait(self.pause_s):
             self.poll(emit)
         self.client.close()
 
     def stop(self) -> None:
         """Make ``run`` return soon."""
         self._stopped.set()
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until the next look."""
+        return max(self.poll_s, self._pause_s)
 
     def poll(self, emit: Callable[[object], None]) -> None:
         """Ask once."""
@@ -117,9 +122,9 @@ class TalkBack:
 
     def _back_off(self, answer: Answer) -> None:
         """Ask a TalkBack that refuses us ever more seldom."""
-        most_s = REFUSED_MOST_S if answer.status in _FORBIDDING else PATIENCE_MOST_S
-        self._pause_s = min(max(2 * self._pause_s, self.poll_s), max(most_s, self.poll_s))
-        self._pause_s = max(self._pause_s, answer.retry_after_s or 0.0)
+        most_s = REFUSED_MOST_S if answer.status in _FORBIDDING else CLOUD_MOST_S
+        longer_s = BackOff(self.poll_s, most_s).longer(self._pause_s)
+        self._pause_s = max(longer_s, answer.retry_after_s or 0.0)
 
     def _read(self, answer: Answer) -> dict[str, Any]:
         """Return the command of an answer; nothing where there is none, or where we are refused.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import threading
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -24,7 +25,11 @@ _TIMEOUT_S: Final = 30.0
 
 
 class NoPastError(Exception):
-    """The history cannot be asked; says why."""
+    """The history cannot be asked; says why, and whose fault it is."""
+
+    def __init__(self, text: str, status: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Past:
@@ -44,7 +49,7 @@ class Past:
 
         """
         if table not in TABLES:
-            raise NoPastError("there is no such table")
+            raise NoPastError("there is no such table", HTTPStatus.NOT_FOUND)
         host, port = self._place()
         if not self._places.acquire(blocking=False):
             raise NoPastError("too many ask at once")
@@ -52,6 +57,8 @@ class Past:
         try:
             connection.request("GET", f"/v1/{table}?{query}" if query else f"/v1/{table}")
             yield connection.getresponse()
+        except (UnicodeError, http.client.InvalidURL):  # no browser asks so
+            raise NoPastError("ask in printable ASCII", HTTPStatus.BAD_REQUEST) from None
         except (OSError, http.client.HTTPException) as error:
             raise NoPastError(f"the history does not answer ({type(error).__name__})") from None
         finally:

@@ -255,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
                 while piece := answer.read(_PIECE):
                     self.wfile.write(piece)
         except NoPastError as error:
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
+            self._answer(error.status, {"error": str(error)})
 
     def _stream(self) -> None:
         """Send the picture and every change of it as server-sent events; the slow are dropped."""

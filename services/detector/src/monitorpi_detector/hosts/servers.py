@@ -139,7 +139,11 @@ class Servers:
         at_s = now_s if serves_s is None else serves_s
         statements = dict.fromkeys(says)
         if self.knows(mac):
-            return self._compare(mac, statements, learns=learns)
+            intruder = self._intruder(mac, statements, learns=learns)
+            if intruder is None:
+                return self._compare(mac, statements, learns=learns)
+            self._seen.put(mac, at_s, at_s)
+            return intruder
         stranger = self._judge(mac, at_s, statements, frozenset(holds), learns=learns)
         before_s = self._seen.get(mac)
         self._seen.put(mac, at_s, at_s)
@@ -148,6 +152,28 @@ class Servers:
         ):
             return None
         return stranger
+
+    def _intruder(
+        self, mac: str, says: dict[Statement, None], *, learns: bool
+    ) -> UnknownSender | None:
+        """Return that a learned one is none: it comes into a VLAN and contradicts the one there.
+
+        Else a VLAN that nobody serves would be the way to be known everywhere.
+        """
+        before = self._said.get(mac, {})
+        came = {one for one in says if one[0] == VLAN and one not in before}
+        if self._configured or not before or not came:
+            return None
+        there = [
+            other for other in self._learned
+            if other != mac and not came.isdisjoint(self._said.get(other, ()))
+        ]  # fmt: skip
+        said = {one for other in there for one in self._said[other] if one[0] != VLAN}
+        differs = _contradictions({one for one in says if one[0] != VLAN}, said)
+        if not differs:
+            return None
+        del self._learned[mac], self._said[mac]
+        return UnknownSender("warning" if learns else "critical", tuple(there), differs)
 
     def _compare(self, mac: str, says: dict[Statement, None], *, learns: bool) -> Changed | None:
         """Learn what a known server says; return it if it is new after the first day."""
@@ -211,7 +237,7 @@ def _may_meet(one: Iterable[Statement], other: Iterable[Statement]) -> bool:
     return not all(vlans) or not vlans[0].isdisjoint(vlans[1])
 
 
-def _contradictions(says: Iterable[Statement], said: set[Statement]) -> frozenset[Statement]:
+def _contradictions(says: set[Statement], said: set[Statement]) -> frozenset[Statement]:
     """Return what one says of options of which others say something else altogether."""
     others = {option for option, _ in said}
     agreed = {option for option, _ in said.intersection(says)}

@@ -12,11 +12,18 @@ found silent later and was last received before it began, belongs to it; what wa
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_common.topics import slug
+from monitorpi_detector.targets.cause import (
+    GROUP,
+    MAX_RESUMED,
+    CommonCause,
+    clusters,
+    count_devices,
+    is_beyond,
+)
 from monitorpi_detector.targets.presence import STARTS_S
 
 if TYPE_CHECKING:
@@ -31,28 +38,21 @@ TOGETHER: Final = 1.5
 so that one round may end with some of them gone and the next begin with the rest."""
 SILENT_ROUNDS: Final = 2
 """Rounds without an answer from all of them; a single one may be a roaming Wi-Fi link."""
-GROUP: Final = 3
-"""Targets that fall together are a group from so many on; two may be a coincidence."""
 FEW: Final = 5
 """Members of a group that are also reported one by one, as its effects."""
-MAX_RESUMED: Final = 32
 _NEARLY_ALL: Final = 0.9
 _MANY: Final = 10
 _LASTS: Final = 0.5
 _GRACE_S: Final = 600.0
 """After a power failure a NAS takes five minutes to start."""
 _FRESH_S: Final = 120.0
-_NAMES: Final = 5
 
 
 @dataclass(slots=True)
-class Outage:
+class Outage(CommonCause):
     """One cause that took several targets away."""
 
     cause: Cause
-    subject: str
-    began: float
-    members: dict[str, Stay]
     lacks_network: bool = False
     """This machine itself had no route."""
     has_answered: bool = True
@@ -79,16 +79,6 @@ class Outage:
     def has_beyond(self) -> bool:
         """Something beyond the router went too."""
         return any(stay.mac is None for stay in self.members.values())
-
-    @property
-    def devices(self) -> list[Stay]:
-        """The members, one target of each device."""
-        return list({stay.mac or stay.address: stay for stay in self.members.values()}.values())
-
-    @property
-    def names(self) -> str:
-        """The first members by name, and how many more."""
-        return names_of(self.devices)
 
 
 @dataclass(slots=True)
@@ -146,8 +136,8 @@ class Outages:
             if stay.silent_from is None and stay.address not in own
             and stay.answered_at >= now - _FRESH_S
         ]  # fmt: skip
-        for together in _clusters(gone, within_s):
-            known += self._judge(prober, together, others)
+        for together in clusters(((stay.silent_from or 0.0, stay) for stay in gone), within_s):
+            known += self._judge(prober, [stay for _, stay in together], others)
         starting = self.presence.may_start(now, STARTS_S)
         for one in known:
             one.is_sure = one.has_answered or not starting
@@ -230,40 +220,3 @@ def _joins(stay: Stay, known: Sequence[Outage], within_s: float) -> bool:
             one.members[stay.address] = stay
             return True
     return False
-
-
-def names_of(stays: Sequence[Stay]) -> str:
-    """Return the first targets by name, and how many more."""
-    named = [stay.name or stay.address for stay in stays]
-    more = len(named) - _NAMES
-    return ", ".join(named[:_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def is_beyond(stay: Stay, others: Sequence[Stay]) -> bool:
-    """Return whether a target is beyond the router: it has no MAC address on this wire.
-
-    A private address may be a neighbour whose MAC address nobody learned, unless those of
-    others are known.
-    """
-    if stay.mac is not None:
-        return False
-    if stay.ip is None:
-        return True  # a host name of the configuration
-    address = ipaddress.ip_address(stay.ip.partition("%")[0])
-    return address.is_global or any(other.mac is not None for other in others)
-
-
-def count_devices(stays: Sequence[Stay]) -> int:
-    """Return how many devices these targets are."""
-    return len({stay.mac or stay.address for stay in stays})
-
-
-def _clusters(gone: Sequence[Stay], within_s: float) -> list[list[Stay]]:
-    """Group targets by when they fell silent."""
-    found: list[list[Stay]] = []
-    for stay in sorted(gone, key=lambda one: (one.silent_from or 0.0, one.address)):
-        if found and (stay.silent_from or 0.0) - (found[-1][0].silent_from or 0.0) <= within_s:
-            found[-1].append(stay)
-        else:
-            found.append([stay])
-    return found

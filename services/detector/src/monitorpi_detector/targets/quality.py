@@ -17,8 +17,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_common.topics import slug
+from monitorpi_detector.targets.cause import (
+    GROUP,
+    MAX_RESUMED,
+    CommonCause,
+    clusters,
+    count_devices,
+    is_beyond,
+)
 from monitorpi_detector.targets.line import LIKELY
-from monitorpi_detector.targets.outage import GROUP, MAX_RESUMED, count_devices, is_beyond, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,29 +47,16 @@ _ALL: Final = 0.9
 
 
 @dataclass(slots=True)
-class Degradation:
+class Degradation(CommonCause):
     """One cause that makes several targets answer badly."""
 
     cause: Cause
-    subject: str
-    began: float
-    members: dict[str, Stay]
     is_nearly_all: bool
     """Hardly anybody is well: this machine's own link, or the switch it is on."""
     bad: list[Stay] = field(default_factory=list)
     """The members that are bad now."""
     well: int = 0
     """Devices that are well."""
-
-    @property
-    def devices(self) -> list[Stay]:
-        """The members, one target of each device."""
-        return list({stay.mac or stay.address: stay for stay in self.members.values()}.values())
-
-    @property
-    def names(self) -> str:
-        """The first members by name, and how many more."""
-        return names_of(self.devices)
 
 
 @dataclass(slots=True)
@@ -103,7 +97,7 @@ class Degradations:
         well = [stay for stay in stays if stay.silent_from is None and stay.line.bad < LIKELY]
         step_s = max(round_s, 10.0)
         free = [pair for pair in turned if not _joins(*pair, known, LATER * step_s)]
-        for together in _clusters(free, TOGETHER * step_s):
+        for together in clusters(free, TOGETHER * step_s):
             known += self._judge(prober, together, well)
         for one in known:
             one.bad = [stay for stay in one.members.values() if stay.line.bad >= LIKELY]
@@ -163,16 +157,3 @@ def _joins(at: float, stay: Stay, known: Sequence[Degradation], within_s: float)
             one.members[stay.address] = stay
             return True
     return False
-
-
-def _clusters(
-    turned: Sequence[tuple[float, Stay]], within_s: float
-) -> list[list[tuple[float, Stay]]]:
-    """Group targets by when they turned."""
-    found: list[list[tuple[float, Stay]]] = []
-    for pair in sorted(turned, key=lambda one: (one[0], one[1].address)):
-        if found and pair[0] - found[-1][0][0] <= within_s:
-            found[-1].append(pair)
-        else:
-            found.append([pair])
-    return found
