@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.preflight import SECTIONS, mistakes
-from monitorpi_cli.stack.state import state_dir
+from monitorpi_cli.stack.centre import Centre
+from monitorpi_cli.stack.preflight import SECTIONS, broker_settings, mistakes
+from monitorpi_cli.stack.state import secrets_folder, state_dir
+from monitorpi_cli.stack.whose import LOOPBACK, is_own
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 S = TypeVar("S", bound=Section)
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER, Service.HOME_ASSISTANT)
 """They reach beyond this machine: they run, and cost something, where they are configured."""
 
@@ -45,6 +46,8 @@ class StackPlan:
     """Port of the own broker on loopback."""
     other_broker: BrokerSettings | None = None
     """A broker that is there already, as configured: then there is no own one."""
+    centre: Centre | None = None
+    """A broker of several sites that the own one tells of this site."""
     listeners: tuple[str, ...] = ()
     """More listeners of the own broker, as ``PORT ADDRESS``."""
     config: Path | None = None
@@ -73,6 +76,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     loaded = load(None, NoSection, file=options.config, overrides=overrides)
     common = loaded.common
     own = is_own(common.broker)
+    centre = broker_settings(options.config).centre
     configured = common.broker.port if "port" in common.broker.model_fields_set else None
     port = broker.choose_port(configured) if own else common.broker.port
     environment: dict[Service, dict[str, str]] = {}
@@ -98,6 +102,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         port=port,
         page=page,
         other_broker=None if own else common.broker,
+        centre=Centre(common.site, centre) if centre and own else None,
         config=options.config.resolve() if options.config else None,
         environment=environment,
     )
@@ -121,25 +126,13 @@ def _listen_at(
     return settings.listen, port
 
 
-def is_own(settings: BrokerSettings) -> bool:
-    """Return whether `up` runs the broker itself.
-
-    One elsewhere or with TLS is somebody else's, and so is one that asks for a user who is not of
-    our making; ``broker.own`` says it where that is not enough.
-    """
-    if settings.own is not None:
-        return settings.own
-    named = {"username", "password"} & settings.model_fields_set
-    return settings.host in LOOPBACK and settings.tls_ca is None and not named
-
-
 def secrets_of(service: Service, config: Path | None) -> Path | None:
     """Return where a service that `up` runs finds its secrets; None: as the environment says."""
     try:
         common = load(None, NoSection, file=config).common
     except ConfigurationError:
         return None  # whoever loads the service's settings says what is wrong
-    return state_dir(common) / "secrets" / service.value if is_own(common.broker) else None
+    return secrets_folder(common) / service.value if is_own(common.broker) else None
 
 
 def section_of(service: Service, kind: type[S], config: Path | None) -> S:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.settings import CaptureSettings
+from monitorpi_cli.stack.broker import OWN
 from monitorpi_cli.stack.listening import is_foreign
-from monitorpi_cli.stack.state import state_dir, try_to_write
+from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_write
+from monitorpi_cli.stack.whose import is_own
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
@@ -21,6 +23,8 @@ from monitorpi_prober.settings import ProberSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from monitorpi_common.settings import BrokerSettings
 
 SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.CAPTURE: CaptureSettings,
@@ -47,6 +51,7 @@ def mistakes(
     lines: dict[str, None] = {}
     try:
         lines |= dict.fromkeys(_of_the_stack(load(None, NoSection, file=config)))
+        broker_settings(config)
     except ConfigurationError as error:
         lines |= dict.fromkeys(error.lines)
     for service, section in SECTIONS.items():
@@ -56,6 +61,25 @@ def mistakes(
         except ConfigurationError as error:
             lines |= dict.fromkeys(error.lines)
     return list(lines)
+
+
+def broker_settings(config: Path | None) -> BrokerSettings:
+    """Return the broker's settings, with the secrets that are the own broker's.
+
+    Raises:
+        ConfigurationError: one of them is wrong.
+
+    """
+    loaded = load(None, NoSection, file=config)
+    if loaded.common.broker.centre is None:
+        return loaded.common.broker
+    where = f"{loaded.origins.of(['broker', 'centre'])}broker.centre: "
+    if not is_own(loaded.common.broker):
+        raise ConfigurationError(
+            [f"{where}the broker is not `up`'s own: let that one pass topics on, and remove this"]
+        )
+    folder = secrets_folder(loaded.common) / OWN
+    return load(None, NoSection, file=config, secrets=folder).common.broker
 
 
 def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:

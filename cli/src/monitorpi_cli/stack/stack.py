@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.plan import LOOPBACK
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_cli.stack.whose import LOOPBACK
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
 
@@ -46,7 +46,7 @@ class Stack:
     def _broker(self) -> Child:
         plan = self.plan
         listeners = [f"{plan.port} {LOOPBACK[0]}", *plan.listeners]
-        config = broker.write_files(plan.state_dir / "broker", listeners, self.passwords)
+        config = broker.write_files(plan.state_dir / BROKER, listeners, self.passwords, plan.centre)
         return Child(
             BROKER,
             broker.command(config),
