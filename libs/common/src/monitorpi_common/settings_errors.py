@@ -85,7 +85,9 @@ def explain(error: ValidationError, model: type[BaseSettings], origins: Origins)
     for problem in error.errors(include_url=False):
         location = [str(part) for part in problem["loc"]]
         origin = origins.of(location)
-        dotted = ".".join(_key(part) for part in location if not part.startswith("function-"))
+        dotted = ".".join(
+            _key(part) for part in location if part != "[key]" and not part.startswith("function-")
+        )
         if problem["type"] == "extra_forbidden":
             close = difflib.get_close_matches(location[-1], _siblings(model, location), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
