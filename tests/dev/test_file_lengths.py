@@ -21,7 +21,7 @@ def test_a_file_that_is_too_long_is_found_and_one_that_just_fits_is_not(tmp_path
 
     found = too_long(tmp_path, [fits, long, excused])
 
-    assert {"long.py": MOST_LINES + 1} == found
+    assert found == {"long.py": MOST_LINES + 1}
 
     excused.write_text("\n" * MOST_LINES)
 
