@@ -27,6 +27,8 @@ from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from monitorpi_cli.stack.centre import Centre
 
 DEFAULT_PORT: Final = 1883
@@ -196,6 +198,8 @@ def choose_port(
     usual: int = DEFAULT_PORT,
     address: str = "127.0.0.1",
     key: str = "broker.port",
+    *,
+    besides: Container[int] = (),
 ) -> int:
     """Return the configured port, or the usual one, or another free one.
 
@@ -204,6 +208,7 @@ def choose_port(
         usual: the port to begin with.
         address: where it is to be free.
         key: what the setting is called.
+        besides: ports that others of ours will have: not chosen.
 
     Raises:
         ResourceError: the configured port is taken.
@@ -216,7 +221,7 @@ def choose_port(
             )
         return configured
     for port in range(usual, usual + 1 + _NEXT_PORTS):
-        if port_is_free(port, address):
+        if port not in besides and port_is_free(port, address):
             return port
     return free_port()
 
