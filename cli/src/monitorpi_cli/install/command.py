@@ -23,7 +23,6 @@ from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.private import write_private
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.state import state_dir
-from monitorpi_cli.stack.whose import is_own
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, NoSection, load
