@@ -49,7 +49,7 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Taken:
     """One run: memory in MiB and share of one core by service, and the start in seconds."""
 
     pss_mib: dict[str, float]
@@ -139,7 +139,7 @@ class Footprint:
         self._near.close()
         self._far.close()
 
-    def measure(self, devices: int, settle_s: float, seconds: float) -> Measured:
+    def measure(self, devices: int, settle_s: float, seconds: float) -> Taken:
         """Start the stack, let it settle, and count.
 
         Raises:
@@ -160,7 +160,7 @@ class Footprint:
             finally:
                 there.terminate()
 
-    def _measured(self, state: Path, settle_s: float, seconds: float) -> Measured:
+    def _measured(self, state: Path, settle_s: float, seconds: float) -> Taken:
         words = ["up", "--interface", "eth0", "--site", _SITE, *self._config]
         log = state / "log"
         began = time.monotonic()
@@ -193,7 +193,7 @@ class Footprint:
             finally:
                 up.terminate()
                 up.wait()
-        return Measured(
+        return Taken(
             _sum((names[pid], mib) for pid, mib in memory.items()),
             _sum((names[pid], cpu / passed) for pid, cpu in spent.items()),
             first_s,
@@ -218,7 +218,7 @@ class Footprint:
         raise BenchError(f"no window came within {_START_S:g} s")
 
 
-def table(found: dict[int, list[Measured]]) -> dict[str, Any]:
+def table(found: dict[int, list[Taken]]) -> dict[str, Any]:
     """Return what is printed with ``--json``: medians of the runs."""
     rows = []
     for devices, runs in found.items():
@@ -255,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="the interpreter of another checkout's .venv: its stack is measured",
     )
     options = parser.parse_args(argv)
-    found: dict[int, list[Measured]] = {devices: [] for devices in options.devices}
+    found: dict[int, list[Taken]] = {devices: [] for devices in options.devices}
     try:
         bench = Footprint(options.python, options.config)
     except LabError as error:

@@ -146,6 +146,9 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+_READ: Final = ContextVar[tuple[dict[str, Any], "Mapping[str, str]"]]("_READ")
+"""Table and secrets that are being validated: the model outlives them."""
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -235,14 +238,10 @@ def rehearse(service: Service | None, section: type[Section]) -> None:
     reading = _READ.set(({}, {}))
     try:
         _model_of(service, section)()
-    except (ValidationError, SettingsError):
+    except (ValidationError, SettingsError, RecursionError):
         pass  # the one who loads them says so
     finally:
         _READ.reset(reading)
-
-
-_READ: Final = ContextVar[tuple[dict[str, Any], "Mapping[str, str]"]]("_READ")
-"""Table and secrets that are being validated: the model outlives them."""
 
 
 def _table_of(service: Service | None) -> str:
