@@ -37,7 +37,7 @@ from monitorpi_common.service import Follow, Presence, Received, Tick, Tombstone
 from monitorpi_common.topics import pattern
 from monitorpi_common.watch import Observer
 from monitorpi_dashboard.devices import Devices
-from monitorpi_dashboard.items import OrderGiven, PictureWanted
+from monitorpi_dashboard.items import CommandRequested, PictureWanted
 from monitorpi_dashboard.picture import (
     Parts,
     WireView,
@@ -136,7 +136,7 @@ class DashboardCore:
     # --- the service's interface ------------------------------------------------------------
 
     def handle(self, item: object) -> Iterable[Publication | Follow]:
-        """Take one item; all this service sends is what somebody ordered on the page."""
+        """Take one item; all this service sends is what somebody commanded on the page."""
         match item:
             case Received(topic, message, retained):
                 if isinstance(message, Wire):
@@ -144,8 +144,8 @@ class DashboardCore:
                 else:
                     self._observe(topic, message, retained=retained)
                     self._receive(topic, message)
-            case OrderGiven():
-                return self._order(item)
+            case CommandRequested():
+                return self._command(item)
             case Presence(topic, taken_back=True):
                 self._leave(topic)
             case Presence(topic, online):
@@ -159,10 +159,10 @@ class DashboardCore:
                 self._observer.tick(boot_s, broker)
                 self._forget_old_alerts(at)
                 wanted = self._is_wanted()
-                self._tell(at, wanted=wanted)
+                self._publish_picture(at, wanted=wanted)
                 return self._follow(looked=wanted)
             case PictureWanted(with_rates) if self._at is not None:
-                self._tell(self._at, wanted=True)
+                self._publish_picture(self._at, wanted=True)
                 return self._follow(looked=with_rates)
             case _:
                 pass
@@ -202,12 +202,12 @@ class DashboardCore:
         """Return where the page is, and whether the dead man's switch was reached."""
         return self._own_health()
 
-    def _order(self, order: OrderGiven) -> Iterable[Publication]:
-        """Pass on what somebody ordered, once the time is known."""
+    def _command(self, command: CommandRequested) -> Iterable[Publication]:
+        """Pass on what somebody commanded, once the time is known."""
         if self._at is None:
             return ()
-        command = Command(name=order.name, args=order.args, at=self._at)
-        return (Publication(order.id, command, to=order.service),)
+        message = Command(name=command.name, args=command.args, at=self._at)
+        return (Publication(command.id, message, to=command.service),)
 
     # --- keeping ----------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class DashboardCore:
 
     # --- telling ----------------------------------------------------------------------------
 
-    def _tell(self, at: datetime, *, wanted: bool) -> None:
+    def _publish_picture(self, at: datetime, *, wanted: bool) -> None:
         """Hand out what there is to see, and the picture where somebody wants it."""
         watch = self._watch(at)
         open_alerts = sum(alert.state == "open" for alert in self._alerts.kept.values())
@@ -295,13 +295,13 @@ class DashboardCore:
             "watch": watch,
             "silent_s": None if silent is None else round(max(silent, 0.0), 1),
             "services": {name: {"name": name, **one} for name, one in services},
-            "interfaces": {name: one.told(name) for name, one in self._interfaces.items()},
-            "devices": self._devices.told(),
+            "interfaces": {name: one.part(name) for name, one in self._interfaces.items()},
+            "devices": self._devices.parts(),
             "strangers": self._devices.strangers,
-            "targets": self._targets.told(),
+            "targets": self._targets.parts(),
             "probing": self._probing(),
             "notifier": self._notifier(),
-            "alerts": self._alerts.told(),
+            "alerts": self._alerts.parts(),
             "rules": RULES,
         }
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.topics import mac_id
-from monitorpi_dashboard.picture import device_part, device_told, flows, keep
+from monitorpi_dashboard.picture import device_part, device_with_rates, flows, keep
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +34,7 @@ class Devices:
         self._announced: dict[str, Part] = {}
         """What a page shows of a device whatever it sends; made where it is first wanted."""
         self._seen: OrderedDict[str, datetime] = OrderedDict()
-        self._told: dict[str, Part] = {}
+        self._parts: dict[str, Part] = {}
         self._strangers: dict[str, Part] = {}
         self._rated: Rows | None = None
         """The rows of what was told last."""
@@ -66,16 +66,16 @@ class Devices:
             left.pop(name, None)
         self.rows = left
 
-    def told(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, Part]:
         """Return all devices as the page is told."""
         if self._rated is not self.rows:
             self._rated = self.rows
-            self._told = {}
+            self._parts = {}
             self._strangers = self._unknown_senders()
         for id_, device in self._devices.items():
-            if id_ not in self._told:
-                self._told[id_] = self._device(id_, device)
-        return {id_: self._told[id_] for id_ in self._devices}
+            if id_ not in self._parts:
+                self._parts[id_] = self._device(id_, device)
+        return {id_: self._parts[id_] for id_ in self._devices}
 
     @property
     def strangers(self) -> dict[str, Part]:
@@ -84,14 +84,14 @@ class Devices:
 
     def _change(self, id_: str) -> None:
         self._announced.pop(id_, None)
-        self._told.pop(id_, None)
+        self._parts.pop(id_, None)
 
     def _device(self, id_: str, device: Device) -> Part:
         """Return a device as announced, but for when it was seen and what it does now."""
         seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
         if id_ not in self._announced:
             self._announced[id_] = device_part(device)
-        return device_told(self._announced[id_], seen, device.mac, self.rows)
+        return device_with_rates(self._announced[id_], seen, device.mac, self.rows)
 
     def _unknown_senders(self) -> dict[str, Part]:
         senders = dict.fromkeys(mac for rows in self.rows.values() for mac in rows)

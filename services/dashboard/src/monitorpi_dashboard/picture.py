@@ -36,31 +36,31 @@ Rows = dict[str, dict[str, tuple[float, "DeviceWindow"]]]
 
 
 class Parts(Generic[_T]):
-    """Messages by the last level of their topic, the newest of each; told in words when wanted."""
+    """Messages by the last level of their topic, the newest of each, put into words when wanted."""
 
     def __init__(self, part_of: Callable[[_T], Part], most: int) -> None:
         self.kept: OrderedDict[str, _T] = OrderedDict()
         self._part_of = part_of
         self._most = most
-        self._told: dict[str, Part] = {}
+        self._made: dict[str, Part] = {}
 
     def put(self, id_: str, message: _T) -> None:
         """Keep a message; where there are too many, the longest unheard of leaves."""
-        self._told.pop(id_, None)
+        self._made.pop(id_, None)
         for gone in keep(self.kept, id_, message, self._most):
-            self._told.pop(gone, None)
+            self._made.pop(gone, None)
 
     def forget(self, id_: str) -> None:
         """Drop a message."""
         self.kept.pop(id_, None)
-        self._told.pop(id_, None)
+        self._made.pop(id_, None)
 
-    def told(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, Part]:
         """Return all of them as a page is told; those that stay are the same objects."""
         for id_, message in self.kept.items():
-            if id_ not in self._told:
-                self._told[id_] = self._part_of(message)
-        return {id_: self._told[id_] for id_ in self.kept}
+            if id_ not in self._made:
+                self._made[id_] = self._part_of(message)
+        return {id_: self._made[id_] for id_ in self.kept}
 
 
 def keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> list[str]:
@@ -102,7 +102,7 @@ class WireView:
                 rates = self.classes.setdefault(name, deque(zeros, maxlen=HISTORY))
                 rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
 
-    def told(self, name: str) -> Part:
+    def part(self, name: str) -> Part:
         """Return it as the page is reported."""
         window = self.window
         classes = {name: self.classes[name] for name in CLASSES if name in self.classes}
@@ -132,7 +132,7 @@ def device_part(device: Device) -> Part:
     return device.model_dump(mode="json", include=_DEVICE)
 
 
-def device_told(announced: Part, seen: datetime, mac: str, rows: Rows) -> Part:
+def device_with_rates(announced: Part, seen: datetime, mac: str, rows: Rows) -> Part:
     """Return a device with what it does now; one that sends was seen now."""
     found = [of[mac] for of in rows.values() if mac in of]
     sends = any(row.tx.get("packets") for _, row in found)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.hosts.conflicts import Conflicts
-from monitorpi_detector.hosts.servers import ADVERTISES_S, Servers, UnknownSender, statements_of
+from monitorpi_detector.hosts.servers import ADVERTISES_S, Servers, UnknownServer, statements_of
 from monitorpi_detector.views.device import DeviceView
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Notices:
 
     def _server(
         self, device: Device, at: datetime, *, learns: bool
-    ) -> UnknownSender | Changed | None:
+    ) -> UnknownServer | Changed | None:
         if not device.dhcp_server:
             return None
         serves_s = None if device.dhcp_at is None else device.dhcp_at.timestamp()
@@ -72,9 +72,9 @@ class Notices:
             holds=set(device.ips) - claimed,
         )  # fmt: skip
 
-    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> UnknownSender | None:
+    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> UnknownServer | None:
         if device.advertised_at is None:
             return None
         advertised_s = device.advertised_at.timestamp()
         news = self.routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
-        return news if isinstance(news, UnknownSender) else None
+        return news if isinstance(news, UnknownServer) else None

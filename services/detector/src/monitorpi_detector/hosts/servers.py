@@ -39,7 +39,7 @@ NEWS_S: Final = 60.0
 """What is older when it is first heard of was news to the process before us."""
 MAX_SAYING: Final = 128
 """Servers of which it is kept over a restart what they say."""
-MAX_SAID: Final = 64
+MAX_STATEMENTS: Final = 64
 """Statements that are remembered of one server; the oldest leave."""
 _MAX_SEEN: Final = 4096
 _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
@@ -53,7 +53,7 @@ Statement = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownSender:
+class UnknownServer:
     """One that is not known, and beside whom it appeared."""
 
     severity: Severity
@@ -124,7 +124,7 @@ class Servers:
         *,
         learns: bool,
         holds: Iterable[str] = (),
-    ) -> UnknownSender | Changed | None:
+    ) -> UnknownServer | Changed | None:
         """Take that one serves; return what is news of it: a stranger, or says something new.
 
         Args:
@@ -155,7 +155,7 @@ class Servers:
 
     def _intruder(
         self, mac: str, says: dict[Statement, None], *, learns: bool
-    ) -> UnknownSender | None:
+    ) -> UnknownServer | None:
         """Return that a learned one is none: it comes into a VLAN and contradicts the one there.
 
         Else a VLAN that nobody serves would be the way to be known everywhere.
@@ -173,13 +173,13 @@ class Servers:
         if not differs:
             return None
         del self._learned[mac], self._said[mac]
-        return UnknownSender("warning" if learns else "critical", tuple(there), differs)
+        return UnknownServer("warning" if learns else "critical", tuple(there), differs)
 
     def _compare(self, mac: str, says: dict[Statement, None], *, learns: bool) -> Changed | None:
         """Learn what a known server says; return it if it is new after the first day."""
         before = self._said.get(mac)
         both = list((before or {}) | says)
-        self._said[mac] = dict.fromkeys(both[-MAX_SAID:])
+        self._said[mac] = dict.fromkeys(both[-MAX_STATEMENTS:])
         if before is None or learns:
             return None
         options = {option for option, _ in before}
@@ -198,12 +198,12 @@ class Servers:
         holds: frozenset[str],
         *,
         learns: bool,
-    ) -> UnknownSender | None:
+    ) -> UnknownServer | None:
         if self._configured:
-            return UnknownSender("critical", tuple(sorted(self._configured)))
+            return UnknownServer("critical", tuple(sorted(self._configured)))
         known = tuple(self._learned)
         if not learns:
-            return UnknownSender("critical" if known else "warning", known)
+            return UnknownServer("critical" if known else "warning", known)
         beside = [mac for mac in known if _may_meet(self._said.get(mac, ()), says)]
         said = {one for mac in beside for one in self._said.get(mac, ()) if one[0] != VLAN}
         tells = {one for one in says if one[0] != VLAN}
@@ -213,10 +213,10 @@ class Servers:
         late = bool(beside) and at_s - self._first_s > self._start_s
         is_named = any(("router", ip) in said for ip in holds)
         if differs or (late and not is_named and said.isdisjoint(tells)):
-            return UnknownSender("warning", known, differs)
+            return UnknownServer("warning", known, differs)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
-            self._said[mac] = dict.fromkeys(list(says)[:MAX_SAID])
+            self._said[mac] = dict.fromkeys(list(says)[:MAX_STATEMENTS])
         return None
 
 
