@@ -62,7 +62,7 @@ _SETTLE_S: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class PageFigures:
     """With so many pages open."""
 
     pages: int
@@ -73,7 +73,7 @@ class Figures:
     """The highest so far."""
 
 
-class Lan:
+class BusyLan:
     """What the bus says of a LAN, second by second."""
 
     def __init__(self, session: Session, devices: int) -> None:
@@ -174,7 +174,7 @@ class Looking:
 
 def measure(
     pages: Sequence[int], seconds: int, devices: int = DEVICES, python: str = sys.executable
-) -> list[Figures]:
+) -> list[PageFigures]:
     """Run a dashboard and return what it costs with each number of pages."""
     with tempfile.TemporaryDirectory() as folder:
         port, own = broker.free_port(), broker.free_port()
@@ -197,7 +197,7 @@ def measure(
         )
         try:
             with Session(BrokerSettings(port=port), SITE, [], Log(SITE, "error")) as session:
-                lan = Lan(session, devices)
+                lan = BusyLan(session, devices)
                 _await(own)
                 lan.announce()
                 lan.live(_SETTLE_S)
@@ -228,7 +228,7 @@ def _await(port: int) -> None:
     raise TimeoutError("the page does not answer")
 
 
-def _measured(lan: Lan, pid: int, port: int, pages: int, seconds: int) -> Figures:
+def _measured(lan: BusyLan, pid: int, port: int, pages: int, seconds: int) -> PageFigures:
     looking = [Looking(port) for _ in range(pages)]
     lan.live(_SETTLE_S)
     begin, since = cpu_s(pid), time.monotonic()
@@ -239,7 +239,7 @@ def _measured(lan: Lan, pid: int, port: int, pages: int, seconds: int) -> Figure
     for one in looking:
         one.close()
     each = sent / took / 1000 / pages if pages else 0.0
-    return Figures(pages, round(used / took * 1000, 2), round(each, 2), peak_rss(pid))
+    return PageFigures(pages, round(used / took * 1000, 2), round(each, 2), peak_rss(pid))
 
 
 def main(argv: Sequence[str]) -> int:

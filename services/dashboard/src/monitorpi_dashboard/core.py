@@ -36,7 +36,7 @@ from monitorpi_common.rule_titles import RULE_TITLES, rule_title
 from monitorpi_common.service import Follow, Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import pattern
 from monitorpi_common.watch import Observer
-from monitorpi_dashboard.devices import Devices
+from monitorpi_dashboard.devices import DeviceShelf
 from monitorpi_dashboard.items import CommandRequested, PictureWanted
 from monitorpi_dashboard.picture import (
     Parts,
@@ -113,7 +113,7 @@ class DashboardCore:
         self._answered = answered
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._interfaces: OrderedDict[str, WireView] = OrderedDict()
-        self._devices = Devices()
+        self._devices = DeviceShelf()
         self._targets = Parts(target_part, MAX_TARGETS)
         self._alerts = Parts(alert_part, MAX_ALERTS)
         self._sent: deque[Part] = deque(maxlen=MAX_SENT)

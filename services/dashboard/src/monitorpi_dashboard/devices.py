@@ -24,7 +24,7 @@ MAX_DEVICES: Final = 4096
 MAX_UNKNOWN: Final = 64
 
 
-class Devices:
+class DeviceShelf:
     """Keeps devices, and the newest row of each MAC address."""
 
     def __init__(self) -> None:
