@@ -49,6 +49,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "measure what the stack takes",
     ),
     "bench history": ("monitorpi_dev.bench.history:main", "measure what it costs to remember"),
+    "bench page": ("monitorpi_dev.bench.page:main", "measure what the page costs"),
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),
