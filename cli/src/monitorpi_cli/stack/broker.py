@@ -114,7 +114,10 @@ USERS: Final = (
     _service(
         Service.DASHBOARD,
         "#",
-        writes=(f"{_ROOT}/notifier/command/+", f"{_ROOT}/detector/command/+"),
+        writes=tuple(
+            f"{_ROOT}/{service.value}/command/+"
+            for service in (Service.NOTIFIER, Service.DETECTOR, Service.CAPTURE)
+        ),
     ),
     _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
     _service(
