@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -45,6 +45,9 @@ _HINTS: Final[dict[int, str]] = {
     HTTPStatus.TOO_MANY_REQUESTS: "too many calls; try again in a minute",
 }
 _STATES: Final = ("waiting", "in_flight", "stored", "set_aside")
+_MOST_REASONS: Final = 10
+_REASONS: Final = """SELECT lane, reason, COUNT(*), MAX(second) FROM refusal
+    GROUP BY lane, reason ORDER BY lane, MAX(second) DESC"""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -307,16 +310,28 @@ def _print_clock(*, trusted: bool) -> None:
         )
 
 
-def _read(file: Path) -> tuple[list[tuple[str, int, int, int]], dict[str, Any]]:
-    """Return destination, state, number and oldest second of the rows, and what is remembered."""
+class _Outbox(NamedTuple):
+    """What is read of an outbox."""
+
+    counts: list[tuple[str, int, int, int]]
+    """Destination, state, number and oldest second of the rows."""
+    refusals: list[tuple[str, str, int, int]]
+    """Destination, reason, number and newest second of the rows that were set aside."""
+    memory: dict[str, Any]
+
+
+def _read(file: Path) -> _Outbox:
+    """Read the rows by their state, why some were set aside, and what is remembered."""
     with snapshot(file) as db:
         counts = db.execute(
             "SELECT lane, state, COUNT(*), MIN(second) FROM row GROUP BY lane, state"
         ).fetchall()
+        has_reasons = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'refusal'").fetchone()
+        refusals = db.execute(_REASONS).fetchall() if has_reasons else []
         memory = db.execute(
             "SELECT name, value FROM memory WHERE name = 'quota' OR name LIKE 'answer %'"
         ).fetchall()
-    return counts, {str(name): json.loads(text) for name, text in memory}
+    return _Outbox(counts, refusals, {str(name): json.loads(text) for name, text in memory})
 
 
 def _status(folder: Path, settings: CloudBridgeSettings) -> int:
@@ -326,7 +341,7 @@ def _status(folder: Path, settings: CloudBridgeSettings) -> int:
         print(f"monitorpi thingspeak: there is no outbox at {file}: nothing was relayed yet")
         return 0
     try:
-        counts, memory = _read(file)
+        counts, refusals, memory = _read(file)
     except (OSError, sqlite3.Error) as error:
         print(f"monitorpi thingspeak: {file} cannot be read ({error})", file=sys.stderr)
         return 3
@@ -342,6 +357,12 @@ def _status(folder: Path, settings: CloudBridgeSettings) -> int:
         columns = " ".join(f"{number:>10}" for number in numbers)
         answer = memory.get(f"answer {destination}", "none yet")
         print(f"{destination:24} {columns}  {oldest:>14}  {answer}")
+    for destination, reason, number, newest in refusals[:_MOST_REASONS]:
+        rows = "a row" if number == 1 else f"{number:,} rows"
+        at = datetime.fromtimestamp(newest, UTC).isoformat(" ").removesuffix("+00:00")
+        print(f"set aside of {destination}: {rows}, the newest of {at} UTC: {reason}")
+    if len(refusals) > _MOST_REASONS:
+        print(f"and {len(refusals) - _MOST_REASONS} more reasons")
     quota = memory.get("quota", {"used": 0, "year": datetime.now(UTC).year})
     year = (FREE if settings.licence == "free" else PAID).messages_per_year
     left = max(year - quota["used"], 0)
