@@ -534,6 +534,8 @@ class Device(Message):
     """When it did so last."""
     advertised_at: Timestamp | None = None
     """When it advertised itself as an IPv6 router last; null: it does not, or not any more."""
+    advertised_vlans: Annotated[list[Vlan], Field(max_length=8)] = []
+    """The VLANs in which it does, the latest first; none for frames without a tag."""
     interface: Short | None = None
     first_seen: Timestamp
     last_seen: Timestamp

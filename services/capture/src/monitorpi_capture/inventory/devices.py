@@ -182,7 +182,8 @@ class Inventory:
         if device.role == "router":
             self._routers.restore(mac, last_s)
         if device.advertised_at is not None:
-            self._routers.advertise(mac, device.advertised_at.timestamp())
+            for vlan in reversed(device.advertised_vlans or [[]]):
+                self._routers.advertise(mac, tuple(vlan), device.advertised_at.timestamp())
         self._topology.refresh()
         entry.changed = False
 
@@ -341,11 +342,12 @@ class Inventory:
             self._topology.set_role(entry)
 
     def _advertised(self, entry: Entry, sighting: Sighting) -> None:
-        advertises = self._routers.advertised(entry.mac, sighting.at_s) is not None
+        space, at_s = sighting.vlan, sighting.at_s
+        advertises = space in self._routers.advertised(entry.mac, at_s)
         if sighting.is_router:
-            self._routers.advertise(entry.mac, sighting.at_s)
+            self._routers.advertise(entry.mac, space, at_s)
         else:
-            self._routers.withdraw(entry.mac)
+            self._routers.withdraw(entry.mac, space)
         if advertises != sighting.is_router:
             entry.changed = True
 
