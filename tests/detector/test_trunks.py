@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import IP, UDP
 from tests.detector.addressed import EVIL, EVIL_ID, GATEWAY, PC, PHONE, ROUTER, lan
 from tests.detector.wire import T0, Wire
 
@@ -90,6 +92,61 @@ def test_a_server_of_seventy_vlans_tells_nothing_new() -> None:
     wire.run(learning_s=900)
 
     assert wire.reported("rogue-dhcp") == {}
+
+
+def serve(
+    wire: Wire, server: str, vlan: int, begin: int, until: int, *, router: str = "", dns: str
+) -> None:
+    """Hand out addresses in a VLAN, each hundred seconds."""
+    for second in range(begin, until, 100):
+        wire.dhcp(
+            second + vlan / 100, server, PC, f"198.18.{vlan}.10", vlan=vlan,
+            router=router or f"198.18.{vlan}.1", more=[("name_server", dns)],
+        )  # fmt: skip
+
+
+def test_a_network_that_comes_after_the_first_day_is_no_change() -> None:
+    """The server that is known has a router and a name server for each; a second router is told."""
+    wire = Wire()
+    serve(wire, ROUTER, 10, 5, 2000, dns="198.18.10.53")
+    serve(wire, ROUTER, 20, 1000, 2000, dns="198.18.20.53")
+    serve(wire, ROUTER, 10, 2000, 2300, router="198.18.20.1", dns="198.18.10.53")
+    wire.run(learning_s=800)
+
+    (alert,) = wire.first.values()
+    assert alert.opened_at.timestamp() - T0 > 2000
+    assert "another router, 198.18.20.1 (before: 198.18.10.1)" in alert.summary
+
+
+def test_what_is_right_in_one_vlan_contradicts_in_another() -> None:
+    """A stranger names the guests' name server to everybody else."""
+    wire = Wire()
+    serve(wire, ROUTER, 10, 5, 900, dns="198.18.10.53")
+    serve(wire, ROUTER, 20, 5, 900, dns="198.18.20.53")
+    serve(wire, EVIL, 10, 30, 900, dns="198.18.20.53")
+    wire.run()
+
+    assert wire.reported("rogue-dhcp") == {EVIL_ID: "warning"}
+
+
+def test_what_a_server_sends_to_a_relay_serves_nobody_there() -> None:
+    """It comes again from the relay, where the clients are: networks that come are no change."""
+    wire = Wire()
+    for second in range(5, 2000, 100):
+        for vlan in (10, 20) if second > 1000 else (10,):
+            ip, router = f"198.18.{vlan}.10", f"198.18.{vlan}.1"
+            answer = DHCP(options=[("message-type", "ack"), ("router", router), "end"])
+            boot = BOOTP(op=2, yiaddr=ip, giaddr=router, chaddr=bytes.fromhex("040000000010"))
+            head = IP(src="198.18.9.5", dst=router) / UDP(sport=67, dport=67)
+            wire.put(second + vlan / 100, MASTER, ROUTER, head / boot / answer, 99)
+            wire.dhcp(second + vlan / 100 + 0.01, ROUTER, PC, ip, router=router, vlan=vlan)
+    wire.lives(MASTER, "198.18.9.5", 2000, vlan=99)
+    wire.lives(PC, "198.18.10.10", 900, vlan=10)
+    wire.run(learning_s=800)
+
+    assert wire.reported("rogue-dhcp") == {}
+    assert not wire.devices[MASTER].dhcp_server
+    assert [one.vlan for one in wire.devices[PC].addresses] == [[10], [20]]
 
 
 # --- several ports, several addresses -------------------------------------------------------------

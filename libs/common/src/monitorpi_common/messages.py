@@ -469,6 +469,17 @@ class AddressConflict(Part):
         return self.relation == "siblings" or self.in_turns
 
 
+class DhcpNetwork(Part):
+    """What a DHCP server sends the clients of one VLAN to."""
+
+    vlan: Vlan = []
+    routers: Annotated[list[Ip], Field(max_length=4)] = []
+    options: Annotated[
+        dict[Slug, Annotated[list[Short], Field(max_length=8)]], Field(max_length=16)
+    ] = {}
+    """As `dhcp_options` of the device."""
+
+
 class Device(Message):
     """One device of the LAN, by MAC address."""
 
@@ -520,6 +531,8 @@ class Device(Message):
     ] = {}
     """What else it sent DHCP clients to, by option: `dns`, `domain`, `route`, `proxy`, `boot`, and
     of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
+    dhcp_networks: Annotated[list[DhcpNetwork], Field(max_length=8)] = []
+    """The same by VLAN, the latest first."""
     dhcp_at: Timestamp | None = None
     """When it handed out an address last."""
     asked_in_vain: Count = 0

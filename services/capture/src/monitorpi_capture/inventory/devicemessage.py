@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.inventory.load import load_of
+from monitorpi_capture.inventory.serving import Serving
 from monitorpi_capture.items import counts_by_name
 from monitorpi_common.messages import AddressConflict, Device, DeviceTotals, HeldAddress
 
@@ -52,6 +53,8 @@ def device_message(
 ) -> Device:
     """Return the message about a device."""
     listed = list_addresses(held)
+    serving = entry.serving or Serving()
+    said, networks = serving.all(), serving.networks()
     return Device(
         mac=mac_text(entry.mac),
         role=entry.role,
@@ -73,9 +76,10 @@ def device_message(
         vendor=entry.vendor,
         randomised=bool(entry.mac[0] & _LOCAL),
         dhcp_server=entry.serves_dhcp,
-        dhcp_routers=list(entry.dhcp_routers),
-        dhcp_vlans=[list(vlan) for vlan in entry.dhcp_vlans],
-        dhcp_options={name: list(values) for name, values in entry.dhcp_options.items()},
+        dhcp_routers=list(said.routers),
+        dhcp_vlans=[network.vlan for network in networks],
+        dhcp_options={name: list(values) for name, values in said.options.items()},
+        dhcp_networks=networks,
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
         advertised_at=_time(max(advertised.values())) if advertised else None,
         advertised_vlans=[list(vlan) for vlan in advertised][:MAX_VLANS],

@@ -24,6 +24,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.messages import DhcpNetwork
 from monitorpi_detector.bounded import Bounded
 
 if TYPE_CHECKING:
@@ -38,13 +39,11 @@ ADVERTISES_S: Final = 1800.0
 """A router advertises itself at least so often (RFC 4861, 6.2.1: MaxRtrAdvInterval)."""
 NEWS_S: Final = 60.0
 """What is older when it is first heard of was news to the process before us."""
-MAX_SAYING: Final = 128
-"""Servers of which it is kept over a restart what they say."""
 MAX_VALUES: Final = 64
-"""Values of one option that are remembered of one server. A server of so many VLANs has as many
-routers: what it tells of beyond them is no news."""
-MAX_VLANS: Final = 1024
-"""VLANs that are remembered of one server."""
+"""Values of one option that are remembered of one server: what it tells of beyond them is no
+news."""
+MAX_SAID: Final = 512
+"""Statements that are remembered of one server: five each of a hundred VLANs."""
 _MAX_SEEN: Final = 4096
 _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
 """Options that every client asks for. The first value of another one, such as a proxy, comes with
@@ -53,7 +52,8 @@ the first client that asks for it, any day."""
 VLAN: Final = "vlan"
 """In which VLAN one serves: servers of different ones do not contradict each other."""
 Statement = tuple[str, str]
-"""What a server tells its clients: an option's name and one value."""
+"""What a server tells its clients: an option's name and one value. Behind the name stands the VLAN
+in which it says so, as in ``router@10``; nothing for frames without a tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,7 @@ class Servers:
     @property
     def said(self) -> dict[str, list[Statement]]:
         """What the known ones told their clients, to be kept."""
-        known = list(self._said.items())[:MAX_SAYING]
-        return {mac: list(statements) for mac, statements in known if statements}
+        return {mac: list(statements) for mac, statements in self._said.items() if statements}
 
     def see(
         self,
@@ -195,12 +194,13 @@ class Servers:
         if before is None or learns:
             return None
         told = Counter(option for option, _ in before)
-        news = ({*told} | _ASKED_BY_ALL) - {VLAN}
+        asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in _vlans(before)}
+        news = ({*told} | asked) - {VLAN}
         new = [
             one for one in says
             if one not in before and one[0] in news and told[one[0]] < MAX_VALUES
         ]  # fmt: skip
-        if not new:
+        if not new or len(before) >= MAX_SAID:
             return None
         about = {option for option, _ in new}
         return Changed(tuple(new), tuple(one for one in before if one[0] in about))
@@ -214,7 +214,7 @@ class Servers:
         told = Counter(option for option, _ in before)
         said = self._said[mac] = dict(before)
         for one in new:
-            if told[one[0]] < (MAX_VLANS if one[0] == VLAN else MAX_VALUES):
+            if len(said) < MAX_SAID and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
                 said[one] = None
                 told[one[0]] += 1
         for vlan in _vlans(said):
@@ -253,24 +253,41 @@ class Servers:
         untold_s = self._first_s.get("", math.inf)
         first_s = min(self._first_s.get(vlan, untold_s) for vlan in _vlans(says))
         late = bool(beside) and at_s - first_s > self._start_s
-        is_named = any(("router", ip) in said for ip in holds)
+        is_named = any(option_of(name) == "router" and ip in holds for name, ip in said)
         is_unlike = bool(differs) or (late and not is_named and said.isdisjoint(tells))
         return differs if is_unlike else None
 
 
 def vlans_of(vlans: Iterable[Iterable[int]]) -> list[Statement]:
     """Return in which VLANs a device serves."""
-    return [(VLAN, ".".join(map(str, vlan))) for vlan in vlans]
+    return [(VLAN, _name(vlan)) for vlan in vlans]
 
 
 def statements_of(device: Device) -> list[Statement]:
     """Return what a device tells DHCP clients, the latest of each option first."""
-    routers = [("router", ip) for ip in device.dhcp_routers]
-    return (
-        vlans_of(device.dhcp_vlans)
-        + routers
-        + [(option, value) for option, values in device.dhcp_options.items() for value in values]
-    )
+    found = vlans_of(device.dhcp_vlans)
+    networks = device.dhcp_networks or [
+        DhcpNetwork(routers=device.dhcp_routers, options=device.dhcp_options)
+    ]
+    for network in networks:
+        vlan = _name(network.vlan)
+        said = {"router": network.routers, **network.options}
+        found += [(in_vlan(name, vlan), value) for name, values in said.items() for value in values]
+    return found
+
+
+def in_vlan(option: str, vlan: str) -> str:
+    """Return the name of an option in a VLAN."""
+    return f"{option}@{vlan}" if vlan else option
+
+
+def option_of(name: str) -> str:
+    """Return the name of an option, whichever VLAN it is said in."""
+    return name.partition("@")[0]
+
+
+def _name(vlan: Iterable[int]) -> str:
+    return ".".join(map(str, vlan))
 
 
 def _vlans(says: Iterable[Statement]) -> list[str]:
