@@ -59,7 +59,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = ""
         if value:
             return value
         time.sleep(0.02)
-    pytest.fail(f"waited {seconds} s in vain for {what or condition}")
+    pytest.fail(f"waited {seconds} s in vain" + (f" for {what}" if what else ""))
 
 
 def is_running(pid: int) -> bool:

@@ -11,7 +11,7 @@ from monitorpi_capture.items import FrameSample, SampledFrame
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from monitorpi_capture.count.ledger import CopyReport
+    from monitorpi_capture.count.copyevidence import CopyReport
 
 EVERYBODY: Final = b"\xff" * 6
 PORT: Final = "eth0"

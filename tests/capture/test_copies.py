@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.capture.shown_frames import EVERYBODY, PORT, datagram, mac, shown, spaced, talk
 
 from monitorpi_capture.count.copies import CopyMeter
-from monitorpi_capture.count.ledger import MOST_GROUP, MOST_UNICAST
+from monitorpi_capture.count.copyevidence import MOST_GROUP, MOST_UNICAST
 from monitorpi_capture.items import FrameSample, SampledFrame
 
 
@@ -248,4 +248,4 @@ def test_memory_is_bounded() -> None:
         meter.report(PORT)
 
     assert len(meter._seen) <= 4096
-    assert all(len(ledger.unicast) <= 1024 for ledger in meter._ledgers.values())
+    assert all(len(evidence.unicast) <= 1024 for evidence in meter._evidence.values())

@@ -45,14 +45,14 @@ def test_the_wheel_carries_the_object(tmp_path: Path) -> None:
 def test_an_object_of_another_source_is_noticed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A changed source or changed flags make other programs; a comment makes the same."""
-    copied = tmp_path / "count.bpf.c"
+    """A change in any part of the source makes other programs; a comment makes the same."""
+    copied, part = tmp_path / "count.bpf.c", tmp_path / "classify.bpf.h"
     copied.write_bytes(bpf_build.SOURCE.read_bytes() + b"/* nothing */\n")
     monkeypatch.setattr(bpf_build, "SOURCE", copied)
     assert bpf_build.is_current()
 
-    text = copied.read_text().replace("type == 0x88a8", "type == 0x88a9")
-    copied.write_text(text)
+    text = (bpf_build.OBJECT.parent / part.name).read_text()
+    part.write_text(text.replace("type == 0x88a8", "type == 0x88a9"))
     assert not bpf_build.is_current()
 
 

@@ -12,7 +12,7 @@ from monitorpi_capture.items import FrameSample, SampledFrame
 from monitorpi_capture.sources.slots import SlotSampler
 
 if TYPE_CHECKING:
-    from monitorpi_capture.count.ledger import CopyReport
+    from monitorpi_capture.count.copyevidence import CopyReport
 
 # --- loops ----------------------------------------------------------------------------------------
 

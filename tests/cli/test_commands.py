@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -40,6 +41,19 @@ def test_every_command_tells_its_options(name: str, capfd: pytest.CaptureFixture
     assert code == 0, said.err
     assert said.out.startswith("usage: ")
     assert said.err == ""
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name.split()[0] for name, (of, _) in COMMANDS.items() if "_dev." in of})
+)
+def test_a_developers_command_brings_the_developers_packages(name: str) -> None:
+    """In a fresh clone too; only `evaluate` runs on what users have."""
+    arms = re.findall(
+        r"^    ([a-z| ]+)\)((?:.|\n)*?);;", (ROOT / "monitorpi").read_text(), re.MULTILINE
+    )
+    mine = [body for names, body in arms if name in names.split(" | ")]
+
+    assert any("environment development" in body for body in mine) == (name != "evaluate")
 
 
 def test_a_reader_that_goes_is_no_fault() -> None:

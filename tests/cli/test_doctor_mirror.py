@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitorpi_capture.count.ledger import CopyReport, RepeatedFrames
+from monitorpi_capture.count.copyevidence import CopyReport, RepeatedFrames
 from monitorpi_capture.items import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.doctor.encapsulation import hidden_in

@@ -14,7 +14,7 @@ from tests.cloud_bridge.test_web import foreign
 
 from monitorpi_cloud_bridge import addresses as addresses_module
 from monitorpi_cloud_bridge import web as web_module
-from monitorpi_cloud_bridge.addresses import AddressBook
+from monitorpi_cloud_bridge.addresses import ServerAddresses
 from monitorpi_cloud_bridge.web import NotSentError, ask, client
 from monitorpi_thingspeak_double import Double
 
@@ -58,7 +58,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(socket, "getaddrinfo", look)
     monkeypatch.setattr(web_module, "SHORT_TRY_S", TRY_S)
     monkeypatch.setattr(web_module, "LONG_TRY_S", TRY_S)
-    monkeypatch.setattr(web_module, "ADDRESSES", AddressBook())
+    monkeypatch.setattr(web_module, "ADDRESSES", ServerAddresses())
     return addresses
 
 
@@ -164,9 +164,9 @@ def test_a_resolver_that_fails_or_is_silent_is_no_call(
 def test_an_address_that_failed_is_as_good_as_others_after_a_while() -> None:
     """Routes are mended."""
     now = 0.0
-    book = AddressBook(clock=lambda: now)
-    book.failed("127.0.0.1")
+    addresses = ServerAddresses(clock=lambda: now)
+    addresses.failed("127.0.0.1")
     now = addresses_module.FORGOTTEN_S + 1
-    book.failed("::1")
+    addresses.failed("::1")
 
-    assert list(book._failed_s) == ["::1"]
+    assert list(addresses._failed_s) == ["::1"]

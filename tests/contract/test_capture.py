@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 from tests.conftest import publish, wait_for
+from tests.contract import contender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +43,7 @@ def start(
             MONITORPI_CAPTURE__INTERFACES='["lo"]', MONITORPI_STATE_DIR=str(tmp_path), **settings
         )
         with (tmp_path / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "monitorpi_capture"], env=environment, stderr=log
-            )
+            process = contender.start("capture", environment, stderr=log)
         processes.append(process)
         return process
 
@@ -226,6 +225,7 @@ def test_it_remembers_its_devices_over_a_restart(broker: Any, subscribe: Any, st
     assert told["hostname"] == device["hostname"]
 
 
+@pytest.mark.ours
 @pytest.mark.parametrize(
     ("settings", "code", "text"),
     [
@@ -277,6 +277,7 @@ def replay(file: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 ARP = bytes.fromhex("ffffffffffff0200000000010806") + bytes(46)
 
 
+@pytest.mark.ours
 @pytest.mark.parametrize("way", ["file", "stdin"])
 def test_a_capture_file_becomes_json_lines(tmp_path: Path, way: str) -> None:
     """By name or through standard input: valid messages in the file's own time, exit code 0."""
@@ -300,6 +301,7 @@ def test_a_capture_file_becomes_json_lines(tmp_path: Path, way: str) -> None:
     assert (last["window_s"], last["packets"], last["totals"]["arp"]) == (0.75, 2, 3)
 
 
+@pytest.mark.ours
 @pytest.mark.parametrize(
     ("data", "text"),
     [
@@ -321,6 +323,7 @@ def test_a_file_that_is_none_is_exit_code_three(tmp_path: Path, data: bytes, tex
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.ours
 def test_a_missing_file_is_exit_code_three() -> None:
     """The line names the file."""
     done = replay("/nonexistent.pcap")
@@ -329,6 +332,7 @@ def test_a_missing_file_is_exit_code_three() -> None:
     assert b"/nonexistent.pcap cannot be read" in done.stderr
 
 
+@pytest.mark.ours
 def test_a_cut_file_counts_up_to_the_cut(tmp_path: Path) -> None:
     """A capture that was being written counts; that its end is missing is reported, and exit 3."""
     file = tmp_path / "x.pcap"
@@ -341,6 +345,7 @@ def test_a_cut_file_counts_up_to_the_cut(tmp_path: Path) -> None:
     assert b"ends within a frame" in done.stderr
 
 
+@pytest.mark.ours
 def test_frames_of_a_pipe_are_told_as_they_come() -> None:
     """``tcpdump -w - | monitorpi-capture --read -`` does not wait for a full buffer."""
     with subprocess.Popen(
@@ -361,6 +366,7 @@ def test_frames_of_a_pipe_are_told_as_they_come() -> None:
     assert code == 0
 
 
+@pytest.mark.ours
 def test_no_public_capture_breaks_it(captures: Path) -> None:
     """The malformed public captures and odd formats are read to their end without a traceback."""
     for file in [*captures.glob("malformed-*"), *captures.glob("other-*")]:

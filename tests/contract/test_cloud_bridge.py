@@ -6,13 +6,11 @@ The cloud is the double of ThingSpeak, a real HTTP server on loopback.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import publish, wait_for
+from tests.contract import contender
 
 from monitorpi_common.messages import Health, Wire, timestamp
 from monitorpi_common.topics import Topic
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
     from monitorpi_thingspeak_double import Channel
 
-PROGRAM = os.environ.get(
-    "MONITORPI_CLOUD_BRIDGE_PROGRAM", str(Path(sys.executable).parent / "monitorpi-cloud-bridge")
-)
 LABELS = ("broadcast", "dhcp", "dns", "arp", "icmp", "igmp", "syn", "http and https")
 FSYNCS_PER_MINUTE = 2
 INTERVAL_S = 20
@@ -81,7 +77,7 @@ def start(
         }
         environment = broker.environment(**(settled | more))
         with (tmp_path / "stderr").open("ab") as log:
-            started.append(subprocess.Popen([PROGRAM], env=environment, stdout=log, stderr=log))
+            started.append(contender.start("cloud-bridge", environment, stdout=log, stderr=log))
         return started[-1]
 
     yield run
@@ -271,6 +267,7 @@ def test_no_key_is_shown_anywhere(
     assert [(place, key) for place, text in shown.items() for key in keys if key in text] == []
 
 
+@pytest.mark.ours
 def test_the_card_is_hardly_written(
     broker: Broker,
     channel: Channel,
@@ -318,6 +315,7 @@ def test_the_card_is_hardly_written(
     assert syncs <= FSYNCS_PER_MINUTE * rows * INTERVAL_S / 60
 
 
+@pytest.mark.ours
 def test_configuration_errors_are_lines(tmp_path: Path) -> None:
     """What cannot work ends with exit code 2 and one sentence that names the remedy."""
     file = tmp_path / "m.toml"
@@ -332,7 +330,7 @@ def test_configuration_errors_are_lines(tmp_path: Path) -> None:
     ):
         file.write_text(f'site = "lab"\n[cloud-bridge]\n{text}\n')
         done = subprocess.run(
-            [PROGRAM, "--config", file, "--bus", "-"],
+            [*contender.command("cloud-bridge"), "--config", file, "--bus", "-"],
             input=b"",
             capture_output=True,
             check=False,
@@ -341,6 +339,7 @@ def test_configuration_errors_are_lines(tmp_path: Path) -> None:
         assert (done.returncode, told in done.stderr.decode()) == (2, True), done.stderr
 
 
+@pytest.mark.ours
 def test_an_outbox_that_cannot_be_opened_is_a_resource(tmp_path: Path) -> None:
     """A damaged file ends with exit code 3 and what to do about it; it is not overwritten."""
     state = tmp_path / "state"
@@ -352,7 +351,10 @@ def test_an_outbox_that_cannot_be_opened_is_a_resource(tmp_path: Path) -> None:
         'channels = { traffic = 1 }\nwrite_keys = { traffic = "a" }\n'
     )
     done = subprocess.run(
-        [PROGRAM, "--config", file, "--bus", "-"], input=b"", capture_output=True, check=False
+        [*contender.command("cloud-bridge"), "--config", file, "--bus", "-"],
+        input=b"",
+        capture_output=True,
+        check=False,
     )
 
     assert (done.returncode, b"move the file away if it is damaged" in done.stderr) == (3, True)

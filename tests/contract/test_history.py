@@ -5,31 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from tests.conftest import publish, wait_for
+from tests.contract import contender
 from tests.history.world import alert, device, mac, probe, window
 
 from monitorpi_cli.stack.broker import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.conftest import Broker, Subscriber
 
     from monitorpi_common.messages import Traffic
 
-PROGRAM = os.environ.get(
-    "MONITORPI_HISTORY_PROGRAM", str(Path(sys.executable).parent / "monitorpi-history")
-)
 PAST = datetime.now(UTC) - timedelta(seconds=100)
 
 
@@ -51,8 +48,8 @@ def start(
             "MONITORPI_TRUST_CLOCK": "true",
             "MONITORPI_HISTORY__PORT": str(port),
         }
-        one = subprocess.Popen(
-            [PROGRAM], env=broker.environment(**(settled | more)), stderr=subprocess.PIPE
+        one = contender.start(
+            "history", broker.environment(**(settled | more)), stderr=subprocess.PIPE
         )
         processes.append(one)
         return one
@@ -206,6 +203,7 @@ def health_of(heard: Subscriber) -> dict[str, Any]:
     return dict(json.loads(healths[-1])["detail"]) if healths else {}
 
 
+@pytest.mark.ours
 def test_a_folder_that_cannot_be_written_is_said(
     broker: Broker,
     start: Callable[..., subprocess.Popen[bytes]],

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 from tests.conftest import publish, wait_for
+from tests.contract import contender
 from tests.home_assistant.discovery import SCHEMA
 
 from monitorpi_common.examples import example
@@ -21,13 +19,10 @@ from monitorpi_common.messages import Alert, RuleState, Wire, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.conftest import Broker, Subscriber
 
-PROGRAM = os.environ.get(
-    "MONITORPI_HOME_ASSISTANT_PROGRAM",
-    str(Path(sys.executable).parent / "monitorpi-home-assistant"),
-)
 CONFIG = "homeassistant/device/monitorpi-lab/config"
 
 
@@ -42,7 +37,7 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.P
             "MONITORPI_HOME_ASSISTANT__INTERVAL_S": "1",
         }
         environment = broker.environment(**(known | more))
-        started.append(subprocess.Popen([PROGRAM], env=environment, stderr=subprocess.PIPE))
+        started.append(contender.start("home-assistant", environment, stderr=subprocess.PIPE))
         return started[-1]
 
     yield run

@@ -6,11 +6,8 @@ Who is reported is a real mail server on loopback.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,19 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import publish, wait_for
+from tests.contract import contender
 from tests.notifier.counterparts import MailServer
 
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Alert, Health, Sent, timestamp
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
 
     from tests.conftest import Broker, Subscriber
 
-PROGRAM = os.environ.get(
-    "MONITORPI_NOTIFIER_PROGRAM", str(Path(sys.executable).parent / "monitorpi-notifier")
-)
 SAMPLE = example(Alert)
 MOMENTS = ("published", "written", "on its way", "taken")
 
@@ -61,7 +57,7 @@ def start(
         }
         environment = broker.environment(**(known | more))
         with (tmp_path / "stderr").open("ab") as log:
-            started.append(subprocess.Popen([PROGRAM], env=environment, stdout=log, stderr=log))
+            started.append(contender.start("notifier", environment, stdout=log, stderr=log))
         return started[-1]
 
     yield run
@@ -203,6 +199,7 @@ def kill_and_count(
     }
 
 
+@pytest.mark.ours
 def test_killed_at_any_moment_each_alert_arrives_once(
     broker: Broker, subscribe: Callable[..., Subscriber], start: Callable[..., Any],
     mail: MailServer, tmp_path: Path,
@@ -225,6 +222,7 @@ def test_killed_fifty_times_each_alert_arrives_once(
     assert set(counts.values()) == {1}, counts
 
 
+@pytest.mark.ours
 def test_it_takes_little_memory_between_deliveries(
     broker: Broker, subscribe: Callable[..., Subscriber], start: Callable[..., Any],
     mail: MailServer,

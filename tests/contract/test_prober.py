@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import publish, wait_for
+from tests.contract import contender
 
 from monitorpi_common.messages import Probe, Target
 from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.conftest import Broker, Subscriber
 
-PROGRAM = os.environ.get("MONITORPI_PROBER", str(Path(sys.executable).parent / "monitorpi-prober"))
 TARGETS = '[{"address": "127.0.0.1", "name": "me"}, {"address": "::1"}, {"address": "no.invalid"}]'
 
 HERE = {"MONITORPI_PROBER__DISCOVER": "false"}
@@ -40,7 +38,7 @@ def start(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
             **HERE,
             **more,
         )
-        started.append(subprocess.Popen([PROGRAM], env=environment, stderr=subprocess.DEVNULL))
+        started.append(contender.start("prober", environment, stderr=subprocess.DEVNULL))
         return started[-1]
 
     yield run
@@ -136,9 +134,7 @@ def test_two_replicas_share(
     targets = json.dumps([{"address": address} for address in addresses])
     more = {"MONITORPI_PROBER__TARGETS": targets, "MONITORPI_PROBER__INTERVAL_S": "1"}
     env = broker.environment(**more, **HERE)
-    pair = [
-        subprocess.Popen([PROGRAM], env=env | {"MONITORPI_INSTANCE": name}) for name in ("a", "b")
-    ]
+    pair = [contender.start("prober", env | {"MONITORPI_INSTANCE": name}) for name in ("a", "b")]
     try:
 
         def share(name: str) -> set[str]:
@@ -162,6 +158,7 @@ def test_two_replicas_share(
             one.wait()
 
 
+@pytest.mark.ours
 def test_configuration_errors_are_lines(tmp_path: Path) -> None:
     """A typo ends with exit code 2 and a sentence, an unknown source interface with 3."""
     file = tmp_path / "m.toml"
@@ -171,7 +168,7 @@ def test_configuration_errors_are_lines(tmp_path: Path) -> None:
     ):
         file.write_text(f'site = "lab"\n{text}')
         done = subprocess.run(
-            [PROGRAM, "--config", file, "--bus", "-"],
+            [*contender.command("prober"), "--config", file, "--bus", "-"],
             input=b"",
             capture_output=True,
             check=False,

@@ -16,7 +16,7 @@ import pytest
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Result, Service
 from monitorpi_dashboard.core import Sight
-from monitorpi_dashboard.items import OrderGiven
+from monitorpi_dashboard.items import CommandRequested
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.web import PageServer
 
@@ -75,9 +75,9 @@ def serving(password: str | None = None) -> Iterator[PageServer]:
     server = PageServer(board, "127.0.0.1", 0, password, history_url=url)
 
     def emit(item: object) -> None:
-        if isinstance(item, OrderGiven):
+        if isinstance(item, CommandRequested):
             assert item.service is Service.DETECTOR
-            server.orders.answered(item.id, RESULT)
+            server.commands.answered(item.id, RESULT)
         else:
             board.put(SIGHT)
 

@@ -89,7 +89,7 @@ def test_an_alert_is_silenced_and_acknowledged(
 
     def said(word: str, seconds: float = 20) -> None:
         wait_for(
-            lambda: word in browser.find_element("css selector", ".orders .note").text,
+            lambda: word in browser.find_element("css selector", ".commands .note").text,
             seconds,
             word,
         )
@@ -100,7 +100,7 @@ def test_an_alert_is_silenced_and_acknowledged(
     with Answering(one.broker.port, "detector", ""):
         browser.find_element("class name", "acknowledge").send_keys(Keys.ENTER)
         said("Marked as seen.")
-        Select(browser.find_element("css selector", ".orders select")).select_by_value("480")
+        Select(browser.find_element("css selector", ".commands select")).select_by_value("480")
         browser.find_element("class name", "silence").click()
         said("Silenced for 8 hours.")
     with Answering(one.broker.port, "detector", f"no alert {EVIL}"):

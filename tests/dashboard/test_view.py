@@ -25,7 +25,7 @@ from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard import core as view_module
 from monitorpi_dashboard.core import DashboardCore, Sight
-from monitorpi_dashboard.items import OrderGiven
+from monitorpi_dashboard.items import CommandRequested
 
 
 class Page:
@@ -229,7 +229,7 @@ def test_deliveries_are_in_the_picture() -> None:
     assert shown["sent"][0]["title"] == example(Sent).title
 
 
-ORDER = OrderGiven("page-1", Service.DETECTOR, "acknowledge", {"key": "loop-wire-eth0"})
+ORDER = CommandRequested("page-1", Service.DETECTOR, "acknowledge", {"key": "loop-wire-eth0"})
 
 
 def test_an_order_becomes_a_command() -> None:

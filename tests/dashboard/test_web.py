@@ -17,7 +17,7 @@ import pytest
 from monitorpi_common.examples import AT
 from monitorpi_common.messages import Result, Service
 from monitorpi_common.service import ResourceError
-from monitorpi_dashboard.items import OrderGiven
+from monitorpi_dashboard.items import CommandRequested
 from monitorpi_dashboard.sinks import connections, door
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.web import PageServer
@@ -210,7 +210,7 @@ def test_a_host_header_names_us_or_is_refused(host: str, answer: bool) -> None:
     assert door.Door(None, ("attic.example",)).knows(host) is answer
 
 
-# --- orders ---------------------------------------------------------------------------------------
+# --- commands ------------------------------------------------------------------------------------
 
 PASSWORD = {"Authorization": "Basic " + b64encode(b"monitorpi:horse staple").decode()}
 JSON = {"Content-Type": "application/json"}
@@ -229,42 +229,42 @@ def post(server: PageServer, path: str, body: str, headers: dict[str, str]) -> t
 
 
 @contextmanager
-def answering(error: str | None = None) -> Iterator[tuple[PageServer, list[OrderGiven]]]:
-    """Run a page whose orders are answered at once."""
-    orders: list[OrderGiven] = []
+def answering(error: str | None = None) -> Iterator[tuple[PageServer, list[CommandRequested]]]:
+    """Run a page whose commands are answered at once."""
+    commands: list[CommandRequested] = []
 
     def emit(item: object) -> None:
-        assert isinstance(item, OrderGiven)
-        orders.append(item)
+        assert isinstance(item, CommandRequested)
+        commands.append(item)
         result = Result(name=item.name, at=AT, ok=error is None, error=error)
-        server.orders.answered("page-of-somebody-else", result)
-        server.orders.answered(item.id, result)
+        server.commands.answered("page-of-somebody-else", result)
+        server.commands.answered(item.id, result)
 
     with serving("127.0.0.1", emit) as server:
-        yield server, orders
+        yield server, commands
 
 
 def test_an_order_is_given_and_its_result_told() -> None:
     """With the password, as JSON, in the form of the contract."""
-    with answering() as (server, orders):
+    with answering() as (server, commands):
         assert post(server, "/api/order/detector/silence", SILENCE, PASSWORD | JSON) == (200, "{}")
     with answering("no open alert has that key") as (server, refused):
         status, said = post(server, "/api/order/notifier/test", "{}", PASSWORD | JSON)
 
-    assert (orders[0].service, orders[0].name) == (Service.DETECTOR, "silence")
-    assert orders[0].args == {"key": "loop-wire-eth0", "minutes": 60}
+    assert (commands[0].service, commands[0].name) == (Service.DETECTOR, "silence")
+    assert commands[0].args == {"key": "loop-wire-eth0", "minutes": 60}
     assert (status, said) == (409, '{"error": "no open alert has that key"}')
     assert refused[0].args == {}
 
 
 def test_enough_orders_are_enough() -> None:
     """A person who clicks again and again sends no more than a few test messages."""
-    with answering() as (server, orders):
+    with answering() as (server, commands):
         codes = [post(server, "/api/order/notifier/test", "{}", PASSWORD | JSON)[0]
                  for _ in range(5)]  # fmt: skip
 
     assert codes == [200, 200, 200, 429, 429]
-    assert len(orders) == 3
+    assert len(commands) == 3
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_nothing_else_may_be_ordered(
     path: str, body: str, headers: dict[str, str], status: HTTPStatus
 ) -> None:
     """What another page could make a browser send is refused, and nothing is sent."""
-    with answering() as (server, orders):
+    with answering() as (server, commands):
         assert post(server, f"/api/order/{path}", body, headers)[0] == status
 
-    assert orders == []
+    assert commands == []

@@ -19,7 +19,7 @@ from tests.detector.windows import (
 )
 
 from monitorpi_common.messages import DeviceWindow, Peer, Spread
-from monitorpi_detector.hosts.looks import MAX_LOOKERS, Looks
+from monitorpi_detector.hosts.slowscans import MAX_SCANNERS, SlowScans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,14 +101,14 @@ def test_one_direction_names_no_slow_scan() -> None:
     assert rules_of(*[window(n, row, sees_replies=False) for n, row in enumerate(steps)]) == []
 
 
-def test_lookers_are_bounded() -> None:
+def test_scanners_are_bounded() -> None:
     """Ever new senders of unanswered SYNs fill the table once; it frees itself in a minute."""
-    looks = Looks()
-    for n in range(3 * MAX_LOOKERS):
+    scans = SlowScans()
+    for n in range(3 * MAX_SCANNERS):
         row = tries([("198.18.0.11", n % 60_000)], mac=f"06:00:00:00:{n >> 8:02x}:{n & 255:02x}")
-        looks.see(row, n / 1000)
+        scans.see(row, n / 1000)
 
-    assert len(looks) <= MAX_LOOKERS
+    assert len(scans) <= MAX_SCANNERS
 
 
 def test_clients_that_try_again_while_the_router_is_away_are_no_sweepers() -> None:

@@ -20,7 +20,7 @@ from tests.history.world import NOON, World, alert, mac, window
 from monitorpi_common.log import Log
 from monitorpi_common.messages import CLASSES
 from monitorpi_history.core import FLUSH_S
-from monitorpi_history.gathering import MAX_SLOTS, MAX_STRANGERS
+from monitorpi_history.gathering import MAX_SLOTS, MAX_UNKNOWN
 from monitorpi_history.items import HOUR_S, Batch, Change, Series, Stretch
 from monitorpi_history.sinks.archive import Archive
 from monitorpi_history.sinks.schema import MIGRATIONS, open_to_write, version_of
@@ -251,7 +251,7 @@ def test_whoever_invents_mac_addresses_is_summed(tmp_path: Path) -> None:
     found = lines(world, "traffic", step=60)
 
     macs = {line["mac"] for line in found}
-    assert len(macs) == MAX_STRANGERS + 1
+    assert len(macs) == MAX_UNKNOWN + 1
     assert "omitted" in macs
     sent = sum(line.get("tx_packets", 0) for line in found)
     assert sent == 12 * sum(n + 2 for n in range(200))

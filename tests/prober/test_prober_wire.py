@@ -165,7 +165,7 @@ def test_a_standstill_loses_no_reply(bench: ProberBench) -> None:
         else:
             pinger.stop()
 
-    pinger.order(ProbePlan((), timeout_s))
+    pinger.follow(ProbePlan((), timeout_s))
     pinger.hurry(group("198.18.0.1", probes=1, seconds=0.01))
     pinger.hurry(group(*addresses(20), probes=5, seconds=0.5))
     with responding(bench, delay_ms=50.0):

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -231,3 +232,19 @@ def test_the_demo_needs_nothing_but_an_engine(engine: None) -> None:
     result = json.loads(said)
     assert (len(result["floods"]), result["alerts_on_others"]) == (2, 0)
     assert unnamed_volumes() == unnamed
+
+
+def test_an_image_keeps_the_contract_of_its_service(engine: None) -> None:
+    """``./monitorpi contract`` asks a container the same as a command, kill and end among it."""
+    del engine
+    try:
+        compose("build", "detector")
+        words = ["contract", "detector", "--json", "--container", "--", "--user", "0"]
+        asked = subprocess.run(
+            [sys.executable, "-P", "-m", "monitorpi_cli", *words, f"{PROJECT}-detector"],
+            capture_output=True, text=True, check=False, timeout=400,
+        )  # fmt: skip
+    finally:
+        compose("down", "--volumes", "--rmi", "local")
+
+    assert json.loads(asked.stdout)["keeps_contract"], asked.stdout

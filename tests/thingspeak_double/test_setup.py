@@ -148,11 +148,11 @@ def test_status_tells_outbox_quota_and_last_answers(double: Double, tmp_path: Pa
     assert "nothing was relayed yet" in thingspeak(double, tmp_path, "status")[1]
     (tmp_path / "cloud-bridge").mkdir()
     outbox = RowOutbox(tmp_path / "cloud-bridge" / "outbox.sqlite")
-    lane = "thingspeak/traffic"
-    outbox.add([OutboxRow(lane, second, {"field1": "1"}) for second in range(100, 110)], {})
-    outbox.take(lane, 4)
-    outbox.acknowledge(lane, [100, 101, 102], [])
-    outbox.remember({"quota": {"year": 2027, "used": 3}, f"answer {lane}": "HTTP 202"})
+    destination = "thingspeak/traffic"
+    outbox.add([OutboxRow(destination, second, {"field1": "1"}) for second in range(100, 110)], {})
+    outbox.take(destination, 4)
+    outbox.acknowledge(destination, [100, 101, 102], [])
+    outbox.remember({"quota": {"year": 2027, "used": 3}, f"answer {destination}": "HTTP 202"})
 
     code, said, _ = thingspeak(double, tmp_path, "status")
     outbox.close()
@@ -161,6 +161,6 @@ def test_status_tells_outbox_quota_and_last_answers(double: Double, tmp_path: Pa
     head, line, quota = told
     assert code == 0
     assert head.split()[-2:] == ["last", "answer"]
-    assert line.split()[:5] == [lane, "6", "1", "3", "0"]
+    assert line.split()[:5] == [destination, "6", "1", "3", "0"]
     assert line.endswith(" s ago  HTTP 202")
     assert quota == "rows sent in 2027: 3 of 3,000,000; 2,999,997 left"

@@ -48,6 +48,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),
+    "contract": (
+        "monitorpi_dev.contract:main",
+        "can another program take a service's place: -- COMMAND",
+    ),
     "mutate": ("monitorpi_dev.mutate.command:main", "list small faults that no test notices"),
     "check": ("monitorpi_dev.checks:check", "format, lint, types, import rules, generated files"),
     "generate": ("monitorpi_dev.contracts:generate", "write the generated files anew"),

@@ -308,7 +308,7 @@ def _print_clock(*, trusted: bool) -> None:
 
 
 def _read(file: Path) -> tuple[list[tuple[str, int, int, int]], dict[str, Any]]:
-    """Return lane, state, number and oldest second of the rows, and what is remembered."""
+    """Return destination, state, number and oldest second of the rows, and what is remembered."""
     with snapshot(file) as db:
         counts = db.execute(
             "SELECT lane, state, COUNT(*), MIN(second) FROM row GROUP BY lane, state"
@@ -331,14 +331,17 @@ def _status(folder: Path, settings: CloudBridgeSettings) -> int:
         print(f"monitorpi thingspeak: {file} cannot be read ({error})", file=sys.stderr)
         return 3
     heads = " ".join(f"{state.replace('_', ' '):>10}" for state in _STATES)
-    print(f"{'lane':24} {heads}  {'oldest unsent':>14}  last answer")
-    for lane in sorted({lane for lane, *_ in counts}):
-        found = {state: (number, first) for name, state, number, first in counts if name == lane}
+    print(f"{'destination':24} {heads}  {'oldest unsent':>14}  last answer")
+    for destination in sorted({one for one, *_ in counts}):
+        found = {
+            state: (number, first) for name, state, number, first in counts if name == destination
+        }
         numbers = [found.get(state, (0, None))[0] for state in range(len(_STATES))]
         unsent = [found[state][1] for state in (0, 1) if state in found]
         oldest = f"{round(time.time() - min(unsent))} s ago" if unsent else "-"
         columns = " ".join(f"{number:>10}" for number in numbers)
-        print(f"{lane:24} {columns}  {oldest:>14}  {memory.get(f'answer {lane}', 'none yet')}")
+        answer = memory.get(f"answer {destination}", "none yet")
+        print(f"{destination:24} {columns}  {oldest:>14}  {answer}")
     quota = memory.get("quota", {"used": 0, "year": datetime.now(UTC).year})
     year = (FREE if settings.licence == "free" else PAID).messages_per_year
     left = max(year - quota["used"], 0)

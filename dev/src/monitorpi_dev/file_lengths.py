@@ -16,8 +16,6 @@ ENDINGS: Final = (".py", ".js", ".c", ".h")
 LONGER: Final = {
     "libs/common/src/monitorpi_common/messages.py":
         "the contract: every message stands in one list, from which the pages are generated",
-    "services/capture/src/monitorpi_capture/engine/ebpf/count.bpf.c":
-        "one program of the kernel: its parts are inlined into each other and share no header",
 }  # fmt: skip
 
 

@@ -29,8 +29,9 @@ from monitorpi_cli.doctor.mirror import look_at_ports
 from monitorpi_cli.doctor.notifier import look_at_destinations
 from monitorpi_cli.doctor.ports import SERVED, look_at_broker_port, look_at_port
 from monitorpi_cli.doctor.watch import look_at_watch
+from monitorpi_cli.stack.listening import is_own
 from monitorpi_cli.stack.logins import logins
-from monitorpi_cli.stack.plan import is_own, section_of
+from monitorpi_cli.stack.plan import section_of
 from monitorpi_cli.stack.preflight import SECTIONS
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.state import state_dir

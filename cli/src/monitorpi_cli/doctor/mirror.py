@@ -28,7 +28,7 @@ from monitorpi_host import interfaces
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from monitorpi_capture.count.ledger import CopyReport
+    from monitorpi_capture.count.copyevidence import CopyReport
     from monitorpi_capture.items import MacCounts, WindowCounts
     from monitorpi_capture.settings import CaptureSettings
 

@@ -17,13 +17,16 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.private import write_private
 from monitorpi_common.messages import Service
 from monitorpi_common.mqtt import MAX_PACKET_BYTES
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 DEFAULT_PORT: Final = 1883
 _NEXT_PORTS: Final = 10
@@ -184,6 +187,8 @@ def choose_port(
     usual: int = DEFAULT_PORT,
     address: str = "127.0.0.1",
     key: str = "broker.port",
+    *,
+    besides: Container[int] = (),
 ) -> int:
     """Return the configured port, or the usual one, or another free one.
 
@@ -192,6 +197,7 @@ def choose_port(
         usual: the port to begin with.
         address: where it is to be free.
         key: what the setting is called.
+        besides: ports that others of ours will have: not chosen.
 
     Raises:
         ResourceError: the configured port is taken.
@@ -204,7 +210,7 @@ def choose_port(
             )
         return configured
     for port in range(usual, usual + 1 + _NEXT_PORTS):
-        if port_is_free(port, address):
+        if port not in besides and port_is_free(port, address):
             return port
     return free_port()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_cli.stack.listening import is_foreign
+from monitorpi_cli.stack.listening import LOOPBACK, clashes, is_foreign, is_own
 from monitorpi_cli.stack.state import state_dir, try_to_write
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
@@ -45,17 +45,38 @@ def mistakes(
 
     """
     lines: dict[str, None] = {}
+    listeners: dict[str, tuple[str, int]] = {}
+    """By the key of each, behind where it stands."""
     try:
-        lines |= dict.fromkeys(_of_the_stack(load(None, NoSection, file=config)))
+        common = load(None, NoSection, file=config)
+        lines |= dict.fromkeys(_of_the_stack(common))
+        broker = common.common.broker
+        if is_own(broker) and "port" in broker.model_fields_set:
+            origin = common.origins.of(["broker", "port"])
+            listeners[f"{origin}broker.port"] = (LOOPBACK[0], broker.port)
     except ConfigurationError as error:
         lines |= dict.fromkeys(error.lines)
     for service, section in SECTIONS.items():
         try:
             loaded = load(service, section, file=config, secrets=secrets_of(service, config))
             lines |= dict.fromkeys(_of_this_machine(service, loaded))
+            if (listener := _listener(loaded.section)) is not None:
+                origin = loaded.origins.of([service.value, "port"])
+                listeners[f"{origin}{service.value}.port"] = listener
         except ConfigurationError as error:
             lines |= dict.fromkeys(error.lines)
+    for one, other, port in clashes(listeners):
+        taken = one.rpartition(" ")[2]
+        lines[f"{other}: {port} is {taken} too; give each a port of its own"] = None
     return list(lines)
+
+
+def _listener(section: Section) -> tuple[str, int] | None:
+    """Return the address and port that are configured to be listened on."""
+    listen, port = getattr(section, "listen", None), getattr(section, "port", None)
+    if not isinstance(listen, str) or not isinstance(port, int):
+        return None
+    return (listen, port) if "port" in section.model_fields_set else None
 
 
 def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.plan import LOOPBACK
+from monitorpi_cli.stack.listening import LOOPBACK
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings

@@ -60,7 +60,7 @@ def asyncapi() -> str:
     )
     operations["send_status"] = _operation("status", STATUS)
     document = {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "MonitorPi",
             "version": __version__,

@@ -11,7 +11,7 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,9 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     create_model,
+    field_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -43,11 +45,12 @@ from monitorpi_common.settings_errors import (
     explain_unparsed,
     unknown_variables,
 )
-from monitorpi_common.settings_files import FolderPath, read_secrets, read_table
+from monitorpi_common.settings_files import read_secrets, read_table
 from monitorpi_common.topics import slug
+from monitorpi_common.written import FilePath, FolderPath, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "DEFAULT_FILE",
@@ -70,7 +73,27 @@ DEFAULT_SECRETS: Final = Path("/run/secrets")
 class Section(BaseModel):
     """One table of the configuration file: frozen, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``port = true``, which would be port 1."""
+        if _is_number(cls.model_fields[info.field_name or ""].annotation):
+            if isinstance(value, bool):
+                raise ValueError("should be a number, not true or false")
+            for key in [key for key, one in _items(value) if isinstance(one, bool)]:
+                raise ValueError(f"{key}: should be a number, not true or false")
+        return value
+
+
+def _items(value: object) -> Iterable[tuple[object, object]]:
+    return value.items() if isinstance(value, dict) else ()
+
+
+def _is_number(annotation: object) -> bool:
+    """Tell whether a number is taken, as it is or as the values of a table."""
+    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))
 
 
 class BrokerSettings(Section):
@@ -80,7 +103,9 @@ class BrokerSettings(Section):
     """Host name or address of the broker."""
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     """TCP port of the broker."""
-    username: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    username: (
+        Annotated[str, StringConstraints(max_length=1024), AfterValidator(printable)] | None
+    ) = None
     """User at the broker; by default the name of the service."""
     password: SecretStr | None = None
     """Password of that user. Better in the secrets directory, as a file `broker__password`."""
@@ -104,7 +129,7 @@ class CommonSettings(Section):
     """Name of this process among several of the same service."""
     state_dir: FolderPath = Path("/var/lib/monitorpi")
     """Folder for what must survive a restart (bounded; written rarely)."""
-    heartbeat: Path | None = None
+    heartbeat: FilePath | None = None
     """File touched each second while the service is well, for a container's health check."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""

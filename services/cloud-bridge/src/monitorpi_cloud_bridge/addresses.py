@@ -30,7 +30,7 @@ FORGOTTEN_S: Final = 600.0
 
 
 @dataclass(slots=True)
-class AddressBook:
+class ServerAddresses:
     """What is known of addresses, for all calls of this process. Safe for several threads."""
 
     clock: Callable[[], float] = time.monotonic

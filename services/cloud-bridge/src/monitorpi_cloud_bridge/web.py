@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import httpx
 
-from monitorpi_cloud_bridge.addresses import LONG_TRY_S, SHORT_TRY_S, AddressBook
+from monitorpi_cloud_bridge.addresses import LONG_TRY_S, SHORT_TRY_S, ServerAddresses
 
 if TYPE_CHECKING:
     import ssl
@@ -33,7 +33,7 @@ LATE: Final = "the answer takes too long"
 MOST_PATIENCE_S: Final = 3600.0
 """A server may ask for a year."""
 _PORTS: Final = {"http": 80, "https": 443}
-ADDRESSES: Final = AddressBook()
+ADDRESSES: Final = ServerAddresses()
 """What is known of addresses: one server is asked by several sinks."""
 SHORT_BYTES: Final = 64 * 1024
 """Of an answer that says no more than yes, no or one command."""

@@ -23,14 +23,14 @@ from monitorpi_common.topics import pattern
 from monitorpi_dashboard.core import DashboardCore
 from monitorpi_dashboard.settings import DashboardSettings
 from monitorpi_dashboard.sinks.board import Board
-from monitorpi_dashboard.sinks.orders import ORDERS
+from monitorpi_dashboard.sinks.commands import PAGE_COMMANDS
 from monitorpi_dashboard.sinks.push import Push
 from monitorpi_dashboard.sinks.web import PageServer
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-ANSWERING: Final = {service.value for service, _ in ORDERS}
+ANSWERING: Final = {service.value for service, _ in PAGE_COMMANDS}
 """Services that take orders from the page."""
 
 
@@ -60,7 +60,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
             board.put,
             board.is_wanted,
             lambda: _own_health(server, pushes),
-            server.orders.answered,
+            server.commands.answered,
         ),
         sources=[server, *pushes],
         subscriptions=[

@@ -33,12 +33,12 @@ from monitorpi_common.rule_titles import RULE_TITLES, rule_title
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import mac_id
 from monitorpi_common.watch import Observer
-from monitorpi_dashboard.items import OrderGiven, PictureWanted
+from monitorpi_dashboard.items import CommandRequested, PictureWanted
 from monitorpi_dashboard.picture import (
     WireView,
     alert_part,
     device_part,
-    device_told,
+    device_with_rates,
     flows,
     health_part,
     target_part,
@@ -109,7 +109,7 @@ class DashboardCore:
         self._seen: OrderedDict[str, datetime] = OrderedDict()
         self._targets: OrderedDict[str, Part] = OrderedDict()
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
-        self._told_alerts: dict[str, Part] = {}
+        self._alert_parts: dict[str, Part] = {}
         self._sent: deque[Part] = deque(maxlen=MAX_SENT)
         self._round: Probe | None = None
         self._last_window_s: float | None = None
@@ -121,14 +121,14 @@ class DashboardCore:
     # --- the service's interface ------------------------------------------------------------
 
     def handle(self, item: object) -> Iterable[Publication]:
-        """Take one item; all this service sends is what somebody ordered on the page."""
+        """Take one item; all this service sends is what somebody commanded on the page."""
         match item:
             case Received(topic, message, retained):
                 if self._at is not None:
                     self._observer.receive(topic, message, self._at, retained=retained)
                 self._receive(topic, message)
-            case OrderGiven():
-                return self._order(item)
+            case CommandRequested():
+                return self._command(item)
             case Presence(topic, taken_back=True):
                 self._leave(topic)
             case Presence(topic, online):
@@ -140,9 +140,9 @@ class DashboardCore:
                 self._at = at
                 self._observer.tick(boot_s, broker)
                 self._forget_old_alerts(at)
-                self._tell(at, wanted=self._is_wanted())
+                self._publish_picture(at, wanted=self._is_wanted())
             case PictureWanted() if self._at is not None:
-                self._tell(self._at, wanted=True)
+                self._publish_picture(self._at, wanted=True)
             case _:
                 pass
         return ()
@@ -177,12 +177,12 @@ class DashboardCore:
         """Return where the page is, and whether the dead man's switch was reached."""
         return self._own_health()
 
-    def _order(self, order: OrderGiven) -> Iterable[Publication]:
-        """Pass on what somebody ordered, once the time is known."""
+    def _command(self, command: CommandRequested) -> Iterable[Publication]:
+        """Pass on what somebody commanded, once the time is known."""
         if self._at is None:
             return ()
-        command = Command(name=order.name, args=order.args, at=self._at)
-        return (Publication(order.id, command, to=order.service),)
+        message = Command(name=command.name, args=command.args, at=self._at)
+        return (Publication(command.id, message, to=command.service),)
 
     # --- keeping ----------------------------------------------------------------------------
 
@@ -192,9 +192,9 @@ class DashboardCore:
             self._announced.pop(gone, None)
 
     def _keep_alert(self, id_: str, alert: Alert) -> None:
-        self._told_alerts[id_] = alert_part(alert)
+        self._alert_parts[id_] = alert_part(alert)
         for gone in _keep(self._alerts, id_, alert, MAX_ALERTS):
-            del self._told_alerts[gone]
+            del self._alert_parts[gone]
 
     def _service(self, name: str) -> dict[str, Any]:
         if name not in self._services and len(self._services) >= MAX_SERVICES:
@@ -211,7 +211,7 @@ class DashboardCore:
                 self._targets.pop(topic.id, None)
             case Alert.KIND:
                 self._alerts.pop(topic.id, None)
-                self._told_alerts.pop(topic.id, None)
+                self._alert_parts.pop(topic.id, None)
             case _:
                 pass
 
@@ -226,7 +226,7 @@ class DashboardCore:
         """Forget what the broker has forgotten by now: nobody takes back what has expired."""
         for id_, alert in list(self._alerts.items()):
             if at - (alert.closed_at or alert.at) > ALERT_EXPIRY:
-                del self._alerts[id_], self._told_alerts[id_]
+                del self._alerts[id_], self._alert_parts[id_]
 
     def _traffic(self, window: Traffic) -> None:
         name = window.interface
@@ -243,10 +243,10 @@ class DashboardCore:
 
     # --- telling ----------------------------------------------------------------------------
 
-    def _tell(self, at: datetime, *, wanted: bool) -> None:
+    def _publish_picture(self, at: datetime, *, wanted: bool) -> None:
         """Hand out what there is to see, and the picture where somebody wants it."""
         watch = self._watch(at)
-        open_alerts = sum(alert["state"] == "open" for alert in self._told_alerts.values())
+        open_alerts = sum(alert["state"] == "open" for alert in self._alert_parts.values())
         picture = self._picture(at, watch) if wanted else None
         url = self._history_url()
         self._hand_out(Sight(self._level, open_alerts, url, dict(self._rows), picture))
@@ -261,13 +261,13 @@ class DashboardCore:
             "watch": watch,
             "silent_s": None if silent is None else round(max(silent, 0.0), 1),
             "services": {name: {"name": name, **one} for name, one in services},
-            "interfaces": {name: one.told(name) for name, one in self._interfaces.items()},
+            "interfaces": {name: one.part(name) for name, one in self._interfaces.items()},
             "devices": {id_: self._device(id_, one) for id_, one in self._devices.items()},
             "strangers": self._unknown_senders(),
             "targets": dict(self._targets),
             "probing": self._probing(),
             "notifier": self._notifier(),
-            "alerts": {id_: self._told_alerts[id_] for id_ in self._alerts},
+            "alerts": {id_: self._alert_parts[id_] for id_ in self._alerts},
             "rules": RULES,
         }
 
@@ -306,7 +306,7 @@ class DashboardCore:
         seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
         if id_ not in self._announced:
             self._announced[id_] = device_part(device)
-        return device_told(self._announced[id_], seen, device.mac, self._rows)
+        return device_with_rates(self._announced[id_], seen, device.mac, self._rows)
 
     def _unknown_senders(self) -> dict[str, Part]:
         """Return senders of the last window that are not devices yet."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderGiven:
+class CommandRequested:
     """Somebody who looks at the page wants a service to do something."""
 
     id: str

@@ -63,7 +63,7 @@ class WireView:
                 rates = self.classes.setdefault(name, deque(zeros, maxlen=HISTORY))
                 rates.append(round(window.counts.get(name, 0) / window.window_s, 1))
 
-    def told(self, name: str) -> Part:
+    def part(self, name: str) -> Part:
         """Return it as the page is reported."""
         window = self.window
         classes = {name: self.classes[name] for name in CLASSES if name in self.classes}
@@ -93,7 +93,7 @@ def device_part(device: Device) -> Part:
     return device.model_dump(mode="json", include=_DEVICE)
 
 
-def device_told(announced: Part, seen: datetime, mac: str, rows: Rows) -> Part:
+def device_with_rates(announced: Part, seen: datetime, mac: str, rows: Rows) -> Part:
     """Return a device with what it does now; one that sends was seen now."""
     found = [of[mac] for of in rows.values() if mac in of]
     sends = any(row.tx.get("packets") for _, row in found)

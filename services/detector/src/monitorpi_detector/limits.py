@@ -37,7 +37,7 @@ def _judge_of(name: str) -> str | None:
     return rule if rule in RULES else None
 
 
-LOOKED_AT_BY: Final = {
+RULES_BY_CLASS: Final = {
     name: tuple(
         rule
         for rule in (
@@ -137,7 +137,7 @@ class LimitsTable:
         """Return, by class, the frames/s of one MAC from which some rule looks at it."""
         return {
             name: min(self.of_rule(rule).least for rule in rules)
-            for name, rules in LOOKED_AT_BY.items()
+            for name, rules in RULES_BY_CLASS.items()
         }
 
     def change(self, rule: str, mac: str | None, change: LimitsChange) -> Limits:

@@ -9,7 +9,7 @@ from monitorpi_detector.hosts.conflicts import Conflicts
 from monitorpi_detector.hosts.servers import (
     ADVERTISES_S,
     Servers,
-    UnknownSender,
+    UnknownServer,
     statements_of,
     vlans_of,
 )
@@ -70,7 +70,7 @@ class Notices:
 
     def _server(
         self, device: Device, at: datetime, *, learns: bool
-    ) -> UnknownSender | Changed | None:
+    ) -> UnknownServer | Changed | None:
         if not device.dhcp_server:
             return None
         serves_s = None if device.dhcp_at is None else device.dhcp_at.timestamp()
@@ -80,10 +80,10 @@ class Notices:
             holds=set(device.ips) - claimed,
         )  # fmt: skip
 
-    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> UnknownSender | None:
+    def _advertiser(self, device: Device, at: datetime, *, learns: bool) -> UnknownServer | None:
         if device.advertised_at is None:
             return None
         advertised_s = device.advertised_at.timestamp()
         says = vlans_of(device.advertised_vlans)
         news = self.routers.see(device.mac, advertised_s, at.timestamp(), says, learns=learns)
-        return news if isinstance(news, UnknownSender) else None
+        return news if isinstance(news, UnknownServer) else None

@@ -34,7 +34,7 @@ MAX_SLOTS: Final = 360
 """Held while nothing can be written: an hour; then the oldest are lost, and told."""
 MAX_SERIES: Final = 8192
 """Kept apart in one hour: 4,096 devices and 1,024 targets, twice where there are two ports."""
-MAX_STRANGERS: Final = 1024
+MAX_UNKNOWN: Final = 1024
 """Of them MAC addresses that are no devices of the inventory: a flood invents millions."""
 MAX_SENDERS: Final = 64
 MAX_COLUMNS: Final = 256
@@ -64,7 +64,7 @@ class Gathering:
         """Of columns, made once: an hour has a million of them."""
         self._hour = 0
         self._apart: set[Series] = set()
-        self._strangers = 0
+        self._unknown = 0
         self.untimely = 0
         """Messages that were stamped too far from their arrival."""
         self.repeated = 0
@@ -127,10 +127,10 @@ class Gathering:
         """Return whether a series is kept by itself; there is a bound for each hour."""
         if series in self._apart:
             return True
-        if len(self._apart) >= MAX_SERIES or (not is_known and self._strangers >= MAX_STRANGERS):
+        if len(self._apart) >= MAX_SERIES or (not is_known and self._unknown >= MAX_UNKNOWN):
             return False
         self._apart.add(series)
-        self._strangers += not is_known
+        self._unknown += not is_known
         return True
 
     # --- rounds -----------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class Gathering:
         if hour != self._hour:
             self._hour = hour
             self._apart.clear()
-            self._strangers = 0
+            self._unknown = 0
         if slot not in self._slots and len(self._slots) >= MAX_SLOTS:
             del self._slots[min(self._slots)]
             self.lost_slots += 1

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from monitorpi_home_assistant.items import Shelf
     from monitorpi_home_assistant.settings import HomeAssistantSettings
 
-Said = Publication | Tombstone | Foreign
+Outgoing = Publication | Tombstone | Foreign
 
 REFRESH_S: Final = 6 * 3600.0
 """States of rules expire after a day."""
@@ -89,7 +89,7 @@ class HomeAssistantCore:
 
     # --- the service's interface ------------------------------------------------------------
 
-    def handle(self, item: object) -> Iterable[Said]:
+    def handle(self, item: object) -> Iterable[Outgoing]:
         """Take one item."""
         match item:
             case Received(_, Wire() as window):
@@ -111,7 +111,7 @@ class HomeAssistantCore:
             case _:
                 return
 
-    def close(self) -> Iterable[Said]:
+    def close(self) -> Iterable[Outgoing]:
         """Leave everything as it is: who restarts finds it there."""
         return ()
 
@@ -131,7 +131,7 @@ class HomeAssistantCore:
             self._interfaces[window.interface] = None
             self._is_changed = True
 
-    def _alert(self, alert: Alert, *, retained: bool) -> Iterator[Said]:
+    def _alert(self, alert: Alert, *, retained: bool) -> Iterator[Outgoing]:
         event = self._alarms.take(alert, self._boot_s, retained=retained)
         if event is not None and self.settings.enabled:
             yield Publication(EVENT_ID, event)
@@ -152,7 +152,7 @@ class HomeAssistantCore:
             self._instances[topic.service] = topic.id
             self._is_changed = True
 
-    def _birth(self, payload: bytes) -> Iterator[Said]:
+    def _birth(self, payload: bytes) -> Iterator[Outgoing]:
         """Announce everything again: Home Assistant has started."""
         if payload != b"online":
             return
@@ -162,7 +162,7 @@ class HomeAssistantCore:
         for rule, (state, _) in self._states.items():
             yield Publication(rule, state)
 
-    def _obey(self, args: Args) -> Iterator[Said]:
+    def _obey(self, args: Args) -> Iterator[Outgoing]:
         """Give the detector the command for each open alert."""
         for alert in self._alarms.open:
             match args:
@@ -178,7 +178,7 @@ class HomeAssistantCore:
 
     # --- time -------------------------------------------------------------------------------
 
-    def _pass(self, tick: Tick) -> Iterator[Said]:
+    def _pass(self, tick: Tick) -> Iterator[Outgoing]:
         self._at, self._boot_s = tick.at, tick.boot_s
         if self._began_s is None:
             self._began_s = tick.boot_s
@@ -199,7 +199,7 @@ class HomeAssistantCore:
             for rates in self._rates.take(tick.at):
                 yield Publication(slug(rates.interface), rates)
 
-    def _publish_states(self) -> Iterator[Said]:
+    def _publish_states(self) -> Iterator[Outgoing]:
         """Publish the states of rules that changed, or would expire."""
         for rule, state in self._alarms.states(RULES, self._at):
             before = self._states.get(rule)
@@ -213,7 +213,7 @@ class HomeAssistantCore:
 
     # --- announcements ----------------------------------------------------------------------
 
-    def _announce(self) -> Iterator[Said]:
+    def _announce(self) -> Iterator[Outgoing]:
         """Announce what changed, and take back what is shown no more."""
         wanted = dict(self._wanted())
         gone = (self.announced | self._payloads.keys()) - wanted.keys()
@@ -234,7 +234,7 @@ class HomeAssistantCore:
         for one in self._hosts.shown():
             yield host(site, one)
 
-    def _take_back(self, topics: Iterable[str], *, rules: bool) -> Iterator[Said]:
+    def _take_back(self, topics: Iterable[str], *, rules: bool) -> Iterator[Outgoing]:
         """Take announcements back, and with them our own retained states."""
         gone = frozenset(topics)
         if not gone:

@@ -53,7 +53,7 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
         settings,
         context.epoch,
         context.instance,
-        pinger.order,
+        pinger.follow,
         pinger.hurry,
         look_up,
         Vendors().of_text,

@@ -87,7 +87,7 @@ class ProberCore:
     settings: ProberSettings
     epoch: str
     instance: str
-    order: Callable[[ProbePlan], None]
+    follow: Callable[[ProbePlan], None]
     """Hands the pinger its next plan."""
     hurry: Callable[[ProbeGroup | None], None] = lambda _: None
     """Asks the pinger for an extra round of a group; None: for all rounds anew."""
@@ -235,7 +235,7 @@ class ProberCore:
         )
         if plan != self._plan:
             self._plan = plan
-            self.order(plan)
+            self.follow(plan)
         self._wake_quiet()
 
     def _quiet_arp_per_s(self) -> float:
@@ -304,8 +304,8 @@ class ProberCore:
         if self._replicas.is_ours("unclaimed"):
             yield from (Tombstone(key, Target) for key in unclaimed)
 
-    def _obey(self, order: CommandReceived) -> Iterator[Publication]:
-        match order.args:
+    def _obey(self, command: CommandReceived) -> Iterator[Publication]:
+        match command.args:
             case ProbeNow(address=address):
                 self._probe_now(address)
             case Announce() as announce:

@@ -23,7 +23,7 @@ NO_ADDRESS: Final = "no-address"
 DUPLICATE: Final = "duplicate"
 """What ``cause`` may say; see the contract."""
 
-_SAY_IT_IS_AWAY: Final = frozenset({NO_NETWORK, NO_NEIGHBOUR, UNREACHABLE})
+_AWAY: Final = frozenset({NO_NETWORK, NO_NEIGHBOUR, UNREACHABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Echoes:
     @property
     def is_evidence(self) -> bool:
         """It says something of the target: a request this machine could not send does not."""
-        return bool(self.times_ms) or self.cause in _SAY_IT_IS_AWAY
+        return bool(self.times_ms) or self.cause in _AWAY
 
 
 @dataclass(frozen=True, slots=True)

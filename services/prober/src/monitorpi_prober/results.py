@@ -47,8 +47,8 @@ def joined(first: Echoes | None, then: Echoes) -> Echoes:
     if first is None:
         return then
     # that requests were held back says less than why; that it answers now refutes what was
-    is_told_before = then.cause in (None, UNSENT) and not (then.cause is None and then.answers)
-    reason = first if is_told_before and first.cause is not None else then
+    is_reported_before = then.cause in (None, UNSENT) and not (then.cause is None and then.answers)
+    reason = first if is_reported_before and first.cause is not None else then
     return Echoes(
         then.key,
         first.times_ms + then.times_ms,

@@ -13,7 +13,7 @@ comparing frames: byte by byte from the addresses on, behind the VLAN tags, as f
 - An equal frame on another interface is the same frame seen *elsewhere*: where windows of several
   interfaces are added up, it counts 1/k on each of the k that show it.
 
-What the evidence comes to, and whose is believed, is decided in :mod:`.ledger`.
+What the evidence comes to, and whose is believed, is decided in :mod:`.copyevidence`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.ledger import Cluster, CopyLedger, CopyReport
+from monitorpi_capture.count.copyevidence import Cluster, CopyEvidence, CopyReport
 
 if TYPE_CHECKING:
     from monitorpi_capture.items import FrameSample, SampledFrame
@@ -86,14 +86,14 @@ class CopyMeter:
     def __init__(self) -> None:
         self._seen: OrderedDict[bytes, Cluster] = OrderedDict()
         self._open: deque[Cluster] = deque()
-        self._ledgers: dict[str, CopyLedger] = {}
+        self._evidence: dict[str, CopyEvidence] = {}
         self._newest_s = 0.0
 
     def take(self, sample: FrameSample) -> None:
         """Compare frames with those of the last moments."""
         names = sample.interfaces
         for name in names:
-            self._ledgers.setdefault(name, CopyLedger())
+            self._evidence.setdefault(name, CopyEvidence())
         for frame in sample.frames:
             if len(frame.data) > _TYPE:
                 self._compare(frame, sample)
@@ -106,10 +106,10 @@ class CopyMeter:
         if not _is_evidence(key, size):
             return
         name = sample.interfaces[port]
-        ledger = self._ledgers[name]
+        evidence = self._evidence[name]
         is_group = key[0] & _GROUP
         if is_group:
-            ledger.group_frames += 1
+            evidence.group_frames += 1
         if not self._newest_s - MEMORY_S <= at_s <= self._newest_s:
             self._newest_s = at_s
         named = key + size.to_bytes(2, "big")
@@ -121,7 +121,7 @@ class CopyMeter:
         cluster.last_s = max(cluster.last_s, at_s)
         if abs(at_s - cluster.first_s) > GAP_S:
             if is_group:
-                ledger.repeats[key[6:12]] += 1
+                evidence.repeats[key[6:12]] += 1
         elif not cluster.is_closed:
             cluster.counts[name] = cluster.counts.get(name, 0) + 1
 
@@ -138,14 +138,14 @@ class CopyMeter:
             cluster = self._open.popleft()
             cluster.is_closed = True
             for name, frames in cluster.counts.items():
-                self._ledgers[name].close(cluster, frames)
+                self._evidence[name].close(cluster, frames)
 
     def report(self, interface: str) -> CopyReport:
         """Return what the samples of a window show, and let it pass."""
-        ledger = self._ledgers.get(interface)
-        if ledger is None:
+        evidence = self._evidence.get(interface)
+        if evidence is None:
             return CopyReport()
         self._close(self._newest_s - GAP_S)
-        report = ledger.report()
-        ledger.fade()
+        report = evidence.report()
+        evidence.fade()
         return report

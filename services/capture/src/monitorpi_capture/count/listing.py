@@ -20,7 +20,7 @@ from monitorpi_common.messages import Traffic, Wire, timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from monitorpi_capture.count.ledger import CopyShares
+    from monitorpi_capture.count.copyevidence import CopyShares
     from monitorpi_capture.items import MacCounts, TopPeer, WindowCounts
 
 MAX_PAYLOAD: Final = 256 * 1024

@@ -107,7 +107,7 @@ class Tally:
         self._unknown: set[bytes] = set()
         self._promoted: set[bytes] = set()
         self._contenders = Frequent(self._max_rows)
-        self._aiming = Frequent(self._max_rows)
+        self._flooders = Frequent(self._max_rows)
         self._floods: dict[bytes, _Flood] = {}
         self._nobodys: _Flood | None = None
         self._wire = [0] * WIDTH
@@ -147,7 +147,7 @@ class Tally:
             pair[0] += frames
             pair[1] += size
         if mask & FLOOD:
-            self._aim(data, classified)
+            self._count_flood(data, classified)
 
     def add_unlinked(self, mask: int, size: int, frames: int = 1) -> None:
         """Count a frame that has no MAC addresses: for the wire only."""
@@ -162,11 +162,11 @@ class Tally:
             self._nobodys = self._nobodys or _Flood()
             self._nobodys.spread(*flood_ends(data, classified), syn=bool(classified[0] & SYN))
 
-    def _aim(self, data: bytes, classified: Classified) -> None:
+    def _count_flood(self, data: bytes, classified: Classified) -> None:
         source = data[6:12]
         flood = self._floods.get(source)
         if flood is None:
-            if len(self._floods) >= self._max_rows and not self._may_aim(source):
+            if len(self._floods) >= self._max_rows and not self._is_followed(source):
                 return
             flood = self._floods[source] = _Flood()
         src_ip, dst_ip, port = flood_ends(data, classified)
@@ -178,11 +178,11 @@ class Tally:
             vote = flood.echo = flood.echo or Vote()
         vote.add(data[:6], dst_ip, port)
 
-    def _may_aim(self, source: bytes) -> bool:
-        """Return whether there is room for one more to have its aim kept; counts who asks."""
+    def _is_followed(self, source: bytes) -> bool:
+        """Return whether there is room to follow one more sender; counts who asks."""
         if source in self._pinned:
             return True
-        votes = self._aiming.add(source)
+        votes = self._flooders.add(source)
         return votes >= PROMOTE and len(self._floods) < self._max_rows + self._kept
 
     def _fold(self) -> None:

@@ -68,7 +68,7 @@ class Influx:
         self._labels = labels
         self._web = web
         self._retention_days = retention_days
-        self._is_told = retention_days is not None
+        self._is_configured = retention_days is not None
         self._looked_s = float("-inf")
 
     def unfit(self, row: OutboxRow, now_s: float) -> str | None:
@@ -86,7 +86,7 @@ class Influx:
 
     def _retention(self, now_s: float) -> float:
         """Return how many days the server keeps rows; asked for now and then."""
-        if not self._is_told and abs(now_s - self._looked_s) >= LOOK_S:
+        if not self._is_configured and abs(now_s - self._looked_s) >= LOOK_S:
             self._looked_s = now_s
             self._retention_days = self._ask_retention() or self._retention_days
         return self._retention_days or RETENTION_DAYS

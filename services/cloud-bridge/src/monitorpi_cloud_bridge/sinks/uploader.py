@@ -122,7 +122,7 @@ class Uploader:
 
     def _serve(self) -> None:
         """Settle what is in doubt, then send what waits."""
-        if not self._settle():
+        if not self._acknowledge_doubtful():
             self._wait(max(self.destination.sink.limits.pacing_s, self.destination.pause_s))
             return
         self._thin()
@@ -166,11 +166,11 @@ class Uploader:
         now, sink = self.wall(), self.destination.sink
         unfit = {row.second: why for row in rows if (why := sink.unfit(row, now)) is not None}
         if unfit:
-            self._set_aside(unfit)
+            self._dead_letter(unfit)
             self.outbox.remember(self._charge(-len(unfit)), patient=True)
         return [row for row in rows if row.second not in unfit]
 
-    def _settle(self) -> bool:
+    def _acknowledge_doubtful(self) -> bool:
         """Find out what became of the rows in flight; False: it is not known."""
         unknown = self.outbox.in_flight(self.destination.name)
         if not unknown:
@@ -241,7 +241,7 @@ class Uploader:
         reasons = {rows[place]: why for place, why in sent.refused.items()}
         self._acknowledge([second for second in rows if second not in reasons], [])
         if reasons:
-            self._set_aside(reasons)
+            self._dead_letter(reasons)
         self._taken(rows)
 
     def _refused(self, rows: list[int], sent: UploadOutcome) -> None:
@@ -280,7 +280,7 @@ class Uploader:
         blamed = self.search.learn(rows, CallResult.TAKEN)
         if blamed:
             answer = self.destination.last_answer
-            self._set_aside({second: self._reasons.get(second, answer) for second in blamed})
+            self._dead_letter({second: self._reasons.get(second, answer) for second in blamed})
         if not self.search.segments:
             if self.search.found_size:  # 413, whatever the cloud calls it
                 self.destination.shrink(self.search.largest_taken, self.clock())
@@ -306,7 +306,7 @@ class Uploader:
     def _suspects(self) -> set[int]:
         return set(self.search.suspected) if self.search else set()
 
-    def _set_aside(self, reasons: dict[int, str]) -> None:
+    def _dead_letter(self, reasons: dict[int, str]) -> None:
         """Give up rows that the cloud will never take."""
         self.outbox.dead_letter(self.destination.name, reasons)
         self.destination.dead_lettered_total += len(reasons)

@@ -27,5 +27,7 @@ class Uploaders:
     def state(self) -> dict[str, JsonValue]:
         """Return what health tells."""
         left = self.quota.most - self.quota.used if self.quota.most else None
-        lanes: dict[str, JsonValue] = {one.destination.name: one.state() for one in self.each}
-        return {"lanes": lanes, "quota_used": self.quota.used, "quota_left": left}
+        destinations: dict[str, JsonValue] = {
+            one.destination.name: one.state() for one in self.each
+        }
+        return {"lanes": destinations, "quota_used": self.quota.used, "quota_left": left}

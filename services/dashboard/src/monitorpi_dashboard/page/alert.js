@@ -2,7 +2,7 @@
 import { html, useState } from "./preact.js";
 import { hostOf, macOfSubject, nameOf } from "./lan.js";
 import { count, percent, rate, span, when } from "./numbers.js";
-import { AlertOrders } from "./orders.js";
+import { AlertCommands } from "./commands.js";
 import { HostLink, Tag } from "./parts.js";
 import { ago, page, since } from "./store.js";
 
@@ -86,7 +86,7 @@ export function AlertCard({ alert, children }) {
     </header>
     <p>${alert.summary}</p>
     ${open && todo && html`<p class="todo"><strong>What to do:</strong> ${todo}</p>`}
-    ${open && html`<${AlertOrders} alert=${alert} />`}
+    ${open && html`<${AlertCommands} alert=${alert} />`}
     <details onToggle=${(event) => setOpened(event.currentTarget.open)}>
       <summary>Evidence</summary>
       ${opened && html`<${Evidence} alert=${alert} />${children?.(alert)}`}

@@ -1,7 +1,7 @@
 // Services: who runs, what they count, who is told of alerts, how far the history reaches.
 import { html, useState } from "./preact.js";
 import { bits, bytes, count, span } from "./numbers.js";
-import { order } from "./orders.js";
+import { command } from "./commands.js";
 import { Empty, Row, Section, Table, Tag, cell } from "./parts.js";
 import { ago, page } from "./store.js";
 
@@ -138,7 +138,7 @@ function Messages() {
   if (!notifier) return null;
   const ask = async () => {
     setBusy(true);
-    const error = await order("notifier", "test", {});
+    const error = await command("notifier", "test", {});
     setAnswer(error ? `Not done: ${error}.` : "A test is on its way: see below.");
     setBusy(false);
   };

@@ -1,7 +1,7 @@
 """The page over HTTP: a few files, one JSON document, and a stream of it.
 
-Nothing can be changed here but what :mod:`~monitorpi_dashboard.sinks.orders` names, and nothing is
-loaded from elsewhere.
+Nothing can be changed here but what :mod:`~monitorpi_dashboard.sinks.commands` names, and nothing
+is loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.service import ResourceError
 from monitorpi_dashboard.settings import page_url
+from monitorpi_dashboard.sinks.commands import PageCommands
 from monitorpi_dashboard.sinks.connections import Connections, Head
 from monitorpi_dashboard.sinks.door import Door
 from monitorpi_dashboard.sinks.files import page_files
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
-from monitorpi_dashboard.sinks.orders import Orders
 from monitorpi_dashboard.sinks.packing import Packer
 from monitorpi_dashboard.sinks.past import NoPastError, Past
 
@@ -39,7 +39,7 @@ KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
 _PAST: Final = "/api/history/"
 _RATES: Final = "/api/rates/"
-_ORDER: Final = "/api/order/"
+_COMMAND: Final = "/api/order/"
 _PIECE: Final = 64 * 1024
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -63,7 +63,7 @@ class PageServer:
     past: Past = field(init=False)
     files: dict[str, File] = field(init=False)
     door: Door = field(init=False)
-    orders: Orders = field(default_factory=Orders)
+    commands: PageCommands = field(default_factory=PageCommands)
     _server: Connections | None = None
     _streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_STREAMS))
 
@@ -101,7 +101,7 @@ class PageServer:
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Serve until stopped."""
-        self.orders.emit = self.board.emit = emit
+        self.commands.emit = self.board.emit = emit
         if self._server is not None:
             self._server.serve_forever(0.1)
             self._server.server_close()
@@ -159,14 +159,14 @@ class _Handler(BaseHTTPRequestHandler):
         return self._reply(HTTPStatus.NOT_FOUND, b"there is no such page\n", "text/plain")
 
     def do_POST(self) -> None:
-        """Take an order; one that another web page makes a browser send is refused.
+        """Take a command; one that another web page makes a browser send is refused.
 
         It has to be JSON: a browser asks us first before it sends that for another page, and gets
         no leave. Newer ones also say whose page it was.
         """
         if not self._is_welcome():
             return None
-        if not self.path.startswith(_ORDER):
+        if not self.path.startswith(_COMMAND):
             return self._answer(HTTPStatus.NOT_FOUND, {"error": "there is no such page"})
         length = self.headers.get("Content-Length", "")
         is_json = self.headers.get_content_type() == "application/json"
@@ -177,8 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not is_json or not _LENGTH.fullmatch(length) or int(length) > _MAX_BODY:
             text = "ask with a short object of JSON"
             return self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": text})
-        service, _, name = self.path.removeprefix(_ORDER).partition("/")
-        return self._answer(*self.page.orders.give(service, name, self.rfile.read(int(length))))
+        service, _, name = self.path.removeprefix(_COMMAND).partition("/")
+        return self._answer(*self.page.commands.send(service, name, self.rfile.read(int(length))))
 
     def _is_welcome(self) -> bool:
         """Refuse a name that is not ours, and who does not know the password."""

@@ -34,7 +34,7 @@ class Stories:
         self.held_back_total += full
         return full
 
-    def tell(self, story: str, now_s: float) -> None:
+    def count(self, story: str, now_s: float) -> None:
         """Count an alert."""
         self._opened.put(story, [*self.of(story, now_s), now_s][-_MAX_OPENED:], now_s)
 

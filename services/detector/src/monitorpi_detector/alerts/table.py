@@ -200,7 +200,7 @@ class AlertTable:
             story=finding.story, decisive=finding.decisive,
         )  # fmt: skip
         if finding.story is not None and cause is None and before is None:
-            self.stories.tell(finding.story, seen.watched_s)
+            self.stories.count(finding.story, seen.watched_s)
         self._open[key] = entry
         self.opened_total += 1
         yield Publication(key, alert)

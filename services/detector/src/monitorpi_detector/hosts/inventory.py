@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
-from monitorpi_detector.hosts.looks import Looks, is_vain
+from monitorpi_detector.hosts.slowscans import SlowScans, is_vain
 from monitorpi_detector.hosts.sweeps import Sweeps
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class HostInventory:
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)
         self._now_s = 0.0
-        self.looks = Looks()
+        self.slow_scans = SlowScans()
         self.sweeps = Sweeps()
         self._own: dict[str, dict[str, Own]] = {}
         """By MAC, then prober: replicas on one machine send from the same MAC."""
@@ -235,7 +235,7 @@ class HostInventory:
                 self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
             if sees_replies and (row.top_peer or row.spread.a_port is not None) and is_vain(row):
-                self.looks.see(row, now_s, self.forwards)
+                self.slow_scans.see(row, now_s, self.forwards)
 
     @staticmethod
     def _learn_answers(known: Known, row: DeviceWindow, span_s: float, now_s: float) -> None:

@@ -42,7 +42,7 @@ NEWS_S: Final = 60.0
 MAX_VALUES: Final = 64
 """Values of one option that are remembered of one server: what it tells of beyond them is no
 news."""
-MAX_SAID: Final = 512
+MAX_STATEMENTS: Final = 512
 """Statements that are remembered of one server: five each of a hundred VLANs."""
 _MAX_SEEN: Final = 4096
 _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
@@ -57,7 +57,7 @@ in which it says so, as in ``router@10``; nothing for frames without a tag."""
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownSender:
+class UnknownServer:
     """One that is not known, and beside whom it appeared."""
 
     severity: Severity
@@ -129,7 +129,7 @@ class Servers:
         *,
         learns: bool,
         holds: Iterable[str] = (),
-    ) -> UnknownSender | Changed | None:
+    ) -> UnknownServer | Changed | None:
         """Take that one serves; return what is news of it: a stranger, or says something new.
 
         Args:
@@ -166,7 +166,7 @@ class Servers:
         holds: frozenset[str],
         *,
         learns: bool,
-    ) -> UnknownSender | None:
+    ) -> UnknownServer | None:
         """Return that a learned one is none: it comes into a VLAN and is unlike the one there.
 
         Else a VLAN that nobody serves would be the way to be known everywhere.
@@ -183,7 +183,7 @@ class Servers:
         if unlike is None:
             return None
         del self._learned[mac], self._said[mac]
-        return UnknownSender("warning" if learns else "critical", there, unlike)
+        return UnknownServer("warning" if learns else "critical", there, unlike)
 
     def _compare(
         self, mac: str, at_s: float, says: dict[Statement, None], *, learns: bool
@@ -200,7 +200,7 @@ class Servers:
             one for one in says
             if one not in before and one[0] in news and told[one[0]] < MAX_VALUES
         ]  # fmt: skip
-        if not new or len(before) >= MAX_SAID:
+        if not new or len(before) >= MAX_STATEMENTS:
             return None
         about = {option for option, _ in new}
         return Changed(tuple(new), tuple(one for one in before if one[0] in about))
@@ -214,7 +214,7 @@ class Servers:
         told = Counter(option for option, _ in before)
         said = self._said[mac] = dict(before)
         for one in new:
-            if len(said) < MAX_SAID and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
+            if len(said) < MAX_STATEMENTS and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
                 said[one] = None
                 told[one[0]] += 1
         for vlan in _vlans(said):
@@ -228,16 +228,16 @@ class Servers:
         holds: frozenset[str],
         *,
         learns: bool,
-    ) -> UnknownSender | None:
+    ) -> UnknownServer | None:
         if self._configured:
-            return UnknownSender("critical", tuple(sorted(self._configured)))
+            return UnknownServer("critical", tuple(sorted(self._configured)))
         known = tuple(self._learned)
         if not learns:
-            return UnknownSender("critical" if known else "warning", known)
+            return UnknownServer("critical" if known else "warning", known)
         beside = [mac for mac in known if _may_meet(self._said.get(mac, ()), says)]
         unlike = self._unlike(beside, set(says), at_s, holds)
         if unlike is not None:
-            return UnknownSender("warning", known, unlike)
+            return UnknownServer("warning", known, unlike)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
             self._remember(mac, at_s, says)

@@ -72,8 +72,8 @@ def slow_scans(
     for row in view.vain_senders:
         if row.mac in fast:
             continue
-        looked = view.inventory.looks.within_a_minute(row.mac, view.now_s)
-        value = looked.ports if of == "ports" else looked.hosts
+        tried = view.inventory.slow_scans.within_a_minute(row.mac, view.now_s)
+        value = tried.ports if of == "ports" else tried.hosts
         threshold = SLOW_S * limits(row.mac).floor
         if value < threshold / 2 or view.forwards(row.mac):
             continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.hosts.servers import UnknownSender, option_of
+from monitorpi_detector.hosts.servers import UnknownServer, option_of
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
         value=1.0,
         threshold=limits(device.mac).floor,
         text=_unknown_server(device.mac, news)
-        if isinstance(news, UnknownSender)
+        if isinstance(news, UnknownServer)
         else _changed(device.mac, news),
         unit="servers",
         sources=(Peer(mac=device.mac, ip=device.ips[0] if device.ips else None),),
-        severity=news.severity if isinstance(news, UnknownSender) else "warning",
+        severity=news.severity if isinstance(news, UnknownServer) else "warning",
         decisive=True,
     )
 
 
-def _unknown_server(mac: str, news: UnknownSender) -> str:
+def _unknown_server(mac: str, news: UnknownServer) -> str:
     known = ", ".join(news.known[:3]) or "none"
     says = " and ".join(
         f"another {word}, {values}" for word, values in _by_option(sorted(news.says)).items()

@@ -244,7 +244,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             unit=_UNIT, victims=(peer,), spoofed=True,
             answered_ratio=view.asked_of(victim).answered_ratio,
         )  # fmt: skip
-    elif not view.rows and not _looks_around(view) and not _is_refused(view):
+    elif not view.rows and not _seeks_open(view) and not _is_refused(view):
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
@@ -267,7 +267,7 @@ def _omitted(view: WindowView, limits: Limits, left: float) -> Iterator[Finding]
         )  # fmt: skip
 
 
-def _looks_around(view: WindowView) -> bool:
+def _seeks_open(view: WindowView) -> bool:
     """Return whether the SYNs of a wire without MACs look for open ports or hosts."""
     spread, syn = view.traffic.spread, view.traffic.counts.get(_CLASS, 0)
     if spread is None or view.rate(syn) >= _SCANS_BELOW or spread.src_ips > _DECOYS:

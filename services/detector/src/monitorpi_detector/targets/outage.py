@@ -176,9 +176,9 @@ class Outages:
 
         def outage(cause: Cause, members: Sequence[Stay], subject: str) -> Outage:
             by_address = {stay.address: stay for stay in members}
-            heard = 2 * sum(map(self.presence.has_answered, members)) > len(members)
+            has_answered = 2 * sum(map(self.presence.has_answered, members)) > len(members)
             return Outage(
-                cause, subject, began, by_address, lacks_network=lacking, has_answered=heard
+                cause, subject, began, by_address, lacks_network=lacking, has_answered=has_answered
             )
 
         many = count_devices(together)

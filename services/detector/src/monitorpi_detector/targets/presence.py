@@ -48,7 +48,7 @@ _PAUSE_S: Final = 300.0
 """A target is taken as there between two answers that are at most so far apart."""
 STARTS_S: Final = 180.0
 """A router takes two minutes to start: so long after our own start its silence may be that."""
-_HEARD_S: Final = 120.0
+_ANSWERED_S: Final = 120.0
 """A prober repeats the state of a target each minute."""
 STARTS_SLOWLY_S: Final = 600.0
 """After a power failure a NAS takes five minutes."""
@@ -206,7 +206,7 @@ class Stays:
 
     def has_answered(self, stay: Stay) -> bool:
         """Return whether a target answered since our start, or a moment before."""
-        return stay.answered_at >= (self._first_round_at or 0.0) - _HEARD_S
+        return stay.answered_at >= (self._first_round_at or 0.0) - _ANSWERED_S
 
     def device(self, stay: Stay) -> list[Stay]:
         """Return all targets of the same device: a dual-stack host has four addresses."""
@@ -238,7 +238,7 @@ class Stays:
             elif stay is None:
                 continue
             else:
-                stay.miss(began, lacks_network=result.cause == NO_NETWORK or _says_so(result))
+                stay.miss(began, lacks_network=result.cause == NO_NETWORK or _lacks_network(result))
             stay.name, stay.prober, stay.reported_at = result.name, prober, ended
             stay.mac = result.mac or stay.mac
             stay.named = result.origin in NAMED
@@ -295,6 +295,6 @@ def is_silent(result: ProbeResult) -> bool:
     return not (result.received or result.late or result.altered)
 
 
-def _says_so(result: ProbeResult) -> bool:
+def _lacks_network(result: ProbeResult) -> bool:
     """Return whether a prober without causes says in words that this machine is cut off."""
     return (result.error or "").lower().startswith("network is ")

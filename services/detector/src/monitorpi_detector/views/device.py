@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitorpi_common.messages import AddressConflict, Device
-    from monitorpi_detector.hosts.servers import Changed, UnknownSender
+    from monitorpi_detector.hosts.servers import Changed, UnknownServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class DeviceView:
     is_new: bool
     conflicts: tuple[AddressConflict, ...] = ()
     """Claims of addresses that others hold, each once."""
-    dhcp_news: UnknownSender | Changed | None = None
+    dhcp_news: UnknownServer | Changed | None = None
     """It hands out addresses, and is none of those that may; or it may, and sends clients to what
     it did not send them to before."""
-    unknown_router: UnknownSender | None = None
+    unknown_router: UnknownServer | None = None
     """It advertises itself as a router, and is none of those that may."""

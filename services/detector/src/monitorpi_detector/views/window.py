@@ -12,7 +12,7 @@ from monitorpi_detector.hosts.inventory import (
     SPOOFS_FROM,
     passes_connections,
 )
-from monitorpi_detector.hosts.looks import is_vain
+from monitorpi_detector.hosts.slowscans import is_vain
 from monitorpi_detector.views.frames import by_frames
 from monitorpi_detector.views.handshakes import Handshakes, handshakes
 

@@ -29,7 +29,7 @@ MAX_VALUES: Final = 600_000
 """Of one document; lines have no bound, they are never held."""
 _CHUNK: Final = 64 * 1024
 _COUNTS: Final = ("packets", "bytes", *CLASSES)
-_BOOKS: Final = (COVERED, DROPS, LOST, UNSET)
+_COVERAGE: Final = (COVERED, DROPS, LOST, UNSET)
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 WIRE_COLUMNS: Final = _COUNTS
@@ -59,34 +59,34 @@ def count_records(
 ) -> Iterator[Record]:
     """Yield a record for each step in which a series has counts; those that are 0 are left out.
 
-    The wire's own books stand beside each: how much of the step was covered, and what was lost.
+    What the wire covered stands beside each: how much of the step was covered, and what was lost.
     """
     for pieces in blocks:
-        books = {piece.series.place: piece for piece in pieces if piece.series.kind == "wire"}
+        coverage = {piece.series.place: piece for piece in pieces if piece.series.kind == "wire"}
         for piece in pieces:
-            book = books.get(piece.series.place)
-            if book is not None and of_devices == (piece.series.kind != "wire"):
-                yield from _count_records(piece, book, step_s, names)
+            covering = coverage.get(piece.series.place)
+            if covering is not None and of_devices == (piece.series.kind != "wire"):
+                yield from _count_records(piece, covering, step_s, names)
 
 
 def _count_records(
-    piece: Piece, book: Piece, step_s: int, names: Mapping[str, str]
+    piece: Piece, covering: Piece, step_s: int, names: Mapping[str, str]
 ) -> Iterator[Record]:
-    published = {name: values for name, values in piece.columns.items() if name not in _BOOKS}
+    published = {name: values for name, values in piece.columns.items() if name not in _COVERAGE}
     for at in range(piece.length):
         counts = {name: values[at] for name, values in published.items() if values[at]}
-        if counts or (piece is book and _at(book, COVERED, at)):
-            yield _where(piece, book, at, step_s, names) | counts
+        if counts or (piece is covering and _at(covering, COVERED, at)):
+            yield _where(piece, covering, at, step_s, names) | counts
 
 
-def _where(piece: Piece, book: Piece, at: int, step_s: int, names: Mapping[str, str]) -> Record:
+def _where(piece: Piece, covering: Piece, at: int, step_s: int, names: Mapping[str, str]) -> Record:
     record: Record = {
         "time": timestamp_of(piece.start_s + at * step_s),
         "seconds": step_s,
-        "covered_s": _at(book, COVERED, at) / 1000,
-        "drops": _at(book, DROPS, at),
-        "lost_windows": _at(book, LOST, at),
-        "clock_unset": _at(book, UNSET, at) > 0,
+        "covered_s": _at(covering, COVERED, at) / 1000,
+        "drops": _at(covering, DROPS, at),
+        "lost_windows": _at(covering, LOST, at),
+        "clock_unset": _at(covering, UNSET, at) > 0,
         "interface": piece.series.place,
     }
     if piece.series.kind != "wire":
@@ -275,7 +275,7 @@ def _described(
         published = _probe_columns(columns)
     else:
         published = {
-            name: values.tolist() for name, values in columns.items() if name not in _BOOKS
+            name: values.tolist() for name, values in columns.items() if name not in _COVERAGE
         }
     one: Record = {"kind": series.kind}
     match series.kind:
@@ -283,9 +283,9 @@ def _described(
             one |= {"interface": series.place}
             covered = columns.get(COVERED)
             one["covered_s"] = [ms / 1000 for ms in covered] if covered is not None else []
-            for book in (DROPS, LOST, UNSET):
-                values = columns.get(book)
-                one[book.removeprefix("_")] = values.tolist() if values is not None else []
+            for column in (DROPS, LOST, UNSET):
+                values = columns.get(column)
+                one[column.removeprefix("_")] = values.tolist() if values is not None else []
         case "device" | "omitted":
             mac = series.subject or None
             one |= {"interface": series.place, "mac": mac, "name": names.get(series.subject)}
@@ -308,7 +308,7 @@ def _probe_columns(columns: Mapping[str, array[int]]) -> dict[str, list[Any]]:
 def wants(
     wanted: Collection[str] | None, *, peaks: bool, prefixes: tuple[str, ...] = ("",)
 ) -> Callable[[str], bool]:
-    """Return what tells of a column's name whether it is wanted; the wire's books always are.
+    """Return what tells of a column's name whether it is wanted; those of coverage always are.
 
     Args:
         wanted: names of columns; None: all of them.
@@ -318,7 +318,7 @@ def wants(
     """
 
     def keep(name: str) -> bool:
-        if name in _BOOKS or name == OMITTED:
+        if name in _COVERAGE or name == OMITTED:
             return True
         plain = name.removeprefix(PEAK)
         is_shown = plain == name or peaks

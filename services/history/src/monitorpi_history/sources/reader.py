@@ -122,7 +122,7 @@ class Reader:
             there = self._present(span.tier, block, series.keys())
             others = sorted(set(there).difference(wires))
             for at in range(0, max(len(others), 1), AT_ONCE):
-                # the wire's books stand beside every device
+                # what the wire covered stands beside every device
                 some = [*wires, *others[at : at + AT_ONCE]]
                 found = self._block(span.tier, block, some, numbers)
                 pieces = [

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_CHANGES: Final = 2_000
 """Waiting for one destination; beyond that the oldest go, counted: each alert's newest stays."""
-MOST_TOLD: Final = 4_096
+MAX_REPORTED: Final = 4_096
 KEEP_S: Final = 7 * 86_400.0
 """What could not be delivered in a week is no news."""
 
@@ -93,7 +93,7 @@ class Outbox:
             db.execute(
                 "DELETE FROM told WHERE key IN "
                 "(SELECT key FROM told ORDER BY is_open DESC, at_s DESC LIMIT -1 OFFSET ?)",
-                (MOST_TOLD,),
+                (MAX_REPORTED,),
             )
 
     def reported(self) -> list[ReportedAlert]:

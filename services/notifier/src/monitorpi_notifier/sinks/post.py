@@ -59,9 +59,9 @@ def plugin_of(url: str, path: str) -> Any:
 
 def post(order: dict[str, Any]) -> tuple[bool, str | None]:
     """Deliver a letter; returns whether it was taken, and why not."""
-    heard = _LastWarning()
+    warning = _LastWarning()
     logger = logging.getLogger("apprise")
-    logger.addHandler(heard)
+    logger.addHandler(warning)
     logger.propagate = False
     url = order["url"]
     try:
@@ -74,7 +74,7 @@ def post(order: dict[str, Any]) -> tuple[bool, str | None]:
         )  # fmt: skip
     except Exception as error:  # noqa: BLE001 - 180 plugins by others: any of them may fail
         return False, scrub(f"{type(error).__name__}: {error}", url)
-    return is_delivered, None if is_delivered else scrub(heard.text or "not delivered", url)
+    return is_delivered, None if is_delivered else scrub(warning.text or "not delivered", url)
 
 
 def scrub(text: str, url: str) -> str:

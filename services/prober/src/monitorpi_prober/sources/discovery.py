@@ -81,12 +81,12 @@ class Discovery:
         while not self._stopped.is_set():
             for one in sweepable(interfaces.attached(), self.settings):
                 if isinstance(one, Refusal):
-                    self._tell(one)
+                    self._log_refusal(one)
                 elif not self._stopped.is_set():
                     self._announced_sweep(one, emit)
             self._stopped.wait(self.settings.discover_every_min * 60)
 
-    def _tell(self, refusal: Refusal) -> None:
+    def _log_refusal(self, refusal: Refusal) -> None:
         """Say once why an interface is not swept."""
         if refusal not in self._logged:
             self._logged.add(refusal)

@@ -34,7 +34,7 @@ def one_round(
             done.append(item)
             pinger.stop()
 
-    pinger.order(ProbePlan((), timeout_s))
+    pinger.follow(ProbePlan((), timeout_s))
     pinger.hurry(group)
     pinger.run(take)
     return done[0]
@@ -84,7 +84,7 @@ def contact_then_round(
 
     if not asked:
         return [], None
-    pinger.order(limits)
+    pinger.follow(limits)
     pinger.contact(asked.values())
     pinger.run(take)
     return silent, done[0] if done else None

@@ -92,11 +92,11 @@ class Pinger:
     wire: EchoWire = field(default_factory=EchoWire)
     _attempts: Attempts = field(init=False)
     _plan: ProbePlan = field(default_factory=ProbePlan)
-    _ordered: deque[ProbePlan] = field(default_factory=lambda: deque(maxlen=1))
+    _planned: deque[ProbePlan] = field(default_factory=lambda: deque(maxlen=1))
     _extra: deque[ProbeGroup | None] = field(default_factory=lambda: deque(maxlen=64))
     _seen: deque[tuple[str, ...]] = field(default_factory=lambda: deque(maxlen=1024))
     _contacts: deque[ProbeTarget] = field(default_factory=deque)
-    _has_orders: bool = False
+    _has_news: bool = False
     _stopped: bool = False
     _wake: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK))
     _by_fileno: dict[int, Link] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Pinger:
     _rounds: list[_Round] = field(default_factory=list)
     _due: list[tuple[float, int, _Round]] = field(default_factory=list)
     _starts: dict[float, float] = field(default_factory=dict)
-    _order: int = 0
+    _serial: int = 0
     _ended: int = -1
     _exits: dict[str, Exit] = field(default_factory=dict)
     _looked_up: set[str] = field(default_factory=set)
@@ -122,9 +122,9 @@ class Pinger:
 
     # --- called from other threads ----------------------------------------------------------
 
-    def order(self, plan: ProbePlan) -> None:
+    def follow(self, plan: ProbePlan) -> None:
         """Take another plan: rounds under way end as they began."""
-        self._ordered.append(plan)
+        self._planned.append(plan)
         self._take_up()
 
     def hurry(self, group: ProbeGroup | None) -> None:
@@ -143,7 +143,7 @@ class Pinger:
         self._take_up()
 
     def _take_up(self) -> None:
-        self._has_orders = True
+        self._has_news = True
         os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
@@ -164,8 +164,8 @@ class Pinger:
             self._open()
             while not self._stopped:
                 now = time.monotonic()
-                if self._has_orders or now - self._ways_at > self._ways_pause_s:
-                    self._take_orders(now, emit)
+                if self._has_news or now - self._ways_at > self._ways_pause_s:
+                    self._take_plan(now, emit)
                 self._begin_rounds(now)
                 self._send_due(now)
                 asking = self._attempts.ask(now)
@@ -182,12 +182,12 @@ class Pinger:
         routing = self.wire.neighbours.fileno()
         self._watched = [self._wake, *self._by_fileno, *([] if routing is None else [routing])]
 
-    # --- orders -----------------------------------------------------------------------------
+    # --- the plan -----------------------------------------------------------------------------
 
-    def _take_orders(self, now: float, emit: Callable[[object], None]) -> None:
-        self._has_orders = False
-        if self._ordered:
-            self._plan = self._ordered.popleft()
+    def _take_plan(self, now: float, emit: Callable[[object], None]) -> None:
+        self._has_news = False
+        if self._planned:
+            self._plan = self._planned.popleft()
             wanted = {group.wanted_s for group in self._plan.groups}
             old = self._starts
             self._starts = {every: old.get(every, now) for every in wanted}
@@ -276,8 +276,8 @@ class Pinger:
         self._push(one)
 
     def _push(self, one: _Round) -> None:
-        self._order += 1
-        heapq.heappush(self._due, (one.pace.next_at, self._order, one))
+        self._serial += 1
+        heapq.heappush(self._due, (one.pace.next_at, self._serial, one))
 
     def _send_due(self, now: float) -> None:
         for _ in range(_BURST):

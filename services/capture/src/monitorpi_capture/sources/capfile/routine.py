@@ -3,8 +3,8 @@
 Theory of operation. A week of a quiet LAN has a few frames in each of some ten thousand seconds. A
 window for each would cost a thousand times what reading the frames costs, and add nothing. A
 second is *routine* when it has fewer frames than the reporting level, all of them from devices that
-were confirmed long ago, none of which says of a device what no frame said before, or aims a
-SYN or an echo request where that sender did not aim one before. Routine seconds that follow each
+were confirmed long ago, none of which says of a device what no frame said before, or sends a
+SYN or an echo request where that sender sent none before. Routine seconds that follow each
 other are one window. Whatever a rule could raise by, and whatever the inventory could learn by, is
 news and keeps a window of its own second.
 """
@@ -34,7 +34,7 @@ class Routine:
     def __init__(self) -> None:
         self._first_s: dict[bytes, float | None] = {}
         """When a MAC was seen first; None: it was confirmed."""
-        self._aims: set[bytes] = set()
+        self._flows: set[bytes] = set()
         self._known: set[Sighting] = set()
         self._owners: dict[str, bytes] = {}
 
@@ -44,7 +44,7 @@ class Routine:
         mac = data[6:12]
         new = has_macs and self._first_s.get(mac, at_s) is not None and self._is_newcomer(mac, at_s)
         if classified[0] & FLOOD:
-            return self._is_aim(data, frame) or new
+            return self._is_new_flow(data, frame) or new
         return new
 
     def _is_newcomer(self, mac: bytes, at_s: float) -> bool:
@@ -57,15 +57,15 @@ class Routine:
         self._first_s[mac] = None if at_s - first_s > CONFIRM_S + 1.0 else first_s
         return True
 
-    def _is_aim(self, data: bytes, frame: Counted) -> bool:
+    def _is_new_flow(self, data: bytes, frame: Counted) -> bool:
         source, target, port = flood_ends(data, frame.classified)
         macs = data[:12] if frame.has_macs else b""
-        aim = b"".join((macs, source, target, port.to_bytes(2, "big")))
-        if aim in self._aims:
+        flow = b"".join((macs, source, target, port.to_bytes(2, "big")))
+        if flow in self._flows:
             return False
-        if len(self._aims) >= _MAX_KNOWN:
-            self._aims.clear()
-        self._aims.add(aim)
+        if len(self._flows) >= _MAX_KNOWN:
+            self._flows.clear()
+        self._flows.add(flow)
         return True
 
     def is_new(self, sighting: Sighting) -> bool:

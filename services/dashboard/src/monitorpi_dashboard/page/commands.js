@@ -1,7 +1,7 @@
-// What can be ordered here: buttons whose answer stands beside them.
+// What can be commanded here: buttons whose answer stands beside them.
 import { html, useState } from "./preact.js";
 
-export async function order(service, name, args) {
+export async function command(service, name, args) {
   try {
     const asked = await fetch(`api/order/${service}/${name}`, {
       method: "POST",
@@ -21,13 +21,13 @@ const FOR = [
   [1440, "1 day"],
   [10080, "7 days"],
 ];
-export function AlertOrders({ alert }) {
+export function AlertCommands({ alert }) {
   const [said, setSaid] = useState(""),
     [busy, setBusy] = useState(false),
     [minutes, setMinutes] = useState("60");
   const give = async (name, args, done) => {
     setBusy(true);
-    const error = await order("detector", name, { key: alert.key, ...args });
+    const error = await command("detector", name, { key: alert.key, ...args });
     setSaid(error ? `Not done: ${error}.` : done);
     setBusy(false);
   };
@@ -35,7 +35,7 @@ export function AlertOrders({ alert }) {
     const time = FOR.find(([n]) => n === Number(minutes))[1];
     return give("silence", { minutes: Number(minutes) }, `Silenced for ${time}.`);
   };
-  return html`<div class="orders">
+  return html`<div class="commands">
     ${
       !alert.acknowledged &&
       html`<button

@@ -1,7 +1,7 @@
 """Whose evidence of copies is believed, and what it comes to for each sender. Pure.
 
 Nobody is believed alone. How far a sender's own evidence is followed hangs on the others':
-:meth:`CopyLedger.believed`. So who sends each of his frames several times where nothing is copied
+:meth:`CopyEvidence.believed`. So who sends each of his frames several times where nothing is copied
 lowers his own rate, nobody else's, by three at most, and only if another sender does the same or
 nobody else sends at all; by eight, for broadcasts, if two others do.
 """
@@ -99,7 +99,7 @@ class _Share:
         return self.frames / self.clusters if self.clusters >= _LEAST else None
 
 
-class CopyLedger:
+class CopyEvidence:
     """The evidence of one interface, fading over some windows."""
 
     def __init__(self) -> None:

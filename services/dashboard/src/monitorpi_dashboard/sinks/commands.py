@@ -1,7 +1,7 @@
-"""What people may order on the page, and what became of it.
+"""What people may command on the page, and what became of it.
 
-An order goes out as a command by the dashboard's own account, and whoever asked waits for the
-service's result. Only what stands in :data:`ORDERS` may be asked for, in the form of the contract.
+A command goes out by the dashboard's own account, and whoever asked waits for the service's result.
+Only what stands in :data:`PAGE_COMMANDS` may be asked for, in the form of the contract.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pydantic import ValidationError
 
 from monitorpi_common.allowance import Allowance
 from monitorpi_common.messages import COMMANDS, Service
-from monitorpi_dashboard.items import OrderGiven
+from monitorpi_dashboard.items import CommandRequested
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from monitorpi_common.messages import Result
 
-ORDERS: Final = {
+PAGE_COMMANDS: Final = {
     (Service.DETECTOR, "acknowledge"): (2.0, 20),
     (Service.DETECTOR, "silence"): (2.0, 20),
     (Service.NOTIFIER, "test"): (0.1, 3),
 }
-"""What may be ordered: so many a second, and so many at once after a pause."""
+"""What may be commanded: so many a second, and so many at once after a pause."""
 WAITING: Final = 8
 """Who waits for a result at the same time."""
 RESULT_S: Final = 5.0
@@ -37,26 +37,27 @@ RESULT_S: Final = 5.0
 Answer = tuple[HTTPStatus, dict[str, Any]]
 
 
-class Orders:
-    """Hands orders to the core and results to those who wait for them."""
+class PageCommands:
+    """Hands commands to the core and results to those who wait for them."""
 
     def __init__(self) -> None:
         self.emit: Callable[[object], None] | None = None
         """Set while the page is served."""
         self._results: dict[str, Result | None] = {}
         self._came = threading.Condition()
-        self._allowed = {order: Allowance(*limit) for order, limit in ORDERS.items()}
+        self._allowed = {one: Allowance(*limit) for one, limit in PAGE_COMMANDS.items()}
 
-    def give(self, service: str, name: str, body: bytes) -> Answer:
-        """Give an order, wait for its result and return what the page shows of it."""
-        order = next((one for one in ORDERS if (one[0].value, one[1]) == (service, name)), None)
-        if order is None:
-            return HTTPStatus.NOT_FOUND, {"error": "there is no such order"}
+    def send(self, service: str, name: str, body: bytes) -> Answer:
+        """Send a command, wait for its result and return what the page shows of it."""
+        known = {(one[0].value, one[1]): one for one in PAGE_COMMANDS}
+        command = known.get((service, name))
+        if command is None:
+            return HTTPStatus.NOT_FOUND, {"error": "there is no such command"}
         try:
-            args = COMMANDS[order[0]][name].model_validate_json(body)
+            args = COMMANDS[command[0]][name].model_validate_json(body)
         except ValidationError:
-            return HTTPStatus.BAD_REQUEST, {"error": "the order is not of that form"}
-        if self.emit is None or not self._allowed[order].take(time.monotonic()):
+            return HTTPStatus.BAD_REQUEST, {"error": "the command is not of that form"}
+        if self.emit is None or not self._allowed[command].take(time.monotonic()):
             return HTTPStatus.TOO_MANY_REQUESTS, {"error": "there were enough of these: wait a bit"}
         id_ = f"page-{secrets.token_hex(8)}"
         with self._came:
@@ -64,7 +65,7 @@ class Orders:
                 return HTTPStatus.TOO_MANY_REQUESTS, {"error": "too many wait for an answer"}
             self._results[id_] = None
         fields = args.model_dump(mode="json", by_alias=True, exclude_none=True)
-        self.emit(OrderGiven(id_, order[0], name, fields))
+        self.emit(CommandRequested(id_, command[0], name, fields))
         return self._outcome(id_, service)
 
     def _outcome(self, id_: str, service: str) -> Answer:

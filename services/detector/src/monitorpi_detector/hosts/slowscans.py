@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import DeviceWindow
 
 MINUTE_S: Final = 60.0
-MAX_LOOKERS: Final = 1024
+MAX_SCANNERS: Final = 1024
 """Senders of unanswered SYNs that are followed at once; the others wait until one is quiet."""
 _MAX_SAMPLES: Final = 64
 _LEAST_SAMPLES: Final = 5
@@ -35,7 +35,7 @@ _BEHIND: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ScanWindow:
     """One window of a sender."""
 
     at_s: float
@@ -49,7 +49,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Tried:
     """What a sender tried in vain within a minute; 0: not what it is after."""
 
     ports: float = 0.0
@@ -57,27 +57,27 @@ class Looked:
 
 
 @dataclass(slots=True)
-class Looker:
+class Scanner:
     """The last minute of a sender."""
 
-    looks: deque[Look] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
+    windows: deque[ScanWindow] = field(default_factory=lambda: deque(maxlen=_MAX_SAMPLES))
     beyond: bool = False
     """The last destination whose MAC address was reported is a router: hosts there do not count."""
     via: str | None = None
 
-    def within(self, since_s: float) -> list[Look]:
+    def within(self, since_s: float) -> list[ScanWindow]:
         """Return the windows of the last minute."""
-        return [one for one in self.looks if one.at_s > since_s]
+        return [one for one in self.windows if one.at_s > since_s]
 
 
-class Looks:
+class SlowScans:
     """Who tries ports or hosts in vain."""
 
     def __init__(self) -> None:
-        self._lookers: Bounded[Looker] = Bounded(MAX_LOOKERS, stale_s=MINUTE_S)
+        self._scanners: Bounded[Scanner] = Bounded(MAX_SCANNERS, stale_s=MINUTE_S)
 
     def __len__(self) -> int:
-        return len(self._lookers)
+        return len(self._scanners)
 
     def see(
         self, row: DeviceWindow, now_s: float, forwards: Callable[[str], bool] = lambda _: False
@@ -91,42 +91,47 @@ class Looks:
         port, host = spread.a_port, spread.a_host
         if peer is not None:
             port, host = port or peer.port, host or peer.ip
-        looker = self._lookers.get(row.mac) or Looker()
-        if port is None or not self._lookers.put(row.mac, looker, now_s):
+        scanner = self._scanners.get(row.mac) or Scanner()
+        if port is None or not self._scanners.put(row.mac, scanner, now_s):
             return
         if peer is not None and peer.mac is not None:
-            looker.beyond = forwards(peer.mac)
-            looker.via = peer.mac
+            scanner.beyond = forwards(peer.mac)
+            scanner.via = peer.mac
         vain = max(0, row.tx.get("syn", 0) - row.rx.get("syn_ack", 0))
-        looker.looks.append(
-            Look(
+        scanner.windows.append(
+            ScanWindow(
                 now_s,
                 min(vain, spread.dst_ports),
                 min(vain, spread.dst_ips),
                 port,
                 host,
-                looker.beyond,
-                looker.via,
+                scanner.beyond,
+                scanner.via,
             )
         )
 
-    def within_a_minute(self, mac: str, now_s: float) -> Looked:
+    def within_a_minute(self, mac: str, now_s: float) -> Tried:
         """Return what a sender tried in the minute before a moment."""
-        looker = self._lookers.get(mac)
-        if looker is None:
-            return Looked()
-        looks = looker.within(now_s - MINUTE_S)
-        if len(looks) < _LEAST_SAMPLES:
-            return Looked()
-        ports = len({one.port for one in looks}) / len(looks) * sum(one.ports for one in looks)
-        hosts = len({one.host for one in looks}) / len(looks) * sum(one.hosts for one in looks)
+        scanner = self._scanners.get(mac)
+        if scanner is None:
+            return Tried()
+        windows = scanner.within(now_s - MINUTE_S)
+        if len(windows) < _LEAST_SAMPLES:
+            return Tried()
+        ports = (
+            len({one.port for one in windows}) / len(windows) * sum(one.ports for one in windows)
+        )
+        hosts = (
+            len({one.host for one in windows}) / len(windows) * sum(one.hosts for one in windows)
+        )
         behind: dict[str | None, set[str | None]] = {}
-        for one in looks:
+        for one in windows:
             behind.setdefault(one.via, set()).add(one.host)
         here = hosts * sum(
-            not one.beyond and (one.via is None or len(behind[one.via]) < _BEHIND) for one in looks
-        ) / len(looks)  # fmt: skip
-        return Looked(
+            not one.beyond and (one.via is None or len(behind[one.via]) < _BEHIND)
+            for one in windows
+        ) / len(windows)  # fmt: skip
+        return Tried(
             ports if ports >= _AS_MANY * hosts else 0.0,
             here if hosts >= _AS_MANY * ports else 0.0,
         )

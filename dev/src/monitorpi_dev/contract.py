@@ -1,0 +1,134 @@
+"""``contract``: can another program take a service's place?
+
+The contract tests give a program nothing but its environment and look at nothing but the bus (and
+what a service serves or sends). Those marked ``ours`` look at our own files, command line or words
+besides, and are left out here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from monitorpi_cli.checkout import root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+FOLDER: Final = "tests/contract"
+_NOTHING_RUN: Final = 3
+_QUIET: Final = (
+    "-p", "no:terminal", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib",
+)  # fmt: skip
+"""What pytest prints is left to the report."""
+
+
+def services() -> list[str]:
+    """Return the services that have contract tests."""
+    files = (root() / FOLDER).glob("test_*.py")
+    names = {path.stem.removeprefix("test_").replace("_", "-") for path in files}
+    return sorted(names & {path.name for path in (root() / "services").iterdir()})
+
+
+@dataclass(slots=True)
+class ContractReport:
+    """What each test showed, printed as it ends: a pytest plugin."""
+
+    quiet: bool = False
+    rows: list[dict[str, str]] = field(default_factory=list)
+    _asked: dict[str, str] = field(default_factory=dict)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Remember what each test asks for: the first line of its docstring."""
+        for item in items:
+            text = getattr(item, "obj", None).__doc__ or item.name
+            self._asked[item.nodeid] = text.strip().splitlines()[0]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep a test's end, or what kept it from beginning."""
+        if report.when != "call" and report.passed:
+            return
+        why = "" if report.passed else _why(report)
+        row = {
+            "test": report.nodeid.rpartition("::")[2], "outcome": report.outcome,
+            "asked": self._asked.get(report.nodeid, ""), "why": why,
+        }  # fmt: skip
+        self.rows.append(row)
+        if not self.quiet:
+            mark = {"passed": "ok     ", "failed": "FAILED ", "skipped": "skipped"}[report.outcome]
+            print(f"{mark} {row['asked']}" + (f"\n        {why}" if why else ""), flush=True)
+
+    def count(self, outcome: str) -> int:
+        """Return how many tests ended so."""
+        return sum(row["outcome"] == outcome for row in self.rows)
+
+
+def _why(report: pytest.TestReport) -> str:
+    """Return one line of what was wrong: in the words of the test's own line, where it has some."""
+    told = report.longrepr
+    if isinstance(told, tuple):  # a skip: file, line, reason
+        return str(told[2])
+    crash = getattr(told, "reprcrash", None)
+    message = str(crash.message if crash else told).splitlines()[0]
+    entries = getattr(getattr(told, "reprtraceback", None), "reprentries", [])
+    lines = [line for entry in entries[:1] for line in entry.lines if line.startswith(">")]
+    return f"{lines[-1][1:].strip()}: {message}" if lines else message
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a service's contract tests against a command or a container; 1: it does not keep it."""
+    words = list(argv)
+    ours, given = (
+        (words[: words.index("--")], words[words.index("--") + 1 :])
+        if "--" in words
+        else (words, [])
+    )
+    parser = argparse.ArgumentParser(
+        prog="./monitorpi contract", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s SERVICE [--json] [--container] -- COMMAND...",
+    )  # fmt: skip
+    parser.add_argument("service", choices=services())
+    parser.add_argument(
+        "--container", action="store_true",
+        help="what follows -- is the rest of a `docker run`: options, an image, its arguments",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    options = parser.parse_args(ours)
+    program = "docker" if options.container else given[0] if given else ""
+    if not given:
+        parser.error("give a command behind --, such as: -- node detector.js")
+    if shutil.which(program) is None:
+        parser.error(f"there is no program {program!r}")
+    contender = {"service": options.service, "command": given, "container": options.container}
+    os.environ["CONTENDER_FOR_MONITORPI"] = json.dumps(contender)
+    report = ContractReport(quiet=options.json)
+    os.chdir(root())
+    run(root() / FOLDER / f"test_{options.service.replace('-', '_')}.py", report)
+    return _end(report, as_json=options.json)
+
+
+def run(file: Path, report: ContractReport) -> None:
+    """Run the tests of a file that any program must pass."""
+    pytest.main([str(file), "-m", "not ours and not soak", *_QUIET], plugins=[report])
+
+
+def _end(report: ContractReport, *, as_json: bool) -> int:
+    """Print the sum and return the exit code."""
+    passed, failed = report.count("passed"), report.count("failed")
+    keeps = passed > 0 and not failed
+    if as_json:
+        print(json.dumps({"keeps_contract": keeps, "tests": report.rows}))
+    else:
+        skipped = report.count("skipped")
+        print(f"\n{passed} kept, {failed} not kept" + (f", {skipped} not tried" if skipped else ""))
+    if not report.rows:
+        return _NOTHING_RUN
+    return 0 if keeps else 1

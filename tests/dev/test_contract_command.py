@@ -1,0 +1,130 @@
+"""``./monitorpi contract``: what it runs, what it reports, and a replacement that keeps it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_dev import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = '''
+import pytest
+from tests.conftest import wait_for
+
+def test_kept():
+    """It says good day.
+
+    And more.
+    """
+
+@pytest.mark.ours
+def test_left_out():
+    """Our own file."""
+    assert False
+
+def test_not_kept():
+    """It is online."""
+    wait_for(lambda: [] == ["online"], 0.01, "online")
+
+def test_not_tried():
+    """It counts."""
+    pytest.skip("needs root")
+
+@pytest.fixture
+def broker():
+    raise RuntimeError("no broker")
+
+def test_could_not_begin(broker):
+    """It hears."""
+'''
+DRIVER = """
+import json, pathlib, sys
+from monitorpi_dev import contract
+report = contract.ContractReport()
+contract.run(pathlib.Path(sys.argv[1]), report)
+print(json.dumps(report.rows))
+"""
+
+
+def run(*words: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run Python where the project stands."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds,
+    )  # fmt: skip
+
+
+def command(*words: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the command itself."""
+    return run("-P", "-m", "monitorpi_cli", "contract", *words, seconds=seconds)
+
+
+def test_each_end_is_one_row_with_what_was_asked(tmp_path: Path) -> None:
+    """Kept, not kept and why, not tried and why; what is ours alone is left out."""
+    file = tmp_path / "test_small.py"
+    file.write_text(SMALL)
+
+    done = run("-c", DRIVER, file)
+
+    *lines, last = done.stdout.splitlines()
+    assert lines == [
+        "ok      It says good day.",
+        "FAILED  It is online.",
+        (
+            '        wait_for(lambda: [] == ["online"], 0.01, "online"): '
+            "Failed: waited 0.01 s in vain for online"
+        ),
+        "skipped It counts.",
+        "        Skipped: needs root",
+        "FAILED  It hears.",
+        '        raise RuntimeError("no broker"): RuntimeError: no broker',
+    ]
+    assert [row["outcome"] for row in json.loads(last)] == [
+        "passed", "failed", "skipped", "failed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["detector"], "give a command behind --"),
+        (["detector", "--"], "give a command behind --"),
+        (["nobody", "--", "true"], "invalid choice: 'nobody' (choose from "),
+        (["detector", "--", "no-such-program"], "there is no program 'no-such-program'"),
+    ],
+)
+def test_a_wrong_call_is_one_line(words: Sequence[str], said: str) -> None:
+    """Exit code 2, and nothing is run."""
+    done = command(*words)
+
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert done.stdout == ""
+
+
+def test_every_service_that_talks_has_its_contract_tests() -> None:
+    """The page has none: it publishes nothing but what people order."""
+    folders = {path.name for path in (ROOT / "services").iterdir()}
+
+    assert set(contract.services()) == folders - {"dashboard"}
+
+
+@pytest.mark.soak
+def test_a_detector_in_another_language_keeps_it_and_a_dead_one_does_not() -> None:
+    """The example of the documentation takes the detector's place."""
+    example = ROOT / "examples" / "detector-in-node"
+    subprocess.run(["npm", "ci", "--silent"], cwd=example, check=True, timeout=300)
+
+    kept = command("detector", "--json", "--", "node", str(example / "detector.js"))
+    not_kept = command("detector", "--json", "--", "sleep", "1000")
+
+    assert (kept.returncode, json.loads(kept.stdout)["keeps_contract"]) == (0, True), kept.stdout
+    assert (not_kept.returncode, json.loads(not_kept.stdout)["keeps_contract"]) == (1, False)
