@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.doctor.finding import CheckResult, ok, parted, wrong
 from monitorpi_common.bus import ConnectionRefused, Raw, Subscribed
+from monitorpi_common.handover import Handover, NotConnectedError
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Delivery
 from monitorpi_common.session import ConnectionChange, Session
@@ -17,9 +18,10 @@ from monitorpi_common.topics import Topic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from monitorpi_cli.stack.centre import Centre
     from monitorpi_cli.stack.logins import Login
+    from monitorpi_common.endpoint import Keys
     from monitorpi_common.mqtt import MqttBus
+    from monitorpi_common.settings import BrokerSettings
 
 TRY_S: Final = 8.0
 """Longer than a connection is waited for (5 s), so that its failure is reported by name."""
@@ -76,23 +78,27 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
     return _unfinished(login, bus, connected=connected, subscribed=subscribed), connected
 
 
-def try_centre(centre: Centre, within_s: float = TRY_S) -> CheckResult:
-    """Connect to the broker of several sites as the own broker would; nothing is said there."""
-    settings = centre.account()
-    address = authority(settings.host, settings.port)
-    deadline = time.monotonic() + within_s
-    with Session(settings, f"doctor-{centre.site}", [], Log("doctor", "error")) as session:
-        while time.monotonic() < deadline:
-            item = session.next(_POLL_S)
-            if not isinstance(item, ConnectionChange):
-                continue
-            if session.bus.connected:
-                return ok("centre", f"{address}: connected as {centre.username}")
-            if item.report is not None and item.report.failed:
-                return parted("centre", item.report.text.replace("broker.", "broker.centre."))
-    return wrong(
-        "centre", f"{address} takes the connection and says nothing", "is it an MQTT broker?"
-    )
+def try_elsewhere(what: str, account: BrokerSettings, keys: Keys) -> CheckResult:
+    """Connect to a broker elsewhere as one of ours would; nothing is said there.
+
+    Args:
+        what: the topic of the finding.
+        account: the broker, and who we are there.
+        keys: what the settings are called.
+
+    """
+    address = authority(account.host, account.port)
+    handover = Handover(account, "doctor", keys)
+    try:
+        handover.publish([])
+    except NotConnectedError as error:
+        if error.refused:
+            remedy = f"check the account {account.username!r} and its password"
+            return wrong(what, f"{address} refuses us ({error})", remedy)
+        return parted(what, f"no connection to {address}: {error}")
+    finally:
+        handover.close()
+    return ok(what, f"{address}: connected as {account.username}")
 
 
 def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> CheckResult:

@@ -8,9 +8,9 @@ centre can give a site orders. Times of expiry travel with MQTT 5 only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.endpoint import SYSTEM_AUTHORITIES, Keys
 from monitorpi_common.settings import BrokerSettings, authority
 from monitorpi_common.topics import ROOT, VERSION
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 LINKS: Final = "monitorpi-sites"
 """Below it stands, retained, whether a site is connected: ``{site}/link`` is ``1`` or ``0``."""
 AUTHORITY: Final = "centre-ca.pem"
-SYSTEM_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
-"""Of Debian's package ca-certificates."""
+CENTRE_KEYS: Final = Keys(
+    "broker.centre.host", "broker.centre.port", "broker.centre.tls_ca", "broker"
+)
+"""What its settings are called where a remedy names them."""
 _KEEPALIVE_S: Final = 10
 _RETRY_S: Final = (1, 30)
 
@@ -76,5 +78,5 @@ class Centre:
         there = self.settings
         return BrokerSettings(
             host=there.host, port=there.port, username=self.username, password=there.password,
-            tls_ca=(there.tls_ca or Path(SYSTEM_AUTHORITIES)) if there.tls else None,
+            tls_ca=(there.tls_ca or SYSTEM_AUTHORITIES) if there.tls else None,
         )  # fmt: skip

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator
@@ -15,7 +16,6 @@ from monitorpi_common.written import FilePath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 DOTTED: Final = re.compile(r"[0-9]*\.[0-9.]*|[0-9]+")
 """Nothing but numbers: what cannot be a name, whatever the name server says (RFC 1123, 2.1)."""
@@ -23,6 +23,8 @@ ENDPOINT: Final = re.compile(r"^(?P<host>[^:]+|\[.*\]):(?P<port>\d+)$")
 """A host with a port behind it."""
 _LONGEST_NAME: Final = 253
 """Characters of a host name (RFC 1035, 2.3.4, without the dots of the wire's form)."""
+SYSTEM_AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Of Debian's package ca-certificates."""
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
 _MAX_AUTHORITY_BYTES: Final = 8 * 1024 * 1024
 """Debian's bundle of all public authorities has 0.2 MB."""

@@ -16,7 +16,7 @@ from monitorpi_cloud_bridge.mapping import (
     check_mapping,
     check_quota,
 )
-from monitorpi_common.endpoint import AuthorityFile
+from monitorpi_common.endpoint import AuthorityFile, host_name
 from monitorpi_common.messages import COMMANDS, Service
 from monitorpi_common.settings import Section
 
@@ -123,6 +123,29 @@ class InfluxSettings(Section):
     where it does not say."""
 
 
+class MqttSettings(Section):
+    """Another destination: a broker elsewhere, which acknowledges each row."""
+
+    host: Annotated[str, AfterValidator(host_name)]
+    """Host name or address of the broker."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    """Its TCP port."""
+    tls: bool = True
+    """Connect with TLS; without it the password and all else travel readable: for a VPN."""
+    tls_ca: AuthorityFile | None = None
+    """Certificate authority of the broker (PEM file); by default this machine's."""
+    username: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """User at the broker; by default the name of the site."""
+    password: Key | None = None
+    """Password of that user. Better as a secret: `cloud_bridge__mqtt__password`."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}$")] = (
+        "monitorpi-rows"
+    )
+    """Rows stand below it, as `{prefix}/{site}/{channel}`."""
+    pacing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Seconds between two calls of up to 500 rows."""
+
+
 class CloudBridgeSettings(Section):
     """What is relayed to which cloud; nothing until a channel or a server is given."""
 
@@ -157,6 +180,8 @@ class CloudBridgeSettings(Section):
     """Commands from TalkBack."""
     influx: InfluxSettings | None = None
     """A second cloud for the same rows."""
+    mqtt: MqttSettings | None = None
+    """A broker elsewhere for the same rows."""
 
     @property
     def sends_alerts(self) -> bool:
@@ -173,7 +198,7 @@ class CloudBridgeSettings(Section):
     def destinations(self) -> list[str]:
         """Return the names of the channels rows are made for."""
         names = list(self.channels)
-        if self.influx is not None:
+        if self.influx is not None or self.mqtt is not None:
             wanted = self.mapping if self.mapping is not None else DEFAULTS
             names += [entry.channel for entry in wanted]
         return list(dict.fromkeys(names))

@@ -6,24 +6,37 @@ A destination is one channel of one cloud. A new cloud is a sink in a file of it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.dialects import DIALECTS
 from monitorpi_cloud_bridge.sinks.influx import Influx
+from monitorpi_cloud_bridge.sinks.mqtt import Mqtt
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.web import client
+from monitorpi_common.endpoint import SYSTEM_AUTHORITIES, Keys
+from monitorpi_common.handover import Handover
+from monitorpi_common.settings import BrokerSettings
 
 if TYPE_CHECKING:
     import httpx
     from pydantic import SecretStr
 
-    from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+    from monitorpi_cloud_bridge.settings import CloudBridgeSettings, MqttSettings
+
+MQTT_KEYS: Final = Keys(
+    "cloud-bridge.mqtt.host", "cloud-bridge.mqtt.port", "cloud-bridge.mqtt.tls_ca", "broker"
+)
+"""What its settings are called where a remedy names them."""
 
 
 def destinations_of(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
     """Return a destination for each channel of each cloud."""
-    return _thingspeak_destinations(settings) + _influx_destinations(settings, site)
+    return [
+        *_thingspeak_destinations(settings),
+        *_influx_destinations(settings, site),
+        *_mqtt_destinations(settings, site),
+    ]
 
 
 def _thingspeak_destinations(settings: CloudBridgeSettings) -> list[UploadDestination]:
@@ -52,16 +65,13 @@ def _influx_destinations(settings: CloudBridgeSettings, site: str) -> list[Uploa
         target = {"bucket": influx.bucket, **({"org": influx.org} if influx.org else {})}
     destinations = []
     for name in settings.destinations():
-        labels = {
-            f"field{e.field}": e.label for e in settings.entries() if e.channel == name and e.label
-        }
         sink = Influx(
             influx.url,
             influx.version,
             target,
             reveal(influx.token) if influx.token else None,
             {"site": site, "channel": name},
-            labels,
+            _labels(settings, name),
             influx.pacing_s,
             web_of(settings),
             retention_days=influx.retention_days,
@@ -73,6 +83,44 @@ def _influx_destinations(settings: CloudBridgeSettings, site: str) -> list[Uploa
             )
         )  # fmt: skip
     return destinations
+
+
+def _labels(settings: CloudBridgeSettings, channel: str) -> dict[str, str]:
+    """Return what the fields of a channel are called."""
+    return {
+        f"field{entry.field}": entry.label
+        for entry in settings.entries()
+        if entry.channel == channel and entry.label
+    }
+
+
+def mqtt_account(mqtt: MqttSettings, site: str) -> BrokerSettings:
+    """Return how the broker elsewhere is reached, and as whom."""
+    return BrokerSettings(
+        host=mqtt.host, port=mqtt.port, username=mqtt.username or site, password=mqtt.password,
+        tls_ca=(mqtt.tls_ca or SYSTEM_AUTHORITIES) if mqtt.tls else None,
+    )  # fmt: skip
+
+
+def _mqtt_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
+    mqtt = settings.mqtt
+    if mqtt is None:
+        return []
+    account = mqtt_account(mqtt, site)
+    return [
+        UploadDestination(
+            f"mqtt/{name}",
+            Mqtt(
+                Handover(account, f"monitorpi-{site}-{name}", MQTT_KEYS),
+                f"{mqtt.prefix}/{site}/{name}",
+                f"{site}/{name}",
+                _labels(settings, name),
+                mqtt.pacing_s,
+            ),
+            counts_for_quota=False,
+        )
+        for name in settings.destinations()
+    ]
 
 
 def web_of(settings: CloudBridgeSettings) -> httpx.Client:

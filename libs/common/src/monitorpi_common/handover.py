@@ -1,0 +1,178 @@
+"""Hands messages to a broker and waits until it has answered for each: the bus only keeps sending.
+
+Nothing is queued and nothing is tried again here: whoever calls keeps what was not taken. After a
+call that was not answered in full the connection is thrown away, so that no message of it is sent
+again behind the caller's back.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from monitorpi_common.clientid import client_id
+from monitorpi_common.endpoint import unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from monitorpi_common.endpoint import Keys
+    from monitorpi_common.settings import BrokerSettings
+
+CONNECT_S: Final = 8.0
+ANSWER_S: Final = 10.0
+
+
+class NotConnectedError(Exception):
+    """Nothing was sent; the text says why.
+
+    ``refused``: the broker answered, and does not let us in.
+    """
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
+
+
+@dataclass
+class _Connection:
+    """One connection with what came back on it."""
+
+    client: mqtt.Client
+    answered: threading.Condition = field(default_factory=threading.Condition)
+    connected: bool = False
+    ended: str | None = None
+    """Why it is over."""
+    refused: bool = False
+    reasons: dict[int, int] = field(default_factory=dict)
+    """Reason codes of MQTT 5 by message id."""
+
+    def close(self) -> None:
+        self.client.disconnect()
+        if isinstance(line := self.client.socket(), socket.socket):
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)  # or paho waits for answers that do not come
+        self.client.loop_stop()
+
+
+class Handover:
+    """A connection to a broker, made when it is needed. For one thread.
+
+    Args:
+        settings: the broker, and who we are there.
+        name: for people who read the broker's log.
+        keys: what the settings are called where a remedy names them.
+
+    """
+
+    def __init__(self, settings: BrokerSettings, name: str, keys: Keys) -> None:
+        self._settings = settings
+        self._name = name
+        self._keys = keys
+        self._connection: _Connection | None = None
+
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> list[int | None]:
+        """Publish topics with payloads, retained by nobody, with quality of service 1.
+
+        Returns: the broker's reason code for each (MQTT 5, 3.4.2.1); None: it has not answered.
+
+        Raises:
+            NotConnectedError: nothing was sent.
+
+        """
+        connection = self._connected()
+        ids = [connection.client.publish(topic, payload, qos=1).mid for topic, payload in messages]
+        deadline = time.monotonic() + ANSWER_S
+        with connection.answered:
+            while connection.ended is None and not connection.reasons.keys() >= set(ids):
+                if not connection.answered.wait(deadline - time.monotonic()):
+                    break
+            found = [connection.reasons.get(mid) for mid in ids]
+            connection.reasons.clear()
+        if None in found or connection.ended is not None:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connected(self) -> _Connection:
+        """Return a connection that the broker has accepted.
+
+        Raises:
+            NotConnectedError: there is none.
+
+        """
+        if self._connection is not None and self._connection.ended is None:
+            return self._connection
+        self.close()
+        connection = self._connection = self._begin()
+        deadline = time.monotonic() + CONNECT_S
+        with connection.answered:
+            while not connection.connected and connection.ended is None:
+                if not connection.answered.wait(deadline - time.monotonic()):
+                    connection.ended = "it takes the connection and says nothing"
+        if connection.ended is not None:
+            self.close()
+            raise NotConnectedError(connection.ended, refused=connection.refused)
+        return connection
+
+    def _begin(self) -> _Connection:
+        """Connect.
+
+        Raises:
+            NotConnectedError: nobody is reached.
+
+        """
+        settings = self._settings
+        password = settings.password.get_secret_value().strip() if settings.password else None
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id(self._name, password),
+            protocol=mqtt.MQTTv5, reconnect_on_failure=False,
+        )  # fmt: skip
+        if settings.username is not None:
+            client.username_pw_set(settings.username, password)
+        if settings.tls_ca is not None:
+            client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
+        connection = _Connection(client)
+
+        def on_connect(_c: Any, _d: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+            with connection.answered:
+                connection.connected = not reason.is_failure
+                connection.refused = reason.is_failure
+                connection.ended = str(reason) if reason.is_failure else None
+                connection.answered.notify()
+
+        def on_disconnect(_c: Any, _d: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+            with connection.answered:
+                connection.ended = connection.ended or f"it hung up ({reason})"
+                connection.answered.notify()
+
+        def on_publish(_c: Any, _d: Any, mid: int, reason: ReasonCode, _p: Any) -> None:
+            with connection.answered:
+                connection.reasons[mid] = reason.value
+                connection.answered.notify()
+
+        client.on_connect = on_connect
+        client.on_disconnect, client.on_publish = on_disconnect, on_publish
+        try:
+            client.connect(settings.host, settings.port, keepalive=settings.keepalive_s)
+        except OSError as error:
+            tls = settings.tls_ca is not None
+            why = unreachable(error, settings.host, tls=tls, keys=self._keys)
+            raise NotConnectedError(why) from None
+        client.loop_start()
+        return connection
