@@ -205,3 +205,32 @@ def test_an_alert_is_a_line() -> None:
     assert alert_line(odd, plain) == f"{at} CRITICAL syn-flood: flood from ?[2J"
     assert alert_line(alert, colourful).startswith(f"{at} \x1b[31mCRITICAL\x1b[0m syn-flood: ")
     assert alert_line(closed, plain) == f"{at} closed   syn-flood: {alert.summary} (quiet)"
+
+
+@pytest.mark.parametrize(
+    ("toml", "broker_port", "page", "history"),
+    [
+        ("[dashboard]\nport = {0}", None, 0, None),
+        ("[history]\nport = {0}", None, None, 0),
+        ("[broker]\nport = {0}", 0, None, None),
+    ],
+)
+def test_a_port_that_one_of_ours_has_is_chosen_for_no_other(
+    tmp_path: Path, toml: str, broker_port: int | None, page: int | None, history: int | None
+) -> None:
+    """Whoever is given another's usual port has it; the other moves on to the next."""
+    usual = {Service.DASHBOARD: 8080, Service.HISTORY: 8083, None: 1883}
+    for port in usual.values():
+        file = tmp_path / "own.toml"
+        file.write_text(toml.format(port))
+
+        found = plan(file)
+
+        ports = [
+            found.port,
+            int(found.environment[Service.DASHBOARD]["MONITORPI_DASHBOARD__PORT"]),
+            int(found.environment[Service.HISTORY]["MONITORPI_HISTORY__PORT"]),
+        ]
+        given = [n for n, one in enumerate((broker_port, page, history)) if one is not None]
+        assert [ports[n] for n in given] == [port]
+        assert len(set(ports)) == 3

@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "lab": ("monitorpi_lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "export": ("monitorpi_cli.export:main", "devices, alerts, traffic, probes of the past"),
+    "sites": ("monitorpi_cli.sites.command:main", "all sites a broker is told of, one line each"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "notify": ("monitorpi_cli.notify:main", "send a test message to those who get alerts"),
     "suggest-thresholds": (
@@ -44,7 +45,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench backlog": ("monitorpi_dev.bench.backlog:main", "measure the cloud bridge's memory"),
     "bench capture": ("monitorpi_dev.bench.capture:main", "measure the capture engines"),
     "bench detection": ("monitorpi_dev.bench.detection:main", "measure the time to an alert"),
+    "bench footprint": (
+        "monitorpi_dev.bench.footprint:main",
+        "measure what the stack takes",
+    ),
     "bench history": ("monitorpi_dev.bench.history:main", "measure what it costs to remember"),
+    "bench page": ("monitorpi_dev.bench.page:main", "measure what the page costs"),
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),

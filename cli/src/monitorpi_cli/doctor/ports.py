@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cli.doctor.finding import CheckResult, note, ok, wrong
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.listening import bind_error
-from monitorpi_cli.stack.plan import LOOPBACK, section_of
+from monitorpi_cli.stack.listening import LOOPBACK, bind_error
+from monitorpi_cli.stack.plan import section_of
 from monitorpi_cli.stack.preflight import SECTIONS
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from monitorpi_cli.doctor.finding import CheckResult, note, ok, wrong
 from monitorpi_cli.doctor.server import answer_of
-from monitorpi_cli.stack.plan import LOOPBACK
+from monitorpi_cli.stack.listening import LOOPBACK
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common import clock
 from monitorpi_common.bus import Raw, Subscribed

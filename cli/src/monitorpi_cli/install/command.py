@@ -16,8 +16,9 @@ from monitorpi_cli.checkout import root
 from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.doctor.watch import look_at_watch
 from monitorpi_cli.install import systemd, unit
+from monitorpi_cli.stack.listening import is_own
 from monitorpi_cli.stack.logins import logins
-from monitorpi_cli.stack.plan import is_own, secrets_of
+from monitorpi_cli.stack.plan import secrets_of
 from monitorpi_cli.stack.preflight import mistakes
 from monitorpi_cli.stack.private import write_private
 from monitorpi_cli.stack.running import NoStackError, find_running

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_cli.stack import broker
-from monitorpi_cli.stack.preflight import SECTIONS, mistakes
-from monitorpi_cli.stack.state import state_dir
+from monitorpi_cli.stack.centre import Centre
+from monitorpi_cli.stack.listening import LOOPBACK, is_own
+from monitorpi_cli.stack.preflight import SECTIONS, broker_settings, mistakes
+from monitorpi_cli.stack.state import secrets_folder, state_dir
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
@@ -25,11 +27,15 @@ from monitorpi_home_assistant.sinks.announced import FILE
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 S = TypeVar("S", bound=Section)
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+LISTENERS: Final[Mapping[Service, type[DashboardSettings | HistorySettings]]] = {
+    Service.DASHBOARD: DashboardSettings,
+    Service.HISTORY: HistorySettings,
+}
+"""Services that listen on a port of this machine."""
 ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER, Service.HOME_ASSISTANT)
 """They reach beyond this machine: they run, and cost something, where they are configured."""
 
@@ -45,6 +51,8 @@ class StackPlan:
     """Port of the own broker on loopback."""
     other_broker: BrokerSettings | None = None
     """A broker that is there already, as configured: then there is no own one."""
+    centre: Centre | None = None
+    """A broker of several sites that the own one tells of this site."""
     listeners: tuple[str, ...] = ()
     """More listeners of the own broker, as ``PORT ADDRESS``."""
     config: Path | None = None
@@ -73,20 +81,24 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     loaded = load(None, NoSection, file=options.config, overrides=overrides)
     common = loaded.common
     own = is_own(common.broker)
+    centre = broker_settings(options.config).centre
     configured = common.broker.port if "port" in common.broker.model_fields_set else None
-    port = broker.choose_port(configured) if own else common.broker.port
+    services = services_of(options.config)
+    ours = _given_ports(services, options.config)
+    port = broker.choose_port(configured, besides=ours) if own else common.broker.port
+    ours.add(port)
     environment: dict[Service, dict[str, str]] = {}
     if options.interface:
         names = json.dumps(options.interface)
         environment[Service.CAPTURE] = {f"{ENV_PREFIX}CAPTURE__INTERFACES": names}
-    services = services_of(options.config)
     page = None
     if Service.DASHBOARD in services:
-        listen, page_port = _listen_at(Service.DASHBOARD, DashboardSettings, options.config)
+        listen, page_port = _listen_at(Service.DASHBOARD, options.config, ours)
+        ours.add(page_port)
         environment[Service.DASHBOARD] = {f"{ENV_PREFIX}DASHBOARD__PORT": str(page_port)}
         page = page_url(listen, page_port) if page_port else None
     if Service.HISTORY in services:
-        _, history_port = _listen_at(Service.HISTORY, HistorySettings, options.config)
+        _, history_port = _listen_at(Service.HISTORY, options.config, ours)
         environment[Service.HISTORY] = {f"{ENV_PREFIX}HISTORY__PORT": str(history_port)}
     if Service.HOME_ASSISTANT not in services and _is_announced(state_dir(common)):
         services = (*services, Service.HOME_ASSISTANT)
@@ -98,39 +110,39 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         port=port,
         page=page,
         other_broker=None if own else common.broker,
+        centre=Centre(common.site, centre) if centre and own else None,
         config=options.config.resolve() if options.config else None,
         environment=environment,
     )
 
 
-def _listen_at(
-    service: Service, kind: type[DashboardSettings | HistorySettings], config: Path | None
-) -> tuple[str, int]:
-    """Return where a service listens: the port as configured, or the first free one.
+def _given_ports(services: Sequence[Service], config: Path | None) -> set[int]:
+    """Return the ports that are configured for our services."""
+    found = (section_of(one, kind, config) for one, kind in LISTENERS.items() if one in services)
+    return {one.port for one in found if "port" in one.model_fields_set}
+
+
+def _listen_at(service: Service, config: Path | None, ours: Collection[int]) -> tuple[str, int]:
+    """Return where a service listens: the port as configured, or the first that is free.
+
+    Args:
+        service: one of ``LISTENERS``.
+        config: the TOML file.
+        ours: ports that others of our services will have.
 
     Raises:
         ResourceError: the configured port is taken.
 
     """
-    settings = section_of(service, kind, config)
+    settings = section_of(service, LISTENERS[service], config)
     configured = settings.port if "port" in settings.model_fields_set else None
     if configured == 0:
         return settings.listen, 0
     address = LOOPBACK[0] if settings.listen in ("", "localhost") else settings.listen
-    port = broker.choose_port(configured, settings.port, address, f"{service.value}.port")
-    return settings.listen, port
-
-
-def is_own(settings: BrokerSettings) -> bool:
-    """Return whether `up` runs the broker itself.
-
-    One elsewhere or with TLS is somebody else's, and so is one that asks for a user who is not of
-    our making; ``broker.own`` says it where that is not enough.
-    """
-    if settings.own is not None:
-        return settings.own
-    named = {"username", "password"} & settings.model_fields_set
-    return settings.host in LOOPBACK and settings.tls_ca is None and not named
+    key = f"{service.value}.port"
+    return settings.listen, broker.choose_port(
+        configured, settings.port, address, key, besides=ours
+    )
 
 
 def secrets_of(service: Service, config: Path | None) -> Path | None:
@@ -139,7 +151,7 @@ def secrets_of(service: Service, config: Path | None) -> Path | None:
         common = load(None, NoSection, file=config).common
     except ConfigurationError:
         return None  # whoever loads the service's settings says what is wrong
-    return state_dir(common) / "secrets" / service.value if is_own(common.broker) else None
+    return secrets_folder(common) / service.value if is_own(common.broker) else None
 
 
 def section_of(service: Service, kind: type[S], config: Path | None) -> S:
@@ -157,12 +169,17 @@ def _is_announced(state: Path) -> bool:
     return (state / Service.HOME_ASSISTANT.value / FILE).exists()
 
 
+def package_of(service: Service) -> str:
+    """Return the package that a service is."""
+    return f"monitorpi_{service.value.replace('-', '_')}"
+
+
 def services_of(config: Path | None) -> tuple[Service, ...]:
     """Return the installed services; those that reach beyond this machine where configured."""
     installed = [
         service
         for service in Service
-        if importlib.util.find_spec(f"monitorpi_{service.value.replace('-', '_')}.__main__")
+        if importlib.util.find_spec(f"{package_of(service)}.__main__")
     ]
     return tuple(
         service

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_cli.stack.listening import is_foreign
-from monitorpi_cli.stack.state import state_dir, try_to_write
+from monitorpi_cli.stack.broker import OWN
+from monitorpi_cli.stack.listening import LOOPBACK, clashes, is_foreign, is_own
+from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_write
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
@@ -21,6 +22,8 @@ from monitorpi_prober.settings import ProberSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from monitorpi_common.settings import BrokerSettings
 
 SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.CAPTURE: CaptureSettings,
@@ -45,17 +48,58 @@ def mistakes(
 
     """
     lines: dict[str, None] = {}
+    listeners: dict[str, tuple[str, int]] = {}
+    """By the key of each, behind where it stands."""
     try:
-        lines |= dict.fromkeys(_of_the_stack(load(None, NoSection, file=config)))
+        common = load(None, NoSection, file=config)
+        lines |= dict.fromkeys(_of_the_stack(common))
+        broker_settings(config)
+        broker = common.common.broker
+        if is_own(broker) and "port" in broker.model_fields_set:
+            origin = common.origins.of(["broker", "port"])
+            listeners[f"{origin}broker.port"] = (LOOPBACK[0], broker.port)
     except ConfigurationError as error:
         lines |= dict.fromkeys(error.lines)
     for service, section in SECTIONS.items():
         try:
             loaded = load(service, section, file=config, secrets=secrets_of(service, config))
             lines |= dict.fromkeys(_of_this_machine(service, loaded))
+            if (listener := _listener(loaded.section)) is not None:
+                origin = loaded.origins.of([service.value, "port"])
+                listeners[f"{origin}{service.value}.port"] = listener
         except ConfigurationError as error:
             lines |= dict.fromkeys(error.lines)
+    for one, other, port in clashes(listeners):
+        taken = one.rpartition(" ")[2]
+        lines[f"{other}: {port} is {taken} too; give each a port of its own"] = None
     return list(lines)
+
+
+def _listener(section: Section) -> tuple[str, int] | None:
+    """Return the address and port that are configured to be listened on."""
+    listen, port = getattr(section, "listen", None), getattr(section, "port", None)
+    if not isinstance(listen, str) or not isinstance(port, int):
+        return None
+    return (listen, port) if "port" in section.model_fields_set else None
+
+
+def broker_settings(config: Path | None) -> BrokerSettings:
+    """Return the broker's settings, with the secrets that are the own broker's.
+
+    Raises:
+        ConfigurationError: one of them is wrong.
+
+    """
+    loaded = load(None, NoSection, file=config)
+    if loaded.common.broker.centre is None:
+        return loaded.common.broker
+    where = f"{loaded.origins.of(['broker', 'centre'])}broker.centre: "
+    if not is_own(loaded.common.broker):
+        raise ConfigurationError(
+            [f"{where}the broker is not `up`'s own: let that one pass topics on, and remove this"]
+        )
+    folder = secrets_folder(loaded.common) / OWN
+    return load(None, NoSection, file=config, secrets=folder).common.broker
 
 
 def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:

@@ -7,13 +7,15 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator
 
+from monitorpi_common.written import FilePath
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 DOTTED: Final = re.compile(r"[0-9]*\.[0-9.]*|[0-9]+")
 """Nothing but numbers: what cannot be a name, whatever the name server says (RFC 1123, 2.1)."""
@@ -188,5 +190,5 @@ def authority_file(file: Path) -> Path:
     return file
 
 
-AuthorityFile = Annotated[Path, AfterValidator(authority_file)]
+AuthorityFile = Annotated[FilePath, AfterValidator(authority_file)]
 """A PEM file that is looked at when the settings are read: one that is missing is a mistake."""

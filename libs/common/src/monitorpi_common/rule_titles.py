@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from monitorpi_common.messages import CLASSES
+from monitorpi_common.topics import slug
+
 RULE_TITLES: Final[dict[str, str]] = {
     "syn-flood": "SYN flood",
     "icmp-flood": "ICMP flood",
@@ -34,6 +37,11 @@ RULE_TITLES: Final[dict[str, str]] = {
     "sensor-loses": "sensor loses frames",
     "service-missing": "a service is missing",
 }
+
+
+def rule_names() -> tuple[str, ...]:
+    """Return the name of each rule there may be."""
+    return (*RULE_TITLES, *(f"surge-{slug(one)}" for one in CLASSES))
 
 
 def rule_title(rule: str) -> str:

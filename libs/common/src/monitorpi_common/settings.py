@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import socket
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +23,9 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     create_model,
+    field_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -43,11 +47,12 @@ from monitorpi_common.settings_errors import (
     explain_unparsed,
     unknown_variables,
 )
-from monitorpi_common.settings_files import FolderPath, read_secrets, read_table
+from monitorpi_common.settings_files import read_secrets, read_table
 from monitorpi_common.topics import slug
+from monitorpi_common.written import FilePath, FolderPath, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "DEFAULT_FILE",
@@ -70,7 +75,71 @@ DEFAULT_SECRETS: Final = Path("/run/secrets")
 class Section(BaseModel):
     """One table of the configuration file: frozen, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``port = true``, which would be port 1."""
+        if _is_number(cls.model_fields[info.field_name or ""].annotation):
+            if isinstance(value, bool):
+                raise ValueError("should be a number, not true or false")
+            for key in [key for key, one in _items(value) if isinstance(one, bool)]:
+                raise ValueError(f"{key}: should be a number, not true or false")
+        return value
+
+
+def _items(value: object) -> Iterable[tuple[object, object]]:
+    return value.items() if isinstance(value, dict) else ()
+
+
+def _is_number(annotation: object) -> bool:
+    """Tell whether a number is taken, as it is or as the values of a table."""
+    return annotation in (int, float) or any(map(_is_number, get_args(annotation)))
+
+
+def _one_line(given: str | SecretStr) -> str | SecretStr:
+    """Return a text that fits a line of Mosquitto's configuration.
+
+    Raises:
+        ValueError: it does not.
+
+    """
+    text = given if isinstance(given, str) else given.get_secret_value()
+    if not text.isprintable() or text != text.strip() or not text:
+        raise ValueError("give one line, without blanks around it")
+    return given
+
+
+class CentreSettings(Section):
+    """A broker of several sites, to which the own one (`up`) passes this site's small topics on."""
+
+    host: Annotated[str, AfterValidator(host_name)]
+    """Host name or address of the central broker."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    """Its TCP port."""
+    tls: bool = True
+    """Connect with TLS; without it the password and all else travel readable: for a VPN."""
+    tls_ca: AuthorityFile | None = None
+    """Certificate authority of the central broker (PEM file); by default this machine's."""
+    username: (
+        Annotated[str, StringConstraints(max_length=1024), AfterValidator(_one_line)] | None
+    ) = None
+    """User at the central broker; by default the name of the site."""
+    password: Annotated[SecretStr, AfterValidator(_one_line)] | None = None
+    """Password of that user. Better in the secrets directory of the broker, as a file
+    `broker__centre__password`."""
+    topics: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9+-]+(/[a-z0-9+-]+)*(/#)?$")]],
+        Field(max_length=64),
+    ] = [
+        "+/status/+",
+        "detector/watch/+",
+        "detector/alert/+",
+        "capture/device/+",
+        "prober/target/+",
+    ]
+    """What is passed on: filters below the site. Nothing comes back."""
 
 
 class BrokerSettings(Section):
@@ -80,7 +149,9 @@ class BrokerSettings(Section):
     """Host name or address of the broker."""
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     """TCP port of the broker."""
-    username: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    username: (
+        Annotated[str, StringConstraints(max_length=1024), AfterValidator(printable)] | None
+    ) = None
     """User at the broker; by default the name of the service."""
     password: SecretStr | None = None
     """Password of that user. Better in the secrets directory, as a file `broker__password`."""
@@ -91,6 +162,8 @@ class BrokerSettings(Section):
     own, if the host is this machine and neither user, password nor TLS are given."""
     tls_ca: AuthorityFile | None = None
     """Certificate authority of the broker (PEM file); given, the connection uses TLS."""
+    centre: CentreSettings | None = None
+    """A broker of several sites that is told of this one."""
 
 
 class CommonSettings(Section):
@@ -104,7 +177,7 @@ class CommonSettings(Section):
     """Name of this process among several of the same service."""
     state_dir: FolderPath = Path("/var/lib/monitorpi")
     """Folder for what must survive a restart (bounded; written rarely)."""
-    heartbeat: Path | None = None
+    heartbeat: FilePath | None = None
     """File touched each second while the service is well, for a container's health check."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
@@ -118,6 +191,9 @@ def authority(host: str, port: int) -> str:
     """Return a host and its port as they stand in a URL: IPv6 addresses in brackets (RFC 3986)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
+
+_READ: Final = ContextVar[tuple[dict[str, Any], "Mapping[str, str]"]]("_READ")
+"""Table and secrets that are being validated: the model outlives them."""
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -158,15 +234,16 @@ def load(
         ConfigurationError: with one line per problem.
 
     """
-    name = service.value.replace("-", "_") if service else "none"
+    name = _table_of(service)
     path, table = read_table(file or _given("CONFIG"), DEFAULT_FILE, name)
     if misspelt := unknown_variables([*CommonSettings.model_fields, *Service]):
         raise ConfigurationError(misspelt)
     named = None if secrets else _given("SECRETS_DIR")
     folder = secrets or named or DEFAULT_SECRETS
     texts = read_secrets(folder, is_named=named is not None)
-    model = _model(name, section, table, texts)
+    model = _model_of(service, section)
     origins = Origins(table, path, texts, folder)
+    reading = _READ.set((table, texts))
     try:
         loaded = model(**(overrides or {}))
     except ValidationError as error:
@@ -175,6 +252,8 @@ def load(
         raise ConfigurationError(["environment or secrets: nested too deeply"]) from None
     except SettingsError as error:
         raise ConfigurationError([explain_unparsed(error, origins)]) from None
+    finally:
+        _READ.reset(reading)
     values = {field: getattr(loaded, field) for field in CommonSettings.model_fields}
     given = loaded.model_fields_set & set(values)
     common = CommonSettings.model_construct(given, **values)
@@ -200,9 +279,23 @@ class _Secrets(EnvSettingsSource):
         return {name.lower(): text for name, text in self._texts.items()}
 
 
-def _model(
-    name: str, section: type[Section], table: dict[str, Any], texts: Mapping[str, str]
-) -> type[BaseSettings]:
+def rehearse(service: Service | None, section: type[Section]) -> None:
+    """Do once what :func:`load` does, for a process whose copies will; reads variables only."""
+    reading = _READ.set(({}, {}))
+    try:
+        _model_of(service, section)()
+    except (ValidationError, SettingsError, RecursionError):
+        pass  # the one who loads them says so
+    finally:
+        _READ.reset(reading)
+
+
+def _table_of(service: Service | None) -> str:
+    return service.value.replace("-", "_") if service else "none"
+
+
+@cache
+def _model_of(service: Service | None, section: type[Section]) -> type[BaseSettings]:
     """Build the settings class of one service, its sources in their order."""
 
     class Base(BaseSettings):
@@ -225,6 +318,7 @@ def _model(
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             """Put the sources in order, the strongest first."""
             del dotenv_settings, file_secret_settings
+            table, texts = _READ.get()
             return (
                 init_settings,
                 env_settings,
@@ -235,5 +329,5 @@ def _model(
     fields: dict[str, Any] = {
         field: (info.annotation, info) for field, info in CommonSettings.model_fields.items()
     }
-    fields[name] = (section, Field(default_factory=section))
+    fields[_table_of(service)] = (section, Field(default_factory=section))
     return create_model("Settings", __base__=Base, **fields)

@@ -32,10 +32,13 @@ _WORDS: Final = {
     ("model_type", None): "should be a table",
     ("dict_type", None): "should be a table",
     ("tuple_type", None): "should be a list",
+    ("bool_type", None): "input should be a valid boolean: true or false",
+    ("bool_parsing", None): "input should be a valid boolean: true or false",
     ("string_pattern_mismatch", NAME): "use a-z, 0-9 and inner -, at most 64 characters",
 }
 """What we say instead of pydantic, by kind of mistake and pattern."""
 _LONGEST_KEY: Final = 64
+_LONGEST_MESSAGE: Final = 240
 _NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "HASS", "LAB")
 """Variables of ours that are no keys: where settings are, and what the set-up and tests use."""
 _INJECTED: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
@@ -82,7 +85,9 @@ def explain(error: ValidationError, model: type[BaseSettings], origins: Origins)
     for problem in error.errors(include_url=False):
         location = [str(part) for part in problem["loc"]]
         origin = origins.of(location)
-        dotted = ".".join(_key(part) for part in location if not part.startswith("function-"))
+        dotted = ".".join(
+            _key(part) for part in location if part != "[key]" and not part.startswith("function-")
+        )
         if problem["type"] == "extra_forbidden":
             close = difflib.get_close_matches(location[-1], _siblings(model, location), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "; remove it"
@@ -109,7 +114,7 @@ def _message(problem: dict[str, Any]) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not message[1:2].isupper():  # an abbreviation
         message = message[0].lower() + message[1:]
-    return message
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
 
 
 def unknown_variables(keys: Iterable[str]) -> list[str]:

@@ -12,13 +12,13 @@ import os
 import re
 import stat
 import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Final
-
-from pydantic import BeforeValidator
+from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.messages import Service
 from monitorpi_common.settings_errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MAX_FILE_BYTES: Final = 1024 * 1024
 _MAX_SECRET_BYTES: Final = 64 * 1024
@@ -59,22 +59,6 @@ def read_table(named: Path | None, default: Path, own: str) -> tuple[Path | None
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
         raise ConfigurationError([f"{path}: not valid TOML: {error}"]) from None
     return path, _own_tables(path, table, own)
-
-
-def _path(given: object) -> object:
-    """Refuse what is no path at all.
-
-    Raises:
-        ValueError: it is empty, or holds what no name of a file can.
-
-    """
-    if not str(given).strip() or not str(given).isprintable():
-        raise ValueError("no folder; give the path of one")
-    return given
-
-
-FolderPath = Annotated[Path, BeforeValidator(_path)]
-"""The path of a folder, which may or may not be there."""
 
 
 def why_never(folder: Path) -> str | None:

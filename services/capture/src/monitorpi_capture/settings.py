@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
 from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
-
-
-def _interface_name(name: str) -> str:
-    """Return what Linux takes as the name of a network device (IFNAMSIZ, dev_valid_name)."""
-    if not re.fullmatch(r"[^\s/:]{1,15}", name) or name in (".", ".."):
-        raise ValueError("no name of an interface: 1 to 15 characters, no space or slash")
-    return name
-
-
-InterfaceName = Annotated[str, AfterValidator(_interface_name)]
+from monitorpi_common.written import InterfaceName
 
 
 def _listed(value: object) -> object:

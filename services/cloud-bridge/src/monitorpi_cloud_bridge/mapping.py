@@ -25,6 +25,7 @@ from monitorpi_common.messages import (
     Wire,
 )
 from monitorpi_common.settings import Section
+from monitorpi_common.written import either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +51,10 @@ class MappingEntry(Section):
 
     topic: Annotated[str, Field(pattern=r"^[a-z-]+/[a-z]+/([a-z0-9-]+|\+)$")]
     """Topic below the site: `service/kind/id`, `+` for any id."""
-    path: str | list[str]
+    path: Annotated[
+        str | Annotated[list[str], Field(min_length=1)],
+        either("a path such as 'counts.syn', or a list of paths"),
+    ]
     """Path into the payload; the values of several paths are added."""
     channel: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
     """Name of the channel, as in `channels`."""

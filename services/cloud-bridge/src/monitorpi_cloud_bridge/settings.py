@@ -80,7 +80,9 @@ class ListedCommand(Section):
         commands = COMMANDS[Service(self.service)]
         if self.name not in commands:
             known = ", ".join(commands) or "none"
-            raise ValueError(f"{self.service} knows no command {self.name!r}; it knows: {known}")
+            raise ValueError(
+                f"name: {self.service} knows no command {self.name!r}; it knows: {known}"
+            )
         commands[self.name].model_validate(self.args)
         return self
 
@@ -116,7 +118,7 @@ class InfluxSettings(Section):
     `cloud_bridge__influx__token`."""
     pacing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Seconds between two writes."""
-    retention_days: Annotated[float, Field(gt=0)] | None = None
+    retention_days: Annotated[float, Field(gt=0, le=36500)] | None = None
     """How long VictoriaMetrics keeps rows; by default the server is asked, and 31 days are taken
     where it does not say."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Final, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from monitorpi_common.endpoint import host_name
 from monitorpi_common.settings import Section, authority
+from monitorpi_common.written import web_address
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared
@@ -34,7 +34,7 @@ class DashboardSettings(Section):
     """TCP port; 0: any free one, told in health as `url`."""
     password: SecretStr | None = None
     """Password of the page (user `monitorpi`). Better as a secret: `dashboard__password`."""
-    hosts: list[str] = Field(default_factory=list)
+    hosts: list[Annotated[str, AfterValidator(host_name)]] = Field(default_factory=list)
     """More host names the page may be asked for by; others are refused (DNS rebinding)."""
     trust_proxy: bool = False
     """Serve beyond loopback without a password, because something in front asks for one, or
@@ -51,21 +51,13 @@ class DashboardSettings(Section):
     @field_validator("history_url")
     @classmethod
     def _can_be_asked(cls, url: str | None) -> str | None:
-        parts = urlsplit(url) if url is not None else None
-        if parts is not None and (parts.scheme != "http" or not parts.hostname):
-            raise ValueError("no http address")
-        if parts is not None and parts.port == 0:
-            raise ValueError("port 0 cannot be reached")
-        return url
+        return None if url is None else web_address(url, ("http",))
 
     @field_validator("watch_url")
     @classmethod
     def _can_be_fetched(cls, url: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(url.get_secret_value().strip()) if url is not None else None
-        if parts is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("no http or https address")
-        if parts is not None and parts.port == 0:  # reading it refuses what is no port
-            raise ValueError("port 0 cannot be reached")
+        if url is not None:
+            web_address(url.get_secret_value())
         return url
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
+from monitorpi_common.written import WebAddress, either
 
 
 class HomeAssistantSettings(Section):
@@ -15,7 +16,10 @@ class HomeAssistantSettings(Section):
 
     enabled: bool = True
     """Show it; `false` takes back what was shown."""
-    devices: Literal["none", "named", "all"] | list[WrittenMac] = "none"
+    devices: Annotated[
+        Literal["none", "named", "all"] | list[WrittenMac],
+        either("'none', 'named', 'all' or a list of MAC addresses: ['b8:27:eb:12:34:56']"),
+    ] = "none"
     """A device of its own for none, for each target with a name, for all devices, or for some MAC
     addresses."""
     most_devices: Annotated[int, Field(ge=1, le=1024)] = 256
@@ -26,5 +30,5 @@ class HomeAssistantSettings(Section):
     """Seconds between two values of the rates: Home Assistant keeps each."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "homeassistant"
     """Home Assistant's discovery prefix."""
-    page: str | None = None
+    page: WebAddress | None = None
     """Address of the page, for the link at the device."""

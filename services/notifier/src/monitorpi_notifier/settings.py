@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import zoneinfo
 from fnmatch import fnmatchcase
 from typing import Annotated, Self
@@ -9,7 +10,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from monitorpi_common.messages import Severity, WrittenMac
+from monitorpi_common.rule_titles import rule_names
 from monitorpi_common.settings import Section
+from monitorpi_common.written import AddressOrMac, WebAddress
 from monitorpi_notifier import spans
 
 
@@ -21,11 +24,22 @@ def _span(text: str) -> str:
 def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
         raise ValueError("no time zone: write one such as 'Europe/Berlin'") from None
     return name
 
 
+def _rules(pattern: str) -> str:
+    """Refuse what no rule's name fits: nobody would ever be told."""
+    known = rule_names()
+    if not any(fnmatchcase(rule, pattern.removeprefix("!")) for rule in known):
+        close = difflib.get_close_matches(pattern.removeprefix("!"), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "docs/alerts.md lists them"
+        raise ValueError(f"there is no such rule; {hint}")
+    return pattern
+
+
+RulePattern = Annotated[str, AfterValidator(_rules)]
 Span = Annotated[str, AfterValidator(_span)]
 """A span of local time, as :mod:`monitorpi_notifier.spans` reads it."""
 TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -34,7 +48,7 @@ TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 class Choice(Section):
     """Which alerts are meant: all that fit every line."""
 
-    rules: list[str] = Field(default_factory=lambda: ["*"])
+    rules: list[RulePattern] = Field(default_factory=lambda: ["*"])
     """Rules, as in docs/alerts.md; `*` stands for any letters, `!` before one leaves it out."""
     devices: list[WrittenMac] = Field(default_factory=list)
     """MAC addresses; an alert on none of them does not fit. Empty: any."""
@@ -97,10 +111,10 @@ class NotifierSettings(Section):
     """Messages to one destination; what is more goes into summaries."""
     digest_at: TimeOfDay | None = None
     """Local time of the daily digest, such as `07:30`; by default there is none."""
-    behind: dict[str, list[str]] = Field(default_factory=dict)
+    behind: dict[AddressOrMac, list[AddressOrMac]] = Field(default_factory=dict)
     """What hangs on what: by the address or MAC address of a router, switch or access point, the
     addresses or MAC addresses behind it. While it is down they are not sent each."""
-    page: str | None = None
+    page: WebAddress | None = None
     """Address of the page, for the link in a message; by default this machine's name."""
     time_zone: Annotated[str, AfterValidator(_zone)] | None = None
     """By default the machine's own."""

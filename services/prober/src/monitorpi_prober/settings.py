@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from monitorpi_common.endpoint import DOTTED, ENDPOINT, host_name
+from monitorpi_common.endpoint import ENDPOINT, host_name
 from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
-from monitorpi_common.topics import normal_mac
-
-
-def known(written: object) -> object:
-    """Return an IP or MAC address as the inventory has it.
-
-    Raises:
-        ValueError: the text is neither.
-
-    """
-    if not isinstance(written, str):
-        return written
-    with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_address(written.strip()))
-    with contextlib.suppress(ValueError):
-        return normal_mac(written)
-    raise ValueError("neither an IP address nor a MAC address")
+from monitorpi_common.written import AddressOrMac, InterfaceName, SourceName
 
 
 def one_host(written: str) -> str:
@@ -43,17 +26,12 @@ def one_host(written: str) -> str:
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
-        if DOTTED.fullmatch(address):
-            host_name(address)  # says what is wrong with it
         if not address or "/" in address:
             raise ValueError("no address of one host: write each by itself") from None
-        return address
+        return host_name(address)
     if ip.is_multicast or ip.is_unspecified or address == "255.255.255.255":
         raise ValueError("no address of one host: groups and all addresses are not probed")
     return address
-
-
-Known = Annotated[str, BeforeValidator(known)]
 
 
 class TargetSettings(Section):
@@ -91,11 +69,11 @@ class ProberSettings(Section):
     max_arp_rate: Annotated[float, Field(ge=1, le=1000)] = 20.0
     """ARP requests per second at most, those of sweeps and those the kernel sends for addresses
     that do not answer together. A LAN of silent addresses is asked more slowly."""
-    listen_only: list[str] = Field(default_factory=list)
+    listen_only: list[InterfaceName] = Field(default_factory=list)
     """Interfaces that are never sent from: mirror ports."""
-    ignore: list[Known] = Field(default_factory=list)
+    ignore: list[AddressOrMac] = Field(default_factory=list)
     """Addresses and MAC addresses that are left alone, though they were seen."""
-    pin: list[Known] = Field(default_factory=list)
+    pin: list[AddressOrMac] = Field(default_factory=list)
     """Addresses and MAC addresses that stay targets though capture forgets them."""
     look_up_names: bool = True
     """Ask DNS and mDNS for the names of devices."""
@@ -119,8 +97,17 @@ class ProberSettings(Section):
     max_targets: Annotated[int, Field(ge=1, le=4096)] = 1024
     """Targets at most; configured ones first, then those that have answered for longest, then the
     devices seen most recently."""
-    source: str | None = None
+    source: SourceName | None = None
     """Own address or interface to send from, for a machine whose wired port only listens."""
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.flap_changes >= self.flap_rounds:
+            raise ValueError(
+                f"flap_changes: {self.flap_changes} changes in {self.flap_rounds} rounds can never "
+                "be: make it less than flap_rounds"
+            )
+        return self
 
     @property
     def sweep_rate(self) -> float:
