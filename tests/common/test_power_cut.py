@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.mounts import unmount
 
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Device
@@ -39,7 +40,7 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        unmount(folder)
 
 
 @pytest.fixture
@@ -51,12 +52,14 @@ def image(tmp_path: Path) -> Path:
     with path.open("wb") as file:
         file.truncate(DISK_MB << 20)
     made = subprocess.run(["mkfs.ext4", "-q", str(path)], check=False, capture_output=True)
+    place = tmp_path / "tried"
+    place.mkdir()
     tried = subprocess.run(
-        ["mount", "-o", "loop", str(path), "/mnt"], check=False, capture_output=True
+        ["mount", "-o", "loop", str(path), str(place)], check=False, capture_output=True
     )
     if made.returncode or tried.returncode:
         pytest.skip("no disk image can be mounted here")
-    subprocess.run(["umount", "/mnt"], check=True)
+    unmount(place)
     return path
 
 
