@@ -1,4 +1,4 @@
-"""The bus over MQTT 5. The only file that imports paho; it owns the library's and broker's traps.
+"""The bus over MQTT 5. It owns paho's and the broker's traps; only :mod:`.dial` imports it, too.
 
 Theory of operation. paho runs in one thread of ours; its callbacks do nothing but leave items in
 the inbox, because an exception in a callback would kill that thread while the client still calls
@@ -15,6 +15,7 @@ itself connected. Everything else happens in the main thread:
   drops the rest: state is subscribed to with 0, which is written to the connection at once;
 - why a connection failed, which paho keeps to itself, is looked up where its callback runs;
 - a refusal by the broker's access rules shows only as the reason code of the acknowledgement;
+- it would give each address of a name five seconds (:mod:`.dial`);
 - whoever connects under another's client id throws it off, whatever its account (:mod:`.clientid`).
 """
 
@@ -52,6 +53,7 @@ from monitorpi_common.bus import (
     subscription_qos,
 )
 from monitorpi_common.clientid import client_id
+from monitorpi_common.dial import DiallingClient
 from monitorpi_common.endpoint import unreachable
 from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
 from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
@@ -119,7 +121,7 @@ class MqttBus:
         password = settings.password.get_secret_value().strip() if settings.password else None
         # without a status there may be several at a time, and none takes over from another
         key = password if self._status is not None else secrets.token_hex()
-        client = mqtt.Client(
+        client = DiallingClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id(name, key),
             protocol=mqtt.MQTTv5,
