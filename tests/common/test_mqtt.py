@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import Broker, wait_for
 
-from monitorpi_common.bus import Connected, Disconnected, NetworkDied, Raw
+from monitorpi_common.bus import Connected, Disconnected, NetworkDied, Raw, Subscribed
 from monitorpi_common.clientid import client_id
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
@@ -277,3 +277,42 @@ def test_foreign_floods_are_bounded(broker: Broker, client: Callable[..., Client
 
     wait_for(lambda: one.bus.counters.dropped >= 80)
     assert len(one.inbox) <= 10 + MAX_INFLIGHT
+
+
+def test_topics_are_followed_for_a_while(broker: Broker) -> None:
+    """From one moment to another, and through a lost connection as it was said last."""
+    site = "monitorpi/v1/lab/capture"
+    client = Client(broker)
+    client.bus.open(client.inbox, [f"{site}/device/+"])
+    client.pump(10, lambda: any(isinstance(one, Subscribed) for one in client.events))
+
+    def arrives(topic: str) -> bool:
+        client.events.clear()
+        publish(broker, topic, "{}")
+        publish(broker, DEVICE_TOPIC, "{}")
+        client.pump(10, lambda: any(_topic_of(one) == DEVICE_TOPIC for one in client.events))
+        return any(_topic_of(one) == topic for one in client.events)
+
+    def follow(*kinds: str) -> None:
+        client.events.clear()
+        client.bus.follow([f"{site}/{kind}/+" for kind in kinds])
+        client.pump(1, lambda: any(isinstance(one, Subscribed) for one in client.events))
+
+    assert not arrives(f"{site}/traffic/eth0")
+    follow("traffic", "device")
+    assert arrives(f"{site}/traffic/eth0")
+    follow("packet")
+    assert not arrives(f"{site}/traffic/eth0")
+    assert arrives(f"{site}/packet/eth0")
+    broker.kill()
+    client.pump(10, lambda: any(isinstance(one, Disconnected) for one in client.events))
+    follow("traffic")
+    broker.start()
+    client.pump(20, lambda: any(isinstance(one, Subscribed) for one in client.events))
+    assert arrives(f"{site}/traffic/eth0")
+    assert not arrives(f"{site}/packet/eth0")
+    client.bus.close()
+
+
+def _topic_of(item: object) -> str:
+    return item.topic if isinstance(item, Raw) else ""

@@ -105,17 +105,22 @@ def test_a_page_gets_the_whole_and_then_what_changed() -> None:
         bus.window(43)
         bus.tick()
         number, second = bus.board.after(number, 0)
-        change = event(second)
+        rated = event(second)
+        bus.window(44)
+        bus.tick()
+        number, third = bus.board.after(number, 0)
+        change = event(third)
         bus.tick()
         bus.tick()
-        _, third = bus.board.after(number, 0)
+        _, fourth = bus.board.after(number, 0)
 
     assert whole[0] == "event: whole"
-    assert whole[1]["devices"]["b827eb123456"]["tx"]["packets"] == 1010
-    assert change[0] == "event: patch"
+    assert whole[1]["devices"]["b827eb123456"]["tx"] == {}
+    assert rated[0] == change[0] == "event: patch"
+    assert rated[1]["devices"]["b827eb123456"]["tx"]["packets"] == 1010
     assert set(change[1]) == {"at", "silent_s", "interfaces"}
-    assert change[1]["interfaces"] == {"eth0": {"windows": 2, "packets": 5}}
-    assert event(third)[0] == "event: whole"
+    assert change[1]["interfaces"] == {"eth0": {"windows": 3}}
+    assert event(fourth)[0] == "event: whole"
 
 
 def test_nothing_is_made_while_nobody_looks() -> None:

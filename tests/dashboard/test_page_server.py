@@ -76,8 +76,8 @@ def test_streams_are_bounded_and_nothing_else_is_served(page: Callable[..., Page
     for _ in range(web.MAX_STREAMS):
         connection = http.client.HTTPConnection("127.0.0.1", one.port, timeout=10)
         connection.request("GET", "/api/stream")
-        assert connection.getresponse().status == 200
-        streams.append(connection)
+        streams.append(connection.getresponse())  # dropped, it would hang up
+        assert streams[-1].status == 200
 
     assert one.get("/api/stream")[0] == 503
     for path in ("/../settings.py", "/page/../../view.py", "/%2e%2e/view.py", "/nothing"):

@@ -44,7 +44,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench backlog": ("monitorpi_dev.bench.backlog:main", "measure the cloud bridge's memory"),
     "bench capture": ("monitorpi_dev.bench.capture:main", "measure the capture engines"),
     "bench detection": ("monitorpi_dev.bench.detection:main", "measure the time to an alert"),
+    "bench footprint": (
+        "monitorpi_dev.bench.footprint:main",
+        "measure what the stack takes",
+    ),
     "bench history": ("monitorpi_dev.bench.history:main", "measure what it costs to remember"),
+    "bench page": ("monitorpi_dev.bench.page:main", "measure what the page costs"),
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import wait_for
 
+from monitorpi_cli.stack.loader import TITLE
 from monitorpi_common.record import decode
 from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.lan import Lab
@@ -124,6 +125,8 @@ class Up:
                 stat = (pid / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()
                 command = (pid / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
+                continue
+            if command.startswith(TITLE):
                 continue
             if int(stat[1]) == self.process.pid and stat[0] != "Z":
                 service = re.search(r"-m monitorpi_(\w+)", command)

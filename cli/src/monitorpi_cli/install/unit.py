@@ -123,7 +123,7 @@ def _sandbox(plan: InstallPlan) -> list[str]:
         "SystemCallArchitectures=native",
         "SystemCallFilter=@system-service bpf adjtimex clock_adjtime",
         "SystemCallErrorNumber=EPERM",
-        "# a service takes 50 to 80 MB and a dozen threads",
+        "# what is shared counted once: a service takes 20 to 40 MB, and a dozen threads",
         "TasksMax=256",
         "MemoryMax=1G",
     ]

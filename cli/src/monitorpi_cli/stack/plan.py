@@ -164,12 +164,17 @@ def _is_announced(state: Path) -> bool:
     return (state / Service.HOME_ASSISTANT.value / FILE).exists()
 
 
+def package_of(service: Service) -> str:
+    """Return the package that a service is."""
+    return f"monitorpi_{service.value.replace('-', '_')}"
+
+
 def services_of(config: Path | None) -> tuple[Service, ...]:
     """Return the installed services; those that reach beyond this machine where configured."""
     installed = [
         service
         for service in Service
-        if importlib.util.find_spec(f"monitorpi_{service.value.replace('-', '_')}.__main__")
+        if importlib.util.find_spec(f"{package_of(service)}.__main__")
     ]
     return tuple(
         service

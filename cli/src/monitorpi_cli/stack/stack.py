@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.listening import LOOPBACK
+from monitorpi_cli.stack.plan import package_of
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
     from pathlib import Path
 
+    from monitorpi_cli.stack.forked import Loader
     from monitorpi_cli.stack.plan import StackPlan
     from monitorpi_common.messages import Service
 
@@ -29,7 +31,12 @@ BROKER: Final = "broker"
 class Stack:
     """A broker and services, running. Use from one asyncio loop."""
 
-    def __init__(self, plan: StackPlan, notify: Callable[[ChildEvent], None]) -> None:
+    def __init__(
+        self,
+        plan: StackPlan,
+        notify: Callable[[ChildEvent], None],
+        loader: Loader | None = None,
+    ) -> None:
         self.plan = plan
         self._lock = _lock(plan.state_dir)
         self.secrets = plan.state_dir / "secrets"
@@ -41,7 +48,7 @@ class Stack:
         except OSError as error:
             self._lock.close()
             raise _unwritable(plan.state_dir, error) from None
-        self.supervisor = Supervisor(children, notify)
+        self.supervisor = Supervisor(children, notify, loader)
 
     def _broker(self) -> Child:
         plan = self.plan
@@ -72,12 +79,14 @@ class Stack:
             environment.pop(f"{ENV_PREFIX}BROKER__PASSWORD", None)  # the one in the file counts
         if plan.config is not None:
             environment[f"{ENV_PREFIX}CONFIG"] = str(plan.config)
-        module = f"monitorpi_{service.value.replace('-', '_')}"
+        package = package_of(service)
+        prefix = plan.prefix.get(service, ())
         return Child(
             service.value,
-            [*plan.prefix.get(service, ()), sys.executable, "-P", "-m", module],
+            [*prefix, sys.executable, "-P", "-m", package],
             {**environment, **plan.environment.get(service, {})},
             log=self._log(service.value),
+            package=None if prefix else package,
         )
 
     def _account(self, service: Service) -> dict[str, str]:

@@ -21,6 +21,9 @@ from monitorpi_host.children import tied
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import BinaryIO
+
+    from monitorpi_cli.stack.forked import Forked, Loader
 
 STEADY_S: Final = 60.0
 """A child that ran this long has recovered: its next pause is the first one again."""
@@ -42,6 +45,8 @@ class Child:
     """Lower ranks start earlier and stop later; the broker is 0."""
     user: tuple[int, int] | None = None
     """User and group id to run it as; None: our own."""
+    package: str | None = None
+    """The package the command runs, for the loader to fork instead; None: it must be run."""
     restart_always: bool = False
     """Restart after any exit, for programs that do not use our exit codes."""
 
@@ -60,10 +65,19 @@ class ChildEvent:
 class Supervisor:
     """Runs children until stopped."""
 
-    def __init__(self, children: Sequence[Child], notify: Callable[[ChildEvent], None]) -> None:
+    def __init__(
+        self,
+        children: Sequence[Child],
+        notify: Callable[[ChildEvent], None],
+        loader: Loader | None = None,
+    ) -> None:
+        """Take what is to be kept running; without a loader each child's command is run."""
+        self._loader = loader
+        self.untried = {child.name for child in children}
+        """Children that have not been started yet, for the first time."""
         self._children = sorted(children, key=lambda child: child.rank)
         self._notify = notify
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._processes: dict[str, asyncio.subprocess.Process | Forked] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
@@ -125,18 +139,12 @@ class Supervisor:
     async def _run_once(self, child: Child) -> int:
         output = open(child.log, "ab") if child.log else None  # noqa: ASYNC230, PTH123, SIM115 - handed to the child
         try:
-            process = await asyncio.create_subprocess_exec(
-                *tied(child.command, user=child.user),
-                env=child.environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            process = await self._started(child, output)
         except OSError as error:
             self._notify(ChildEvent(child.name, "died", text=f"cannot be started: {error}"))
             return 1
         finally:
+            self.untried.discard(child.name)
             if output is not None:
                 output.close()
         self._processes[child.name] = process
@@ -144,6 +152,23 @@ class Supervisor:
             process.terminate()
         self._notify(ChildEvent(child.name, "started", process.pid))
         return await process.wait()
+
+    async def _started(
+        self, child: Child, output: BinaryIO | None
+    ) -> asyncio.subprocess.Process | Forked:
+        if self._loader is not None and child.package is not None:
+            descriptor = None if output is None else output.fileno()
+            return await self._loader.start(
+                child.package, child.name, child.environment, descriptor
+            )
+        return await asyncio.create_subprocess_exec(
+            *tied(child.command, user=child.user),
+            env=child.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
     async def stop(self) -> None:
         """Stop everything, the highest rank first, and wait until nothing runs."""
@@ -155,6 +180,8 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await asyncio.gather(*(self._stop_one(name) for name in self._processes))
+        if self._loader is not None:
+            self._loader.close()
 
     async def _stop_one(self, name: str) -> None:
         process = self._processes.get(name)

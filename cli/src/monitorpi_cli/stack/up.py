@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.bytecode import write_bytecode
 from monitorpi_cli.stack.console import report_bus, say, say_event
+from monitorpi_cli.stack.forked import Loader
 from monitorpi_cli.stack.notify import READY, STOPPING, beat, notify
-from monitorpi_cli.stack.plan import make_plan
+from monitorpi_cli.stack.plan import make_plan, package_of, services_of
 from monitorpi_cli.stack.stack import Stack
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError, authority
@@ -38,9 +39,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     parser.add_argument("--site", metavar="NAME", help="name of this installation in topics")
     options = parser.parse_args(argv)
+    loader = Loader(_packages(options.config))
+    loader.fork()
     try:
         plan = make_plan(options)
-        return asyncio.run(_run(plan))
+        return asyncio.run(_run(plan, loader))
     except ConfigurationError as error:
         for line in error.lines:
             print(f"monitorpi: configuration: {line}", file=sys.stderr)
@@ -48,16 +51,37 @@ def main(argv: list[str]) -> int:
     except ResourceError as error:
         print(f"monitorpi: {error}", file=sys.stderr)
         return 3
+    finally:
+        loader.close()
 
 
-async def _run(plan: StackPlan) -> int:
+def _packages(config: Path | None) -> list[str]:
+    """Return the packages of the services to run, found out by a process of its own.
+
+    Ours must not have read a secret before the loader is made of it.
+    """
+    told, tell = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            packages = [package_of(service) for service in services_of(config)]
+            os.write(tell, " ".join(packages).encode())
+        finally:
+            os._exit(0)  # what is wrong is said when we plan ourselves
+    os.close(tell)
+    with os.fdopen(told, encoding="ascii") as text:
+        packages = text.read().split()
+    os.waitpid(pid, 0)
+    return packages
+
+
+async def _run(plan: StackPlan, loader: Loader) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
             loop.add_signal_handler(number, stopped.set)
     write_bytecode(service.value for service in plan.services)
-    stack = Stack(plan, say_event)
+    stack = Stack(plan, say_event, loader)
     stack.start()
     tasks: list[asyncio.Task[object]] = [
         asyncio.create_task(stopped.wait()),
@@ -65,7 +89,7 @@ async def _run(plan: StackPlan) -> int:
         asyncio.create_task(beat()),
     ]
     try:
-        await _until_the_broker_answers(stack, stopped)
+        await _until_it_runs(stack, stopped)
         say(greeting(stack))
         notify(READY)
         tasks.append(asyncio.create_task(report_bus(stack.viewer(), plan.site)))
@@ -83,8 +107,8 @@ async def _run(plan: StackPlan) -> int:
     return 0
 
 
-async def _until_the_broker_answers(stack: Stack, stopped: asyncio.Event) -> None:
-    """Wait for the broker's port, for a while: what we print should work when it is read."""
+async def _until_it_runs(stack: Stack, stopped: asyncio.Event) -> None:
+    """Wait for the services and the broker's port, a while: what we print should work when read."""
     settings = stack.viewer()
     for _ in range(100):
         if stopped.is_set():
@@ -93,9 +117,11 @@ async def _until_the_broker_answers(stack: Stack, stopped: asyncio.Event) -> Non
             _, writer = await asyncio.open_connection(settings.host, settings.port)
         except OSError:
             await asyncio.sleep(_POLL_S)
-        else:
-            writer.close()
+            continue
+        writer.close()
+        if not stack.supervisor.untried:
             return
+        await asyncio.sleep(_POLL_S)
 
 
 def greeting(stack: Stack) -> str:

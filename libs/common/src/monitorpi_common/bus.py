@@ -159,6 +159,10 @@ class Bus(Protocol):
         """Send, or keep until it can be sent. An empty payload takes a retained message back."""
         ...
 
+    def follow(self, filters: Sequence[str]) -> None:
+        """Read these topics from now on, beside what is always read, and no others."""
+        ...
+
     def adopt(self, raw: Raw, delivery: Delivery) -> bool:
         """Take a retained message of an earlier process of our name as our own; False: not now."""
         ...

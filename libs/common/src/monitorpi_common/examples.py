@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from monitorpi_common.messages import (
     Alert,
@@ -36,6 +36,7 @@ from monitorpi_common.messages import (
 )
 from monitorpi_common.topics import Topic
 
+MessageT = TypeVar("MessageT", bound=Message)
 SITE: Final = "home"
 AT: Final = datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)
 ATTACKER: Final = "b8:27:eb:12:34:56"
@@ -299,6 +300,7 @@ EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
 """Topic and message pairs, at least one of every class of the contract."""
 
 
-def example(kind: type[Message]) -> Message:
+def example(kind: type[MessageT]) -> MessageT:
     """Return the first example of a message class."""
-    return next(message for _, message in EXAMPLES if type(message) is kind)
+    found = (one for _, one in EXAMPLES if isinstance(one, kind) and type(one) is kind)
+    return next(found)

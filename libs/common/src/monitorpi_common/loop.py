@@ -34,6 +34,7 @@ from monitorpi_common.service import (
     Assembly,
     CommandReceived,
     CommandRefusedError,
+    Follow,
     Outside,
     Received,
     ResourceError,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from monitorpi_common.inbox import Inbox
     from monitorpi_common.log import Log
     from monitorpi_common.retention import Retention
+    from monitorpi_common.service import Outward
     from monitorpi_common.settings import CommonSettings
 
 TICK_S: Final = 1.0
@@ -212,6 +214,8 @@ class Shell:
             return
         try:
             topic = Topic.parse(raw.topic)
+            if self._assembly.wants is not None and not self._assembly.wants(topic):
+                return
             if len(raw.payload) > MAX_PAYLOAD:
                 raise ValueError(f"larger than {MAX_PAYLOAD} bytes")
             is_command = topic.kind == "command" and topic.service == self._service.value
@@ -283,7 +287,7 @@ class Shell:
 
     # --- outwards ---------------------------------------------------------------------------
 
-    def _publish(self, published: Iterable[Publication | Tombstone | Foreign]) -> None:
+    def _publish(self, published: Iterable[Outward]) -> None:
         site, own, retention = self._common.site, self._service.value, self._retention
         for one in published:
             match one:
@@ -300,6 +304,8 @@ class Shell:
                         retention.forget(topic)
                 case Foreign(name, payload):
                     self._bus.publish(name, payload, FOREIGN, None)
+                case Follow(filters):
+                    self._bus.follow(filters)
 
     # --- time -------------------------------------------------------------------------------
 

@@ -50,7 +50,6 @@ from monitorpi_common.bus import (
     SubscriptionRefused,
     disconnected,
     refused,
-    subscription_qos,
 )
 from monitorpi_common.clientid import client_id
 from monitorpi_common.dial import DiallingClient
@@ -58,6 +57,7 @@ from monitorpi_common.endpoint import unreachable
 from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
 from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
 from monitorpi_common.settings import BrokerSettings, authority
+from monitorpi_common.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +113,7 @@ class MqttBus:
         self._queue = SendQueue(self._clock)
         self._thread: threading.Thread | None = None
         self._inbox: Inbox | None = None
-        self._subscriptions: list[tuple[str, SubscribeOptions]] = []
+        self._subscriptions = Subscriptions()
         self._client = self._make_client(name)
 
     def _make_client(self, name: str) -> mqtt.Client:
@@ -178,11 +178,9 @@ class MqttBus:
             self._inbox.put(Disconnected(str(reason)))
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: MQTTMessage) -> None:
-        if self._inbox is None:
-            return
         expiry = getattr(message.properties, "MessageExpiryInterval", None)
         raw = Raw(message.topic, bytes(message.payload), message.retain, expiry)
-        if not self._inbox.offer(raw):
+        if self._inbox is not None and not self._inbox.offer(raw):
             self.counters.dropped += 1
 
     def _on_publish(
@@ -206,9 +204,7 @@ class MqttBus:
     def open(self, inbox: Inbox, subscriptions: Sequence[str]) -> None:
         """Begin to connect; returns at once, the broker may be away."""
         self._inbox = inbox
-        self._subscriptions = [
-            (topic, SubscribeOptions(qos=subscription_qos(topic))) for topic in subscriptions
-        ]
+        self._subscriptions = Subscriptions(subscriptions)
         connect = _properties(PacketTypes.CONNECT)
         connect.SessionExpiryInterval = SESSION_EXPIRY_S
         connect.MaximumPacketSize = MAX_PACKET_BYTES
@@ -276,11 +272,22 @@ class MqttBus:
         self._explained = False
         self._connections += 1
         self._max_packet = item.max_packet_bytes
-        if self._subscriptions:
-            self._client.subscribe(self._subscriptions)
+        self._subscribe(self._subscriptions.wanted(), self._subscriptions.unwanted())
         self._queue.connected()
         self._report_status(Status.ONLINE, None)
         self._pump()
+
+    def follow(self, filters: Sequence[str]) -> None:
+        """Read these topics too, and no longer those of before."""
+        change = self._subscriptions.follow(filters)
+        if self.connected:
+            self._subscribe(*change)
+
+    def _subscribe(self, begins: list[tuple[str, int]], ends: list[str]) -> None:
+        if ends:
+            self._client.unsubscribe(ends)
+        if begins:
+            self._client.subscribe([(one, SubscribeOptions(qos=qos)) for one, qos in begins])
 
     def _report_status(self, status: Status, expires_at: float | None) -> None:
         """Put our status behind everything that waits."""

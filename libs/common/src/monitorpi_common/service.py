@@ -6,7 +6,7 @@ The shell that runs them, :mod:`monitorpi_common.shell`, is for a service's ``__
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from monitorpi_common.settings import Section
 
@@ -85,18 +85,33 @@ class Tick:
     """Why there is no connection to the broker; None: there is one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """What a core wants to read from now on beside its subscriptions, instead of what it followed.
+
+    For large topics, while somebody looks at what they say.
+    """
+
+    filters: tuple[str, ...]
+    """As made by :func:`monitorpi_common.topics.pattern`."""
+
+
 class CommandRefusedError(Exception):
     """A core cannot obey an order; its text goes into the result."""
+
+
+Outward: TypeAlias = "Publication | Tombstone | Foreign | Follow"
+"""What a core may answer an item with."""
 
 
 class Core(Protocol):
     """A service's pure part: no clock, no randomness, no I/O."""
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone | Foreign]:
+    def handle(self, item: object) -> Iterable[Outward]:
         """Take one item (of this module, or of the service's own source) and answer."""
         ...
 
-    def close(self) -> Iterable[Publication | Tombstone | Foreign]:
+    def close(self) -> Iterable[Outward]:
         """Return what is left to say: the stream has ended or the service is stopped."""
         ...
 
@@ -162,6 +177,9 @@ class Assembly:
     """
     outside: Sequence[str] = ()
     """Topics outside our tree that are handed on as :class:`Outside`."""
+    wants: Callable[[Topic], bool] | None = None
+    """Whether a message is to be read at all, for a core that needs not each of them; None: each.
+    What is not read is not judged either."""
     reads_pipe: bool = True
     """With ``--bus -``: read messages from standard input. False for a service that ends with its
     own source, such as a capture file."""

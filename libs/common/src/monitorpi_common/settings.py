@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, get_args
 
@@ -144,6 +146,9 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+_READ: Final = ContextVar[tuple[dict[str, Any], "Mapping[str, str]"]]("_READ")
+"""Table and secrets that are being validated: the model outlives them."""
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -183,15 +188,16 @@ def load(
         ConfigurationError: with one line per problem.
 
     """
-    name = service.value.replace("-", "_") if service else "none"
+    name = _table_of(service)
     path, table = read_table(file or _given("CONFIG"), DEFAULT_FILE, name)
     if misspelt := unknown_variables([*CommonSettings.model_fields, *Service]):
         raise ConfigurationError(misspelt)
     named = None if secrets else _given("SECRETS_DIR")
     folder = secrets or named or DEFAULT_SECRETS
     texts = read_secrets(folder, is_named=named is not None)
-    model = _model(name, section, table, texts)
+    model = _model_of(service, section)
     origins = Origins(table, path, texts, folder)
+    reading = _READ.set((table, texts))
     try:
         loaded = model(**(overrides or {}))
     except ValidationError as error:
@@ -200,6 +206,8 @@ def load(
         raise ConfigurationError(["environment or secrets: nested too deeply"]) from None
     except SettingsError as error:
         raise ConfigurationError([explain_unparsed(error, origins)]) from None
+    finally:
+        _READ.reset(reading)
     values = {field: getattr(loaded, field) for field in CommonSettings.model_fields}
     given = loaded.model_fields_set & set(values)
     common = CommonSettings.model_construct(given, **values)
@@ -225,9 +233,23 @@ class _Secrets(EnvSettingsSource):
         return {name.lower(): text for name, text in self._texts.items()}
 
 
-def _model(
-    name: str, section: type[Section], table: dict[str, Any], texts: Mapping[str, str]
-) -> type[BaseSettings]:
+def rehearse(service: Service | None, section: type[Section]) -> None:
+    """Do once what :func:`load` does, for a process whose copies will; reads variables only."""
+    reading = _READ.set(({}, {}))
+    try:
+        _model_of(service, section)()
+    except (ValidationError, SettingsError, RecursionError):
+        pass  # the one who loads them says so
+    finally:
+        _READ.reset(reading)
+
+
+def _table_of(service: Service | None) -> str:
+    return service.value.replace("-", "_") if service else "none"
+
+
+@cache
+def _model_of(service: Service | None, section: type[Section]) -> type[BaseSettings]:
     """Build the settings class of one service, its sources in their order."""
 
     class Base(BaseSettings):
@@ -250,6 +272,7 @@ def _model(
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             """Put the sources in order, the strongest first."""
             del dotenv_settings, file_secret_settings
+            table, texts = _READ.get()
             return (
                 init_settings,
                 env_settings,
@@ -260,5 +283,5 @@ def _model(
     fields: dict[str, Any] = {
         field: (info.annotation, info) for field, info in CommonSettings.model_fields.items()
     }
-    fields[name] = (section, Field(default_factory=section))
+    fields[_table_of(service)] = (section, Field(default_factory=section))
     return create_model("Settings", __base__=Base, **fields)

@@ -85,6 +85,10 @@ class StdioBus:
         )
         self.counters.published += 1
 
+    def follow(self, filters: Sequence[str]) -> None:
+        """Read these too; nothing is taken out of a pipe's way."""
+        self._subscriptions = tuple(dict.fromkeys([*self._subscriptions, *filters]))
+
     def adopt(self, raw: Raw, delivery: Delivery) -> bool:
         """Nothing is retained in a pipe."""
         del raw, delivery

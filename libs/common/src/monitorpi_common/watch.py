@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.conclusion import EXPECTED, FRESH_S, START_S, Facts, WireFacts, conclude
-from monitorpi_common.messages import Health, Service, Traffic, WatchState
+from monitorpi_common.messages import Health, Service, WatchState, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,7 +108,7 @@ class Observer:
 
         """
         match message:
-            case Traffic():
+            case Wire():
                 self._window(message, at)
             case Health():
                 self._health(topic, message, retained=retained)
@@ -139,7 +139,7 @@ class Observer:
             text, remedy = str(trouble.get("text"))[:200], str(trouble.get("remedy"))[:200]
             self._troubles[topic.service, topic.id] = (text, remedy)
 
-    def _window(self, window: Traffic, at: datetime) -> None:
+    def _window(self, window: Wire, at: datetime) -> None:
         wire = self._wires.get(window.interface)
         if wire is None:
             if len(self._wires) >= MAX_INTERFACES:

@@ -9,13 +9,12 @@ from monitorpi_common.messages import (
     Alert,
     Device,
     Health,
-    Probe,
     Result,
     Sent,
     Service,
     Target,
-    Traffic,
     WatchState,
+    Wire,
 )
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
@@ -50,18 +49,18 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
     if settings.watch_url is not None:
         url = settings.watch_url.get_secret_value().strip()
         pushes.append(Push(url, lambda: board.level, context.log))
-    kinds = [
-        (kind.SERVICE, kind.KIND)
-        for kind in (Traffic, Device, Probe, Target, Alert, WatchState, Sent)
-    ]
+    kinds = [(kind.SERVICE, kind.KIND) for kind in (Wire, Device, Target, Alert, WatchState, Sent)]
+    core = DashboardCore(
+        context.site,
+        board.put,
+        board.is_wanted,
+        lambda: _own_health(server, pushes),
+        server.commands.answered,
+        follows_always=settings.metrics_devices > 0,
+    )
     return Assembly(
-        core=DashboardCore(
-            context.site,
-            board.put,
-            board.is_wanted,
-            lambda: _own_health(server, pushes),
-            server.commands.answered,
-        ),
+        core=core,
+        wants=core.wants,
         sources=[server, *pushes],
         subscriptions=[
             *(pattern(context.site, owner.value, kind) for owner, kind in kinds if owner),

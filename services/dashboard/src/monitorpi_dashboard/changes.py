@@ -12,7 +12,7 @@ GROWS: Final = "two_minutes"
 
 def patch(before: Part, after: Part) -> Part:
     """Return what turns one picture into the other: changed parts, and null for those gone."""
-    changed: Part = {name: None for name in before if name not in after}
+    changed: Part = dict.fromkeys(before.keys() - after.keys())
     for name, value in after.items():
         old = before.get(name, _ABSENT)
         if old is value or (name == GROWS and old is not _ABSENT):

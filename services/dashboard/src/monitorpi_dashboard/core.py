@@ -3,7 +3,9 @@
 Theory of operation. State and streams are kept by topic, newest only, with a short history of
 rates for the sparklines. While somebody looks, the picture is made once a second and handed to
 whoever serves it; else it is made when somebody asks. Parts that stay the same are the same
-objects from picture to picture, which makes finding what changed cheap.
+objects from picture to picture, which makes finding what changed cheap. The counts of each device,
+a hundred times as large as those of the wire, and rounds of probes are followed while somebody
+looks, and a little longer.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.messages import (
     CLASSES,
@@ -26,20 +28,20 @@ from monitorpi_common.messages import (
     Service,
     Target,
     Traffic,
+    Wire,
     timestamp,
 )
 from monitorpi_common.rule_advice import rule_advice
 from monitorpi_common.rule_titles import RULE_TITLES, rule_title
-from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
-from monitorpi_common.topics import mac_id
+from monitorpi_common.service import Follow, Presence, Received, Tick, TombstoneReceived
+from monitorpi_common.topics import pattern
 from monitorpi_common.watch import Observer
+from monitorpi_dashboard.devices import DeviceShelf
 from monitorpi_dashboard.items import CommandRequested, PictureWanted
 from monitorpi_dashboard.picture import (
+    Parts,
     WireView,
     alert_part,
-    device_part,
-    device_with_rates,
-    flows,
     health_part,
     target_part,
 )
@@ -54,13 +56,17 @@ if TYPE_CHECKING:
     from monitorpi_common.topics import Topic
     from monitorpi_dashboard.picture import Part, Rows
 
-MAX_DEVICES: Final = 4096
 MAX_TARGETS: Final = 4096
 MAX_ALERTS: Final = 512
 MAX_SERVICES: Final = 64
 MAX_INTERFACES: Final = 32
-MAX_UNKNOWN: Final = 64
 MAX_SENT: Final = 20
+RATES_S: Final = 2
+"""Counts of devices are read every other second. With 256 that all send they are two thirds of what
+a page costs; the wire and the alerts are told each second."""
+FOLLOWS_S: Final = 30.0
+"""Counts of devices are followed for so long after somebody looked: a page that is loaded anew has
+them at once."""
 ALERT_EXPIRY: Final = timedelta(seconds=Alert.DELIVERY.expiry_s or 0)
 RULES: Final = {
     rule: {"title": rule_title(rule), "todo": rule_advice(rule)}
@@ -69,7 +75,6 @@ RULES: Final = {
 """What people call each rule, and what to do."""
 _HISTORY: Final = f"{Service.HISTORY.value}/"
 _NOTIFIER: Final = f"{Service.NOTIFIER.value}/"
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +99,51 @@ class DashboardCore:
         is_wanted: Callable[[], bool] = lambda: True,
         own_health: Callable[[], dict[str, JsonValue]] = dict,
         answered: Callable[[str, Result], None] = lambda _id, _result: None,
+        *,
+        follows_always: bool = False,
     ) -> None:
         self._site = site
+        self._large = (
+            pattern(site, Service.CAPTURE.value, Traffic.KIND),
+            pattern(site, Service.PROBER.value, Probe.KIND),
+        )
         self._hand_out = hand_out
         self._is_wanted = is_wanted
         self._own_health = own_health
         self._answered = answered
         self._services: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._interfaces: OrderedDict[str, WireView] = OrderedDict()
-        self._devices: OrderedDict[str, Device] = OrderedDict()
-        self._announced: dict[str, Part] = {}
-        """By device: what a page shows of it; made where it is first wanted."""
-        self._rows: Rows = {}
-        self._seen: OrderedDict[str, datetime] = OrderedDict()
-        self._targets: OrderedDict[str, Part] = OrderedDict()
-        self._alerts: OrderedDict[str, Alert] = OrderedDict()
-        self._alert_parts: dict[str, Part] = {}
+        self._devices = DeviceShelf()
+        self._targets = Parts(target_part, MAX_TARGETS)
+        self._alerts = Parts(alert_part, MAX_ALERTS)
         self._sent: deque[Part] = deque(maxlen=MAX_SENT)
         self._round: Probe | None = None
         self._last_window_s: float | None = None
         self._observer = Observer()
+        self._boot_s = 0.0
+        self._seconds = 0
+        self._read_at: dict[str, int] = {}
+        """By interface, as in topics: the second in which the counts of its devices were read."""
+        self._looked_s: float | None = None
+        self._follows_always = follows_always
+        self._follows: bool | None = None
+        self._hears_wire = False
+        """A capture that sends windows without devices is there: the larger ones can wait."""
         self._at: datetime | None = None
         self._level: WatchLevel = "blind"
         self._level_since: datetime | None = None
 
     # --- the service's interface ------------------------------------------------------------
 
-    def handle(self, item: object) -> Iterable[Publication]:
+    def handle(self, item: object) -> Iterable[Publication | Follow]:
         """Take one item; all this service sends is what somebody commanded on the page."""
         match item:
             case Received(topic, message, retained):
-                if self._at is not None:
-                    self._observer.receive(topic, message, self._at, retained=retained)
-                self._receive(topic, message)
+                if isinstance(message, Wire):
+                    self._window(topic, message)
+                else:
+                    self._observe(topic, message, retained=retained)
+                    self._receive(topic, message)
             case CommandRequested():
                 return self._command(item)
             case Presence(topic, taken_back=True):
@@ -137,12 +154,16 @@ class DashboardCore:
             case TombstoneReceived(topic):
                 self._drop(topic)
             case Tick(at, boot_s, _, broker):
-                self._at = at
+                self._at, self._boot_s = at, boot_s
+                self._seconds += 1
                 self._observer.tick(boot_s, broker)
                 self._forget_old_alerts(at)
-                self._publish_picture(at, wanted=self._is_wanted())
-            case PictureWanted() if self._at is not None:
+                wanted = self._is_wanted()
+                self._publish_picture(at, wanted=wanted)
+                return self._follow(looked=wanted)
+            case PictureWanted(with_rates) if self._at is not None:
                 self._publish_picture(self._at, wanted=True)
+                return self._follow(looked=with_rates)
             case _:
                 pass
         return ()
@@ -150,14 +171,12 @@ class DashboardCore:
     def _receive(self, topic: Topic, message: Message) -> None:
         """Keep what a message says."""
         match message:
-            case Traffic():
-                self._traffic(message)
             case Device():
-                self._keep_device(topic.id, message)
+                self._devices.announce(topic.id, message)
             case Target():
-                _keep(self._targets, topic.id, target_part(message), MAX_TARGETS)
+                self._targets.put(topic.id, message)
             case Alert():
-                self._keep_alert(topic.id, message)
+                self._alerts.put(topic.id, message)
             case Probe():
                 self._round = message
             case Result():
@@ -168,6 +187,12 @@ class DashboardCore:
                 self._service(f"{topic.service}/{topic.id}")["health"] = health_part(message)
             case _:
                 pass
+
+    def wants(self, topic: Topic) -> bool:
+        """Return whether a message is worth reading: of the large ones, every other."""
+        if topic.kind != Traffic.KIND or not self._hears_wire:
+            return True
+        return self._seconds - self._read_at.get(topic.id, -RATES_S) >= RATES_S
 
     def close(self) -> Iterable[Publication]:
         """Nothing is left to publish."""
@@ -186,16 +211,6 @@ class DashboardCore:
 
     # --- keeping ----------------------------------------------------------------------------
 
-    def _keep_device(self, id_: str, device: Device) -> None:
-        self._announced.pop(id_, None)
-        for gone in _keep(self._devices, id_, device, MAX_DEVICES):
-            self._announced.pop(gone, None)
-
-    def _keep_alert(self, id_: str, alert: Alert) -> None:
-        self._alert_parts[id_] = alert_part(alert)
-        for gone in _keep(self._alerts, id_, alert, MAX_ALERTS):
-            del self._alert_parts[gone]
-
     def _service(self, name: str) -> dict[str, Any]:
         if name not in self._services and len(self._services) >= MAX_SERVICES:
             return {}
@@ -205,13 +220,11 @@ class DashboardCore:
         """Forget what was taken back."""
         match topic.kind:
             case Device.KIND:
-                self._devices.pop(topic.id, None)
-                self._announced.pop(topic.id, None)
+                self._devices.forget(topic.id)
             case Target.KIND:
-                self._targets.pop(topic.id, None)
+                self._targets.forget(topic.id)
             case Alert.KIND:
-                self._alerts.pop(topic.id, None)
-                self._alert_parts.pop(topic.id, None)
+                self._alerts.forget(topic.id)
             case _:
                 pass
 
@@ -220,36 +233,57 @@ class DashboardCore:
         self._services.pop(f"{topic.service}/{topic.id}", None)
         for name in self._observer.gone(topic):
             self._interfaces.pop(name, None)
-            self._rows.pop(name, None)
+            self._devices.no_windows(name)
 
     def _forget_old_alerts(self, at: datetime) -> None:
         """Forget what the broker has forgotten by now: nobody takes back what has expired."""
-        for id_, alert in list(self._alerts.items()):
+        for id_, alert in list(self._alerts.kept.items()):
             if at - (alert.closed_at or alert.at) > ALERT_EXPIRY:
-                del self._alerts[id_], self._alert_parts[id_]
+                self._alerts.forget(id_)
 
-    def _traffic(self, window: Traffic) -> None:
+    def _observe(self, topic: Topic, message: Message, *, retained: bool = False) -> None:
+        if self._at is not None:
+            self._observer.receive(topic, message, self._at, retained=retained)
+
+    def _window(self, topic: Topic, window: Wire) -> None:
+        """Take a window: its wire once, from whichever of its two messages comes first."""
         name = window.interface
-        if name not in self._interfaces:
-            if len(self._interfaces) >= MAX_INTERFACES:
-                return
-            self._interfaces[name] = WireView(window)
-        self._interfaces[name].add(window)
-        self._last_window_s = window.end.timestamp()
-        self._rows[name] = {row.mac: (window.window_s, row) for row in window.devices}
-        for row in window.devices:
-            if row.tx.get("packets") and (id_ := mac_id(row.mac)) in self._devices:
-                _keep(self._seen, id_, window.end, MAX_DEVICES)
+        if name not in self._interfaces and len(self._interfaces) >= MAX_INTERFACES:
+            return
+        wire = self._interfaces.setdefault(name, WireView(window))
+        if not wire.has(window):
+            self._observe(topic, window)
+            wire.add(window)
+            self._last_window_s = window.end.timestamp()
+        if not isinstance(window, Traffic):
+            self._hears_wire = True
+        elif self._follows is not False:  # else it was under way when nobody looked any more
+            self._read_at[topic.id] = self._seconds
+            self._devices.window(window)
+
+    def _follow(self, *, looked: bool) -> Iterable[Follow]:
+        """Follow what is large while somebody looks, or nobody sends the wire's counts alone."""
+        if looked:
+            self._looked_s = self._boot_s
+        lately = self._looked_s is not None and self._boot_s - self._looked_s < FOLLOWS_S
+        follows = lately or self._follows_always or not self._hears_wire
+        if follows == self._follows:
+            return ()
+        self._follows = follows
+        if not follows:
+            self._devices.no_windows()
+            self._read_at.clear()
+        return (Follow(self._large if follows else ()),)
 
     # --- telling ----------------------------------------------------------------------------
 
     def _publish_picture(self, at: datetime, *, wanted: bool) -> None:
         """Hand out what there is to see, and the picture where somebody wants it."""
         watch = self._watch(at)
-        open_alerts = sum(alert["state"] == "open" for alert in self._alert_parts.values())
+        open_alerts = sum(alert.state == "open" for alert in self._alerts.kept.values())
         picture = self._picture(at, watch) if wanted else None
         url = self._history_url()
-        self._hand_out(Sight(self._level, open_alerts, url, dict(self._rows), picture))
+        self._hand_out(Sight(self._level, open_alerts, url, self._devices.rows, picture))
 
     def _picture(self, at: datetime, watch: Part) -> Part:
         """Return the whole picture; its parts are not changed afterwards."""
@@ -262,12 +296,12 @@ class DashboardCore:
             "silent_s": None if silent is None else round(max(silent, 0.0), 1),
             "services": {name: {"name": name, **one} for name, one in services},
             "interfaces": {name: one.part(name) for name, one in self._interfaces.items()},
-            "devices": {id_: self._device(id_, one) for id_, one in self._devices.items()},
-            "strangers": self._unknown_senders(),
-            "targets": dict(self._targets),
+            "devices": self._devices.parts(),
+            "strangers": self._devices.strangers,
+            "targets": self._targets.parts(),
             "probing": self._probing(),
             "notifier": self._notifier(),
-            "alerts": {id_: self._alert_parts[id_] for id_ in self._alerts},
+            "alerts": self._alerts.parts(),
             "rules": RULES,
         }
 
@@ -301,22 +335,6 @@ class DashboardCore:
             "reasons": [reason.model_dump(mode="json") for reason in reasons],
         }
 
-    def _device(self, id_: str, device: Device) -> Part:
-        """Return a device as announced, but for when it was seen and what it does now."""
-        seen = max(device.last_seen, self._seen.get(id_, device.last_seen))
-        if id_ not in self._announced:
-            self._announced[id_] = device_part(device)
-        return device_with_rates(self._announced[id_], seen, device.mac, self._rows)
-
-    def _unknown_senders(self) -> dict[str, Part]:
-        """Return senders of the last window that are not devices yet."""
-        senders = dict.fromkeys(mac for rows in self._rows.values() for mac in rows)
-        unknown = [mac for mac in senders if mac_id(mac) not in self._devices][:MAX_UNKNOWN]
-        return {
-            mac: {"mac": mac, **flows(rows[mac] for rows in self._rows.values() if mac in rows)}
-            for mac in unknown
-        }
-
     def _probing(self) -> Part | None:
         if self._round is None:
             return None
@@ -325,10 +343,3 @@ class DashboardCore:
             "noise_floor_ms": self._round.noise_floor_ms,
             "echo_per_s": self._round.source.echo_per_s,
         }
-
-
-def _keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> list[str]:
-    """Keep the newest value of a key, and at most so many keys; returns the longest unseen."""
-    shelf[key] = value
-    shelf.move_to_end(key)
-    return [shelf.popitem(last=False)[0]] if len(shelf) > most else []

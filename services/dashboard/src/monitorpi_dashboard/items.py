@@ -25,3 +25,6 @@ class CommandRequested:
 @dataclass(frozen=True, slots=True)
 class PictureWanted:
     """Somebody asks for the picture while nobody looks: it is made at once, once."""
+
+    with_rates: bool = True
+    """Of devices: they are followed for a while."""

@@ -6,20 +6,18 @@ Numbers that flicker are rounded to what is read.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from heapq import nlargest
-from math import floor, log10
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from monitorpi_common.messages import CLASSES, timestamp
 from monitorpi_dashboard.changes import GROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from monitorpi_common.messages import Alert, Device, DeviceWindow, Health, Target, Traffic
+    from monitorpi_common.messages import Alert, Device, DeviceWindow, Health, Target, Wire
 
 HISTORY: Final = 120
 """Windows of history: two minutes."""
@@ -31,23 +29,64 @@ _DEVICE: Final = {
     "first_seen", "present",
 }  # fmt: skip
 
+_T = TypeVar("_T")
 Part = dict[str, Any]
 Rows = dict[str, dict[str, tuple[float, "DeviceWindow"]]]
 """By interface and MAC: the newest row with the length of its window in seconds."""
+
+
+class Parts(Generic[_T]):
+    """Messages by the last level of their topic, the newest of each, put into words when wanted."""
+
+    def __init__(self, part_of: Callable[[_T], Part], most: int) -> None:
+        self.kept: OrderedDict[str, _T] = OrderedDict()
+        self._part_of = part_of
+        self._most = most
+        self._made: dict[str, Part] = {}
+
+    def put(self, id_: str, message: _T) -> None:
+        """Keep a message; where there are too many, the longest unheard of leaves."""
+        self._made.pop(id_, None)
+        for gone in keep(self.kept, id_, message, self._most):
+            self._made.pop(gone, None)
+
+    def forget(self, id_: str) -> None:
+        """Drop a message."""
+        self.kept.pop(id_, None)
+        self._made.pop(id_, None)
+
+    def parts(self) -> dict[str, Part]:
+        """Return all of them as a page is told; those that stay are the same objects."""
+        for id_, message in self.kept.items():
+            if id_ not in self._made:
+                self._made[id_] = self._part_of(message)
+        return {id_: self._made[id_] for id_ in self.kept}
+
+
+def keep(shelf: OrderedDict[str, _T], key: str, value: _T, most: int) -> list[str]:
+    """Keep the newest value of a key, and at most so many keys; returns the longest unseen."""
+    shelf[key] = value
+    shelf.move_to_end(key)
+    return [shelf.popitem(last=False)[0]] if len(shelf) > most else []
 
 
 @dataclass(slots=True)
 class WireView:
     """The newest window of an interface, and the rates of those before."""
 
-    window: Traffic
+    window: Wire
     windows: int = 0
     packets: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
     bits: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
     classes: dict[str, deque[float]] = field(default_factory=dict)
     lost_windows: int = 0
 
-    def add(self, window: Traffic) -> None:
+    def has(self, window: Wire) -> bool:
+        """Return whether this window was taken: each comes twice, the larger one with devices."""
+        last = self.window
+        return self.windows > 0 and (window.epoch, window.seq) == (last.epoch, last.seq)
+
+    def add(self, window: Wire) -> None:
         """Append one window to the history."""
         before = self.window
         if window.epoch == before.epoch and window.seq > before.seq + 1:
@@ -113,7 +152,7 @@ def flows(found: Iterable[tuple[float, DeviceWindow]]) -> Part:
         for name, count in row.tx.items():
             if name not in _COMMON:
                 mostly[name] = mostly.get(name, 0.0) + count / window_s
-    most = nlargest(MOSTLY, mostly, key=mostly.__getitem__)
+    most = sorted(mostly, key=mostly.__getitem__, reverse=True)[:MOSTLY]
     return {"tx": tx, "rx": rx, "mostly": [[name, _short(mostly[name], 2)] for name in most]}
 
 
@@ -137,7 +176,7 @@ def per_second(counted: Iterable[tuple[Mapping[str, int], float]]) -> dict[str, 
 
 def _short(value: float, digits: int) -> float:
     """Return a number as it is read: so many digits count."""
-    return round(value, digits - 1 - floor(log10(value))) if value > 0 else 0
+    return float(f"{value:.{digits}g}") if value > 0 else 0
 
 
 def health_part(health: Health) -> Part:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from monitorpi_common.messages import Foreign, Publication, Tombstone
-    from monitorpi_common.service import Core
+    from monitorpi_common.service import Core, Outward
 
 WAITING: Final = 8
 """Windows of a file between reader and core: each may hold thousands of rows."""
@@ -54,7 +53,7 @@ class PacedCore:
         self._lag_s: float | None = None
         self._worst_lag_s = 0.0
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone | Foreign]:
+    def handle(self, item: object) -> Iterable[Outward]:
         """Hand the item on; the answers are complete when this returns."""
         answers = list(self._core.handle(item))
         if isinstance(item, WindowCounts):
@@ -65,7 +64,7 @@ class PacedCore:
                 self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
         return answers
 
-    def close(self) -> Iterable[Publication | Tombstone | Foreign]:
+    def close(self) -> Iterable[Outward]:
         """Return what the core publishes at its end."""
         return self._core.close()
 

@@ -80,7 +80,7 @@ class Board:
 
     def picture(self) -> Part:
         """Return the picture as it is now."""
-        self._renew()
+        self._renew(with_rates=False)
         with self._changed:
             return self._picture
 
@@ -90,7 +90,7 @@ class Board:
         with self._changed:
             return self._encoded()
 
-    def _renew(self) -> None:
+    def _renew(self, *, with_rates: bool = True) -> None:
         """Have the core make a picture, unless it makes one each second.
 
         It is asked without the lock: where much waits for the core, asking waits too, and the core
@@ -99,7 +99,7 @@ class Board:
         if (self._viewers > 1 and self._number) or self.emit is None or self._closed:
             return
         number = self._number
-        self.emit(PictureWanted())
+        self.emit(PictureWanted(with_rates))
         with self._changed:
             self._changed.wait_for(lambda: self._number > number or self._closed, ASKED_S)
 

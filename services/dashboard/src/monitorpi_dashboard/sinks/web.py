@@ -37,6 +37,8 @@ _LENGTH: Final = re.compile(r"[0-9]{1,4}")
 """Of a body; Python itself reads no number of more than 4,300 digits."""
 KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
+_STOPS_S: Final = 0.5
+"""How late it learns that it is stopped: to look more often costs more than all else here."""
 _PAST: Final = "/api/history/"
 _RATES: Final = "/api/rates/"
 _COMMAND: Final = "/api/order/"
@@ -103,7 +105,7 @@ class PageServer:
         """Serve until stopped."""
         self.commands.emit = self.board.emit = emit
         if self._server is not None:
-            self._server.serve_forever(0.1)
+            self._server.serve_forever(_STOPS_S)
             self._server.server_close()
 
     def stop(self) -> None:
