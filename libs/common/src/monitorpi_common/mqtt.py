@@ -15,7 +15,6 @@ itself connected. Everything else happens in the main thread:
   drops the rest: state is subscribed to with 0, which is written to the connection at once;
 - why a connection failed, which paho keeps to itself, is looked up where its callback runs;
 - a refusal by the broker's access rules shows only as the reason code of the acknowledgement;
-- it would give each address of a name five seconds (:mod:`.dial`);
 - whoever connects under another's client id throws it off, whatever its account (:mod:`.clientid`).
 """
 
@@ -209,12 +208,10 @@ class MqttBus:
         connect.SessionExpiryInterval = SESSION_EXPIRY_S
         connect.MaximumPacketSize = MAX_PACKET_BYTES
         self._client.connect_async(
-            self._settings.host,
-            self._settings.port,
+            self._settings.host, self._settings.port,
             keepalive=self._settings.keepalive_s,
-            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=connect,
-        )
+            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY, properties=connect,
+        )  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
