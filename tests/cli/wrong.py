@@ -20,6 +20,7 @@ class Wrong:
 
 
 BROKER = "[broker]\n"
+CENTRE = "[broker.centre]\nhost = '10.0.0.1'\n"
 FROM_FILE = {"MONITORPI_STATE_DIR": ""}
 CLOUD = '[cloud-bridge]\nchannels = { traffic = 1 }\nwrite_keys = { traffic = "KEY" }\n'
 TABLE = [
@@ -48,6 +49,13 @@ TABLE = [
     Wrong("log_level: input should be 'debug'", "log_level = 'verbose'"),
     Wrong("trust_clock: input should be a valid boolean", "trust_clock = 'maybe'"),
     Wrong("broker: should be a table", "broker = 'here'"),
+    Wrong("broker.centre.host: field required", "[broker.centre]"),
+    Wrong("broker.centre.host: ", "[broker.centre]\nhost = 'mqtt://x'"),
+    Wrong("broker.centre.username: give one line", CENTRE + r'username = "a\nb"'),
+    Wrong("broker.centre.password: give one line", CENTRE + r'password = "a\nconnection b"'),
+    Wrong("broker.centre.topics.0: ", CENTRE + r'topics = ["a/b\ntopic # in"]'),
+    Wrong("broker.centre.tls_ca: ", CENTRE + "tls_ca = '/nonexistent.pem'"),
+    Wrong("broker.centre: the broker is not `up`'s own", "[broker]\nown = false\n" + CENTRE),
     Wrong("state_dir: no folder; give the path of one", "state_dir = ''", FROM_FILE),
     Wrong("state_dir: no folder; give the path of one", r'state_dir = "/a\u0000b"', FROM_FILE),
     Wrong("state_dir: /etc/hostname is no folder", "state_dir = '/etc/hostname/x'", FROM_FILE),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.common.keptstate import MAC, NOON, WALL_S, WEEK_S, Kept, alert, device
 
-from monitorpi_common.messages import Alert, Device, DeviceTotals, Evidence, Health, Load, Target
-from monitorpi_common.record import HEAD, RecordError, RetainedRecord, decode, encode_all
+from monitorpi_common.messages import DeviceTotals, Health, Load
+from monitorpi_common.record import RetainedRecord
 from monitorpi_common.retained import (
     BURST_BYTES,
     GATHER_S,
@@ -20,84 +18,8 @@ from monitorpi_common.retained import (
     REFILL_BYTES_PER_S,
     SLACK_BYTES,
     RetainedState,
-    Write,
 )
 from monitorpi_common.topics import Topic, mac_id
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WALL_S = NOON.timestamp()
-WEEK_S = 7 * 86400
-MAC = "b8:27:eb:12:34:56"
-
-
-def device(seconds: float = 0, mac: str = MAC, **more: Any) -> Device:
-    """Build a device as it is published so many seconds after noon."""
-    at = NOON + timedelta(seconds=seconds)
-    return Device(mac=mac, first_seen=NOON, last_seen=at, **{"present": True, **more})
-
-
-def alert(seconds: float = 0, state: str = "open", **more: Any) -> Alert:
-    """Build an alert."""
-    return Alert(
-        id="00000000-0000-5000-8000-000000000000", key="syn-flood-x", rule="syn-flood",
-        severity="warning", state=state, subject="x", opened_at=NOON,
-        at=NOON + timedelta(seconds=seconds), summary="s",
-        evidence=Evidence(value=1, threshold=1, window_s=1, peak=1), **more,
-    )  # fmt: skip
-
-
-class Kept:
-    """A service's state and the file it writes, as bytes."""
-
-    def __init__(self, service: str = "capture", file: bytes = b"") -> None:
-        self.state = RetainedState("lab", service)
-        self.service = service
-        self.file = file
-        self.writes: list[Write] = []
-
-    def take(self, message: Device | Alert | Target, now_s: float, left_s: float = WEEK_S) -> None:
-        """Publish a message."""
-        match message:
-            case Device(mac=mac):
-                id_ = mac_id(mac)
-            case Alert(key=key):
-                id_ = key
-            case Target(address=address):
-                id_ = address.replace(".", "-")
-        topic = Topic("lab", self.service, message.KIND, id_)
-        self.state.take(topic, message, message.encode(), left_s, now_s)
-
-    def forget(self, mac: str, now_s: float) -> None:
-        """Take a device back."""
-        self.state.forget(Topic("lab", "capture", "device", mac_id(mac)), now_s)
-
-    def tick(self, now_s: float, *, is_set: bool = True, everything: bool = False) -> Write | None:
-        """Write what is due."""
-        wall_s = WALL_S + now_s if is_set else None
-        write = self.state.due(now_s, wall_s, everything=everything)
-        if write is not None:
-            self.writes.append(write)
-            self.file = write.data if write.whole else self.file + write.data
-        return write
-
-    def run(self, from_s: int, to_s: int) -> list[int]:
-        """Let seconds pass; returns those at which something was written."""
-        return [now_s for now_s in range(from_s, to_s) if self.tick(now_s) is not None]
-
-    def restart(
-        self, after_s: float = 0, *, wall_s: float | None = None, is_set: bool = True
-    ) -> Kept:
-        """Start anew from the file, at second 0 of another clock."""
-        again = Kept(self.service, self.file)
-        records = decode(self.file).records.values() if self.file else []
-        again.state.restore(
-            records, 0, WALL_S + after_s if wall_s is None else wall_s, is_set=is_set
-        )
-        return again
-
-    def handed_on(self, now_s: float = 1) -> dict[str, Any]:
-        """Return what goes on, by topic's id."""
-        return {one.topic.id: one for one in self.state.hand_on(now_s)}
 
 
 def test_a_new_device_is_written_within_seconds_and_comes_back() -> None:
@@ -339,55 +261,3 @@ def test_a_record_of_another_service_is_not_ours() -> None:
 
     assert kept.restore(records, 0, WALL_S, is_set=True) == 4
     assert len(kept) == 0
-
-
-# --- the form of the file -----------------------------------------------------------------------
-
-FILE = encode_all(
-    RetainedRecord(f"device/{number:012x}", device().encode(), 100.0, WALL_S) for number in range(5)
-)
-
-
-@given(st.integers(0, len(FILE) - 1), st.integers(1, 255))
-def test_one_wrong_byte_costs_one_record(where: int, by: int) -> None:
-    """Whatever byte a card gives back wrong, the others are read (a line's end: two)."""
-    data = bytearray(FILE)
-    data[where] ^= by
-    if where < len(HEAD):
-        with pytest.raises(RecordError):
-            decode(bytes(data))
-        return
-
-    assert len(decode(bytes(data)).records) >= 3
-    assert {one.payload for one in decode(bytes(data)).records.values()} == {device().encode()}
-
-
-@given(st.integers(len(HEAD), len(FILE)), st.integers(0, 9000))
-def test_a_torn_write_costs_what_was_torn(length: int, zeros: int) -> None:
-    """What is whole before the cut is read."""
-    reading = decode(FILE[:length] + bytes(zeros))
-
-    assert len(reading.records) == FILE[:length].count(b"\n") - 1
-    assert reading.damaged == 0
-    assert reading.torn == (not FILE[:length].endswith(b"\n"))
-
-
-@given(st.binary(max_size=300))
-def test_garbage_is_refused_or_read_as_nothing(data: bytes) -> None:
-    """No bytes whatever break the start."""
-    try:
-        decode(data)
-    except RecordError:
-        return
-
-
-@given(st.binary(max_size=300))
-def test_garbage_behind_the_head_is_counted(data: bytes) -> None:
-    """Lines that are no record are damage; nothing of them is taken."""
-    assert decode(HEAD + data).records == {}
-
-
-def test_a_later_version_is_not_touched() -> None:
-    """It says so instead of taking it for garbage."""
-    with pytest.raises(RecordError, match="later version"):
-        decode(b"monitorpi-state 2\n")

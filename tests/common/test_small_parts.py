@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -185,6 +186,16 @@ def test_foreign_items_are_bounded_and_what_steers_is_not() -> None:
     assert inbox.offer(7)
     assert inbox.take(5.0) == 7
     assert LIMIT == 10_000
+
+
+def test_whoever_waits_gets_what_comes_meanwhile() -> None:
+    """Not when the time is over, but at once."""
+    inbox = Inbox()
+    threading.Timer(0.05, inbox.put, ["x"]).start()
+    begun = time.monotonic()
+
+    assert inbox.take(30.0) == "x"
+    assert time.monotonic() - begun < 20
 
 
 def test_a_source_waits_for_room_until_the_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import threading
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from tests.conftest import Broker, wait_for
 
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.bus import BusEvent, Connected, Report
+from monitorpi_common.endpoint import unreachable
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.mqtt import MqttBus
@@ -166,6 +168,29 @@ def test_a_certificate_by_somebody_else(secure: Callable[..., int], tmp_path: Pa
     text = first_failure(port=secure(), tls_ca=other[0])
 
     assert "its certificate is not by the authority in broker.tls_ca" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (2, "is not by the authority in broker.tls_ca: give the one that signed"),
+        (9, "is not valid at this time"),
+        (10, "is not valid at this time"),
+        (18, "is not by the authority"),
+        (19, "is not by the authority"),
+        (20, "is not by the authority"),
+        (21, "is not by the authority"),
+        (23, "is not accepted (revoked): give it another one"),
+        (62, "is not for 'pi.lan': write the name in it as broker.host"),
+        (64, "is not for 'pi.lan'"),
+    ],
+)
+def test_each_reason_against_a_certificate_has_its_remedy(code: int, text: str) -> None:
+    """By OpenSSL's number for it (x509_vfy.h)."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_code, error.verify_message = code, "revoked"
+
+    assert f"its certificate {text}" in unreachable(error, "pi.lan", tls=True)
 
 
 def test_a_plain_port_where_tls_was_wanted(broker: Broker, ours: tuple[str, str]) -> None:

@@ -104,11 +104,15 @@ class Wire:
         body = ICMPv6ND_NA(tgt=ip, **({"R": 0, "S": 0, "O": 1} | flags))
         self.put(at_s, sender, to, head / body / ICMPv6NDOptDstLLAddr(lladdr=mac))
 
-    def ra(self, at_s: float, mac: str, ip: str, lifetime: int = 1800, hlim: int = 255) -> None:
+    def ra(
+        self, at_s: float, mac: str, ip: str, lifetime: int = 1800, hlim: int = 255,
+        vlan: Vlan = None,
+    ) -> None:  # fmt: skip
         """Advertise oneself as a router."""
         body = ICMPv6ND_RA(routerlifetime=lifetime) / ICMPv6NDOptSrcLLAddr(lladdr=mac)
         prefix = ICMPv6NDOptPrefixInfo(prefix="2001:db8::", prefixlen=64)
-        self.put(at_s, mac, ALL_NODES, IPv6(src=ip, dst="ff02::1", hlim=hlim) / body / prefix)
+        head = IPv6(src=ip, dst="ff02::1", hlim=hlim)
+        self.put(at_s, mac, ALL_NODES, head / body / prefix, vlan)
 
     def dhcp(
         self, at_s: float, server: str, client: str, ip: str, *, kind: str = "ack",

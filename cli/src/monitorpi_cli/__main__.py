@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "lab": ("monitorpi_lab.shell:main", "a shell on the sensor of a LAN in namespaces"),
     "ping": ("monitorpi_cli.ping:main", "one round of probes to some addresses"),
     "export": ("monitorpi_cli.export:main", "devices, alerts, traffic, probes of the past"),
+    "sites": ("monitorpi_cli.sites.command:main", "all sites a broker is told of, one line each"),
     "thingspeak": ("monitorpi_cli.thingspeak:main", "set up ThingSpeak channels, see the outbox"),
     "notify": ("monitorpi_cli.notify:main", "send a test message to those who get alerts"),
     "suggest-thresholds": (

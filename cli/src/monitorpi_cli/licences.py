@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import sys
@@ -14,7 +15,7 @@ from monitorpi_cli.table import Terminal, rows_to_lines
 from monitorpi_common.messages import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 OWN: Final = "monitorpi-"
 """What our own distributions' names begin with."""
@@ -82,16 +83,19 @@ def needs(distribution: str) -> set[str]:
     return {name for name in found if not name.startswith(OWN)}
 
 
-def _required(distribution: str) -> Iterator[str]:
-    """Yield what a distribution requires here; what another system needs is not installed."""
+@functools.cache
+def _required(distribution: str) -> tuple[str, ...]:
+    """Return what a distribution requires here; what another system needs is not installed."""
+    found = []
     for requirement in metadata.requires(distribution) or ():
         name = _NAME.match(requirement)
         if name is None or "extra ==" in requirement:
             continue
         try:
-            yield metadata.distribution(name[0]).name
+            found.append(metadata.distribution(name[0]).name)
         except metadata.PackageNotFoundError:
             continue
+    return tuple(found)
 
 
 def _package(name: str, needed_by: tuple[str, ...]) -> Package:

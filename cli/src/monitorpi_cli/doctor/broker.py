@@ -17,6 +17,7 @@ from monitorpi_common.topics import Topic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from monitorpi_cli.stack.centre import Centre
     from monitorpi_cli.stack.logins import Login
     from monitorpi_common.mqtt import MqttBus
 
@@ -73,6 +74,25 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
                     subscribed = True
                     bus.publish(topic, b"?", _TRIAL, _TRIAL.expiry_s)
     return _unfinished(login, bus, connected=connected, subscribed=subscribed), connected
+
+
+def try_centre(centre: Centre, within_s: float = TRY_S) -> CheckResult:
+    """Connect to the broker of several sites as the own broker would; nothing is said there."""
+    settings = centre.account()
+    address = authority(settings.host, settings.port)
+    deadline = time.monotonic() + within_s
+    with Session(settings, f"doctor-{centre.site}", [], Log("doctor", "error")) as session:
+        while time.monotonic() < deadline:
+            item = session.next(_POLL_S)
+            if not isinstance(item, ConnectionChange):
+                continue
+            if session.bus.connected:
+                return ok("centre", f"{address}: connected as {centre.username}")
+            if item.report is not None and item.report.failed:
+                return parted("centre", item.report.text.replace("broker.", "broker.centre."))
+    return wrong(
+        "centre", f"{address} takes the connection and says nothing", "is it an MQTT broker?"
+    )
 
 
 def _unfinished(login: Login, bus: MqttBus, *, connected: bool, subscribed: bool) -> CheckResult:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.arguments import number
-from monitorpi_cli.doctor.broker import try_logins
+from monitorpi_cli.doctor.broker import try_centre, try_logins
 from monitorpi_cli.doctor.cloud import look_at_clouds
 from monitorpi_cli.doctor.finding import COLOURS, note, ok
 from monitorpi_cli.doctor.machine import (
@@ -29,10 +29,11 @@ from monitorpi_cli.doctor.mirror import look_at_ports
 from monitorpi_cli.doctor.notifier import look_at_destinations
 from monitorpi_cli.doctor.ports import SERVED, look_at_broker_port, look_at_port
 from monitorpi_cli.doctor.watch import look_at_watch
+from monitorpi_cli.stack.centre import Centre
 from monitorpi_cli.stack.listening import is_own
 from monitorpi_cli.stack.logins import logins
 from monitorpi_cli.stack.plan import section_of
-from monitorpi_cli.stack.preflight import SECTIONS
+from monitorpi_cli.stack.preflight import SECTIONS, broker_settings
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.state import state_dir
 from monitorpi_cli.table import Terminal
@@ -69,6 +70,8 @@ def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[
     yield look_at_state(state_dir(common))
     yield from look_at_secrets(common)
     yield from look_at_bus(config, common)
+    if (centre := broker_settings(config).centre) is not None:
+        yield try_centre(Centre(common.site, centre))
     for service in CHECKS:
         yield from look_at_service(service, config)
     capture = section_of(Service.CAPTURE, CaptureSettings, config)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_cli.stack.centre import AUTHORITY
 from monitorpi_cli.stack.private import write_private
 from monitorpi_common.messages import Service
 from monitorpi_common.mqtt import MAX_PACKET_BYTES
@@ -27,6 +28,8 @@ from monitorpi_common.settings import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Container
+
+    from monitorpi_cli.stack.centre import Centre
 
 DEFAULT_PORT: Final = 1883
 _NEXT_PORTS: Final = 10
@@ -37,6 +40,8 @@ _UNPRIVILEGED: Final = 1024
 """The least port that Mosquitto's own account may take."""
 _TRIES: Final = 1000
 _ROOT: Final = "monitorpi/v1/+"
+OWN: Final = "broker"
+"""The folder of what the broker itself must show elsewhere."""
 _SYSTEM_USER: Final = "mosquitto"
 _PASSWORD_BYTES: Final = 24
 _QUEUE_MESSAGES: Final = 10_000
@@ -79,6 +84,8 @@ def _service(
     )
 
 
+VIEWER: Final = "viewer"
+"""The account that may read all and write nothing."""
 HOME: Final = "homeassistant"
 """The account that people give Home Assistant itself."""
 
@@ -107,7 +114,10 @@ USERS: Final = (
     _service(
         Service.DASHBOARD,
         "#",
-        writes=(f"{_ROOT}/notifier/command/+", f"{_ROOT}/detector/command/+"),
+        writes=tuple(
+            f"{_ROOT}/{service.value}/command/+"
+            for service in (Service.NOTIFIER, Service.DETECTOR, Service.CAPTURE)
+        ),
     ),
     _service(Service.NOTIFIER, "detector/#", "capture/device/+", "prober/target/+", "+/status/+"),
     _service(
@@ -126,7 +136,7 @@ USERS: Final = (
         reads=("homeassistant/#", "monitorpi/v1/#"),
     ),
     User("operator", writes=(f"{_ROOT}/+/command/#",), reads=("monitorpi/v1/#",)),
-    User("viewer", reads=("monitorpi/v1/#",)),
+    User(VIEWER, reads=("monitorpi/v1/#",)),
 )
 """Every account: the services, the operator (who may also give orders) and the viewer."""
 
@@ -137,13 +147,16 @@ def acl() -> str:
     return head + "\n".join(user.acl() for user in USERS)
 
 
-def configuration(listeners: list[str], folder: str, user: str) -> str:
+def configuration(
+    listeners: list[str], folder: str, user: str, centre: Centre | None = None
+) -> str:
     """Return Mosquitto's configuration.
 
     Args:
         listeners: ``PORT ADDRESS`` of each listener.
         folder: where the password and access files are.
         user: the system user Mosquitto becomes when started as root.
+        centre: a broker of several sites that is told of this one.
 
     """
     lines = [
@@ -162,9 +175,12 @@ def configuration(listeners: list[str], folder: str, user: str) -> str:
         f"max_queued_messages {_QUEUE_MESSAGES}",
         "# what a client that has stalled may hold of a small machine's memory",
         f"max_queued_bytes {_QUEUE_BYTES}",
+        "# an alert does not wait 40 ms for the acknowledgement of what was sent before it",
+        "set_tcp_nodelay true",
         "log_dest stderr",
         "log_type error",
         "log_type warning",
+        *(centre.lines(folder, reader=VIEWER) if centre else ()),
     ]
     return "\n".join(lines) + "\n"
 
@@ -252,6 +268,7 @@ def ensure_passwords(folder: Path) -> dict[str, str]:
     """
     passwords = {}
     _private(folder)
+    _private(folder / OWN)
     for user in USERS:
         home = folder / user.name
         _private(home)
@@ -284,7 +301,12 @@ def _read_password(file: Path) -> str:
     return text
 
 
-def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -> Path:
+def write_files(
+    folder: Path,
+    listeners: list[str],
+    passwords: dict[str, str],
+    centre: Centre | None = None,
+) -> Path:
     """Write configuration, access rules and hashed passwords; return the configuration's path.
 
     Mosquitto's account owns the files and not the folder: what root writes there next time must
@@ -311,7 +333,9 @@ def write_files(folder: Path, listeners: list[str], passwords: dict[str, str]) -
     account = _account(folder)
     config = folder / "mosquitto.conf"
     user = account.pw_name if account else "root"
-    write_private(config, configuration(listeners, str(folder), user))
+    if centre and centre.settings.tls_ca:
+        write_private(folder / AUTHORITY, centre.settings.tls_ca.read_text(encoding="utf-8"))
+    write_private(config, configuration(listeners, str(folder), user, centre))
     if account is not None:
         for path in folder.iterdir():
             os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)

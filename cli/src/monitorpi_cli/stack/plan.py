@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitorpi_cli.stack import broker
+from monitorpi_cli.stack.centre import Centre
 from monitorpi_cli.stack.listening import LOOPBACK, is_own
-from monitorpi_cli.stack.preflight import SECTIONS, mistakes
-from monitorpi_cli.stack.state import state_dir
+from monitorpi_cli.stack.preflight import SECTIONS, broker_settings, mistakes
+from monitorpi_cli.stack.state import secrets_folder, state_dir
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
     ENV_PREFIX,
@@ -50,6 +51,8 @@ class StackPlan:
     """Port of the own broker on loopback."""
     other_broker: BrokerSettings | None = None
     """A broker that is there already, as configured: then there is no own one."""
+    centre: Centre | None = None
+    """A broker of several sites that the own one tells of this site."""
     listeners: tuple[str, ...] = ()
     """More listeners of the own broker, as ``PORT ADDRESS``."""
     config: Path | None = None
@@ -78,6 +81,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     loaded = load(None, NoSection, file=options.config, overrides=overrides)
     common = loaded.common
     own = is_own(common.broker)
+    centre = broker_settings(options.config).centre
     configured = common.broker.port if "port" in common.broker.model_fields_set else None
     services = services_of(options.config)
     ours = _given_ports(services, options.config)
@@ -106,6 +110,7 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         port=port,
         page=page,
         other_broker=None if own else common.broker,
+        centre=Centre(common.site, centre) if centre and own else None,
         config=options.config.resolve() if options.config else None,
         environment=environment,
     )
@@ -146,7 +151,7 @@ def secrets_of(service: Service, config: Path | None) -> Path | None:
         common = load(None, NoSection, file=config).common
     except ConfigurationError:
         return None  # whoever loads the service's settings says what is wrong
-    return state_dir(common) / "secrets" / service.value if is_own(common.broker) else None
+    return secrets_folder(common) / service.value if is_own(common.broker) else None
 
 
 def section_of(service: Service, kind: type[S], config: Path | None) -> S:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.settings import CaptureSettings
+from monitorpi_cli.stack.broker import OWN
 from monitorpi_cli.stack.listening import LOOPBACK, clashes, is_foreign, is_own
-from monitorpi_cli.stack.state import state_dir, try_to_write
+from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_write
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
@@ -21,6 +22,8 @@ from monitorpi_prober.settings import ProberSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from monitorpi_common.settings import BrokerSettings
 
 SECTIONS: Final[dict[Service, type[Section]]] = {
     Service.CAPTURE: CaptureSettings,
@@ -50,6 +53,7 @@ def mistakes(
     try:
         common = load(None, NoSection, file=config)
         lines |= dict.fromkeys(_of_the_stack(common))
+        broker_settings(config)
         broker = common.common.broker
         if is_own(broker) and "port" in broker.model_fields_set:
             origin = common.origins.of(["broker", "port"])
@@ -77,6 +81,25 @@ def _listener(section: Section) -> tuple[str, int] | None:
     if not isinstance(listen, str) or not isinstance(port, int):
         return None
     return (listen, port) if "port" in section.model_fields_set else None
+
+
+def broker_settings(config: Path | None) -> BrokerSettings:
+    """Return the broker's settings, with the secrets that are the own broker's.
+
+    Raises:
+        ConfigurationError: one of them is wrong.
+
+    """
+    loaded = load(None, NoSection, file=config)
+    if loaded.common.broker.centre is None:
+        return loaded.common.broker
+    where = f"{loaded.origins.of(['broker', 'centre'])}broker.centre: "
+    if not is_own(loaded.common.broker):
+        raise ConfigurationError(
+            [f"{where}the broker is not `up`'s own: let that one pass topics on, and remove this"]
+        )
+    folder = secrets_folder(loaded.common) / OWN
+    return load(None, NoSection, file=config, secrets=folder).common.broker
 
 
 def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:

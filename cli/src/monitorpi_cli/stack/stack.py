@@ -53,7 +53,7 @@ class Stack:
     def _broker(self) -> Child:
         plan = self.plan
         listeners = [f"{plan.port} {LOOPBACK[0]}", *plan.listeners]
-        config = broker.write_files(plan.state_dir / "broker", listeners, self.passwords)
+        config = broker.write_files(plan.state_dir / BROKER, listeners, self.passwords, plan.centre)
         return Child(
             BROKER,
             broker.command(config),

@@ -38,6 +38,11 @@ def state_dir(common: CommonSettings) -> Path:
     return Path(base) / "monitorpi"
 
 
+def secrets_folder(common: CommonSettings) -> Path:
+    """Return where `up` keeps the secrets of its own broker's users, a folder for each."""
+    return state_dir(common) / "secrets"
+
+
 def nearest(folder: Path) -> Path:
     """Return the folder, or that of its parents in which it would be made.
 

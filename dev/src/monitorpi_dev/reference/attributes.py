@@ -11,7 +11,7 @@ import ast
 import functools
 import inspect
 import itertools
-import textwrap
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -47,8 +47,27 @@ def _docstrings(kind: type[BaseModel]) -> dict[str, str]:
 
 def _body(kind: type[BaseModel]) -> list[ast.stmt]:
     """Return the statements of a class, as they stand in its source."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    return next(node.body for node in tree.body if isinstance(node, ast.ClassDef))
+    return _classes(kind.__module__)[kind.__qualname__]
+
+
+@functools.cache
+def _classes(module: str) -> dict[str, list[ast.stmt]]:
+    """Return the statements of all classes of a module, by qualified name; it is read once."""
+    found: dict[str, list[ast.stmt]] = {}
+
+    def enter(node: ast.AST, within: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            match child:
+                case ast.ClassDef(name=name, body=body):
+                    found[within + name] = body
+                    enter(child, f"{within}{name}.")
+                case ast.FunctionDef(name=name):
+                    enter(child, f"{within}{name}.<locals>.")
+                case ast.stmt():
+                    enter(child, within)
+
+    enter(ast.parse(inspect.getsource(sys.modules[module])), "")
+    return found
 
 
 class DescribedSchema(GenerateJsonSchema):

@@ -469,6 +469,17 @@ class AddressConflict(Part):
         return self.relation == "siblings" or self.in_turns
 
 
+class DhcpNetwork(Part):
+    """What a DHCP server sends the clients of one VLAN to."""
+
+    vlan: Vlan = []
+    routers: Annotated[list[Ip], Field(max_length=4)] = []
+    options: Annotated[
+        dict[Slug, Annotated[list[Short], Field(max_length=8)]], Field(max_length=16)
+    ] = {}
+    """As `dhcp_options` of the device."""
+
+
 class Device(Message):
     """One device of the LAN, by MAC address."""
 
@@ -520,6 +531,8 @@ class Device(Message):
     ] = {}
     """What else it sent DHCP clients to, by option: `dns`, `domain`, `route`, `proxy`, `boot`, and
     of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
+    dhcp_networks: Annotated[list[DhcpNetwork], Field(max_length=8)] = []
+    """The same by VLAN, the latest first."""
     dhcp_at: Timestamp | None = None
     """When it handed out an address last."""
     asked_in_vain: Count = 0
@@ -534,6 +547,8 @@ class Device(Message):
     """When it did so last."""
     advertised_at: Timestamp | None = None
     """When it advertised itself as an IPv6 router last; null: it does not, or not any more."""
+    advertised_vlans: Annotated[list[Vlan], Field(max_length=8)] = []
+    """The VLANs in which it does, the latest first; none for frames without a tag."""
     interface: Short | None = None
     first_seen: Timestamp
     last_seen: Timestamp

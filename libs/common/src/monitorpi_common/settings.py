@@ -98,6 +98,50 @@ def _is_number(annotation: object) -> bool:
     return annotation in (int, float) or any(map(_is_number, get_args(annotation)))
 
 
+def _one_line(given: str | SecretStr) -> str | SecretStr:
+    """Return a text that fits a line of Mosquitto's configuration.
+
+    Raises:
+        ValueError: it does not.
+
+    """
+    text = given if isinstance(given, str) else given.get_secret_value()
+    if not text.isprintable() or text != text.strip() or not text:
+        raise ValueError("give one line, without blanks around it")
+    return given
+
+
+class CentreSettings(Section):
+    """A broker of several sites, to which the own one (`up`) passes this site's small topics on."""
+
+    host: Annotated[str, AfterValidator(host_name)]
+    """Host name or address of the central broker."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    """Its TCP port."""
+    tls: bool = True
+    """Connect with TLS; without it the password and all else travel readable: for a VPN."""
+    tls_ca: AuthorityFile | None = None
+    """Certificate authority of the central broker (PEM file); by default this machine's."""
+    username: (
+        Annotated[str, StringConstraints(max_length=1024), AfterValidator(_one_line)] | None
+    ) = None
+    """User at the central broker; by default the name of the site."""
+    password: Annotated[SecretStr, AfterValidator(_one_line)] | None = None
+    """Password of that user. Better in the secrets directory of the broker, as a file
+    `broker__centre__password`."""
+    topics: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9+-]+(/[a-z0-9+-]+)*(/#)?$")]],
+        Field(max_length=64),
+    ] = [
+        "+/status/+",
+        "detector/watch/+",
+        "detector/alert/+",
+        "capture/device/+",
+        "prober/target/+",
+    ]
+    """What is passed on: filters below the site. Nothing comes back."""
+
+
 class BrokerSettings(Section):
     """Where the MQTT broker is and who this service is there."""
 
@@ -118,6 +162,8 @@ class BrokerSettings(Section):
     own, if the host is this machine and neither user, password nor TLS are given."""
     tls_ca: AuthorityFile | None = None
     """Certificate authority of the broker (PEM file); given, the connection uses TLS."""
+    centre: CentreSettings | None = None
+    """A broker of several sites that is told of this one."""
 
 
 class CommonSettings(Section):

@@ -57,6 +57,7 @@ def assemble(context: Context[DashboardSettings]) -> Assembly:
         lambda: _own_health(server, pushes),
         server.commands.answered,
         follows_always=settings.metrics_devices > 0,
+        packets=server.packets,
     )
     return Assembly(
         core=core,

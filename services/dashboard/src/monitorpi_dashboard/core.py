@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitorpi_common.messages import (
     CLASSES,
@@ -21,6 +21,7 @@ from monitorpi_common.messages import (
     Command,
     Device,
     Health,
+    Packet,
     Probe,
     Publication,
     Result,
@@ -77,6 +78,18 @@ _HISTORY: Final = f"{Service.HISTORY.value}/"
 _NOTIFIER: Final = f"{Service.NOTIFIER.value}/"
 
 
+class PacketSink(Protocol):
+    """Who shows lines about single frames."""
+
+    def is_wanted(self) -> bool:
+        """Return whether anybody watches."""
+        ...
+
+    def put(self, interface: str, packet: Packet) -> None:
+        """Take a line."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What the core hands out: always what stands at the top, the whole picture where wanted."""
@@ -101,6 +114,7 @@ class DashboardCore:
         answered: Callable[[str, Result], None] = lambda _id, _result: None,
         *,
         follows_always: bool = False,
+        packets: PacketSink | None = None,
     ) -> None:
         self._site = site
         self._large = (
@@ -126,7 +140,8 @@ class DashboardCore:
         """By interface, as in topics: the second in which the counts of its devices were read."""
         self._looked_s: float | None = None
         self._follows_always = follows_always
-        self._follows: bool | None = None
+        self._packets = packets
+        self._follows: tuple[str, ...] | None = None
         self._hears_wire = False
         """A capture that sends windows without devices is there: the larger ones can wait."""
         self._at: datetime | None = None
@@ -179,6 +194,8 @@ class DashboardCore:
                 self._alerts.put(topic.id, message)
             case Probe():
                 self._round = message
+            case Packet() if self._packets is not None:
+                self._packets.put(topic.id, message)
             case Result():
                 self._answered(topic.id, message)
             case Sent():
@@ -257,7 +274,7 @@ class DashboardCore:
             self._last_window_s = window.end.timestamp()
         if not isinstance(window, Traffic):
             self._hears_wire = True
-        elif self._follows is not False:  # else it was under way when nobody looked any more
+        elif self._follows is None or self._large[0] in self._follows:  # else it came too late
             self._read_at[topic.id] = self._seconds
             self._devices.window(window)
 
@@ -266,14 +283,18 @@ class DashboardCore:
         if looked:
             self._looked_s = self._boot_s
         lately = self._looked_s is not None and self._boot_s - self._looked_s < FOLLOWS_S
-        follows = lately or self._follows_always or not self._hears_wire
-        if follows == self._follows:
+        filters: tuple[str, ...] = ()
+        if lately or self._follows_always or not self._hears_wire:
+            filters = self._large
+        if self._packets is not None and self._packets.is_wanted():
+            filters = (*filters, pattern(self._site, Service.CAPTURE.value, Packet.KIND))
+        if filters == self._follows:
             return ()
-        self._follows = follows
-        if not follows:
+        self._follows = filters
+        if self._large[0] not in filters:
             self._devices.no_windows()
             self._read_at.clear()
-        return (Follow(self._large if follows else ()),)
+        return (Follow(filters),)
 
     # --- telling ----------------------------------------------------------------------------
 

@@ -371,6 +371,7 @@ class DetectorCore:
                 dhcp_servers=self._notices.dhcp_servers.learned,
                 dhcp_said=self._notices.dhcp_servers.said,
                 routers=self._notices.routers.learned,
+                routers_said=self._notices.routers.said,
                 shared=self._notices.conflicts.shared,
                 stays=self._rounds.stays.saved(),
                 rounds_since_s=self._rounds.stays.began_s,

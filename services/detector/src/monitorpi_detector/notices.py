@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.hosts.conflicts import Conflicts
-from monitorpi_detector.hosts.servers import ADVERTISES_S, Servers, UnknownServer, statements_of
+from monitorpi_detector.hosts.servers import (
+    ADVERTISES_S,
+    Servers,
+    UnknownServer,
+    statements_of,
+    vlans_of,
+)
 from monitorpi_detector.views.device import DeviceView
 
 if TYPE_CHECKING:
@@ -32,7 +38,9 @@ class Notices:
             self._macs.restore(mac, None, kept.watched_s)
         self.conflicts = Conflicts(settings.together, kept.shared)
         self.dhcp_servers = Servers(settings.dhcp_servers, kept.dhcp_servers, kept.dhcp_said)
-        self.routers = Servers(settings.routers, kept.routers, start_s=ADVERTISES_S)
+        self.routers = Servers(
+            settings.routers, kept.routers, kept.routers_said, start_s=ADVERTISES_S
+        )
 
     @property
     def macs(self) -> list[str]:
@@ -76,5 +84,6 @@ class Notices:
         if device.advertised_at is None:
             return None
         advertised_s = device.advertised_at.timestamp()
-        news = self.routers.see(device.mac, advertised_s, at.timestamp(), (), learns=learns)
+        says = vlans_of(device.advertised_vlans)
+        news = self.routers.see(device.mac, advertised_s, at.timestamp(), says, learns=learns)
         return news if isinstance(news, UnknownServer) else None

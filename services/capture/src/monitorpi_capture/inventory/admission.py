@@ -33,7 +33,7 @@ from monitorpi_capture.items import COLUMN, CONFIRM_S, WIDTH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from monitorpi_capture.inventory.holding import Space
+    from monitorpi_capture.inventory.serving import Serving
     from monitorpi_capture.inventory.suspects import Cause
     from monitorpi_capture.items import MacCounts
     from monitorpi_common.messages import Role
@@ -86,12 +86,8 @@ class Entry:
     hostname: str | None = None
     vendor: str | None = None
     serves_dhcp: bool = False
-    dhcp_routers: tuple[str, ...] = ()
-    """The routers it named to clients."""
-    dhcp_vlans: tuple[Space, ...] = ()
-    """The VLANs in which it did."""
-    dhcp_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What else it sent clients to, by option."""
+    serving: Serving | None = None
+    """What it sends clients to, if it is a DHCP server."""
     dhcp_s: float | None = None
     """When it handed out an address last."""
     woke_s: float = 0.0

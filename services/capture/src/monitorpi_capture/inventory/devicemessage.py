@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.inventory.load import load_of
+from monitorpi_capture.inventory.serving import Serving
 from monitorpi_capture.items import counts_by_name
 from monitorpi_common.messages import AddressConflict, Device, DeviceTotals, HeldAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from monitorpi_capture.inventory.admission import Entry
     from monitorpi_capture.inventory.asking import Asked
     from monitorpi_capture.inventory.denials import Denied
-    from monitorpi_capture.inventory.holding import Dispute, Holding
+    from monitorpi_capture.inventory.holding import Dispute, Holding, Space
 
 MAX_IPS: Final = 16
 """Addresses in a message (the contract's limit)."""
+MAX_VLANS: Final = 8
+"""VLANs in a message in which a router advertises itself."""
 _EACH: Final = MAX_IPS // 2
 """Places a family has whatever the other one needs."""
 _LOCAL: Final = 0x02
@@ -44,12 +47,14 @@ def device_message(
     held: Sequence[Holding],
     disputes: Sequence[Dispute],
     is_router_address: Callable[[Holding], bool],
-    advertised_s: float | None,
+    advertised: Mapping[Space, float],
     asked: Asked | None,
     denied: Denied | None,
 ) -> Device:
     """Return the message about a device."""
     listed = list_addresses(held)
+    serving = entry.serving or Serving()
+    said, networks = serving.all(), serving.networks()
     return Device(
         mac=mac_text(entry.mac),
         role=entry.role,
@@ -71,11 +76,13 @@ def device_message(
         vendor=entry.vendor,
         randomised=bool(entry.mac[0] & _LOCAL),
         dhcp_server=entry.serves_dhcp,
-        dhcp_routers=list(entry.dhcp_routers),
-        dhcp_vlans=[list(vlan) for vlan in entry.dhcp_vlans],
-        dhcp_options={name: list(values) for name, values in entry.dhcp_options.items()},
+        dhcp_routers=list(said.routers),
+        dhcp_vlans=[network.vlan for network in networks],
+        dhcp_options={name: list(values) for name, values in said.options.items()},
+        dhcp_networks=networks,
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
-        advertised_at=None if advertised_s is None else _time(advertised_s),
+        advertised_at=_time(max(advertised.values())) if advertised else None,
+        advertised_vlans=[list(vlan) for vlan in advertised][:MAX_VLANS],
         asked_in_vain=0 if asked is None else asked.addresses,
         asked_at=None if asked is None else _time(asked.last_s),
         denied=0 if denied is None else denied.addresses,

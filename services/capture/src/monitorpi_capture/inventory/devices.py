@@ -20,6 +20,7 @@ from monitorpi_capture.inventory.asking import Asking
 from monitorpi_capture.inventory.denials import Denials
 from monitorpi_capture.inventory.feed import DeviceFeed
 from monitorpi_capture.inventory.load import Averaging
+from monitorpi_capture.inventory.serving import MAX_ROUTERS, Serving
 from monitorpi_capture.inventory.topology import SILENT_S, Topology
 from monitorpi_common.topics import mac_id
 
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 
 _COUNTED_CANDIDATES: Final = 512
 """With more candidates (a flood of made-up addresses) totals begin when a MAC becomes a device."""
-_MAX_NAMED_ROUTERS: Final = 4
-_MAX_VLANS: Final = 8
-_MAX_VALUES: Final = 8
-"""Values of one DHCP option in a message; the names of options are a fixed few."""
 _LASTING_S: Final = 300.0
 """A restored device known over so long is no passing frame's."""
 _GROUP: Final = 0x01
@@ -48,28 +45,6 @@ def clean_name(name: str) -> str | None:
     """Return a host name fit to be shown: printable and bounded; None if nothing is left."""
     kept = "".join(char for char in name if char.isprintable() and char not in "\"'\\<>&").strip()
     return kept.rstrip(".").removesuffix(".local")[:_MAX_NAME] or None
-
-
-def _serves(entry: Entry, sighting: Sighting) -> None:
-    """Note that a MAC hands out addresses, and what it sends clients to: the latest first."""
-    routers = _latest(sighting.router_ips, entry.dhcp_routers, _MAX_NAMED_ROUTERS)
-    options = dict(entry.dhcp_options)
-    for name in dict(sighting.directions):
-        values = [value for one, value in sighting.directions if one == name]
-        options[name] = _latest(values, options.get(name, ()), _MAX_VALUES)
-    vlans = tuple(dict.fromkeys((sighting.vlan, *entry.dhcp_vlans)))[:_MAX_VLANS]
-    if not entry.serves_dhcp or (routers, options, set(vlans)) != (
-        entry.dhcp_routers, entry.dhcp_options, set(entry.dhcp_vlans),
-    ):  # fmt: skip
-        entry.changed = True
-    entry.serves_dhcp, entry.dhcp_s = True, sighting.at_s
-    entry.dhcp_routers, entry.dhcp_options, entry.dhcp_vlans = routers, options, vlans
-
-
-def _latest(now: Iterable[str], before: tuple[str, ...], most: int) -> tuple[str, ...]:
-    """Return what is named now and before; in its order before where nothing is new."""
-    both = tuple(dict.fromkeys((*now, *before)))[:most]
-    return before if set(both) == set(before) else both
 
 
 def _lasted(device: Device) -> bool:
@@ -166,11 +141,9 @@ class Inventory:
         entry.hostname = entry.hostname or device.hostname
         entry.vendor = self._vendor(mac) or device.vendor
         entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
-        entry.dhcp_routers = entry.dhcp_routers or tuple(device.dhcp_routers)
-        entry.dhcp_vlans = entry.dhcp_vlans or tuple(map(tuple, device.dhcp_vlans))
-        entry.dhcp_options = entry.dhcp_options or {
-            name: tuple(values) for name, values in device.dhcp_options.items()
-        }
+        if device.dhcp_server:
+            entry.serving = entry.serving or Serving()
+            entry.serving.restore(device)
         if entry.dhcp_s is None and device.dhcp_at is not None:
             entry.dhcp_s = device.dhcp_at.timestamp()
         entry.present = device.present
@@ -182,7 +155,8 @@ class Inventory:
         if device.role == "router":
             self._routers.restore(mac, last_s)
         if device.advertised_at is not None:
-            self._routers.advertise(mac, device.advertised_at.timestamp())
+            for vlan in reversed(device.advertised_vlans or [[]]):
+                self._routers.advertise(mac, tuple(vlan), device.advertised_at.timestamp())
         self._topology.refresh()
         entry.changed = False
 
@@ -257,7 +231,7 @@ class Inventory:
         if self._subnets.learn(space, sighting.subnets):
             self._addresses.forget_nobodys()
         if sighting.named:
-            self._routers.name(space, sighting.router_ips[:_MAX_NAMED_ROUTERS], at_s)
+            self._routers.name(space, sighting.router_ips[:MAX_ROUTERS], at_s)
         if server is not None:
             self._learn_of_others(sighting, space, server)
         else:
@@ -285,7 +259,9 @@ class Inventory:
         if sighting.is_router or sighting.ends_router:
             self._advertised(entry, sighting)
         if sighting.serves_dhcp:
-            _serves(entry, sighting)
+            entry.serving = entry.serving or Serving()
+            entry.changed |= entry.serving.take(sighting) or not entry.serves_dhcp
+            entry.serves_dhcp, entry.dhcp_s = True, at_s
         self._look_at(entry, sighting)
         self._topology.set_role(entry)
 
@@ -341,11 +317,12 @@ class Inventory:
             self._topology.set_role(entry)
 
     def _advertised(self, entry: Entry, sighting: Sighting) -> None:
-        advertises = self._routers.advertised(entry.mac, sighting.at_s) is not None
+        space, at_s = sighting.vlan, sighting.at_s
+        advertises = space in self._routers.advertised(entry.mac, at_s)
         if sighting.is_router:
-            self._routers.advertise(entry.mac, sighting.at_s)
+            self._routers.advertise(entry.mac, space, at_s)
         else:
-            self._routers.withdraw(entry.mac)
+            self._routers.withdraw(entry.mac, space)
         if advertises != sighting.is_router:
             entry.changed = True
 

@@ -134,7 +134,7 @@ class DeviceFeed:
             held=self._topology.addresses.of(entry.mac),
             disputes=self._topology.addresses.disputes(entry.mac, at_s),
             is_router_address=self._topology.is_router_holding,
-            advertised_s=self._topology.routers.advertised(entry.mac, at_s),
+            advertised=self._topology.routers.advertised(entry.mac, at_s),
             asked=self._asking.of(entry.mac, at_s),
             denied=self._denials.of(entry.mac, at_s),
         )

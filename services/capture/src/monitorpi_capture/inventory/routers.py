@@ -32,6 +32,8 @@ RENEW_S: Final = 60.0
 NAMED_S: Final = 2 * 86400.0
 """A router's address that a DHCP server named counts for so long: leases last a day or less."""
 MAX_NAMED: Final = 64
+MAX_VLANS: Final = 64
+"""VLANs in which one router is remembered to advertise itself, the latest."""
 MAX_EVIDENCE: Final = 1024
 _ADVERTISED_S: Final = 9000.0
 """Longest lifetime of a router advertisement (RFC 4861, 6.2.1: AdvDefaultLifetime)."""
@@ -55,7 +57,8 @@ class Routers:
     def __init__(self) -> None:
         self._evidence: dict[bytes, _Evidence] = {}
         self._named: dict[tuple[Space, str], float] = {}
-        self._advertised: dict[bytes, float] = {}
+        self._advertised: dict[bytes, dict[Space, float]] = {}
+        """By MAC and VLAN, the latest last."""
 
     def name(self, space: Space, addresses: Iterable[str], at_s: float) -> None:
         """Take that a DHCP server names these addresses as routers'."""
@@ -70,22 +73,31 @@ class Routers:
         named_s = self._named.get((space, ip))
         return named_s is not None and at_s - named_s < NAMED_S
 
-    def advertise(self, mac: bytes, at_s: float) -> None:
-        """Take that a MAC advertises itself as a router."""
-        self._advertised.pop(mac, None)
-        self._advertised[mac] = at_s
+    def advertise(self, mac: bytes, space: Space, at_s: float) -> None:
+        """Take that a MAC advertises itself as a router in a VLAN."""
+        spaces = self._advertised.pop(mac, {})
+        spaces.pop(space, None)
+        spaces[space] = at_s
+        if len(spaces) > MAX_VLANS:
+            del spaces[next(iter(spaces))]
+        self._advertised[mac] = spaces
         if len(self._advertised) > MAX_NAMED:
             del self._advertised[next(iter(self._advertised))]
 
-    def withdraw(self, mac: bytes) -> None:
-        """Take that a MAC says it is no router any more."""
-        self._advertised.pop(mac, None)
+    def withdraw(self, mac: bytes, space: Space) -> None:
+        """Take that a MAC says it is no router of a VLAN any more."""
+        self._advertised.get(mac, {}).pop(space, None)
 
-    def advertised(self, mac: bytes, at_s: float) -> float | None:
-        """Return when a MAC advertised itself last; None: it does not, or not any more."""
-        advertised_s = self._advertised.get(mac)
-        fresh = advertised_s is not None and at_s - advertised_s < _ADVERTISED_S
-        return advertised_s if fresh else None
+    def advertised(self, mac: bytes, at_s: float) -> dict[Space, float]:
+        """Return when a MAC advertised itself last, by VLAN, the latest first.
+
+        Where it does not, or not any more, there is none.
+        """
+        spaces = self._advertised.get(mac)
+        if not spaces:
+            return {}
+        latest = reversed(spaces.items())
+        return {space: when for space, when in latest if at_s - when < _ADVERTISED_S}
 
     # --- what others do -----------------------------------------------------------------------
 
@@ -134,7 +146,8 @@ class Routers:
     def shift(self, step_s: float) -> None:
         """Move all times by a step of the clock."""
         self._named = {name: at_s + step_s for name, at_s in self._named.items()}
-        self._advertised = {mac: at_s + step_s for mac, at_s in self._advertised.items()}
+        for mac, spaces in self._advertised.items():
+            self._advertised[mac] = {space: at_s + step_s for space, at_s in spaces.items()}
         for one in self._evidence.values():
             one.senders = {mac: at_s + step_s for mac, at_s in one.senders.items()}
             one.targets = {ip: at_s + step_s for ip, at_s in one.targets.items()}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from monitorpi_capture.items import MacCounts
     from monitorpi_common.messages import Role
 
+LINK_LOCAL: Final = "fe80:"
+"""How IPv6 addresses begin that a router advertises itself from (RFC 4861, 4.2)."""
 SILENT_S: Final = 60.0
 """Who sent nothing for so long may have slept."""
 WAKES_S: Final = 5.0
@@ -92,9 +94,8 @@ class Topology:
                 continue
             if not self.subnets.is_beyond(peer.ip) or ip_text(peer.ip) in router.ips:
                 continue
-            named = self.routers.advertised(
-                router.mac, at_s
-            ) is not None or self._has_named_address(router)
+            advertises = bool(self.routers.advertised(router.mac, at_s))
+            named = advertises or self._has_named_address(router)
             if self.routers.see(router.mac, row.mac, peer.ip, at_s, named=named):
                 shown.append(router)
         return shown
@@ -104,20 +105,23 @@ class Topology:
         return self.is_router_address(held.mac, held.space, held.ip)
 
     def is_router_address(self, mac: bytes, space: Space, ip: str) -> bool:
-        """Return whether hosts send to an address as to a router's."""
+        """Return whether hosts send to an address as to a router's.
+
+        Of one that is a router by what it does or says that is the first it has; what it has beside
+        it may be what it answers for.
+        """
         now_s = self.now_s
         if group_of(mac) is not None or self.routers.is_named(space, ip, now_s):
             return True
-        if ":" in ip and self.routers.advertised(mac, now_s) is not None:
+        advertises = ":" in ip and space in self.routers.advertised(mac, now_s)
+        if advertises and ip.startswith(LINK_LOCAL):
             return True
-        if not self.routers.is_shown(mac, now_s):
+        if not (advertises or self.routers.is_shown(mac, now_s)):
             return False
-        family = [
-            one.ip
-            for one in self.addresses.of(mac)
-            if one.space == space and (":" in one.ip) == (":" in ip)
-        ]
-        return family[:1] == [ip]
+        alike = (
+            one.ip for one in self.addresses.of(mac) if one.space == space and _alike(one.ip, ip)
+        )
+        return next(alike, None) == ip
 
     # --- what addresses ask -------------------------------------------------------------------
 
@@ -164,3 +168,9 @@ class Topology:
         if (group_of(one) is None) == (group_of(other) is None):
             return False
         return self._is_shown(other if group_of(one) is not None else one)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Return whether two addresses are of one family, and of one scope."""
+    same_family = (":" in one) == (":" in other)
+    return same_family and one.startswith(LINK_LOCAL) == other.startswith(LINK_LOCAL)

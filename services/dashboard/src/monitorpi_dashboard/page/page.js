@@ -6,6 +6,7 @@ import { Device } from "./device.js";
 import { Devices } from "./devices.js";
 import { Kiosk } from "./kiosk.js";
 import { Now } from "./now.js";
+import { Packets } from "./packets.js";
 import { Tag } from "./parts.js";
 import { link, useRoute } from "./route.js";
 import { ServicesView } from "./services.js";
@@ -15,6 +16,7 @@ const VIEWS = [
   ["now", "Now", Now],
   ["devices", "Devices", Devices],
   ["alerts", "Alerts", Alerts],
+  ["packets", "Packets", Packets],
   ["services", "Services", ServicesView],
 ];
 const KIOSK = location.pathname.endsWith("/kiosk");

@@ -21,6 +21,7 @@ from monitorpi_dashboard.sinks.connections import Connections, Head
 from monitorpi_dashboard.sinks.door import Door
 from monitorpi_dashboard.sinks.files import page_files
 from monitorpi_dashboard.sinks.metrics import CONTENT_TYPE, Metrics
+from monitorpi_dashboard.sinks.packets import PacketLines
 from monitorpi_dashboard.sinks.packing import Packer
 from monitorpi_dashboard.sinks.past import NoPastError, Past
 
@@ -35,6 +36,7 @@ MAX_STREAMS: Final = 32
 _MAX_BODY: Final = 1024
 _LENGTH: Final = re.compile(r"[0-9]{1,4}")
 """Of a body; Python itself reads no number of more than 4,300 digits."""
+_AFTER: Final = re.compile(r"after=([0-9]{1,15})")
 KEEP_ALIVE_S: Final = 15.0
 _SEND_TIMEOUT_S: Final = 10.0
 _STOPS_S: Final = 0.5
@@ -66,6 +68,7 @@ class PageServer:
     files: dict[str, File] = field(init=False)
     door: Door = field(init=False)
     commands: PageCommands = field(default_factory=PageCommands)
+    packets: PacketLines = field(default_factory=PacketLines)
     _server: Connections | None = None
     _streams: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MAX_STREAMS))
 
@@ -145,13 +148,16 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if path in self.page.files:
             return self._file(self.page.files[path])
-        if path == "/api/state":
-            return self._reply(HTTPStatus.OK, self.page.board.newest(), "application/json")
+        whole = {"/api/state": self.page.board.newest, "/api/glance": self.page.board.glance}
+        if path in whole:
+            return self._reply(HTTPStatus.OK, whole[path](), "application/json")
         if path.startswith(_RATES):
             rates = json.dumps(self.page.board.rates(path.removeprefix(_RATES))).encode()
             return self._reply(HTTPStatus.OK, rates, "application/json")
-        if path == "/api/glance":
-            return self._reply(HTTPStatus.OK, self.page.board.glance(), "application/json")
+        if path == "/api/packets":
+            after = _AFTER.fullmatch(self.path.partition("?")[2])
+            lines = self.page.packets.after(int(after[1]) if after else 0)
+            return self._reply(HTTPStatus.OK, lines, "application/json")
         if path == "/metrics":
             return self._reply(HTTPStatus.OK, self.page.metrics.text(), CONTENT_TYPE)
         if path.startswith(_PAST):

@@ -4,13 +4,15 @@ Theory of operation. A device's message is retained and comes again each minute;
 it are facts with a time of their own (``last``). Only what is later than what was seen of the same
 conflict before is news. Both parties' messages carry it, so that the claimant need not be a device.
 What is shared without harm (the ports of one machine, a sleep proxy) is news once for two MACs,
-whichever of them holds the address at the time; that is kept over restarts.
+whichever of them holds the address at the time; that is kept over restarts. The third port of a
+machine is no news.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.topics import mac_from_id, mac_id
 from monitorpi_detector.bounded import Bounded
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 MAX_CONFLICTS: Final = 8192
 MAX_SHARED: Final = 1024
 """Two MAC addresses each that share an address."""
+PORTS: Final = 8
+"""MAC addresses at most so far apart are capture's ``siblings``."""
+_LAST_MAC: Final = (1 << 48) - 1
 INSISTS: Final = 2
 """Claims from which the claimant has come back after the holder did."""
 NEWS_S: Final = 60.0
@@ -67,7 +72,19 @@ class Conflicts:
         return last_s > before_s
 
     def _is_first(self, one: AddressConflict, last_s: float) -> bool:
-        name = " ".join(sorted((one.holder, one.claimant)))
+        name = _pair(one.holder, one.claimant)
         if one.claims < INSISTS or name in self._shared:
             return False
-        return self._shared.put(name, None, last_s)
+        is_port = one.relation == "siblings" and self._has_ports(one.holder)
+        return self._shared.put(name, None, last_s) and not is_port
+
+    def _has_ports(self, mac: str) -> bool:
+        """Return whether one was reported to share with a MAC next to it: ports of one machine."""
+        number = int(mac_id(mac), 16)
+        near = range(max(0, number - PORTS), number + PORTS + 1)
+        others = (mac_from_id(f"{one:012x}") for one in near if one <= _LAST_MAC)
+        return any(_pair(mac, other) in self._shared for other in others)
+
+
+def _pair(one: str, other: str) -> str:
+    return " ".join(sorted((one, other)))

@@ -1,16 +1,16 @@
 """Who may hand out addresses, and who may advertise itself as a router. Pure.
 
 Theory of operation. The configuration names those that may, or they are learned in the first day
-of watching. What is there from the start is taken as known: nobody can tell by who answers first
-which one of several is right, so all that are seen within :data:`START_S` of the first (routers:
-:data:`ADVERTISES_S`) are learned, as a redundant pair is that answers the same client, and so is
-the first one in a VLAN that has none. One that appears later is learned too if it says what the
-known ones say (a pair that shares the clients between them), or if it is the router that they name.
+of watching, each VLAN apart. What is there from the start is taken as known: nobody can tell by who
+answers first which one of several is right, so the first one of a VLAN is learned, and all that are
+seen within :data:`START_S` of it (routers: :data:`ADVERTISES_S`), as a redundant pair is that
+answers the same client. One that appears later is learned too if it says what the known ones say (a
+pair that shares the clients between them), or if it is the router that they name.
 Else it is a stranger, in the first day as well, then as a ``warning``: in a network that has a
 server, a second one that says something else is worth a look on any day. One that contradicts the
 known ones in any option is a stranger whatever else it says: the right router with a name server of
 its own is how answers are forged. Strangers are not learned; a line of the configuration makes them
-known.
+known. Who is known in one VLAN and comes into that of others is judged there as one that appears.
 
 What a known server tells its clients is learned in the first day too. What it says for the first
 time later is a *change*, reported once: the owner's doing, a router that was taken over, or
@@ -20,13 +20,15 @@ somebody who sends from its MAC address.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.messages import DhcpNetwork
 from monitorpi_detector.bounded import Bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from monitorpi_common.messages import Device, Severity
 
@@ -37,10 +39,11 @@ ADVERTISES_S: Final = 1800.0
 """A router advertises itself at least so often (RFC 4861, 6.2.1: MaxRtrAdvInterval)."""
 NEWS_S: Final = 60.0
 """What is older when it is first heard of was news to the process before us."""
-MAX_SAYING: Final = 128
-"""Servers of which it is kept over a restart what they say."""
-MAX_STATEMENTS: Final = 64
-"""Statements that are remembered of one server; the oldest leave."""
+MAX_VALUES: Final = 64
+"""Values of one option that are remembered of one server: what it tells of beyond them is no
+news."""
+MAX_STATEMENTS: Final = 512
+"""Statements that are remembered of one server: five each of a hundred VLANs."""
 _MAX_SEEN: Final = 4096
 _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
 """Options that every client asks for. The first value of another one, such as a proxy, comes with
@@ -49,7 +52,8 @@ the first client that asks for it, any day."""
 VLAN: Final = "vlan"
 """In which VLAN one serves: servers of different ones do not contradict each other."""
 Statement = tuple[str, str]
-"""What a server tells its clients: an option's name and one value."""
+"""What a server tells its clients: an option's name and one value. Behind the name stands the VLAN
+in which it says so, as in ``router@10``; nothing for frames without a tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,13 @@ class Servers:
         self._configured = frozenset(configured)
         self._learned = dict.fromkeys(learned)
         self._start_s = start_s
-        self._first_s: float | None = -math.inf if self._learned else None
-        """When the first one served; of those learned before a restart: long ago."""
         self._said: dict[str, dict[Statement, None]] = {
             mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
         }
+        self._first_s: dict[str, float] = {
+            vlan: -math.inf for mac in self._learned for vlan in _vlans(self._said.get(mac, ()))
+        }
+        """When the first one of a VLAN served; of those learned before a restart: long ago."""
         self._seen: Bounded[float] = Bounded(_MAX_SEEN)
 
     @property
@@ -112,8 +118,7 @@ class Servers:
     @property
     def said(self) -> dict[str, list[Statement]]:
         """What the known ones told their clients, to be kept."""
-        known = list(self._said.items())[:MAX_SAYING]
-        return {mac: list(statements) for mac, statements in known if statements}
+        return {mac: list(statements) for mac, statements in self._said.items() if statements}
 
     def see(
         self,
@@ -139,9 +144,9 @@ class Servers:
         at_s = now_s if serves_s is None else serves_s
         statements = dict.fromkeys(says)
         if self.knows(mac):
-            intruder = self._intruder(mac, statements, learns=learns)
+            intruder = self._intruder(mac, at_s, statements, frozenset(holds), learns=learns)
             if intruder is None:
-                return self._compare(mac, statements, learns=learns)
+                return self._compare(mac, at_s, statements, learns=learns)
             self._seen.put(mac, at_s, at_s)
             return intruder
         stranger = self._judge(mac, at_s, statements, frozenset(holds), learns=learns)
@@ -154,9 +159,15 @@ class Servers:
         return stranger
 
     def _intruder(
-        self, mac: str, says: dict[Statement, None], *, learns: bool
+        self,
+        mac: str,
+        at_s: float,
+        says: dict[Statement, None],
+        holds: frozenset[str],
+        *,
+        learns: bool,
     ) -> UnknownServer | None:
-        """Return that a learned one is none: it comes into a VLAN and contradicts the one there.
+        """Return that a learned one is none: it comes into a VLAN and is unlike the one there.
 
         Else a VLAN that nobody serves would be the way to be known everywhere.
         """
@@ -164,31 +175,50 @@ class Servers:
         came = {one for one in says if one[0] == VLAN and one not in before}
         if self._configured or not before or not came:
             return None
-        there = [
+        there = tuple(
             other for other in self._learned
             if other != mac and not came.isdisjoint(self._said.get(other, ()))
-        ]  # fmt: skip
-        said = {one for other in there for one in self._said[other] if one[0] != VLAN}
-        differs = _contradictions({one for one in says if one[0] != VLAN}, said)
-        if not differs:
+        )  # fmt: skip
+        unlike = self._unlike(there, {one for one in says if one[0] != VLAN} | came, at_s, holds)
+        if unlike is None:
             return None
         del self._learned[mac], self._said[mac]
-        return UnknownServer("warning" if learns else "critical", tuple(there), differs)
+        return UnknownServer("warning" if learns else "critical", there, unlike)
 
-    def _compare(self, mac: str, says: dict[Statement, None], *, learns: bool) -> Changed | None:
+    def _compare(
+        self, mac: str, at_s: float, says: dict[Statement, None], *, learns: bool
+    ) -> Changed | None:
         """Learn what a known server says; return it if it is new after the first day."""
         before = self._said.get(mac)
-        both = list((before or {}) | says)
-        self._said[mac] = dict.fromkeys(both[-MAX_STATEMENTS:])
+        self._remember(mac, at_s, says)
         if before is None or learns:
             return None
-        options = {option for option, _ in before}
-        news = (options | _ASKED_BY_ALL) - {VLAN}
-        new = [one for one in says if one not in before and one[0] in news]
-        if not new:
+        told = Counter(option for option, _ in before)
+        asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in _vlans(before)}
+        news = ({*told} | asked) - {VLAN}
+        new = [
+            one for one in says
+            if one not in before and one[0] in news and told[one[0]] < MAX_VALUES
+        ]  # fmt: skip
+        if not new or len(before) >= MAX_STATEMENTS:
             return None
         about = {option for option, _ in new}
         return Changed(tuple(new), tuple(one for one in before if one[0] in about))
+
+    def _remember(self, mac: str, at_s: float, says: Iterable[Statement]) -> None:
+        """Remember what a known one says, as far as there is room, and where somebody serves."""
+        before = self._said.get(mac, {})
+        new = [one for one in says if one not in before]
+        if not new and mac in self._said:
+            return
+        told = Counter(option for option, _ in before)
+        said = self._said[mac] = dict(before)
+        for one in new:
+            if len(said) < MAX_STATEMENTS and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
+                said[one] = None
+                told[one[0]] += 1
+        for vlan in _vlans(said):
+            self._first_s.setdefault(vlan, at_s)
 
     def _judge(
         self,
@@ -205,30 +235,64 @@ class Servers:
         if not learns:
             return UnknownServer("critical" if known else "warning", known)
         beside = [mac for mac in known if _may_meet(self._said.get(mac, ()), says)]
+        unlike = self._unlike(beside, set(says), at_s, holds)
+        if unlike is not None:
+            return UnknownServer("warning", known, unlike)
+        if len(self._learned) < MAX_SERVERS:
+            self._learned[mac] = None
+            self._remember(mac, at_s, says)
+        return None
+
+    def _unlike(
+        self, beside: Sequence[str], says: set[Statement], at_s: float, holds: frozenset[str]
+    ) -> frozenset[Statement] | None:
+        """Return what one says otherwise than those it serves beside; None: it is like them."""
         said = {one for mac in beside for one in self._said.get(mac, ()) if one[0] != VLAN}
         tells = {one for one in says if one[0] != VLAN}
         differs = _contradictions(tells, said)
-        if self._first_s is None:
-            self._first_s = at_s
-        late = bool(beside) and at_s - self._first_s > self._start_s
-        is_named = any(("router", ip) in said for ip in holds)
-        if differs or (late and not is_named and said.isdisjoint(tells)):
-            return UnknownServer("warning", known, differs)
-        if len(self._learned) < MAX_SERVERS:
-            self._learned[mac] = None
-            self._said[mac] = dict.fromkeys(list(says)[:MAX_STATEMENTS])
-        return None
+        untold_s = self._first_s.get("", math.inf)
+        first_s = min(self._first_s.get(vlan, untold_s) for vlan in _vlans(says))
+        late = bool(beside) and at_s - first_s > self._start_s
+        is_named = any(option_of(name) == "router" and ip in holds for name, ip in said)
+        is_unlike = bool(differs) or (late and not is_named and said.isdisjoint(tells))
+        return differs if is_unlike else None
+
+
+def vlans_of(vlans: Iterable[Iterable[int]]) -> list[Statement]:
+    """Return in which VLANs a device serves."""
+    return [(VLAN, _name(vlan)) for vlan in vlans]
 
 
 def statements_of(device: Device) -> list[Statement]:
     """Return what a device tells DHCP clients, the latest of each option first."""
-    vlans = [(VLAN, ".".join(map(str, vlan))) for vlan in device.dhcp_vlans]
-    routers = [("router", ip) for ip in device.dhcp_routers]
-    return (
-        vlans
-        + routers
-        + [(option, value) for option, values in device.dhcp_options.items() for value in values]
-    )
+    found = vlans_of(device.dhcp_vlans)
+    networks = device.dhcp_networks or [
+        DhcpNetwork(routers=device.dhcp_routers, options=device.dhcp_options)
+    ]
+    for network in networks:
+        vlan = _name(network.vlan)
+        said = {"router": network.routers, **network.options}
+        found += [(in_vlan(name, vlan), value) for name, values in said.items() for value in values]
+    return found
+
+
+def in_vlan(option: str, vlan: str) -> str:
+    """Return the name of an option in a VLAN."""
+    return f"{option}@{vlan}" if vlan else option
+
+
+def option_of(name: str) -> str:
+    """Return the name of an option, whichever VLAN it is said in."""
+    return name.partition("@")[0]
+
+
+def _name(vlan: Iterable[int]) -> str:
+    return ".".join(map(str, vlan))
+
+
+def _vlans(says: Iterable[Statement]) -> list[str]:
+    """Return the VLANs in which one serves; the one without a tag where it does not say."""
+    return [value for option, value in says if option == VLAN] or [""]
 
 
 def _may_meet(one: Iterable[Statement], other: Iterable[Statement]) -> bool:

@@ -134,8 +134,19 @@ def _finding(
         spoofed=view.forged(row),
         beyond_router=forwards,
         # whether what it answers would be seen here is not known yet
-        must_last=view.traffic.sees_replies is None and peer is not row.top_peer.get(_CLASS),
+        must_last=_announces(row)
+        or (view.traffic.sees_replies is None and peer is not row.top_peer.get(_CLASS)),
     )
+
+
+def _announces(row: DeviceWindow) -> bool:
+    """Return whether a sender's ICMP goes to everybody and asks nothing.
+
+    Who takes over two hundred IPv6 addresses advertises each to all nodes, a few times at once
+    (RFC 4861, 7.2.6; keepalived's ``garp_master_repeat``).
+    """
+    other = other_icmp(row.tx)
+    return not row.tx.get(_CLASS) and 0 < other <= row.tx.get("multicast", 0)
 
 
 def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[str]]]:

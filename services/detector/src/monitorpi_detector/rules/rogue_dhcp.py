@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.hosts.servers import UnknownServer
+from monitorpi_detector.hosts.servers import UnknownServer, option_of
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def _by_option(says: Iterable[Statement]) -> dict[str, str]:
     """Return the first values of each option, by the word for it."""
     found: dict[str, list[str]] = {}
     for option, value in says:
-        found.setdefault(_WORDS.get(option, option), []).append(value)
+        name = option_of(option)
+        found.setdefault(_WORDS.get(name, name), []).append(value)
     return {word: ", ".join(values[:_SHOWN]) for word, values in found.items()}
 
 

@@ -50,7 +50,7 @@ def pause_s(before: Kept | None, kept: Kept, size: int) -> float:
 def _reported_once(kept: Kept) -> tuple[object, ...]:
     return (
         kept.overrides, kept.silences, set(kept.dhcp_servers), set(kept.routers), kept.dhcp_said,
-        set(kept.shared),
+        kept.routers_said, set(kept.shared),
     )  # fmt: skip
 
 

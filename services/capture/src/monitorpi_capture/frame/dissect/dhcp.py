@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from monitorpi_capture.frame.dissect.discovery import DiscoveryFrame
     from monitorpi_capture.items import Sighting
 
-_PORTS: Final = (67, 68)
+_SERVER: Final = 67
+_CLIENT: Final = 68
 _FIXED: Final = 236
 _COOKIE: Final = b"\x63\x82\x53\x63"
 _REQUEST: Final = 1
@@ -49,13 +50,14 @@ def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
     """Read one message: a client's as what it says of itself, a server's as what it hands out.
 
     Answers without an address (yiaddr 0: to an INFORM, of a boot server beside the real one) hand
-    out nothing and name nobody, as refusals do.
+    out nothing and name nobody, as refusals do. What travels to a relay is for clients elsewhere,
+    and comes again where they are.
 
     Raises:
         MalformedFrameError: it is no DHCP message, or its options are broken.
 
     """
-    if frame.port not in _PORTS:
+    if frame.port not in (_SERVER, _CLIENT):
         return
     start, stop, in_part = frame.udp_payload()
     body = frame.data[start:stop]
@@ -65,7 +67,7 @@ def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
     client = body[_CHADDR : _CHADDR + MAC_SIZE] if body[1:3] == _ETHERNET else None
     if body[0] == _REQUEST and client is not None:
         yield from _asked(frame, body, options, client)
-    elif body[0] == _ANSWER:
+    elif body[0] == _ANSWER and frame.port == _CLIENT:
         yield from _answered(frame, body, options, client)
     if not whole and not in_part:
         raise MalformedFrameError

@@ -1,0 +1,1 @@
+"""``sites``: all sites that a broker is told of, one line each."""

@@ -1,0 +1,178 @@
+"""``monitorpi sites``: which sites a broker is told of, whether they watch, and what is open."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr, ValidationError
+
+from monitorpi_cli.sites.overview import FILTERS, SitesOverview
+from monitorpi_cli.stack.running import NoStackError, find_running
+from monitorpi_cli.table import Terminal, rows_to_lines
+from monitorpi_common.bus import Raw, Subscribed
+from monitorpi_common.endpoint import ENDPOINT
+from monitorpi_common.log import Log
+from monitorpi_common.session import ConnectionChange, Session
+from monitorpi_common.settings import BrokerSettings, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitorpi_cli.sites.overview import SiteRow
+    from monitorpi_cli.table import Colour
+
+_OK, _NOT_ALL, _USAGE, _RESOURCE = 0, 1, 2, 3
+_WAIT_S: Final = 10.0
+_QUIET_S: Final = 0.7
+"""What the broker keeps comes at once: after so long nothing more of it does."""
+_LONGEST_S: Final = 30.0
+_COLOURS: Final[dict[str, Colour]] = {"watching": "green", "partly": "yellow"}
+
+
+class _NoAnswerError(Exception):
+    """The broker cannot be asked; the text says why."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command and return its exit code.
+
+    0: every site watches. 1: one does not, or there is none. 2: wrong arguments. 3: no broker.
+    """
+    options = _parse(argv)
+    try:
+        settings = _settings(options)
+        overview = _ask(settings)
+    except ConfigurationError as error:
+        for line in error.lines:
+            print(f"monitorpi sites: configuration: {line}", file=sys.stderr)
+        return _USAGE
+    except (NoStackError, _NoAnswerError) as error:
+        print(f"monitorpi sites: {error}", file=sys.stderr)
+        return _RESOURCE
+    rows = overview.rows(datetime.now(UTC))
+    if options.json:
+        print(json.dumps({"sites": [dataclasses.asdict(row) for row in rows]}))
+    else:
+        _print(rows, overview.rejected)
+    return _OK if rows and all(row.level == "watching" for row in rows) else _NOT_ALL
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="./monitorpi sites",
+        description="Show every site that a broker is told of: does it watch, what is open there.",
+    )
+    parser.add_argument(
+        "--broker", metavar="HOST:PORT", help="by default that of the stack on this machine"
+    )
+    parser.add_argument("--username", metavar="NAME", help="an account that may read the sites")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
+    parser.add_argument("--tls-ca", metavar="FILE", help="the authority of its certificate (PEM)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the settings `up` runs with")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args(argv)
+
+
+def _settings(options: argparse.Namespace) -> BrokerSettings:
+    """Return which broker to ask, and as whom.
+
+    Raises:
+        ConfigurationError: the arguments are wrong.
+        NoStackError: none was given, and no stack runs here.
+
+    """
+    if options.broker is None:
+        return find_running(options.config).account("viewer")
+    found = ENDPOINT.match(options.broker)
+    if found is None:
+        raise ConfigurationError([f"--broker: {options.broker!r} is not HOST:PORT"])
+    given: dict[str, object] = {"host": found["host"].strip("[]"), "port": int(found["port"])}
+    if options.username:
+        given["username"] = options.username
+    if options.tls_ca:
+        given["tls_ca"] = options.tls_ca
+    if options.password_file:
+        try:
+            text = options.password_file.read_text(encoding="utf-8-sig").strip()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError([f"--password-file: cannot be read ({error})"]) from None
+        given["password"] = SecretStr(text)
+    try:
+        return BrokerSettings.model_validate(given)
+    except ValidationError as error:
+        lines = [f"--{one['loc'][0]}: {one['msg']}".replace("_", "-") for one in error.errors()]
+        raise ConfigurationError(lines) from None
+
+
+def _ask(settings: BrokerSettings) -> SitesOverview:
+    """Gather what the broker keeps.
+
+    Raises:
+        _NoAnswerError: it cannot be asked.
+
+    """
+    overview = SitesOverview()
+    began = heard_s = time.monotonic()
+    subscribed = False
+    with Session(settings, "sites", FILTERS, Log("sites", "error")) as session:
+        while (now_s := time.monotonic()) - began < _LONGEST_S:
+            item = session.next(0.1)
+            if isinstance(item, Raw):
+                overview.take(item.topic, item.payload)
+                heard_s = now_s if item.retained else heard_s
+            elif isinstance(item, ConnectionChange):
+                if item.report is not None and item.report.failed:
+                    raise _NoAnswerError(item.report.text)
+                if isinstance(item.event, Subscribed):
+                    subscribed, heard_s = True, now_s
+            if subscribed and now_s - heard_s > _QUIET_S:
+                return overview
+            if not subscribed and now_s - began > _WAIT_S:
+                raise _NoAnswerError("the broker takes the connection and says nothing")
+    return overview
+
+
+def _print(rows: Sequence[SiteRow], rejected: int) -> None:
+    """Print a table, and below it what is wrong where."""
+    if not rows:
+        print("this broker is told of no site: set broker.centre at each (docs/scaling.md)")
+        return
+    terminal = Terminal.of(sys.stdout)
+    head = ["site", "state", "services", "alerts", "critical", "said"]
+    table = [
+        [
+            row.site, row.level, f"{row.online} of {row.instances}", str(row.open_alerts),
+            str(row.critical), _age(row.age_s),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    for number, line in enumerate(rows_to_lines(head, table, terminal.width, fixed=2)):
+        level = rows[number - 1].level if 0 < number <= len(rows) else "watching"
+        print(terminal.paint(line, _COLOURS.get(level, "red")) if number else line)
+    told = [
+        f"{row.site}: {text}"
+        for row in rows
+        for text in (row.reason, row.worst)
+        if text is not None
+    ]
+    if told:
+        print("", *told, sep="\n")
+    if rejected:
+        print(f"\n{rejected} messages are not of the contract")
+
+
+def _age(seconds: float | None) -> str:
+    """Write how long ago something was said."""
+    if seconds is None:
+        return "never"
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"

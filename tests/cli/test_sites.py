@@ -1,0 +1,385 @@
+"""Several sites at one broker: what they pass on, who may, and what ``sites`` makes of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+import tomllib
+from argparse import Namespace
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.conftest import ROOT, Broker, wait_for
+
+from monitorpi_cli.doctor.broker import try_centre
+from monitorpi_cli.sites.overview import MAX_ALERTS, MAX_SITES, SitesOverview
+from monitorpi_cli.stack import broker as broker_files
+from monitorpi_cli.stack.centre import Centre
+from monitorpi_cli.stack.plan import make_plan
+from monitorpi_common.examples import example
+from monitorpi_common.messages import Alert, WatchState
+from monitorpi_common.settings import CentreSettings
+from monitorpi_host.children import tied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import Subscriber
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SITES = ("berlin", "paris")
+
+
+# --- what is made of what is heard ----------------------------------------------------------------
+
+
+def watch(site: str, state: str = "watching", at: datetime = NOW, **more: Any) -> tuple[str, bytes]:
+    """Build a site's word on whether it watches."""
+    word = example(WatchState).model_dump(mode="json") | {"state": state, "reasons": []} | more
+    text = WatchState.model_validate(word | {"at": at, "since": at}).encode()
+    return f"monitorpi/v1/{site}/detector/watch/main", text
+
+
+def alert(site: str, number: int = 1, state: str = "open", **more: Any) -> tuple[str, bytes]:
+    """Build an alert of a site."""
+    key = f"syn-flood-0200000000{number:02x}"
+    word = example(Alert).model_dump(mode="json") | {"key": key, "state": state} | more
+    return f"monitorpi/v1/{site}/detector/alert/{key}", Alert.model_validate(word).encode()
+
+
+def link(site: str, up: bytes) -> tuple[str, bytes]:
+    """Build what the broker says of a site's connection."""
+    return f"monitorpi-sites/{site}/link", up
+
+
+def overview(*heard: tuple[str, bytes]) -> SitesOverview:
+    """Hand in messages."""
+    one = SitesOverview()
+    for topic, payload in heard:
+        one.take(topic, payload)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("heard", "level", "reason"),
+    [
+        ([watch("a"), link("a", b"1")], "watching", None),
+        ([watch("a")], "watching", None),  # its link is not bridged: a broker of its own
+        ([watch("a"), link("a", b"0")], "unconnected", "its broker is not connected"),
+        ([link("a", b"1")], "silent", "has not said that it watches"),
+        ([watch("a", at=NOW - timedelta(seconds=31))], "silent", "is 31 s old"),
+        ([watch("a", at=NOW - timedelta(seconds=30))], "watching", None),
+        ([watch("a", at=NOW + timedelta(seconds=31))], "watching", "its clock is 31 s ahead"),
+        ([watch("a", at=NOW + timedelta(seconds=30))], "watching", None),
+        (
+            [watch("a", "blind", reasons=[{"what": "service", "text": "capture is gone"}])],
+            "blind", "capture is gone",
+        ),
+        ([watch("a", "blind"), watch("a", "partly")], "partly", None),  # the later word counts
+    ],
+)  # fmt: skip
+def test_a_sites_state(heard: list[tuple[str, bytes]], level: str, reason: str | None) -> None:
+    """What it says of itself, unless that is old, or the broker knows that it is not there."""
+    row = overview(*heard).rows(NOW)[0]
+
+    assert row.level == level
+    assert reason in row.reason if reason and row.reason else row.reason is reason
+
+
+def test_what_is_open_is_counted_and_the_worst_is_told() -> None:
+    """Closed and taken back are over; of the critical ones the newest speaks."""
+    later = NOW + timedelta(seconds=1)
+    topic, _ = alert("a", 4)
+    one = overview(
+        alert("a", 1, severity="warning", opened_at=later, summary="warned"),
+        alert("a", 2, summary="old", opened_at=NOW), alert("a", 3, summary="new", opened_at=later),
+        alert("a", 4), (topic, b""), alert("a", 5), alert("a", 5, "closed"),
+    )  # fmt: skip
+
+    row = one.rows(NOW)[0]
+
+    assert (row.open_alerts, row.critical, row.worst) == (3, 2, "new")
+
+
+def test_sites_are_in_order_of_need() -> None:
+    """The worst first, then by name."""
+    one = overview(
+        watch("e"), watch("d"), watch("c", "partly"), watch("b", "blind"), link("z", b"0"),
+        link("y", b"1"),
+    )  # fmt: skip
+
+    assert [row.site for row in one.rows(NOW)] == ["z", "y", "b", "c", "d", "e"]
+
+
+def test_services_are_counted_with_those_that_are_gone() -> None:
+    """Each instance that ever said so."""
+    status = "monitorpi/v1/a/{}/status/main"
+    one = overview(
+        (status.format("capture"), b"online"), (status.format("prober"), b"offline"),
+        (status.format("detector"), b"offline"), (status.format("detector"), b"online"),
+    )  # fmt: skip
+
+    row = one.rows(NOW)[0]
+
+    assert (row.online, row.instances, row.age_s) == (2, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("monitorpi/v1/a/detector/watch/main", b"{"),
+        ("monitorpi/v1/a/detector/alert/x", b"[]"),
+        ("monitorpi/v2/a/detector/alert/x", b"{}"),
+        ("monitorpi/v1/A b/detector/alert/x", b"{}"),
+        ("other", b"x"),
+    ],
+)
+def test_garbage_is_counted(topic: str, payload: bytes) -> None:
+    """Nothing ends, and no site is made up of what is none."""
+    one = overview(watch("b"), (topic, payload))
+
+    assert one.rejected == 1
+    assert {row.site for row in one.rows(NOW)} <= {"a", "b"}
+
+
+def test_memory_is_bounded() -> None:
+    """Whoever may write could name as many sites and alerts as he likes."""
+    one = overview(*(link(f"s{number}", b"1") for number in range(MAX_SITES + 5)))
+    topic, payload = alert("s1")
+    for number in range(MAX_ALERTS + 5):
+        one.take(f"{topic}{number}", payload)
+
+    assert len(one.rows(NOW)) == MAX_SITES
+    assert max(row.open_alerts for row in one.rows(NOW)) == MAX_ALERTS
+
+
+# --- real brokers ---------------------------------------------------------------------------------
+
+
+class CentralBroker(Broker):
+    """That of the example."""
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, "-c", self.folder / "config" / "mosquitto.conf"], stdout=log, stderr=log
+            )
+        wait_for(self._accepts, what="the central broker")
+
+
+@dataclass
+class World:
+    """A central broker as in the example, and the own brokers of two sites."""
+
+    folder: Path
+    centre: Broker
+    authority: str
+    sites: dict[str, Broker] = field(default_factory=dict)
+    passwords: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def start(self, site: str) -> None:
+        """Start a site's broker, as `up` does."""
+        home = self.folder / site
+        self.passwords[site] = broker_files.ensure_passwords(home / "secrets")
+        settings = CentreSettings.model_validate(
+            {
+                "host": "127.0.0.1", "port": self.centre.port, "tls_ca": self.authority,
+                "password": f"of {site}",
+            }
+        )  # fmt: skip
+        known = self.sites.get(site)
+        port = known.port if known else broker_files.free_port()
+        config = broker_files.write_files(
+            home / "broker", [f"{port} 127.0.0.1"], self.passwords[site], Centre(site, settings)
+        )
+        process = subprocess.Popen(
+            tied(broker_files.command(config), user=broker_files.user(config)),
+            stderr=subprocess.DEVNULL,
+        )
+        self.sites[site] = Broker(home, port=port, process=process)
+        wait_for(self.sites[site]._accepts, what="the broker of a site")
+
+    def say(self, site: str, word: tuple[str, bytes], account: str = "detector") -> None:
+        """Publish as one of a site's services."""
+        password = self.passwords[site][account]
+        subprocess.run(
+            [
+                "mosquitto_pub", "-V", "mqttv5", "-q", "1", "-r", "-p", str(self.sites[site].port),
+                "-u", account, "-P", password, "-t", word[0], "-m", word[1].decode(),
+            ],
+            check=True, timeout=20,
+        )  # fmt: skip
+
+    def ask(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Run the command against the centre; returns its exit code and the rows by site."""
+        secret = self.folder / "watcher"
+        secret.write_text("of watcher\n")
+        done = subprocess.run(
+            [
+                sys.executable, "-P", "-m", "monitorpi_cli", "sites", "--json", "--broker",
+                f"127.0.0.1:{self.centre.port}", "--username", "watcher",
+                "--password-file", str(secret), "--tls-ca", self.authority, *words,
+            ],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.stderr == ""
+        return done.returncode, {row["site"]: row for row in json.loads(done.stdout)["sites"]}
+
+    def levels(self) -> dict[str, str]:
+        """Return what the command says of each site's state."""
+        return {site: row["level"] for site, row in self.ask()[1].items()}
+
+
+@pytest.fixture
+def world(tmp_path: Path, certificate: tuple[str, str]) -> Iterator[World]:
+    """Run the example's central broker on loopback, with two sites."""
+    config = tmp_path / "config"
+    shutil.copytree(ROOT / "examples" / "sites" / "centre", config)
+    (tmp_path / "data").mkdir()
+    for name, file in zip(("server.crt", "server.key"), certificate, strict=True):
+        shutil.copy(file, config / name)
+    plain = [f"{name}:of {name}\n" for name in (*SITES, "watcher")]
+    (config / "passwords").write_text("".join(plain))
+    subprocess.run(["mosquitto_passwd", "-U", config / "passwords"], check=True)
+    centre = CentralBroker(tmp_path)
+    text = (config / "mosquitto.conf").read_text().replace("/mosquitto/", f"{tmp_path}/")
+    listener = f"user root\nlistener {centre.port} 127.0.0.1"
+    (config / "mosquitto.conf").write_text(text.replace("listener 8883", listener))
+    one = World(tmp_path, centre, certificate[0])
+    try:
+        centre.start()
+        for site in SITES:
+            one.start(site)
+        yield one
+    finally:
+        for broker in (*one.sites.values(), centre):
+            broker.kill()
+
+
+def test_sites_are_seen_at_the_centre(world: World) -> None:
+    """What each says is there by its name; a site that is killed is known, and comes back."""
+    now = datetime.now(UTC)
+    world.say("berlin", watch("berlin", at=now))
+    world.say("paris", watch("paris", "blind", at=now))
+    world.say("paris", alert("paris", summary="a flood in Paris"))
+    wait_for(lambda: world.levels() == {"berlin": "watching", "paris": "blind"}, 30)
+
+    code, rows = world.ask()
+    assert code == 1
+    assert rows["paris"]["worst"] == "a flood in Paris"
+    assert rows["berlin"]["open_alerts"] == 0
+
+    world.sites["berlin"].kill()
+    wait_for(lambda: world.levels()["berlin"] == "unconnected", 30)
+    world.start("berlin")
+    world.say("berlin", watch("berlin", at=datetime.now(UTC)))
+    wait_for(lambda: world.levels()["berlin"] == "watching", 60)
+
+
+def test_what_was_said_while_the_centre_was_away_arrives(
+    world: World, subscribe: Callable[..., Subscriber]
+) -> None:
+    """Every change of an alert, in order; what stands last is said again when a site comes back."""
+    wait_for(lambda: set(world.levels()) == set(SITES), 30)
+    world.say("paris", watch("paris", at=datetime.now(UTC)))
+    wait_for(lambda: world.levels()["paris"] == "watching", 30)
+
+    world.centre.kill()
+    for number in range(20):
+        state = "closed" if number % 2 else "open"
+        world.say("paris", alert("paris", 1, state, summary=f"change {number}"))
+    world.centre.start()
+    reader = ["-u", "watcher", "-P", "of watcher", "--cafile", world.authority, "-h", "127.0.0.1"]
+    seen = subscribe(world.centre.port, "monitorpi/v1/paris/detector/alert/+", *reader)
+    wait_for(lambda: seen.of("alert/"), 60)
+
+    def told() -> list[str]:
+        return [json.loads(text)["summary"] for text in seen.of("alert/")]
+
+    wait_for(lambda: "change 19" in told(), 60)
+    changes = [f"change {number}" for number in range(20)]
+    assert told()[:20] == changes
+    assert set(told()[20:]) <= {"change 19"}
+
+
+def test_a_site_writes_below_its_own_name_and_reads_nothing(
+    world: World, subscribe: Callable[..., Subscriber]
+) -> None:
+    """Whoever takes a sensor at one site can neither speak for another nor listen to it."""
+    wait_for(lambda: set(world.levels()) == set(SITES), 30)
+    there = ["-h", "127.0.0.1", "--cafile", world.authority, "-p", str(world.centre.port)]
+    berlin = [*there, "-V", "mqttv5", "-u", "berlin", "-P", "of berlin", "-i", "somebody"]
+    reader = [*there[:4], "-u", "watcher", "-P", "of watcher"]
+    seen = subscribe(world.centre.port, "#", *reader)
+    deaf = subscribe(world.centre.port, "#", *there[:4], "-u", "berlin", "-P", "of berlin")
+    topic, text = watch("paris", at=datetime.now(UTC))
+
+    for target in (topic, "monitorpi-sites/paris/link", topic.replace("paris", "berlin")):
+        words = ["mosquitto_pub", *berlin, "-q", "1", "-t", target, "-m", text.decode()]
+        subprocess.run(words, check=False, timeout=20)
+    wait_for(lambda: seen.of("berlin/detector/watch"), 20)
+
+    assert seen.of("paris/detector/watch") == []
+    assert all(payload in ("0", "1") for payload in seen.of("sites/paris/link"))
+    assert deaf.of("") == []
+
+
+def test_doctor_tries_the_centre(world: World) -> None:
+    """As the site's broker would connect; each way that fails has its words."""
+    given = {
+        "host": "127.0.0.1", "port": world.centre.port, "tls_ca": world.authority,
+        "password": "of berlin",
+    }  # fmt: skip
+
+    def said(**change: object) -> str:
+        settings = CentreSettings.model_validate(given | change)
+        found = try_centre(Centre("berlin", settings))
+        return f"{found.mark} {found}"
+
+    assert said() == f"ok centre: 127.0.0.1:{world.centre.port}: connected as berlin"
+    assert "wrong centre: " in said(username="paris")
+    assert "wrong centre: " in said(password=None)
+    assert "check broker.centre.port, whether it wants TLS" in said(tls=False)
+    assert "nobody listens there: start the broker, or check broker.centre.host" in said(port=1)
+
+
+# --- the settings ---------------------------------------------------------------------------------
+
+
+def test_a_password_is_the_brokers_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No service can read it; one in the settings is taken too."""
+    monkeypatch.setenv("MONITORPI_STATE_DIR", str(tmp_path))
+    broker_files.ensure_passwords(tmp_path / "secrets")
+    (tmp_path / "secrets" / "broker" / "broker__centre__password").write_text("of berlin\n")
+    file = tmp_path / "monitorpi.toml"
+    file.write_text('site = "berlin"\n[broker.centre]\nhost = "10.0.0.1"\ntls = false\n')
+
+    plan = make_plan(Namespace(config=file, site=None, interface=None))
+
+    assert plan.centre is not None
+    lines = plan.centre.lines("/run/x", "viewer")
+    assert "remote_password of berlin" in lines
+    assert "remote_username berlin" in lines
+    assert "topic monitorpi/v1/berlin/detector/alert/+ out 1" in lines
+    assert not [line for line in lines if line.endswith(" in 1") or " both " in line]
+    assert stat.S_IMODE((tmp_path / "secrets" / "broker").stat().st_mode) == 0o700
+
+
+def test_the_example_of_a_site_is_taken() -> None:
+    """Its settings are those of the documentation."""
+    table = tomllib.loads((ROOT / "examples" / "sites" / "site" / "monitorpi.toml").read_text())
+    table["broker"]["centre"].pop("tls_ca")
+
+    settings = CentreSettings.model_validate(table["broker"]["centre"])
+
+    assert Centre(table["site"], settings).lines("/x", "viewer")[2] == (
+        "address centre.example.net:8883"
+    )
