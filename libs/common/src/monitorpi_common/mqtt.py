@@ -56,6 +56,7 @@ from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
 from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
 from monitorpi_common.settings import BrokerSettings, authority
 from monitorpi_common.subscriptions import Subscriptions
+from monitorpi_common.tcp import send_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,6 +137,7 @@ class MqttBus:
         client.reconnect_delay_set(round(BROKER.first_s), round(BROKER.most_s))
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
+        client.on_socket_open = send_at_once
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -255,10 +257,8 @@ class MqttBus:
                 self._explained = True
                 return refused(self._address, reason)
             case SubscriptionRefused(reason):
-                return Report(
-                    f"the broker refused a subscription ({reason}): check its access rules",
-                    failed=True,
-                )
+                text = f"the broker refused a subscription ({reason}): check its access rules"
+                return Report(text, failed=True)
             case Acknowledged():
                 self._acknowledged(item)
             case NetworkDied(error):
