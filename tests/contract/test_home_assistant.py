@@ -103,7 +103,7 @@ def test_litter_on_what_it_reads_hides_no_alert(
     """Kept by the broker from before its start and coming while it runs; the next alert is on."""
     topics = ["detector/watch/main", "detector/alert/x-y", "capture/wire/eth0",
               "prober/target/192-0-2-1", "detector/status/main"]  # fmt: skip
-    seen = subscribe(broker.port, "#")
+    seen = subscribe(broker.port, "monitorpi/v1/lab/home-assistant/#")
     scatter(broker, topics)
     publish(broker, "homeassistant/status", "{garbage", "-r")
     process = start()
