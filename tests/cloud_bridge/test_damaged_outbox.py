@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,4 +187,22 @@ def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
 
     assert abs(uploader.clock() - time.monotonic()) < 5
     sink.close()
+    box.close()
+
+
+@pytest.mark.parametrize("damage", [b"{", b"\xff", b"", b"7"])
+def test_a_row_damaged_within_keeps_no_other_from_being_sent(damage: bytes, tmp_path: Path) -> None:
+    """It is read as a row without fields, which the cloud refuses and which is set aside then."""
+    file = tmp_path / "outbox.sqlite"
+    box = RowOutbox(file)
+    box.add([OutboxRow(DESTINATION, n, {"field1": "1"}) for n in (1, 2)], {})
+    box.close()
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("UPDATE row SET fields = CAST(? AS TEXT) WHERE second = 1", (damage,))
+        db.commit()
+    box = RowOutbox(file)
+
+    rows = box.take(DESTINATION, 10)
+
+    assert [(row.second, dict(row.fields)) for row in rows] == [(1, {}), (2, {"field1": "1"})]
     box.close()
