@@ -6,11 +6,11 @@ answers first which one of several is right, so the first one of a VLAN is learn
 seen within :data:`START_S` of it (routers: :data:`ADVERTISES_S`), as a redundant pair is that
 answers the same client. One that appears later is learned too if it says what the known ones say (a
 pair that shares the clients between them), or if it is the router that they name.
-Else it is unknown, in the first day as well, then as a ``warning``: in a network that has a
-server, a second one that says something else is worth a look on any day. One that contradicts the
-known ones in any option is unknown whatever else it says: the right router with a name server of
-its own is how answers are forged. Unknown ones are not learned; a line of the configuration makes
-them known. Who is known in one VLAN and comes into that of others is judged there as one that appears.
+Else it is unknown, in the first day as well, then as a ``warning``: in a network that has a server,
+a second one that says something else is worth a look on any day. One that contradicts the known
+ones in any option is unknown whatever else it says: the right router with a name server of its own
+is how answers are forged. Unknown ones are not learned; a line of the configuration makes them
+known. Who is known in one VLAN and comes into that of others is judged there as one that appears.
 
 What a known server tells its clients is learned in the first day too. What it says for the first
 time later is a *change*, reported once: the owner's doing, a router that was taken over, or
