@@ -79,6 +79,12 @@ DAMAGES: Final[dict[str, Callable[[Path, bytes], object]]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _known_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apprise, asked by a process of its own at each start, has no part in this."""
+    monkeypatch.setattr(notifier, "check", lambda urls: dict.fromkeys(urls, "NotifyJSON"))
+
+
 def start(service: str, folder: Path) -> None:
     """Put a service together as its process does, and take it apart."""
     module, settings, _ = SERVICES[service]
