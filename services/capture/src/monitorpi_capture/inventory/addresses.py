@@ -15,7 +15,8 @@ of :mod:`monitorpi_capture.inventory.holding` says what follows:
   then who held it before goes on holding it, and every turn of the other is counted.
 - *Some moves are no news*: the holder has left, its lease went to the other, or both are of one
   group (virtual router MACs, :mod:`monitorpi_capture.inventory.groups`).
-- *A virtual router's MAC holds* its address against everybody outside its group.
+- *A virtual router's MAC holds* its address against everybody outside its group, until neither its
+  frames nor its claims came for :data:`REMEMBER_S`: it was replaced.
 - *A router may answer for others* (proxy ARP, :mod:`.proxies`): what it answers for is not its own
   and never another holder's loss.
 - *An address ends by itself* when its holder is here and did not claim it for :data:`AGE_S`, or
@@ -274,7 +275,8 @@ class Addresses:
         if relation is Relation.GROUP:
             virtual_takes = group_of(mac) is not None and group_of(held.mac) is None
             return Event.HEIR if quiet_s > YIELD_S or virtual_takes else Event.MEMBER
-        if relation is Relation.INTRUDER:
+        is_here = self._witness.is_present(held.mac, at_s)
+        if relation is Relation.INTRUDER and (is_here or quiet_s <= REMEMBER_S):
             return Event.INTRUDER
         if self._proxies.only_answers_for(held):
             return Event.HEIR
@@ -285,7 +287,7 @@ class Addresses:
         router = self._witness.is_router_address(held.mac, held.space, held.ip)
         leased = held.ip in self._leases.get((held.mac, held.space, held.version), ())
         given = held.named == mac and not leased
-        may = given or not self._witness.is_present(held.mac, at_s)
+        may = given or not is_here
         return Event.HEIR if may and not router else Event.STRANGER
 
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:
