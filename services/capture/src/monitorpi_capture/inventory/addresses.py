@@ -21,7 +21,8 @@ of :mod:`monitorpi_capture.inventory.holding` says what follows:
   and never another holder's loss.
 - *An address ends by itself* when its holder is here and did not claim it for :data:`AGE_S`, or
   claimed others of its family for :data:`UNCLAIMED_S` but not this one (temporary addresses of
-  IPv6, RFC 8981; a new fixed address). Who is absent keeps what it had.
+  IPv6, RFC 8981; a new fixed address), :data:`YIELD_S` after it went to another VLAN. Who is absent
+  keeps what it had.
 
 IPv4 and IPv6 are bounded apart (:data:`MAX_FAMILY` a device), the table as a whole by
 :data:`MAX_HOLDINGS`; what finds no room is counted. Whether a dispute is an alert, and how severe,
@@ -220,8 +221,18 @@ class Addresses:
             one.claimed_s = min(one.claimed_s, at_s + 1.0)
             self._end_dispute(one, at_s)
             unclaimed_s = newest[one.version] - one.claimed_s
-            if unclaimed_s > UNCLAIMED_S or at_s - one.claimed_s > AGE_S:
+            longest_s = YIELD_S if self._has_moved(one, held) else UNCLAIMED_S
+            if unclaimed_s > longest_s or at_s - one.claimed_s > AGE_S:
                 self._apply(one, Event.ENDS, mac, at_s)
+
+    def _has_moved(self, left: Holding, held: list[Holding]) -> bool:
+        """Tell whether a client got a lease in another VLAN after it claimed an address last."""
+        return any(
+            one.space != left.space
+            and one.since_s > left.claimed_s
+            and (one.mac, one.space, left.version) in self._leases
+            for one in held
+        )
 
     def forget(self, mac: bytes) -> None:
         """Take all addresses from a device that left the inventory."""
