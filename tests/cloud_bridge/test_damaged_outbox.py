@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cloud_bridge.cloudworld import DESTINATION, START, World
+from tests.mounts import unmount
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks import outbox as outbox_module
@@ -58,7 +59,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
         assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         check.close()
     finally:
-        subprocess.run(["umount", mount], check=True)
+        unmount(mount)
 
 
 def test_a_second_bridge_stands_by(tmp_path: Path) -> None:

@@ -138,6 +138,18 @@ def test_a_detector_that_does_not_keep_up_or_says_nothing(
         [] if level == "watching" else [("judging", "detector", None)])  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("spoke_s", "blamed"), [(NOW - 3, []), (NOW - 9, ["The detector has said nothing for 9 s."])]
+)
+def test_a_detector_that_gets_no_windows_is_not_blamed(spoke_s: float, blamed: list[str]) -> None:
+    """What it judged last is old because nothing comes; one that hangs as well is told as such."""
+    silent = wire(NOW - 20, received_s=NOW - 20)
+
+    _, reasons = told(judged_s=NOW - 20, announced_s=spoke_s, wires={"eth0": silent})
+
+    assert [text for *_, text in reasons] == ["No window of eth0 for 20 s.", *blamed]
+
+
 def test_what_a_missing_service_explains_is_not_told_twice() -> None:
     """A detector that is away judges nothing; a capture that is away counts nothing."""
     late = {"judged_s": NOW - 60, "online": HERE | {"detector": False}}

@@ -231,7 +231,8 @@ def test_what_never_came_is_starting_and_then_missing() -> None:
     assert state == "blind"
     assert "has not been heard of yet" in reasons[0].text
 
-    observer.tick(START_S + 1, None)
+    for second in range(round(START_S) + 1):
+        observer.tick(second + 1, None)
     state, reasons = observer.state()
 
     assert state == "blind"
@@ -316,3 +317,17 @@ def test_foreign_numbers_are_bounded() -> None:
     assert len(site.observer.interfaces) <= watch.MAX_INTERFACES
     assert len(site.observer.state()[1]) <= 32
     assert all(len(reason.text) <= 255 for reason in site.observer.state()[1])
+
+
+def test_a_pause_of_our_own_is_no_silence_of_others() -> None:
+    """Whoever was stopped for a minute finds what came meanwhile still waiting to be read."""
+    world = Site()
+
+    world.now_s += 60
+    world.observer.tick(world.now_s, None)
+
+    assert world.observer.state() == ("watching", ())
+    world.windows.clear()
+    world.run(8)
+    assert world.state == "blind"
+    assert "No window of eth0 for" in world.texts
