@@ -262,6 +262,19 @@ def test_what_a_broker_remembers_says_nothing_of_now() -> None:
     assert observer.state()[0] == "blind"
 
 
+@pytest.mark.parametrize(("retained", "is_judged"), [(False, True), (True, False)])
+def test_a_detector_keeps_up_by_the_health_it_has_now(retained: bool, is_judged: bool) -> None:
+    """Its watermark goes on; one that the broker remembers is of another life."""
+    site = Site()
+    site.judges = False
+    for _ in range(4):
+        site.run(10)
+        health = example(Health).model_copy(update={"detail": {"watermark": site.now_s}})
+        site.send("detector", "health", "main", health, retained)
+
+    assert (site.state == "watching") == is_judged
+
+
 def test_a_reader_repeats_what_the_detector_says_when_that_is_worse() -> None:
     """The detector knows what a reader may not: all say the same."""
     site = Site()

@@ -148,6 +148,32 @@ def test_a_round_that_nobody_answered_has_a_loss_and_no_times(world: World) -> N
     assert (found["loss_ratio"], found["rtt_min_ms"], found["mos"]) == (0.5, None, None)
 
 
+@pytest.mark.parametrize("format_", ["json", "jsonl", "csv"])
+@pytest.mark.parametrize("table", ["traffic", "changes", "devices"])
+def test_names_stand_as_people_wrote_them(world: World, table: str, format_: str) -> None:
+    """Not as numbers of letters."""
+    world.hand(device(1, hostname="Küche"), "x")
+    world.idle(30)
+
+    assert "Küche".encode() in world.ask(table, format=format_, **_since(table))
+
+
+def _since(table: str) -> dict[str, Any]:
+    return {} if table == "devices" else {"from_": NOON_S}
+
+
+@pytest.mark.parametrize(
+    ("table", "head"),
+    [("alerts", "opened_at,closed_at,state"), ("wire", "time,seconds,covered_s")],
+)
+def test_an_empty_csv_has_its_head(world: World, table: str, head: str) -> None:
+    """A spreadsheet knows its columns."""
+    found = world.ask(table, format="csv", from_=NOON_S - 7200, to=NOON_S - 3600).decode()
+
+    assert found.startswith(head)
+    assert len(found.splitlines()) == 1
+
+
 # --- what may be asked ----------------------------------------------------------------------------
 
 
