@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +90,7 @@ def test_the_wires_coverage_stands_beside_its_columns(world: World) -> None:
     assert (target["instance"], target["address"], target["name"]) == ("main", "192.168.1.10", None)
     assert target["columns"]["sent"] == [60, 10]
     assert target["columns"]["rtt_min_ms"] == [0.4, 0.4]
+    assert target["columns"]["mos"] == [4.3, 4.3]
 
 
 @pytest.mark.parametrize("idle_s", [0, 4000])
@@ -101,14 +101,19 @@ def test_columns_and_peaks_are_those_asked_for(world: World, idle_s: int) -> Non
     (twenty, *_) = lines(world, "wire", step=20, columns="syn", peaks=True, from_=NOON_S)
     (one,) = lines(world, "wire", step=60, columns="syn", peaks=True, from_=NOON_S, to=NOON_S + 60)
     plain = document(world, "wire", step=60, columns="syn", from_=NOON_S, to=NOON_S + 60)
-    head = next(csv.reader(io.StringIO(world.ask("wire", format="csv", columns="syn").decode())))
+    plain_head, peaks_head = (
+        world.ask("wire", format="csv", columns="syn", peaks=peaks).decode().splitlines()[0]
+        for peaks in (False, True)
+    )
 
     assert [
         {name: value for name, value in one.items() if "syn" in name or "packets" in name}
         for one in (fine, twenty, one)
     ] == [{"syn": 30}, {"syn": 60, "peak_syn": 30}, {"syn": 180, "peak_syn": 30}]
     assert plain["series"][0]["columns"] == {"syn": [180]}
-    assert [name for name in head if name in ("syn", "packets", "peak_syn")] == ["syn"]
+    assert plain_head.endswith(",syn")
+    assert "packets" not in plain_head
+    assert peaks_head == f"{plain_head},peak_syn"
 
 
 def test_only_what_is_of_an_interface_or_a_device(world: World) -> None:
@@ -198,6 +203,19 @@ def test_an_empty_csv_has_its_head(world: World, table: str, head: str) -> None:
 def test_a_moment_is_written_as_people_do(written: object, moment: float) -> None:
     """Nothing is before 1970 or after 9999."""
     assert moment_s(written, 1e6) == moment
+
+
+def test_a_moment_without_a_zone_is_utc_wherever_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As all that is published."""
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert moment_s("1970-01-01T01:00:00", 0) == 3600.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("written", ["", "yesterday", "-3", "-3x", "12:00", "1772366400000"])

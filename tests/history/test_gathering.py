@@ -205,6 +205,23 @@ def test_a_round_without_replies_has_no_times() -> None:
     assert whole(gathering)[0, target, "rtt_min_us"] == 1
 
 
+def test_a_target_beyond_the_bound_does_not_hide_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was there goes on."""
+    monkeypatch.setattr(module, "MAX_SERIES", 1)
+    gathering = Gathering()
+    known = probe(NOON, 1)
+    other = known.targets[0].model_copy(update={"address": "192.168.1.9"})
+    both = known.model_copy(update={"seq": 2, "targets": [other, *known.targets]})
+
+    for published in (known, both):
+        gathering.round(published, "main", NOON)
+
+    assert {
+        (series.subject, value) for (_, series, name), value in whole(gathering).items()
+        if name == "rounds"
+    } == {("192.168.1.10", 2)}  # fmt: skip
+
+
 def test_a_stretch_is_not_shared() -> None:
     """What is gathered later does not change what is being written."""
     gathering = Gathering()
