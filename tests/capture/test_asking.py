@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,3 +157,32 @@ def test_a_step_of_the_clock_moves_all_times() -> None:
 
     assert asking.of(A, 1e6 + 2.0) == (1, 1e6 + 1.0)
     assert denials.of(A, 1e6 + 2.0) == (1, 1e6 + 1.1)
+
+
+@pytest.mark.parametrize(
+    ("after_s", "denies"), [(-0.1, False), (0.0, True), (0.9, True), (0.91, False)]
+)
+@pytest.mark.parametrize("step_s", [0.0, 1e9])
+def test_an_answer_comes_within_a_second_of_the_request(
+    after_s: float, denies: bool, step_s: float
+) -> None:
+    """Also where the clock was set between the two."""
+    denials = Denials()
+    denials.tries(B, (), "192.0.2.1", 0.0)
+    denials.shift(step_s)
+
+    denials.claims(A, (), "192.0.2.1", step_s + after_s, None)
+
+    assert (denials.of(A, step_s + 1.0) is not None) == denies
+
+
+def test_who_tries_an_address_does_not_deny_it() -> None:
+    """Nor does a claim of an address that nobody tries, or in another VLAN."""
+    denials = Denials()
+    denials.tries(A, (), "192.0.2.1", 0.0)
+    denials.tries(B, (7,), "192.0.2.2", 0.0)
+
+    for ip in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        assert not denials.claims(A, (), ip, 0.1, None)
+
+    assert denials.of(A, 0.1) is None

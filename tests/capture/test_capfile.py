@@ -84,6 +84,16 @@ def test_pcapng(order: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("code", [4, 5, 6, 7, 8, 10, 11, 12, 15, 16, 17, 2988])
+def test_no_other_option_of_eight_bytes_moves_the_time(code: int) -> None:
+    """Such as an interface's speed, its address, or one of a vendor."""
+    options = struct.pack("<HHq", code, 8, 1_000_000_000)
+
+    frames, notes = read(section() + interface(options=options) + enhanced(7_000_000))
+
+    assert ([frame.at_s for frame in frames], notes) == ([7.0], [])
+
+
 @pytest.mark.parametrize("offset_s", [253_402_300_799, 2**62, -(2**62), -1, 2**32])
 def test_frames_of_impossible_years_do_not_count(offset_s: int) -> None:
     """Before 1970 and beyond the 32 bits of pcap no time can be believed; others' count."""

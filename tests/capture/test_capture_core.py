@@ -23,7 +23,7 @@ from monitorpi_capture.items import (
 )
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.pacing import PacedCore
-from monitorpi_common.messages import CLASSES, Packet, Watch, Wire
+from monitorpi_common.messages import CLASSES, Device, Mark, Packet, Watch, Wire
 from monitorpi_common.service import CommandReceived, CommandRefusedError, Tick
 
 AT_MOST_JSONS = 6
@@ -179,6 +179,23 @@ def test_watch_reaches_the_source_and_lines_become_packets() -> None:
     assert (said.id, said.message.seq, said.message.line) == ("eth0", 0, "a > b")
     with pytest.raises(CommandRefusedError, match="there is no class 'sin'"):
         one.handle(CommandReceived("watch", Watch.model_validate({"class": "sin"}), "1"))
+
+
+def test_a_device_is_marked_by_a_command() -> None:
+    """It is published with that at once; of who is no device nothing can be said."""
+    one = CaptureCore("e", CaptureSettings(), steering=Steered())
+    for second in (1, 20):
+        row = MacCounts(mac(1), counts(packets=1), (), None, None)
+        list(one.handle(window(float(second), row)))
+    list(one.handle(Tick(datetime.fromtimestamp(21, UTC), 21.0, clock_synced=True)))
+
+    mark = Mark(mac="02:00:00:00:00:01", name="printer", pinned=True)
+    (said,) = one.handle(CommandReceived("mark", mark, "1"))
+
+    assert isinstance(said.message, Device)
+    assert (said.message.hostname, said.message.marks.pinned) == ("printer", True)
+    with pytest.raises(CommandRefusedError, match="there is no such device"):
+        one.handle(CommandReceived("mark", Mark(mac="02:00:00:00:00:02", known=True), "2"))
 
 
 def test_nobody_watches_a_file() -> None:

@@ -141,6 +141,15 @@ def test_dhcp_options_may_be_split_and_stand_in_the_name_fields() -> None:
     assert seen(spread) == sighting(how="dhcp", hostname="printer")
 
 
+def test_what_stands_behind_the_end_of_the_options_counts_for_nothing() -> None:
+    """A client need not clear its buffer (RFC 2132, 3.2); zeros before it are passed over."""
+    options = [("message-type", "request"), "pad", "pad", ("hostname", b"printer")]
+
+    assert seen(dhcp(1, [*options, "end", ("hostname", b"-of-old")])) == sighting(
+        how="dhcp", hostname="printer"
+    )
+
+
 @pytest.mark.parametrize("mask", ["0.0.0.0", "255.0.255.0", "0.255.255.255"])
 def test_a_mask_with_holes_tells_no_network(mask: str) -> None:
     """Only a run of ones from the left is a mask."""

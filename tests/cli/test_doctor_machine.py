@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.mounts import unmount
 
 from monitorpi_cli.doctor import ports
 from monitorpi_cli.doctor.machine import look_at_secrets, look_at_state
@@ -113,7 +114,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
         while True:
             stream.write(bytes(4096))
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    unmount(folder)
 
 
 def test_a_full_disk_is_wrong(full: Path) -> None:

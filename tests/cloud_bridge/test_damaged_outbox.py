@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.cloud_bridge.cloudworld import DESTINATION, START, World
+from tests.mounts import unmount
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks import outbox as outbox_module
@@ -58,7 +60,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
         assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         check.close()
     finally:
-        subprocess.run(["umount", mount], check=True)
+        unmount(mount)
 
 
 def test_a_second_bridge_stands_by(tmp_path: Path) -> None:
@@ -185,4 +187,22 @@ def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
 
     assert abs(uploader.clock() - time.monotonic()) < 5
     sink.close()
+    box.close()
+
+
+@pytest.mark.parametrize("damage", [b"{", b"\xff", b"", b"7"])
+def test_a_row_damaged_within_keeps_no_other_from_being_sent(damage: bytes, tmp_path: Path) -> None:
+    """It is read as a row without fields, which the cloud refuses and which is set aside then."""
+    file = tmp_path / "outbox.sqlite"
+    box = RowOutbox(file)
+    box.add([OutboxRow(DESTINATION, n, {"field1": "1"}) for n in (1, 2)], {})
+    box.close()
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("UPDATE row SET fields = CAST(? AS TEXT) WHERE second = 1", (damage,))
+        db.commit()
+    box = RowOutbox(file)
+
+    rows = box.take(DESTINATION, 10)
+
+    assert [(row.second, dict(row.fields)) for row in rows] == [(1, {}), (2, {"field1": "1"})]
     box.close()

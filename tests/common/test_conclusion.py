@@ -96,6 +96,24 @@ def test_a_cable_that_is_out_is_told_as_such() -> None:
     assert told(wires={"eth0": still})[1][0][3] == "eth0 has had no link for 60 s."
 
 
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"broker": "refused"}, "see the broker's log, and the lines of ./monitorpi doctor"),
+        ({"wires": {"eth0": wire(NOW - 60)}}, "is its cable plugged in, and does capture run?"),
+        ({"wires": {"eth0": wire(NOW - 60, has_link=False)}},
+         "is its cable plugged in at both ends, and the switch's port on?"),
+        ({"wires": {"eth0": wire(NOW - 60)}, "away": {"eth0": "it is down"}},
+         "bring it up (ip link set eth0 up), or take it out of capture.interfaces"),
+        ({"away": {"eth1": "it is down"}},
+         "bring it up (ip link set eth1 up), or take it out of capture.interfaces"),
+    ],
+)  # fmt: skip
+def test_each_cause_has_its_own_remedy(changes: dict[str, Any], remedy: str) -> None:
+    """What people can do is another thing each time."""
+    assert [reason.remedy for reason in conclude(facts(**changes))[1]] == [remedy]
+
+
 def test_before_the_first_window_nobody_watches() -> None:
     """What to do depends on how long that has been so."""
     assert told(wires={}) == (
@@ -136,6 +154,18 @@ def test_a_detector_that_does_not_keep_up_or_says_nothing(
     assert found[0] == level
     assert [one[:3] for one in found[1]] == (
         [] if level == "watching" else [("judging", "detector", None)])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spoke_s", "blamed"), [(NOW - 3, []), (NOW - 9, ["The detector has said nothing for 9 s."])]
+)
+def test_a_detector_that_gets_no_windows_is_not_blamed(spoke_s: float, blamed: list[str]) -> None:
+    """What it judged last is old because nothing comes; one that hangs as well is told as such."""
+    silent = wire(NOW - 20, received_s=NOW - 20)
+
+    _, reasons = told(judged_s=NOW - 20, announced_s=spoke_s, wires={"eth0": silent})
+
+    assert [text for *_, text in reasons] == ["No window of eth0 for 20 s.", *blamed]
 
 
 def test_what_a_missing_service_explains_is_not_told_twice() -> None:

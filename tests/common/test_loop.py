@@ -13,6 +13,7 @@ from tests.common.loopworld import DEVICE, Later, World, raw
 from monitorpi_common import __version__, clock, loop
 from monitorpi_common.bus import Disconnected, InputEnded, Raw, Report
 from monitorpi_common.examples import AT, example
+from monitorpi_common.loop import Stop
 from monitorpi_common.messages import (
     Alert,
     Health,
@@ -53,6 +54,19 @@ def test_ticks_come_each_second_and_health_each_third(world: World) -> None:
     assert [tick.at for tick in world.of(Tick)][1] == AT + timedelta(seconds=1)
     health = [Health.model_validate_json(one) for one in world.payloads("/health/")]
     assert [(one.at - AT).total_seconds() for one in health] == [0.5, 4.0, 106.0]
+
+
+def test_a_core_is_handed_nothing_when_nothing_came(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait for the next tick ends with none."""
+    came = iter([None, None, Later(1.0), Stop()])
+    monkeypatch.setattr(world.inbox, "take", lambda _: next(came))
+
+    world.run()
+
+    assert None not in world.handled
+    assert len(world.of(Tick)) == 2  # at once, and a second later
 
 
 def test_health_tells_what_the_parts_count(world: World) -> None:

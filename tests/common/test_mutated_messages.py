@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from tests.cloud_bridge.corebridge import Bridge
 from tests.detector.windows import ATTACKER, ID, START, Detector, syns, window
 from tests.history.world import World
+from tests.home_assistant.test_core import Rig as House
 from tests.notifier.rig import Rig
 from tests.prober.corebench import Prober
 
@@ -110,6 +111,7 @@ CORES: Final[dict[str, Callable[[], Core]]] = {
     "capture": lambda: CaptureCore("e", CaptureSettings()),
     "prober": lambda: Prober("192.0.2.1").core,
     "notifier": lambda: Rig().core,
+    "home-assistant": lambda: House(devices="all", buttons=True).core,
     "dashboard": lambda: DashboardCore("lab", lambda sight: to_json(sight.picture) and None),
 }
 

@@ -7,15 +7,13 @@ journal played back, and a new process starts from it.
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.disks import make_disk, mounted
 
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Device
@@ -24,40 +22,16 @@ from monitorpi_common.retained import PAUSE_S, RetainedState
 from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DISK_MB = 24
 
 
-@contextmanager
-def mounted(image: Path, folder: Path) -> Iterator[Path]:
-    """Mount an image."""
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-o", "loop,noatime", str(image), str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """Make a small disk, or skip where none can be mounted."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: mounts a disk image")
-    path = tmp_path / "disk"
-    with path.open("wb") as file:
-        file.truncate(DISK_MB << 20)
-    made = subprocess.run(["mkfs.ext4", "-q", str(path)], check=False, capture_output=True)
-    tried = subprocess.run(
-        ["mount", "-o", "loop", str(path), "/mnt"], check=False, capture_output=True
-    )
-    if made.returncode or tried.returncode:
-        pytest.skip("no disk image can be mounted here")
-    subprocess.run(["umount", "/mnt"], check=True)
-    return path
+    """Make a small disk."""
+    return make_disk(tmp_path / "disk", DISK_MB)
 
 
 def device(serial: int, seconds: float) -> Device:

@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.mounts import unmount
 
 from monitorpi_common import recordfile
 from monitorpi_common.log import Log
@@ -69,7 +70,7 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        unmount(folder)
 
 
 def fill(path: Path) -> None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from tests.common.keptstate import MAC, WALL_S, Kept, alert, device
 
 from monitorpi_common.record import RetainedRecord
-from monitorpi_common.retained import GATHER_S, MAX_NAMES, PATIENCE_S, PAUSE_S, RetainedState
+from monitorpi_common.retained import (
+    GATHER_S,
+    MAX_NAMES,
+    PATIENCE_S,
+    PAUSE_S,
+    REFILL_BYTES_PER_S,
+    RetainedState,
+)
 from monitorpi_common.topics import Topic, mac_id
 
 MACS = [MAC, "02:00:00:00:00:01", "02:00:00:00:00:02"]
@@ -142,3 +149,33 @@ def test_of_a_full_file_no_more_is_taken_than_there_may_be() -> None:
 
     assert state.restore(records, 0, WALL_S, is_set=True) == 3
     assert len(state) == MAX_NAMES
+
+
+def test_what_came_and_went_between_two_writes_is_worth_none() -> None:
+    """A made-up device that is evicted at once."""
+    kept = Kept()
+    kept.take(device(), 0)
+    kept.forget(MAC, 1)
+
+    assert kept.run(1, 1000) == []
+    assert kept.tick(1000, everything=True) is None
+
+
+def test_what_is_written_has_a_budget_and_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ever new names: a burst at first, then what the budget gives, and in the end all of it."""
+    monkeypatch.setattr("monitorpi_common.retained.BURST_BYTES", burst := 50_000)
+    kept = Kept()
+    for serial in range(800):  # some 0.5 MB, ten times the burst
+        kept.take(device(0, f"02:00:00:00:{serial >> 8:02x}:{serial & 255:02x}"), 4)
+        if serial == 0:
+            kept.run(0, 10)  # the first write is whole, and small
+
+    spent = [0]
+    for now_s in range(10, 400):
+        write = kept.tick(now_s)
+        spent.append(spent[-1] + (len(write.data) if write is not None else 0))
+        assert spent[-1] <= burst + REFILL_BYTES_PER_S * now_s
+    kept.run(400, 1000)
+
+    assert spent[60] > 0.9 * burst
+    assert len(kept.restart(1000).handed_on()) == 800

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from monitorpi_common.allowance import Allowance
 from monitorpi_common.bus import (
@@ -321,6 +322,19 @@ def test_arguments_of_a_command(name: str, args: dict[str, Any], error: str | No
             arguments_of(command, Service.DETECTOR)
     with pytest.raises(CommandRefusedError, match="unknown command; known: none"):
         arguments_of(command, Service.HISTORY)
+
+
+def test_what_is_wrong_with_arguments_is_one_line() -> None:
+    """The field and what it should be; where there is none, the payload."""
+    errors = []
+    for text in ('{"present": 7, "mac": "x"}', "[]"):
+        with pytest.raises(ValidationError) as raised:
+            Device.model_validate_json(text)
+        errors.append(first_line(raised.value))
+
+    assert errors[0].startswith("mac: String should match pattern")
+    assert errors[1] == "payload: Input should be an object"
+    assert first_line(ValueError("one\ntwo")) == "one"
 
 
 def test_a_retained_command_is_refused() -> None:

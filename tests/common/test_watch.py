@@ -231,7 +231,8 @@ def test_what_never_came_is_starting_and_then_missing() -> None:
     assert state == "blind"
     assert "has not been heard of yet" in reasons[0].text
 
-    observer.tick(START_S + 1, None)
+    for second in range(round(START_S) + 1):
+        observer.tick(second + 1, None)
     state, reasons = observer.state()
 
     assert state == "blind"
@@ -259,6 +260,19 @@ def test_what_a_broker_remembers_says_nothing_of_now() -> None:
     observer.tick(20.0, None)
 
     assert observer.state()[0] == "blind"
+
+
+@pytest.mark.parametrize(("retained", "is_judged"), [(False, True), (True, False)])
+def test_a_detector_keeps_up_by_the_health_it_has_now(retained: bool, is_judged: bool) -> None:
+    """Its watermark goes on; one that the broker remembers is of another life."""
+    site = Site()
+    site.judges = False
+    for _ in range(4):
+        site.run(10)
+        health = example(Health).model_copy(update={"detail": {"watermark": site.now_s}})
+        site.send("detector", "health", "main", health, retained)
+
+    assert (site.state == "watching") == is_judged
 
 
 def test_a_reader_repeats_what_the_detector_says_when_that_is_worse() -> None:
@@ -316,3 +330,17 @@ def test_foreign_numbers_are_bounded() -> None:
     assert len(site.observer.interfaces) <= watch.MAX_INTERFACES
     assert len(site.observer.state()[1]) <= 32
     assert all(len(reason.text) <= 255 for reason in site.observer.state()[1])
+
+
+def test_a_pause_of_our_own_is_no_silence_of_others() -> None:
+    """Whoever was stopped for a minute finds what came meanwhile still waiting to be read."""
+    world = Site()
+
+    world.now_s += 60
+    world.observer.tick(world.now_s, None)
+
+    assert world.observer.state() == ("watching", ())
+    world.windows.clear()
+    world.run(8)
+    assert world.state == "blind"
+    assert "No window of eth0 for" in world.texts

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from tests.conftest import publish, wait_for
 from tests.contract import contender
+from tests.contract.litter import scatter
 from tests.home_assistant.discovery import SCHEMA
 
 from monitorpi_common.examples import example
@@ -94,6 +95,25 @@ def test_it_announces_states_and_rates(
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert announced(seen)[-1]
+
+
+def test_litter_on_what_it_reads_hides_no_alert(
+    broker: Broker, subscribe: Callable[..., Subscriber], start: Callable[..., Any]
+) -> None:
+    """Kept by the broker from before its start and coming while it runs; the next alert is on."""
+    topics = ["detector/watch/main", "detector/alert/x-y", "capture/wire/eth0",
+              "prober/target/192-0-2-1", "detector/status/main"]  # fmt: skip
+    seen = subscribe(broker.port, "monitorpi/v1/lab/home-assistant/#")
+    scatter(broker, topics)
+    publish(broker, "homeassistant/status", "{garbage", "-r")
+    process = start()
+    wait_for(lambda: "online" in seen.of("home-assistant/status/main"), 40, "it to be online")
+    scatter(broker, topics)
+
+    alert(broker, "syn-flood-aa")
+    wait_for(lambda: "syn-flood" in rules(seen) and rules(seen)["syn-flood"].state == "ON", 40)
+
+    assert process.poll() is None
 
 
 def test_birth_is_answered_and_off_leaves_nothing(

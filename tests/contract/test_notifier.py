@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import publish, wait_for
 from tests.contract import contender
+from tests.contract.litter import scatter
 from tests.notifier.counterparts import MailServer
 
 from monitorpi_common.examples import example
@@ -83,6 +84,27 @@ def is_online(seen: Subscriber) -> bool:
     """Return whether the notifier has said that it is there, as its last word."""
     said = seen.of("notifier/status/main")
     return bool(said) and said[-1] == "online"
+
+
+def test_litter_on_what_it_reads_keeps_no_alert_from_its_reader(
+    broker: Broker,
+    subscribe: Callable[..., Subscriber],
+    start: Callable[..., Any],
+    mail: MailServer,
+) -> None:
+    """Kept by the broker from before its start and coming while it runs; the next alert is sent."""
+    topics = ["detector/watch/main", "detector/alert/x-y", "capture/device/020000000001",
+              "prober/target/192-0-2-1", "detector/status/main"]  # fmt: skip
+    seen = subscribe(broker.port, "monitorpi/v1/lab/notifier/#")
+    scatter(broker, topics)
+    process = start()
+    wait_for(lambda: is_online(seen), 40, "the notifier to be online")
+    scatter(broker, topics)
+
+    alert(broker, 7)
+    wait_for(lambda: mail.mails, 40, "the mail")
+
+    assert process.poll() is None
 
 
 def test_it_lives_as_every_service_does(

@@ -6,13 +6,15 @@ import json
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.conftest import wait_for
+from tests.conftest import ROOT, wait_for
 
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
@@ -23,6 +25,7 @@ from monitorpi_dashboard.picture import rates_of
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.metrics import Metrics
 from monitorpi_dashboard.sinks.web import PageServer
+from monitorpi_dev.reference.grafana import QUERIES, dashboard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,44 +121,111 @@ def server() -> Iterator[PageServer]:
     thread.join()
 
 
-def test_a_real_prometheus_reads_them(server: PageServer, tmp_path: Path) -> None:
-    """Debian's scrapes the page with its password and answers queries with what was counted."""
-    program = shutil.which("prometheus")
+class Server(NamedTuple):
+    """A real Prometheus, or what answers like it."""
+
+    program: str
+    options: tuple[str, ...]
+    """How it is told of its settings, its data and where to listen."""
+
+
+SERVERS = {
+    "Prometheus": Server(
+        "prometheus", ("--config.file={}", "--storage.tsdb.path={}", "--web.listen-address={}")
+    ),
+    "VictoriaMetrics": Server(
+        "victoria-metrics",
+        ("-promscrape.config={}", "-storageDataPath={}", "-httpListenAddr={}"),
+    ),
+}
+Ask = Callable[[str], list[Any]]
+
+
+@contextmanager
+def scraping(name: str, page_port: int, folder: Path) -> Iterator[Ask]:
+    """Run a server that scrapes a page; gives a way to ask it."""
+    server = SERVERS[name]
+    program = shutil.which(server.program)
     if program is None:
-        pytest.skip("Prometheus is not installed: ./monitorpi test installs it")
-    port = free_port()
-    config = tmp_path / "prometheus.yml"
+        pytest.skip(f"{name} is not installed: ./monitorpi test installs it")
+    config, address = folder / "scrape.yml", f"127.0.0.1:{free_port()}"
     scrape = {
         "job_name": "monitorpi",
         "scrape_interval": "1s",
         "basic_auth": {"username": "monitorpi", "password": PASSWORD},
-        "static_configs": [{"targets": [f"127.0.0.1:{server.port}"]}],
+        "static_configs": [{"targets": [f"127.0.0.1:{page_port}"]}],
     }
     config.write_text(json.dumps({"scrape_configs": [scrape]}))
+    values = (config, folder / "data", address)
+    options = [text.format(value) for text, value in zip(server.options, values, strict=True)]
     process = subprocess.Popen(
-        [
-            program, f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
     def ask(query: str) -> list[Any]:
         try:
             answer = httpx.get(
-                f"http://127.0.0.1:{port}/api/v1/query", params={"query": query}, trust_env=False
-            )
+                f"http://{address}/api/v1/query",
+                params={"query": query, "nocache": "1"}, trust_env=False,
+            )  # fmt: skip
         except httpx.TransportError:
             return []
+        if answer.status_code in (400, 422):
+            pytest.fail(f"{name} refuses {query}: {answer.text}")
         return list(answer.json()["data"]["result"]) if answer.status_code == 200 else []
 
     try:
+        yield ask
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_real_server_reads_them(server: PageServer, tmp_path: Path, name: str) -> None:
+    """Debian's scrapes the page with its password and answers queries with what was counted."""
+    with scraping(name, server.port, tmp_path) as ask:
         found = wait_for(lambda: ask("monitorpi_wire_frames_total"), 60, "a scrape")
         assert found[0]["value"][1] == "90031"
         assert ask('up{job="monitorpi"}')[0]["value"][1] == "1"
         mac = ask("monitorpi_device_class_frames_per_second")[0]["metric"]["mac"]
         assert mac == ATTACKER
         assert ask("scrape_samples_scraped")[0]["value"][1] != "0"
-    finally:
-        process.terminate()
-        process.wait()
+
+
+_QUIET = "> 0"
+"""A query of what should not happen is empty, and is run without its condition."""
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_each_query_of_the_dashboard_is_answered(
+    server: PageServer, tmp_path: Path, name: str
+) -> None:
+    """By what was scraped: a metric that is renamed leaves no panel empty unseen."""
+    committed = json.loads((ROOT / "contracts" / "grafana-dashboard.json").read_bytes())
+    asked = [one["expr"] for panel in committed["panels"] for one in panel["targets"]]
+    assert tuple(asked) == QUERIES
+
+    with scraping(name, server.port, tmp_path) as ask:
+        for query in asked:
+            plain = query.replace("$__rate_interval", "1m").replace("$interface", ".*")
+            ask(plain)  # as it is, it is understood
+            wait_for(lambda plain=plain: ask(plain.removesuffix(_QUIET)), 60, plain)
+        assert ask("monitorpi_no_such_metric") == []
+
+
+def test_the_dashboard_fits_its_grid() -> None:
+    """No panel covers another or reaches beyond the right edge; each says what it needs."""
+    panels = dashboard()["panels"]
+    taken: set[tuple[int, int]] = set()
+    for one in panels:
+        at = one["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not cells & taken
+        assert at["x"] + at["w"] <= 24
+        taken |= cells
+    assert len({one["id"] for one in panels}) == len(panels)

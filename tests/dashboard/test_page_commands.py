@@ -16,6 +16,7 @@ from tests.dashboard.pageserver import EVIL, Page, look, text
 
 from monitorpi_common.examples import example
 from monitorpi_common.messages import (
+    Device,
     Health,
     Result,
 )
@@ -113,3 +114,51 @@ def test_an_alert_is_silenced_and_acknowledged(
     silence = {"name": "silence", "args": {"key": key, "minutes": 480}}
     told = [{name: one[name] for name in ("name", "args")} for one in commands()]
     assert told == [{"name": "acknowledge", "args": {"key": key}}, silence, silence, silence]
+
+
+def test_a_device_is_named_and_marked(
+    page: Callable[..., Page], browser: Chrome, subscribe: Callable[..., Subscriber]
+) -> None:
+    """The commands go to capture; what it publishes then is what the page shows."""
+    one = page()
+    one.publish()
+    seen = subscribe(one.broker.port, "monitorpi/v1/lab/capture/command/+")
+
+    def asked() -> list[Any]:
+        return [json.loads(each)["args"] for each in seen.of("capture/command/page-")]
+
+    with Answering(one.broker.port, "capture", ""):
+        look(browser, one, "device/b8:27:eb:12:34:56")
+        wait_for(lambda: browser.find_elements("id", "marks"), 20, "the form")
+        field = browser.find_element("id", "name")
+        field.send_keys(f" {EVIL[:40]} ", Keys.ENTER)
+        wait_for(lambda: "It is called" in browser.find_element("id", "marks").text, 20)
+        assert asked() == [{"mac": "b8:27:eb:12:34:56", "name": EVIL[:40].strip()}]
+        for word in ("known", "pinned", "ignored"):
+            browser.find_element("id", word).click()
+            done = f"Marked as {word}"
+            wait_for(lambda done=done: done in browser.find_element("id", "marks").text, 20, word)
+    assert asked()[1:] == [
+        {"mac": "b8:27:eb:12:34:56", word: True} for word in ("known", "pinned", "ignored")
+    ]
+
+    device = {**json.loads(example(Device).encode())}
+    device |= {"hostname": EVIL, "marks": {"name": EVIL, "known": True, "ignored": True}}
+    command = ["mosquitto_pub", "-p", str(one.broker.port), "-r", "-s", "-t"]
+    topic = "monitorpi/v1/lab/capture/device/b827eb123456"
+    subprocess.run([*command, topic], input=json.dumps(device), text=True, check=True)
+
+    def pressed(word: str) -> str | None:
+        return browser.find_element("id", word).get_attribute("aria-pressed")
+
+    wait_for(lambda: pressed("known") == "true" and pressed("pinned") == "false", 20)
+    look(browser, one, "devices")
+    wait_for(lambda: browser.find_elements("id", "state"), 20, "the list")
+    assert EVIL not in text(browser)
+    Select(browser.find_element("id", "state")).select_by_value("ignored")
+    wait_for(lambda: EVIL in text(browser), 20, "the device that is ignored")
+    with Answering(one.broker.port, "capture", "there is no such device"):
+        look(browser, one, "device/b8:27:eb:12:34:56")
+        wait_for(lambda: browser.find_elements("id", "marks"), 20, "the form")
+        browser.find_element("id", "pinned").click()
+        wait_for(lambda: "Not done: there is no such device" in text(browser), 20)

@@ -43,6 +43,21 @@ def test_a_poisoned_ipv6_gateway_is_told_at_once() -> None:
     assert wire.after(f"arp-spoof-{EVIL_ID}") <= 102
 
 
+def test_an_attack_that_is_older_than_the_first_lease_is_critical_once_it_is_seen() -> None:
+    """Whose address it is that two fight for is known with the first answer of a DHCP server."""
+    wire = Wire()
+    wire.lives(ROUTER, GATEWAY, 200, each=10)
+    wire.lives(PC, "198.18.0.10", 200)
+    for second in range(0, 200, 2):
+        wire.answer(second + 0.1, EVIL, GATEWAY, PC)
+    wire.dhcp(60, "04:00:00:00:00:05", "04:00:00:00:00:77", "198.18.0.77")
+    wire.run()
+
+    severities = [one.severity for one in wire.alerts if one.rule == "arp-spoof"]
+    assert list(dict.fromkeys(severities)) == ["warning", "critical"]
+    assert wire.reported("arp-spoof") == {EVIL_ID: "critical"}
+
+
 def test_a_spoofer_need_not_be_a_device() -> None:
     """One claim of a MAC never seen is reported by the message of who holds the address."""
     wire = lan(200)

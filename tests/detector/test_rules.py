@@ -19,6 +19,7 @@ from tests.detector.windows import (
 )
 from tests.drive import received
 
+from monitorpi_common.messages import Marks
 from monitorpi_detector.items import Kept
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def test_a_new_device_is_told_of_after_the_first_day() -> None:
 
     assert [(one.key, one.severity) for one in published] == [("new-device-04000000000b", "info")]
     assert "Acme, private address" in published[0].summary
+
+
+def test_a_device_that_people_know_is_not_new() -> None:
+    """They said so before it came back, or while it was away."""
+    detector = watched(device(ATTACKER, 0, "198.18.0.10"))
+
+    assert detector.take(device(VICTIM, 121, "198.18.0.11", marks=Marks(known=True))) == []
 
 
 def test_time_that_nobody_watched_teaches_nothing() -> None:

@@ -70,6 +70,21 @@ def test_a_dhcp_server_is_not_who_starves_it() -> None:
     assert rules_of(*repeated(3, server, *clients)) == []
 
 
+@pytest.mark.parametrize("rates", [(60, 60), (60, 45), (60, 60, 60)])
+@pytest.mark.parametrize("group", ["broadcast", "multicast"])
+def test_nobody_starves_a_server_in_the_shadow_of_another(
+    rates: tuple[int, ...], group: str
+) -> None:
+    """Several that ask everybody without end are no servers of each other, by IPv6 neither."""
+    rows = [
+        plain(f"04:00:00:00:08:{n:02x}", packets=rate, dhcp=rate, **{group: rate})
+        for n, rate in enumerate(rates)
+    ]
+
+    reported = {f"dhcp-starvation-0400000008{n:02x}" for n in range(len(rates))}
+    assert set(rules_of(*repeated(3, *rows))) == reported
+
+
 def test_macs_without_end_are_a_mac_flood() -> None:
     """New source addresses by the hundred each second overflow a switch; a first look does not."""
     first = window(0, new_macs=1000, source_macs=1000)

@@ -149,6 +149,23 @@ def test_what_a_server_sends_to_a_relay_serves_nobody_there() -> None:
     assert [one.vlan for one in wire.devices[PC].addresses] == [[10], [20]]
 
 
+def test_a_phone_that_goes_to_another_vlan_leaves_its_address() -> None:
+    """It takes the guests' network: nobody pings what it had before. A trunk's server has both."""
+    wire = Wire()
+    for mac, host in ((PHONE, 20), (MASTER, 30)):
+        wire.dhcp(5, ROUTER, mac, f"198.18.10.{host}", vlan=10)
+        wire.dhcp(305, ROUTER, mac, f"198.18.20.{host}", router="198.18.20.1", vlan=20)
+        for second in range(6, 800, 20):
+            if second < 300 or mac == MASTER:
+                wire.arp(second, mac, f"198.18.10.{host}", 10)
+            if second > 300:
+                wire.arp(second + 1, mac, f"198.18.20.{host}", 20)
+    wire.run()
+
+    assert wire.ips(PHONE) == ["198.18.20.20"]
+    assert wire.ips(MASTER) == ["198.18.10.30", "198.18.20.30"]
+
+
 # --- several ports, several addresses -------------------------------------------------------------
 
 

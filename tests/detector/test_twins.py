@@ -73,6 +73,40 @@ def test_a_failover_between_cards_that_answer_for_a_virtual_router_is_no_news() 
     assert wire.reported("arp-spoof") == {}
 
 
+@pytest.mark.parametrize("successor", ["00:00:5e:00:01:01", MASTER])
+def test_a_virtual_router_that_was_replaced_is_told_once_and_closes(successor: str) -> None:
+    """From one protocol to another, or to a single router: nobody is there who could insist."""
+    wire = Wire()
+    wire.lives(PC, "198.18.0.10", 3000)
+    for second in range(0, 3000, 5):
+        wire.answer(second, VIRTUAL[1] if second < 600 else successor, GATEWAY, PC)
+    wire.run()
+
+    assert wire.reported("arp-spoof") == {successor.replace(":", ""): "critical"}
+    assert kept(wire, "arp-spoof") == 1
+    assert wire.open() == set()
+    assert wire.ips(successor) == [GATEWAY]
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_a_virtual_router_that_is_there_holds_for_hours(claims: bool) -> None:
+    """Nobody asks for it while its hosts keep the forged answer; its own frames show it."""
+    wire = Wire()
+    wire.lives(PC, "198.18.0.10", 5000)
+    for second in range(0, 5000, 5):
+        if claims or second < 600:
+            wire.answer(second, VIRTUAL[0], GATEWAY, PC)
+        else:
+            wire.syn(second, VIRTUAL[0], PC, "9.9.9.9", "198.18.0.10")
+        if second > 1000:
+            wire.answer(second + 1, EVIL, GATEWAY, PC)
+    wire.run()
+
+    assert wire.open() == {f"arp-spoof-{EVIL_ID}"}
+    assert wire.reported("arp-spoof") == {EVIL_ID: "critical"}
+    assert GATEWAY in wire.ips(VIRTUAL[0])
+
+
 # --- routers that advertise themselves ------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.history.disks import make_disk, mounted
+from tests.disks import make_disk, mounted
 from tests.history.world import NOON, World, alert, mac, window
 
 from monitorpi_common.log import Log

@@ -36,19 +36,28 @@ interval_s = 5
 discover = false
 """
 FAULTS: Final = """
-import os, pathlib, sys, time
+import os, pathlib, re, time
 
 faults = pathlib.Path(os.environ["FAULTS"])
-name = next((word for word in sys.orig_argv if word.startswith("monitorpi_")), "")
-if (faults / f"{name}.off").exists():
-    os.write(2, b"not now\\n")
-    os._exit(3)
-if name == "monitorpi_capture":
-    real = time.time
-    offset = faults / "offset"
-    time.time = lambda: real() + float(offset.read_text())
+
+def apply():
+    words = pathlib.Path("/proc/self/cmdline").read_bytes().decode(errors="replace")
+    found = re.search(r"-m[\\0 ](monitorpi_\\w+)", words)
+    if found is None:
+        return
+    if (faults / f"{found[1]}.off").exists():
+        os.write(2, b"not now\\n")
+        os._exit(3)
+    if found[1] == "monitorpi_capture":
+        real = time.time
+        offset = faults / "offset"
+        time.time = lambda: real() + float(offset.read_text())
+
+apply()
+os.register_at_fork(after_in_child=apply)
 """
-"""What each service runs first (sitecustomize): it may not start, or tell another time."""
+"""What each service runs first (sitecustomize, or when it is forked under its name): it may not
+start, or tell another time."""
 
 LOOK: Final = """
 window.wellAt = [];

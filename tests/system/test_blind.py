@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -17,7 +18,7 @@ from tests.system.breakable import Stack
 from monitorpi_lab.lan import Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -50,6 +51,19 @@ def _broker(name: str, how: str, says: str, *, often: bool = False) -> Way:
         name, lambda one: getattr(one.broker, how)(), lambda one: one.broker.again(), "blind",
         says, mqtt=False, often=often,
     )  # fmt: skip
+
+
+def _both(
+    name: str, fail: Sequence[Callable[[Stack], object]],
+    mend: Sequence[Callable[[Stack], object]], says: str, *, mqtt: bool = True,
+    well_s: float = TOLD_S, often: bool = False,
+) -> Way:  # fmt: skip
+    def each(steps: Sequence[Callable[[Stack], object]], one: Stack) -> None:
+        for step in steps:
+            step(one)
+            time.sleep(2)  # the second comes while the first is being told, or has been
+
+    return Way(name, partial(each, fail), partial(each, mend), "blind", says, mqtt, well_s, often)
 
 
 def _services(
@@ -106,6 +120,38 @@ WAYS: Final = [
         "partly", "s old when they arrive."),
     Way("clock 20 s ahead", lambda one: one.set_clock(20), lambda one: one.set_clock(0),
         "partly", "s ahead when they arrive."),
+    # two at once, and what comes on top of what is wrong already
+    _both("prober gone, then cable out",
+          (lambda one: one.stop("prober"), lambda one: one.plug("down")),
+          (lambda one: one.plug("up"), lambda one: one.switch_on("prober")),
+          "mirror0 has had no link for ", well_s=40.0, often=True),
+    _both("late windows, then detector hangs",
+          (lambda one: one.set_clock(-6), lambda one: one.send("detector", signal.SIGSTOP)),
+          (lambda one: one.send("detector", signal.SIGCONT), lambda one: one.set_clock(0)),
+          "The detector ", mqtt=False),
+    _both("capture hangs, then the broker comes back empty",
+          (lambda one: one.send("capture", signal.SIGSTOP), lambda one: one.broker.again()),
+          (lambda one: one.send("capture", signal.SIGCONT),),
+          "No window of mirror0 for "),
+    _both("detector hangs, then the broker comes back empty",
+          (lambda one: one.send("detector", signal.SIGSTOP), lambda one: one.broker.again()),
+          (lambda one: one.send("detector", signal.SIGCONT),),
+          "The detector ", mqtt=False),
+    _both("cable out, then detector killed",
+          (lambda one: one.plug("down"), lambda one: one.stop("detector", signal.SIGKILL)),
+          (lambda one: one.switch_on("detector"), lambda one: one.plug("up")),
+          "The detector is not running.", mqtt=False, well_s=40.0),
+    _both("capture and detector hang",
+          (lambda one: one.send("capture", signal.SIGSTOP),
+           lambda one: one.send("detector", signal.SIGSTOP)),
+          (lambda one: one.send("detector", signal.SIGCONT),
+           lambda one: one.send("capture", signal.SIGCONT)),
+          "The detector ", mqtt=False),
+    _both("capture killed again while it starts",
+          (lambda one: one.send("capture", signal.SIGKILL),
+           lambda one: one.stop("capture", signal.SIGKILL)),
+          (lambda one: one.switch_on("capture"),),
+          "The capture is not running.", well_s=60.0),
 ]  # fmt: skip
 
 

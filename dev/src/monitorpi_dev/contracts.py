@@ -1,4 +1,4 @@
-"""The generated files: JSON Schemas, AsyncAPI, examples and the reference pages of the docs.
+"""The generated files: schemas, AsyncAPI, OpenAPI, examples, a dashboard, pages of the docs.
 
 ``generate`` writes them, ``check`` compares: the message classes and settings models are the only
 source, and what stands in the repository never drifts from them.
@@ -18,9 +18,12 @@ from monitorpi_common.messages import COMMANDS, OWNED, SHARED
 from monitorpi_dev import bpf_build, bpf_header
 from monitorpi_dev.reference.attributes import DescribedSchema
 from monitorpi_dev.reference.configuration_page import configuration
+from monitorpi_dev.reference.grafana import dashboard
 from monitorpi_dev.reference.licences_page import licences
 from monitorpi_dev.reference.schemas import as_json, asyncapi, schema
 from monitorpi_dev.reference.topics_page import topics
+from monitorpi_history.sources import openapi
+from monitorpi_history.sources.tables import TABLES
 
 
 def files() -> dict[str, str]:
@@ -36,6 +39,8 @@ def files() -> dict[str, str]:
         path = f"contracts/examples/{topic.service}.{topic.kind}.json"
         made[path] = as_json({"topic": str(topic), "payload": json.loads(message.encode())})
     made["contracts/asyncapi.yaml"] = asyncapi()
+    made["contracts/history.openapi.json"] = as_json(openapi.document(TABLES))
+    made["contracts/grafana-dashboard.json"] = as_json(dashboard())
     made[str(bpf_header.HEADER.relative_to(root()))] = bpf_header.header()
     made["docs/topics.md"] = topics()
     made["docs/configuration.md"] = configuration()

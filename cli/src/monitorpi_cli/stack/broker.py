@@ -175,6 +175,8 @@ def configuration(
         f"max_queued_messages {_QUEUE_MESSAGES}",
         "# what a client that has stalled may hold of a small machine's memory",
         f"max_queued_bytes {_QUEUE_BYTES}",
+        "# an alert does not wait 40 ms for the acknowledgement of what was sent before it",
+        "set_tcp_nodelay true",
         "log_dest stderr",
         "log_type error",
         "log_type warning",

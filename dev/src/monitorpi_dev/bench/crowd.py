@@ -26,6 +26,8 @@ _GATEWAY: Final = 0
 _STEPS: Final = 50
 """Portions of a second in which frames are sent, so that no second begins with a burst."""
 _ARP: Final = b"\x08\x06"
+_ARP_ENDS: Final = 42
+"""Behind it a frame is filled up to the shortest that may be sent."""
 _IPV4: Final = b"\x08\x00"
 _ECHO_REQUEST: Final = b"\x08"
 _IGNORE_OUTGOING: Final = (263, 23)  # SOL_PACKET, PACKET_IGNORE_OUTGOING
@@ -75,6 +77,7 @@ class Crowd:
         self._sock.setsockopt(*_IGNORE_OUTGOING, 1)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._macs = {frames.ip_bytes(ip(n)): frames.mac_bytes(mac(n)) for n in range(devices)}
+        self._serial = 0
         said = [frame for number in range(devices) for frame in spoken(number)]
         self._portions = [said[step::_STEPS] for step in range(_STEPS)]
 
@@ -86,9 +89,16 @@ class Crowd:
                 if select.select([self._sock], [], [], left)[0]:
                     self._answer(self._sock.recv(2048))
             for frame in self._portions[step]:
-                self._sock.send(frame)
+                self._sock.send(self._once(frame))
             step = (step + 1) % _STEPS
             due += 1 / _STEPS
+
+    def _once(self, frame: bytes) -> bytes:
+        """Return a frame as it is sent but once: broadcasts that come again would be of a loop."""
+        if frame[12:14] != _ARP:
+            return frame
+        self._serial += 1
+        return frame[:_ARP_ENDS] + self._serial.to_bytes(8, "big") + frame[_ARP_ENDS + 8 :]
 
     def _answer(self, frame: bytes) -> None:
         """Answer a question that is for one of the devices."""

@@ -144,8 +144,20 @@ def _blind(facts: Facts) -> Iterator[WatchReason]:
         yield from (_silent(facts, name) for name in silent)
         if not facts.wires:
             yield _no_window(facts)
-    late = facts.judged_s is not None and facts.now_s - facts.judged_s > JUDGED_S
-    if late and facts.online.get(Service.DETECTOR.value):
+    yield from _not_judged(facts)
+
+
+def _not_judged(facts: Facts) -> Iterator[WatchReason]:
+    """Yield that windows come and are not judged, or that the detector says nothing.
+
+    Where none comes there is nothing to judge: what it judged last is old through no fault of its.
+    """
+    if facts.judged_s is None or not facts.online.get(Service.DETECTOR.value):
+        return
+    comes = any(facts.now_s - wire.received_s <= WINDOW_S for wire in facts.wires.values())
+    if not comes:
+        yield from _not_received(facts)
+    elif facts.now_s - facts.judged_s > JUDGED_S:
         yield _reason(
             what="judging", service=Service.DETECTOR.value,
             text="The detector does not keep up: windows come and are not judged.",
@@ -154,7 +166,7 @@ def _blind(facts: Facts) -> Iterator[WatchReason]:
 
 
 def _not_received(facts: Facts) -> Iterator[WatchReason]:
-    """Yield that the detector is there and says nothing: only it knows of the windows."""
+    """Yield that the detector is there and says nothing."""
     last_s = facts.began_s if facts.announced_s is None else facts.announced_s
     if facts.online.get(Service.DETECTOR.value) and facts.now_s - last_s > FRESH_S:
         yield _reason(

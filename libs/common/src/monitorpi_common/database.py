@@ -56,6 +56,15 @@ class Database:
             raise
         self._lock = threading.RLock()
         self._patient_since_s: float | None = None
+        try:
+            self._prepare(schema, alone=alone)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, UnicodeDecodeError):  # SQLite's words for it quote what it found
+                raise sqlite3.DatabaseError("its table of contents is damaged") from None
+            raise
+
+    def _prepare(self, schema: str, *, alone: bool) -> None:
         if alone:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # counts before the first look
         self._db.execute(f"PRAGMA page_size={PAGE_BYTES}")  # an older file keeps its own
@@ -108,7 +117,10 @@ class Database:
         """Return what was remembered under a name; None: nothing."""
         with self.reading() as db:
             found = db.execute("SELECT value FROM memory WHERE name = ?", (name,)).fetchone()
-        value: JsonValue = json.loads(found[0]) if found else None
+        try:
+            value: JsonValue = json.loads(found[0]) if found else None
+        except (ValueError, RecursionError):  # damaged on the disk: it is learned anew
+            value = None
         return value
 
     def close(self) -> None:
@@ -122,7 +134,14 @@ class Database:
 
 def connect(file: Path | str) -> sqlite3.Connection:
     """Open the file as its holder does, or a process that the holder has started for its work."""
-    return sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    db = sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    db.text_factory = _text
+    return db
+
+
+def _text(stored: bytes) -> str:
+    """Return a text also where a byte of it was damaged on the disk."""
+    return stored.decode(errors="replace")
 
 
 @contextmanager

@@ -480,6 +480,19 @@ class DhcpNetwork(Part):
     """As `dhcp_options` of the device."""
 
 
+class Marks(Part):
+    """What people say of a device (capture's command ``mark``)."""
+
+    name: Short | None = None
+    """Stands in ``hostname``, whatever the device calls itself."""
+    known: bool = False
+    """It belongs here: it is no new device."""
+    pinned: bool = False
+    """It stands first, and always keeps counters of its own."""
+    ignored: bool = False
+    """It is left out of lists. Alerts on it are raised all the same."""
+
+
 class Device(Message):
     """One device of the LAN, by MAC address."""
 
@@ -516,6 +529,8 @@ class Device(Message):
     conflicts: Annotated[list[AddressConflict], Field(max_length=16)] = []
     """Addresses it claimed though another one held them, or that others claimed of it."""
     hostname: Short | None = None
+    """As people named it, else as it calls itself."""
+    marks: Marks = Marks()
     vendor: Short | None = None
     randomised: bool = False
     """The locally administered bit is set, as phones with private addresses do."""
@@ -951,6 +966,17 @@ class Reset(Args):
     """Start a new epoch: totals begin at zero."""
 
 
+class Mark(Args):
+    """Say something of a device; what is not given stays. Kept over restarts."""
+
+    mac: WrittenMac
+    name: Annotated[str, StringConstraints(max_length=63)] | None = None
+    """What it is called from now on; empty: as it calls itself."""
+    known: bool | None = None
+    pinned: bool | None = None
+    ignored: bool | None = None
+
+
 class ProbeNow(Args):
     """Probe one address, or all, without waiting for the round."""
 
@@ -1019,7 +1045,7 @@ class SilenceAll(Args):
 
 
 COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
-    Service.CAPTURE: {"watch": Watch, "reset": Reset},
+    Service.CAPTURE: {"watch": Watch, "reset": Reset, "mark": Mark},
     Service.PROBER: {"probe_now": ProbeNow, "announce": Announce},
     Service.DETECTOR: {
         "silence": Silence,

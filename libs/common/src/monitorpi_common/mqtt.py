@@ -1,4 +1,4 @@
-"""The bus over MQTT 5. The only file that imports paho; it owns the library's and broker's traps.
+"""The bus over MQTT 5. It owns paho's and the broker's traps; only :mod:`.dial` imports it, too.
 
 Theory of operation. paho runs in one thread of ours; its callbacks do nothing but leave items in
 the inbox, because an exception in a callback would kill that thread while the client still calls
@@ -51,11 +51,13 @@ from monitorpi_common.bus import (
     refused,
 )
 from monitorpi_common.clientid import client_id
+from monitorpi_common.dial import DiallingClient
 from monitorpi_common.endpoint import unreachable
 from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
 from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
 from monitorpi_common.settings import BrokerSettings, authority
 from monitorpi_common.subscriptions import Subscriptions
+from monitorpi_common.tcp import send_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +121,7 @@ class MqttBus:
         password = settings.password.get_secret_value().strip() if settings.password else None
         # without a status there may be several at a time, and none takes over from another
         key = password if self._status is not None else secrets.token_hex()
-        client = mqtt.Client(
+        client = DiallingClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id(name, key),
             protocol=mqtt.MQTTv5,
@@ -136,6 +138,7 @@ class MqttBus:
         client.reconnect_delay_set(round(BROKER.first_s), round(BROKER.most_s))
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
+        client.on_socket_open = send_at_once
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -207,12 +210,10 @@ class MqttBus:
         connect.SessionExpiryInterval = SESSION_EXPIRY_S
         connect.MaximumPacketSize = MAX_PACKET_BYTES
         self._client.connect_async(
-            self._settings.host,
-            self._settings.port,
+            self._settings.host, self._settings.port,
             keepalive=self._settings.keepalive_s,
-            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=connect,
-        )
+            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY, properties=connect,
+        )  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
@@ -255,10 +256,8 @@ class MqttBus:
                 self._explained = True
                 return refused(self._address, reason)
             case SubscriptionRefused(reason):
-                return Report(
-                    f"the broker refused a subscription ({reason}): check its access rules",
-                    failed=True,
-                )
+                text = f"the broker refused a subscription ({reason}): check its access rules"
+                return Report(text, failed=True)
             case Acknowledged():
                 self._acknowledged(item)
             case NetworkDied(error):

@@ -302,7 +302,6 @@ class RetainedState:
         data = encode_all(self._record(name, now_s, wall_s) for name in self._held)
         self._file_bytes, self._has_failed = len(data), False
         self._room_bytes = max(0.0, self._room_bytes - len(data))
-        self._wrote_s = now_s
         for name in (*self._soon, *self._held):
             self._is_written(name)
         self._undirty(now_s)

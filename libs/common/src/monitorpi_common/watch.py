@@ -5,7 +5,7 @@ windows arrived, what the services say of themselves. :func:`~monitorpi_common.c
 turns it into a state and reasons. The detector publishes its conclusion (``detector/watch/main``);
 a reader that hears it and misses nothing itself repeats it, so that all say the same. A reader that
 misses the detector, or the broker, concludes alone. Pure: time comes in as seconds of the reader's
-own boot-time clock, by which ages are reported; only
+own boot-time clock, by which ages are reported, without pauses in which it did not run; only
 :data:`~monitorpi_common.conclusion.LATE_S` compares wall clocks.
 """
 
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from monitorpi_common.topics import Topic
 
 EXPECTED_NAMES: Final = tuple(service.value for service in EXPECTED)
+LONGEST_STEP_S: Final = 3.0
+"""Ticks come each second. After a longer pause it was us that did not run (a machine that slept or
+was overloaded): what others did meanwhile still waits to be read, and is no silence of theirs."""
 MAX_INTERFACES: Final = 64
 MAX_INSTANCES: Final = 64
 
 
 class Observer:
-    """Gathers the facts from the bus. All times are seconds of the caller's boot-time clock."""
+    """Gathers the facts from the bus. All times are seconds in which the caller ran."""
 
     def __init__(
         self, expected: Iterable[str] = EXPECTED_NAMES, *, reads_windows: bool = True
@@ -37,6 +40,8 @@ class Observer:
         self._reads_windows = reads_windows
         self._began_s: float | None = None
         self._now_s = 0.0
+        self._ticked_s = 0.0
+        """What the caller's clock said at the last tick."""
         self._expected = frozenset(expected)
         self._instances: dict[tuple[str, str], bool] = {}
         self._gone_s: dict[str, float] = {}
@@ -58,10 +63,11 @@ class Observer:
     def tick(self, now_s: float, broker: str | None) -> None:
         """Let time pass; say why there is no connection to the broker, if there is none."""
         if self._began_s is None:
-            self._began_s = now_s
+            self._began_s = self._now_s = self._ticked_s = now_s
             for wire in self._wires.values():
                 wire.arrived_s = now_s
-        self._now_s = now_s
+        self._now_s += min(now_s - self._ticked_s, LONGEST_STEP_S)
+        self._ticked_s = now_s
         self._broker = broker
 
     def presence(self, topic: Topic, *, online: bool) -> None:

@@ -33,7 +33,9 @@ from monitorpi_capture.items import (
 )
 from monitorpi_common.messages import (
     CLASSES,
+    Args,
     Device,
+    Mark,
     Packet,
     Publication,
     Reset,
@@ -203,10 +205,21 @@ class CaptureCore:
                 self._inventory.restore(device)
             case Received(message=Target(state="up", mac=str() as mac)):
                 self._inventory.pin(bytes.fromhex(mac_id(mac)))
-            case CommandReceived(args=Reset()):
+            case CommandReceived():
+                return self._obey(item.args)
+            case _:
+                pass
+        return ()
+
+    def _obey(self, args: Args) -> Iterable[Publication | Tombstone]:
+        """Do what people ask for."""
+        match args:
+            case Reset():
                 self._begin_epoch()
-            case CommandReceived(args=Watch() as watch):
-                self._watch(watch)
+            case Watch():
+                self._watch(args)
+            case Mark():
+                return self._mark(args)
             case _:
                 pass
         return ()
@@ -242,6 +255,14 @@ class CaptureCore:
         if watch.class_ is not None and watch.class_ not in CLASSES:
             raise CommandRefusedError(f"there is no class {watch.class_!r}: {', '.join(CLASSES)}")
         self._steering.watch(watch)
+
+    def _mark(self, mark: Mark) -> Iterable[Publication | Tombstone]:
+        """Note what somebody says of a device, and publish it."""
+        said = mark.model_dump(exclude_none=True, exclude={"mac"})
+        refusal = self._inventory.mark(bytes.fromhex(mac_id(mark.mac)), said)
+        if refusal is not None:
+            raise CommandRefusedError(refusal)
+        return self._inventory.publish(self._at_s)
 
     def _begin_epoch(self) -> None:
         self._epochs += 1

@@ -25,7 +25,7 @@ MOSTLY: Final = 3
 """Classes told of each device; all of them for one that is looked at."""
 _COMMON: Final = frozenset({"packets", "bytes", "ipv4", "ipv6", "tcp", "udp"})
 _DEVICE: Final = {
-    "mac", "role", "ips", "hostname", "vendor", "randomised", "dhcp_server", "interface",
+    "mac", "role", "ips", "hostname", "marks", "vendor", "randomised", "dhcp_server", "interface",
     "first_seen", "present",
 }  # fmt: skip
 

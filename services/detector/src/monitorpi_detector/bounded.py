@@ -1,4 +1,4 @@
-"""A table that strangers cannot push known entries out of, nor keep newcomers out of.
+"""A table that unknown senders cannot push known entries out of, nor keep newcomers out of.
 
 Theory of operation. A name is *young* until it was touched again :data:`RESIDENT_S` after the
 first time; then it is a *resident*. Where there is no room the young one that was touched longest

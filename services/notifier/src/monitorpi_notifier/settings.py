@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import zoneinfo
 from fnmatch import fnmatchcase
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from monitorpi_common.messages import Severity, WrittenMac
 from monitorpi_common.rule_titles import rule_names
@@ -83,12 +83,13 @@ class Destination(Choice):
     digest: bool = True
     """Send the digest, if there is one."""
 
-    @model_validator(mode="after")
-    def _has_a_url(self) -> Self:
-        scheme, mark, rest = self.url.get_secret_value().strip().partition("://")
+    @field_validator("url")
+    @classmethod
+    def _is_a_url(cls, url: SecretStr) -> SecretStr:
+        scheme, mark, rest = url.get_secret_value().strip().partition("://")
         if not mark or not scheme or not rest:
-            raise ValueError("url: no Apprise URL: write it as in docs/notifier.md")
-        return self
+            raise ValueError("no Apprise URL: write it as in docs/notifier.md")
+        return url
 
 
 class Maintenance(Choice):

@@ -46,6 +46,14 @@ class TargetSettings(Section):
     interval_s: Annotated[float, Field(ge=1, le=3600)] | None = None
     """Length of its own rounds; by default those of all."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_table(cls, given: object) -> object:
+        text = given if isinstance(given, str) else None
+        if text is not None:
+            raise ValueError(f"write it as {{ address = {text[:64]!r} }}")
+        return given
+
 
 SWEEP_SHARE: Final = 0.65
 """Of the limit on ARP requests; the rest is for targets that do not answer meanwhile."""

@@ -15,12 +15,14 @@ of :mod:`monitorpi_capture.inventory.holding` says what follows:
   then who held it before goes on holding it, and every turn of the other is counted.
 - *Some moves are no news*: the holder has left, its lease went to the other, or both are of one
   group (virtual router MACs, :mod:`monitorpi_capture.inventory.groups`).
-- *A virtual router's MAC holds* its address against everybody outside its group.
+- *A virtual router's MAC holds* its address against everybody outside its group, until neither its
+  frames nor its claims came for :data:`REMEMBER_S`: it was replaced.
 - *A router may answer for others* (proxy ARP, :mod:`.proxies`): what it answers for is not its own
   and never another holder's loss.
 - *An address ends by itself* when its holder is here and did not claim it for :data:`AGE_S`, or
   claimed others of its family for :data:`UNCLAIMED_S` but not this one (temporary addresses of
-  IPv6, RFC 8981; a new fixed address). Who is absent keeps what it had.
+  IPv6, RFC 8981; a new fixed address), :data:`YIELD_S` after it went to another VLAN. Who is absent
+  keeps what it had.
 
 IPv4 and IPv6 are bounded apart (:data:`MAX_FAMILY` a device), the table as a whole by
 :data:`MAX_HOLDINGS`; what finds no room is counted. Whether a dispute is an alert, and how severe,
@@ -219,8 +221,18 @@ class Addresses:
             one.claimed_s = min(one.claimed_s, at_s + 1.0)
             self._end_dispute(one, at_s)
             unclaimed_s = newest[one.version] - one.claimed_s
-            if unclaimed_s > UNCLAIMED_S or at_s - one.claimed_s > AGE_S:
+            longest_s = YIELD_S if self._has_moved(one, held) else UNCLAIMED_S
+            if unclaimed_s > longest_s or at_s - one.claimed_s > AGE_S:
                 self._apply(one, Event.ENDS, mac, at_s)
+
+    def _has_moved(self, left: Holding, held: list[Holding]) -> bool:
+        """Tell whether a client got a lease in another VLAN after it claimed an address last."""
+        return any(
+            one.space != left.space
+            and one.since_s > left.claimed_s
+            and (one.mac, one.space, left.version) in self._leases
+            for one in held
+        )
 
     def forget(self, mac: bytes) -> None:
         """Take all addresses from a device that left the inventory."""
@@ -274,7 +286,8 @@ class Addresses:
         if relation is Relation.GROUP:
             virtual_takes = group_of(mac) is not None and group_of(held.mac) is None
             return Event.HEIR if quiet_s > YIELD_S or virtual_takes else Event.MEMBER
-        if relation is Relation.INTRUDER:
+        is_here = self._witness.is_present(held.mac, at_s)
+        if relation is Relation.INTRUDER and (is_here or quiet_s <= REMEMBER_S):
             return Event.INTRUDER
         if self._proxies.only_answers_for(held):
             return Event.HEIR
@@ -285,7 +298,7 @@ class Addresses:
         router = self._witness.is_router_address(held.mac, held.space, held.ip)
         leased = held.ip in self._leases.get((held.mac, held.space, held.version), ())
         given = held.named == mac and not leased
-        may = given or not self._witness.is_present(held.mac, at_s)
+        may = given or not is_here
         return Event.HEIR if may and not router else Event.STRANGER
 
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:

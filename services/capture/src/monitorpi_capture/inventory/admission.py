@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.inventory.suspects import Suspects
 from monitorpi_capture.items import COLUMN, CONFIRM_S, WIDTH
+from monitorpi_common.messages import Marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from monitorpi_capture.items import MacCounts
     from monitorpi_common.messages import Role
 
+UNMARKED: Final = Marks()
+MAX_MARKED: Final = 1024
+"""Devices that people said something of."""
 MAX_CANDIDATES: Final = 8192
 LASTS: Final = 5
 """Different minutes in which a MAC sent, from which it is no passing frame's."""
@@ -111,6 +115,7 @@ class Entry:
     talks: int = 0
     """Windows with IP packets both ways."""
     refused: bool = False
+    marks: Marks = UNMARKED
 
 
 class Admission:
@@ -136,6 +141,8 @@ class Admission:
         self._suspects = Suspects(max_devices)
         self._most = max_devices
         self._configured = frozenset(pinned)
+        self._marked: dict[bytes, Marks] = {}
+        """What people said of devices: those never leave either."""
         self._answering: dict[bytes, None] = {}
         self._entered = entered
         self._left = left
@@ -161,12 +168,12 @@ class Admission:
         return len(self._suspects)
 
     def is_configured(self, mac: bytes) -> bool:
-        """Return whether a device never leaves because the settings say so."""
-        return mac in self._configured
+        """Return whether a device never leaves because people say so."""
+        return mac in self._configured or mac in self._marked
 
     def standing(self, entry: Entry) -> Standing:
         """Return what a MAC has shown of itself."""
-        if entry.mac in self._configured or entry.mac in self._answering:
+        if self.is_configured(entry.mac) or entry.mac in self._answering:
             return Standing.KEPT
         if entry.talks >= TALKS:
             return Standing.TALKING
@@ -185,7 +192,9 @@ class Admission:
                     present.append(mac)
                 elif standing is not Standing.UNPROVEN:
                     absent.append(mac)
-        return list(dict.fromkeys([*self._configured, *self._suspects, *present, *absent]))
+        pinned = [mac for mac, marks in self._marked.items() if marks.pinned]
+        first = [*self._configured, *pinned, *self._suspects]
+        return list(dict.fromkeys([*first, *present, *absent]))
 
     # --- evidence -----------------------------------------------------------------------------
 
@@ -216,6 +225,19 @@ class Admission:
             del self._answering[longest]
             self._sort(self.devices.get(longest))
         self._sort(self.devices.get(mac))
+
+    def mark(self, entry: Entry, marks: Marks) -> bool:
+        """Note what people say of a device; False: of too many they said something already."""
+        is_said = marks != UNMARKED
+        if is_said and entry.mac not in self._marked and len(self._marked) >= MAX_MARKED:
+            return False
+        self._marked.pop(entry.mac, None)
+        if is_said:
+            self._marked[entry.mac] = marks
+        entry.marks = marks
+        entry.changed = self.changed = True
+        self._sort(entry)
+        return True
 
     def _sort(self, entry: Entry | None) -> None:
         """Put a device among those of its standing."""

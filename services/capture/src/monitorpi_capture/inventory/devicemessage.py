@@ -72,7 +72,8 @@ def device_message(
             for one in listed
         ],
         conflicts=[_conflict(one) for one in disputes[:MAX_IPS]],
-        hostname=entry.hostname,
+        hostname=entry.marks.name or entry.hostname,
+        marks=entry.marks,
         vendor=entry.vendor,
         randomised=bool(entry.mac[0] & _LOCAL),
         dhcp_server=entry.serves_dhcp,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.inventory.admission import NOTHING, TALKS, Admission, Entry
+from monitorpi_capture.inventory.admission import MAX_MARKED, NOTHING, TALKS, Admission, Entry
 from monitorpi_capture.inventory.asking import Asking
 from monitorpi_capture.inventory.denials import Denials
 from monitorpi_capture.inventory.feed import DeviceFeed
@@ -25,7 +25,7 @@ from monitorpi_capture.inventory.topology import SILENT_S, Topology
 from monitorpi_common.topics import mac_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from monitorpi_capture.inventory.holding import Space
     from monitorpi_capture.inventory.suspects import Cause
@@ -128,6 +128,18 @@ class Inventory:
         """Keep a device that answers pings."""
         self._table.pin(mac)
 
+    def mark(self, mac: bytes, said: Mapping[str, str | bool]) -> str | None:
+        """Take what people say of a device; what is not said stays. Returns why not."""
+        entry = self._devices.get(mac)
+        if entry is None:
+            return "there is no such device"
+        marks = entry.marks.model_copy(update=dict(said))
+        marks = marks.model_copy(update={"name": clean_name(marks.name or "")})
+        if not self._table.mark(entry, marks):
+            return f"of {MAX_MARKED} devices something was said already"
+        self._feed.hurry(mac)
+        return None
+
     def restore(self, device: Device) -> None:
         """Take back what a retained message of ours says, after a restart."""
         mac = bytes.fromhex(mac_id(device.mac))
@@ -138,7 +150,7 @@ class Inventory:
         entry.first_s = device.first_seen.timestamp()
         entry.last_s = max(entry.last_s, last_s)
         entry.role = device.role
-        entry.hostname = entry.hostname or device.hostname
+        entry.hostname = entry.hostname or (None if device.marks.name else device.hostname)
         entry.vendor = self._vendor(mac) or device.vendor
         entry.serves_dhcp = entry.serves_dhcp or device.dhcp_server
         if device.dhcp_server:
@@ -149,6 +161,7 @@ class Inventory:
         entry.present = device.present
         entry.restored = True
         entry.published_s = last_s
+        self._table.mark(entry, device.marks)
         if not self._table.restore(entry, lasting=_lasted(device), talking=_talked(device)):
             return
         self._restore_addresses(mac, device, last_s)

@@ -70,6 +70,7 @@ class Disputes:
         if dispute is None or dispute.holder != holder:
             dispute = self._begin(held, holder, challenger, at_s)
         dispute.last_s = at_s
+        dispute.router |= self._witness.is_router_address(holder, held.space, held.ip)
         if held.spoke != challenger or not dispute.turns:
             dispute.take_turn(at_s)
         self.touched |= {holder, challenger}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.text import mac_text
+from monitorpi_capture.inventory.admission import UNMARKED
 from monitorpi_capture.inventory.devicemessage import device_message
 from monitorpi_common.messages import Device, Publication, Tombstone
 from monitorpi_common.topics import mac_id
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 SETTLE_S: Final = 5.0
 REFRESH_S: Final = 60.0
+RENEW_S: Final = 86400.0
+"""A device that people said something of is published at least so often, however long it is away:
+its retained message would expire."""
 FORGET_S: Final = 7 * 86400.0
 """A device absent for so long is taken back, as its retained message would expire."""
 AHEAD_S: Final = 60.0
@@ -118,6 +122,8 @@ class DeviceFeed:
             return entry.changed or entry.last_s > entry.published_s
         if entry.changed:
             return since >= SETTLE_S
+        if entry.marks != UNMARKED and since >= RENEW_S:
+            return True
         return since >= REFRESH_S and entry.last_s > entry.published_s
 
     def _publication(self, entry: Entry, at_s: float) -> Publication:

@@ -145,7 +145,7 @@ class RowOutbox:
                 [(destination, second) for second, _ in found],
             )
             remember(db, memory(len(found)))
-        return [OutboxRow(destination, second, json.loads(text)) for second, text in sorted(found)]
+        return [OutboxRow(destination, second, _fields(text)) for second, text in sorted(found)]
 
     def take_these(
         self,
@@ -163,7 +163,7 @@ class RowOutbox:
                     "SELECT fields FROM row WHERE lane = ? AND second = ?", (destination, second)
                 ).fetchone()
                 if text is not None:
-                    found.append(OutboxRow(destination, second, json.loads(text[0])))
+                    found.append(OutboxRow(destination, second, _fields(text[0])))
             db.executemany(
                 "UPDATE row SET state = 1, tries = tries + 1 WHERE lane = ? AND second = ?",
                 [(destination, row.second) for row in found],
@@ -305,7 +305,7 @@ class RowOutbox:
                 "AND urgent = 0 AND second < ? AND second > ? ORDER BY second LIMIT ?",
                 (destination, before, after, most),
             ).fetchall()
-        return [Waiting(second, json.loads(text)) for second, text in found]
+        return [Waiting(second, _fields(text)) for second, text in found]
 
     def counts(self, destination: str) -> dict[str, int]:
         """Return how many rows are in each state; those under suspicion wait, too."""
@@ -351,3 +351,12 @@ class RowOutbox:
     def close(self) -> None:
         """Close the database and let another process have it."""
         self._database.close()
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Return the fields of a row; none of one that the disk damaged: the cloud refuses it."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@ import { html, useEffect, useState } from "./preact.js";
 import { AlertCard, byTime, markOf } from "./alert.js";
 import { Chart, LOSSES } from "./chart.js";
 import { hostOf } from "./lan.js";
+import { Marks } from "./marks.js";
 import { bits, className, frames, ms, percent, rate, when } from "./numbers.js";
 import { Changes, SpanChoice, zoomer } from "./now.js";
 import { Empty, Save, Section, Select, Tag } from "./parts.js";
@@ -204,7 +205,7 @@ export function Device({ route }) {
   return html`<${Section} id="device" title=${one?.name || route.id} bar=${one && html`<${Tag} kind=${one.state}>${one.state}<//>`}>
       ${
         one
-          ? html`<div class="pair"><${Facts} one=${one} /><${Live} mac=${one.mac} /></div>`
+          ? html`${one.device.marks && html`<${Marks} device=${one.device} />`}<div class="pair"><${Facts} one=${one} /><${Live} mac=${one.mac} /></div>`
           : html`<${Empty}>It is not here now; what is remembered of it stands below.<//>`
       }
     <//>

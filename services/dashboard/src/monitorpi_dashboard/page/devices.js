@@ -24,6 +24,7 @@ const COLUMNS = [
   ["First seen", "first"],
   ["Last seen", "seen"],
 ];
+const WORDS = { known: "known", strange: "not known yet", ignored: "ignored" };
 const DOWNWARDS = new Set(["tx", "rx", "use", "loss", "rtt", "jitter", "first", "seen"]);
 const KEYS = {
   state: (one) => ORDER.indexOf(one.state),
@@ -35,6 +36,7 @@ function compared(x, y) {
   if (typeof x === "number" && typeof y === "number") return x - y;
   return String(x).localeCompare(String(y), "en", { numeric: true });
 }
+const pinned = (one) => Number(one.marks.pinned ?? false);
 const address = (one) => one.ips[0] ?? "~";
 function sorted(list, sort, descending) {
   const key = KEYS[sort] ?? ((one) => one[sort]);
@@ -44,7 +46,10 @@ function sorted(list, sort, descending) {
     if ((x === "") !== (y === "")) return x === "" ? 1 : -1; // what is not known stands last
     const order = compared(x, y);
     return (
-      (descending ? -order : order) || compared(address(a), address(b)) || compared(a.id, b.id)
+      pinned(b) - pinned(a) ||
+      (descending ? -order : order) ||
+      compared(address(a), address(b)) ||
+      compared(a.id, b.id)
     );
   });
 }
@@ -53,8 +58,17 @@ function matches(one, wanted) {
     text.toLowerCase().includes(wanted),
   );
 }
+// By state, or by what people said; who is ignored shows where that is asked for, or the state is.
+function fits(one, word) {
+  if (word === "known" || word === "ignored") return one.marks[word] === true;
+  if (word === "strange") return !one.marks.known;
+  return word ? one.state === word : !one.marks.ignored;
+}
 function DeviceRow({ one }) {
   const more = [
+    one.marks.pinned && "pinned",
+    one.marks.known && "known",
+    one.marks.ignored && "ignored",
     one.role === "router" && "router",
     one.randomised && "private MAC",
     one.device.dhcp_server && "DHCP server",
@@ -101,7 +115,7 @@ export function Devices({ route }) {
     all = hosts(),
     wanted = q.trim().toLowerCase();
   const list = sorted(
-    all.filter((one) => (!state || one.state === state) && (!wanted || matches(one, wanted))),
+    all.filter((one) => fits(one, state) && (!wanted || matches(one, wanted))),
     sort,
     descending,
   );
@@ -109,13 +123,14 @@ export function Devices({ route }) {
     const down = key === sort ? !descending : DOWNWARDS.has(key);
     choose(route, { sort: key, order: down ? "down" : "" });
   };
-  const counts = ORDER.map((word) => [word, all.filter((one) => one.state === word).length]);
+  const number = (word) => all.filter((one) => fits(one, word)).length,
+    counts = [...ORDER, ...Object.keys(WORDS)].map((word) => [word, number(word)]);
   const bar = html`<div class="choices">
     <${Select}
       id="state"
       label="State"
       value=${state}
-      options=${[["", `all (${all.length})`], ...counts.filter(([word, n]) => n || word === state).map(([word, n]) => [word, `${word} (${n})`])]}
+      options=${[["", `all (${number("")})`], ...counts.filter(([word, n]) => n || word === state).map(([word, n]) => [word, `${WORDS[word] ?? word} (${n})`])]}
       choose=${(word) => choose(route, { state: word })}
     />
     <label class="filter"

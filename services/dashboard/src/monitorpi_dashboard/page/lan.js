@@ -30,6 +30,7 @@ function host(device, targets, links, state) {
     ips: device.ips.length ? device.ips : targets.map((one) => one.address),
     state: device.present === false && standing !== "up" ? "gone" : standing,
     role: device.role ?? "",
+    marks: device.marks ?? {},
     randomised: device.randomised ?? target?.randomised ?? false,
     tx,
     rx,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAGE_COMMANDS: Final = {
     (Service.CAPTURE, "watch"): (1.0, 10),
+    (Service.CAPTURE, "mark"): (2.0, 20),
     (Service.DETECTOR, "acknowledge"): (2.0, 20),
     (Service.DETECTOR, "silence"): (2.0, 20),
     (Service.NOTIFIER, "test"): (0.1, 3),

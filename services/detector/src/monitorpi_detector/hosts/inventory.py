@@ -75,7 +75,7 @@ class Own:
 
 
 class HostInventory:
-    """The devices as far as the rules need them. Bounded; strangers cannot push out devices."""
+    """The devices as far as the rules need them; unknown senders cannot push them out."""
 
     def __init__(self) -> None:
         self._known: Bounded[Known] = Bounded(MAX_DEVICES)

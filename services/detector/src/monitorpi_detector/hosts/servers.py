@@ -6,10 +6,10 @@ answers first which one of several is right, so the first one of a VLAN is learn
 seen within :data:`START_S` of it (routers: :data:`ADVERTISES_S`), as a redundant pair is that
 answers the same client. One that appears later is learned too if it says what the known ones say (a
 pair that shares the clients between them), or if it is the router that they name.
-Else it is a stranger, in the first day as well, then as a ``warning``: in a network that has a
-server, a second one that says something else is worth a look on any day. One that contradicts the
-known ones in any option is a stranger whatever else it says: the right router with a name server of
-its own is how answers are forged. Strangers are not learned; a line of the configuration makes them
+Else it is unknown, in the first day as well, then as a ``warning``: in a network that has a server,
+a second one that says something else is worth a look on any day. One that contradicts the known
+ones in any option is unknown whatever else it says: the right router with a name server of its own
+is how answers are forged. Unknown ones are not learned; a line of the configuration makes them
 known. Who is known in one VLAN and comes into that of others is judged there as one that appears.
 
 What a known server tells its clients is learned in the first day too. What it says for the first
@@ -63,7 +63,7 @@ class UnknownServer:
     severity: Severity
     known: tuple[str, ...]
     says: frozenset[Statement] = frozenset()
-    """What it says otherwise than the known ones, where that is how it is known as a stranger."""
+    """What it says otherwise than the known ones, where that is how it was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Servers:
         learns: bool,
         holds: Iterable[str] = (),
     ) -> UnknownServer | Changed | None:
-        """Take that one serves; return what is news of it: a stranger, or says something new.
+        """Take that one serves; return what is news of it: unknown, or says something new.
 
         Args:
             mac: the server.
@@ -149,14 +149,14 @@ class Servers:
                 return self._compare(mac, at_s, statements, learns=learns)
             self._seen.put(mac, at_s, at_s)
             return intruder
-        stranger = self._judge(mac, at_s, statements, frozenset(holds), learns=learns)
+        unknown = self._judge(mac, at_s, statements, frozenset(holds), learns=learns)
         before_s = self._seen.get(mac)
         self._seen.put(mac, at_s, at_s)
         if serves_s is not None and (
             now_s - at_s > NEWS_S if before_s is None else before_s >= serves_s
         ):
             return None
-        return stranger
+        return unknown
 
     def _intruder(
         self,

@@ -73,6 +73,8 @@ def _answers(view: WindowView, row: DeviceWindow, wire: int) -> bool:
     if known is not None and known.serves_dhcp:
         return True
     sent = row.tx[_CLASS]
+    if row.tx.get("broadcast", 0) + row.tx.get("multicast", 0) >= sent:
+        return False  # a server that capture does not know answers somebody
     best = view.best_sender(_CLASS, row.mac)
     if best is None:
         return False

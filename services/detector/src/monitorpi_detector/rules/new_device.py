@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
     """Tell of a device that is new."""
     device = view.device
-    if not view.is_new or not view.learned:
+    if not view.is_new or not view.learned or device.marks.known:
         return
     words = [word for word in (device.hostname, device.vendor) if word]
     if device.randomised:

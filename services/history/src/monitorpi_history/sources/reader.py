@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_history.codec import Sheet, decode_block
 from monitorpi_history.fold import fold, lay
-from monitorpi_history.items import HOUR_S, SERIES_BITS, SERIES_MASK, SLOT_S, Series, rule_of
+from monitorpi_history.items import (
+    HOUR_S,
+    PEAK,
+    SERIES_BITS,
+    SERIES_MASK,
+    SLOT_S,
+    Series,
+    has_peak,
+    rule_of,
+)
 from monitorpi_history.tiers import HOUR, MINUTE, SNAPSHOT, tier_for
 
 if TYPE_CHECKING:
@@ -81,7 +90,15 @@ class Reader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._texts: dict[int, str] = dict(db.execute("SELECT id, text FROM word"))
+        texts: dict[int, str] = dict(db.execute("SELECT id, text FROM word"))
+        numbers = {text: number for number, text in texts.items()}
+        self._peaks = {
+            number: numbers.get(PEAK + text, -number)
+            for number, text in texts.items()
+            if has_peak(text) and not text.startswith(PEAK)
+        }
+        """The column of the most, for each that has one; negative: none was packed yet."""
+        self._texts = texts | {peak: PEAK + texts[number] for number, peak in self._peaks.items()}
 
     def oldest_s(self, tier: Tier) -> int | None:
         """Return where a tier begins; None: it is empty."""
@@ -159,8 +176,8 @@ class Reader:
         published: dict[str, Sequence[int]] = {}
         for number, values in columns.items():
             part = values[first:last]
-            if any(part):
-                name = self._texts.get(number, str(number))
+            name = self._texts.get(number, str(number))
+            if any(part) and (span.step_s > SLOT_S or not name.startswith(PEAK)):
                 published[name] = fold(part, width, rule_of(name)) if width > 1 else part
         return (
             Piece(series, start_s, (end_s - start_s) // span.step_s, published)
@@ -221,6 +238,12 @@ class Reader:
                 if slots is None:
                     slots = columns[column] = array("Q", bytes(8 * SNAPSHOT.length))
                 lay(slots, first, values, rule_of(self._texts.get(column, "")))
+        for columns in found.values():  # in a slot a count is the most there was
+            columns |= {
+                peak: columns[column]
+                for column, peak in self._peaks.items()
+                if peak in wanted and column in columns
+            }
         return found
 
 

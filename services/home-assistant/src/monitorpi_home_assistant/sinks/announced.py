@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.recordfile import replace_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -31,7 +33,7 @@ class Announced:
             return frozenset(str(topic) for topic in topics)
         except FileNotFoundError:
             return frozenset()
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             self._log.warning("what was announced cannot be read", file=self._file, reason=error)
             return frozenset()
 
@@ -42,10 +44,7 @@ class Announced:
             if not wanted:
                 self._file.unlink(missing_ok=True)
                 return True
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._file.with_suffix(".new")
-            fresh.write_text(json.dumps(wanted), encoding="utf-8")
-            fresh.replace(self._file)
+            replace_file(self._file, json.dumps(wanted).encode())
         except OSError as error:
             self._log.warning("what was announced cannot be kept", reason=error)
             return False

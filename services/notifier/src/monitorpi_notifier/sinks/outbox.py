@@ -100,7 +100,7 @@ class Outbox:
         """Return what earlier processes told, the oldest first."""
         with self._database.reading() as db:
             found = db.execute("SELECT content FROM told ORDER BY at_s").fetchall()
-        return [_reported(json.loads(text)) for (text,) in found]
+        return [_reported(json.loads(text)) for (text,) in found if _is_sound(text)]
 
     def withdraw(self, key: str, destinations: Iterable[str]) -> None:
         """Forget changes of an alert that wait and are in no letter."""
@@ -129,7 +129,7 @@ class Outbox:
                 "ORDER BY id",
                 (destination,),
             ).fetchall()
-        return [_change(number, text) for number, text in found]
+        return [_change(number, text) for number, text in found if _is_sound(text)]
 
     def seal(self, letter: Letter, tries: int, at_s: float) -> int:
         """Put a letter on disk, before it is posted; returns its number."""
@@ -215,6 +215,14 @@ def _drop_oldest(db: sqlite3.Connection, destination: str) -> int:
         f"AND a.letter IS NULL ORDER BY {order} LIMIT :beyond)",
         {"to": destination, "beyond": beyond},
     ).rowcount
+
+
+def _is_sound(text: str) -> bool:
+    """Tell whether what was kept can be read; what a damaged disk made of it expires."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _change(number: int, text: str) -> NoticeChange:

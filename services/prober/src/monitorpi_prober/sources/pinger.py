@@ -7,8 +7,8 @@ read from the error queue), and the one the reply arrived at (SO_TIMESTAMPNS). W
 waits for - the other threads, a garbage collection, a busy core, an ARP request still unanswered -
 is in neither, so it is not mistaken for the network's delay. Where a driver sets no stamp, the
 moment just before the request was handed over takes its place. So nobody has to be awake for a
-reply, and an awakening costs more than all else: while requests follow each other closely, replies
-are read some at a time.
+reply, and an awakening costs more than all else: while requests follow each other closely, those
+due within a few milliseconds leave together, and replies are read some at a time.
 
 Both stamps are of the wall clock, which may be stepped in between: a round trip cannot be longer
 than the monotonic time from handing over to reading, so then that time is taken.
@@ -44,10 +44,13 @@ if TYPE_CHECKING:
     from monitorpi_prober.schedule import ProbeTarget
     from monitorpi_prober.sources.sockets import Link
 
-_BURST: Final = 4  # requests in one go, when late
+_BURST: Final = 64  # requests in one go
 _IDLE_S: Final = 1.0
-_TOGETHER_S: Final = 0.002
-"""Requests due within this time leave at one awakening, which costs more than a request does."""
+_TOGETHER_S: Final = 0.016
+"""Requests due within this time leave at one awakening, which costs more than a request does: at
+moments of one grid, so that those of all rounds meet."""
+_LAG_S: Final = 0.02 + _TOGETHER_S
+"""A round that is behind by more than what waiting for each other explains is moved."""
 _NEAR_S: Final = 0.02  # until the next request: replies wait for it
 _READ_S: Final = 0.01  # between two readings while requests follow each other closely
 _POLL_S: Final = 0.1  # between two looks at the neighbours meanwhile
@@ -266,7 +269,9 @@ class Pinger:
             self._plan,
             group,
             datetime.now(UTC),
-            Pace(now if total else now + group.interval_s, group.interval_s / max(total, 1)),
+            Pace(
+                now if total else now + group.interval_s, group.interval_s / max(total, 1), _LAG_S
+            ),
             [TargetRow(target.key, awaited, limit_s) for target in group.targets],
             TargetRow("", awaited, limit_s),
             awaited,
@@ -358,7 +363,7 @@ class Pinger:
                     self._poll_neighbours()
             return
         if seconds > 0:
-            seconds = max(seconds, _TOGETHER_S)
+            seconds += -(now + seconds) % _TOGETHER_S
             time.sleep(seconds)
             now += seconds
         if now >= self._read_at:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.mounts import unmount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        unmount(folder)
 
 
 def make_disk(path: Path, size_mb: int) -> Path:
@@ -39,5 +40,5 @@ def make_disk(path: Path, size_mb: int) -> Path:
     )
     if made.returncode or tried.returncode:
         pytest.skip("no disk image can be mounted here")
-    subprocess.run(["umount", str(place)], check=True)
+    unmount(place)
     return path
