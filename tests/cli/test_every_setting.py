@@ -29,6 +29,8 @@ KEYS: Final = {
 }  # fmt: skip
 """What a key of a table is called where people choose it."""
 BESIDE: Final[dict[str, dict[str, object]]] = {
+    "broker.centre": {"host": "10.0.0.5"},
+    "cloud_bridge.mqtt": {"host": "10.0.0.5"},
     "prober.targets.0": {"address": "10.0.0.5"},
     "cloud_bridge": {"channels": {"traffic": 1}, "write_keys": {"traffic": "K"}},
     "cloud_bridge.influx": {"url": "http://127.0.0.1:8086"},

@@ -17,7 +17,7 @@ from monitorpi_common.messages import Device, Load, Probe
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MAC = "b8:27:eb:00:00:07"
-LISTED = ("127.0.0.1", "no.invalid", "127.0.0.1", "::1", "not an address")
+LISTED = ("127.0.0.1", "no.invalid", "127.0.0.1", "::1", "neither.invalid")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,7 +42,7 @@ def test_each_address_has_a_clear_line() -> None:
     assert lines[1].split()[:3] == ["127.0.0.1", "3", "0"]
     assert "the host name no.invalid does not resolve" in lines[2]
     assert "not probed twice: it is the same target as 127.0.0.1" in lines[3]
-    assert "not an address does not resolve" in lines[5]
+    assert "neither.invalid does not resolve" in lines[5]
     last = r"times in ms, round trip; differences below \d+\.\d{3} ms are this machine's own"
     assert re.fullmatch(last, lines[-1])
     assert (done.returncode, done.stderr) == (1, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Section, load
@@ -137,6 +137,37 @@ def test_a_secret_never_stands_in_an_error(tmp_path: Path) -> None:
     file = written(tmp_path, "[cloud-bridge]\nwrite_key = 123454321\n")
 
     assert "123454321" not in problems(file)[0]
+
+
+def test_a_secret_is_one_by_its_type_and_by_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that holds a password is called ``url``; what is no secret is shown."""
+
+    class Told(Section):
+        url: Annotated[SecretStr, AfterValidator(_never)]
+
+    class Telling(Section):
+        told: dict[str, Told] = {}
+        least: Annotated[str, AfterValidator(_never)] = "x"
+
+    file = written(tmp_path, "[notifier]\nleast = 'HERE'\ntold = { me = { url = 'HIDDEN' } }\n")
+    monkeypatch.setenv("MONITORPI_NOTIFIER__TOLD__YOU__URL", "HIDDEN")
+    (tmp_path / "secrets" / "notifier__told__them__url").write_text("HIDDEN")
+
+    with pytest.raises(ConfigurationError) as raised:
+        load(Service.NOTIFIER, Telling, file=file)
+    (tmp_path / "secrets" / "notifier__least").write_text("HIDDEN")
+    with pytest.raises(ConfigurationError) as again:
+        load(Service.NOTIFIER, Telling, file=file)
+
+    assert len(raised.value.lines) == 4
+    assert "HIDDEN" not in "".join([*raised.value.lines, *again.value.lines])
+    assert any("(not 'HERE')" in line for line in raised.value.lines)
+
+
+def _never(value: object) -> object:
+    raise ValueError("no")
 
 
 def test_an_unusable_secret_is_not_taken_as_absent(tmp_path: Path) -> None:

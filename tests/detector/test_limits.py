@@ -117,18 +117,19 @@ def hit(rule: str, second: int) -> list[object]:
 def sensor(rule: str, second: int) -> list[object]:
     """Build a port without windows, one of which frames are lost, or a service that has gone."""
 
-    def tick(boot_s: float) -> Tick:
-        return Tick(at(second), boot_s, clock_synced=True)
+    def tick(one: int) -> Tick:
+        return Tick(at(one), float(one), clock_synced=True)
 
     status = Topic("lab", "capture" if rule == "sensor-blind" else "prober", "status", "main")
-    first = [Presence(status, online=True), tick(0.0), window(second, kernel_drops=9999)]
-    if rule == "sensor-loses":
-        return [*first, tick(1.0)]
     gone = [Presence(status, online=False)] * (rule == "service-missing")
+    began = second - 20
+    first = [Presence(status, online=True), tick(began), window(began)]
+    waited = [tick(one) for one in range(began + 1, second)]
+    if rule == "sensor-loses":
+        return [first[0], tick(second - 1), window(second, kernel_drops=9999), tick(second)]
     other = [window(second, interface="eth1")]  # its time goes on with the windows of another port
-    return [
-        *(first if second == START_S else []), *other, *gone, tick(20.0 + second - START_S),
-    ]  # fmt: skip
+    begin = [*first, *gone, *waited] if second == START_S else []
+    return [*begin, *other, *gone, tick(second)]
 
 
 def outage(rule: str, second: int) -> list[object]:

@@ -76,6 +76,7 @@ def test_each_end_is_one_row_with_what_was_asked(tmp_path: Path) -> None:
     done = run("-c", DRIVER, file)
 
     *lines, last = done.stdout.splitlines()
+    assert done.stderr == ""
     assert lines == [
         "ok      It says good day.",
         "FAILED  It is online.",
@@ -91,6 +92,17 @@ def test_each_end_is_one_row_with_what_was_asked(tmp_path: Path) -> None:
     assert [row["outcome"] for row in json.loads(last)] == [
         "passed", "failed", "skipped", "failed",
     ]  # fmt: skip
+
+
+def test_tests_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """Nothing was tried then, and it is said why."""
+    file = tmp_path / "test_small.py"
+    file.write_text("import no_such_module\n")
+
+    done = run("-c", DRIVER, file)
+
+    assert "FAILED  The tests can be read." in done.stdout
+    assert "No module named 'no_such_module'" in done.stdout
 
 
 @pytest.mark.parametrize(

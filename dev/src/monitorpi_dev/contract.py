@@ -55,10 +55,18 @@ class ContractReport:
         """Keep a test's end, or what kept it from beginning."""
         if report.when != "call" and report.passed:
             return
+        self._add(report, self._asked.get(report.nodeid, ""))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Say why tests could not be read."""
+        if report.failed:
+            self._add(report, "The tests can be read.")
+
+    def _add(self, report: pytest.TestReport | pytest.CollectReport, asked: str) -> None:
         why = "" if report.passed else _why(report)
         row = {
-            "test": report.nodeid.rpartition("::")[2], "outcome": report.outcome,
-            "asked": self._asked.get(report.nodeid, ""), "why": why,
+            "test": report.nodeid.rpartition("::")[2], "outcome": report.outcome, "asked": asked,
+            "why": why,
         }  # fmt: skip
         self.rows.append(row)
         if not self.quiet:
@@ -70,13 +78,13 @@ class ContractReport:
         return sum(row["outcome"] == outcome for row in self.rows)
 
 
-def _why(report: pytest.TestReport) -> str:
+def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
     """Return one line of what was wrong: in the words of the test's own line, where it has some."""
     told = report.longrepr
     if isinstance(told, tuple):  # a skip: file, line, reason
         return str(told[2])
     crash = getattr(told, "reprcrash", None)
-    message = str(crash.message if crash else told).splitlines()[0]
+    message = str(crash.message).splitlines()[0] if crash else str(told).splitlines()[-1]
     entries = getattr(getattr(told, "reprtraceback", None), "reprentries", [])
     lines = [line for entry in entries[:1] for line in entry.lines if line.startswith(">")]
     return f"{lines[-1][1:].strip()}: {message}" if lines else message

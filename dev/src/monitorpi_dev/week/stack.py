@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.items import FrameSample, Sighting, WindowCounts
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_common.messages import Alert, Device, Probe, Publication, Target, Tombstone, Traffic
+from monitorpi_common.messages import (
+    Alert,
+    Device,
+    Probe,
+    Publication,
+    Target,
+    Tombstone,
+    Traffic,
+    Wire,
+)
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic
 from monitorpi_detector.core import DetectorCore
@@ -165,6 +174,8 @@ class SimulatedStack:
             message = one.message
             if isinstance(message, Traffic):
                 message = Traffic.model_validate_json(message.encode())
+            elif isinstance(message, Wire):
+                continue  # nobody here subscribes to the window without its devices
             topic = Topic(SITE, service, message.KIND, one.id)
             self.published += 1
             if message.DELIVERY.retain or isinstance(message, Probe):

@@ -19,6 +19,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from monitorpi_common.clientid import client_id
+from monitorpi_common.dial import DiallingClient
 from monitorpi_common.endpoint import unreachable
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Handover:
         """
         settings = self._settings
         password = settings.password.get_secret_value().strip() if settings.password else None
-        client = mqtt.Client(
+        client = DiallingClient(
             CallbackAPIVersion.VERSION2, client_id=client_id(self._name, password),
             protocol=mqtt.MQTTv5, reconnect_on_failure=False,
         )  # fmt: skip

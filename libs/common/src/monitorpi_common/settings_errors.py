@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from monitorpi_common.messages import Service
 
@@ -37,6 +37,8 @@ _WORDS: Final = {
     ("string_pattern_mismatch", NAME): "use a-z, 0-9 and inner -, at most 64 characters",
 }
 """What we say instead of pydantic, by kind of mistake and pattern."""
+_SECRET: Final = "secret "
+"""Begins what is said of a value from the secrets directory."""
 _LONGEST_KEY: Final = 64
 _LONGEST_MESSAGE: Final = 240
 _NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "HASS", "LAB")
@@ -74,7 +76,7 @@ class Origins:
                 return f"{variable}: "
             for secret in self.secrets:
                 if secret.lower() == name.lower():
-                    return f"secret {self.folder / secret}: "
+                    return f"{_SECRET}{self.folder / secret}: "
         written = location[0] in self.table and self.file
         return f"{self.file}: " if written else ""
 
@@ -94,7 +96,7 @@ def explain(error: ValidationError, model: type[BaseSettings], origins: Origins)
             lines.append(f"{origin}{dotted}: unknown key{hint}")
             continue
         value = problem.get("input")
-        secret = any(word in part for word in _SECRET_WORDS for part in location)
+        secret = origin.startswith(_SECRET) or _is_secret(model, location)
         shown = "" if secret or isinstance(value, dict | list) else f" (not {str(value)[:80]!r})"
         lines.append(f"{origin}{dotted}: {_message(dict(problem))}{shown}")
     return lines
@@ -163,6 +165,18 @@ def explain_unparsed(error: SettingsError, origins: Origins) -> str:
     location = keys[0].split("__") if keys else [field]
     origin, one = origins.of(location), f"{ENV_PREFIX}{field.upper()}__KEY"
     return f"{origin}{'.'.join(location)}: write it as JSON; one key of a table is {one}"
+
+
+def _is_secret(model: type[BaseModel], location: list[str]) -> bool:
+    """Return whether a value is one that nobody may see: by its name, or its type."""
+    if any(word in part for word in _SECRET_WORDS for part in location):
+        return True
+    place: Any = model
+    for part in location:
+        place = _inner(place, part)
+        if SecretStr.__name__ in repr(place):
+            return True
+    return False
 
 
 def _siblings(model: type[BaseModel], location: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from monitorpi_cloud_bridge.mapping import (
 from monitorpi_common.endpoint import AuthorityFile, host_name
 from monitorpi_common.messages import COMMANDS, Service
 from monitorpi_common.settings import Section
+from monitorpi_common.written import printable
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PACING_S: Final = 16.0
@@ -134,7 +135,7 @@ class MqttSettings(Section):
     """Connect with TLS; without it the password and all else travel readable: for a VPN."""
     tls_ca: AuthorityFile | None = None
     """Certificate authority of the broker (PEM file); by default this machine's."""
-    username: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    username: Annotated[str, Field(max_length=1024), AfterValidator(printable)] | None = None
     """User at the broker; by default the name of the site."""
     password: Key | None = None
     """Password of that user. Better as a secret: `cloud_bridge__mqtt__password`."""
