@@ -148,7 +148,7 @@ def test_a_secret_is_one_by_its_type_and_by_where_it_stands(
         url: Annotated[SecretStr, AfterValidator(_never)]
 
     class Telling(Section):
-        told: dict[str, Told] = {}
+        told: dict[str, Told] = Field(default_factory=dict)
         least: Annotated[str, AfterValidator(_never)] = "x"
 
     file = written(tmp_path, "[notifier]\nleast = 'HERE'\ntold = { me = { url = 'HIDDEN' } }\n")
@@ -166,7 +166,7 @@ def test_a_secret_is_one_by_its_type_and_by_where_it_stands(
     assert any("(not 'HERE')" in line for line in raised.value.lines)
 
 
-def _never(value: object) -> object:
+def _never(_: object) -> object:
     raise ValueError("no")
 
 

@@ -37,7 +37,7 @@ _WORDS: Final = {
     ("string_pattern_mismatch", NAME): "use a-z, 0-9 and inner -, at most 64 characters",
 }
 """What we say instead of pydantic, by kind of mistake and pattern."""
-_SECRET: Final = "secret "
+_FROM_FOLDER: Final = "secret "
 """Begins what is said of a value from the secrets directory."""
 _LONGEST_KEY: Final = 64
 _LONGEST_MESSAGE: Final = 240
@@ -76,7 +76,7 @@ class Origins:
                 return f"{variable}: "
             for secret in self.secrets:
                 if secret.lower() == name.lower():
-                    return f"{_SECRET}{self.folder / secret}: "
+                    return f"{_FROM_FOLDER}{self.folder / secret}: "
         written = location[0] in self.table and self.file
         return f"{self.file}: " if written else ""
 
@@ -96,7 +96,7 @@ def explain(error: ValidationError, model: type[BaseSettings], origins: Origins)
             lines.append(f"{origin}{dotted}: unknown key{hint}")
             continue
         value = problem.get("input")
-        secret = origin.startswith(_SECRET) or _is_secret(model, location)
+        secret = origin.startswith(_FROM_FOLDER) or _is_secret(model, location)
         shown = "" if secret or isinstance(value, dict | list) else f" (not {str(value)[:80]!r})"
         lines.append(f"{origin}{dotted}: {_message(dict(problem))}{shown}")
     return lines
