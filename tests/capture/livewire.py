@@ -31,6 +31,14 @@ for line in sys.stdin:
 """
 
 
+def written(stream: IO[str]) -> str:
+    """Return what a child has written to a file so far, and leave the place where it writes alone.
+
+    The child has the same open file: a seek of ours would have it write over what stands there.
+    """
+    return os.pread(stream.fileno(), 1 << 26, 0).decode()
+
+
 @dataclass
 class Wire:
     """A namespace with a sensor's interface, a cable, and its far end."""
@@ -79,8 +87,8 @@ class Sensor:
 
     def poll(self) -> list[dict[str, Any]]:
         """Return everything said so far, whole lines only."""
-        self.said.seek(0)
-        return [json.loads(line) for line in self.said if line.endswith("\n")]
+        lines = written(self.said).splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def windows(self, interface: str = "eth0") -> list[Traffic]:
         """Return the traffic messages of an interface, validated."""

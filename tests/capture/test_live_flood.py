@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 import pytest
-from tests.capture.livewire import ARP, SENDER, Wire, frame
+from tests.capture.livewire import ARP, SENDER, Wire, frame, written
 from tests.conftest import wait_for
 from tests.system.crowd import dhcp_answer
 
@@ -50,8 +50,7 @@ def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire) -> 
         process = subprocess.Popen(run, stdout=said)
 
         def lines(address: str) -> list[str]:
-            said.seek(0)
-            return [line for line in said.read().splitlines() if line.endswith(address)]
+            return [line for line in written(said).splitlines() if line.endswith(address)]
 
         first = frame("0806", ARP.replace("c0000201", "c0000209"))
         try:
@@ -80,8 +79,7 @@ def test_a_flood_of_arp_leaves_room_for_who_hands_out_addresses(wire: Wire) -> N
         process = subprocess.Popen(run, stdout=said)
 
         def lines(word: str) -> list[str]:
-            said.seek(0)
-            return [line for line in said.read().splitlines() if word in line.split()]
+            return [line for line in written(said).splitlines() if word in line.split()]
 
         first = frame("0806", ARP.replace("c0000201", "c0000209"))
         try:
