@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -10,19 +11,17 @@ import sys
 import tomllib
 from argparse import Namespace
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.cli.saidbysites import alert, watch
 from tests.conftest import ROOT, Broker, wait_for
 
 from monitorpi_cli.doctor.broker import try_elsewhere
-from monitorpi_cli.sites.overview import MAX_ALERTS, MAX_SITES, SitesOverview
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.centre import CENTRE_KEYS, Centre
 from monitorpi_cli.stack.plan import make_plan
-from monitorpi_common.examples import example
-from monitorpi_common.messages import Alert, WatchState
 from monitorpi_common.settings import CentreSettings
 from monitorpi_host.children import tied
 
@@ -30,133 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.conftest import Subscriber
+from tests.conftest import Subscriber
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SITES = ("berlin", "paris")
-
-
-# --- what is made of what is heard ----------------------------------------------------------------
-
-
-def watch(site: str, state: str = "watching", at: datetime = NOW, **more: Any) -> tuple[str, bytes]:
-    """Build a site's word on whether it watches."""
-    word = example(WatchState).model_dump(mode="json") | {"state": state, "reasons": []} | more
-    text = WatchState.model_validate(word | {"at": at, "since": at}).encode()
-    return f"monitorpi/v1/{site}/detector/watch/main", text
-
-
-def alert(site: str, number: int = 1, state: str = "open", **more: Any) -> tuple[str, bytes]:
-    """Build an alert of a site."""
-    key = f"syn-flood-0200000000{number:02x}"
-    word = example(Alert).model_dump(mode="json") | {"key": key, "state": state} | more
-    return f"monitorpi/v1/{site}/detector/alert/{key}", Alert.model_validate(word).encode()
-
-
-def link(site: str, up: bytes) -> tuple[str, bytes]:
-    """Build what the broker says of a site's connection."""
-    return f"monitorpi-sites/{site}/link", up
-
-
-def overview(*heard: tuple[str, bytes]) -> SitesOverview:
-    """Hand in messages."""
-    one = SitesOverview()
-    for topic, payload in heard:
-        one.take(topic, payload)
-    return one
-
-
-@pytest.mark.parametrize(
-    ("heard", "level", "reason"),
-    [
-        ([watch("a"), link("a", b"1")], "watching", None),
-        ([watch("a")], "watching", None),  # its link is not bridged: a broker of its own
-        ([watch("a"), link("a", b"0")], "unconnected", "its broker is not connected"),
-        ([link("a", b"1")], "silent", "has not said that it watches"),
-        ([watch("a", at=NOW - timedelta(seconds=31))], "silent", "is 31 s old"),
-        ([watch("a", at=NOW - timedelta(seconds=30))], "watching", None),
-        ([watch("a", at=NOW + timedelta(seconds=31))], "watching", "its clock is 31 s ahead"),
-        ([watch("a", at=NOW + timedelta(seconds=30))], "watching", None),
-        (
-            [watch("a", "blind", reasons=[{"what": "service", "text": "capture is gone"}])],
-            "blind", "capture is gone",
-        ),
-        ([watch("a", "blind"), watch("a", "partly")], "partly", None),  # the later word counts
-    ],
-)  # fmt: skip
-def test_a_sites_state(heard: list[tuple[str, bytes]], level: str, reason: str | None) -> None:
-    """What it says of itself, unless that is old, or the broker knows that it is not there."""
-    row = overview(*heard).rows(NOW)[0]
-
-    assert row.level == level
-    assert reason in row.reason if reason and row.reason else row.reason is reason
-
-
-def test_what_is_open_is_counted_and_the_worst_is_told() -> None:
-    """Closed and taken back are over; of the critical ones the newest speaks."""
-    later = NOW + timedelta(seconds=1)
-    topic, _ = alert("a", 4)
-    one = overview(
-        alert("a", 1, severity="warning", opened_at=later, summary="warned"),
-        alert("a", 2, summary="old", opened_at=NOW), alert("a", 3, summary="new", opened_at=later),
-        alert("a", 4), (topic, b""), alert("a", 5), alert("a", 5, "closed"),
-    )  # fmt: skip
-
-    row = one.rows(NOW)[0]
-
-    assert (row.open_alerts, row.critical, row.worst) == (3, 2, "new")
-
-
-def test_sites_are_in_order_of_need() -> None:
-    """The worst first, then by name."""
-    one = overview(
-        watch("e"), watch("d"), watch("c", "partly"), watch("b", "blind"), link("z", b"0"),
-        link("y", b"1"),
-    )  # fmt: skip
-
-    assert [row.site for row in one.rows(NOW)] == ["z", "y", "b", "c", "d", "e"]
-
-
-def test_services_are_counted_with_those_that_are_gone() -> None:
-    """Each instance that ever said so."""
-    status = "monitorpi/v1/a/{}/status/main"
-    one = overview(
-        (status.format("capture"), b"online"), (status.format("prober"), b"offline"),
-        (status.format("detector"), b"offline"), (status.format("detector"), b"online"),
-    )  # fmt: skip
-
-    row = one.rows(NOW)[0]
-
-    assert (row.online, row.instances, row.age_s) == (2, 3, None)
-
-
-@pytest.mark.parametrize(
-    ("topic", "payload"),
-    [
-        ("monitorpi/v1/a/detector/watch/main", b"{"),
-        ("monitorpi/v1/a/detector/alert/x", b"[]"),
-        ("monitorpi/v2/a/detector/alert/x", b"{}"),
-        ("monitorpi/v1/A b/detector/alert/x", b"{}"),
-        ("other", b"x"),
-    ],
-)
-def test_garbage_is_counted(topic: str, payload: bytes) -> None:
-    """Nothing ends, and no site is made up of what is none."""
-    one = overview(watch("b"), (topic, payload))
-
-    assert one.rejected == 1
-    assert {row.site for row in one.rows(NOW)} <= {"a", "b"}
-
-
-def test_memory_is_bounded() -> None:
-    """Whoever may write could name as many sites and alerts as he likes."""
-    one = overview(*(link(f"s{number}", b"1") for number in range(MAX_SITES + 5)))
-    topic, payload = alert("s1")
-    for number in range(MAX_ALERTS + 5):
-        one.take(f"{topic}{number}", payload)
-
-    assert len(one.rows(NOW)) == MAX_SITES
-    assert max(row.open_alerts for row in one.rows(NOW)) == MAX_ALERTS
 
 
 # --- real brokers ---------------------------------------------------------------------------------
@@ -345,8 +220,7 @@ def test_doctor_tries_the_centre(world: World) -> None:
 
     def said(**change: object) -> str:
         settings = CentreSettings.model_validate(given | change)
-        account = Centre("berlin", settings).account()
-        found = try_elsewhere("centre", account, CENTRE_KEYS)
+        found = try_elsewhere("centre", settings.account("berlin"), CENTRE_KEYS)
         return f"{found.mark} {found}"
 
     assert said() == f"ok centre: 127.0.0.1:{world.centre.port}: connected as berlin"
@@ -356,6 +230,17 @@ def test_doctor_tries_the_centre(world: World) -> None:
     assert "broker.centre.tls_ca" in said(tls_ca=None)
     assert "it hung up" in said(tls=False)
     assert "nobody listens there: start the broker, or check broker.centre.host" in said(port=1)
+
+
+def test_nobody_else_can_guess_who_a_site_is_to_the_centre() -> None:
+    """A broker ends the older of two connections of one client id, whoever has the account."""
+    given = {"host": "10.0.0.1", "password": "of berlin"}
+    lines = Centre("berlin", CentreSettings.model_validate(given)).lines("/x", "viewer")
+    again = Centre("berlin", CentreSettings.model_validate(given)).lines("/x", "viewer")
+
+    [known] = [line for line in lines if line.startswith("remote_clientid ")]
+    assert re.fullmatch("remote_clientid monitorpi-berlin-[0-9a-f]{16}", known)
+    assert known in again
 
 
 # --- the settings ---------------------------------------------------------------------------------

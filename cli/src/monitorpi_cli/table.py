@@ -84,6 +84,11 @@ def grouped(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def printable(text: str) -> str:
+    """Keep foreign text from steering the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def size(count: float) -> str:
     """Write a number of bytes in the unit that fits: ``1.5 MB`` (powers of 1000)."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -29,7 +29,7 @@ from monitorpi_cli.doctor.mirror import look_at_ports
 from monitorpi_cli.doctor.notifier import look_at_destinations
 from monitorpi_cli.doctor.ports import SERVED, look_at_broker_port, look_at_port
 from monitorpi_cli.doctor.watch import look_at_watch
-from monitorpi_cli.stack.centre import CENTRE_KEYS, Centre
+from monitorpi_cli.stack.centre import CENTRE_KEYS
 from monitorpi_cli.stack.listening import is_own
 from monitorpi_cli.stack.logins import logins
 from monitorpi_cli.stack.plan import section_of
@@ -38,7 +38,7 @@ from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.state import state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_cloud_bridge.sinks.clouds import MQTT_KEYS, mqtt_account
+from monitorpi_cloud_bridge.sinks.clouds import MQTT_KEYS
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import NoSection, load
 from monitorpi_common.topics import ANY
@@ -73,12 +73,12 @@ def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[
     yield from look_at_secrets(common)
     yield from look_at_bus(config, common)
     if (centre := broker_settings(config).centre) is not None:
-        yield try_elsewhere("centre", Centre(common.site, centre).account(), CENTRE_KEYS)
+        yield try_elsewhere("centre", centre.account(common.site), CENTRE_KEYS)
     for service in CHECKS:
         yield from look_at_service(service, config)
     cloud = section_of(Service.CLOUD_BRIDGE, CloudBridgeSettings, config)
     if cloud.mqtt is not None:
-        yield try_elsewhere("cloud", mqtt_account(cloud.mqtt, common.site), MQTT_KEYS)
+        yield try_elsewhere("cloud", cloud.mqtt.account(common.site), MQTT_KEYS)
     capture = section_of(Service.CAPTURE, CaptureSettings, config)
     yield from look_at_ports(capture, names, seconds)
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from monitorpi_cli.sites.overview import FILTERS, SitesOverview
 from monitorpi_cli.stack.running import NoStackError, find_running
-from monitorpi_cli.table import Terminal, rows_to_lines
+from monitorpi_cli.table import Terminal, printable, rows_to_lines
 from monitorpi_common.bus import Raw, Subscribed
 from monitorpi_common.endpoint import ENDPOINT
 from monitorpi_common.log import Log
@@ -157,7 +157,7 @@ def _print(rows: Sequence[SiteRow], rejected: int) -> None:
         level = rows[number - 1].level if 0 < number <= len(rows) else "watching"
         print(terminal.paint(line, _COLOURS.get(level, "red")) if number else line)
     told = [
-        f"{row.site}: {text}"
+        f"{row.site}: {printable(text)}"
         for row in rows
         for text in (row.reason, row.worst)
         if text is not None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from monitorpi_cli.stack.centre import LINKS
 from monitorpi_common.messages import Alert, Service, WatchState, message_type
-from monitorpi_common.topics import Topic, TopicError
+from monitorpi_common.topics import Topic, TopicError, is_slug
+from monitorpi_common.watch import MAX_INSTANCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,9 @@ class SitesOverview:
         head, _, rest = topic.partition("/")
         if head == LINKS:
             site, _, kind = rest.partition("/")
-            if kind == "link" and (known := self._of(site)) is not None:
+            if kind != "link" or not is_slug(site):
+                self.rejected += 1
+            elif (known := self._of(site)) is not None:
                 known.linked = payload == b"1"
             return
         try:
@@ -94,7 +97,9 @@ class SitesOverview:
         if known is None:
             return
         if topic.kind == "status":
-            known.online[topic.service, topic.id] = payload == b"online"
+            key = (topic.service, topic.id)
+            if key in known.online or len(known.online) < MAX_INSTANCES:
+                known.online[key] = payload == b"online"
             return
         kind = message_type(topic.service, topic.kind)
         if not payload:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.clientid import client_id
 from monitorpi_common.endpoint import SYSTEM_AUTHORITIES, Keys
-from monitorpi_common.settings import BrokerSettings, authority
+from monitorpi_common.settings import authority
 from monitorpi_common.topics import ROOT, VERSION
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 LINKS: Final = "monitorpi-sites"
 """Below it stands, retained, whether a site is connected: ``{site}/link`` is ``1`` or ``0``."""
 AUTHORITY: Final = "centre-ca.pem"
-CENTRE_KEYS: Final = Keys(
-    "broker.centre.host", "broker.centre.port", "broker.centre.tls_ca", "broker"
-)
+CENTRE_KEYS: Final = Keys.of_broker("broker.centre")
 """What its settings are called where a remedy names them."""
 _KEEPALIVE_S: Final = 10
 _RETRY_S: Final = (1, 30)
@@ -49,13 +48,14 @@ class Centre:
 
         """
         there = self.settings
+        password = there.password.get_secret_value() if there.password else None
         root = f"{ROOT}/{VERSION}/{self.site}"
         lines = [
             "# the broker of several sites",
             "connection centre",
             f"address {authority(there.host, there.port)}",
             "bridge_protocol_version mqttv50",
-            f"remote_clientid monitorpi-{self.site}",
+            f"remote_clientid {client_id(f'monitorpi-{self.site}', password)}",
             f"remote_username {self.username}",
             f"local_username {reader}",
             f"keepalive_interval {_KEEPALIVE_S}",
@@ -66,17 +66,9 @@ class Centre:
             "notifications_local_only false",
             *(f"topic {root}/{filter_} out 1" for filter_ in there.topics),
         ]
-        if there.password is not None:
-            lines.append(f"remote_password {there.password.get_secret_value()}")
+        if password is not None:
+            lines.append(f"remote_password {password}")
         if there.tls:
             authorities = f"{folder}/{AUTHORITY}" if there.tls_ca else SYSTEM_AUTHORITIES
             lines.append(f"bridge_cafile {authorities}")
         return lines
-
-    def account(self) -> BrokerSettings:
-        """Return how a client of ours would connect there."""
-        there = self.settings
-        return BrokerSettings(
-            host=there.host, port=there.port, username=self.username, password=there.password,
-            tls_ca=(there.tls_ca or SYSTEM_AUTHORITIES) if there.tls else None,
-        )  # fmt: skip

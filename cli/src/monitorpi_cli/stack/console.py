@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from monitorpi_cli.table import Terminal
+from monitorpi_cli.table import Terminal, printable
 from monitorpi_common import clock
 from monitorpi_common.bus import Raw, Report
 from monitorpi_common.log import Log
@@ -151,7 +151,7 @@ def watch_line(level: WatchLevel, reasons: Sequence[str], terminal: Terminal) ->
     """Return one readable line about the watch."""
     at = clock.wall().astimezone(UTC).strftime("%H:%M:%SZ")
     label = terminal.paint(f"{level.upper():<8}", _COLOURS[level])
-    return f"{at} {label} {_printable(' '.join(reasons)) or 'all that is expected is there'}"
+    return f"{at} {label} {printable(' '.join(reasons)) or 'all that is expected is there'}"
 
 
 def alert_line(alert: Alert, terminal: Terminal) -> str:
@@ -160,9 +160,4 @@ def alert_line(alert: Alert, terminal: Terminal) -> str:
     word = alert.severity.upper() if alert.state == "open" else alert.state
     why = f" ({alert.close_reason})" if alert.close_reason else ""
     label = terminal.paint(f"{word:<8}", _COLOURS[word.lower()])
-    return f"{at} {label} {alert.rule}: {_printable(alert.summary)}{why}"
-
-
-def _printable(text: str) -> str:
-    """Keep foreign text from steering the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return f"{at} {label} {alert.rule}: {printable(alert.summary)}{why}"

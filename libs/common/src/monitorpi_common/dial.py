@@ -9,9 +9,16 @@ failure that tells most is said: the last one is often no more than "no route".
 from __future__ import annotations
 
 import socket
-from typing import Any, Final
+import ssl
+from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from monitorpi_common.tcp import send_at_once
+
+if TYPE_CHECKING:
+    from monitorpi_common.settings import BrokerSettings
 
 SHORT_TRY_S: Final = 1.5
 """To connect, where another address is left: two SYNs and their answers on a slow LAN."""
@@ -67,6 +74,32 @@ class DiallingClient(mqtt.Client):
 
     def _create_socket_connection(self) -> socket.socket:
         return self._dialler.connect(self._host, self._port, self._connect_timeout)
+
+
+def client_of(settings: BrokerSettings, id_: str, *, comes_back: bool) -> DiallingClient:
+    """Return a client of MQTT 5 that is who the settings say.
+
+    Args:
+        settings: the broker, and who we are there.
+        id_: the client id.
+        comes_back: it connects again by itself.
+
+    """
+    client = DiallingClient(
+        CallbackAPIVersion.VERSION2, client_id=id_, protocol=mqtt.MQTTv5,
+        reconnect_on_failure=comes_back,
+    )  # fmt: skip
+    if settings.username is not None:
+        client.username_pw_set(settings.username, password_of(settings))
+    if settings.tls_ca is not None:
+        client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
+    client.on_socket_open = send_at_once
+    return client
+
+
+def password_of(settings: BrokerSettings) -> str | None:
+    """Return the password as it is sent: files end with a line break."""
+    return settings.password.get_secret_value().strip() if settings.password else None
 
 
 def _how_little_it_tells(error: OSError) -> int:

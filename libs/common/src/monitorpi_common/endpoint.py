@@ -53,8 +53,13 @@ class Keys:
         """Return those of a server that one address and a file of authorities lead to."""
         return cls(url, url, authority, "server")
 
+    @classmethod
+    def of_broker(cls, table: str) -> Keys:
+        """Return those of a broker that has a table."""
+        return cls(f"{table}.host", f"{table}.port", f"{table}.tls_ca", "broker")
 
-BROKER_KEYS: Final = Keys("broker.host", "broker.port", "broker.tls_ca", "broker")
+
+BROKER_KEYS: Final = Keys.of_broker("broker")
 
 
 def unreachable(error: BaseException, host: str, *, tls: bool, keys: Keys = BROKER_KEYS) -> str:

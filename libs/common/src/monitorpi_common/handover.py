@@ -8,23 +8,20 @@ again behind the caller's back.
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-
 from monitorpi_common.clientid import client_id
-from monitorpi_common.dial import DiallingClient
+from monitorpi_common.dial import client_of, password_of
 from monitorpi_common.endpoint import unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import paho.mqtt.client as mqtt
     from paho.mqtt.reasoncodes import ReasonCode
 
     from monitorpi_common.endpoint import Keys
@@ -81,6 +78,8 @@ class Handover:
         self._name = name
         self._keys = keys
         self._connection: _Connection | None = None
+        self.hung_up: str | None = None
+        """What the broker said when it ended the connection under the last call."""
 
     def publish(self, messages: Sequence[tuple[str, bytes]]) -> list[int | None]:
         """Publish topics with payloads, retained by nobody, with quality of service 1.
@@ -100,7 +99,8 @@ class Handover:
                     break
             found = [connection.reasons.get(mid) for mid in ids]
             connection.reasons.clear()
-        if None in found or connection.ended is not None:
+            self.hung_up = connection.ended
+        if None in found or self.hung_up is not None:
             self.close()
         return found
 
@@ -139,15 +139,8 @@ class Handover:
 
         """
         settings = self._settings
-        password = settings.password.get_secret_value().strip() if settings.password else None
-        client = DiallingClient(
-            CallbackAPIVersion.VERSION2, client_id=client_id(self._name, password),
-            protocol=mqtt.MQTTv5, reconnect_on_failure=False,
-        )  # fmt: skip
-        if settings.username is not None:
-            client.username_pw_set(settings.username, password)
-        if settings.tls_ca is not None:
-            client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
+        id_ = client_id(self._name, password_of(settings))
+        client = client_of(settings, id_, comes_back=False)
         connection = _Connection(client)
 
         def on_connect(_c: Any, _d: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:

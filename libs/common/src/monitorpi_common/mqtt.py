@@ -21,14 +21,12 @@ itself connected. Everything else happens in the main thread:
 from __future__ import annotations
 
 import secrets
-import ssl
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -51,13 +49,12 @@ from monitorpi_common.bus import (
     refused,
 )
 from monitorpi_common.clientid import client_id
-from monitorpi_common.dial import DiallingClient
+from monitorpi_common.dial import client_of, password_of
 from monitorpi_common.endpoint import unreachable
 from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
 from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
 from monitorpi_common.settings import BrokerSettings, authority
 from monitorpi_common.subscriptions import Subscriptions
-from monitorpi_common.tcp import send_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,20 +114,9 @@ class MqttBus:
         self._client = self._make_client(name)
 
     def _make_client(self, name: str) -> mqtt.Client:
-        settings = self._settings
-        password = settings.password.get_secret_value().strip() if settings.password else None
         # without a status there may be several at a time, and none takes over from another
-        key = password if self._status is not None else secrets.token_hex()
-        client = DiallingClient(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id(name, key),
-            protocol=mqtt.MQTTv5,
-            reconnect_on_failure=True,
-        )
-        if settings.username is not None:
-            client.username_pw_set(settings.username, password)
-        if settings.tls_ca is not None:
-            client.tls_set(ca_certs=str(settings.tls_ca), cert_reqs=ssl.CERT_REQUIRED)
+        key = password_of(self._settings) if self._status is not None else secrets.token_hex()
+        client = client_of(self._settings, client_id(name, key), comes_back=True)
         if self._status is not None:
             will = _properties(PacketTypes.WILLMESSAGE)
             will.MessageExpiryInterval = OFFLINE_EXPIRY_S
@@ -138,7 +124,6 @@ class MqttBus:
         client.reconnect_delay_set(round(BROKER.first_s), round(BROKER.most_s))
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
-        client.on_socket_open = send_at_once
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect

@@ -36,7 +36,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from monitorpi_common.endpoint import AuthorityFile, host_name
+from monitorpi_common.endpoint import SYSTEM_AUTHORITIES, AuthorityFile, host_name
 from monitorpi_common.messages import Service
 from monitorpi_common.settings_errors import (
     ENV_PREFIX,
@@ -63,6 +63,7 @@ __all__ = [
     "ConfigurationError",
     "Loaded",
     "NoSection",
+    "RemoteBroker",
     "Section",
     "authority",
     "load",
@@ -111,24 +112,35 @@ def _one_line(given: str | SecretStr) -> str | SecretStr:
     return given
 
 
-class CentreSettings(Section):
-    """A broker of several sites, to which the own one (`up`) passes this site's small topics on."""
+class RemoteBroker(Section):
+    """A broker elsewhere, and who a site is there."""
 
     host: Annotated[str, AfterValidator(host_name)]
-    """Host name or address of the central broker."""
+    """Host name or address of the broker."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8883
     """Its TCP port."""
     tls: bool = True
     """Connect with TLS; without it the password and all else travel readable: for a VPN."""
     tls_ca: AuthorityFile | None = None
-    """Certificate authority of the central broker (PEM file); by default this machine's."""
+    """Certificate authority of the broker (PEM file); by default this machine's."""
     username: (
         Annotated[str, StringConstraints(max_length=1024), AfterValidator(_one_line)] | None
     ) = None
-    """User at the central broker; by default the name of the site."""
+    """User at the broker; by default the name of the site."""
     password: Annotated[SecretStr, AfterValidator(_one_line)] | None = None
-    """Password of that user. Better in the secrets directory of the broker, as a file
-    `broker__centre__password`."""
+    """Password of that user. Better as a secret, in a file named like this key with its tables."""
+
+    def account(self, site: str) -> BrokerSettings:
+        """Return how a client of ours connects there for a site."""
+        return BrokerSettings(
+            host=self.host, port=self.port, username=self.username or site, password=self.password,
+            tls_ca=(self.tls_ca or SYSTEM_AUTHORITIES) if self.tls else None,
+        )  # fmt: skip
+
+
+class CentreSettings(RemoteBroker):
+    """A broker of several sites, to which the own one (`up`) passes this site's small topics on."""
+
     topics: Annotated[
         list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9+-]+(/[a-z0-9+-]+)*(/#)?$")]],
         Field(max_length=64),
@@ -163,7 +175,8 @@ class BrokerSettings(Section):
     tls_ca: AuthorityFile | None = None
     """Certificate authority of the broker (PEM file); given, the connection uses TLS."""
     centre: CentreSettings | None = None
-    """A broker of several sites that is told of this one."""
+    """A broker of several sites that is told of this one; its password is the secret
+    `broker__centre__password` of the broker."""
 
 
 class CommonSettings(Section):

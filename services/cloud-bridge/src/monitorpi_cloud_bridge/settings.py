@@ -16,10 +16,9 @@ from monitorpi_cloud_bridge.mapping import (
     check_mapping,
     check_quota,
 )
-from monitorpi_common.endpoint import AuthorityFile, host_name
+from monitorpi_common.endpoint import AuthorityFile
 from monitorpi_common.messages import COMMANDS, Service
-from monitorpi_common.settings import Section
-from monitorpi_common.written import printable
+from monitorpi_common.settings import RemoteBroker, Section
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PACING_S: Final = 16.0
@@ -124,21 +123,9 @@ class InfluxSettings(Section):
     where it does not say."""
 
 
-class MqttSettings(Section):
+class MqttSettings(RemoteBroker):
     """Another destination: a broker elsewhere, which acknowledges each row."""
 
-    host: Annotated[str, AfterValidator(host_name)]
-    """Host name or address of the broker."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 8883
-    """Its TCP port."""
-    tls: bool = True
-    """Connect with TLS; without it the password and all else travel readable: for a VPN."""
-    tls_ca: AuthorityFile | None = None
-    """Certificate authority of the broker (PEM file); by default this machine's."""
-    username: Annotated[str, Field(max_length=1024), AfterValidator(printable)] | None = None
-    """User at the broker; by default the name of the site."""
-    password: Key | None = None
-    """Password of that user. Better as a secret: `cloud_bridge__mqtt__password`."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}$")] = (
         "monitorpi-rows"
     )

@@ -14,19 +14,16 @@ from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.mqtt import Mqtt
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.web import client
-from monitorpi_common.endpoint import SYSTEM_AUTHORITIES, Keys
+from monitorpi_common.endpoint import Keys
 from monitorpi_common.handover import Handover
-from monitorpi_common.settings import BrokerSettings
 
 if TYPE_CHECKING:
     import httpx
     from pydantic import SecretStr
 
-    from monitorpi_cloud_bridge.settings import CloudBridgeSettings, MqttSettings
+    from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 
-MQTT_KEYS: Final = Keys(
-    "cloud-bridge.mqtt.host", "cloud-bridge.mqtt.port", "cloud-bridge.mqtt.tls_ca", "broker"
-)
+MQTT_KEYS: Final = Keys.of_broker("cloud-bridge.mqtt")
 """What its settings are called where a remedy names them."""
 
 
@@ -94,19 +91,11 @@ def _labels(settings: CloudBridgeSettings, channel: str) -> dict[str, str]:
     }
 
 
-def mqtt_account(mqtt: MqttSettings, site: str) -> BrokerSettings:
-    """Return how the broker elsewhere is reached, and as whom."""
-    return BrokerSettings(
-        host=mqtt.host, port=mqtt.port, username=mqtt.username or site, password=mqtt.password,
-        tls_ca=(mqtt.tls_ca or SYSTEM_AUTHORITIES) if mqtt.tls else None,
-    )  # fmt: skip
-
-
 def _mqtt_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
     mqtt = settings.mqtt
     if mqtt is None:
         return []
-    account = mqtt_account(mqtt, site)
+    account = mqtt.account(site)
     return [
         UploadDestination(
             f"mqtt/{name}",

@@ -93,7 +93,7 @@ class Mqtt:
         except NotConnectedError as error:
             verdict = UploadVerdict.FORBIDDEN if error.refused else UploadVerdict.UNREACHED
             return UploadOutcome(verdict, str(error))
-        return outcome(reasons)
+        return outcome(reasons, self._broker.hung_up)
 
     def verify(self, seconds: Sequence[int]) -> set[int] | None:
         """Say that nothing is there: what is in doubt is sent again, under the same id."""
@@ -105,10 +105,10 @@ class Mqtt:
         self._broker.close()
 
 
-def outcome(reasons: Sequence[int | None]) -> UploadOutcome:
-    """Return what the broker's answers to some rows mean together."""
+def outcome(reasons: Sequence[int | None], hung_up: str | None = None) -> UploadOutcome:
+    """Return what the broker's answers to some rows mean together, and how it ended if it did."""
     if None in reasons:
-        return UploadOutcome(UploadVerdict.UNKNOWN, "no answer")
+        return UploadOutcome(UploadVerdict.UNKNOWN, hung_up or "no answer")
     codes = [code for code in reasons if code is not None]
     for code in codes:
         if (verdict := _VERDICTS.get(code)) is not None:
