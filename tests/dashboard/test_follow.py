@@ -9,7 +9,7 @@ from monitorpi_common.examples import AT, example
 from monitorpi_common.messages import Device, Traffic, Wire
 from monitorpi_common.service import Follow, Received, Tick
 from monitorpi_common.topics import Topic, mac_id
-from monitorpi_dashboard.core import FOLLOWS_S, DashboardCore, Sight
+from monitorpi_dashboard.core import FOLLOWS_S, MAX_INTERFACES, DashboardCore, Sight
 from monitorpi_dashboard.items import PictureWanted
 
 LARGE = Follow(("monitorpi/v1/lab/capture/traffic/+", "monitorpi/v1/lab/prober/probe/+"))
@@ -165,3 +165,17 @@ def test_rates_of_devices_are_told_every_other_second() -> None:
 
     assert [told[n][0] is told[n + 1][0] for n in range(3)] == [True, False, True]
     assert [one["windows"] for _, one in told] == [1, 2, 3, 4]
+
+
+def test_windows_on_made_up_topics_are_not_remembered_for_ever() -> None:
+    """Whoever has capture's account could name as many as he likes."""
+    world = World()
+    world.looked = True
+    world.wire()
+    world.pass_by()
+
+    for number in range(MAX_INTERFACES + 5):
+        topic = Topic("lab", "capture", "traffic", f"eth0-{number}")
+        world.hand(Received(topic, WINDOW.model_copy(update={"seq": number})))
+
+    assert len(world.core._read_at) == MAX_INTERFACES

@@ -275,7 +275,8 @@ class DashboardCore:
         if not isinstance(window, Traffic):
             self._hears_wire = True
         elif self._follows is None or self._large[0] in self._follows:  # else it came too late
-            self._read_at[topic.id] = self._seconds
+            if topic.id in self._read_at or len(self._read_at) < MAX_INTERFACES:
+                self._read_at[topic.id] = self._seconds
             self._devices.window(window)
 
     def _follow(self, *, looked: bool) -> Iterable[Follow]:
