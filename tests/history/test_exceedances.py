@@ -25,10 +25,20 @@ if TYPE_CHECKING:
 
 NOON_S = int(NOON.timestamp())
 
-# Seconds of two minutes or so on two interfaces, quiet for the most part.
+SECONDS = 180
+
+
+def _port(bursts: list[tuple[int, int, int]]) -> list[int]:
+    counts = [0] * SECONDS
+    for at, length, value in bursts:
+        counts[at : min(at + length, SECONDS)] = [value] * (min(at + length, SECONDS) - at)
+    return counts
+
+
 seconds = st.lists(
-    st.one_of(st.just(0), st.just(0), st.integers(0, 30)), min_size=60, max_size=180
-).map(lambda one: one[: len(one) // 60 * 60])
+    st.tuples(st.integers(0, SECONDS - 1), st.integers(1, 25), st.integers(0, 30)), max_size=6
+).map(_port)
+"""Counts of three minutes: quiet, with bursts and floods."""
 
 
 def steps(ports: Sequence[Sequence[int]], step_s: int) -> list[tuple[int, int, int, int]]:
