@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Section, load
 
+
 class Inner(Section):
     """A table in a table."""
 

@@ -95,9 +95,7 @@ def _known_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 def start(service: str, folder: Path) -> None:
     """Put a service together as its process does, and take it apart."""
     module, settings, _ = SERVICES[service]
-    context = Context(
-        "lab", "main", "e", settings, Namespace(), folder, True, True, Log("damaged")
-    )
+    context = Context("lab", "main", "e", settings, Namespace(), folder, True, True, Log("damaged"))
     assembly = module.assemble(context)
     for source in assembly.sources:
         if isinstance(source, WebServer):
