@@ -128,6 +128,7 @@ def test_a_damaged_file_ends_nothing_without_a_word(
     assert "\n" not in refusal
 
 
+SOON: Final = '{"key": "x", "alert_id": "x", "state": "open", "severity": "info", "at_s": Infinity}'
 BESIDE: Final = (
     "outbox.lock", "outbox.sqlite-wal", "posting-me.lock", "history.sqlite-wal",
     "detector-main.json.part", "detector-main.json.old", "announced.json.part",
@@ -271,7 +272,9 @@ def test_retained_state_of_a_later_version_is_kept_apart(tmp_path: Path) -> None
     assert (tmp_path / "capture-main.retained.damaged").read_bytes() == b"damaged"
 
 
-@pytest.mark.parametrize("damage", [b"{", b"\xff", b"", b"7", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "damage", [b"{", b"\xff", b"", b"7", b"[" * 100_000, b"{}", b'{"key": 1}', SOON.encode()]
+)
 def test_a_row_damaged_within_keeps_the_notifier_from_nothing(
     damage: bytes, tmp_path: Path
 ) -> None:

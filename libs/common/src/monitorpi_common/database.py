@@ -1,7 +1,8 @@
 """An SQLite file of one service: what must be sent exactly once is written here first. I/O.
 
-The database is in WAL mode with ``synchronous=NORMAL``: a killed process loses nothing, a power cut
-at most what was written since the last checkpoint, and an SD card is not forced to write each row.
+The database is in WAL mode, mostly with ``synchronous=NORMAL``: a killed process loses nothing, a
+power cut what the kernel had not yet written back, about half a minute, and an SD card is not
+forced to write each row.
 
 What can be found out anew is written *patiently*: it goes to the disk with the next transaction
 that is not patient. A killed process loses it. On ext4 each moment at which a file is written costs
@@ -50,6 +51,8 @@ class Database:
     ``alone``: no other process reads it meanwhile. The index of the log then lies in memory and not
     in a file beside it, which costs as much as the log itself.
 
+    ``durable``: what is committed is on the disk, also if the power goes in the next moment.
+
     Raises:
         BlockingIOError: another process holds it.
         LaterFormError: a later version wrote it.
@@ -57,7 +60,9 @@ class Database:
 
     """
 
-    def __init__(self, file: Path, schema: str, *, alone: bool = False) -> None:
+    def __init__(
+        self, file: Path, schema: str, *, alone: bool = False, durable: bool = False
+    ) -> None:
         self._guard = open_lock(file.with_suffix(".lock"))
         try:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,6 +74,7 @@ class Database:
         self._patient_since_s: float | None = None
         try:
             self._prepare(file, schema, alone=alone)
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         except BaseException as error:
             self.close()
             if isinstance(error, UnicodeDecodeError):  # SQLite's words for it quote what it found
@@ -86,7 +92,6 @@ class Database:
             )
         self._db.execute(f"PRAGMA page_size={PAGE_BYTES}")  # an older file keeps its own
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(schema + _MEMORY)
         if form < FORM:
             self._db.execute(f"PRAGMA user_version={FORM}")
