@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
+from monitorpi_common import plainfile
 from monitorpi_notifier.items import Attempt
 from monitorpi_notifier.sinks.outbox import KEEP_S
 
@@ -268,4 +269,4 @@ def check(urls: dict[str, str]) -> dict[str, str | None]:
 
 def open_lock(folder: Path, name: str) -> IO[bytes]:
     """Open the lock of a destination."""
-    return (folder / f"posting-{name}.lock").open("ab")
+    return plainfile.open_lock(folder / f"posting-{name}.lock")
