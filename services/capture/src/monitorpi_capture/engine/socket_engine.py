@@ -19,8 +19,10 @@ from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.engine.clock import now
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.items import CLASS_BIT, EngineRefusedError
+from monitorpi_capture.linux.discovery import DISCOVERY
 from monitorpi_capture.linux.packetsocket import ACCEPT, REJECT, drops, open_packet_socket
 from monitorpi_capture.linux.ports import require
+from monitorpi_capture.linux.tap import Tap
 from monitorpi_capture.linux.wake import Wake
 from monitorpi_common.service import ResourceError
 from monitorpi_host import interfaces
@@ -100,6 +102,8 @@ class SocketEngine:
 
     def __init__(self, names: Sequence[str], max_rows: int) -> None:
         self._ports = [_Port(name, max_rows) for name in names]
+        self.feeds = [Tap(name, DISCOVERY) for name in names]
+        """A small socket of its own for each interface: it tells the tags that were taken out."""
         self._poll = select.poll()
         self._by_fd: dict[int, tuple[_Port, socket.socket, bool]] = {}
         self._buffer = bytearray(_VIRTIO_HEADER + _HEADERS)
@@ -139,6 +143,8 @@ class SocketEngine:
                     f"packet sockets do not work on {port.name} ({error.strerror})"
                 ) from None
             port.away = port.look()
+        for feed in self.feeds:
+            feed.open()
 
     def _attach(self, port: _Port) -> None:
         port.open()
@@ -245,6 +251,8 @@ class SocketEngine:
         """Close the sockets; with them the cards leave promiscuous mode."""
         for port in self._ports:
             self._detach(port)
+        for feed in self.feeds:
+            feed.close()
         self._wake.close()
 
 

@@ -7,6 +7,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.items import Caught
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,10 +18,13 @@ PACKET_STATISTICS: Final = 6
 PACKET_AUXDATA: Final = 8
 PACKET_VNET_HDR: Final = 15
 PACKET_IGNORE_OUTGOING: Final = 23
-_PACKET_MR_PROMISC: Final = 1
+PACKET_MR_PROMISC: Final = 1
 _SO_ATTACH_FILTER: Final = 26
 SO_RCVBUFFORCE: Final = 33
 ETH_P_ALL: Final = 3
+_MSG_TRUNC: Final = 0x20
+FRAME_BYTES: Final = 2048
+"""Of a frame that is read, at most: more than any of an Ethernet without jumbo frames."""
 
 _AUXDATA: Final = struct.Struct("=IIIHHHH")
 """struct tpacket_auxdata (linux/if_packet.h): status, length, captured length, two offsets, the
@@ -85,7 +90,7 @@ def open_packet_socket(
             sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         if promiscuous:
             index = socket.if_nametoindex(interface)
-            membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
+            membership = struct.pack("iHH8s", index, PACKET_MR_PROMISC, 0, b"")
             sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
         sock.bind((interface, ETH_P_ALL))
     except BaseException:
@@ -93,6 +98,21 @@ def open_packet_socket(
         raise
     sock.setblocking(False)
     return sock
+
+
+def receive_frame(sock: socket.socket, buffer: bytearray) -> Caught | None:
+    """Return one waiting frame of a socket that tells tags, None where none waits.
+
+    Args:
+        sock: does not block, and has PACKET_AUXDATA set.
+        buffer: as many bytes of the frame are read as this has.
+
+    """
+    try:
+        length, ancillary, _, _ = sock.recvmsg_into([buffer], ANCILLARY, _MSG_TRUNC)
+    except OSError:
+        return None
+    return Caught(bytes(buffer[:length]), length, stripped_tag(ancillary))
 
 
 def stripped_tag(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:
