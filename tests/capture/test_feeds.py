@@ -63,8 +63,10 @@ def test_a_reader_that_sleeps_costs_no_count(namespace: Namespace, name: str) ->
     namespace.call(send, "va", *[ASKED, OTHER] * 2_000)
     windows: list[WindowCounts] = []
     wait_for(
-        lambda: windows.extend(closed(namespace, engine))
-        or sum(one.wire[PACKETS] for one in windows) >= 4_000
+        lambda: (
+            windows.extend(closed(namespace, engine))
+            or sum(one.wire[PACKETS] for one in windows) >= 4_000
+        )
     )
     time.sleep(1.0 if name == "socket" else 0.0)  # its small socket says it once a second
     dropped = namespace.call(feed.dropped)

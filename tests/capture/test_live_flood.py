@@ -107,9 +107,7 @@ def test_a_flood_of_arp_leaves_room_for_who_hands_out_addresses(wire: Wire, engi
 def test_a_flood_of_arp_does_not_drown_the_sensor(wire: Wire, engine: str) -> None:
     """Thousands of ARP frames a second are counted; their dissection is bounded."""
     wire.plug()
-    sensor = wire.start(
-        MONITORPI_CAPTURE__INTERFACES='["eth0"]', MONITORPI_CAPTURE__ENGINE=engine
-    )
+    sensor = wire.start(MONITORPI_CAPTURE__INTERFACES='["eth0"]', MONITORPI_CAPTURE__ENGINE=engine)
     wait_for(sensor.windows)
 
     wire.send((10_000, frame("0806", ARP, dst="ff:ff:ff:ff:ff:ff")), pause_s=0.005)

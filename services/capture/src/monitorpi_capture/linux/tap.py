@@ -54,7 +54,7 @@ class Tap:
         return None if sock is None else receive_frame(sock, self._buffer)
 
     def dropped(self) -> int:
-        """Return the frames dropped since the last call; once a second, open again what vanished."""
+        """Return the frames dropped since the last call; open again what vanished."""
         now_s = time.monotonic()
         if now_s < self._next_try_s:
             return 0

@@ -83,7 +83,11 @@ class Listener:
         return rare
 
     def _listen(
-        self, interface: str, frames: Iterable[Caught], until_s: float, emit: Callable[[object], None]
+        self,
+        interface: str,
+        frames: Iterable[Caught],
+        until_s: float,
+        emit: Callable[[object], None],
     ) -> None:
         """Dissect frames; what this thread's processor time does not allow to is dropped."""
         for caught in frames:
