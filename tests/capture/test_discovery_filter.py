@@ -1,10 +1,8 @@
-"""The kernel's filter in front of the inventory, run by the kernel itself."""
+"""What the program that counts hands up to the inventory, run by the kernel itself."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,54 +23,23 @@ from tests.capture.test_dissect_differential import frames, ours
 
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.engine import EbpfEngine
-from monitorpi_capture.linux.discovery import DISCOVERY
-from monitorpi_capture.linux.packetsocket import program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scapy.packet import Packet
 
-SO_ATTACH_FILTER = 26
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loading BPF programs needs root")
 
 
-@contextlib.contextmanager
-def classic() -> Iterator[Callable[[bytes], bool]]:
-    """Return whether the small socket's filter lets a frame through; any socket runs one."""
-    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with near, far:
-        value, memory = program(DISCOVERY)
-        far.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, value)
-        del memory
-        far.setblocking(False)
-
-        def passes(frame: bytes) -> bool:
-            near.send(frame)
-            try:
-                return far.recv(4096) == frame
-            except BlockingIOError:
-                return False
-
-        yield passes
-
-
-@contextlib.contextmanager
-def counting() -> Iterator[Callable[[bytes], bool]]:
+@pytest.fixture(scope="module")
+def passes() -> Iterator[Callable[[bytes], bool]]:
     """Return whether the program that counts hands a frame up, whole."""
-    if os.geteuid() != 0:
-        pytest.skip("loading BPF programs needs root")
     engine = EbpfEngine(["lo"], 64)
     engine.open()
     run = system.TestRun(engine.programs["lo"])
     yield lambda frame: run.run(frame) >= len(frame)
     engine.close()
-
-
-@pytest.fixture(scope="module", params=[classic, counting], ids=lambda made: made.__name__)
-def passes(request: pytest.FixtureRequest) -> Iterator[Callable[[bytes], bool]]:
-    """Return whether a filter lets a frame through."""
-    with request.param() as made:
-        yield made
 
 
 ADVERTISED = IPv6(src="fe80::1", hlim=255) / ICMPv6ND_RA()

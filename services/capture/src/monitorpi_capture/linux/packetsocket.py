@@ -19,7 +19,7 @@ PACKET_AUXDATA: Final = 8
 PACKET_VNET_HDR: Final = 15
 PACKET_IGNORE_OUTGOING: Final = 23
 PACKET_MR_PROMISC: Final = 1
-_SO_ATTACH_FILTER: Final = 26
+SO_ATTACH_FILTER: Final = 26
 SO_RCVBUFFORCE: Final = 33
 ETH_P_ALL: Final = 3
 _MSG_TRUNC: Final = 0x20
@@ -38,7 +38,6 @@ Instruction = tuple[int, int, int, int]
 
 ACCEPT: Final[Instruction] = (0x06, 0, 0, 0x40000)
 """Return so many bytes of the frame: more than any has."""
-REJECT: Final[Instruction] = (0x06, 0, 0, 0)
 
 
 def program(instructions: Sequence[Instruction]) -> tuple[bytes, ctypes.Array[ctypes.c_char]]:
@@ -54,7 +53,6 @@ def open_packet_socket(
     *,
     receive_buffer: int,
     promiscuous: bool = True,
-    offload_header: bool = False,
     tags: bool = False,
 ) -> socket.socket:
     """Return a socket that receives what comes in on an interface and passes the filter.
@@ -67,7 +65,6 @@ def open_packet_socket(
         receive_buffer: bytes to ask for; the kernel may give less.
         promiscuous: ask the card for all frames; the kernel takes it back with the socket.
         tags: say with each frame what VLAN tag was taken out, as ancillary data.
-        offload_header: put a virtio_net_hdr before each frame, which tells merged segments.
 
     Raises:
         PermissionError: without CAP_NET_RAW.
@@ -77,15 +74,13 @@ def open_packet_socket(
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     try:
         value, memory = program(instructions)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, value)
         del memory
         try:
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
         except OSError:  # needs CAP_NET_ADMIN: take what is allowed
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        if offload_header:
-            sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
         if tags:
             sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         if promiscuous:
