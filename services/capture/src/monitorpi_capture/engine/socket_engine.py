@@ -4,7 +4,7 @@ Theory of operation. Each interface has one packet socket with a ring (:mod:`..l
 lie there one behind the other, with what the stack knows of each, so that none costs a system call.
 A virtio header before each frame says which segments receive offload merged, the entry itself which
 VLAN tag was taken out. What this machine sends is left out by PACKET_IGNORE_OUTGOING. Ordinary
-frames are counted many at a time (:mod:`..count.gathering`); the others are taken out of the ring
+frames are counted many at a time (:mod:`..count.ringcounts`); the others are taken out of the ring
 and classified one by one, and handed to the inventory where they say who a device is.
 """
 
@@ -16,7 +16,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.gathering import Gathering, Layout
+from monitorpi_capture.count.ringcounts import Layout, RingCounts
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.engine.clock import now
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
@@ -76,7 +76,7 @@ class _Port:
     def __init__(self, name: str, max_rows: int) -> None:
         self.name = name
         self.tally = Tally(name, SocketEngine.name, max_rows)
-        self.gathering = Gathering(LAYOUT, self._count)
+        self.unfolded = RingCounts(LAYOUT, self._count)
         self.ring: Ring | None = None
         self.index: int | None = None
         self.away: str | None = None
@@ -115,8 +115,8 @@ class _Port:
         """Count what the kernel handed over, up to some blocks."""
         if self.ring is not None:
             for place, frames in self.ring.handed_over(_AT_ONCE):
-                self.gathering.read(self.ring.memory, place, frames)
-            self.gathering.fold(self.tally)
+                self.unfolded.read(self.ring.memory, place, frames)
+            self.unfolded.fold(self.tally)
 
     def _count(self, place: int) -> None:
         """Count the frame of an entry by itself."""
@@ -245,7 +245,7 @@ class SocketEngine:
         for port in self._ports:
             before = port.away
             port.away = port.look()
-            port.gathering.fold(port.tally, most=0)
+            port.unfolded.fold(port.tally, most=0)
             if port.away is None or before is None or not port.tally.empty:
                 windows.append(self._window(port))
             if port.away is not None or port.ring is None:

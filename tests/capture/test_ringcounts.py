@@ -15,7 +15,7 @@ from tests.capture.ebpf_frames import frames as odd_frames
 from tests.capture.test_classify_anything import valid_frames
 from tests.capture.test_tally import END, START, mac, syn
 
-from monitorpi_capture.count.gathering import MOST, Gathering, Layout
+from monitorpi_capture.count.ringcounts import MOST, Layout, RingCounts
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import classify
 
@@ -31,11 +31,11 @@ ROOM = 128
 
 
 class Bench:
-    """A gathering over entries of our own making, and who counts what it hands back."""
+    """Ring counts over entries of our own making, and who counts what it hands back."""
 
     def __init__(self, *, tally: Tally | None = None) -> None:
         self.tally = tally or Tally("eth0", "socket", 4096)
-        self.gathering = Gathering(LAYOUT, self._count)
+        self.unfolded = RingCounts(LAYOUT, self._count)
         self.handed_back = 0
         self._memory = b""
 
@@ -46,7 +46,7 @@ class Bench:
             + data[:ROOM].ljust(ROOM, b"\xaa")
             for data, tagged in entries
         )
-        self.gathering.read(self._memory, 0, len(entries))
+        self.unfolded.read(self._memory, 0, len(entries))
 
     def _count(self, place: int) -> None:
         self.handed_back += 1
@@ -57,8 +57,8 @@ class Bench:
 
     def window(self) -> WindowCounts:
         """Close the window."""
-        self.gathering.fold(self.tally, most=0)
-        assert not self.gathering
+        self.unfolded.fold(self.tally, most=0)
+        assert not self.unfolded
         return self.tally.close_window(START, END, 1.0)
 
 
@@ -138,10 +138,10 @@ def test_what_waits_is_bounded() -> None:
     bench = Bench()
 
     bench.read([(syn(number, src_ip=number), False) for number in range(MOST + 2)])
-    waits = bool(bench.gathering)
-    bench.gathering.fold(bench.tally)
+    waits = bool(bench.unfolded)
+    bench.unfolded.fold(bench.tally)
 
-    assert (waits, bool(bench.gathering)) == (True, False)
+    assert (waits, bool(bench.unfolded)) == (True, False)
     assert bench.window().wire[0] == MOST + 2
 
 

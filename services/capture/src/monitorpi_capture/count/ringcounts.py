@@ -82,7 +82,7 @@ class Layout(NamedTuple):
     """In the status: a VLAN tag was taken out."""
 
 
-class Gathering:
+class RingCounts:
     """Frames of one interface that were counted but not folded yet."""
 
     def __init__(self, layout: Layout, other: Callable[[int], None]) -> None:
