@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.drive import received
-from tests.notifier.rig import T, WATCHING, Rig
+from tests.notifier.rig import WATCHING, Rig, T
 from tests.notifier.test_folding import RULES, WORDING, change
 from tests.notifier.test_folding import T as T_S
 
