@@ -115,6 +115,10 @@ class Addresses:
             found += [one for one in held.disputes.values() if mac in (one.holder, one.challenger)]
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
 
+    def may_answer_for(self, held: Holding, at_s: float) -> bool:
+        """Return whether an address may be one that its holder only answers for."""
+        return self._proxies.may_answer_for(held, at_s)
+
     def challenges(self, mac: bytes, at_s: float) -> bool:
         """Return whether a MAC claims, of late, what another one holds."""
         return any(one.challenger == mac for one in self.disputes(mac, at_s))
@@ -289,7 +293,7 @@ class Addresses:
         is_here = self._witness.is_present(held.mac, at_s)
         if relation is Relation.INTRUDER and (is_here or quiet_s <= REMEMBER_S):
             return Event.INTRUDER
-        if self._proxies.only_answers_for(held):
+        if self._proxies.only_answers_for(held, at_s):
             return Event.HEIR
         if held.state is State.MOVED and mac == held.defender:
             return Event.DEFENDER
