@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,9 @@ from monitorpi_capture.items import (
     WindowCounts,
 )
 from monitorpi_common.messages import Device, Tombstone
+
+if TYPE_CHECKING:
+    from monitorpi_capture.inventory.devices import Inventory
 
 
 def test_a_mac_is_a_device_when_seen_twice_ten_seconds_apart() -> None:
@@ -68,9 +72,9 @@ def test_a_flood_of_random_macs_leaves_nothing() -> None:
 
 
 def test_a_full_inventory_under_a_lasting_flood_costs_little() -> None:
-    """Strangers that stay long enough to be devices, but find no room, are turned away at once:
+    """Strangers that stay long enough to be devices, but find no room, are turned away at once.
 
-    they cost less than the devices did, on whatever machine.
+    They cost less than the devices did, on whatever machine.
     """
     macs = [mac(number) for number in range(1, 4097)]
     strangers = [mac(10_000 + number) for number in range(4096)]

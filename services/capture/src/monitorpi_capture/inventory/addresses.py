@@ -115,10 +115,6 @@ class Addresses:
             found += [one for one in held.disputes.values() if mac in (one.holder, one.challenger)]
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
 
-    def may_answer_for(self, held: Holding, at_s: float) -> bool:
-        """Return whether an address may be one that its holder only answers for."""
-        return self._proxies.may_answer_for(held, at_s)
-
     def challenges(self, mac: bytes, at_s: float) -> bool:
         """Return whether a MAC claims, of late, what another one holds."""
         return any(one.challenger == mac for one in self.disputes(mac, at_s))

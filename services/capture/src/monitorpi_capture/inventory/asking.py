@@ -3,9 +3,10 @@
 Theory of operation. An ordinary host asks for its router and for the few it talks to, and these
 exist: whoever answers or asks himself holds his address (:mod:`.addresses`), and who is away keeps
 it. Where another one answers and is not believed to hold it (a router that answers for others, a
-machine with more addresses than are kept of one) that is remembered. Who looks for hosts asks for every address, and most are nobody's. So each MAC's *different*
-addresses that nobody holds are remembered for :data:`WITHIN_S`, however slowly they come, and
-whether one is held is decided when they are counted: an answer may come later than the request.
+machine with more addresses than are kept of one), that is remembered. Who looks for hosts asks for
+every address, and most are nobody's. So each MAC's *different* addresses that nobody holds are
+remembered for :data:`WITHIN_S`, however slowly they come, and whether one is held is decided when
+they are counted: an answer may come later than the request.
 Those of one /24, or /64 of IPv6, count: who sweeps goes through a network, a broken host's lie
 anywhere.
 

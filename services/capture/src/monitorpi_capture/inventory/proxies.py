@@ -57,7 +57,7 @@ class Proxies:
         family = (mac, space, version_of(ip))
         others: list[Holding] = []
         if family not in self._last_s:
-            own = [one for one in self._held_by(mac) if (mac, one.space, one.version) == family]
+            own = self._own(family)
             if len(own) < PROXY_FROM:
                 return None
             kept = [one for one in own if router_address(mac, space, one.ip)] or own[:1]
@@ -77,16 +77,17 @@ class Proxies:
         """
         if self._witness.is_router_address(held.mac, held.space, held.ip):
             return False
-        return (held.mac, held.space, held.version) in self._last_s or (
-            self.may_answer_for(held, at_s)
+        family = (held.mac, held.space, held.version)
+        return family in self._last_s or (
+            at_s - held.since_s <= REMEMBER_S
+            and len(self._own(family)) >= NEW_FROM
             and self._witness.is_established(held.mac, held.space)
         )
 
-    def may_answer_for(self, held: Holding, at_s: float) -> bool:
-        """Return whether an address is one of several that came to its holder of late."""
-        family = (held.mac, held.space, held.version)
-        own = [one for one in self._held_by(held.mac) if (one.mac, one.space, one.version) == family]
-        return len(own) >= NEW_FROM and at_s - held.since_s <= REMEMBER_S
+    def _own(self, family: _Family) -> list[Holding]:
+        """Return what a router holds of a family in a VLAN, the longest held first."""
+        mac, *_ = family
+        return [one for one in self._held_by(mac) if (mac, one.space, one.version) == family]
 
     def shift(self, step_s: float) -> None:
         """Move all times by a step of the clock that stamped them."""

@@ -108,8 +108,7 @@ class Topology:
         """Return whether hosts send to an address as to a router's.
 
         Of one that is a router by what it does or says those are the ones that a DHCP server named,
-        else the first it has, but for one of several that are new: what it has beside may be what
-        it answers for.
+        else the first it has: what it has beside them may be what it answers for.
         """
         now_s = self.now_s
         if group_of(mac) is not None or self.routers.is_named(space, ip, now_s):
@@ -120,11 +119,10 @@ class Topology:
         if not (advertises or self.routers.is_shown(mac, now_s)):
             return False
         alike = [
-            one for one in self.addresses.of(mac) if one.space == space and _alike(one.ip, ip)
+            one.ip for one in self.addresses.of(mac) if one.space == space and _alike(one.ip, ip)
         ]
-        if not alike or alike[0].ip != ip or self.addresses.may_answer_for(alike[0], now_s):
-            return False
-        return not any(self.routers.is_named(space, one.ip, now_s) for one in alike)
+        named = any(self.routers.is_named(space, one, now_s) for one in alike)
+        return alike[:1] == [ip] and not named
 
     # --- what addresses ask -------------------------------------------------------------------
 
