@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from monitorpi_common.messages import Traffic
+    from monitorpi_common.messages import Onset, Traffic
 
 MAX_INTERFACES: Final = 64
 REPEATS: Final = 64
@@ -89,6 +89,13 @@ class WatchedInterfaces:
             new.interface.end = window.end
             new.interface.sees_replies = window.sees_replies
         return new
+
+    def running(self, onset: Onset) -> WatchedInterface | None:
+        """Return the interface of a look at a running window; None: not of this one."""
+        seen = self._known.get(onset.interface)
+        if seen is None or seen.epoch != onset.epoch or onset.end <= seen.end:
+            return None
+        return seen
 
     def _begin(self, window: Traffic, now: datetime | None) -> NewWindow | None:
         if len(self._known) >= MAX_INTERFACES:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitorpi_capture.frame.classify import Classified
-    from monitorpi_capture.items import WindowCounts
+    from monitorpi_capture.items import FloodSums, WindowCounts
     from monitorpi_capture.linux.packetsocket import Instruction
 
 _LOAD_TAG_PRESENT: Final[Instruction] = (0x20, 0, 0, 0xFFFFF000 + 48)
@@ -214,6 +214,17 @@ class SocketEngine:
         port.start = end
         length = (end.boot_s or 0.0) - (start.boot_s or 0.0)
         return port.tally.close_window(start, end, max(length, 1e-6), {"socket": port.lost()})
+
+    def sums(self) -> Mapping[str, FloodSums]:
+        """Return what the running windows hold so far."""
+        return {port.name: port.tally.sums() for port in self._ports}
+
+    def peek(self, name: str) -> WindowCounts:
+        """Return what the running window of an interface holds so far."""
+        port = next(port for port in self._ports if port.name == name)
+        end = now()
+        length = (end.boot_s or 0.0) - (port.start.boot_s or 0.0)
+        return port.tally.peek(port.start, end, max(length, 1e-6))
 
     def _recover(self, port: _Port) -> None:
         """Bring back an interface that is there again."""

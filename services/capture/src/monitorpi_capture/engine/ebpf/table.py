@@ -13,16 +13,18 @@ from monitorpi_capture.engine.ebpf.memory import (
     EPOCHS,
     FLOOD,
     MAPS,
+    PLACES,
     ROW,
     SHARE,
     SKETCH_BYTES,
     SKETCHES,
 )
-from monitorpi_capture.engine.ebpf.parts import LayoutPart, share_of
+from monitorpi_capture.engine.ebpf.parts import LayoutPart, Share, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
+from monitorpi_capture.items import FloodSums, flood_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from monitorpi_capture.engine.ebpf.geometry import Geometry
 
@@ -30,6 +32,14 @@ if TYPE_CHECKING:
 _DRAW_AT: Final = SHARE.offsets()["draw"]
 _DRAW: Final = slice(_DRAW_AT, _DRAW_AT + 8)
 """Where a share says in which cells MACs contend."""
+
+
+_HALF: Final = 0xFFFFFFFF
+_WORDS: Final = tuple(
+    (ROW.offsets()["tx"] // 8 + 1 + word, 32 * half)
+    for word, half in (PLACES[name] for name in FloodSums._fields)
+)
+"""Where a row counts what floods are made of: 64-bit word of the row, and shift within it."""
 
 
 class _Used(NamedTuple):
@@ -100,13 +110,59 @@ class Table:
             self._clear(epoch, parts)
         return result
 
+    def sums(self, epoch: int) -> FloodSums:
+        """Return the flood sums of an epoch that may be live."""
+        totals = [0] * len(_WORDS)
+        with self._mapped(epoch, ("shares", "rows")) as parts:
+            for part in parts:
+                share = share_of(part["shares"])
+                used = self._used_of(share)
+                for counts in (share.overflow_tx, share.unlinked):
+                    totals = [a + b for a, b in zip(totals, flood_sums(counts), strict=True)]
+                for rows in (slice(used.rows * ROW.size), used.promoted_at(self._geometry)):
+                    with part["rows"][rows] as some, some.cast("Q") as words:
+                        for which, (at, shift) in enumerate(_WORDS):
+                            with words[at :: ROW.size // 8] as column:
+                                totals[which] += sum(column) >> shift & _HALF
+        return FloodSums(*totals)
+
+    def peek(self, epoch: int) -> Reading:
+        """Return what a live epoch has counted so far.
+
+        Rows are copied first: whatever they name beside them was there before.
+        """
+        found = []
+        with self._mapped(epoch) as parts:
+            for part in parts:
+                used = self._used_of(share_of(part["shares"]))
+                rows = bytes(part["rows"][: used.rows * ROW.size])
+                promoted = bytes(part["rows"][used.promoted_at(self._geometry)])
+                share = share_of(part["shares"])
+                floods = bytes(part["floods"][: self._used_of(share).floods * FLOOD.size])
+                registers, contenders = bytes(part["registers"]), bytes(part["contenders"])
+                found.append(LayoutPart(share, rows, promoted, floods, registers, contenders))
+        return reading(found, self._geometry.rows, self._pinned.macs)
+
+    def _used_of(self, share: Share) -> _Used:
+        geometry = self._geometry
+        return _Used(
+            min(share.rows, geometry.rows),
+            min(share.promoted, geometry.reserve),
+            min(share.floods, geometry.floods),
+            share.is_contended,
+        )
+
     @contextlib.contextmanager
-    def _mapped(self, epoch: int) -> Iterator[list[dict[str, memoryview]]]:
+    def _mapped(
+        self, epoch: int, names: Collection[str] = tuple(MAPS)
+    ) -> Iterator[list[dict[str, memoryview]]]:
         """Lend the parts of an epoch, each by the names of the maps."""
         count = self._geometry.parts
         with contextlib.ExitStack() as stack:
             parts: list[dict[str, memoryview]] = [{} for _ in range(count)]
             for name, array in self._maps.items():
+                if name not in names:
+                    continue
                 size = array.size // (EPOCHS * count)
                 whole = stack.enter_context(array.mapped(epoch * count * size, count * size))
                 for number, part in enumerate(parts):
@@ -117,13 +173,7 @@ class Table:
         geometry, found = self._geometry, []
         for number, part in enumerate(parts):
             share = share_of(part["shares"])
-            used = _Used(
-                min(share.rows, geometry.rows),
-                min(share.promoted, geometry.reserve),
-                min(share.floods, geometry.floods),
-                share.is_contended,
-            )
-            self._used[epoch][number] = used
+            used = self._used[epoch][number] = self._used_of(share)
             found.append(
                 LayoutPart(
                     share,
