@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.capture.ebpf_rig import counting, flood_frame, rows
@@ -19,7 +21,9 @@ from monitorpi_common.topics import Topic
 from monitorpi_detector.core import DetectorCore
 from monitorpi_detector.settings import DetectorSettings
 from monitorpi_dev.sender import Sender, source
-from monitorpi_lab.namespace import Namespace
+
+if TYPE_CHECKING:
+    from monitorpi_lab.namespace import Namespace
 
 pytestmark = [
     pytest.mark.lab,
@@ -39,9 +43,7 @@ def test_an_onset_is_published_beside_windows_that_stay_whole(
 ) -> None:
     """It shows who floods whom; the windows count each frame once, as if nobody had looked."""
     wire.plug()
-    sensor = wire.start(
-        MONITORPI_CAPTURE__INTERFACES='["eth0"]', MONITORPI_CAPTURE__ENGINE=engine
-    )
+    sensor = wire.start(MONITORPI_CAPTURE__INTERFACES='["eth0"]', MONITORPI_CAPTURE__ENGINE=engine)
     wait_for(sensor.windows)
 
     wire.send((3000, frame("0800", body)), pause_s=0.02)
@@ -59,7 +61,7 @@ def test_an_onset_is_published_beside_windows_that_stay_whole(
     assert sensor.total()[name] == 3000
     windows = sensor.windows()
     assert [window.seq for window in windows] == list(range(len(windows)))
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in pairwise(windows):
         assert before.end == after.start
 
 
@@ -67,9 +69,7 @@ def test_an_onset_is_published_beside_windows_that_stay_whole(
 def test_the_detector_raises_before_the_window_is_over(wire: Wire, engine: str) -> None:
     """What capture said of real frames, in its order: the alert comes of a look or of a window."""
     wire.plug()
-    sensor = wire.start(
-        MONITORPI_CAPTURE__INTERFACES='["eth0"]', MONITORPI_CAPTURE__ENGINE=engine
-    )
+    sensor = wire.start(MONITORPI_CAPTURE__INTERFACES='["eth0"]', MONITORPI_CAPTURE__ENGINE=engine)
     wait_for(sensor.windows)
 
     wire.send((6000, frame("0800", SYN)), pause_s=0.02)
@@ -80,13 +80,14 @@ def test_the_detector_raises_before_the_window_is_over(wire: Wire, engine: str) 
     raised = []
     for one in sensor.poll():
         topic = Topic.parse(one["topic"])
-        kind = {"traffic": Traffic, "onset": Onset}.get(topic.kind)
-        if kind is None:
-            continue
-        message = kind.model_validate(one["payload"])
-        for said in detector.handle(Received(topic, message)):
-            if isinstance(said, Publication) and isinstance(said.message, Alert):
-                raised.append((topic.kind, said.message))
+        kinds: dict[str, type[Traffic | Onset]] = {"traffic": Traffic, "onset": Onset}
+        if topic.kind in kinds:
+            message = kinds[topic.kind].model_validate(one["payload"])
+            raised += [
+                (topic.kind, said.message)
+                for said in detector.handle(Received(topic, message))
+                if isinstance(said, Publication) and isinstance(said.message, Alert)
+            ]
     assert raised[0][0] == "onset"
     assert raised[0][1].evidence.value > 1000
     assert {alert.key for _, alert in raised} == {f"syn-flood-{SENDER.replace(':', '')}"}

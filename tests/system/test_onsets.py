@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,7 +95,7 @@ def test_windows_are_those_that_would_be_without_onsets() -> None:
 
     assert story.onsets
     assert all(window.window_s == pytest.approx(1.0, abs=0.01) for window in story.windows[:-1])
-    for before, after in zip(story.windows, story.windows[1:], strict=False):
+    for before, after in pairwise(story.windows):
         assert before.end == after.start
     ended_s = story.windows[-1].end.timestamp() - WALL_S
     assert story.windows[-1].totals["syn"] == 5000 + ORDINARY.begun(ended_s)

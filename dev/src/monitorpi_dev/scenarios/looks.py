@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import DeviceWindow, Onset, Peer, Spread
 
 if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+
     from monitorpi_common.messages import Tally, Traffic
 
 REPLY_S: Final = 0.05
@@ -17,6 +20,12 @@ LATE_S: Final = 0.1
 """Capture's word for how long an answer may take."""
 _ASKS: Final = frozenset({"syn", "icmp_echo", "arp", "dhcp", "broadcast", "multicast"})
 _MOST: Final = 64
+
+
+def looks(window: Traffic, dice: random.Random) -> Iterator[Onset]:
+    """Return an early and a late look at a window, whether or not anything rose in it."""
+    yield look(window, dice.uniform(0.02, 0.3))
+    yield look(window, dice.uniform(0.3, 1.0))
 
 
 def look(window: Traffic, share: float) -> Onset:
