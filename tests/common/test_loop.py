@@ -241,6 +241,14 @@ def test_a_command_is_carried_out_and_answered(world: World) -> None:
     assert world.bus.counters.rejected == 0
 
 
+def test_health_follows_a_command(world: World) -> None:
+    """With the next tick, so that what it changed is seen by everybody; not one that is refused."""
+    world.run(Later(0.5), Later(0.5), command(), Later(1.0), command("dance"), Later(1.0))
+
+    health = [Health.model_validate_json(one) for one in world.payloads("/health/")]
+    assert [(one.at - AT).total_seconds() for one in health] == [0.5, 2.0]
+
+
 @pytest.mark.parametrize(
     ("sent", "name", "error"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -257,6 +258,20 @@ def test_an_order_is_given_and_its_result_told() -> None:
     assert refused[0].args == {}
 
 
+def test_a_floor_is_set_and_taken_back() -> None:
+    """For all or for one device, and nothing else of a rule."""
+    given = [
+        {"rule": "loop", "floor": 9.5},
+        {"rule": "loop", "mac": "04:00:00:00:00:0a", "reset": True},
+    ]
+    with answering() as (server, commands):
+        for args in given:
+            path = "/api/order/detector/set_threshold"
+            assert post(server, path, json.dumps(args), PASSWORD | JSON) == (200, "{}")
+
+    assert [one.args for one in commands] == [given[0] | {"reset": False}, given[1]]
+
+
 def test_enough_orders_are_enough() -> None:
     """A person who clicks again and again sends no more than a few test messages."""
     with answering() as (server, commands):
@@ -284,7 +299,10 @@ def test_enough_orders_are_enough() -> None:
         ("detector/silence", "no json", PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
         ("detector/silence", '{"key":"loop-wire-eth0"}', PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
         ("notifier/test", '{"url":"http://elsewhere"}', PASSWORD | JSON, HTTPStatus.BAD_REQUEST),
-        ("detector/set_threshold", '{"rule":"loop"}', PASSWORD | JSON, HTTPStatus.NOT_FOUND),
+        ("detector/set_threshold", '{"rule":"loop","enabled":false}', PASSWORD | JSON,
+         HTTPStatus.BAD_REQUEST),
+        ("detector/set_threshold", '{"rule":"loop","quiet_s":9}', PASSWORD | JSON,
+         HTTPStatus.BAD_REQUEST),
         ("capture/reset", "{}", PASSWORD | JSON, HTTPStatus.NOT_FOUND),
         ("../state", "{}", PASSWORD | JSON, HTTPStatus.NOT_FOUND),
         ("notifier/test", "{}", PASSWORD | JSON | {"Host": "evil.example"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.detector.floods import KEY, flood, quiet
 from tests.detector.windows import (
@@ -168,6 +170,52 @@ def test_a_threshold_set_at_run_time_holds() -> None:
         detector.take(
             CommandReceived("set_threshold", SetThreshold(rule="syn-flood", raise_m=5), "4")
         )
+
+
+def set_threshold(detector: Detector, **args: Any) -> None:
+    """Change a rule."""
+    detector.take(CommandReceived("set_threshold", SetThreshold(**args), "1"))
+
+
+def test_what_was_set_is_taken_back() -> None:
+    """For all or for one device; what is configured stands beside it, and holds again."""
+    changed = {"rule": "syn-flood", "mac": ATTACKER}
+    detector = Detector(
+        rules={"syn-flood": {"floor": 300}}, devices={ATTACKER: {"loop": {"floor": 9}}}
+    )
+    detector.take(window(0))
+
+    set_threshold(detector, **changed, floor=5000, factor=7)
+    set_threshold(detector, rule="syn-flood", floor=700)
+    assert detector.core.detail()["thresholds"] == {
+        f"syn-flood {ATTACKER}": {"floor": 5000, "factor": 7}, "syn-flood": {"floor": 700},
+    }  # fmt: skip
+    set_threshold(detector, **changed, floor=900, reset=True)
+    assert detector.core.detail()["thresholds"] == {
+        f"syn-flood {ATTACKER}": {"floor": 900}, "syn-flood": {"floor": 700},
+    }  # fmt: skip
+    set_threshold(detector, **changed, reset=True)
+    flood(detector, 1, 3)
+    assert detector.open()[KEY].evidence.threshold == 700
+    set_threshold(detector, rule="syn-flood", reset=True)
+    assert detector.core.detail()["thresholds"] == {}
+    floors = detector.core.detail()["configured_floors"]
+    assert isinstance(floors, dict)
+    wanted = {"syn-flood": 300, f"loop {ATTACKER}": 9, "icmp-flood": 50}
+    assert {name: floors[name] for name in wanted} == wanted
+
+
+def test_what_cannot_be_changes_nothing() -> None:
+    """A refused change leaves what was set before."""
+    detector = Detector()
+    detector.take(window(0))
+    set_threshold(detector, rule="loop", raise_m=2, raise_n=2, floor=9)
+
+    with pytest.raises(CommandRefusedError, match="raise_m 4 of raise_n 3"):
+        set_threshold(detector, rule="loop", raise_m=4, reset=True)
+
+    kept = {"loop": {"raise_m": 2, "raise_n": 2, "floor": 9}}
+    assert detector.core.detail()["thresholds"] == kept
 
 
 def test_a_rule_that_is_switched_off_closes_its_alerts() -> None:

@@ -277,6 +277,7 @@ class Shell:
             name = command.name
             args = arguments_of(command, self._service)
             self._publish(self._core.handle(CommandReceived(name, args, topic.id)))
+            self._next_health = self._next_tick  # what it changed stands there
         except CommandRefusedError as refusal:
             error = str(refusal)
         if error is not None:

@@ -1056,6 +1056,8 @@ class SetThreshold(Args):
     rule: Slug
     mac: WrittenMac | None = None
     """Only for this device; None: for every device."""
+    reset: bool = False
+    """First forget what was changed of it while the detector runs: what is configured holds."""
     enabled: bool | None = None
     floor: Annotated[float, Field(gt=0, le=1e9)] | None = None
     factor: Annotated[float, Field(ge=1, le=1e6)] | None = None

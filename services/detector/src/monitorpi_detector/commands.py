@@ -68,9 +68,11 @@ class Commands:
     def _set_threshold(
         self, wanted: SetThreshold, now: datetime | None
     ) -> Iterator[Publication | Tombstone]:
-        change = LimitsChange(**wanted.model_dump(exclude={"rule", "mac"}))
+        change = LimitsChange(**wanted.model_dump(exclude={"rule", "mac", "reset"}))
         try:
-            limits: Limits = self._limits.change(wanted.rule, wanted.mac, change)
+            limits: Limits = self._limits.change(
+                wanted.rule, wanted.mac, change, reset=wanted.reset
+            )
         except LimitsError as error:
             raise CommandRefusedError(str(error)) from None
         self.changed = True

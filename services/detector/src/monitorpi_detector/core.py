@@ -173,6 +173,7 @@ class DetectorCore:
                 }
                 for (rule, mac), change in list(self._limits.overrides.items())[:64]
             },
+            "configured_floors": dict(list(self._limits.configured_floors().items())[:128]),
         }
 
     # --- windows --------------------------------------------------------------------------------

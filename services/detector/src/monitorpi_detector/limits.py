@@ -140,8 +140,16 @@ class LimitsTable:
             for name, rules in RULES_BY_CLASS.items()
         }
 
-    def change(self, rule: str, mac: str | None, change: LimitsChange) -> Limits:
-        """Change limits at run time.
+    def change(
+        self, rule: str, mac: str | None, change: LimitsChange, *, reset: bool = False
+    ) -> Limits:
+        """Change limits at run time, or go back to those that are configured.
+
+        Args:
+            rule: whose.
+            mac: of one device alone; None: of all.
+            change: what is not given stays as it was.
+            reset: what was changed before is forgotten first.
 
         Raises:
             LimitsError: no such rule, too many changes, or limits that contradict each other.
@@ -149,14 +157,38 @@ class LimitsTable:
         """
         if rule not in RULES:
             raise LimitsError(f"there is no rule {rule!r}; known: {', '.join(RULES)}")
-        if (rule, mac) not in self.overrides and len(self.overrides) >= MAX_OVERRIDES:
-            raise LimitsError(f"{MAX_OVERRIDES} limits are changed already: use the configuration")
-        before = self.overrides.get((rule, mac), LimitsChange())
-        _check(rule, self.of(rule, mac).changed(change))
         given = {name: value for name, value in change if value is not None}
-        self.overrides[rule, mac] = before.model_copy(update=given)
-        self._forget()
+        before = self.overrides.get((rule, mac))
+        base = LimitsChange() if reset or before is None else before
+        if given and before is None and len(self.overrides) >= MAX_OVERRIDES:
+            raise LimitsError(f"{MAX_OVERRIDES} limits are changed already: use the configuration")
+        self._put(rule, mac, base.model_copy(update=given))
+        try:
+            _check(rule, self.of(rule, mac))
+        except LimitsError:
+            self._put(rule, mac, before or LimitsChange())
+            raise
         return self.of(rule, mac)
+
+    def configured_floors(self) -> dict[str, float]:
+        """Return the floor of each rule, and of each device with its own, without changes.
+
+        Named by the rule, or the rule and the MAC address; what was changed at run time is
+        beside it in ``overrides``.
+        """
+        floors = {rule: one.defaults.floor for rule, one in RULES.items()}
+        for (rule, mac), change in self._configured.items():
+            if change.floor is not None:
+                floors[f"{rule} {mac}" if mac else rule] = change.floor
+        return floors
+
+    def _put(self, rule: str, mac: str | None, change: LimitsChange) -> None:
+        """Take a change in place of what was changed before; one of nothing is none."""
+        if change == LimitsChange():
+            self.overrides.pop((rule, mac), None)
+        else:
+            self.overrides[rule, mac] = change
+        self._forget()
 
     def _forget(self) -> None:
         """Work everything out anew."""

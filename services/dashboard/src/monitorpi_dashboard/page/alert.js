@@ -3,7 +3,9 @@ import { html, useState } from "./preact.js";
 import { hostOf, macOfSubject, nameOf } from "./lan.js";
 import { count, percent, rate, span, when } from "./numbers.js";
 import { AlertCommands } from "./commands.js";
+import { isMeasured, wayOf } from "./counted.js";
 import { HostLink, Tag } from "./parts.js";
+import { link } from "./route.js";
 import { ago, page, since } from "./store.js";
 
 const REASONS = {
@@ -40,12 +42,18 @@ export function Subject({ alert }) {
   if (host) return html`<${HostLink} id=${host.id}>${host.name || mac}<//>`;
   return html`<span>${mac || alert.subject}</span>`;
 }
+function ThresholdLink({ alert }) {
+  if (!isMeasured(alert.rule)) return null;
+  const way = wayOf(alert.subject),
+    words = { mac: macOfSubject(alert.subject), way: way === "tx" ? null : way };
+  return html`<a class="change" href=${link("threshold", alert.rule, words)}>change it</a>`;
+}
 export function Evidence({ alert }) {
   const e = alert.evidence;
   const lines = [
     ["Peak", `${whole(e.peak)} ${e.unit}`],
     ["Last", `${whole(e.value)} ${e.unit} over ${whole(e.window_s)} s`],
-    ["Threshold", whole(e.threshold)],
+    ["Threshold", html`${whole(e.threshold)} <${ThresholdLink} alert=${alert} />`],
     ["Usual", e.baseline == null ? "" : whole(e.baseline)],
     ["Answered", e.answered_ratio == null ? "" : percent(e.answered_ratio)],
     ["Forged", e.spoofed ? "the source addresses look forged" : ""],

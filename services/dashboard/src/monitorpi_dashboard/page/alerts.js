@@ -1,13 +1,15 @@
 // Alerts, open and past: filtered, with their evidence.
 import { html } from "./preact.js";
 import { AlertCard, byTime, titleOf } from "./alert.js";
+import { isMeasured } from "./counted.js";
 import { EvidenceChart } from "./evidence.js";
 import { nameOf, macOfSubject } from "./lan.js";
 import { SpanChoice } from "./now.js";
 import { Empty, Save, Section, Select } from "./parts.js";
 import * as past from "./past.js";
-import { choose } from "./route.js";
+import { choose, link } from "./route.js";
 import { page } from "./store.js";
+import { ChangedThresholds } from "./threshold.js";
 
 const SHOWN = 200;
 const plot = (alert) => html`<${EvidenceChart} alert=${alert} />`;
@@ -67,6 +69,10 @@ export function Alerts({ route }) {
     <${SpanChoice} route=${route} now=${now} />
   </div>`;
   return html`<${Section} id="alerts" title="Alerts" bar=${bar}>
+    ${
+      isMeasured(words.rule ?? "") &&
+      html`<p class="empty"><a href=${link("threshold", words.rule)}>Change the threshold of ${titleOf(words.rule)}</a></p>`
+    }
     <${Empty}>${error || (found.length ? "" : "No alert in this time.")}<//>
     <h3>Open (${open.length})</h3>
     <div id="open">${open.map((one) => html`<${AlertCard} key=${one.id} alert=${one}>${plot}<//>`)}</div>
@@ -76,5 +82,6 @@ export function Alerts({ route }) {
     </div>
     ${closed.length > SHOWN && html`<${Empty}>The newest ${SHOWN}: filter to see others.<//>`}
     <${Save} links=${[["alerts", "alerts", { ...now.asked, ...(words.rule && { rule: words.rule }) }]]} />
-  <//>`;
+  <//>
+    <${ChangedThresholds} />`;
 }

@@ -2,28 +2,19 @@
 import { html } from "./preact.js";
 import { markOf } from "./alert.js";
 import { Chart } from "./chart.js";
+import { classOf, columnOf, wayOf } from "./counted.js";
 import { macOfSubject } from "./lan.js";
 import { Empty } from "./parts.js";
 import * as past from "./past.js";
 
 const AROUND_MS = 600000;
-const COUNTED = {
-  "syn-flood": "syn",
-  "icmp-flood": "icmp",
-  "broadcast-storm": "broadcast",
-  "arp-storm": "arp",
-  "igmp-storm": "igmp",
-};
-// Which counts a rule looks at: [table, column, question]; null: none that are kept.
 function countedBy(alert) {
-  const name = alert.rule.startsWith("surge-")
-    ? alert.rule.slice("surge-".length).replaceAll("-", "_")
-    : COUNTED[alert.rule];
+  const name = classOf(alert.rule);
   if (!name) return null;
-  const mac = macOfSubject(alert.subject);
-  if (!mac) return { table: "wire", kind: "wire", column: name, words: {} };
-  const way = alert.subject.startsWith("victim-") ? "rx" : "tx";
-  return { table: "traffic", kind: "device", column: `${way}_${name}`, words: { mac } };
+  const way = wayOf(alert.subject),
+    column = columnOf(name, way);
+  if (way === "wire") return { table: "wire", kind: "wire", column, words: {} };
+  return { table: "traffic", kind: "device", column, words: { mac: macOfSubject(alert.subject) } };
 }
 const perSecond = (value) => `${Math.round(value * 10) / 10}/s`;
 

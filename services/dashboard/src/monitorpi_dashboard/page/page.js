@@ -10,6 +10,7 @@ import { Packets } from "./packets.js";
 import { Tag } from "./parts.js";
 import { link, useRoute } from "./route.js";
 import { ServicesView } from "./services.js";
+import { Threshold } from "./threshold.js";
 import { isLost, level, openAlerts, page, reasons, start, useStore } from "./store.js";
 
 const VIEWS = [
@@ -19,6 +20,7 @@ const VIEWS = [
   ["packets", "Packets", Packets],
   ["services", "Services", ServicesView],
 ];
+const BELOW = { device: ["devices", Device], threshold: ["alerts", Threshold] };
 const KIOSK = location.pathname.endsWith("/kiosk");
 const WORDS = {
   watching: "Watching, with a note:",
@@ -84,9 +86,11 @@ function App() {
     document.title = `${open ? `(${open}) ` : ""}${TITLES[level()]}`;
   });
   if (KIOSK) return html`<${Announcer} /><${Kiosk} />`;
-  const View =
-    route.view === "device" ? Device : (VIEWS.find(([name]) => name === route.view)?.[2] ?? Now);
-  return html`<${Header} view=${route.view === "device" ? "devices" : route.view} />
+  const [place, View] = BELOW[route.view] ?? [
+    route.view,
+    VIEWS.find(([name]) => name === route.view)?.[2] ?? Now,
+  ];
+  return html`<${Header} view=${place} />
     <${Announcer} />
     <main class=${isLost() ? "stale" : ""}>
       <${Watch} />

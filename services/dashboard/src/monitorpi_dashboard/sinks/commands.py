@@ -28,9 +28,12 @@ PAGE_COMMANDS: Final = {
     (Service.CAPTURE, "mark"): (2.0, 20),
     (Service.DETECTOR, "acknowledge"): (2.0, 20),
     (Service.DETECTOR, "silence"): (2.0, 20),
+    (Service.DETECTOR, "set_threshold"): (1.0, 10),
     (Service.NOTIFIER, "test"): (0.1, 3),
 }
 """What may be commanded: so many a second, and so many at once after a pause."""
+PAGE_ARGUMENTS: Final = {"set_threshold": frozenset({"rule", "mac", "floor", "reset"})}
+"""What may be given with it, where not everything may: no rule is switched off here."""
 WAITING: Final = 8
 """Who waits for a result at the same time."""
 RESULT_S: Final = 5.0
@@ -59,6 +62,8 @@ class PageCommands:
             args = COMMANDS[command[0]][name].model_validate_json(body)
         except ValidationError:
             return HTTPStatus.BAD_REQUEST, {"error": "the command is not of that form"}
+        if not args.model_fields_set <= PAGE_ARGUMENTS.get(name, args.model_fields_set):
+            return HTTPStatus.BAD_REQUEST, {"error": "that is not changed on the page"}
         if self.emit is None or not self._allowed[command].take(time.monotonic()):
             return HTTPStatus.TOO_MANY_REQUESTS, {"error": "there were enough of these: wait a bit"}
         id_ = f"page-{secrets.token_hex(8)}"

@@ -18,7 +18,9 @@ from monitorpi_dashboard.settings import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TABLES: Final = frozenset({"alerts", "changes", "devices", "probes", "state", "traffic", "wire"})
+TABLES: Final = frozenset(
+    {"alerts", "changes", "devices", "exceedances", "probes", "state", "traffic", "wire"}
+)
 QUERIES: Final = 4
 """Handed on at once: the history itself reads so many."""
 _TIMEOUT_S: Final = 30.0

@@ -57,7 +57,8 @@ def _parameters(table: AnswerTable) -> list[dict[str, Any]]:
         described = {
             key: value for key, value in one.items() if key not in ("title", "description")
         }
-        entry = {"name": name, "in": "query", "required": False, "schema": described}
+        required = name in schema.get("required", ())
+        entry = {"name": name, "in": "query", "required": required, "schema": described}
         if "description" in one:
             entry["description"] = one["description"]
         found.append(entry)

@@ -147,6 +147,20 @@ class Changes(Question):
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
 
 
+class ExceedancesQuestion(Question):
+    """When a count was, or may have been, at a level."""
+
+    column: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,48}$")]
+    """Which count: `syn` of the wire, `tx_syn` of what devices sent, `rx_syn` were sent."""
+    level: Annotated[float, Field(gt=0, le=1e9)]
+    """Per second."""
+    mac: WrittenMac | None = None
+    """Only of this device."""
+    quiet_s: Annotated[float, Field(ge=0, le=86400)] = 15.0
+    """What lies no further apart is one, as it would be one alert."""
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1000
+
+
 class Devices(BaseModel):
     """Every device that is remembered."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.messages import timestamp_of
 from monitorpi_common.topics import mac_id
 from monitorpi_history.items import PEAK, PROBE_COLUMNS
-from monitorpi_history.sources import answers, questions
+from monitorpi_history.sources import answers, levels, questions
 from monitorpi_history.sources.reader import coarser_where_gone, span_of
 from monitorpi_history.tiers import step_for
 
@@ -110,6 +111,17 @@ def _probes(reader: Reader, asked: questions.Probes) -> Iterator[bytes]:
     return _lines(answers.probe_records(blocks, span.step_s, names), asked.format, head)
 
 
+def _exceedances(reader: Reader, asked: questions.ExceedancesQuestion) -> Iterator[bytes]:
+    kind: Kind = "device" if asked.column.startswith(("tx_", "rx_")) else "wire"
+    names = _device_names(reader)
+    found = levels.exceedances(
+        reader, reader.series([kind], asked.mac), asked.column, asked.level, asked.quiet_s,
+        (asked.from_, asked.to),
+    )  # fmt: skip
+    records = (levels.record(one, names) for one in islice(found, asked.limit))
+    return _list("exceedances", records, asked.format, levels.HEAD)
+
+
 def _lines(records: Iterable[Record], format_: str, head: Sequence[str]) -> Iterator[bytes]:
     return answers.csv_lines(records, head) if format_ == "csv" else answers.json_lines(records)
 
@@ -200,8 +212,12 @@ TABLES: Final = (
     AnswerTable(
         "traffic", "What devices sent and were sent, by class.", questions.TrafficQuestion, _traffic
     ),
+    AnswerTable(
+        "exceedances", "When a count was, or may have been, at a level.",
+        questions.ExceedancesQuestion, _exceedances,
+    ),
     AnswerTable("probes", "Round trips and losses of targets.", questions.Probes, _probes),
     AnswerTable("alerts", "Alerts that were open in a span.", questions.Alerts, _alerts),
     AnswerTable("changes", "What changed about devices and targets.", questions.Changes, _changes),
     AnswerTable("devices", "Every device that is remembered.", questions.Devices, _devices),
-)
+)  # fmt: skip

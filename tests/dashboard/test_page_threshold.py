@@ -1,0 +1,150 @@
+"""A threshold is changed on the page, with what last week would have raised by it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium.webdriver import Keys
+from selenium.webdriver.support.ui import Select
+from tests.conftest import wait_for
+from tests.dashboard.pageserver import EVIL, complaints, look
+from tests.dashboard.test_page_commands import Answering
+from tests.history.test_exceedances import burst
+from tests.history.world import World, alert, device, mac
+
+from monitorpi_common.examples import example
+from monitorpi_common.messages import Evidence, Health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from selenium.webdriver import Chrome
+    from tests.conftest import Broker, Subscriber
+    from tests.dashboard.pageserver import Page
+
+OWN = f"syn-flood {mac(1)}"
+
+
+@pytest.fixture
+def week(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[bytes]]) -> None:
+    """Run a history with a flood of 200/s, a burst of 150 in a second, and two alerts."""
+    folder = tmp_path / "past"
+    world = World(folder, now=datetime.now(UTC) - timedelta(hours=3))
+    world.hand(device(1, hostname=EVIL), "x")
+    for number, peak in enumerate((210, 120)):
+        evidence = Evidence(value=1, threshold=100, window_s=1, peak=peak)
+        id_ = f"8f3e0b8e-3c0b-5d0a-9a55-0f6f5a1f7c1{number}"
+        world.hand(alert(world.now, id=id_, evidence=evidence), str(number))
+    burst(world, [200] * 30 + [1] * 150 + [150] + [1] * 59)
+    world.idle(40)
+    list(world.core.close())
+    world.archive.close()
+    environment = broker.environment(
+        MONITORPI_STATE_DIR=str(folder), MONITORPI_HISTORY__PORT="0", MONITORPI_TRUST_CLOCK="true"
+    )
+    command = [sys.executable, "-P", "-m", "monitorpi_history"]
+    processes.append(subprocess.Popen(command, env=environment))
+
+
+def say(one: Page, **thresholds: Any) -> None:
+    """Let the detector's health say what was changed while it runs."""
+    floors = {"syn-flood": 100.0, "icmp-flood": 50.0, "loop": 200.0}
+    detail = {"thresholds": thresholds, "configured_floors": floors}
+    health = {**json.loads(example(Health).encode()), "detail": detail}
+    command = ["mosquitto_pub", "-p", str(one.broker.port), "-s", "-t"]
+    topic = "monitorpi/v1/lab/detector/health/main"
+    subprocess.run([*command, topic], input=json.dumps(health), text=True, check=True)
+
+
+def test_a_threshold_is_tried_changed_and_taken_back(
+    page: Callable[..., Page],
+    browser: Chrome,
+    week: None,
+    subscribe: Callable[..., Subscriber],
+) -> None:
+    """What is certain and what only possible, of alerts and counts; by keyboard alone."""
+    del week
+    one = page()
+    wait_for(lambda: one.get("/api/history/state")[0] == 200, 40, "the history")
+    say(one)
+    seen = subscribe(one.broker.port, "monitorpi/v1/lab/detector/command/+")
+    look(browser, one, f"threshold/syn-flood?mac={mac(1)}")
+
+    def shows(place: str, *words: str) -> None:
+        def there() -> bool:
+            ask = "return document.getElementById(arguments[0])?.innerText ?? ''"
+            found = browser.execute_script(ask, place)  # type: ignore[no-untyped-call] # selenium leaves it so
+            return all(word in found for word in words)
+
+        wait_for(there, 30, f"{words} in {place}")
+
+    shows("of-alerts", "2 alerts", "2 peaked at 100 or more", "0 would not")
+    shows("of-counts", "1 stretch with seconds", "1 in which a burst")
+    shows("exceedances", EVIL, "200/s")
+    shows("holds", f"100 per second, for {mac(1)}")
+
+    field = browser.find_element("id", "floor")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("160")
+    shows("of-alerts", "1 peaked at 160 or more", "1 would not")
+    shows("of-counts", "1 stretch with seconds", "0 in which a burst")
+    assert "floor=160" in browser.current_url
+    browser.find_element("css selector", "#threshold summary").send_keys(Keys.ENTER)
+    shows("toml", f'[detector.devices."{mac(1)}".syn-flood]', "floor = 160")
+
+    with Answering(one.broker.port, "detector", ""):
+        browser.find_element("id", "set").send_keys(Keys.ENTER)
+        shows("threshold", "160 holds for", "also after a restart")
+        say(one, **{OWN: {"floor": 160.0}, "loop": {"floor": 300.0, "factor": 9.0}})
+        shows("holds", "160 per second")
+        shows("configured", "100")
+        browser.find_element("id", "take-back").send_keys(Keys.ENTER)
+        shows("threshold", "What is configured holds again")
+        Select(browser.find_element("id", "whose")).select_by_value("all")
+        shows("holds", "100 per second, for everybody")
+        shows("toml", "[detector.rules.syn-flood]")
+        browser.find_element("id", "set").send_keys(Keys.ENTER)
+        shows("threshold", "160 holds for everybody")
+    asked = [json.loads(each)["args"] for each in seen.of("detector/command/page-")]
+    assert asked == [
+        {"rule": "syn-flood", "mac": mac(1), "reset": False, "floor": 160},
+        {"rule": "syn-flood", "mac": mac(1), "reset": True},
+        {"rule": "syn-flood", "reset": False, "floor": 160},
+    ]
+
+    look(browser, one, "alerts?span=24h")
+    shows("changed-thresholds", f"SYN flood, {mac(1)}: 160 instead of 100", "300 instead of 200")
+    wait_for(lambda: browser.find_elements("css selector", "#closed summary"), 20, "last night")
+    browser.find_element("css selector", "#closed summary").send_keys(Keys.ENTER)
+    wait_for(lambda: browser.find_elements("css selector", "a.change"), 20, "the way to change it")
+    browser.find_element("css selector", "a.change").send_keys(Keys.ENTER)
+    shows("holds", "160 per second")
+    assert complaints(browser) == []
+
+
+def test_what_is_not_counted_is_judged_by_its_alerts(
+    page: Callable[..., Page], browser: Chrome, week: None
+) -> None:
+    """A scan's measure is not kept: of a lower floor nothing is claimed."""
+    del week
+    one = page()
+    wait_for(lambda: one.get("/api/history/state")[0] == 200, 40, "the history")
+    say(one)
+
+    look(browser, one, "threshold/port-scan?floor=10")
+    wait_for(lambda: browser.find_elements("id", "of-alerts"), 20, "the preview")
+
+    shown = browser.find_element("id", "threshold").text
+    assert "0 alerts" in shown
+    assert "of a lower floor it can tell nothing" in shown
+    look(browser, one, "threshold/rogue-dhcp")
+    wait_for(
+        lambda: "no threshold of that name" in browser.find_element("tag name", "main").text, 9
+    )
+    assert complaints(browser) == []
