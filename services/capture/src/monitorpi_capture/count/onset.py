@@ -48,7 +48,7 @@ CALM: Final = 0.5
 RINGS: Final = 10
 REFILL_S: Final = 2.0
 CALM_S: Final = 0.05
-"""Between two looks while nothing rises: 20 looks a second are a thousandth of a core."""
+"""Between two looks while nothing rises: a look is 0.15 ms of CPU."""
 RISING_S: Final = 0.015
 STEEP_S: Final = 0.004
 _RISING: Final = 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from operator import add
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture.count.contenders import Guests, most_pinned
@@ -21,10 +22,10 @@ from monitorpi_capture.engine.ebpf.memory import (
 )
 from monitorpi_capture.engine.ebpf.parts import LayoutPart, Share, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
-from monitorpi_capture.items import FloodSums, flood_sums
+from monitorpi_capture.items import PACKETS, FloodSums, flood_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from monitorpi_capture.engine.ebpf.geometry import Geometry
 
@@ -111,20 +112,35 @@ class Table:
         return result
 
     def sums(self, epoch: int) -> FloodSums:
-        """Return the flood sums of an epoch that may be live."""
-        totals = [0] * len(_WORDS)
-        with self._mapped(epoch, ("shares", "rows")) as parts:
-            for part in parts:
-                share = share_of(part["shares"])
-                used = self._used_of(share)
+        """Return the flood sums of an epoch that may be live.
+
+        Only what is taken is mapped: all rows would be half a millisecond.
+        """
+        count, totals = self._geometry.parts, [0] * len(_WORDS)
+        part_size = self._maps["rows"].size // (EPOCHS * count)
+        with self._maps["shares"].mapped(epoch * count * SHARE.size, count * SHARE.size) as whole:
+            shares = [share_of(whole[n * SHARE.size : (n + 1) * SHARE.size]) for n in range(count)]
+        for number, share in enumerate(shares, epoch * count):
+            used = self._used_of(share)
+            if used.is_contended or share.unlinked[PACKETS]:
                 for counts in (share.overflow_tx, share.unlinked):
-                    totals = [a + b for a, b in zip(totals, flood_sums(counts), strict=True)]
-                for rows in (slice(used.rows * ROW.size), used.promoted_at(self._geometry)):
-                    with part["rows"][rows] as some, some.cast("Q") as words:
-                        for which, (at, shift) in enumerate(_WORDS):
-                            with words[at :: ROW.size // 8] as column:
-                                totals[which] += sum(column) >> shift & _HALF
+                    totals = list(map(add, totals, flood_sums(counts)))
+            for rows in (slice(0, used.rows * ROW.size), used.promoted_at(self._geometry)):
+                if rows.stop > rows.start:
+                    totals = list(map(add, totals, self._sums_of(number * part_size, rows)))
         return FloodSums(*totals)
+
+    def _sums_of(self, part_at: int, rows: slice) -> list[int]:
+        """Return the sums of some rows of a part: where they begin and end in it, in bytes."""
+        sums = []
+        with (
+            self._maps["rows"].mapped(part_at + rows.start, rows.stop - rows.start) as some,
+            some.cast("Q") as words,
+        ):
+            for at, shift in _WORDS:
+                with words[at :: ROW.size // 8] as column:
+                    sums.append(sum(column) >> shift & _HALF)
+        return sums
 
     def peek(self, epoch: int) -> Reading:
         """Return what a live epoch has counted so far.
@@ -153,16 +169,12 @@ class Table:
         )
 
     @contextlib.contextmanager
-    def _mapped(
-        self, epoch: int, names: Collection[str] = tuple(MAPS)
-    ) -> Iterator[list[dict[str, memoryview]]]:
+    def _mapped(self, epoch: int) -> Iterator[list[dict[str, memoryview]]]:
         """Lend the parts of an epoch, each by the names of the maps."""
         count = self._geometry.parts
         with contextlib.ExitStack() as stack:
             parts: list[dict[str, memoryview]] = [{} for _ in range(count)]
             for name, array in self._maps.items():
-                if name not in names:
-                    continue
                 size = array.size // (EPOCHS * count)
                 whole = stack.enter_context(array.mapped(epoch * count * size, count * size))
                 for number, part in enumerate(parts):
