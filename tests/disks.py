@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,3 +42,14 @@ def make_disk(path: Path, size_mb: int) -> Path:
         pytest.skip("no disk image can be mounted here")
     unmount(place)
     return path
+
+
+def fill(folder: Path) -> Path:
+    """Write until the disk of a folder is full, to the last block; returns what fills it."""
+    filler = folder / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 10):
+            with suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+    return filler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from monitorpi_common import settings
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import ResourceError
-from monitorpi_common.settings import BrokerSettings
+from monitorpi_common.settings import BrokerSettings, ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +129,44 @@ def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ResourceError, match="make room on its disk"):
             Stack(plan(), lambda _: None)
+
+
+OWN_FILES = (
+    "lock", "secrets", "secrets/capture", "secrets/capture/broker__password",
+    "secrets/capture/broker__password.draft", "broker", "broker/mosquitto.conf", "broker/acl",
+    "broker/passwords", "detector",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "file", "nowhere", "itself"])
+def test_whatever_lies_in_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    """It is used, replaced, or named in one line with what to do."""
+    state = tmp_path / "state"
+    place = state / name
+    place.parent.mkdir(parents=True)
+    match kind:
+        case "pipe":
+            os.mkfifo(place)
+        case "folder":
+            place.mkdir()
+        case "file":
+            place.write_text("something")
+        case "nowhere":
+            place.symlink_to(tmp_path / "nowhere")
+        case "itself":
+            place.symlink_to(place)
+
+    told = str(place)
+    try:
+        asyncio.run(Stack(plan(), lambda _: None).stop())
+    except (ResourceError, ConfigurationError) as error:
+        told = str(error)
+
+    assert str(place) in told
+    assert "\n" not in told
 
 
 def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:

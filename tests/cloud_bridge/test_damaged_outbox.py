@@ -190,7 +190,7 @@ def test_time_is_real_where_nobody_says_otherwise(tmp_path: Path) -> None:
     box.close()
 
 
-@pytest.mark.parametrize("damage", [b"{", b"\xff", b"", b"7"])
+@pytest.mark.parametrize("damage", [b"{", b"\xff", b"", b"7", b'{"field1": 7, "field2": null}'])
 def test_a_row_damaged_within_keeps_no_other_from_being_sent(damage: bytes, tmp_path: Path) -> None:
     """It is read as a row without fields, which the cloud refuses and which is set aside then."""
     file = tmp_path / "outbox.sqlite"

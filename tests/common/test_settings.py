@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import os
+from pathlib import Path
+from typing import Annotated
 
 import pytest
 from pydantic import AfterValidator, Field, SecretStr
 
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Section, load
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Inner(Section):
@@ -123,6 +122,16 @@ def test_one_line_names_what_to_change(tmp_path: Path, text: str, line: str) -> 
 def test_a_missing_file_is_an_error_only_when_it_was_named(tmp_path: Path) -> None:
     """A file somebody asked for must exist."""
     assert "there is no such file" in problems(tmp_path / "none.toml")[0]
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe, a folder, a file without an end: one line each; a file of nothing is a file."""
+    os.mkfifo(tmp_path / "pipe")
+
+    assert "a named pipe" in problems(tmp_path / "pipe")[0]
+    assert "Is a directory" in problems(tmp_path)[0]
+    assert "larger than 1048576 bytes" in problems(Path("/dev/zero"))[0]
+    assert load(Service.CLOUD_BRIDGE, ExampleSettings, file=Path("/dev/null")).section.rules == {}
 
 
 def test_the_variable_is_named_when_it_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import ROOT
-from tests.dashboard.pageserver import Page
+from tests.conftest import ROOT, wait_for
+from tests.dashboard.pageserver import EVIL, Answering, Page, say
+from tests.history.world import World, alert, burst, device
+
+from monitorpi_common.messages import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from selenium.webdriver import Chrome
     from tests.conftest import Broker
@@ -47,3 +54,36 @@ def browser() -> Iterator[Chrome]:
     one = module.browser()
     yield one
     one.quit()
+
+
+@pytest.fixture
+def week(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[bytes]]) -> None:
+    """Run a history with a flood of 200/s, a burst of 150 in a second, and two alerts."""
+    folder = tmp_path / "past"
+    world = World(folder, now=datetime.now(UTC) - timedelta(hours=3))
+    world.hand(device(1, hostname=EVIL), "x")
+    for number, peak in enumerate((210, 120)):
+        evidence = Evidence(value=1, threshold=100, window_s=1, peak=peak)
+        id_ = f"8f3e0b8e-3c0b-5d0a-9a55-0f6f5a1f7c1{number}"
+        world.hand(alert(world.now, id=id_, evidence=evidence), str(number))
+    burst(world, [200] * 30 + [1] * 150 + [150] + [1] * 59)
+    world.idle(40)
+    list(world.core.close())
+    world.archive.close()
+    environment = broker.environment(
+        MONITORPI_STATE_DIR=str(folder), MONITORPI_HISTORY__PORT="0", MONITORPI_TRUST_CLOCK="true"
+    )
+    command = [sys.executable, "-P", "-m", "monitorpi_history"]
+    processes.append(subprocess.Popen(command, env=environment))
+
+
+@pytest.fixture
+def shown(page: Callable[..., Page], week: None) -> Iterator[Page]:
+    """Run a page with something on every view."""
+    del week
+    one = page()
+    wait_for(lambda: one.get("/api/history/state")[0] == 200, 40, "the history")
+    one.publish()
+    say(one)
+    with Answering(one.broker.port, "capture", ""):
+        yield one

@@ -7,15 +7,19 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from tests.conftest import wait_for
 
 from monitorpi_cli.stack.broker import free_port
-from monitorpi_common.examples import EXAMPLES
+from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.messages import (
     Alert,
     Device,
+    Health,
+    Result,
     timestamp,
 )
 
@@ -75,6 +79,40 @@ class Page:
             options = ["-r"] if message.DELIVERY.retain else []
             command = ["mosquitto_pub", "-p", str(self.broker.port), "-t", place, "-s", *options]
             subprocess.run(command, input=json.dumps(payload), text=True, check=True)
+
+
+class Answering:
+    """A service that answers each command, played by hand: done, or refused with these words."""
+
+    def __init__(self, port: int, service: str, error: str) -> None:
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client.on_message = self._answer
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe(f"monitorpi/v1/lab/{service}/command/+", 1)
+        self._error = error
+
+    def _answer(self, client: mqtt.Client, _: object, message: mqtt.MQTTMessage) -> None:
+        name = json.loads(message.payload)["name"]
+        result = Result(name=name, at=datetime.now(UTC), ok=not self._error, error=self._error)
+        client.publish(message.topic.replace("/command/", "/result/"), result.encode(), 1)
+
+    def __enter__(self) -> Self:
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.loop_stop()
+        self._client.disconnect()
+
+
+def say(one: Page, **thresholds: Any) -> None:
+    """Let the detector's health say what was changed while it runs."""
+    floors = {"syn-flood": 100.0, "icmp-flood": 50.0, "loop": 200.0}
+    detail = {"thresholds": thresholds, "configured_floors": floors}
+    health = {**json.loads(example(Health).encode()), "detail": detail}
+    command = ["mosquitto_pub", "-p", str(one.broker.port), "-s", "-t"]
+    topic = "monitorpi/v1/lab/detector/health/main"
+    subprocess.run([*command, topic], input=json.dumps(health), text=True, check=True)
 
 
 def look(browser: Chrome, page: Page, view: str = "now") -> None:

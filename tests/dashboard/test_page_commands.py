@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 from selenium.webdriver import Keys
 from selenium.webdriver.support.ui import Select
 from tests.conftest import wait_for
-from tests.dashboard.pageserver import EVIL, Page, look, text
+from tests.dashboard.pageserver import EVIL, Answering, Page, look, text
 
 from monitorpi_common.examples import example
 from monitorpi_common.messages import (
     Device,
     Health,
-    Result,
 )
 
 if TYPE_CHECKING:
@@ -52,30 +48,6 @@ def test_messages_and_a_test_of_them(
         wait_for(lambda: "on its way" in browser.find_element("id", "test-answer").text, 20)
     assert json.loads(seen.of("notifier/command/page-")[0])["name"] == "test"
     assert browser.title == "(1) MonitorPi is BLIND"  # no markup was read
-
-
-class Answering:
-    """A service that answers each command, played by hand: done, or refused with these words."""
-
-    def __init__(self, port: int, service: str, error: str) -> None:
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        self._client.on_message = self._answer
-        self._client.connect("127.0.0.1", port)
-        self._client.subscribe(f"monitorpi/v1/lab/{service}/command/+", 1)
-        self._error = error
-
-    def _answer(self, client: mqtt.Client, _: object, message: mqtt.MQTTMessage) -> None:
-        name = json.loads(message.payload)["name"]
-        result = Result(name=name, at=datetime.now(UTC), ok=not self._error, error=self._error)
-        client.publish(message.topic.replace("/command/", "/result/"), result.encode(), 1)
-
-    def __enter__(self) -> Self:
-        self._client.loop_start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.loop_stop()
-        self._client.disconnect()
 
 
 def test_an_alert_is_silenced_and_acknowledged(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from selenium.webdriver.support.ui import Select
 from tests.conftest import wait_for
-from tests.dashboard.pageserver import complaints, look, text
-from tests.dashboard.test_page_commands import Answering
+from tests.dashboard.pageserver import Answering, complaints, look, text
 
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Packet, timestamp

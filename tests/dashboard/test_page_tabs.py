@@ -5,11 +5,15 @@ from __future__ import annotations
 import http.client
 import http.server
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.conftest import wait_for
 from tests.dashboard.pageserver import complaints, look, text
+
+from monitorpi_dev.bench.processes import cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,19 +22,39 @@ if TYPE_CHECKING:
     from tests.dashboard.pageserver import Page
 
 
+TABS = 20
+BUSY = 0.5
+"""Of a core: with twenty tabs, of which nineteen are hidden, on a machine that does other work."""
+
+
+@pytest.mark.timeout(240)
 def test_twenty_tabs_are_all_served(page: Callable[..., Page], browser: Chrome) -> None:
-    """A browser gives one server six connections: a tab that is hidden needs none."""
+    """A browser gives one server six connections: a tab that is hidden needs none.
+
+    Whichever is looked at is live, none complains, and the server has little to do.
+    """
     one = page()
     one.publish()
-    for number in range(20):
+    views = ("now", "devices", "alerts", "services")
+    for number in range(TABS):
         if number:
             browser.switch_to.new_window("tab")
-        look(browser, one, "devices")
-        wait_for(lambda: "workshop" in text(browser) or "printer" in text(browser), 20, f"{number}")
+        look(browser, one, views[number % len(views)])
+        wait_for(lambda: "BLIND" in browser.title, 20, f"{number}")
+    begin, since = cpu_s(one.process.pid), time.monotonic()
 
-    browser.switch_to.window(browser.window_handles[0])
     one.publish("renamed")
-    wait_for(lambda: "renamed" in text(browser), 30, "the first tab again")
+    for number, handle in enumerate(browser.window_handles):
+        browser.switch_to.window(handle)
+        word = "renamed" if views[number % len(views)] == "devices" else "SYN flood"
+        word = "capture" if views[number % len(views)] == "services" else word
+        wait_for(lambda word=word: word in text(browser), 30, f"tab {number}")
+        live = browser.find_element("id", "live")
+        wait_for(lambda live=live: live.text == "blind", 10, f"tab {number}")
+        assert complaints(browser) == []
+
+    used = cpu_s(one.process.pid) - begin
+    assert used / (time.monotonic() - since) < BUSY
     assert browser.title == "(1) MonitorPi is BLIND"
 
 

@@ -3,63 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
 from selenium.webdriver import Keys
 from selenium.webdriver.support.ui import Select
 from tests.conftest import wait_for
-from tests.dashboard.pageserver import EVIL, complaints, look
-from tests.dashboard.test_page_commands import Answering
-from tests.history.test_exceedances import burst
-from tests.history.world import World, alert, device, mac
-
-from monitorpi_common.examples import example
-from monitorpi_common.messages import Evidence, Health
+from tests.dashboard.pageserver import EVIL, Answering, complaints, look, say
+from tests.history.world import mac
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from selenium.webdriver import Chrome
-    from tests.conftest import Broker, Subscriber
+    from tests.conftest import Subscriber
     from tests.dashboard.pageserver import Page
 
 OWN = f"syn-flood {mac(1)}"
-
-
-@pytest.fixture
-def week(broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[bytes]]) -> None:
-    """Run a history with a flood of 200/s, a burst of 150 in a second, and two alerts."""
-    folder = tmp_path / "past"
-    world = World(folder, now=datetime.now(UTC) - timedelta(hours=3))
-    world.hand(device(1, hostname=EVIL), "x")
-    for number, peak in enumerate((210, 120)):
-        evidence = Evidence(value=1, threshold=100, window_s=1, peak=peak)
-        id_ = f"8f3e0b8e-3c0b-5d0a-9a55-0f6f5a1f7c1{number}"
-        world.hand(alert(world.now, id=id_, evidence=evidence), str(number))
-    burst(world, [200] * 30 + [1] * 150 + [150] + [1] * 59)
-    world.idle(40)
-    list(world.core.close())
-    world.archive.close()
-    environment = broker.environment(
-        MONITORPI_STATE_DIR=str(folder), MONITORPI_HISTORY__PORT="0", MONITORPI_TRUST_CLOCK="true"
-    )
-    command = [sys.executable, "-P", "-m", "monitorpi_history"]
-    processes.append(subprocess.Popen(command, env=environment))
-
-
-def say(one: Page, **thresholds: Any) -> None:
-    """Let the detector's health say what was changed while it runs."""
-    floors = {"syn-flood": 100.0, "icmp-flood": 50.0, "loop": 200.0}
-    detail = {"thresholds": thresholds, "configured_floors": floors}
-    health = {**json.loads(example(Health).encode()), "detail": detail}
-    command = ["mosquitto_pub", "-p", str(one.broker.port), "-s", "-t"]
-    topic = "monitorpi/v1/lab/detector/health/main"
-    subprocess.run([*command, topic], input=json.dumps(health), text=True, check=True)
 
 
 def test_a_threshold_is_tried_changed_and_taken_back(

@@ -260,7 +260,7 @@ def test_a_file_of_a_later_version_is_kept_aside(tmp_path: Path) -> None:
     kept = StateFile(path, Log("detector")).read()
 
     assert kept == Kept()
-    assert "2" in path.with_name("detector.json.damaged").read_text()
+    assert "2" in path.with_name("detector.json.later").read_text()
 
 
 def test_limits_of_unknown_rules_are_told(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.history.world import NOON, World, device, mac, window
+from tests.history.world import NOON, World, burst, device, mac
 
 from monitorpi_history import exceedances
 from monitorpi_history.exceedances import Exceedance, Exceedances
@@ -125,24 +125,6 @@ def test_subjects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- asked for ------------------------------------------------------------------------------------
-
-
-def burst(world: World, counts: Sequence[int], **more: Any) -> None:
-    """Let device 1 send so many SYNs in each second."""
-    for count in counts:
-        world.tick()
-        base = window(world.now, world.seq, **more)
-        row = base.devices[1].model_copy(
-            update={"tx": {"packets": count, "bytes": 1, "syn": count}}
-        )
-        counted = {"syn": count}
-        world.hand(
-            base.model_copy(update={"devices": [base.devices[0], row], "counts": counted}),
-            more.get("interface", "eth0"),
-        )
-        world.seq += 1
-        world.pass_time(1)
-    world.tick()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from monitorpi_history.sources.reader import Reader, open_to_read
 from monitorpi_history.sources.tables import TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -177,3 +178,21 @@ class World:
             return b"".join(one.answer(Reader(db), question))
         finally:
             db.close()
+
+
+def burst(world: World, counts: Sequence[int], **more: Any) -> None:
+    """Let device 1 send so many SYNs in each second."""
+    for count in counts:
+        world.tick()
+        base = window(world.now, world.seq, **more)
+        row = base.devices[1].model_copy(
+            update={"tx": {"packets": count, "bytes": 1, "syn": count}}
+        )
+        counted = {"syn": count}
+        world.hand(
+            base.model_copy(update={"devices": [base.devices[0], row], "counts": counted}),
+            more.get("interface", "eth0"),
+        )
+        world.seq += 1
+        world.pass_time(1)
+    world.tick()

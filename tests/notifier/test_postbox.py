@@ -38,6 +38,7 @@ class Rig:
     def __init__(self, folder: Path, **urls: str) -> None:
         plugins = check(urls)
         self.now_s = T
+        self.step_s = 0.0
         self.attempts: list[Attempt] = []
         self.outbox = Outbox(folder / "outbox.sqlite")
         self.postbox = Postbox(
@@ -48,6 +49,7 @@ class Rig:
             ],
             Folding(6), Wording(Directory(), UTC, None), BackOff(5.0, 600.0), Log("test", "error"),
             wall=lambda: self.now_s,
+            boot=lambda: self.now_s - self.step_s,
         )  # fmt: skip
 
     def change(self, number: int, destination: str = "desk", **more: Any) -> NoticeChange:
@@ -176,6 +178,22 @@ def test_a_service_that_refuses_is_tried_again(tmp_path: Path, web: WebHook, sta
 
     assert (web.calls, len(web.taken)) == (4, 1)
     assert [one.tries for one in rig.attempts] == [1, 2, 3, 4]
+    rig.close()
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
+def test_a_pause_does_not_wait_for_the_clock(tmp_path: Path, web: WebHook, step_s: float) -> None:
+    """A message failed, and the clock is set before the next try: it comes as soon as ever."""
+    rig = Rig(tmp_path, hook=f"json://127.0.0.1:{web.port}/hook")
+    web.statuses = [503]
+    rig.add(1, destination="hook")
+    rig.work()
+    rig.now_s += step_s
+    rig.step_s = step_s
+
+    rig.work(10, step_s=1)
+
+    assert len(web.taken) == 1
     rig.close()
 
 

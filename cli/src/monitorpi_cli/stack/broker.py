@@ -23,8 +23,10 @@ from monitorpi_cli.stack.centre import AUTHORITY
 from monitorpi_cli.stack.private import write_private
 from monitorpi_common.messages import Service
 from monitorpi_common.mqtt import MAX_PACKET_BYTES
+from monitorpi_common.plainfile import read_bytes
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError
+from monitorpi_common.settings_files import MAX_SECRET_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -289,7 +291,7 @@ def _read_password(file: Path) -> str:
 
     """
     try:
-        text = file.read_bytes().decode("utf-8-sig").strip()
+        text = read_bytes(file, MAX_SECRET_BYTES).decode("utf-8-sig").strip()
     except (FileNotFoundError, UnicodeDecodeError):
         return ""
     if not text.isprintable():
@@ -379,7 +381,9 @@ def _private(folder: Path) -> None:
 
 def _make_anew(folder: Path) -> None:
     """Make a folder that only we can change, without what anybody else may have left in it."""
-    if folder.exists():
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink(missing_ok=True)
+    else:
         os.chown(folder, os.geteuid(), -1)
         folder.chmod(0o700)
         shutil.rmtree(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
@@ -13,13 +14,13 @@ from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.listening import LOOPBACK
 from monitorpi_cli.stack.plan import package_of
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_common.plainfile import open_lock
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from io import TextIOWrapper
-    from pathlib import Path
+    from typing import IO
 
     from monitorpi_cli.stack.forked import Loader
     from monitorpi_cli.stack.plan import StackPlan
@@ -45,9 +46,11 @@ class Stack:
             children = [self._service(service) for service in plan.services]
             if plan.other_broker is None:
                 children.append(self._broker())
-        except OSError as error:
+        except BaseException as error:
             self._lock.close()
-            raise _unwritable(plan.state_dir, error) from None
+            if isinstance(error, OSError):
+                raise _unwritable(plan.state_dir, error) from None
+            raise
         self.supervisor = Supervisor(children, notify, loader)
 
     def _broker(self) -> Child:
@@ -115,7 +118,7 @@ class Stack:
         self._lock.close()
 
 
-def _lock(folder: Path) -> TextIOWrapper:
+def _lock(folder: Path) -> IO[bytes]:
     """Make the state directory, and take it for this process.
 
     Raises:
@@ -125,7 +128,7 @@ def _lock(folder: Path) -> TextIOWrapper:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "lock"
-        stream = file.open("a+", encoding="ascii")
+        stream = open_lock(file)
         file.chmod(0o600)  # whoever may read it may hold it, and keep us from starting
     except OSError as error:
         raise _unwritable(folder, error) from None
@@ -142,6 +145,13 @@ def _lock(folder: Path) -> TextIOWrapper:
 
 def _unwritable(folder: Path, error: OSError) -> ResourceError:
     return ResourceError(
-        f"the state directory {folder} cannot be written ({error.strerror}): run as its owner, "
-        f"make room on its disk, or set another one ({ENV_PREFIX}STATE_DIR)"
+        f"the state directory {folder} cannot be written ({_told(folder, error)}): run as its "
+        f"owner, make room on its disk, or set another one ({ENV_PREFIX}STATE_DIR)"
     )
+
+
+def _told(folder: Path, error: OSError) -> str:
+    """Return what is wrong, and with which of its files."""
+    name = error.filename2 or error.filename
+    inside = name is not None and Path(name) != folder
+    return f"{name}: {error.strerror}" if inside else f"{error.strerror}"

@@ -1,7 +1,8 @@
 """An SQLite file of one service: what must be sent exactly once is written here first. I/O.
 
-The database is in WAL mode with ``synchronous=NORMAL``: a killed process loses nothing, a power cut
-at most what was written since the last checkpoint, and an SD card is not forced to write each row.
+The database is in WAL mode, mostly with ``synchronous=NORMAL``: a killed process loses nothing, a
+power cut what the kernel had not yet written back, about half a minute, and an SD card is not
+forced to write each row.
 
 What can be found out anew is written *patiently*: it goes to the disk with the next transaction
 that is not patient. A killed process loses it. On ext4 each moment at which a file is written costs
@@ -10,8 +11,10 @@ some 25 kB of bookkeeping, however little it is: what counts is how many moments
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import shutil
 import sqlite3
 import threading
@@ -21,6 +24,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.plainfile import open_lock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -29,9 +34,15 @@ if TYPE_CHECKING:
 PAGE_BYTES: Final = 1024
 """The log takes a whole page for each row touched: a quarter of the usual page spares the card."""
 BUSY_S: Final = 5.0
+FORM: Final = 1
+"""Of the tables, in the file's ``user_version``; 0 is this one as earlier versions left it."""
 _MEMORY: Final = """
 CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+
+
+class LaterFormError(OSError):
+    """The file is of a form that only a later version knows: it is left as it is."""
 
 
 class Database:
@@ -40,14 +51,19 @@ class Database:
     ``alone``: no other process reads it meanwhile. The index of the log then lies in memory and not
     in a file beside it, which costs as much as the log itself.
 
+    ``durable``: what is committed is on the disk, also if the power goes in the next moment.
+
     Raises:
         BlockingIOError: another process holds it.
+        LaterFormError: a later version wrote it.
         OSError, sqlite3.Error: it cannot be opened.
 
     """
 
-    def __init__(self, file: Path, schema: str, *, alone: bool = False) -> None:
-        self._guard = file.with_suffix(".lock").open("a")
+    def __init__(
+        self, file: Path, schema: str, *, alone: bool = False, durable: bool = False
+    ) -> None:
+        self._guard = open_lock(file.with_suffix(".lock"))
         try:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._db = connect(file)
@@ -57,20 +73,28 @@ class Database:
         self._lock = threading.RLock()
         self._patient_since_s: float | None = None
         try:
-            self._prepare(schema, alone=alone)
+            self._prepare(file, schema, alone=alone)
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         except BaseException as error:
             self.close()
             if isinstance(error, UnicodeDecodeError):  # SQLite's words for it quote what it found
                 raise sqlite3.DatabaseError("its table of contents is damaged") from None
             raise
 
-    def _prepare(self, schema: str, *, alone: bool) -> None:
+    def _prepare(self, file: Path, schema: str, *, alone: bool) -> None:
         if alone:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # counts before the first look
+        form = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if form > FORM:
+            raise LaterFormError(
+                f"{file} was written by a newer MonitorPi (form {form}, this one knows {FORM}): "
+                "run the newer one, or move the file away to begin anew"
+            )
         self._db.execute(f"PRAGMA page_size={PAGE_BYTES}")  # an older file keeps its own
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(schema + _MEMORY)
+        if form < FORM:
+            self._db.execute(f"PRAGMA user_version={FORM}")
 
     @contextmanager
     def transaction(self, *, patient: bool = False) -> Iterator[sqlite3.Connection]:
@@ -174,6 +198,30 @@ def _copy(file: Path, copy: Path) -> None:
             return
         if time.monotonic() > end:
             raise OSError(f"{file} changes all the time")
+
+
+def refusal(what: str, file: Path, error: OSError | sqlite3.Error) -> str:
+    """Return why a file could not be opened, and what to do, in one line."""
+    if isinstance(error, LaterFormError):
+        return str(error)
+    if getattr(error, "errno", None) == errno.ENOSPC or _name(error) == "SQLITE_FULL":
+        remedy = "make room on its disk"
+    elif getattr(error, "errno", None) == errno.EROFS or _is_read_only(file.parent):
+        remedy = "its disk is mounted read-only, look at dmesg"
+    else:
+        remedy = "make the folder writable, or move the file away if it is damaged"
+    return f"cannot open {what} {file} ({error}): {remedy}"
+
+
+def _name(error: Exception) -> object:
+    return getattr(error, "sqlite_errorname", None)
+
+
+def _is_read_only(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def remember(db: sqlite3.Connection, memory: Mapping[str, JsonValue]) -> None:

@@ -28,6 +28,10 @@ class RecordError(ValueError):
     """A file that is not of this form; the text says how."""
 
 
+class LaterVersionError(RecordError):
+    """A file of a form that only a later version knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetainedRecord:
     """A retained message, as it is kept."""
@@ -89,12 +93,13 @@ def decode(data: bytes) -> RecordReading:
     """Read a file.
 
     Raises:
-        RecordError: it is something else, or of a later version.
+        LaterVersionError: it is of a later version.
+        RecordError: it is something else.
 
     """
     if not data.startswith(HEAD):
         if data.startswith(_HEAD_WORD):
-            raise RecordError("written by a later version")
+            raise LaterVersionError("written by a later version")
         raise RecordError("not of our making")
     reading = RecordReading()
     *lines, rest = data[len(HEAD) :].split(b"\n")

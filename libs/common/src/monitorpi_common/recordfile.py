@@ -15,7 +15,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.record import RecordError, RecordReading, decode
+from monitorpi_common.plainfile import read_bytes
+from monitorpi_common.record import LaterVersionError, RecordError, RecordReading, decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,9 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Several times what 4,096 devices take with the longest lists."""
 ROOM_BYTES: Final = 64 * 1024
 """Zeros behind the records: a day of a LAN in which something changes every half hour."""
+DAMAGED: Final = ".damaged"
+LATER: Final = ".later"
+"""What a later version wrote is kept apart from what is damaged: it can be put back."""
 _STOP_S: Final = 5.0
 
 
@@ -39,7 +43,8 @@ def replace_file(path: Path, data: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    part.unlink(missing_ok=True)  # whatever it is: a pipe would be waited for, a link followed
+    with part.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -56,11 +61,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def set_aside(path: Path, log: Log, reason: object) -> None:
+def set_aside(path: Path, log: Log, reason: object, suffix: str = DAMAGED) -> None:
     """Keep a copy of a file that cannot be read (the latest such), and say so."""
-    aside = path.with_name(path.name + ".damaged")
+    aside = path.with_name(path.name + suffix)
     try:
-        aside.write_bytes(path.read_bytes()[:MAX_BYTES])
+        replace_file(aside, read_bytes(path, MAX_BYTES))
     except OSError as error:
         log.warning("state cannot be read", file=path, reason=reason, copy=error.strerror)
         return
@@ -94,10 +99,11 @@ class RecordFile:
     def read(self) -> RecordReading:
         """Return what the file holds; what cannot be read is reported, and a copy kept."""
         try:
-            if self.path.stat().st_size > MAX_BYTES:
-                raise RecordError(f"larger than {MAX_BYTES} bytes")
-            reading = decode(self.path.read_bytes())
+            reading = decode(read_bytes(self.path, MAX_BYTES))
         except FileNotFoundError:
+            return RecordReading()
+        except LaterVersionError as error:
+            set_aside(self.path, self._log, error, LATER)
             return RecordReading()
         except RecordError as error:
             set_aside(self.path, self._log, error)

@@ -15,13 +15,14 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_common.messages import Service
+from monitorpi_common.plainfile import read_bytes
 from monitorpi_common.settings_errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_FILE_BYTES: Final = 1024 * 1024
-_MAX_SECRET_BYTES: Final = 64 * 1024
+MAX_SECRET_BYTES: Final = 64 * 1024
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -42,7 +43,7 @@ def read_table(named: Path | None, default: Path, own: str) -> tuple[Path | None
     """
     path = named or default
     try:
-        content = path.read_bytes() if path.stat().st_size <= _MAX_FILE_BYTES else None
+        content = read_bytes(path, _MAX_FILE_BYTES)
     except FileNotFoundError:
         if named is None:
             return None, {}
@@ -50,8 +51,6 @@ def read_table(named: Path | None, default: Path, own: str) -> tuple[Path | None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError([f"{path}: cannot be read: {reason}"]) from None
-    if content is None:
-        raise ConfigurationError([f"{path}: larger than {_MAX_FILE_BYTES} bytes: no settings"])
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -138,9 +137,9 @@ def _secret(entry: Path) -> str:
     if not stat.S_ISREG(entry.stat().st_mode):
         raise ValueError("no file; give one")  # a pipe would be waited for
     with entry.open("rb") as stream:
-        content = stream.read(_MAX_SECRET_BYTES + 1)
-    if len(content) > _MAX_SECRET_BYTES:
-        raise ValueError(f"larger than {_MAX_SECRET_BYTES} bytes")
+        content = stream.read(MAX_SECRET_BYTES + 1)
+    if len(content) > MAX_SECRET_BYTES:
+        raise ValueError(f"larger than {MAX_SECRET_BYTES} bytes")
     try:
         return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:

@@ -15,6 +15,7 @@ from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
 from monitorpi_cloud_bridge.sinks.uploader import QUOTA, Uploader
 from monitorpi_cloud_bridge.sinks.uploaders import Uploaders
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
+from monitorpi_common.database import refusal
 from monitorpi_common.messages import Alert, Service
 from monitorpi_common.service import Assembly, Context, ResourceError, Source
 from monitorpi_common.settings import ConfigurationError
@@ -51,10 +52,7 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
     try:
         return _assemble(context, open_outbox(file, context.log))
     except (OSError, sqlite3.Error) as error:
-        raise ResourceError(
-            f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
-            "file away if it is damaged"
-        ) from None
+        raise ResourceError(refusal("the outbox", file, error)) from None
 
 
 def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assembly:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from monitorpi_common.backoff import MESSAGE
+from monitorpi_common.database import refusal
 from monitorpi_common.messages import Service
 from monitorpi_common.service import Assembly, Context, ResourceError
 from monitorpi_common.settings import ConfigurationError
@@ -63,14 +64,12 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         outbox = Outbox(file)
+        locks = {name: open_lock(context.state_dir, name) for name in settings.destinations}
         plugins = plugins_of(settings, outbox)
     except BlockingIOError:
         raise ResourceError(f"another notifier holds the outbox {file}: stop it") from None
     except (OSError, sqlite3.Error) as error:
-        raise ResourceError(
-            f"cannot open the outbox {file} ({error}): make the folder writable, or move the "
-            "file away if it is damaged"
-        ) from None
+        raise ResourceError(refusal("the outbox", file, error)) from None
     zone = zone_of(settings.time_zone)
     directory = Directory()
     wording = Wording(directory, zone, settings.page)
@@ -79,7 +78,7 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
         [
             PostedDestination(
                 name, one.url.get_secret_value().strip(), plugins[name],
-                open_lock(context.state_dir, name),
+                locks[name],
             )
             for name, one in settings.destinations.items()
         ],

@@ -28,6 +28,7 @@ from monitorpi_common.service import (
 from monitorpi_common.watch import Observer
 from monitorpi_notifier.blindness import Blindness
 from monitorpi_notifier.directory import Directory, macs_of
+from monitorpi_notifier.folding import LONGEST_S
 from monitorpi_notifier.items import Attempt, NoticeChange, ReportedAlert
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ if TYPE_CHECKING:
 
 HOLD_S: Final = 12.0
 """The detector links a side effect to a cause that opens up to ten seconds after it."""
-AFTER_S: Final = 600.0
-"""A side effect that lasts so much longer than its cause is reported by itself: after a power
-failure a NAS takes five minutes to start."""
+AFTER_S: Final = LONGEST_S  # after a power failure a NAS takes five minutes to start
+"""A side effect that lasts so much longer than its cause is reported by itself."""
 MOST_KNOWN: Final = 4_096
 ALIVE_EVERY_S: Final = 60.0
 ALIVE: Final = "alive_at"
@@ -65,6 +65,7 @@ class _Open:
     effects: dict[str, str] = field(default_factory=dict)
     """By key: what it carries with it, by name."""
     due_s: float = 0.0
+    """Of the boot-time clock."""
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class NotifierCore:
     _observer: Observer = field(default_factory=lambda: Observer(reads_windows=False))
     _blindness: Blindness = field(default_factory=Blindness)
     _at_s: float = 0.0
+    _boot_s: float = 0.0
     _alive_s: float = 0.0
     _refused_total: int = 0
     _folded_total: int = 0
@@ -170,7 +172,8 @@ class NotifierCore:
             elif _RANK[alert.severity] > _RANK[reported.severity]:
                 changes.append(self._raised(name, alert))
         if changes or alert.key not in self._reported:
-            self._open[alert.key].due_s = max((one.due_s for one in changes), default=0.0)
+            wait_s = max((one.due_s - self._at_s for one in changes), default=0.0)
+            self._open[alert.key].due_s = self._boot_s + wait_s
             destinations = reported.destinations | {one.destination for one in changes}
             self._keep(changes, self._record(alert, destinations, reported.severity))
 
@@ -190,7 +193,7 @@ class NotifierCore:
 
     def _raised(self, name: str, alert: Alert) -> NoticeChange:
         """Tell that it got worse; where the first word still waits, tell that instead."""
-        if self._open[alert.key].due_s > self._at_s:
+        if self._open[alert.key].due_s > self._boot_s:
             self.store.withdraw(alert.key, [name])
             return self._change(name, alert, "opened", 0.0)
         return self._change(name, alert, "raised", 0.0)
@@ -212,7 +215,7 @@ class NotifierCore:
             ]  # fmt: skip
         else:
             names = []
-        if known is not None and known.due_s > self._at_s:
+        if known is not None and known.due_s > self._boot_s:
             # it came and went before anybody was notified
             self.store.withdraw(alert.key, names)
             still = [name for name in names if self.plan.is_quiet(name, alert.severity, self._now)]
@@ -266,17 +269,17 @@ class NotifierCore:
         by.effects[alert.key] = card.short if card else alert.subject
         self._folded_total += 1
         reported = self._known(alert)
-        if known.due_s > self._at_s:
+        if known.due_s > self._boot_s:
             self.store.withdraw(alert.key, reported.destinations)
             reported = ReportedAlert(
                 reported.key, reported.alert_id, "open", reported.severity, reported.at_s
             )
             known.due_s = 0.0
             self._keep([], reported)
-        if by.due_s > self._at_s:  # the cause waits itself: let it name what it carries
+        if by.due_s > self._boot_s:  # the cause waits itself: let it name what it carries
             names = self._known(by.alert).destinations
             self.store.withdraw(cause, names)
-            left_s = by.due_s - self._at_s
+            left_s = by.due_s - self._boot_s
             self._keep(
                 [
                     self._change(name, by.alert, "opened", left_s, tuple(by.effects.values()))
@@ -336,7 +339,7 @@ class NotifierCore:
         return datetime.fromtimestamp(self._at_s, UTC)
 
     def _pass(self, tick: Tick) -> None:
-        self._at_s = tick.at.timestamp()
+        self._at_s, self._boot_s = tick.at.timestamp(), tick.boot_s
         self._observer.tick(tick.boot_s, tick.broker)
         level, reasons = self._observer.state()
         alert = self._blindness.judge(level, reasons, tick.at, tick.boot_s)
@@ -394,5 +397,4 @@ class NotifierCore:
 
 def _hold_s(alert: Alert) -> float:
     """Return how long a new alert waits for a cause."""
-    is_effect = alert.rule in _EFFECTS or alert.rule.startswith(_REPEATED)
-    return HOLD_S if is_effect else 0.0
+    return HOLD_S if alert.rule in _EFFECTS or alert.rule.startswith(_REPEATED) else 0.0

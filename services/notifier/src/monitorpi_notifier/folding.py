@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MINUTE_S: Final = 60.0
 LATE_S: Final = 600.0
 """From this age a change is reported with the others that are as old: it is history, not news."""
+LONGEST_S: Final = 600.0
+"""No change waits longer for its cause."""
 MOST_AT_ONCE: Final = 1_000
 """Changes in one summary; it lists a dozen and counts the rest."""
 _ALONE: Final = ("digest", "test")
@@ -62,7 +64,7 @@ class Folding:
             wording: puts it into words.
 
         """
-        due = [change for change in waiting if change.due_s <= now_s]
+        due = [change for change in waiting if _is_due(change, now_s)]
         if not due:
             return None
         lately = sorted(at_s for at_s in sent_s if now_s - MINUTE_S < at_s <= now_s)
@@ -89,6 +91,12 @@ class Folding:
         if len(old) > 1 or (len(due) > self.singles and not is_first):
             return None
         return min(due, key=lambda change: (_SEVERITY.get(change.severity, 1), change.at_s))
+
+
+def _is_due(change: NoticeChange, now_s: float) -> bool:
+    """Return whether a change may go out; one due in hours, though not held, outlived a clock."""
+    left_s = change.due_s - now_s
+    return left_s <= 0 or (left_s > LONGEST_S and not change.held)
 
 
 def _single(change: NoticeChange) -> Letter:

@@ -359,4 +359,5 @@ def _fields(text: str) -> dict[str, str]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    whole = found if isinstance(found, dict) else {}
+    return {name: value for name, value in whole.items() if isinstance(value, str)}

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from monitorpi_common.recordfile import replace_file
+from monitorpi_common.plainfile import read_bytes
+from monitorpi_common.record import LaterVersionError
+from monitorpi_common.recordfile import DAMAGED, LATER, replace_file
 from monitorpi_detector.items import VERSION, Kept
 
 if TYPE_CHECKING:
@@ -93,23 +95,24 @@ class StateFile:
     def _load(self, path: Path) -> Kept | None:
         """Return what a file holds, as far as it can be used; a damaged one is kept aside."""
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise ValueError(f"larger than {MAX_BYTES} bytes")
-            data = json.loads(path.read_bytes())
+            data = json.loads(read_bytes(path, MAX_BYTES))
             if not isinstance(data, dict):
                 raise ValueError("not of our making")  # noqa: TRY004 - the file's fault, not a caller's
             return self._sound(data)
         except FileNotFoundError:
             return None
+        except LaterVersionError as error:
+            self._set_aside(path, error, LATER)
         except (OSError, ValueError, RecursionError) as error:
-            self._set_aside(path, error)
-            return None
+            self._set_aside(path, error, DAMAGED)
+        return None
 
     def _sound(self, data: dict[str, Any]) -> Kept:
         """Return the tables that are sound, and say which are not.
 
         Raises:
-            ValueError: the file is of a later version.
+            LaterVersionError: the file is of a later version.
+            ValueError: nobody knows of which version it is.
 
         """
         try:
@@ -117,7 +120,10 @@ class StateFile:
         except ValidationError as error:
             lost = {str(one["loc"][0]) for one in error.errors(include_url=False)}
             if "version" in lost:
-                raise ValueError(f"its version {data['version']!r} is not {VERSION}") from None
+                version = data["version"]
+                is_later = isinstance(version, int) and version > VERSION
+                kind = LaterVersionError if is_later else ValueError
+                raise kind(f"its version {version!r} is not {VERSION}") from None
             self._log.warning(
                 "a part of what was learned is damaged",
                 file=self._path,
@@ -125,8 +131,8 @@ class StateFile:
             )
             return Kept.model_validate({key: one for key, one in data.items() if key not in lost})
 
-    def _set_aside(self, path: Path, reason: Exception) -> None:
-        aside = self._path.with_name(self._path.name + ".damaged")
+    def _set_aside(self, path: Path, reason: Exception, suffix: str) -> None:
+        aside = path.with_name(path.name + suffix)
         try:
             path.replace(aside)
         except OSError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.plainfile import read_bytes
 from monitorpi_common.recordfile import replace_file
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "announced.json"
 _MOST_BYTES: Final = 1024 * 1024
+_OURS: Final = re.compile(r"[A-Za-z0-9_-]{1,64}/device/monitorpi-[a-z0-9-]{1,128}/config")
+"""What is read back is taken back at the broker one day: nothing of others may be among it."""
 
 
 class Announced:
@@ -25,15 +29,15 @@ class Announced:
         self._log = log
 
     def read(self) -> frozenset[str]:
-        """Return the topics; none where the file is missing or damaged."""
+        """Return the topics of ours; none where the file is missing or damaged."""
         try:
-            if self._file.stat().st_size > _MOST_BYTES:
-                raise ValueError("too large")
-            topics = json.loads(self._file.read_text(encoding="utf-8"))
-            return frozenset(str(topic) for topic in topics)
+            topics = json.loads(read_bytes(self._file, _MOST_BYTES))
+            if not isinstance(topics, list):
+                raise ValueError("no list")  # noqa: TRY004 - the file's fault, not a caller's
+            return frozenset(topic for topic in topics if _OURS.fullmatch(str(topic)))
         except FileNotFoundError:
             return frozenset()
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self._log.warning("what was announced cannot be read", file=self._file, reason=error)
             return frozenset()
 

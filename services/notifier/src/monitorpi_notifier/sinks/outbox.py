@@ -1,17 +1,19 @@
 """Changes on their way to people, in SQLite: written when they happen, kept until delivered.
 
 A *letter* is one message to one destination and carries one change or several. It is on disk before
-it is posted. The process that posts it is not ours but its own (:mod:`.post`), and notes what
-became of it in this file itself: whoever is killed in between, the next notifier finds it there. A
-letter without a note whose process is gone too may have been sent or not; its changes are sent
-again, and say so.
+it is posted, so that after a power cut, too, nobody sends it again as if it were new. The process
+that posts it is not ours but its own (:mod:`.post`), and notes what became of it in this file
+itself: whoever is killed in between, the next notifier finds it there. A letter without a note
+whose process is gone too may have been sent or not; its changes are sent again, and say so.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from monitorpi_common.database import Database, remember
 from monitorpi_notifier.items import Letter, NoticeChange, ReportedAlert
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
 MOST_CHANGES: Final = 2_000
 """Waiting for one destination; beyond that the oldest go, counted: each alert's newest stays."""
 MAX_REPORTED: Final = 4_096
+_END_S: Final = 2.0**36
+"""Seconds since 1970: the year 4147; a time beyond cannot be worded."""
 KEEP_S: Final = 7 * 86_400.0
 """What could not be delivered in a week is no news."""
 
+T = TypeVar("T")
+_CHANGE: Final = TypeAdapter(NoticeChange)
+_REPORTED: Final = TypeAdapter(ReportedAlert)
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS change (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,7 +75,7 @@ class Outbox:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._database = Database(file, _SCHEMA)
+        self._database = Database(file, _SCHEMA, durable=True)
         self.dropped_total = 0
 
     # --- what happened ----------------------------------------------------------------------
@@ -100,7 +107,8 @@ class Outbox:
         """Return what earlier processes told, the oldest first."""
         with self._database.reading() as db:
             found = db.execute("SELECT content FROM told ORDER BY at_s").fetchall()
-        return [_reported(json.loads(text)) for (text,) in found if _is_sound(text)]
+        read = [_read(_REPORTED, text) for (text,) in found]
+        return [one for one in read if one is not None]
 
     def withdraw(self, key: str, destinations: Iterable[str]) -> None:
         """Forget changes of an alert that wait and are in no letter."""
@@ -129,7 +137,8 @@ class Outbox:
                 "ORDER BY id",
                 (destination,),
             ).fetchall()
-        return [_change(number, text) for number, text in found if _is_sound(text)]
+        read = [(number, _read(_CHANGE, text)) for number, text in found]
+        return [replace(one, id=number) for number, one in read if one is not None]
 
     def seal(self, letter: Letter, tries: int, at_s: float) -> int:
         """Put a letter on disk, before it is posted; returns its number."""
@@ -163,8 +172,10 @@ class Outbox:
                 for row, text in db.execute(
                     "SELECT id, content FROM change WHERE letter = ?", (number,)
                 ).fetchall():
-                    content = json.dumps(asdict(replace(_change(row, text), doubtful=True)))
-                    db.execute("UPDATE change SET content = ? WHERE id = ?", (content, row))
+                    change = _read(_CHANGE, text)
+                    if change is not None:
+                        content = json.dumps(asdict(replace(change, doubtful=True)))
+                        db.execute("UPDATE change SET content = ? WHERE id = ?", (content, row))
             db.execute("UPDATE change SET letter = NULL WHERE letter = ?", (number,))
             db.execute("DELETE FROM letter WHERE id = ?", (number,))
 
@@ -217,19 +228,11 @@ def _drop_oldest(db: sqlite3.Connection, destination: str) -> int:
     ).rowcount
 
 
-def _is_sound(text: str) -> bool:
-    """Tell whether what was kept can be read; what a damaged disk made of it expires."""
+def _read(kind: TypeAdapter[T], text: str) -> T | None:
+    """Return what was kept; None: a damaged disk made something else of it, which expires."""
     try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _change(number: int, text: str) -> NoticeChange:
-    content: dict[str, Any] = json.loads(text)
-    known = {name: content[name] for name in NoticeChange.__dataclass_fields__ if name in content}
-    return NoticeChange(**{**known, "id": number})
-
-
-def _reported(content: dict[str, Any]) -> ReportedAlert:
-    return ReportedAlert(**{**content, "destinations": frozenset(content["destinations"])})
+        found = kind.validate_json(text)
+    except ValidationError:
+        return None
+    times = [getattr(found, name, 0.0) for name in ("at_s", "opened_s", "due_s")]
+    return found if all(0 <= at_s < _END_S for at_s in times) else None

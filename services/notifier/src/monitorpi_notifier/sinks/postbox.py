@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
+from monitorpi_common import clock, plainfile
 from monitorpi_notifier.items import Attempt
 from monitorpi_notifier.sinks.outbox import KEEP_S
 
@@ -67,6 +68,7 @@ class PostedDestination:
     tries: int = 0
     """Failed ones since one was taken."""
     next_s: float = 0.0
+    """Of the boot-time clock: the other one may be set meanwhile."""
     delivered_total: int = 0
     failed_total: int = 0
     delivered_at_s: float | None = None
@@ -84,6 +86,7 @@ class Postbox:
     back_off: BackOff
     log: Log
     wall: Callable[[], float] = time.time
+    boot: Callable[[], float] = clock.boot_s
     _next_expiry_s: float = 0.0
     _stopped: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -113,7 +116,7 @@ class Postbox:
             self._expire()
             self._collect(emit)
             for one in self.destinations:
-                if one.posting is None and self._is_recovered(one) and one.next_s <= self.wall():
+                if one.posting is None and self._is_recovered(one) and one.next_s <= self.boot():
                     self._post_next(one)
         except sqlite3.Error as error:
             self.log.warning("the outbox cannot be used", reason=error)
@@ -209,7 +212,7 @@ class Postbox:
             one.failed_total += 1
             one.error = text or "no outcome: whoever sent it was stopped"
             pause_s = self.back_off.after(one.tries)
-            one.next_s = now_s + pause_s
+            one.next_s = self.boot() + pause_s
             self.log.warning(
                 "a message could not be delivered", destination=one.name, reason=one.error,
                 again_in_s=round(pause_s),
@@ -268,4 +271,4 @@ def check(urls: dict[str, str]) -> dict[str, str | None]:
 
 def open_lock(folder: Path, name: str) -> IO[bytes]:
     """Open the lock of a destination."""
-    return (folder / f"posting-{name}.lock").open("ab")
+    return plainfile.open_lock(folder / f"posting-{name}.lock")
