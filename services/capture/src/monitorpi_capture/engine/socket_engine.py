@@ -260,11 +260,14 @@ class SocketEngine:
 
     def sums(self) -> Mapping[str, FloodSums]:
         """Return what the running windows hold so far."""
+        for port in self._ports:
+            port.unfolded.fold(port.tally, most=0)
         return {port.name: port.tally.sums() for port in self._ports}
 
     def peek(self, name: str) -> WindowCounts:
         """Return what the running window of an interface holds so far."""
         port = next(port for port in self._ports if port.name == name)
+        port.unfolded.fold(port.tally, most=0)
         end = now()
         length = (end.boot_s or 0.0) - (port.start.boot_s or 0.0)
         return port.tally.peek(port.start, end, max(length, 1e-6))
