@@ -216,6 +216,22 @@ def test_who_sends_frames_is_not_down() -> None:
     assert list(detector.open()) == [KEY]
 
 
+@pytest.mark.parametrize("last", [205, 216, 235])
+def test_who_falls_asleep_is_down_and_no_more(last: int) -> None:
+    """Its last frames come some seconds after its last answer: one alert, within 70 s."""
+    detector = Detector()
+    for second in range(500):
+        row = plain(VICTIM, rx={"packets": 200}, **({"packets": 9} if second < last else {}))
+        detector.take(window(second, row))
+        if second % 10 == 9:
+            up = second < 200
+            target = answer(received=10 * up, state="up" if second < 225 else "down")
+            detector.take(probe(second + 1, target, *OTHERS))
+
+    assert opened(detector) == [KEY]
+    assert detector.alerts[0].opened_at <= at(270)
+
+
 def test_who_only_receives_is_down_at_once() -> None:
     """What others send to a dead device is no sign of its life."""
     detector = Detector()

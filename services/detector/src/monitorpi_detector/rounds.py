@@ -25,6 +25,10 @@ MAX_PROBERS: Final = 64
 WITNESS_AFTER_S: Final = 10.0
 """Frames sent so long after a silent round began show that a target lives: it may have gone at any
 time of that round."""
+LEAVES_S: Final = 40.0
+"""A device that falls asleep sends its last frames a while after its last answer: what came by then
+shows for :data:`UNSURE_S` that it may live, and then nothing."""
+UNSURE_S: Final = 60.0
 WITNESS_S: Final = 120.0
 """They show it for so long: capture announces an idle device once a minute."""
 
@@ -60,9 +64,7 @@ class Rounds:
         self.stays = Stays()
         self.stays.restore(kept.stays, kept.was_up, kept.watched_s)
         self.stays.began_s = kept.rounds_since_s
-        self._outages = Outages(
-            self.stays, lambda stay: self._witness(stay) is not None, inventory.forwards
-        )
+        self._outages = Outages(self.stays, self._is_alive, inventory.forwards)
 
         self._degradations = Degradations()
 
@@ -101,7 +103,7 @@ class Rounds:
             degradations=tuple(
                 one for one in degradations if self._is_reported(one.cause, len(one.bad))
             ),
-            witness=self._witness, learned=watched_s >= self._learning_s,
+            witness=self._witness, may_leave=self._may_leave, learned=watched_s >= self._learning_s,
         )  # fmt: skip
         return view, end_s - before_s
 
@@ -133,6 +135,20 @@ class Rounds:
         self._degradations.forget(prober)
         return not self._ends
 
+    def _may_leave(self, stay: Stay) -> bool:
+        """Return whether a target fell silent a moment ago and sent what may be its last frames."""
+        known = self._inventory.get(stay.mac) if stay.mac is not None else None
+        if known is None or stay.silent_from is None:
+            return False
+        after_s = known.sent_at_s - stay.silent_from
+        return WITNESS_AFTER_S < after_s <= LEAVES_S and (
+            stay.reported_at - stay.silent_from <= UNSURE_S
+        )
+
+    def _is_alive(self, stay: Stay) -> bool:
+        """Return whether anything shows that a silent target was there a moment ago."""
+        return self._may_leave(stay) or self._witness(stay) is not None
+
     def _witness(self, stay: Stay) -> str | None:
         """Return what shows that a silent target lives: its frames, or another address of it."""
         if stay.silent_from is None or stay.mac is None:
@@ -141,7 +157,7 @@ class Rounds:
             if one.answered_at > stay.silent_from + WITNESS_AFTER_S and not one.silent_rounds:
                 return f"its address {one.address} does"
         known = self._inventory.get(stay.mac)
-        since_s = stay.silent_from + WITNESS_AFTER_S
+        since_s = stay.silent_from + LEAVES_S
         if known is None or known.sent_at_s <= max(since_s, stay.reported_at - WITNESS_S):
             return None
         ago_s = max(0.0, stay.reported_at - known.sent_at_s)

@@ -30,6 +30,8 @@ class RoundView:
     degradations: tuple[Degradation, ...] = ()
     witness: Callable[[Stay], str | None] = lambda _: None
     """What shows that a silent target lives, in words."""
+    may_leave: Callable[[Stay], bool] = lambda _: False
+    """A silent target sent frames after its last answer that may be its last."""
     learned: bool = True
     """The time in which the LAN's ways are learned is over."""
 
@@ -96,6 +98,7 @@ class RoundView:
             and (stay := self.presence.get(target.address)) is not None
             and self.presence.is_expected(stay)
             and stay.is_missed(self.watched_s)
+            and not self.may_leave(stay)
             and (stay.named or self._stands_for_its_device(stay))
         ]
 
