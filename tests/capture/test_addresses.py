@@ -15,7 +15,7 @@ from monitorpi_capture.inventory.addresses import (
 )
 from monitorpi_capture.inventory.disputes import MAX_DISPUTES
 from monitorpi_capture.inventory.holding import REMEMBER_S, TRANSITIONS, Event, State
-from monitorpi_capture.inventory.proxies import PROXY_FROM
+from monitorpi_capture.inventory.proxies import NEW_FROM, PROXY_FROM
 
 
 def turns(one: Addresses, mac: bytes, at_s: float) -> list[tuple[bytes, bytes, int]]:
@@ -310,6 +310,34 @@ def test_nobody_answers_for_others_by_its_own_word() -> None:
         one.claim(B, (), f"198.18.0.{100 + number}", number + 0.5)
 
     assert len(one.disputes(B, 20)) == PROXY_FROM + 4
+
+
+@pytest.mark.parametrize(
+    ("answers", "at_s", "is_established", "disputes"),
+    [
+        (NEW_FROM, 60, True, 0),
+        (NEW_FROM - 1, 60, True, 1),
+        (NEW_FROM, REMEMBER_S + 60, True, 1),
+        (NEW_FROM, 60, False, 1),
+    ],
+)
+def test_what_a_router_has_but_just_begun_to_answer_for_is_its_hosts(
+    answers: int, at_s: float, is_established: bool, disputes: int
+) -> None:
+    """Local proxy ARP when watching begins: the hosts speak after the router did.
+
+    A router with a second address or two, what it has for long, and who is no router by others'
+    word lose nothing to a stranger without a dispute.
+    """
+    world = World(established={A} if is_established else set())
+    one = world.addresses()
+    for number in range(answers):
+        one.claim(A, (), f"198.18.0.{100 + number}", number)
+
+    one.claim(B, (), "198.18.0.101", at_s)
+
+    assert len(one.disputes(B, at_s)) == disputes
+    assert "198.18.0.101" in held(one, B)
 
 
 def test_families_are_bounded_apart() -> None:

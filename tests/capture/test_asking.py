@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitorpi_capture.inventory.asking import (
+    MAX_ANSWERED,
     MAX_ASKED,
     MAX_ASKERS,
     MAX_REMEMBERED,
@@ -58,6 +59,38 @@ def test_who_answers_later_was_not_asked_in_vain() -> None:
     held |= {((), "192.0.2.1"), ((5,), "192.0.2.2"), ((5,), "192.0.2.3")}
 
     assert asking.of(A, 2.0) == (3, 1.0)
+
+
+def test_who_gets_an_answer_does_not_ask_in_vain() -> None:
+    """Though nobody is believed to hold the address: what a router answers for, or one of many.
+
+    One's own claim is no answer, nor is one of another VLAN, nor one of long ago.
+    """
+    asking = Asking(nobody)
+    for number in range(5):
+        asking.asks(A, (), f"192.0.2.{number}", 100.0)
+    asking.claims(B, (), "192.0.2.0", 101.0)
+    asking.claims(B, (), "192.0.2.1", 99.0)
+    asking.claims(A, (), "192.0.2.2", 101.0)
+    asking.claims(B, (5,), "192.0.2.3", 101.0)
+
+    assert asking.of(A, 102.0) == (3, 100.0)
+    asking.asks(A, (), "192.0.2.0", 102.0 + WITHIN_S)
+    assert asking.of(A, 102.0 + WITHIN_S) == (1, 100.0)
+    asking.claims(B, (), "192.0.2.0", 103.0 + WITHIN_S)
+    asking.shift(-50.0)
+    assert asking.of(A, 52.0 + WITHIN_S) is None
+
+
+def test_claims_are_bounded() -> None:
+    """The latest are remembered."""
+    asking = Asking(nobody)
+    asking.asks(A, (), "192.0.2.1", 1.0)
+    asking.claims(B, (), "192.0.2.1", 1.0)
+    for number in range(MAX_ANSWERED):
+        asking.claims(C, (), f"198.18.{number >> 8}.{number & 255}", 2.0)
+
+    assert asking.of(A, 3.0) == (1, 1.0)
 
 
 def test_addresses_anywhere_are_no_sweep() -> None:

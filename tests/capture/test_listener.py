@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tests.capture.test_contenders import mac
 
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.sources.listener import BUSY_S, Caught, Listener, Tap
+from monitorpi_capture.items import Caught
+from monitorpi_capture.sources.listener import BUSY_S, Listener
 
 if TYPE_CHECKING:
     import pytest
@@ -27,8 +28,8 @@ FRAMES = [
 def listen(until_s: float) -> int:
     """Hand the frames over; return how many were read."""
     read: list[object] = []
-    listener = Listener(["none"], Dissector(), 1000)
-    listener._listen(Tap("none", ()), FRAMES, until_s, read.append)
+    listener = Listener([], Dissector(), 1000)
+    listener._listen("none", FRAMES, until_s, read.append)
     assert listener._dropped == len(FRAMES) - len(read)
     return len(read)
 

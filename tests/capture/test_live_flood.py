@@ -13,6 +13,8 @@ from tests.capture.livewire import ARP, SENDER, Wire, frame, written
 from tests.conftest import wait_for
 from tests.system.crowd import dhcp_answer
 
+from monitorpi_capture.engine.choice import BEST_FIRST
+
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="making network namespaces needs root"),
@@ -20,7 +22,8 @@ pytestmark = [
 ]
 
 LISTEN = """
-import threading
+import sys, threading, time
+from monitorpi_capture.engine.choice import BEST_FIRST
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.sources.listener import Listener
 from monitorpi_capture.items import Sighting
@@ -29,11 +32,19 @@ def emit(item):
     if isinstance(item, Sighting):
         print(item.mac.hex(), *item.vlan, *item.ips, flush=True)
 
-Listener(["eth0"], Dissector(), 200).run(emit)
+engine = BEST_FIRST[sys.argv[1]](["eth0"], 64)
+engine.open()
+listener = Listener(engine.feeds, Dissector(), 200)
+threading.Thread(target=listener.run, args=(emit,), daemon=True).start()
+while True:
+    engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + 0.1)
+    engine.close_windows()
 """
+EVERY_ENGINE = pytest.mark.parametrize("engine", BEST_FIRST)
 
 
-def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire) -> None:
+@EVERY_ENGINE
+def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire, engine: str) -> None:
     """The stack takes out one of 802.1Q or 802.1ad; the rest, and older kinds, are in the data."""
     wire.plug()
     inner = "0806" + ARP
@@ -45,7 +56,7 @@ def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire) -> 
         frame("88a8", "0001" + "91000064" + "81000005" + inner),
         frame("8100", "e000" + inner),
     )
-    run = ["ip", "netns", "exec", wire.name, sys.executable, "-c", LISTEN]
+    run = ["ip", "netns", "exec", wire.name, sys.executable, "-c", LISTEN, engine]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(run, stdout=said)
 
@@ -69,12 +80,13 @@ def test_the_vlan_of_a_frame_is_known_whoever_takes_its_tags_out(wire: Wire) -> 
     ]  # fmt: skip
 
 
-def test_a_flood_of_arp_leaves_room_for_who_hands_out_addresses(wire: Wire) -> None:
+@EVERY_ENGINE
+def test_a_flood_of_arp_leaves_room_for_who_hands_out_addresses(wire: Wire, engine: str) -> None:
     """Ten offers among a thousand ARP frames, more than can be dissected: all ten are seen."""
     wire.plug()
     server = "04:00:00:00:00:09"
     offer = dhcp_answer(server, "192.0.2.8", SENDER, "192.0.2.10", 2).hex()
-    run = ["ip", "netns", "exec", wire.name, sys.executable, "-c", LISTEN]
+    run = ["ip", "netns", "exec", wire.name, sys.executable, "-c", LISTEN, engine]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(run, stdout=said)
 
@@ -91,10 +103,11 @@ def test_a_flood_of_arp_leaves_room_for_who_hands_out_addresses(wire: Wire) -> N
             process.wait()
 
 
-def test_a_flood_of_arp_does_not_drown_the_sensor(wire: Wire) -> None:
+@EVERY_ENGINE
+def test_a_flood_of_arp_does_not_drown_the_sensor(wire: Wire, engine: str) -> None:
     """Thousands of ARP frames a second are counted; their dissection is bounded."""
     wire.plug()
-    sensor = wire.start(MONITORPI_CAPTURE__INTERFACES='["eth0"]')
+    sensor = wire.start(MONITORPI_CAPTURE__INTERFACES='["eth0"]', MONITORPI_CAPTURE__ENGINE=engine)
     wait_for(sensor.windows)
 
     wire.send((10_000, frame("0806", ARP, dst="ff:ff:ff:ff:ff:ff")), pause_s=0.005)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitorpi_capture.items import SNAPPED
-from monitorpi_capture.sources.sampler import Ring
+from monitorpi_capture.sources.sampler import SampleRing
 from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def namespace() -> Iterator[Namespace]:
     one.close()
 
 
-def exchange(ring: Ring, count: int) -> list[SampledFrame]:
+def exchange(ring: SampleRing, count: int) -> list[SampledFrame]:
     """Send frames and return what the ring got of them."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((ring.interface, 0))
@@ -47,7 +47,7 @@ def exchange(ring: Ring, count: int) -> list[SampledFrame]:
 
 def in_turns() -> list[list[SampledFrame]]:
     """Hook and unhook a ring, and hook it again, with frames in between."""
-    ring = Ring("lo")
+    ring = SampleRing("lo")
     try:
         report = [exchange(ring, 5)]
         for _ in range(2):
@@ -72,7 +72,7 @@ def test_a_ring_gets_frames_only_while_it_is_hooked(namespace: Namespace) -> Non
 
 def flooded() -> int:
     """Send more than the ring holds; return how many frames it took."""
-    ring = Ring("lo")
+    ring = SampleRing("lo")
     try:
         ring.hook()
         return len(exchange(ring, 5000))

@@ -120,6 +120,28 @@ def test_a_browser_shows_last_night(
     assert complaints(browser) == []
 
 
+def test_last_night_is_found_in_three_clicks(
+    page: Callable[..., Page], browser: Chrome, week: None
+) -> None:
+    """After a start of everything: who, when, how much; only the history's file has lived on."""
+    del week
+    one = page()
+    wait_for(lambda: is_asked(one), 40, "the history to be heard of")
+    browser.get(f"http://127.0.0.1:{one.port}/")
+    wait_for(lambda: browser.find_elements("css selector", "nav a"), 20, "the page")
+
+    browser.find_element("link text", "Alerts").click()
+    wait_for(lambda: browser.find_elements("css selector", "#closed article"), 20, "the alerts")
+    flood = browser.find_element("css selector", "#closed article")
+    assert "SYN flood" in flood.text
+    assert mac(1) in flood.text
+    flood.find_element("tag name", "summary").click()
+    plotted = "#closed figure path.line.b"
+    wait_for(lambda: browser.find_elements("css selector", plotted), 20, "the evidence")
+    assert "Peak" in browser.find_element("css selector", "#closed dl.facts").text
+    assert complaints(browser) == []
+
+
 @pytest.mark.parametrize(
     "told", [None, "http://192.0.2.1:80", "http://127.0.0.1:99999", "", "http://[::1", "//x"]
 )

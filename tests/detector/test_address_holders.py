@@ -242,6 +242,26 @@ def test_clients_behind_a_repeater_are_where_their_frames_are() -> None:
     assert wire.reported("arp-spoof") == {}
 
 
+def test_a_router_answers_for_all_from_the_first_second() -> None:
+    """Local proxy ARP (ports that are apart): the hosts speak only after it answered for them."""
+    wire = Wire()
+    wire.dhcp(0.1, ROUTER, PC, "198.18.0.10")
+    hosts = [(f"04:00:00:00:01:{number:02x}", f"198.18.0.{100 + number}") for number in range(6)]
+    for turn, second in enumerate(range(1, 300, 2)):
+        (asker, own), (_, wanted) = hosts[turn % 6], hosts[(5 * turn + 1) % 6]
+        if second > 20:
+            wire.arp(second, asker, own, wanted=wanted)
+        wire.answer(second + 0.001, ROUTER, wanted, asker)
+        wire.syn(second + 0.1, asker, ROUTER, own, f"8.8.8.{turn % 5}")
+        if second > 15:
+            wire.arp(second + 0.2, ROUTER, GATEWAY, wanted=own)
+    wire.run()
+
+    assert wire.reported("arp-spoof") == {}
+    assert GATEWAY in wire.ips(ROUTER)
+    assert all(own in wire.ips(mac) for mac, own in hosts)
+
+
 @pytest.mark.parametrize("owned", [False, True])
 def test_a_router_that_answers_for_forty_keeps_its_own_address(owned: bool) -> None:
     """Proxy ARP; some of those it answers for may be here and answer too (client isolation)."""

@@ -84,6 +84,22 @@ def test_ordinary_requests_are_no_sweep() -> None:
     assert wire.reported("host-sweep") == {}
 
 
+@pytest.mark.parametrize("one_machine", [True, False])
+def test_who_gets_an_answer_asks_for_somebody(one_machine: bool) -> None:
+    """A server with eighty addresses; a wrong netmask and a router that answers for all beyond."""
+    wire = lan(400)
+    answers = EVIL if one_machine else ROUTER
+    network = "198.18.0" if one_machine else "198.18.7"
+    for number in range(80):
+        at_s, wanted = 60 + 3 * number, f"{network}.{130 + number}"
+        wire.arp(at_s, PC, "198.18.0.10", wanted=wanted)
+        wire.answer(at_s + 0.001, answers, wanted, PC)
+    wire.run()
+
+    assert wire.reported("host-sweep") == {}
+    assert {one.rule for one in wire.alerts} == set()
+
+
 def test_devices_that_are_away_are_not_asked_for_in_vain() -> None:
     """A monitor that looks for sixty hosts behind a switch that is out."""
     wire = lan(300, hosts=60)

@@ -10,13 +10,19 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine
 from monitorpi_capture.engine.socket_engine import SocketEngine
+from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.items import PACKETS
 from monitorpi_capture.linux.packetsocket import ACCEPT, SO_RCVBUFFORCE, open_packet_socket
+from monitorpi_capture.settings import CaptureSettings
+from monitorpi_capture.sources.listener import Listener
+from monitorpi_capture.sources.sampler import Sampler
+from monitorpi_common.log import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,18 +59,44 @@ class BenchTap(Protocol):
 
 
 class EngineTap:
-    """One of the engines of capture."""
+    """One of the engines of capture, alone."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.open = engine.open
+        self.engine = engine
         self.count_until = engine.count_until
-        self.close = engine.close
+
+    def open(self) -> None:
+        """Begin."""
+        self.engine.open()
 
     def cut(self) -> Counted:
         """Cut as the service does once a second."""
-        windows = self._engine.close_windows()
+        windows = self.engine.close_windows()
         return sum(map(_listed, windows)), sum(map(_omitted, windows))
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.engine.close()
+
+
+class ServiceTap(EngineTap):
+    """An engine with what runs beside it in the service: the inventory and the sampler."""
+
+    def __init__(self, engine: Engine, interface: str) -> None:
+        super().__init__(engine)
+        self._interface = interface
+
+    def open(self) -> None:
+        """Begin, and start the threads beside it."""
+        super().open()
+        frames_per_s = CaptureSettings.model_fields["inventory_frames_per_s"].default
+        listener = Listener(self.engine.feeds, Dissector(), frames_per_s)
+        for source in (listener, Sampler([self._interface], Log("bench"))):
+            threading.Thread(target=source.run, args=(_ignored,), daemon=True).start()
+
+
+def _ignored(_: object) -> None:
+    """Take what a source says: here nobody listens."""
 
 
 def _listed(window: WindowCounts) -> int:
@@ -152,9 +184,9 @@ class ScapyTap:
 
 
 TAPS: Final[dict[str, Callable[[str, int], BenchTap]]] = {
-    "ebpf": lambda name, rows: EngineTap(EbpfEngine([name], rows, PROGRAM)),
+    "ebpf": lambda name, rows: ServiceTap(EbpfEngine([name], rows, PROGRAM), name),
     "empty-filter": lambda name, rows: EngineTap(EbpfEngine([name], rows, "socket/empty")),
-    "socket": lambda name, rows: EngineTap(SocketEngine([name], rows)),
+    "socket": lambda name, rows: ServiceTap(SocketEngine([name], rows), name),
     "raw-socket": lambda name, _: RawSocketTap(name),
     "scapy": lambda name, _: ScapyTap(name),
 }

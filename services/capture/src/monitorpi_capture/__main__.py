@@ -67,7 +67,7 @@ def _live(context: Context[CaptureSettings]) -> Assembly:
     log.info("counting", engine=engine.name, interfaces=",".join(names))
     source = LiveSource(engine, names, refused, log)
     watcher = Watcher(names, log)
-    listener = Listener(names, Dissector(), settings.inventory_frames_per_s)
+    listener = Listener(engine.feeds, Dissector(), settings.inventory_frames_per_s)
     vendors = Vendors()
     core = CaptureCore(
         context.epoch,

@@ -266,6 +266,33 @@ class ListenerReport:
     undissected_total: int
 
 
+class Caught(NamedTuple):
+    """One frame as a packet socket handed it over."""
+
+    data: bytes
+    length: int
+    """Its length; more than ``data`` has where it did not fit."""
+    tag: int | None
+    """The control information of the VLAN tag that the stack took out, if it did."""
+
+
+class Feed(Protocol):
+    """The discovery frames of one interface, beside their counts. Used by a thread of its own."""
+
+    @property
+    def name(self) -> str:
+        """The interface."""
+        ...
+
+    def receive(self) -> Caught | None:
+        """Return a frame that waits, None where none does."""
+        ...
+
+    def dropped(self) -> int:
+        """Return how many frames found no room since the last call: counted, but not read."""
+        ...
+
+
 class EngineRefusedError(Exception):
     """This engine cannot work here; the text gives the reason and the remedy. Another one may."""
 
@@ -286,6 +313,11 @@ class Engine(Protocol):
     @property
     def away(self) -> Mapping[str, str]:
         """The interfaces that cannot be counted now, each with the reason in a few words."""
+        ...
+
+    @property
+    def feeds(self) -> Sequence[Feed]:
+        """What each interface shows of discovery frames, from :meth:`open` to :meth:`close`."""
         ...
 
     def open(self) -> None:

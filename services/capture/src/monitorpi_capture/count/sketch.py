@@ -120,27 +120,28 @@ class Vote:
         self._port = 0
         self._port_score = 0
 
-    def add(self, mac: bytes, ip: bytes, port: int) -> None:
-        """Count one frame to a destination."""
+    def add(self, mac: bytes, ip: bytes, port: int, frames: int = 1) -> None:
+        """Count frames to one destination."""
         if (mac, ip) == self._winner:
-            self._score += 1
-            self._hits += 1
-            self._vote_port(port)
-        elif self._score:
-            self._score -= 1
+            self._score += frames
+            self._hits += frames
+            self._vote_port(port, frames)
+        elif self._score >= frames:
+            self._score -= frames
         else:
             self._winner = (mac, ip)
-            self._score = self._hits = self._port_score = 1
+            self._score = frames - self._score
+            self._hits = self._port_score = frames
             self._port = port
 
-    def _vote_port(self, port: int) -> None:
+    def _vote_port(self, port: int, frames: int) -> None:
         if port == self._port:
-            self._port_score += 1
-        elif self._port_score:
-            self._port_score -= 1
+            self._port_score += frames
+        elif self._port_score >= frames:
+            self._port_score -= frames
         else:
             self._port = port
-            self._port_score = 1
+            self._port_score = frames - self._port_score
 
     def any_target(self) -> SynTarget | None:
         """Return the candidate the vote happened to end with, won or not."""

@@ -137,7 +137,22 @@ class Tally:
 
         """
         mask = classified[0]
-        key = (data[:_HEAD], mask)
+        self.add_pair(data[:_HEAD], mask, size, frames)
+        if mask & FLOOD:
+            ends = flood_ends(data, classified)
+            self.add_flood(data[:_HEAD], ends, syn=bool(mask & SYN))
+
+    def add_pair(self, macs: bytes, mask: int, size: int, frames: int) -> None:
+        """Count frames of the same addresses and classes, but for what they were aimed at.
+
+        Args:
+            macs: destination and source, 12 bytes.
+            mask: their classes.
+            size: bytes on the wire, of all together.
+            frames: how many.
+
+        """
+        key = (macs, mask)
         pair = self._pairs.get(key)
         if pair is None:
             if len(self._pairs) >= _MAX_PAIRS:
@@ -146,8 +161,6 @@ class Tally:
         else:
             pair[0] += frames
             pair[1] += size
-        if mask & FLOOD:
-            self._count_flood(data, classified)
 
     def add_unlinked(self, mask: int, size: int, frames: int = 1) -> None:
         """Count a frame that has no MAC addresses: for the wire only."""
@@ -162,27 +175,37 @@ class Tally:
             self._nobodys = self._nobodys or _Flood()
             self._nobodys.spread(*flood_ends(data, classified), syn=bool(classified[0] & SYN))
 
-    def _count_flood(self, data: bytes, classified: Classified) -> None:
-        source = data[6:12]
+    def add_flood(
+        self, macs: bytes, ends: tuple[bytes, bytes, int], frames: int = 1, *, syn: bool
+    ) -> None:
+        """Take what SYNs or echo requests were aimed at, which all had the same ends.
+
+        Args:
+            macs: destination and source, 12 bytes.
+            ends: source address, destination address and destination port.
+            frames: how many; a frame that was merged of several is one.
+            syn: they are SYNs.
+
+        """
+        source = macs[6:]
         flood = self._floods.get(source)
         if flood is None:
-            if len(self._floods) >= self._max_rows and not self._is_followed(source):
+            if len(self._floods) >= self._max_rows and not self._is_followed(source, frames):
                 return
             flood = self._floods[source] = _Flood()
-        src_ip, dst_ip, port = flood_ends(data, classified)
-        syn = bool(classified[0] & SYN)
+        src_ip, dst_ip, port = ends
         flood.spread(src_ip, dst_ip, port, syn=syn)
         if syn:
             vote = flood.syn = flood.syn or Vote()
         else:
             vote = flood.echo = flood.echo or Vote()
-        vote.add(data[:6], dst_ip, port)
+        vote.add(macs[:6], dst_ip, port, frames)
 
-    def _is_followed(self, source: bytes) -> bool:
-        """Return whether there is room to follow one more sender; counts who asks."""
+    def _is_followed(self, source: bytes, frames: int) -> bool:
+        """Return whether there is room to follow one more sender; counts who asks, how often."""
         if source in self._pinned:
             return True
-        votes = self._flooders.add(source)
+        votes = self._flooders.add(source, frames)
         return votes >= PROMOTE and len(self._floods) < self._max_rows + self._kept
 
     def _fold(self) -> None:

@@ -17,8 +17,8 @@ Classified: TypeAlias = tuple[int, int, int]
 
 ETHERNET_HEADER: Final = 14
 
-_BROADCAST: Final = CLASS_BIT["broadcast"]
-_MULTICAST: Final = CLASS_BIT["multicast"]
+BROADCAST: Final = CLASS_BIT["broadcast"]
+MULTICAST: Final = CLASS_BIT["multicast"]
 _ARP: Final = CLASS_BIT["arp"]
 _ICMP: Final = CLASS_BIT["icmp"]
 _ICMP_ECHO: Final = CLASS_BIT["icmp_echo"]
@@ -27,7 +27,7 @@ _TCP: Final = CLASS_BIT["tcp"]
 _UDP: Final = CLASS_BIT["udp"]
 _IPV4: Final = CLASS_BIT["ipv4"]
 _IPV6: Final = CLASS_BIT["ipv6"]
-_VLAN: Final = CLASS_BIT["vlan"]
+VLAN: Final = CLASS_BIT["vlan"]
 _FRAGMENT: Final = CLASS_BIT["fragment"]
 _MALFORMED: Final = CLASS_BIT["malformed"]
 SYN: Final = CLASS_BIT["syn"]
@@ -83,8 +83,8 @@ def _flag_classes(flags: int) -> int:
     return mask
 
 
-_FLAGS: Final = tuple(_flag_classes(flags) for flags in range(256))
-_TCP_PORTS: Final = {
+FLAGS: Final = tuple(_flag_classes(flags) for flags in range(256))
+TCP_PORTS: Final = {
     53: CLASS_BIT["dns"],
     80: CLASS_BIT["http"],
     443: CLASS_BIT["https"],
@@ -94,7 +94,7 @@ _UDP_PORTS: Final = {
     443: CLASS_BIT["https"],
     5353: CLASS_BIT["mdns"],
 }
-_UDP4_PORTS: Final = _UDP_PORTS | dict.fromkeys((67, 68), CLASS_BIT["dhcp"])
+UDP4_PORTS: Final = _UDP_PORTS | dict.fromkeys((67, 68), CLASS_BIT["dhcp"])
 _UDP6_PORTS: Final = _UDP_PORTS | dict.fromkeys((546, 547), CLASS_BIT["dhcp"])
 _ICMPV6_TYPES: Final = dict.fromkeys(_MLD, _IGMP) | {128: _ICMP_ECHO}
 
@@ -110,14 +110,14 @@ def classify(data: bytes, wire_length: int, stripped_tag: bool = False) -> Class
     """
     if len(data) < ETHERNET_HEADER:
         return (_MALFORMED if wire_length < ETHERNET_HEADER else 0), 0, 0
-    mask = _VLAN if stripped_tag else 0
+    mask = VLAN if stripped_tag else 0
     if data[0] & 1:
-        mask |= _BROADCAST if data[:6] == _ALL_ONES else _MULTICAST
+        mask |= BROADCAST if data[:6] == _ALL_ONES else MULTICAST
     ether_type = data[12] << 8 | data[13]
     if ether_type == _TYPE_IPV4:
         return _ipv4(data, wire_length, ETHERNET_HEADER, mask)
     if ether_type in _TAGS:
-        return _tagged(data, wire_length, ETHERNET_HEADER, mask | _VLAN)
+        return _tagged(data, wire_length, ETHERNET_HEADER, mask | VLAN)
     return _network(data, wire_length, ether_type, ETHERNET_HEADER, mask)
 
 
@@ -135,7 +135,7 @@ def classify_packet(
 
     """
     if ether_type in _TAGS:
-        return _tagged(data, wire_length, offset, mask | _VLAN)
+        return _tagged(data, wire_length, offset, mask | VLAN)
     return _network(data, wire_length, ether_type, offset, mask)
 
 
@@ -287,12 +287,12 @@ def _tcp(data: bytes, start: int, stop: int, mask: int, network: int) -> Classif
     captured = len(data)
     if start + 4 > captured:
         return mask, network, 0
-    ports = _TCP_PORTS
+    ports = TCP_PORTS
     mask |= ports.get(data[start] << 8 | data[start + 1], 0)
     mask |= ports.get(data[start + 2] << 8 | data[start + 3], 0)
     if start + 14 > captured:
         return mask, network, 0
-    mask |= _FLAGS[data[start + 13]]
+    mask |= FLAGS[data[start + 13]]
     header = data[start + 12] >> 2 & 0x3C
     if header < _TCP_HEADER or start + header > stop:
         mask |= _MALFORMED
@@ -306,7 +306,7 @@ def _udp(data: bytes, start: int, stop: int, mask: int, network: int) -> Classif
     captured = len(data)
     if start + 4 > captured:
         return mask, network, 0
-    ports = _UDP4_PORTS if mask & _IPV4 else _UDP6_PORTS
+    ports = UDP4_PORTS if mask & _IPV4 else _UDP6_PORTS
     mask |= ports.get(data[start] << 8 | data[start + 1], 0)
     mask |= ports.get(data[start + 2] << 8 | data[start + 3], 0)
     if start + 6 > captured:

@@ -289,7 +289,7 @@ class Addresses:
         is_here = self._witness.is_present(held.mac, at_s)
         if relation is Relation.INTRUDER and (is_here or quiet_s <= REMEMBER_S):
             return Event.INTRUDER
-        if self._proxies.only_answers_for(held):
+        if self._proxies.only_answers_for(held, at_s):
             return Event.HEIR
         if held.state is State.MOVED and mac == held.defender:
             return Event.DEFENDER

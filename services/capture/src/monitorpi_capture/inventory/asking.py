@@ -2,9 +2,11 @@
 
 Theory of operation. An ordinary host asks for its router and for the few it talks to, and these
 exist: whoever answers or asks himself holds his address (:mod:`.addresses`), and who is away keeps
-it. Who looks for hosts asks for every address, and most are nobody's. So each MAC's *different*
-addresses that nobody holds are remembered for :data:`WITHIN_S`, however slowly they come, and
-whether one is held is decided when they are counted: an answer may come later than the request.
+it. Where another one answers and is not believed to hold it (a router that answers for others, a
+machine with more addresses than are kept of one), that is remembered. Who looks for hosts asks for
+every address, and most are nobody's. So each MAC's *different* addresses that nobody holds are
+remembered for :data:`WITHIN_S`, however slowly they come, and whether one is held is decided when
+they are counted: an answer may come later than the request.
 Those of one /24, or /64 of IPv6, count: who sweeps goes through a network, a broken host's lie
 anywhere.
 
@@ -31,6 +33,8 @@ MAX_ASKED: Final = 256
 """Addresses of one asker that are remembered; the oldest leave."""
 MAX_REMEMBERED: Final = 16_384
 """Addresses of all askers together."""
+MAX_ANSWERED: Final = 4096
+"""Addresses that were claimed, the latest."""
 NEWS_EACH: Final = 25
 """An asker is published at once with each so many addresses, else with what is published anyway."""
 
@@ -71,6 +75,8 @@ class Asking:
         self._is_held = is_held
         self._askers: dict[bytes, _Asker] = {}
         self._remembered = 0
+        self._claimed: dict[Key, tuple[bytes, float]] = {}
+        """Who claimed an address last, and when, in that order."""
 
     def __len__(self) -> int:
         return self._remembered
@@ -91,7 +97,14 @@ class Asking:
         self._prune(asker, at_s)
         if len(self._askers) > MAX_ASKERS or self._remembered > MAX_REMEMBERED:
             self.forget(min(self._askers, key=lambda one: len(self._askers[one].asked)))
-        return len(asker.asked) >= NEWS_EACH and self._count(asker) % NEWS_EACH == 0
+        return len(asker.asked) >= NEWS_EACH and self._count(mac, asker, at_s) % NEWS_EACH == 0
+
+    def claims(self, mac: bytes, space: Space, ip: str, at_s: float) -> None:
+        """Take that a MAC says an address is its own: who else asks for it gets an answer."""
+        self._claimed.pop((space, ip), None)
+        self._claimed[space, ip] = mac, at_s
+        if len(self._claimed) > MAX_ANSWERED:
+            del self._claimed[next(iter(self._claimed))]
 
     def of(self, mac: bytes, at_s: float) -> Asked | None:
         """Return what a MAC asked for in vain of late; None: nothing."""
@@ -99,7 +112,7 @@ class Asking:
         if asker is None:
             return None
         self._prune(asker, at_s)
-        count = self._count(asker)
+        count = self._count(mac, asker, at_s)
         return Asked(count, asker.last_s) if count else None
 
     def forget(self, mac: bytes) -> None:
@@ -113,10 +126,19 @@ class Asking:
         for asker in self._askers.values():
             asker.last_s += step_s
             asker.asked = {key: at_s + step_s for key, at_s in asker.asked.items()}
+        self._claimed = {key: (mac, at_s + step_s) for key, (mac, at_s) in self._claimed.items()}
 
-    def _count(self, asker: _Asker) -> int:
+    def _is_answered(self, mac: bytes, key: Key, at_s: float) -> bool:
+        claimant, claimed_s = self._claimed.get(key, (mac, at_s))
+        return claimant != mac and at_s - claimed_s <= WITHIN_S
+
+    def _count(self, mac: bytes, asker: _Asker, at_s: float) -> int:
         """Return how many of one network."""
-        in_vain = (key for key in asker.asked if not self._is_held(*key))
+        in_vain = (
+            key
+            for key in asker.asked
+            if not self._is_held(*key) and not self._is_answered(mac, key, at_s)
+        )
         return max(Counter((space, _network(ip)) for space, ip in in_vain).values(), default=0)
 
     def _prune(self, asker: _Asker, at_s: float) -> None:

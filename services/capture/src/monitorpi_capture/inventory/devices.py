@@ -287,6 +287,7 @@ class Inventory:
             self._touch(sender)
         for ip in sighting.ips if sighting.how in ("arp", "nd") else ():
             holder = self._addresses.holder(space, ip)
+            self._asking.claims(sender, space, ip, at_s)
             if self._denials.claims(sender, space, ip, at_s, holder):
                 entry = self._devices.get(sender) or self._table.candidate(
                     sender, sighting.interface, at_s

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from monitorpi_capture.inventory.holding import State, version_of
+from monitorpi_capture.inventory.holding import REMEMBER_S, State, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PROXY_FROM: Final = 8
 """More addresses of one family than this behind an established router: it answers for others."""
+NEW_FROM: Final = 4
+"""So many, and what is new among them may be what it answers for."""
 MAX_PROXIES: Final = 256
 _Family: TypeAlias = "tuple[bytes, Space, int]"
 """A router, a VLAN, 4 or 6."""
@@ -55,7 +57,7 @@ class Proxies:
         family = (mac, space, version_of(ip))
         others: list[Holding] = []
         if family not in self._last_s:
-            own = [one for one in self._held_by(mac) if (mac, one.space, one.version) == family]
+            own = self._own(family)
             if len(own) < PROXY_FROM:
                 return None
             kept = [one for one in own if router_address(mac, space, one.ip)] or own[:1]
@@ -68,11 +70,24 @@ class Proxies:
         if len(self._last_s) >= MAX_PROXIES:
             del self._last_s[min(self._last_s, key=lambda one: self._last_s[one])]
 
-    def only_answers_for(self, held: Holding) -> bool:
-        """Return whether a holder is a router that answers for others, and this is not its own."""
-        return (held.mac, held.space, held.version) in self._last_s and (
-            not self._witness.is_router_address(held.mac, held.space, held.ip)
+    def only_answers_for(self, held: Holding, at_s: float) -> bool:
+        """Return whether a holder is a router that answers for others, and this is not its own.
+
+        Before it did so for :data:`PROXY_FROM` that holds of what is new, where it has some.
+        """
+        if self._witness.is_router_address(held.mac, held.space, held.ip):
+            return False
+        family = (held.mac, held.space, held.version)
+        return family in self._last_s or (
+            at_s - held.since_s <= REMEMBER_S
+            and len(self._own(family)) >= NEW_FROM
+            and self._witness.is_established(held.mac, held.space)
         )
+
+    def _own(self, family: _Family) -> list[Holding]:
+        """Return what a router holds of a family in a VLAN, the longest held first."""
+        mac, *_ = family
+        return [one for one in self._held_by(mac) if (mac, one.space, one.version) == family]
 
     def shift(self, step_s: float) -> None:
         """Move all times by a step of the clock that stamped them."""

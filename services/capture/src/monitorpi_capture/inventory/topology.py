@@ -107,8 +107,8 @@ class Topology:
     def is_router_address(self, mac: bytes, space: Space, ip: str) -> bool:
         """Return whether hosts send to an address as to a router's.
 
-        Of one that is a router by what it does or says that is the first it has; what it has beside
-        it may be what it answers for.
+        Of one that is a router by what it does or says those are the ones that a DHCP server named,
+        else the first it has: what it has beside them may be what it answers for.
         """
         now_s = self.now_s
         if group_of(mac) is not None or self.routers.is_named(space, ip, now_s):
@@ -118,10 +118,11 @@ class Topology:
             return True
         if not (advertises or self.routers.is_shown(mac, now_s)):
             return False
-        alike = (
+        alike = [
             one.ip for one in self.addresses.of(mac) if one.space == space and _alike(one.ip, ip)
-        )
-        return next(alike, None) == ip
+        ]
+        named = any(self.routers.is_named(space, one, now_s) for one in alike)
+        return alike[:1] == [ip] and not named
 
     # --- what addresses ask -------------------------------------------------------------------
 

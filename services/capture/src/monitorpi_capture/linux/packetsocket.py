@@ -7,6 +7,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.items import Caught
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,10 +18,13 @@ PACKET_STATISTICS: Final = 6
 PACKET_AUXDATA: Final = 8
 PACKET_VNET_HDR: Final = 15
 PACKET_IGNORE_OUTGOING: Final = 23
-_PACKET_MR_PROMISC: Final = 1
-_SO_ATTACH_FILTER: Final = 26
+PACKET_MR_PROMISC: Final = 1
+SO_ATTACH_FILTER: Final = 26
 SO_RCVBUFFORCE: Final = 33
 ETH_P_ALL: Final = 3
+_MSG_TRUNC: Final = 0x20
+FRAME_BYTES: Final = 2048
+"""Of a frame that is read, at most: more than any of an Ethernet without jumbo frames."""
 
 _AUXDATA: Final = struct.Struct("=IIIHHHH")
 """struct tpacket_auxdata (linux/if_packet.h): status, length, captured length, two offsets, the
@@ -33,7 +38,6 @@ Instruction = tuple[int, int, int, int]
 
 ACCEPT: Final[Instruction] = (0x06, 0, 0, 0x40000)
 """Return so many bytes of the frame: more than any has."""
-REJECT: Final[Instruction] = (0x06, 0, 0, 0)
 
 
 def program(instructions: Sequence[Instruction]) -> tuple[bytes, ctypes.Array[ctypes.c_char]]:
@@ -49,7 +53,6 @@ def open_packet_socket(
     *,
     receive_buffer: int,
     promiscuous: bool = True,
-    offload_header: bool = False,
     tags: bool = False,
 ) -> socket.socket:
     """Return a socket that receives what comes in on an interface and passes the filter.
@@ -62,7 +65,6 @@ def open_packet_socket(
         receive_buffer: bytes to ask for; the kernel may give less.
         promiscuous: ask the card for all frames; the kernel takes it back with the socket.
         tags: say with each frame what VLAN tag was taken out, as ancillary data.
-        offload_header: put a virtio_net_hdr before each frame, which tells merged segments.
 
     Raises:
         PermissionError: without CAP_NET_RAW.
@@ -72,20 +74,18 @@ def open_packet_socket(
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     try:
         value, memory = program(instructions)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, value)
         del memory
         try:
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
         except OSError:  # needs CAP_NET_ADMIN: take what is allowed
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        if offload_header:
-            sock.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
         if tags:
             sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         if promiscuous:
             index = socket.if_nametoindex(interface)
-            membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
+            membership = struct.pack("iHH8s", index, PACKET_MR_PROMISC, 0, b"")
             sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
         sock.bind((interface, ETH_P_ALL))
     except BaseException:
@@ -93,6 +93,21 @@ def open_packet_socket(
         raise
     sock.setblocking(False)
     return sock
+
+
+def receive_frame(sock: socket.socket, buffer: bytearray) -> Caught | None:
+    """Return one waiting frame of a socket that tells tags, None where none waits.
+
+    Args:
+        sock: does not block, and has PACKET_AUXDATA set.
+        buffer: as many bytes of the frame are read as this has.
+
+    """
+    try:
+        length, ancillary, _, _ = sock.recvmsg_into([buffer], ANCILLARY, _MSG_TRUNC)
+    except OSError:
+        return None
+    return Caught(bytes(buffer[:length]), length, stripped_tag(ancillary))
 
 
 def stripped_tag(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:

@@ -1,6 +1,6 @@
-"""Discovery frames, received beside the engine: what devices say of themselves and each other. I/O.
+"""Discovery frames, as the engine hands them over: what devices say of themselves and each other.
 
-Rate-limited where the frames enter: after a slot's share is read the thread sleeps and the kernel
+Rate-limited where the frames enter: after a slot's share is read the thread sleeps and the engine
 drops what does not fit into a small buffer, so that a flood of ARP costs nothing more. DHCP and
 router advertisements are few and say most: half of each slot is theirs if they want it, and what
 else is waiting waits in a queue of its own.
@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import is_rare
 from monitorpi_capture.items import ListenerReport
-from monitorpi_capture.sources.discovery import DISCOVERY
-from monitorpi_capture.sources.tap import SLOT_S, Caught, Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from monitorpi_capture.frame.dissect import Dissector
+    from monitorpi_capture.items import Caught, Feed
 
+SLOT_S: Final = 0.1
+"""Feeds are read so often; what does not fit into their buffer meanwhile is dropped."""
 BUSY_S: Final = 0.02
 """Processor time a slot may spend on dissecting: crafted frames take a fifth of a core at most, and
 a machine that is busy with other things drops none for it."""
 _READ: Final = 400
-"""Frames read from the kernel per slot: twice what its buffer holds."""
+"""Frames read from a feed per slot: twice what its buffer holds."""
 _WAITING: Final = 200
 """Frames of ARP and its like that wait: a second's share by default, in a burst."""
 
@@ -36,11 +37,11 @@ _WAITING: Final = 200
 class Listener:
     """Emits a :class:`Sighting` for each device a discovery frame is about."""
 
-    def __init__(self, names: Sequence[str], dissector: Dissector, frames_per_s: int) -> None:
-        self._taps = [Tap(name, DISCOVERY) for name in names]
+    def __init__(self, feeds: Sequence[Feed], dissector: Dissector, frames_per_s: int) -> None:
+        self._feeds = feeds
         self._dissector = dissector
         self._per_slot = max(round(frames_per_s * SLOT_S), 1)
-        self._waiting: list[deque[Caught]] = [deque() for _ in names]
+        self._waiting: list[deque[Caught]] = [deque() for _ in feeds]
         self._dropped = 0
         self._stopped = threading.Event()
 
@@ -50,30 +51,26 @@ class Listener:
 
     def run(self, emit: Callable[[object], None]) -> None:
         """Emit sightings, slot by slot, and a report where frames were dropped, until stopped."""
-        for tap in self._taps:
-            tap.open()
         reported = (0, 0)
         while not self._stopped.wait(SLOT_S):
-            now_s, until_s = time.monotonic(), time.thread_time() + BUSY_S
-            self._dropped += sum(tap.tend(now_s) for tap in self._taps)
-            share = max(self._per_slot // len(self._taps), 1)
-            for tap, waiting in zip(self._taps, self._waiting, strict=True):
-                rare = self._read(tap, waiting, share)
+            until_s = time.thread_time() + BUSY_S
+            self._dropped += sum(feed.dropped() for feed in self._feeds)
+            share = max(self._per_slot // len(self._feeds), 1)
+            for feed, waiting in zip(self._feeds, self._waiting, strict=True):
+                rare = self._read(feed, waiting, share)
                 while rare and len(rare) > share // 2 and waiting:
                     rare.pop()
                     self._dropped += 1
                 least = [waiting.popleft() for _ in range(min(share - len(rare), len(waiting)))]
-                self._listen(tap, [*rare, *least], until_s, emit)
+                self._listen(feed.name, [*rare, *least], until_s, emit)
             if reported != (reported := (self._dropped, self._dissector.failed)):
                 emit(ListenerReport(*reported))
-        for tap in self._taps:
-            tap.close()
 
-    def _read(self, tap: Tap, waiting: deque[Caught], share: int) -> list[Caught]:
-        """Empty the kernel's buffer; return what must not wait, a slot's share of it."""
+    def _read(self, feed: Feed, waiting: deque[Caught], share: int) -> list[Caught]:
+        """Empty the engine's buffer; return what must not wait, a slot's share of it."""
         rare: list[Caught] = []
         for _ in range(_READ):
-            caught = tap.receive()
+            caught = feed.receive()
             if caught is None:
                 break
             data = caught.data
@@ -86,7 +83,11 @@ class Listener:
         return rare
 
     def _listen(
-        self, tap: Tap, frames: Iterable[Caught], until_s: float, emit: Callable[[object], None]
+        self,
+        interface: str,
+        frames: Iterable[Caught],
+        until_s: float,
+        emit: Callable[[object], None],
     ) -> None:
         """Dissect frames; what this thread's processor time does not allow to is dropped."""
         for caught in frames:
@@ -96,7 +97,7 @@ class Listener:
             for sighting in self._dissector.dissect(
                 caught.data,
                 time.time(),
-                tap.interface,
+                interface,
                 wire_length=caught.length,
                 tag=caught.tag,
             ):

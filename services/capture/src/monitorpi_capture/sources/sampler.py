@@ -1,32 +1,23 @@
 """A packet socket of its own that looks at some frames of each moment, for copies and loops. I/O.
 
 Theory of operation. Time is cut into slots of a quarter second. In each the sampler takes the first
-frames of every interface from a small ring that the kernel writes into (TPACKET_V3: the frames'
-first bytes and times, without a copy of the frame and without waking anybody before a block is full
-or old). On a quiet wire the sockets stay hooked; on a busy one a block fills within moments, and
-the sockets are unhooked (bound to an EtherType that nobody sends: the kernel passes them by) until
-the next slot, all together, so that what one interface shows can be looked for on the others. So a
-frame on a busy wire costs what it cost without the sampler. Ring format: Linux,
-Documentation/networking/packet_mmap.rst.
+frames of every interface from a small ring that the kernel writes into (:mod:`..linux.ring`: the
+frames' first bytes and times, without a copy of the frame and without waking anybody before a block
+is full or old). On a quiet wire the sockets stay hooked; on a busy one a block fills within
+moments, and the sockets are unhooked (bound to an EtherType that nobody sends: the kernel passes
+them by) until the next slot, all together, so that what one interface shows can be looked for on
+the others. So a frame on a busy wire costs what it cost without the sampler.
 """
 
 from __future__ import annotations
 
-import mmap
 import select
-import socket
-import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.items import SNAPPED, FrameSample, SampledFrame
-from monitorpi_capture.linux.packetsocket import (
-    ETH_P_ALL,
-    PACKET_IGNORE_OUTGOING,
-    SOL_PACKET,
-    program,
-)
+from monitorpi_capture.linux.ring import FRAME_HEAD, Ring
 from monitorpi_capture.sources.slots import SlotSampler, merged_in_time
 from monitorpi_host import interfaces
 
@@ -44,100 +35,28 @@ _RETIRE_MS: Final = 60
 _FEWEST: Final = 16
 _TRY_AGAIN_S: Final = 1.0
 
-_NOBODYS: Final = 0xFFFF
-"""A reserved EtherType (RFC 1701). Binding to protocol 0 would keep the one before: net/packet/
-af_packet.c, packet_bind."""
-_PACKET_RX_RING: Final = 5
-_PACKET_VERSION: Final = 10
-_TPACKET_V3: Final = 2
-_SO_ATTACH_FILTER: Final = 26
-_REQUEST: Final = struct.Struct("=7I")
-_FRAME_SIZE: Final = 2048
-"""Must divide the block; what a frame takes in it is its own length."""
-_BLOCK_STATUS: Final = 8
-_BLOCK_HEAD: Final = struct.Struct("=3I")
-"""Status, frames, offset of the first one: behind version and offset of the private part."""
-_STATUS: Final = struct.Struct("=I")
-_FRAME_HEAD: Final = struct.Struct("=6IH")
-"""Offset of the next one, seconds, nanoseconds, bytes held, bytes on the wire, status, offset."""
-_TO_USER: Final = 1
-_TO_KERNEL: Final = 0
 _TAKE: Final = ((0x06, 0, 0, SNAPPED),)
 """Classic BPF: every frame, its first bytes."""
 
 
-class Ring:
-    """One interface's socket, and the ring the kernel writes its frames into."""
+class SampleRing(Ring):
+    """A small ring of one interface's first frames of a moment."""
 
     def __init__(self, interface: str) -> None:
-        """Open it; nothing comes in before :meth:`hook`.
-
-        Raises:
-            OSError: no permission, or a kernel without such rings.
-
-        """
-        self.interface = interface
-        self.index = interfaces.index_of(interface)
-        self.is_hooked = False
-        self._next = 0
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        try:
-            value, memory = program(_TAKE)
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
-            del memory
-            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            self._socket.setsockopt(SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
-            request = _REQUEST.pack(
-                _BLOCK, _BLOCKS, _FRAME_SIZE, _BLOCK * _BLOCKS // _FRAME_SIZE, _RETIRE_MS, 0, 0
-            )
-            self._socket.setsockopt(SOL_PACKET, _PACKET_RX_RING, request)
-            self._ring = mmap.mmap(self._socket.fileno(), _BLOCK * _BLOCKS)
-        except BaseException:
-            self._socket.close()
-            raise
-
-    def fileno(self) -> int:
-        """Return what can be polled."""
-        return self._socket.fileno()
-
-    def hook(self) -> None:
-        """Let frames in.
-
-        Raises:
-            OSError: the interface is away.
-
-        """
-        if not self.is_hooked:
-            self._socket.bind((self.interface, ETH_P_ALL))
-            self.is_hooked = True
-
-    def unhook(self) -> None:
-        """Let nothing in that is ever sent."""
-        if self.is_hooked:
-            self.is_hooked = False
-            self._socket.bind((self.interface, _NOBODYS))
+        super().__init__(interface, _TAKE, block_bytes=_BLOCK, blocks=_BLOCKS, retire_ms=_RETIRE_MS)
 
     def take(self, port: int) -> Iterator[SampledFrame]:
         """Return what is in the blocks the kernel handed over, and give them back."""
-        for _ in range(_BLOCKS):
-            at = self._next * _BLOCK
-            status, frames, offset = _BLOCK_HEAD.unpack_from(self._ring, at + _BLOCK_STATUS)
-            if not status & _TO_USER:
-                return
-            place = at + offset
+        for place, frames in self.handed_over(_BLOCKS):
+            at = place
             for _ in range(frames):
-                head = _FRAME_HEAD.unpack_from(self._ring, place)
-                start = place + head[6]
-                data = self._ring[start : start + head[3]]
-                yield SampledFrame(head[1] + head[2] / 1e9, port, head[4], data)
-                place += head[0]
-            _STATUS.pack_into(self._ring, at + _BLOCK_STATUS, _TO_KERNEL)
-            self._next = (self._next + 1) % _BLOCKS
-
-    def close(self) -> None:
-        """Give everything back to the kernel."""
-        self._ring.close()
-        self._socket.close()
+                following, s, ns, held, length, _, offset, _ = FRAME_HEAD.unpack_from(
+                    self.memory, at
+                )
+                start = at + offset
+                data = self.memory[start : start + held]
+                yield SampledFrame(s + ns / 1e9, port, length, data)
+                at += following
 
 
 class Sampler:
@@ -146,7 +65,7 @@ class Sampler:
     def __init__(self, names: Sequence[str], log: Log) -> None:
         self._names = tuple(names)
         self._log = log
-        self._rings: dict[str, Ring] = {}
+        self._rings: dict[str, SampleRing] = {}
         self._most = max(SlotSampler.FRAMES // len(self._names), _FEWEST)
         self._next_try_s = 0.0
         self._reported: set[str] = set()
@@ -181,7 +100,7 @@ class Sampler:
                 ring = None
             if ring is None and index is not None:
                 try:
-                    self._rings[name] = Ring(name)
+                    self._rings[name] = SampleRing(name)
                 except OSError as error:
                     self._report(name, error)
 

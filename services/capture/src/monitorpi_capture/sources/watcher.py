@@ -11,7 +11,7 @@ from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.frame.line import line_of
 from monitorpi_capture.items import CLASS_BIT
 from monitorpi_capture.linux.packetsocket import ACCEPT
-from monitorpi_capture.sources.tap import Tap
+from monitorpi_capture.linux.tap import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ class Watcher:
             if lease is None or time.monotonic() >= lease.until_s:
                 break
             for tap in taps:
-                tap.tend(time.monotonic())
+                tap.dropped()
             for _ in taps:
                 turn += 1
                 line = _first_match(taps[turn % len(taps)], lease)
@@ -99,5 +99,5 @@ def _first_match(tap: Tap, lease: _Lease) -> PacketLine | None:
         classified = classify(data, length, tag is not None)
         if lease.mask and not classified[0] & lease.mask:
             continue
-        return line_of(data, length, classified, tap.interface, time.time())
+        return line_of(data, length, classified, tap.name, time.time())
     return None

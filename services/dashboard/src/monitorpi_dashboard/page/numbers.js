@@ -1,4 +1,5 @@
 // Numbers and times in words, for people.
+const YEAR_S = 365.25 * 86400;
 function scaled(value, unit) {
   for (const [limit, prefix] of [
     [1e9, "G"],
@@ -24,7 +25,8 @@ export function span(seconds) {
   if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86400)} d`;
+  if (seconds < 2 * YEAR_S) return `${Math.round(seconds / 86400)} d`;
+  return `${Math.round(seconds / YEAR_S)} y`;
 }
 export const when = (time) =>
   new Date(time).toLocaleString([], { dateStyle: "short", timeStyle: "medium" });

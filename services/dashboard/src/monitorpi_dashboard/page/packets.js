@@ -172,7 +172,7 @@ function Live({ route }) {
     <p class="note">
       At most ten a second, headers only; the newest ${count(KEPT)} are kept here.${
         missed ? ` ${count(missed)} came and went unseen.` : ""
-      }
+      }${" "}
       All who watch share one filter: the newest.
     </p>
   <//>`;

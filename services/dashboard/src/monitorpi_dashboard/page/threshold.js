@@ -5,7 +5,7 @@ import { titleOf } from "./alert.js";
 import { command } from "./commands.js";
 import { classOf, columnOf, isMeasured } from "./counted.js";
 import { hostOf, nameOf } from "./lan.js";
-import { count, rate, span, when } from "./numbers.js";
+import { className, count, rate, span, when } from "./numbers.js";
 import { Empty, HostLink, Row, Save, Section, Select, Table, cell } from "./parts.js";
 import * as past from "./past.js";
 import { choose, link } from "./route.js";
@@ -15,6 +15,7 @@ const WEEK = "-7d",
   PAUSE_MS = 400,
   MOST = 2000,
   SHOWN = 50;
+const WAYS = { tx: "sent", rx: "received", wire: "on the wire" };
 
 function limitsSaid() {
   const one = page.state.services.find((s) => s.name.startsWith("detector/")),
@@ -88,7 +89,7 @@ function OfCounts({ found, floor, name, rule, way }) {
   const lasting = found.filter((one) => one.lasting).length,
     rows = bySubject(found);
   return html`<p id="of-counts">
-      Counts of ${name.replaceAll("_", " ")}:${" "}
+      ${className(name)} ${WAYS[way]}:${" "}
       <strong>${times(lasting, "stretch").replace("stretchs", "stretches")}</strong> with seconds of ${rate(floor)} or more for certain,${" "}
       <strong>${count(found.length - lasting)}</strong> in which a burst of seconds may have
       reached it${found.length >= MOST ? " (the first of more)" : ""}. Nobody else did.
@@ -138,7 +139,7 @@ function Preview({ rule, mac, way, floor }) {
       <${OfAlerts} alerts=${answers.alerts.alerts} floor=${floor} />
       ${
         column
-          ? html`<${OfCounts} found=${answers.counts.exceedances} floor=${floor} name=${column} rule=${rule} way=${way} />`
+          ? html`<${OfCounts} found=${answers.counts.exceedances} floor=${floor} name=${name} rule=${rule} way=${way} />`
           : html`<p class="note">The history keeps no counts of what this rule measures: of a lower floor it can tell nothing.</p>`
       }
     </div>

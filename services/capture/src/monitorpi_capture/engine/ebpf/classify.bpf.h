@@ -23,6 +23,14 @@
 #define RAW32(at) (*(__u32 *)(b + (at)))
 #define RAW64(at) (*(__u64 *)(b + (at)))
 
+/*
+ * No class, a bit beside them: neighbour discovery as hosts take it, types 133 to 136 with hop limit
+ * 255 (RFC 4861) and in no fragment (RFC 6980).
+ */
+#define NEIGHBOUR (1ULL << 63)
+/* What the inventory reads: frames that say who a device is. */
+#define DISCOVERY (C_ARP | C_DHCP | C_MDNS | NEIGHBOUR)
+
 struct frame {
 	__u64 mask;
 	__u64 src; /* MACs, first byte lowest */
@@ -252,7 +260,9 @@ INLINE __u64 classify(struct __sk_buff *skb, __u8 *b, __u64 end, __u64 mask)
 	type = ports & 0xff;
 	if (mask & C_IPV4)
 		return mask | when(equal(type, 8), C_ICMP_ECHO);
-	return mask | when(equal(type, 128), C_ICMP_ECHO) |
+	later = equal((type - 133) >> 2, 0) & equal(U8(AT_NETWORK + 7), 255) &
+		equal(mask & C_FRAGMENT, 0);
+	return mask | when(later, NEIGHBOUR) | when(equal(type, 128), C_ICMP_ECHO) |
 	       when(equal(type, 130) | equal(type, 131) | equal(type, 132) | equal(type, 143), C_IGMP);
 }
 

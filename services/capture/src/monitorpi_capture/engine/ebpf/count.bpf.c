@@ -3,8 +3,10 @@
  * Counts the frames of one interface per MAC address and class, in the kernel.
  *
  * Theory of operation. A socket filter on a packet socket: it counts and returns 0, so no frame is
- * ever copied. It uses the context every kernel since 5.5 gives (struct __sk_buff) and three plain
- * helpers: no kernel types, no headers at run time, no kernel BTF.
+ * copied, but for the few that say who a device is. These the socket takes for the inventory, as far
+ * as its small buffer has room: they were counted before. It uses the context every kernel since 5.5
+ * gives (struct __sk_buff) and three plain helpers: no kernel types, no headers at run time, no
+ * kernel BTF.
  *
  * All memory is in array maps, laid out as [epoch 0..1][CPU][...], of which user space maps what it
  * reads. A CPU writes only its own part of the live epoch, so there are no atomics and no
@@ -40,6 +42,14 @@
 #include "classify.bpf.h"
 #include "spread.bpf.h"
 #include "rows.bpf.h"
+
+#define WHOLE 0x40000 /* more than any frame has */
+
+/* Bytes of a frame that the socket takes: of what the inventory reads all, of anything else none. */
+INLINE int handed_up(__u64 mask)
+{
+	return mask & DISCOVERY ? WHOLE : 0;
+}
 
 SEC("socket/count")
 int count(struct __sk_buff *skb)
@@ -94,7 +104,7 @@ int count(struct __sk_buff *skb)
 	}
 	if (f.dst & 1) {
 		add(tx, 0, f.mask, frames, bytes);
-		return 0;
+		return handed_up(f.mask);
 	}
 	number = find(c, share, part, f.dst);
 	if (!number)
@@ -102,7 +112,7 @@ int count(struct __sk_buff *skb)
 	row = row_of(c, part, number);
 	rx = row ? &row->rx : &share->overflow_rx;
 	add(tx, rx, f.mask, frames, bytes);
-	return 0;
+	return handed_up(f.mask);
 }
 
 /* For the tests: the classes of one frame as the return value. */

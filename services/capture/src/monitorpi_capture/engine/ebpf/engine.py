@@ -1,12 +1,12 @@
 """The engine that counts in the kernel.
 
 Theory of operation. Each interface has a packet socket whose filter is the program of
-``count.bpf.c``: the filter counts every frame and takes none, so nothing is copied and nothing
-can be lost at the tap. All counters live in array maps. Closing the windows flips the epoch for all
-interfaces at once, waits until no program still runs with the old one (one RCU grace period,
-typically 8-20 ms, without the interpreter lock), maps what is quiet now into this process, one
-interface after the other, reads and clears it where it lies, and lets go of it. Everything vanishes
-with the process.
+``count.bpf.c``: the filter counts every frame, so nothing can be lost at the tap, and lets the
+socket take only those few that the inventory reads. All counters live in array maps. Closing the
+windows flips the epoch for all interfaces at once, waits until no program still runs with the old
+one (one RCU grace period, typically 8-20 ms, without the interpreter lock), maps what is quiet now
+into this process, one interface after the other, reads and clears it where it lies, and lets go of
+it. Everything vanishes with the process.
 
 ``open`` needs CAP_NET_RAW and CAP_BPF; what follows needs CAP_NET_RAW alone, and only to bring back
 an interface that had vanished.
@@ -111,6 +111,11 @@ class EbpfEngine:
     def away(self) -> Mapping[str, str]:
         """The interfaces that cannot be counted now, each with the reason."""
         return {port.name: port.away for port in self._ports if port.away is not None}
+
+    @property
+    def feeds(self) -> Sequence[CountedPort]:
+        """What each interface shows of discovery frames."""
+        return tuple(self._ports)
 
     @property
     def programs(self) -> dict[str, int]:

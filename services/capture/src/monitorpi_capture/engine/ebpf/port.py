@@ -1,4 +1,9 @@
-"""One interface on which the kernel counts: its program, and its socket while there. I/O."""
+"""One interface on which the kernel counts: its program, and its socket while there. I/O.
+
+The program counts every frame and lets the socket take those that the inventory reads. They wait in
+a small buffer: what finds no room there was counted, and a flood of them costs the kernel a look at
+how full it is, and the process nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +11,32 @@ import errno
 import os
 import socket
 import struct
+import threading
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.engine.clock import now
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.linux.packetsocket import (
     ETH_P_ALL,
+    FRAME_BYTES,
     PACKET_ADD_MEMBERSHIP,
+    PACKET_AUXDATA,
     PACKET_IGNORE_OUTGOING,
+    PACKET_MR_PROMISC,
     SOL_PACKET,
+    drops,
+    receive_frame,
 )
 from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     from monitorpi_capture.engine.ebpf.table import Table
+    from monitorpi_capture.items import Caught
 
 _SO_ATTACH_BPF: Final = 50
 _SO_LOCK_FILTER: Final = 44
-_PACKET_MR_PROMISC: Final = 1
+_RECEIVE_BUFFER: Final = 128 * 1024
+"""Bytes for frames that the inventory has not read yet: some 200 small ones."""
 
 
 class CountedPort:
@@ -39,6 +52,9 @@ class CountedPort:
         self.sock: socket.socket | None = None
         self.away: str | None = None
         self.start = now()
+        self._buffer = bytearray(FRAME_BYTES)
+        self._held = threading.Lock()
+        """Held while the socket is read, or closed: two threads do."""
 
     def attach(self) -> None:
         """Open the socket; protocol 0 until it is bound, so no frame comes before the filter."""
@@ -46,9 +62,12 @@ class CountedPort:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             self._filter(sock)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
             sock.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
-            membership = struct.pack("iHH8s", self.index, _PACKET_MR_PROMISC, 0, b"")
+            membership = struct.pack("iHH8s", self.index, PACKET_MR_PROMISC, 0, b"")
             sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
             self.start = now()
             sock.bind((self.name, ETH_P_ALL))
@@ -70,9 +89,20 @@ class CountedPort:
 
     def detach(self) -> None:
         """Close the socket; program and table stay for when the interface is back."""
-        if self.sock is not None:
-            self.sock.close()
-        self.sock = None
+        with self._held:
+            if self.sock is not None:
+                self.sock.close()
+            self.sock = None
+
+    def receive(self) -> Caught | None:
+        """Return a discovery frame that waits, None where none does."""
+        with self._held:
+            return None if self.sock is None else receive_frame(self.sock, self._buffer)
+
+    def dropped(self) -> int:
+        """Return how many of them found no room since the last call."""
+        with self._held:
+            return 0 if self.sock is None else drops(self.sock)
 
     def look(self) -> str | None:
         """Return why the interface cannot be counted on now; None: it can."""
