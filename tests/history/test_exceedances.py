@@ -204,6 +204,19 @@ def test_where_minutes_have_gone_an_hour_is_what_is_known(world: World) -> None:
     assert one["from"] == "2026-03-01T12:00:00.000Z"
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("table", ["exceedances", "traffic", "wire"])
+def test_thousands_of_empty_years_are_not_walked_through(world: World, table: str) -> None:
+    """From 1970 to 9999, by ten seconds: what there is, at once."""
+    world.idle(40)
+    words = {"column": "tx_syn", "level": 100} if table == "exceedances" else {"step": 10}
+
+    text = world.ask(table, from_=0, to=253_402_300_000, format="jsonl", **words)
+
+    assert len(text.splitlines()) >= 2
+    assert world.ask(table, from_=0, to=9000, format="jsonl", **words) == b""
+
+
 def test_it_is_written_as_the_others_are(world: World) -> None:
     """CSV with a head, lines of JSON; and what makes no sense is refused."""
     world.idle(40)

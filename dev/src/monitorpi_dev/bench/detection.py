@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SITE: Final = "bench"
 RUNS: Final = 20
 FLOODS: Final[dict[str, Kind]] = {"syn-flood": "syn", "icmp-flood": "icmp_echo"}
-FACTORS: Final[tuple[float | None, ...]] = (2.0, 10.0, None)
+FACTORS: Final[tuple[float | None, ...]] = (2.0, 10.0, 100.0, None)
 """Times the floor; None: line rate."""
 LINE_RATE: Final = 148_810.0
 """Smallest frames per second on 100 Mb/s (IEEE 802.3: 84 bytes each on the wire)."""

@@ -374,6 +374,8 @@ class Wire(Message):
     take off."""
     repeats: Repeats | None = None
     """Broadcasts and multicasts that come again and again; None: none were sampled."""
+    late_syn: Count = 0
+    """SYNs of the window's last tenth of a second: their answers may be in the next one."""
 
 
 class Traffic(Wire):
@@ -385,6 +387,48 @@ class Traffic(Wire):
     """Those that send most of what floods are made of, then the busiest."""
     omitted: Omitted = Omitted()
     """Everything of the devices not listed."""
+
+
+class Onset(Message):
+    """A look at a window that still runs, because a flood may have begun in it.
+
+    Nothing is taken out of the window: whoever adds up windows leaves these alone. An onset brings
+    one, and a few more within half a second while it lasts; a capture file has none.
+    """
+
+    SERVICE = Service.CAPTURE
+    KIND = "onset"
+    ID = "interface"
+    DELIVERY = Delivery("stream", 1, retain=False, expiry_s=10, rate="a few at a flood's onset")
+
+    epoch: Slug
+    seq: Count
+    """Of the window that runs."""
+    start: Timestamp
+    """When the window began; the one before it where the rise began in that."""
+    end: Timestamp
+    """When it was looked at."""
+    window_s: Annotated[float, Field(ge=0.0005, le=3600)]
+    """Seconds from start to end: what `counts` and `devices` are of."""
+    rise_s: Annotated[float, Field(ge=0.0005, le=3600)]
+    """Of these, the last ones in which the rise came: the length to reckon its rate by."""
+    before: Tally = {}
+    """SYNs, SYN-ACKs and echo requests of the wire from start until the rise."""
+    late_syn: Count = 0
+    """SYNs of the last tenth of a second: whoever got them has had no time to answer."""
+    clock_synced: bool
+    interface: Short
+    engine: Short
+    packets: Count
+    bytes: Count
+    counts: Tally
+    """Frames per class on the wire so far."""
+    sees_replies: bool | None = None
+    copies_ratio: Ratio | None = None
+    copies: Copies | None = None
+    repeats: Repeats | None = None
+    devices: Annotated[list[DeviceWindow], Field(max_length=64)] = []
+    """Those that sent most of what floods are made of, then the busiest."""
 
 
 class Packet(Message):
@@ -1065,6 +1109,7 @@ COMMANDS: Final[dict[Service, dict[str, type[Args]]]] = {
 OWNED: Final[tuple[type[Message], ...]] = (
     Wire,
     Traffic,
+    Onset,
     Packet,
     Device,
     Probe,

@@ -14,7 +14,9 @@ from operator import add
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitorpi_capture.count.copies import CopyMeter
+from monitorpi_capture.count.copyevidence import CopyReport
 from monitorpi_capture.count.listing import listed, rfc3339, snapshots
+from monitorpi_capture.count.onsetmessage import onset_message
 from monitorpi_capture.count.senders import KnownSenders
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.items import (
@@ -26,6 +28,7 @@ from monitorpi_capture.items import (
     EngineReport,
     FrameSample,
     ListenerReport,
+    OnsetCounts,
     PacketLine,
     Sighting,
     WindowCounts,
@@ -100,6 +103,11 @@ class _Replies:
             self._unanswered += 1
         if self._unanswered >= self.ENOUGH:
             self._answered = 0
+        return self.known
+
+    @property
+    def known(self) -> bool | None:
+        """What the windows so far show."""
         if self._answered:
             return True
         return False if self._unanswered >= self.ENOUGH else None
@@ -114,6 +122,8 @@ class _PortState:
     replies: _Replies = field(default_factory=_Replies)
     end_s: float | None = None
     offset_s: float | None = None
+    copies: CopyReport = field(default_factory=CopyReport)
+    """As its last window had them."""
 
     def step(self, window: WindowCounts) -> float | None:
         """Return by how much the clock stepped since the last window, and remember this one."""
@@ -189,6 +199,8 @@ class CaptureCore:
         match item:
             case WindowCounts():
                 return self._window(item)
+            case OnsetCounts():
+                return self._onset(item)
             case Sighting():
                 self._inventory.learn(item)
             case FrameSample():
@@ -316,7 +328,7 @@ class CaptureCore:
         self._merged += window.merged
         self._inventory.count(window)
         port.totals = list(map(add, port.totals, window.wire))
-        shown = self._copies.report(window.interface)
+        shown = port.copies = self._copies.report(window.interface)
         devices, omitted = listed(
             window,
             self._settings.reporting_level,
@@ -349,6 +361,7 @@ class CaptureCore:
             "copies_ratio": shown.ratio,
             "copies": shown.wire._asdict() if shown.wire.any else None,
             "repeats": shown.repeats._asdict() if shown.repeats else None,
+            "late_syn": window.late_syn,
         }
         port.seq += 1
         wire, whole = snapshots(head, omitted, devices)
@@ -357,6 +370,18 @@ class CaptureCore:
             yield Publication(slug(window.interface), wire)
         if not self._ticking and not window.last_s:  # with those there is nothing new to publish
             yield from self._inventory.publish(self._at_s)
+
+    def _onset(self, onset: OnsetCounts) -> Iterator[Publication]:
+        """Publish a look at a window that still runs."""
+        name = onset.window.interface
+        port = self._ports.setdefault(name, _PortState())
+        said: dict[str, Any] = {
+            "epoch": self._epoch,
+            "seq": port.seq,
+            "clock_synced": self._clock_synced,
+            "sees_replies": port.replies.known,
+        }
+        yield Publication(slug(name), onset_message(onset, said, self._inventory.role, port.copies))
 
     def _senders(self, window: WindowCounts) -> tuple[int, int]:
         """Return how many MACs sent something, and how many of them were unknown of late."""

@@ -115,6 +115,19 @@ class MacCounts(NamedTuple):
     """One of the destinations of its SYNs; None: it sent none."""
 
 
+class FloodSums(NamedTuple):
+    """What floods are made of, and what answers it: frames of a window on the wire."""
+
+    syn: int = 0
+    syn_ack: int = 0
+    icmp_echo: int = 0
+
+
+def flood_sums(counts: Sequence[int]) -> FloodSums:
+    """Return the sums that counts in the order of :data:`COLUMNS` hold."""
+    return FloodSums(*(counts[COLUMN[name]] for name in FloodSums._fields))
+
+
 class Instant(NamedTuple):
     """One moment on both clocks, in seconds."""
 
@@ -154,9 +167,23 @@ class WindowCounts:
     link_bps: int | None = None
     has_link: bool | None = None
     """False: no carrier, as without a cable; None: not known, as of a file."""
+    late_syn: int = 0
+    """SYNs that came so late in the window that their answers may be in the next."""
     merged: int = 0
     """Frames that were counted once but may have been several on the wire (receive offload that
     the engine could not look into)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnsetCounts:
+    """A look at a running window: it goes on, and all of this will be in it as well."""
+
+    window: WindowCounts
+    """Until now; ``late_syn`` holds for this moment."""
+    rise_s: float
+    """Seconds in which the rise came, up to now."""
+    before: FloodSums
+    """Of the wire, in this window before the rise."""
 
 
 How = Literal["arp", "nd", "ra", "dhcp", "dhcpv6", "mdns"]
@@ -337,6 +364,17 @@ class Engine(Protocol):
 
     def close_windows(self) -> Sequence[WindowCounts]:
         """Close the windows of all interfaces: no frame is lost or counted twice."""
+        ...
+
+    def sums(self) -> Mapping[str, FloodSums]:
+        """Return what the running windows of all interfaces hold so far: cheap, twenty a second."""
+        ...
+
+    def peek(self, name: str) -> WindowCounts:
+        """Return what the running window of an interface holds so far; it goes on.
+
+        Rows that are being counted in may be some frames apart.
+        """
         ...
 
     def pin(self, macs: Sequence[bytes]) -> None:

@@ -15,6 +15,7 @@ from monitorpi_detector.sinks.state_file import StateFile
 
 _READS: Final = (
     ("capture", "traffic"),
+    ("capture", "onset"),
     ("capture", "device"),
     ("+", "health"),
     ("+", "status"),

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from monitorpi_common.messages import Alert, Device, Probe, Service, Target, Traffic
+from monitorpi_common.messages import Alert, Device, Onset, Probe, Service, Target, Traffic
 from monitorpi_common.service import CommandReceived, Presence, Received, Tick
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.alerts.evidence import Observed, whose_limits
+from monitorpi_detector.alerts.evidence import Observed, observed_in, whose_limits
 from monitorpi_detector.alerts.table import AlertTable
 from monitorpi_detector.arrival import ArrivalTime
 from monitorpi_detector.commands import Commands
@@ -30,8 +30,10 @@ from monitorpi_detector.rounds import Rounds
 from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.rules import DEVICE_RULES, ROUND_RULES, RULES, WATCH_RULES, WINDOW_RULES
 from monitorpi_detector.rules.new_device import RULE as NEW_DEVICE
+from monitorpi_detector.rules.onset import RULES as ONSET_RULES
+from monitorpi_detector.rules.onset import window_of
 from monitorpi_detector.rules.slow_target import counts_as
-from monitorpi_detector.views.window import LEAST_SPAN_S, WindowView
+from monitorpi_detector.views.window import WindowView
 from monitorpi_detector.views.wires import Wires, added
 from monitorpi_detector.watching import Watching
 
@@ -111,12 +113,16 @@ class DetectorCore:
 
     # --- items ----------------------------------------------------------------------------------
 
-    def handle(self, item: object) -> Iterable[Publication | Tombstone]:
+    def handle(  # noqa: C901 - one line per kind of item
+        self, item: object
+    ) -> Iterable[Publication | Tombstone]:
         """Take one item and answer with alerts."""
         self._watching.observe(item)
         match item:
             case Received(_, Traffic() as traffic):
                 yield from self._window(self._arrival.window(traffic))
+            case Received(_, Onset() as onset):
+                yield from self._onset(onset)
             case Received(_, Device() as device, retained):
                 yield from self._device(device, retained=retained)
             case Received(topic, Probe() as probe):
@@ -185,13 +191,21 @@ class DetectorCore:
         self._alerts.saw_window(name, traffic.end)
         view = self._view(traffic, new.interface.first_s)
         others = self._wires.others(traffic)
-        yield from self._judge(WINDOW_RULES, view, _observed(traffic, [name], is_part=others))
+        yield from self._judge(WINDOW_RULES, view, observed_in(traffic, [name], is_part=others))
         self._learn(view, new.interface)
         self._note_storms(view.now_s)
         for windows in self._wires.join(view.traffic):
             yield from self._judge_together(windows)
         self._idle_s = 0.0
         yield from self._advance(traffic.end)
+
+    def _onset(self, onset: Onset) -> Iterator[Publication | Tombstone]:
+        """Judge a look at a running window: it raises what is sure, and teaches nothing."""
+        interface = self._interfaces.running(onset)
+        if interface is not None:
+            view = self._view(window_of(onset), interface.first_s, onset=onset)
+            seen = partial(observed_in(view.shown, [onset.interface]), length_s=onset.rise_s)
+            yield from self._judge(ONSET_RULES, view, seen)
 
     def _note_storms(self, now_s: float) -> None:
         """Note whose requests are reported as a storm: they are no sweep as well."""
@@ -202,11 +216,13 @@ class DetectorCore:
                 if f"arp-storm-{mac_id(mac)}" in opened:
                     sweeps.reported(mac, now_s)
 
-    def _view(self, traffic: Traffic, first_s: float, ports: int = 1) -> WindowView:
+    def _view(
+        self, traffic: Traffic, first_s: float, ports: int = 1, onset: Onset | None = None
+    ) -> WindowView:
         now_s = traffic.end.timestamp()
         return WindowView(
             traffic, self._inventory, self._learning.devices, now_s, first_s,
-            self._time.watched_s, ports,
+            self._time.watched_s, ports, onset,
         )  # fmt: skip
 
     def _judge_together(self, windows: Sequence[Traffic]) -> Iterator[Publication | Tombstone]:
@@ -217,7 +233,7 @@ class DetectorCore:
         names = [one.interface for one in windows]
         first_s = max(self._interfaces[name].first_s for name in names)
         view = self._view(together, first_s, len(names))
-        yield from self._judge(WINDOW_RULES, view, _observed(view.traffic, names))
+        yield from self._judge(WINDOW_RULES, view, observed_in(view.traffic, names))
 
     def _step_clock(self, by: timedelta) -> None:
         """Take over a clock that was set: what was measured so far moves with it."""
@@ -382,15 +398,3 @@ class DetectorCore:
                 probes=self._learning.targets.saved(),
             )
         )
-
-
-def _observed(
-    traffic: Traffic, ports: Sequence[str], *, is_part: bool = False
-) -> Callable[..., Observed]:
-    """Return what makes the circumstances of a window's findings, rule by rule."""
-    return partial(
-        Observed, at=traffic.end, span_s=max(traffic.window_s, LEAST_SPAN_S),
-        interface=traffic.interface, ports=tuple(ports), is_part=is_part,
-        kernel_drops=traffic.kernel_drops, sees_replies=traffic.sees_replies,
-        copies_ratio=traffic.copies_ratio, length_s=traffic.window_s,
-    )  # fmt: skip

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from monitorpi_common.messages import Traffic
+    from monitorpi_common.messages import Onset, Traffic
 
 MAX_INTERFACES: Final = 64
 REPEATS: Final = 64
@@ -21,6 +21,8 @@ MAX_LOST: Final = 86_400
 _STEP_S: Final = 2.0
 """Windows that jump by more tell of a clock that was set."""
 _NO_STEP: Final = timedelta(0)
+_RUNNING: Final = timedelta(seconds=5)
+"""A window of a second, and some that were late or lost."""
 
 
 @dataclass(slots=True)
@@ -89,6 +91,16 @@ class WatchedInterfaces:
             new.interface.end = window.end
             new.interface.sees_replies = window.sees_replies
         return new
+
+    def running(self, onset: Onset) -> WatchedInterface | None:
+        """Return the interface of a look at a running window; None: not of one we wait for.
+
+        Such a window follows the last one: a look that is far from it is late, or of another clock.
+        """
+        seen = self._known.get(onset.interface)
+        if seen is None or seen.epoch != onset.epoch:
+            return None
+        return seen if _NO_STEP < onset.end - seen.end <= _RUNNING else None
 
     def _begin(self, window: Traffic, now: datetime | None) -> NewWindow | None:
         if len(self._known) >= MAX_INTERFACES:

@@ -120,6 +120,8 @@ class Finding:
     """Judge the sum over time too (CUSUM), not only each window."""
     must_last: bool = False
     """A short burst is benign: only three of four windows raise, however strong one is."""
+    late: float = 0.0
+    """Of the value, what came so late in the window that the next one may explain it."""
     decisive: bool = False
     """One observation is enough; there is nothing to count."""
     opens: bool = True

@@ -29,10 +29,12 @@ from monitorpi_capture.items import (
     MAX_ROWS,
     PACKETS,
     WIDTH,
+    FloodSums,
     Instant,
     MacCounts,
     SpreadCounts,
     WindowCounts,
+    flood_sums,
 )
 from monitorpi_common.messages import CLASSES
 
@@ -44,6 +46,8 @@ _MAX_PAIRS: Final = 8192
 _GROUP: Final = 0x01
 _HEAD: Final = 12
 _FLOODS: Final = sum(CLASS_BIT[name] for name in FLOOD_CLASSES)
+_SUMS: Final = tuple(CLASS_BIT[name] for name in FloodSums._fields)
+_SUMMED: Final = sum(_SUMS)
 _Refused: TypeAlias = "tuple[dict[bytes, list[int]], bytes, int, int, int]"
 """Frames that found no row: the side, the MAC, the classes' mask, frames, bytes."""
 
@@ -296,6 +300,36 @@ class Tally:
             self._pinned = self._known.union(self._guests.macs)
         self._clear()
         return window
+
+    def sums(self) -> FloodSums:
+        """Return what the open window holds so far of what floods are made of."""
+        totals = list(flood_sums(self._wire))
+        for pairs in (self._pairs.items(), self._unlinked.items()):
+            for key, (frames, _) in pairs:
+                mask = key if isinstance(key, int) else key[1]
+                if mask & _SUMMED:
+                    for which, bit in enumerate(_SUMS):
+                        totals[which] += frames if mask & bit else 0
+        return FloodSums(*totals)
+
+    def peek(self, start: Instant, end: Instant, length_s: float) -> WindowCounts:
+        """Return what the open window holds so far; it goes on."""
+        self._fold()
+        return WindowCounts(
+            interface=self._interface,
+            engine=self._engine,
+            start=start,
+            end=end,
+            length_s=length_s,
+            wire=tuple(self._wire),
+            rows=[
+                row._replace(tx=tuple(row.tx), rx=tuple(row.rx))
+                for row in map(self._counts, self._tx | self._rx)
+            ],
+            overflow_tx=tuple(self._overflow_tx),
+            overflow_rx=tuple(self._overflow_rx),
+            source_macs=len(self._tx) + self._overflown.count(),
+        )
 
     def _drop_surplus(self) -> None:
         """Make room among the unknown senders for those that were promoted."""

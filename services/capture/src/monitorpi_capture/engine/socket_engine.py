@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from monitorpi_capture.frame.classify import Classified
-    from monitorpi_capture.items import WindowCounts
+    from monitorpi_capture.items import FloodSums, WindowCounts
     from monitorpi_capture.linux.packetsocket import Instruction
 
 _BLOCK: Final = 128 * 1024
@@ -257,6 +257,20 @@ class SocketEngine:
         port.start = end
         length = (end.boot_s or 0.0) - (start.boot_s or 0.0)
         return port.tally.close_window(start, end, max(length, 1e-6), {"socket": port.lost()})
+
+    def sums(self) -> Mapping[str, FloodSums]:
+        """Return what the running windows hold so far."""
+        for port in self._ports:
+            port.unfolded.fold(port.tally, most=0)
+        return {port.name: port.tally.sums() for port in self._ports}
+
+    def peek(self, name: str) -> WindowCounts:
+        """Return what the running window of an interface holds so far."""
+        port = next(port for port in self._ports if port.name == name)
+        port.unfolded.fold(port.tally, most=0)
+        end = now()
+        length = (end.boot_s or 0.0) - (port.start.boot_s or 0.0)
+        return port.tally.peek(port.start, end, max(length, 1e-6))
 
     def _recover(self, port: _Port) -> None:
         """Bring back an interface that is there again."""

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_capture.count.onset import Onsets
 from monitorpi_capture.items import EngineReport
 from monitorpi_host import interfaces
 from monitorpi_host.losses import Losses
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from monitorpi_common.log import Log
 
 WINDOW_S: Final = 1.0
+_LEAST_S: Final = 0.01
+"""So near its end a window is not looked at any more."""
 
 
 def boot_s() -> float:
@@ -28,13 +31,20 @@ class LiveSource:
     """Emits one :class:`WindowCounts` per interface and second, and reports of the engine."""
 
     def __init__(
-        self, engine: Engine, names: Sequence[str], refused: Mapping[str, str], log: Log
+        self,
+        engine: Engine,
+        names: Sequence[str],
+        refused: Mapping[str, str],
+        log: Log,
+        clock: Callable[[], float] = boot_s,
     ) -> None:
-        """Take an engine that is open already."""
+        """Take an engine that is open already, and the clock it counts by."""
         self._engine = engine
         self._names = tuple(names)
         self._refused = dict(refused)
         self._log = log
+        self._clock = clock
+        self._onsets = Onsets()
         self._losses = Losses()
         self._pinned: Sequence[bytes] | None = None
         self._away: dict[str, str] = {}
@@ -57,18 +67,30 @@ class LiveSource:
             self._engine.close()
 
     def _count(self, emit: Callable[[object], None]) -> None:
-        deadline = boot_s() + WINDOW_S
+        deadline = self._clock() + WINDOW_S
         self._report_away(emit, first=True)
         while not self._stopped:
             pinned, self._pinned = self._pinned, None
             if pinned is not None:
                 self._engine.pin(pinned)
-            self._engine.count_until(deadline)
+            self._count_until(deadline, emit)
             windows = self._engine.close_windows()
-            deadline = max(deadline + WINDOW_S, boot_s() + WINDOW_S / 2)
+            deadline = max(deadline + WINDOW_S, self._clock() + WINDOW_S / 2)
             for number, window in enumerate(windows):
                 emit(self._completed(window, softnet=number == 0))
             self._report_away(emit)
+
+    def _count_until(self, deadline: float, emit: Callable[[object], None]) -> None:
+        """Count until the end of the windows, and look whether a flood begins meanwhile."""
+        while not self._stopped:
+            self._engine.count_until(min(deadline, self._clock() + self._onsets.pause_s))
+            now_s = self._clock()
+            if now_s >= deadline - _LEAST_S:
+                self._engine.count_until(deadline)
+                return
+            for name in self._onsets.look(now_s, self._engine.sums()):
+                window = self._engine.peek(name)
+                emit(self._onsets.counts(self._clock(), window))
 
     def _completed(self, window: WindowCounts, *, softnet: bool) -> WindowCounts:
         """Add the losses below the tap, and what the system knows of the link.
@@ -79,8 +101,9 @@ class LiveSource:
         if softnet:
             losses["softnet"] = self._losses.softnet()
         name = window.interface
+        late_syn = self._onsets.close(self._clock(), window)
         return replace(
-            window, losses=losses, link_bps=interfaces.link_bps(name),
+            window, late_syn=late_syn, losses=losses, link_bps=interfaces.link_bps(name),
             has_link=interfaces.has_link(name),
         )  # fmt: skip
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Alert, Evidence, Severity, timestamp
 from monitorpi_common.topics import TopicError, mac_from_id, slug
 from monitorpi_detector.rule import CRITICAL_AT, Finding
+from monitorpi_detector.views.window import LEAST_SPAN_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from monitorpi_common.messages import Peer
+    from monitorpi_common.messages import Peer, Traffic
     from monitorpi_detector.hosts.inventory import HostInventory
 
 COPIES_REPORTED: Final = 0.1
@@ -48,6 +50,18 @@ class Observed:
     """It is lost with its interface's windows; False: it ends by being quiet only."""
     watched_s: float = 0.0
     """Seconds watched so far."""
+
+
+def observed_in(
+    traffic: Traffic, ports: Sequence[str], *, is_part: bool = False
+) -> Callable[..., Observed]:
+    """Return what makes the circumstances of a window's findings, rule by rule."""
+    return partial(
+        Observed, at=traffic.end, span_s=max(traffic.window_s, LEAST_SPAN_S),
+        interface=traffic.interface, ports=tuple(ports), is_part=is_part,
+        kernel_drops=traffic.kernel_drops, sees_replies=traffic.sees_replies,
+        copies_ratio=traffic.copies_ratio, length_s=traffic.window_s,
+    )  # fmt: skip
 
 
 def evidence_of(

@@ -48,14 +48,18 @@ class Trigger:
         self.over = [at for at in self.over if at > now_s - (many - _SLACK) * span_s]
         if finding.value >= finding.threshold:
             self.over.append(now_s)
+        at_once = limits.raise_at_once * finding.threshold
+        is_sure = finding.value - finding.late >= at_once
         if finding.cumulates:
             drift = CUSUM_DRIFT * finding.threshold
-            self.cusum = max(0.0, self.cusum + finding.value * span_s - drift * passed_s)
+            # a burst that the next window may explain counts from the second one on
+            value = finding.value if is_sure or finding.value < at_once else drift
+            self.cusum = max(0.0, self.cusum + value * span_s - drift * passed_s)
         if finding.must_last:
             return len(self.over) >= max(limits.raise_m, LASTS_M)
         return (
             (finding.decisive and finding.value >= finding.threshold)
-            or finding.value >= limits.raise_at_once * finding.threshold
+            or is_sure
             or len(self.over) >= limits.raise_m
             or (finding.cumulates and self.cusum >= CUSUM_RAISES * finding.threshold)
         )

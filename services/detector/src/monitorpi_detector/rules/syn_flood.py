@@ -10,6 +10,7 @@ that hides just below the threshold is found.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import DeviceWindow, Peer
@@ -56,6 +57,12 @@ def is_scan(view: WindowView, row: DeviceWindow, floor: float) -> bool:
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find senders, victims of many senders, and last what nobody explains."""
+    late = view.rate(view.traffic.late_syn)
+    for finding in _found(view, limits):
+        yield replace(finding, late=min(late, finding.value)) if late else finding
+
+
+def _found(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     explained = 0.0
     grouped: set[str] = set()
     for finding, members in _victims(view, limits):

@@ -44,6 +44,7 @@ def handshakes(
     sees_replies: bool | None,
     usual_other: float,
     forged: bool = False,
+    is_over: bool = True,
 ) -> Handshakes:
     """Estimate how many of the SYNs sent became connections that carried something.
 
@@ -58,6 +59,7 @@ def handshakes(
         sees_replies: both directions are visible; None: not known.
         usual_other: TCP frames/s beside SYN, SYN-ACK and RST in the direction of the SYNs.
         forged: the source addresses are not the sender's own: no reply ever reached it.
+        is_over: the window is over; in one that runs connections need not have ended.
 
     """
     syn = sent.get("syn", 0)
@@ -67,7 +69,7 @@ def handshakes(
     carried = float(other if other < 0.8 * usual else other - usual)
     # a SYN may carry a FIN too: that ends nothing
     ended = min(sent.get("fin", 0), other) + min(back.get("fin", 0), other_tcp(back))
-    if syn / span_s >= CLOSES_FROM:
+    if is_over and syn / span_s >= CLOSES_FROM:
         carried = min(carried, 2.0 * ended)
     used = max(carried, float(ended))
     visible = sees_replies is True or syn_ack > 0

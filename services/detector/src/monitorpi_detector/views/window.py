@@ -18,6 +18,7 @@ from monitorpi_detector.views.handshakes import Handshakes, handshakes
 
 if TYPE_CHECKING:
     from monitorpi_common.messages import (
+        Onset,
         Tally,
         Traffic,
     )
@@ -77,6 +78,8 @@ class WindowView:
     """Seconds watched so far: the clock of the baselines."""
     ports: int = 1
     """Mirror ports whose windows were added up."""
+    onset: Onset | None = None
+    """The look at a running window that this is; None: the window is over."""
     shown: Traffic = field(init=False)
     """The window as the mirror port showed it; ``traffic`` counts each frame once."""
     span_s: float = field(init=False)
@@ -192,6 +195,7 @@ class WindowView:
         return handshakes(
             row.tx, row.rx, span_s=self.span_s, sees_replies=self.traffic.sees_replies,
             usual_other=known.other_tx if known else 0.0, forged=forged,
+            is_over=self.onset is None,
         )  # fmt: skip
 
     def asked_of(self, row: DeviceWindow) -> Handshakes:
@@ -199,7 +203,7 @@ class WindowView:
         known = self.inventory.get(row.mac)
         return handshakes(
             row.rx, row.tx, span_s=self.span_s, sees_replies=self.traffic.sees_replies,
-            usual_other=known.other_rx if known else 0.0,
+            usual_other=known.other_rx if known else 0.0, is_over=self.onset is None,
         )  # fmt: skip
 
     def invented(self, rate: float, floor: float) -> bool:

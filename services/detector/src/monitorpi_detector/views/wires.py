@@ -215,6 +215,7 @@ def added(windows: Sequence[Traffic], levels: Mapping[str, float]) -> Traffic | 
         ),
         copies=None,
         repeats=None,
+        late_syn=sum(one.late_syn for one in windows),
         devices=[_row(found) for found in rows.values()],
         omitted=Omitted.model_construct(
             devices=sum(one.omitted.devices for one in windows),

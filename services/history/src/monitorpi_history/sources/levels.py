@@ -55,8 +55,8 @@ def exceedances(
     """
     found = Exceedances(level, quiet_s)
     start_s, end_s = between
-    whole = span_of(start_s, end_s, HOUR_S)
-    for day in _days(whole):
+    whole = reader.held(span_of(start_s, end_s, HOUR_S))
+    for day in _days(whole) if whole is not None else ():
         hours = _steps(reader, day, series, column)
         for at, hour_s in enumerate(range(day.start_s, day.end_s, HOUR_S)):
             reached = {who: steps for who, steps in hours.items() if found.reaches(steps[0][at])}

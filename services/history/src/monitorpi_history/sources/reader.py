@@ -105,6 +105,25 @@ class Reader:
         least = self._db.execute(f"SELECT min(id) FROM {tier.name}").fetchone()[0]  # noqa: S608 - a table of ours
         return None if least is None else (least >> SERIES_BITS) * tier.block_s
 
+    def held(self, span: Span) -> Span | None:
+        """Return the part of a span, in whole blocks, that may hold anything; None: there is none.
+
+        Nobody walks through the blocks of years of which nothing is kept.
+        """
+        bounds = []
+        for tier in (span.tier, SNAPSHOT):
+            question = f"SELECT min(id), max(id) FROM {tier.name}"  # noqa: S608 - a table of ours
+            least, most = self._db.execute(question).fetchone()
+            if least is not None:
+                first, last = least >> SERIES_BITS, most >> SERIES_BITS
+                bounds += [first * tier.block_s, (last + 1) * tier.block_s]
+        if not bounds:
+            return None
+        block_s = span.tier.block_s
+        start_s = max(span.start_s, min(bounds) // block_s * block_s)
+        end_s = min(span.end_s, -(-max(bounds) // block_s) * block_s)
+        return Span(start_s, end_s, span.step_s) if start_s < end_s else None
+
     def series(self, kinds: Sequence[Kind], subject: str | None = None) -> dict[int, Series]:
         """Return series by their numbers: all of some kinds, or those of one subject."""
         marks = ", ".join("?" * len(kinds))
@@ -135,7 +154,8 @@ class Reader:
         """
         numbers = {number for number, text in self._texts.items() if keep(text)}
         wires = [number for number, one in series.items() if one.kind == "wire"]
-        for block in span.blocks():
+        held = self.held(span)
+        for block in held.blocks() if held is not None else ():
             there = self._present(span.tier, block, series.keys())
             others = sorted(set(there).difference(wires))
             for at in range(0, max(len(others), 1), AT_ONCE):

@@ -41,7 +41,8 @@ from monitorpi_host import interfaces
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from monitorpi_capture.items import Instant
+    from monitorpi_capture.engine.ebpf.reading import Reading
+    from monitorpi_capture.items import FloodSums, Instant
 
 PROGRAM: Final = "socket/count"
 _ROWS_PER_FLOOD: Final = 8
@@ -196,21 +197,31 @@ class EbpfEngine:
             self._recover(port)
         if before is not None and port.away is not None and not counted.wire[0]:
             return []
-        length = max((end.boot_s or 0.0) - (start.boot_s or 0.0), 1e-6)
-        return [
-            WindowCounts(
-                interface=port.name,
-                engine=self.name,
-                start=start,
-                end=end,
-                length_s=length,
-                wire=counted.wire,
-                rows=counted.rows,
-                overflow_tx=counted.overflow_tx,
-                overflow_rx=counted.overflow_rx,
-                source_macs=counted.source_macs,
-            )
-        ]
+        return [self._counted(port.name, start, end, counted)]
+
+    def _counted(self, name: str, start: Instant, end: Instant, counted: Reading) -> WindowCounts:
+        return WindowCounts(
+            interface=name,
+            engine=self.name,
+            start=start,
+            end=end,
+            length_s=max((end.boot_s or 0.0) - (start.boot_s or 0.0), 1e-6),
+            wire=counted.wire,
+            rows=counted.rows,
+            overflow_tx=counted.overflow_tx,
+            overflow_rx=counted.overflow_rx,
+            source_macs=counted.source_macs,
+        )
+
+    def sums(self) -> Mapping[str, FloodSums]:
+        """Return what the running windows hold so far."""
+        return {port.name: port.table.sums(self._epoch) for port in self._ports}
+
+    def peek(self, name: str) -> WindowCounts:
+        """Return what the running window of an interface holds so far."""
+        port = next(port for port in self._ports if port.name == name)
+        counted = port.table.peek(self._epoch)
+        return self._counted(name, port.start, now(), counted)
 
     @staticmethod
     def _recover(port: CountedPort) -> None:

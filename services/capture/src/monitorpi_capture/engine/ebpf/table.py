@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from operator import add
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture.count.contenders import Guests, most_pinned
@@ -13,13 +14,15 @@ from monitorpi_capture.engine.ebpf.memory import (
     EPOCHS,
     FLOOD,
     MAPS,
+    PLACES,
     ROW,
     SHARE,
     SKETCH_BYTES,
     SKETCHES,
 )
-from monitorpi_capture.engine.ebpf.parts import LayoutPart, share_of
+from monitorpi_capture.engine.ebpf.parts import LayoutPart, Share, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
+from monitorpi_capture.items import PACKETS, FloodSums, flood_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
 _DRAW_AT: Final = SHARE.offsets()["draw"]
 _DRAW: Final = slice(_DRAW_AT, _DRAW_AT + 8)
 """Where a share says in which cells MACs contend."""
+
+
+_HALF: Final = 0xFFFFFFFF
+_WORDS: Final = tuple(
+    (ROW.offsets()["tx"] // 8 + 1 + word, 32 * half)
+    for word, half in (PLACES[name] for name in FloodSums._fields)
+)
+"""Where a row counts what floods are made of: 64-bit word of the row, and shift within it."""
 
 
 class _Used(NamedTuple):
@@ -100,6 +111,63 @@ class Table:
             self._clear(epoch, parts)
         return result
 
+    def sums(self, epoch: int) -> FloodSums:
+        """Return the flood sums of an epoch that may be live.
+
+        Only what is taken is mapped: all rows would be half a millisecond.
+        """
+        count, totals = self._geometry.parts, [0] * len(_WORDS)
+        part_size = self._maps["rows"].size // (EPOCHS * count)
+        with self._maps["shares"].mapped(epoch * count * SHARE.size, count * SHARE.size) as whole:
+            shares = [share_of(whole[n * SHARE.size : (n + 1) * SHARE.size]) for n in range(count)]
+        for number, share in enumerate(shares, epoch * count):
+            used = self._used_of(share)
+            if used.is_contended or share.unlinked[PACKETS]:
+                for counts in (share.overflow_tx, share.unlinked):
+                    totals = list(map(add, totals, flood_sums(counts)))
+            for rows in (slice(0, used.rows * ROW.size), used.promoted_at(self._geometry)):
+                if rows.stop > rows.start:
+                    totals = list(map(add, totals, self._sums_of(number * part_size, rows)))
+        return FloodSums(*totals)
+
+    def _sums_of(self, part_at: int, rows: slice) -> list[int]:
+        """Return the sums of some rows of a part: where they begin and end in it, in bytes."""
+        sums = []
+        with (
+            self._maps["rows"].mapped(part_at + rows.start, rows.stop - rows.start) as some,
+            some.cast("Q") as words,
+        ):
+            for at, shift in _WORDS:
+                with words[at :: ROW.size // 8] as column:
+                    sums.append(sum(column) >> shift & _HALF)
+        return sums
+
+    def peek(self, epoch: int) -> Reading:
+        """Return what a live epoch has counted so far.
+
+        Rows are copied first: whatever they name beside them was there before.
+        """
+        found = []
+        with self._mapped(epoch) as parts:
+            for part in parts:
+                used = self._used_of(share_of(part["shares"]))
+                rows = bytes(part["rows"][: used.rows * ROW.size])
+                promoted = bytes(part["rows"][used.promoted_at(self._geometry)])
+                share = share_of(part["shares"])
+                floods = bytes(part["floods"][: self._used_of(share).floods * FLOOD.size])
+                registers, contenders = bytes(part["registers"]), bytes(part["contenders"])
+                found.append(LayoutPart(share, rows, promoted, floods, registers, contenders))
+        return reading(found, self._geometry.rows, self._pinned.macs)
+
+    def _used_of(self, share: Share) -> _Used:
+        geometry = self._geometry
+        return _Used(
+            min(share.rows, geometry.rows),
+            min(share.promoted, geometry.reserve),
+            min(share.floods, geometry.floods),
+            share.is_contended,
+        )
+
     @contextlib.contextmanager
     def _mapped(self, epoch: int) -> Iterator[list[dict[str, memoryview]]]:
         """Lend the parts of an epoch, each by the names of the maps."""
@@ -117,13 +185,7 @@ class Table:
         geometry, found = self._geometry, []
         for number, part in enumerate(parts):
             share = share_of(part["shares"])
-            used = _Used(
-                min(share.rows, geometry.rows),
-                min(share.promoted, geometry.reserve),
-                min(share.floods, geometry.floods),
-                share.is_contended,
-            )
-            self._used[epoch][number] = used
+            used = self._used[epoch][number] = self._used_of(share)
             found.append(
                 LayoutPart(
                     share,
