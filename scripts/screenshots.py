@@ -247,11 +247,13 @@ def _second(at: datetime, seq: int) -> Iterator[tuple[Topic, Message]]:
             tx |= {"syn": int(900 * DICE.uniform(0.95, 1.05)), "packets": tx["packets"] + 900}
         rows.append(DeviceWindow(mac=mac, tx=tx, rx=_tally(some * 0.6)))
     counts = {word: sum(row.tx.get(word, 0) for row in rows) for word in _tally(1)}
+    packets, size = counts.pop("packets"), counts.pop("bytes")
     told = {"epoch": "e", "seq": seq, "start": at - timedelta(seconds=1), "end": at,
             "window_s": 1.0, "clock_synced": True, "interface": "eth0", "engine": "ebpf",
             "link_bps": 10**9,
-            "packets": counts["packets"], "bytes": counts["bytes"], "counts": counts,
-            "totals": counts, "sees_replies": True, "devices": rows, "kernel_drops": 0,
+            "packets": packets, "bytes": size, "counts": counts,
+            "totals": {**counts, "packets": packets * seq}, "sees_replies": True, "devices": rows,
+            "kernel_drops": 0,
             "source_macs": len(rows), "new_macs": 0}  # fmt: skip
     window = Traffic.model_validate(told)
     yield _topic(Traffic, "eth0"), window

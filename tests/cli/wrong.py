@@ -41,6 +41,13 @@ TABLE = [
     Wrong("prober.target: unknown key; did you mean 'targets'?", "[prober]\ntarget = []"),
     Wrong("dashboard.adress: unknown key", "[dashboard]\nadress = ''"),
     Wrong("channel: unknown key; did you mean 'channels'?", "[cloud-bridge]\nchannel = {}"),
+    # what a service cannot begin without
+    Wrong("cloud-bridge.channels: missing; give a channel",
+          "[cloud-bridge]\nwrite_keys = { traffic = 'KEY' }"),
+    Wrong("cloud-bridge.channels: missing; give a channel", "[cloud-bridge]\ninterval_s = 60"),
+    Wrong("cloud-bridge.channels: missing; give a channel", where="secret ",
+          secrets={"cloud_bridge__write_keys__traffic": b"KEY"}),
+    Wrong("notifier.destinations: missing; give a secret", "[notifier]\nmost_per_minute = 5"),
     # the site, the instance, the log
     Wrong("site: use a-z, 0-9 and inner -", "site = 'My LAN'"),
     Wrong("site: use a-z, 0-9 and inner -", "site = '-a'"),

@@ -64,6 +64,7 @@ def mistakes(
         try:
             loaded = load(service, section, file=config, secrets=secrets_of(service, config))
             lines |= dict.fromkeys(_of_this_machine(service, loaded))
+            lines |= dict.fromkeys(_of_the_missing(service, loaded))
             if (listener := _listener(loaded.section)) is not None:
                 origin = loaded.origins.of([service.value, "port"])
                 listeners[f"{origin}{service.value}.port"] = listener
@@ -114,6 +115,16 @@ def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:
         yield f"{where}{why}; give another folder"
     elif (found := try_to_write(folder)) is not None and not found.is_full:
         yield f"{where}{folder} cannot be written: {found.why}: {found.remedy}"
+
+
+def _of_the_missing(service: Service, loaded: Loaded[Section]) -> Iterator[str]:
+    """Yield what a service that is configured cannot begin without."""
+    section = loaded.section
+    if section.model_fields_set and (missing := section.missing) is not None:
+        key = min(section.model_fields_set)
+        given = getattr(section, key)
+        inner = list(given)[:1] if isinstance(given, dict) else []
+        yield f"{loaded.origins.of([service.value.replace('-', '_'), key, *inner])}{missing}"
 
 
 def _of_this_machine(service: Service, loaded: Loaded[Section]) -> Iterator[str]:

@@ -78,6 +78,11 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @property
+    def missing(self) -> str | None:
+        """What a service cannot begin without: its key, and what to write; None: nothing."""
+        return None
+
     @field_validator("*", mode="before")
     @classmethod
     def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:

@@ -44,10 +44,8 @@ def assemble(context: Context[CloudBridgeSettings]) -> Assembly:
         ResourceError: the outbox cannot be opened, or is damaged.
 
     """
-    if not context.settings.destinations():
-        raise ConfigurationError(
-            ["cloud-bridge.channels: missing; give a channel, such as { traffic = 1234567 }"]
-        )
+    if (missing := context.settings.missing) is not None:
+        raise ConfigurationError([missing])
     file = context.state_dir / "outbox.sqlite"
     try:
         return _assemble(context, open_outbox(file, context.log))

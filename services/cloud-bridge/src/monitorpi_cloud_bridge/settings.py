@@ -172,6 +172,16 @@ class CloudBridgeSettings(Section):
     """A broker elsewhere for the same rows."""
 
     @property
+    def missing(self) -> str | None:
+        """Somewhere to send rows to."""
+        if self.destinations():
+            return None
+        return (
+            "cloud-bridge.channels: missing; give a channel, such as { traffic = 1234567 }, or "
+            "remove what is set of the cloud bridge"
+        )
+
+    @property
     def sends_alerts(self) -> bool:
         """Texts are sent: they need a second between two rows of counts."""
         return self.alerts and self.interval_s > 1

@@ -56,10 +56,8 @@ def assemble(context: Context[NotifierSettings]) -> Assembly:
 
     """
     settings = context.settings
-    if not settings.destinations:
-        raise ConfigurationError(
-            ["notifier.destinations: missing; give a secret notifier__destinations__NAME__url"]
-        )
+    if (missing := settings.missing) is not None:
+        raise ConfigurationError([missing])
     file = context.state_dir / "outbox.sqlite"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

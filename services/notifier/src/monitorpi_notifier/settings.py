@@ -121,3 +121,10 @@ class NotifierSettings(Section):
     """By default the machine's own."""
     back_off_most_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     """Longest pause between two tries at a destination that cannot be reached."""
+
+    @property
+    def missing(self) -> str | None:
+        """Somebody to tell."""
+        if self.destinations:
+            return None
+        return "notifier.destinations: missing; give a secret notifier__destinations__NAME__url"
