@@ -14,7 +14,7 @@ import pytest
 
 from monitorpi_cli.doctor.command import exit_code
 from monitorpi_cli.doctor.finding import CheckResult, parted
-from monitorpi_cli.doctor.machine import look_at_settings
+from monitorpi_cli.doctor.machine import check_settings
 from monitorpi_lab.background import BackgroundTraffic
 from monitorpi_lab.lan import Host, Lab
 
@@ -28,7 +28,7 @@ def test_wrong_settings_are_told_once(tmp_path: Path) -> None:
     file = tmp_path / "monitorpi.toml"
     file.write_text('site = "Not A Site"\n[capture]\nmax_macs = 1\n')
 
-    found = [str(one) for one in look_at_settings(file)]
+    found = [str(one) for one in check_settings(file)]
 
     assert len(found) == 2
     assert all(text.startswith("settings: ") for text in found)
@@ -41,13 +41,13 @@ def test_secrets_are_looked_for_where_up_keeps_them(
     monkeypatch.setenv("MONITORPI_STATE_DIR", str(tmp_path))
     file = tmp_path / "monitorpi.toml"
     file.write_text('[dashboard]\nlisten = "0.0.0.0"\n')
-    assert "password: missing" in str(next(look_at_settings(file)))
+    assert "password: missing" in str(next(check_settings(file)))
 
     secrets = tmp_path / "secrets" / "dashboard"
     secrets.mkdir(parents=True)
     (secrets / "dashboard__password").write_text("of-a-test")
 
-    assert list(look_at_settings(file)) == []
+    assert list(check_settings(file)) == []
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from tests.conftest import Broker, publish, wait_for
 
 from monitorpi_cli.doctor.broker import try_login, try_logins
-from monitorpi_cli.doctor.command import look_at_bus
-from monitorpi_cli.doctor.watch import Remembered, Sites, judge_watch, look_at_watch
+from monitorpi_cli.doctor.command import check_bus
+from monitorpi_cli.doctor.watch import Remembered, Sites, check_watch, judge_watch
 from monitorpi_cli.stack import broker as files
 from monitorpi_cli.stack.console import Console
 from monitorpi_cli.stack.logins import Login
@@ -145,7 +145,7 @@ def configured(folder: Path, *lines: str) -> list[str]:
     file = folder / "monitorpi.toml"
     file.write_text("\n".join(["site = 'home'", f"state_dir = '{folder}'", "[broker]", *lines]))
     common = load(None, NoSection, file=file).common
-    return [f"{one.mark} {one}" for one in look_at_bus(file, common)]
+    return [f"{one.mark} {one}" for one in check_bus(file, common)]
 
 
 def test_a_broker_of_somebody_elses_is_tried_as_configured(broker: Broker, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_the_watch_is_read_from_the_brokers_memory(broker: Broker) -> None:
     ):
         publish(broker, f"monitorpi/v1/home/detector/{topic}", payload, "--retain")
 
-    [found] = look_at_watch(BrokerSettings(port=broker.port), "home")
+    [found] = check_watch(BrokerSettings(port=broker.port), "home")
 
     assert found.mark == "wrong"
     assert "site 'home': blind: No window of eth0 for 9 s" in found.text
@@ -286,7 +286,7 @@ def test_a_page_that_says_it_is_nowhere_ends_no_doctor(broker: Broker, url: str)
     ):
         publish(broker, f"monitorpi/v1/home/{topic}", payload, "--retain")
 
-    [found, *_] = look_at_watch(BrokerSettings(port=broker.port), "home")
+    [found, *_] = check_watch(BrokerSettings(port=broker.port), "home")
 
     assert "says nothing" in found.text
 
@@ -304,7 +304,7 @@ def test_a_page_that_is_not_where_it_says_is_wrong(broker: Broker) -> None:
     ):
         publish(broker, f"monitorpi/v1/home/{topic}", payload, "--retain")
 
-    watch, page = look_at_watch(BrokerSettings(port=broker.port), "home")
+    watch, page = check_watch(BrokerSettings(port=broker.port), "home")
 
     assert (watch.mark, page.mark, page.topic) == ("ok", "wrong", "page")
     assert f"{url} does not answer" in page.text

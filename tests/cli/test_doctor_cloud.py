@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from monitorpi_cli.doctor.cloud import connect, look_at_clouds
+from monitorpi_cli.doctor.cloud import check_clouds, connect
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_thingspeak_double import Double, Switches
@@ -43,7 +43,7 @@ def channel_of(
         write_keys={"traffic": SecretStr(channel.write_key)},
         read_keys={"traffic": SecretStr(key or channel.read_key)},
     )
-    found = list(look_at_clouds(settings))
+    found = list(check_clouds(settings))
     said = "".join(map(str, found))
     assert channel.write_key not in said
     assert channel.read_key not in said
@@ -138,7 +138,7 @@ def test_influx_is_asked_for_its_health(status: int, mark: str, words: str) -> N
     """The token is in no line."""
     with influx(status) as url:
         settings = CloudBridgeSettings.model_validate({"influx": {"url": url, "token": WRONG}})
-        reached, found = look_at_clouds(settings)
+        reached, found = check_clouds(settings)
 
     assert (reached.mark, found.mark) == ("ok", mark)
     assert words in found.text
@@ -147,4 +147,4 @@ def test_influx_is_asked_for_its_health(status: int, mark: str, words: str) -> N
 
 def test_nothing_is_called_where_nothing_is_configured() -> None:
     """No network without a cloud."""
-    assert list(look_at_clouds(CloudBridgeSettings())) == []
+    assert list(check_clouds(CloudBridgeSettings())) == []

@@ -14,8 +14,8 @@ import pytest
 from tests.mounts import unmount
 
 from monitorpi_cli.doctor import ports
-from monitorpi_cli.doctor.machine import look_at_secrets, look_at_state
-from monitorpi_cli.doctor.ports import look_at_broker_port, look_at_port
+from monitorpi_cli.doctor.machine import check_secrets, check_state
+from monitorpi_cli.doctor.ports import check_broker_port, check_port
 from monitorpi_cli.stack import broker
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def test_a_state_folder_is_written_and_nothing_is_left(tmp_path: Path) -> None:
     """What was tried is gone."""
-    found = look_at_state(tmp_path)
+    found = check_state(tmp_path)
 
     assert (found.mark, found.topic) in (("ok", "state"), ("note", "state"))
     assert f"{tmp_path} can be written" in found.text
@@ -38,7 +38,7 @@ def test_a_state_folder_is_written_and_nothing_is_left(tmp_path: Path) -> None:
 
 def test_a_state_folder_that_is_not_there_yet_is_looked_up(tmp_path: Path) -> None:
     """It would be made in the nearest folder there is; the doctor does not."""
-    found = look_at_state(tmp_path / "not" / "yet")
+    found = check_state(tmp_path / "not" / "yet")
 
     assert found.mark != "wrong"
     assert "can be made" in found.text
@@ -55,7 +55,7 @@ def test_a_state_folder_that_is_not_there_yet_is_looked_up(tmp_path: Path) -> No
 )
 def test_an_impossible_state_folder_is_wrong(folder: str, why: str) -> None:
     """A file in the way, or a file system that takes no files."""
-    found = look_at_state(Path(folder))
+    found = check_state(Path(folder))
 
     assert found.mark == "wrong"
     assert f"{folder} cannot be written: {why}" in found.text
@@ -71,7 +71,7 @@ def test_a_file_or_a_dead_link_in_its_place_is_wrong(tmp_path: Path, *, dangling
     else:
         place.write_text("")
 
-    assert "is no folder" in look_at_state(place).text
+    assert "is no folder" in check_state(place).text
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_why_nothing_can_be_written_is_said_with_the_remedy(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
 
-    found = look_at_state(tmp_path)
+    found = check_state(tmp_path)
 
     assert found.mark == "wrong"
     assert words in str(found)
@@ -119,7 +119,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_wrong(full: Path) -> None:
     """A real one."""
-    found = look_at_state(full / "monitorpi")
+    found = check_state(full / "monitorpi")
 
     assert found.mark == "wrong"
     assert "is full" in found.text
@@ -135,7 +135,7 @@ def test_secrets_that_others_may_read_are_wrong(tmp_path: Path, mode: int, mark:
     secrets.mkdir()
     secrets.chmod(mode)
 
-    [found] = look_at_secrets(CommonSettings(state_dir=tmp_path))
+    [found] = check_secrets(CommonSettings(state_dir=tmp_path))
 
     assert (found.mark, found.topic) == (mark, "secrets")
     assert mark == "ok" or found.remedy == f"chmod 700 {secrets}"
@@ -143,7 +143,7 @@ def test_secrets_that_others_may_read_are_wrong(tmp_path: Path, mode: int, mark:
 
 def test_secrets_that_are_not_made_yet_are_no_news(tmp_path: Path) -> None:
     """`up` makes them."""
-    assert list(look_at_secrets(CommonSettings(state_dir=tmp_path))) == []
+    assert list(check_secrets(CommonSettings(state_dir=tmp_path))) == []
 
 
 # --- ports ----------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def page(folder: Path, *lines: str) -> tuple[str, str]:
     """Return mark and words on a page with these settings."""
     file = folder / "monitorpi.toml"
     file.write_text("\n".join(["[dashboard]", *lines]))
-    found = look_at_port(Service.DASHBOARD, file)
+    found = check_port(Service.DASHBOARD, file)
     return found.mark, str(found)
 
 
@@ -190,11 +190,11 @@ def test_a_history_port_that_somebody_else_has_is_wrong(tmp_path: Path, taken: i
     file = tmp_path / "monitorpi.toml"
     file.write_text(f"[history]\nport = {taken}\n")
 
-    found = look_at_port(Service.HISTORY, file)
+    found = check_port(Service.HISTORY, file)
 
     assert (found.mark, "history.port" in str(found)) == ("wrong", True)
     file.write_text("[history]\nport = 0\n")
-    assert look_at_port(Service.HISTORY, file).mark == "ok"
+    assert check_port(Service.HISTORY, file).mark == "ok"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_where_the_page_would_listen_is_tried(
 
 def test_a_broker_port_that_somebody_else_has(taken: int) -> None:
     """Configured it is wrong."""
-    found = look_at_broker_port(BrokerSettings(port=taken))
+    found = check_broker_port(BrokerSettings(port=taken))
 
     assert found.mark == "wrong"
     assert "broker.port" in (found.remedy or "")
@@ -231,6 +231,6 @@ def test_a_broker_that_up_will_install_is_no_fault(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(broker, "program", missing)
 
-    found = look_at_broker_port(BrokerSettings())
+    found = check_broker_port(BrokerSettings())
 
     assert (found.mark, "./monitorpi up does that" in str(found)) == ("note", True)

@@ -10,7 +10,7 @@ from monitorpi_capture.count.copyevidence import CopyReport, RepeatedFrames
 from monitorpi_capture.items import COLUMN, WIDTH, Instant, MacCounts, WindowCounts
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.doctor.encapsulation import hidden_in
-from monitorpi_cli.doctor.mirror import judge_copies, judge_hidden, judge_port, look_at_ports
+from monitorpi_cli.doctor.mirror import check_ports, judge_copies, judge_hidden, judge_port
 
 OWN, LAPTOP, NAS = (bytes.fromhex(f"0400000000{number}") for number in ("01", "0a", "0b"))
 ALL = bytes.fromhex("ffffffffffff")
@@ -174,7 +174,7 @@ def test_a_mirror_that_shows_what_it_cannot_look_into_is_told(
 
 def test_loopback_is_no_mirror_port() -> None:
     """It has frames with Ethernet headers, between two devices by its addresses, and no LAN."""
-    [found] = look_at_ports(CaptureSettings(), ["lo"], 0.1)
+    [found] = check_ports(CaptureSettings(), ["lo"], 0.1)
 
     assert (found.mark, found.topic) == ("wrong", "lo")
     assert "capture.interfaces" in (found.remedy or "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.notifier.counterparts import WebHook
 
-from monitorpi_cli.doctor.command import look_at_service
+from monitorpi_cli.doctor.command import check_service
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_common import settings
 from monitorpi_common.messages import Service
@@ -26,7 +26,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None) -> li
     folder.mkdir(parents=True)
     if url is not None:
         (folder / "notifier__destinations__desk__url").write_text(url)
-    found = [f"{one.mark} {one}" for one in look_at_service(Service.NOTIFIER, None)]
+    found = [f"{one.mark} {one}" for one in check_service(Service.NOTIFIER, None)]
     assert SECRET not in "".join(found)
     return found
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cli.wrong import TABLE, Wrong
 
-from monitorpi_cli.doctor.machine import look_at_settings
+from monitorpi_cli.doctor.machine import check_settings
 from monitorpi_cli.stack.plan import make_plan
 from monitorpi_common import settings
 from monitorpi_common.settings import ConfigurationError
@@ -53,7 +53,7 @@ def test_up_and_doctor_say_the_same_line(
 
     with pytest.raises(ConfigurationError) as caught:
         make_plan(argparse.Namespace(config=file, site=None, interface=None))
-    found = [str(one) for one in look_at_settings(file)]
+    found = [str(one) for one in check_settings(file)]
 
     (line,) = caught.value.lines
     assert found == [f"settings: {line}"]
@@ -76,7 +76,7 @@ def test_a_secret_that_is_no_file_is_not_waited_for(
     folder.mkdir(parents=True)
     make(folder / "broker__password")
 
-    (found,) = [str(one) for one in look_at_settings(None)]
+    (found,) = [str(one) for one in check_settings(None)]
 
     assert found.startswith(f"settings: secret {folder}/broker__password: ")
     assert says in found
@@ -96,7 +96,7 @@ def test_what_an_orchestrator_tells_of_a_service_of_our_name_is_no_mistake(
     for name, value in told.items():
         monkeypatch.setenv(name, value)
 
-    assert list(look_at_settings(None)) == []
+    assert list(check_settings(None)) == []
 
 
 def test_a_misspelt_variable_starts_no_service(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_mac_addresses_are_taken_as_labels_print_them(tmp_path: Path, written: s
         f"[detector.devices.'{written}'.syn-flood]\nfloor = 5\n[prober]\npin = ['{written}']\n"
     )
 
-    assert list(look_at_settings(file)) == []
+    assert list(check_settings(file)) == []
 
 
 def test_copies_of_secrets_and_byte_order_marks_do_no_harm(tmp_path: Path) -> None:
@@ -179,4 +179,4 @@ def test_copies_of_secrets_and_byte_order_marks_do_no_harm(tmp_path: Path) -> No
     file = tmp_path / "monitorpi.toml"
     file.write_bytes(b"\xef\xbb\xbfsite = 'attic'\n")
 
-    assert list(look_at_settings(file)) == []
+    assert list(check_settings(file)) == []

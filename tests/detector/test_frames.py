@@ -39,6 +39,15 @@ def test_a_flood_shown_twice_is_told_with_its_true_rate() -> None:
     assert "the mirror port shows frames 2 times on average, each counted once" in alert.summary
 
 
+def test_nothing_but_copies_is_a_sentence_too() -> None:
+    """A sensor may say that every frame was one."""
+    detector = Detector()
+    for second in range(3):
+        detector.take(window(second, syns(60_000), copies_ratio=1.0))
+
+    assert "shows frames 100 times on average" in detector.alerts[0].summary
+
+
 def test_connections_shown_twice_are_completed_once() -> None:
     """Answers are divided as requests are: a busy server's connections come to life."""
     row = syns(

@@ -37,7 +37,7 @@ def services() -> list[str]:
     return sorted(names & {path.name for path in (root() / "services").iterdir()})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # pytest puts its plugins into sets
 class ContractReport:
     """What each test showed, printed as it ends: a pytest plugin."""
 

@@ -37,13 +37,13 @@ _NEW_KEYS: Final = "./monitorpi thingspeak setup fetches the keys anew"
 _NEW_TOKEN: Final = "give one that may write the bucket (secret cloud_bridge__influx__token)"  # noqa: S105 - its name
 
 
-def look_at_clouds(settings: CloudBridgeSettings) -> Iterator[CheckResult]:
+def check_clouds(settings: CloudBridgeSettings) -> Iterator[CheckResult]:
     """Try what is configured; nothing where nothing is."""
     clouds = []
     if settings.channels:
-        clouds.append(("ThingSpeak", settings.url, "cloud-bridge.url", _look_at_channels))
+        clouds.append(("ThingSpeak", settings.url, "cloud-bridge.url", _check_channels))
     if settings.influx is not None:
-        clouds.append(("InfluxDB", settings.influx.url, "influx.url", _look_at_influx))
+        clouds.append(("InfluxDB", settings.influx.url, "influx.url", _check_influx))
     for what, url, key, look in clouds:
         found = connect(what, url, key, settings.ca_file)
         yield found
@@ -74,7 +74,7 @@ def connect(what: str, url: str, key: str, ca_file: Path | None) -> CheckResult:
     return ok("cloud", f"{what} at {address} is reached {'by TLS' if is_tls else 'without TLS'}")
 
 
-def _look_at_channels(web: httpx.Client, settings: CloudBridgeSettings) -> Iterator[CheckResult]:
+def _check_channels(web: httpx.Client, settings: CloudBridgeSettings) -> Iterator[CheckResult]:
     """Read no row of each channel: that needs its read key, and shows nothing but that it fits."""
     for name, number in settings.channels.items():
         what = f"ThingSpeak channel {number} ({name})"
@@ -93,7 +93,7 @@ def _look_at_channels(web: httpx.Client, settings: CloudBridgeSettings) -> Itera
         )  # fmt: skip
 
 
-def _look_at_influx(web: httpx.Client, settings: CloudBridgeSettings) -> Iterator[CheckResult]:
+def _check_influx(web: httpx.Client, settings: CloudBridgeSettings) -> Iterator[CheckResult]:
     """Ask for its health, with the token: version 3 wants it there too."""
     if (influx := settings.influx) is None:
         raise TypeError("no InfluxDB is configured")

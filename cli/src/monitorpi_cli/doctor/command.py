@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.arguments import number
 from monitorpi_cli.doctor.broker import try_elsewhere, try_logins
-from monitorpi_cli.doctor.cloud import look_at_clouds
+from monitorpi_cli.doctor.cloud import check_clouds
 from monitorpi_cli.doctor.finding import COLOURS, note, ok
 from monitorpi_cli.doctor.machine import (
-    look_at_clock,
-    look_at_pings,
-    look_at_secrets,
-    look_at_settings,
-    look_at_state,
+    check_clock,
+    check_pings,
+    check_secrets,
+    check_settings,
+    check_state,
 )
-from monitorpi_cli.doctor.mirror import look_at_ports
-from monitorpi_cli.doctor.notifier import look_at_destinations
-from monitorpi_cli.doctor.ports import SERVED, look_at_broker_port, look_at_port
-from monitorpi_cli.doctor.watch import look_at_watch
+from monitorpi_cli.doctor.mirror import check_ports
+from monitorpi_cli.doctor.notifier import check_destinations
+from monitorpi_cli.doctor.ports import SERVED, check_broker_port, check_port
+from monitorpi_cli.doctor.watch import check_watch
 from monitorpi_cli.stack.centre import CENTRE_KEYS
 from monitorpi_cli.stack.listening import is_own
 from monitorpi_cli.stack.logins import logins
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from monitorpi_common.settings import CommonSettings
 
 CHECKS: Final[Mapping[Service, Callable[[Any], Iterator[CheckResult]]]] = {
-    Service.CLOUD_BRIDGE: look_at_clouds,
-    Service.NOTIFIER: look_at_destinations,
-    Service.PROBER: look_at_pings,
+    Service.CLOUD_BRIDGE: check_clouds,
+    Service.NOTIFIER: check_destinations,
+    Service.PROBER: check_pings,
 }
 """What is tried for a service that reaches beyond this machine; each takes its settings."""
 LISTEN_S: Final = 5.0
@@ -63,40 +63,40 @@ _WELL, _WRONG, _SETTINGS = 0, 1, 2
 
 def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[CheckResult]:
     """Look at everything, the quick things first; with wrong settings at nothing else."""
-    mistakes = list(look_at_settings(config))
+    mistakes = list(check_settings(config))
     yield from mistakes or [ok("settings", "all services take theirs")]
     if mistakes:
         return
     common = load(None, NoSection, file=config).common
-    yield look_at_clock(trusted=common.trust_clock)
-    yield look_at_state(state_dir(common))
-    yield from look_at_secrets(common)
-    yield from look_at_bus(config, common)
+    yield check_clock(trusted=common.trust_clock)
+    yield check_state(state_dir(common))
+    yield from check_secrets(common)
+    yield from check_bus(config, common)
     if (centre := broker_settings(config).centre) is not None:
         yield try_elsewhere("centre", centre.account(common.site), CENTRE_KEYS)
     for service in CHECKS:
-        yield from look_at_service(service, config)
+        yield from check_service(service, config)
     cloud = section_of(Service.CLOUD_BRIDGE, CloudBridgeSettings, config)
     if cloud.mqtt is not None:
         yield try_elsewhere("cloud", cloud.mqtt.account(common.site), MQTT_KEYS)
     capture = section_of(Service.CAPTURE, CaptureSettings, config)
-    yield from look_at_ports(capture, names, seconds)
+    yield from check_ports(capture, names, seconds)
 
 
-def look_at_service(service: Service, config: Path | None) -> Iterator[CheckResult]:
+def check_service(service: Service, config: Path | None) -> Iterator[CheckResult]:
     """Try what a service of ``CHECKS`` would use, as it is configured."""
     return CHECKS[service](section_of(service, SECTIONS[service], config))
 
 
-def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[CheckResult]:
+def check_bus(config: Path | None, common: CommonSettings) -> Iterator[CheckResult]:
     """Try the broker, and ask it for the watch; without an own one yet, whether it could run."""
     running: Running | None = None
     if is_own(common.broker):
         try:
             running = find_running(config)
         except NoStackError:
-            yield look_at_broker_port(common.broker)
-            yield from (look_at_port(service, config) for service in SERVED)
+            yield check_broker_port(common.broker)
+            yield from (check_port(service, config) for service in SERVED)
             return
     try:
         found = logins(config, running)
@@ -106,7 +106,7 @@ def look_at_bus(config: Path | None, common: CommonSettings) -> Iterator[CheckRe
         return
     yield from try_logins(found, common.site)
     reader = next((one for one in found if one.service is Service.DASHBOARD), found[0])
-    yield from look_at_watch(reader.settings, ANY if running is not None else common.site)
+    yield from check_watch(reader.settings, ANY if running is not None else common.site)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

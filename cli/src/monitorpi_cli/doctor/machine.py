@@ -27,13 +27,13 @@ _PING_S: Final = 1.0
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-def look_at_settings(config: Path | None) -> Iterator[CheckResult]:
+def check_settings(config: Path | None) -> Iterator[CheckResult]:
     """Return what is wrong with the settings of any service."""
     for line in mistakes(config, secrets_of):
         yield wrong("settings", line)
 
 
-def look_at_clock(*, trusted: bool) -> CheckResult:
+def check_clock(*, trusted: bool) -> CheckResult:
     """Return whether the wall clock can be believed."""
     if trusted or clock.synchronised():
         return ok("clock", "trusted as configured" if trusted else "synchronised")
@@ -44,7 +44,7 @@ def look_at_clock(*, trusted: bool) -> CheckResult:
     )
 
 
-def look_at_state(folder: Path) -> CheckResult:
+def check_state(folder: Path) -> CheckResult:
     """Write to the state folder, or to where it would be made, and report the room there."""
     unwritable = try_to_write(folder)
     if unwritable is not None:
@@ -59,7 +59,7 @@ def look_at_state(folder: Path) -> CheckResult:
     return ok("state", f"{where}, {free / 1e9:.1f} GB free")
 
 
-def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:
+def check_secrets(common: CommonSettings) -> Iterator[CheckResult]:
     """Return whether somebody else may read the secrets that ``up`` keeps."""
     folder = state_dir(common) / "secrets"
     try:
@@ -80,7 +80,7 @@ def look_at_secrets(common: CommonSettings) -> Iterator[CheckResult]:
         yield ok("secrets", f"{folder}: of {len(names)} accounts, open to nobody else")
 
 
-def look_at_pings(settings: ProberSettings) -> Iterator[CheckResult]:
+def check_pings(settings: ProberSettings) -> Iterator[CheckResult]:
     """Return whether echo requests may be sent, by one to this machine itself."""
     try:
         measure(["127.0.0.1"], 1, _PING_S, settings.source)

@@ -143,7 +143,7 @@ def judge_hidden(name: str, sampled: int, hidden: Mapping[str, int]) -> Iterator
 # --- looking --------------------------------------------------------------------------------------
 
 
-def look_at_ports(
+def check_ports(
     settings: CaptureSettings, names: Sequence[str], seconds: float
 ) -> Iterator[CheckResult]:
     """Listen for some seconds on the interfaces that would be counted on."""

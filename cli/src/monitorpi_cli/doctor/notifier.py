@@ -21,7 +21,7 @@ TRY_S: Final = 5.0
 _TEST: Final = "./monitorpi notify test sends a message"
 
 
-def look_at_destinations(settings: NotifierSettings) -> Iterator[CheckResult]:
+def check_destinations(settings: NotifierSettings) -> Iterator[CheckResult]:
     """Try each destination's address; nothing where there is none."""
     urls = {name: one.url.get_secret_value().strip() for name, one in settings.destinations.items()}
     if not urls:
@@ -32,10 +32,10 @@ def look_at_destinations(settings: NotifierSettings) -> Iterator[CheckResult]:
         yield wrong("notifier", str(error), "delete .venv beside ./monitorpi: it is made anew")
         return
     for name, plugin in plugins.items():
-        yield _look_at(name, urls[name], plugin)
+        yield _check(name, urls[name], plugin)
 
 
-def _look_at(name: str, url: str, plugin: str | None) -> CheckResult:
+def _check(name: str, url: str, plugin: str | None) -> CheckResult:
     """Return what Apprise makes of an address, and whether the server it names answers."""
     if plugin is None:
         remedy = f"write notifier__destinations__{name}__url as Apprise documents it"

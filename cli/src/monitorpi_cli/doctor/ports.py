@@ -24,7 +24,7 @@ SERVED: Final = {Service.DASHBOARD: "page", Service.HISTORY: "history"}
 """The services that listen, and what is found of each is about."""
 
 
-def look_at_broker_port(settings: BrokerSettings) -> CheckResult:
+def check_broker_port(settings: BrokerSettings) -> CheckResult:
     """Return whether an own broker could listen: nobody's runs yet."""
     try:
         program = broker.program()
@@ -34,7 +34,7 @@ def look_at_broker_port(settings: BrokerSettings) -> CheckResult:
     return found or ok("broker", f"none runs yet; {program} is installed")
 
 
-def look_at_port(service: Service, config: Path | None) -> CheckResult:
+def check_port(service: Service, config: Path | None) -> CheckResult:
     """Return whether a service of ``SERVED`` could listen: nobody's does yet."""
     settings: Any = section_of(service, SECTIONS[service], config)
     topic = SERVED[service]

@@ -72,7 +72,7 @@ class Sites:
             return
 
 
-def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[CheckResult]:
+def check_watch(settings: BrokerSettings, site: str) -> Iterator[CheckResult]:
     """Return whether anybody watches, as the broker's memory has it, and ask for the page.
 
     Args:
@@ -88,7 +88,7 @@ def look_at_watch(settings: BrokerSettings, site: str) -> Iterator[CheckResult]:
     for name, url in sites.pages.items():
         is_up = name in sites.known and sites.known[name].online
         if is_up and _is_here(url):
-            yield look_at_page(url)
+            yield check_page(url)
 
 
 def _is_here(url: str) -> bool:
@@ -99,7 +99,7 @@ def _is_here(url: str) -> bool:
         return False
 
 
-def look_at_page(url: str) -> CheckResult:
+def check_page(url: str) -> CheckResult:
     """Ask a page of this machine how it is: what it answers is the watch's matter."""
     answers = dict.fromkeys(_ANSWERS, ok("page", f"{url} answers"))
     with client(timeout_s=_ANSWER_S) as web:

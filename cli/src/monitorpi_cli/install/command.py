@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.checkout import root
 from monitorpi_cli.doctor.finding import CheckResult
-from monitorpi_cli.doctor.watch import look_at_watch
+from monitorpi_cli.doctor.watch import check_watch
 from monitorpi_cli.install import systemd, unit
 from monitorpi_cli.stack.listening import is_own
 from monitorpi_cli.stack.logins import logins
@@ -317,4 +317,4 @@ def _watch() -> list[CheckResult]:
     except (NoStackError, OSError):
         return [CheckResult("note", "watch", "is for root to ask", "sudo ./monitorpi status")]
     reader = next((one for one in found if one.service is Service.DASHBOARD), found[0])
-    return list(look_at_watch(reader.settings, ANY if running else common.site))
+    return list(check_watch(reader.settings, ANY if running else common.site))

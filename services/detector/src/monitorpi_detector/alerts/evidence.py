@@ -191,6 +191,11 @@ def is_worse(one: Severity, other: Severity) -> bool:
     return _ORDER[one] > _ORDER[other]
 
 
+def _times(copies_ratio: float) -> str:
+    """Write how often each frame is shown; nearly nothing but copies: a hundred times."""
+    return _number(round(1 / max(1 - copies_ratio, 0.01), 1))
+
+
 def sentence(finding: Finding, peak: float, seen: Observed) -> str:
     """Write the alert's one sentence: who, how much over which time, and what limits it."""
     unit, of = (finding.unit, 1.0) if finding.scale == 1 else ("%", finding.scale)
@@ -209,7 +214,7 @@ def sentence(finding: Finding, peak: float, seen: Observed) -> str:
         words.append("; the mirror port shows one direction only, replies could not be judged")
     if seen.copies_ratio is not None and seen.copies_ratio >= COPIES_REPORTED:
         words.append(
-            f"; the mirror port shows frames {1 / (1 - seen.copies_ratio):.2g} times on average, "
+            f"; the mirror port shows frames {_times(seen.copies_ratio)} times on average, "
             "each counted once here"
         )
     if seen.kernel_drops:
