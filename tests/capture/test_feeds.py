@@ -154,3 +154,24 @@ def test_a_feed_goes_on_with_its_interface(namespace: Namespace, name: str) -> N
     assert before == after[0] == (ASKED, len(ASKED), None)
     assert away == (None, 0)
     assert [after[1], feed.receive(), feed.dropped()] == [None, None, 0]
+
+
+@pytest.mark.parametrize("name", BEST_FIRST)
+def test_an_interface_that_is_switched_off_is_waited_for(namespace: Namespace, name: str) -> None:
+    """The socket's error is taken, not looked at again and again; switched on it counts on."""
+    plug(namespace)
+    engine = BEST_FIRST[name](["vb"], 64)
+    namespace.call(engine.open)
+    namespace.run(["ip", "link", "set", "vb", "down"])
+    begun_s = time.thread_time()
+    engine.count_until(time.clock_gettime(time.CLOCK_BOOTTIME) + 1.0)
+    busy_s = time.thread_time() - begun_s
+    namespace.call(engine.close_windows)
+    namespace.run(["ip", "link", "set", "vb", "up"])
+    wait_for(lambda: namespace.call(engine.close_windows) != [] and not engine.away, 5, "up again")
+    namespace.call(send, "va", ASKED)
+    (window,) = all_windows(namespace, engine, 1)
+    namespace.call(engine.close)
+
+    assert busy_s < 0.2
+    assert window.wire[PACKETS] == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -83,3 +85,24 @@ def flooded() -> int:
 def test_a_flood_fills_the_ring_and_no_more(namespace: Namespace) -> None:
     """What finds no room is gone: a sample is bounded."""
     assert 64 <= namespace.call(flooded) <= 256
+
+
+def switched_off() -> list[bool]:
+    """Tell whether a ring has something to read: switched off, and after it was read."""
+    ring = SampleRing("lo")
+    poll = select.poll()
+    poll.register(ring, select.POLLIN)
+    try:
+        ring.hook()
+        subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+        report = [bool(poll.poll(2000))]
+        assert list(ring.take(0)) == []
+        report.append(bool(poll.poll(100)))
+    finally:
+        ring.close()
+    return report
+
+
+def test_a_ring_whose_interface_is_switched_off_is_looked_at_once(namespace: Namespace) -> None:
+    """The socket's error wakes its reader, and is taken with that."""
+    assert namespace.call(switched_off) == [True, False]

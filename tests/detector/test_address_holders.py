@@ -242,6 +242,21 @@ def test_clients_behind_a_repeater_are_where_their_frames_are() -> None:
     assert wire.reported("arp-spoof") == {}
 
 
+def test_naming_another_address_of_a_router_takes_nothing_from_the_first() -> None:
+    """A forged answer of a DHCP server, and then the address that everybody sends to is claimed."""
+    wire = lan(1500, served=False)
+    wire.lives(ROUTER, "198.18.0.254", 1500, each=10)
+    for second in range(5, 1200, 5):
+        for host in (PC, PHONE):
+            wire.syn(second, host, ROUTER, "198.18.0.10", f"9.9.9.{second % 250}")
+    wire.lives(PHONE, "198.18.0.20", 1500)
+    wire.dhcp(1200, EVIL, PHONE, "198.18.0.20", router="198.18.0.254")
+    wire.answer(1210, EVIL, GATEWAY, PC)
+    wire.run()
+
+    assert wire.reported("arp-spoof") == {EVIL_ID: "critical"}
+
+
 def test_a_router_answers_for_all_from_the_first_second() -> None:
     """Local proxy ARP (ports that are apart): the hosts speak only after it answered for them."""
     wire = Wire()

@@ -393,7 +393,7 @@ class Onset(Message):
     """A look at a window that still runs, because a flood may have begun in it.
 
     Nothing is taken out of the window: whoever adds up windows leaves these alone. An onset brings
-    one, and a few more within half a second while it lasts; a capture file has none.
+    one, and up to three more within 0.15 s; a capture file has none.
     """
 
     SERVICE = Service.CAPTURE

@@ -136,10 +136,12 @@ def _entries(folder: Path, *, is_named: bool) -> list[Path]:
 def _secret(entry: Path) -> str:
     if not stat.S_ISREG(entry.stat().st_mode):
         raise ValueError("no file; give one")  # a pipe would be waited for
-    with entry.open("rb") as stream:
-        content = stream.read(MAX_SECRET_BYTES + 1)
-    if len(content) > MAX_SECRET_BYTES:
-        raise ValueError(f"larger than {MAX_SECRET_BYTES} bytes")
+    try:
+        content = read_bytes(entry, MAX_SECRET_BYTES)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        raise ValueError(error.strerror) from None
     try:
         return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:

@@ -358,9 +358,7 @@ class CaptureCore:
             "spread": window.spread._asdict() if window.spread else None,
             "source_macs": senders,
             "new_macs": unknown,
-            "copies_ratio": shown.ratio,
-            "copies": shown.wire._asdict() if shown.wire.any else None,
-            "repeats": shown.repeats._asdict() if shown.repeats else None,
+            **shown.fields,
             "late_syn": window.late_syn,
         }
         port.seq += 1

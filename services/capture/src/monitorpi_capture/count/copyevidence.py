@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median_low
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,15 @@ class CopyReport:
     """For frames of senders without evidence of their own."""
     devices: Mapping[bytes, CopyShares] = field(default_factory=dict)
     repeats: RepeatedFrames | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a message of a window says of it."""
+        return {
+            "copies_ratio": self.ratio,
+            "copies": self.wire._asdict() if self.wire.any else None,
+            "repeats": self.repeats._asdict() if self.repeats else None,
+        }
 
 
 @dataclass(slots=True)

@@ -55,7 +55,8 @@ _RISING: Final = 40
 """SYNs without an answer, or echo requests, of the last :data:`_LATELY_S`: something may rise."""
 _STEEP: Final = 1000
 _LATELY_S: Final = 0.3
-_TWO: Final = 2
+_MEASURES: Final = 3
+"""Looks of a rise, the one before it included, that tell its rate."""
 _NEAR_S: Final = 0.02
 _BENT: Final = 0.1
 """Share of a horizon's frames below a straight line that shows a rise."""
@@ -162,7 +163,8 @@ class RisingPort:
         change point of a cumulative sum).
         """
         first, last = self.looks[0], self.looks[-1]
-        which = 0 if self._unanswered() / SYNS >= self._echoes() / ECHOES else 2
+        is_syn = self._unanswered() / SYNS >= self._echoes() / ECHOES
+        which = FloodSums._fields.index("syn" if is_syn else "icmp_echo")
         frames = last.sums[which] - first.sums[which]
         rate = frames / max(last.at_s - first.at_s, STEEP_S)
         below = [
@@ -174,14 +176,14 @@ class RisingPort:
 
     def _is_measured(self) -> bool:
         """Return whether there was a look within the rise, to tell its rate by."""
-        return len(self._rise()[1]) > _TWO
+        return len(self._rise()[1]) >= _MEASURES
 
     @staticmethod
     def _begins_s(later: list[_Look], which: int) -> float:
         """Return when the rise began between two looks, by the rate behind the second."""
         start, second, last = later[0], later[min(1, len(later) - 1)], later[-1]
         frames = last.sums[which] - second.sums[which]
-        if frames <= 0:
+        if frames <= 0 or last.at_s <= second.at_s:
             return start.at_s
         rate = frames / (last.at_s - second.at_s)
         return max(start.at_s, second.at_s - (second.sums[which] - start.sums[which]) / rate)

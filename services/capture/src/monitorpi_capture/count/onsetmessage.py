@@ -61,9 +61,7 @@ def onset_message(
         "packets": window.wire[PACKETS],
         "bytes": window.wire[BYTES],
         "counts": counts_by_name(window.wire, FIRST_CLASS),
-        "copies_ratio": copies.ratio,
-        "copies": copies.wire._asdict() if copies.wire.any else None,
-        "repeats": copies.repeats._asdict() if copies.repeats else None,
+        **copies.fields,
     }
     rows = ordered(window.rows, 0.0)[:MOST]
     devices = [device_json(row, role(row.mac), copies.devices.get(row.mac)) for row in rows]

@@ -98,10 +98,6 @@ class RingCounts:
         self._pairs: dict[tuple[bytes, int], list[int]] = {}
         self._ends: dict[tuple[bytes, int, bytes, int], int] = {}
 
-    def __bool__(self) -> bool:
-        """Tell whether something waits to be folded."""
-        return bool(self._pairs)
-
     def read(self, memory: Buffer, place: int, frames: int) -> None:  # noqa: C901, PLR0912 - once per frame: no calls it can do without
         """Count a block of frames, from the place of its first entry.
 

@@ -15,6 +15,7 @@ from monitorpi_capture.frame.text import ip_text
 from monitorpi_capture.inventory.addresses import PRESENT_S, Addresses
 from monitorpi_capture.inventory.disputes import Witness
 from monitorpi_capture.inventory.groups import group_of
+from monitorpi_capture.inventory.holding import REMEMBER_S
 from monitorpi_capture.inventory.routers import Routers
 from monitorpi_capture.inventory.subnets import Subnets
 
@@ -107,8 +108,9 @@ class Topology:
     def is_router_address(self, mac: bytes, space: Space, ip: str) -> bool:
         """Return whether hosts send to an address as to a router's.
 
-        Of one that is a router by what it does or says those are the ones that a DHCP server named,
-        else the first it has: what it has beside them may be what it answers for.
+        Of one that is a router by what it does or says that is the first it has; what it has beside
+        it may be what it answers for, and so may the first one be while that is new and another one
+        is named.
         """
         now_s = self.now_s
         if group_of(mac) is not None or self.routers.is_named(space, ip, now_s):
@@ -118,11 +120,11 @@ class Topology:
             return True
         if not (advertises or self.routers.is_shown(mac, now_s)):
             return False
-        alike = [
-            one.ip for one in self.addresses.of(mac) if one.space == space and _alike(one.ip, ip)
-        ]
-        named = any(self.routers.is_named(space, one, now_s) for one in alike)
-        return alike[:1] == [ip] and not named
+        alike = [one for one in self.addresses.of(mac) if one.space == space and _alike(one.ip, ip)]
+        if not alike or alike[0].ip != ip:
+            return False
+        is_new = now_s - alike[0].since_s <= REMEMBER_S
+        return not (is_new and any(self.routers.is_named(space, one.ip, now_s) for one in alike))
 
     # --- what addresses ask -------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ PACKET_STATISTICS: Final = 6
 PACKET_AUXDATA: Final = 8
 PACKET_VNET_HDR: Final = 15
 PACKET_IGNORE_OUTGOING: Final = 23
-PACKET_MR_PROMISC: Final = 1
-SO_ATTACH_FILTER: Final = 26
+_PACKET_MR_PROMISC: Final = 1
+_SO_ATTACH_FILTER: Final = 26
 SO_RCVBUFFORCE: Final = 33
 ETH_P_ALL: Final = 3
 _MSG_TRUNC: Final = 0x20
@@ -45,6 +45,19 @@ def program(instructions: Sequence[Instruction]) -> tuple[bytes, ctypes.Array[ct
     code = b"".join(struct.pack("HBBI", *one) for one in instructions)
     memory = ctypes.create_string_buffer(code, len(code))
     return struct.pack("@HP", len(instructions), ctypes.addressof(memory)), memory
+
+
+def attach_filter(sock: socket.socket, instructions: Sequence[Instruction]) -> None:
+    """Let through only what a classic BPF program returns more than 0 for."""
+    value, memory = program(instructions)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+    del memory
+
+
+def be_promiscuous(sock: socket.socket, index: int) -> None:
+    """Ask an interface's card for all frames; the kernel takes it back with the socket."""
+    membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
+    sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
 
 
 def open_packet_socket(
@@ -73,9 +86,7 @@ def open_packet_socket(
     """
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     try:
-        value, memory = program(instructions)
-        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, value)
-        del memory
+        attach_filter(sock, instructions)
         try:
             sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
         except OSError:  # needs CAP_NET_ADMIN: take what is allowed
@@ -84,9 +95,7 @@ def open_packet_socket(
         if tags:
             sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         if promiscuous:
-            index = socket.if_nametoindex(interface)
-            membership = struct.pack("iHH8s", index, PACKET_MR_PROMISC, 0, b"")
-            sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+            be_promiscuous(sock, socket.if_nametoindex(interface))
         sock.bind((interface, ETH_P_ALL))
     except BaseException:
         sock.close()

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.linux.packetsocket import (
     ETH_P_ALL,
-    PACKET_ADD_MEMBERSHIP,
     PACKET_IGNORE_OUTGOING,
-    PACKET_MR_PROMISC,
     PACKET_VNET_HDR,
-    SO_ATTACH_FILTER,
     SOL_PACKET,
+    attach_filter,
+    be_promiscuous,
     drops,
-    program,
 )
 from monitorpi_host import interfaces
 
@@ -89,9 +87,7 @@ class Ring:
         self._next = 0
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
-            value, memory = program(instructions)
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, value)
-            del memory
+            attach_filter(self._socket, instructions)
             self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
             self._socket.setsockopt(SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
             if offload_header:
@@ -102,9 +98,7 @@ class Ring:
             )
             self._socket.setsockopt(SOL_PACKET, _PACKET_RX_RING, request)
             if promiscuous:
-                index = socket.if_nametoindex(interface)
-                membership = struct.pack("iHH8s", index, PACKET_MR_PROMISC, 0, b"")
-                self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+                be_promiscuous(self._socket, socket.if_nametoindex(interface))
             self.memory = mmap.mmap(self._socket.fileno(), size)
         except BaseException:
             self._socket.close()
@@ -135,12 +129,15 @@ class Ring:
         """Yield blocks the kernel handed over, at most so many, and give each back.
 
         Each is the place of its first frame in :attr:`memory`, and how many it holds; where the
-        next one is each of them says (:data:`FRAME_HEAD`).
+        next one is each of them says (:data:`FRAME_HEAD`). Where there is none the socket may have
+        an error (its interface was switched off), which would end each poll at once until taken.
         """
-        for _ in range(most):
+        for number in range(most):
             at = self._next * self._block_bytes
             status, frames, offset = _BLOCK_HEAD.unpack_from(self.memory, at + _BLOCK_STATUS)
             if not status & _TO_USER:
+                if number == 0:
+                    self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 return
             yield at + offset, frames
             _STATUS.pack_into(self.memory, at + _BLOCK_STATUS, _TO_KERNEL)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.linux.packetsocket import (
     FRAME_BYTES,
-    drops,
     open_packet_socket,
     receive_frame,
 )
@@ -53,18 +52,15 @@ class Tap:
         sock = self._socket
         return None if sock is None else receive_frame(sock, self._buffer)
 
-    def dropped(self) -> int:
-        """Return the frames dropped since the last call; open again what vanished."""
+    def tend(self) -> None:
+        """Open again what vanished; looks once a second."""
         now_s = time.monotonic()
         if now_s < self._next_try_s:
-            return 0
+            return
         self._next_try_s = now_s + 1.0
-        sock = self._socket
-        if sock is None or interfaces.index_of(self.name) != self._index:
+        if self._socket is None or interfaces.index_of(self.name) != self._index:
             self.close()
             self.open()
-            return 0
-        return drops(sock)
 
     def close(self) -> None:
         """Close the socket; :meth:`open` may open it again."""

@@ -73,7 +73,7 @@ class Watcher:
             if lease is None or time.monotonic() >= lease.until_s:
                 break
             for tap in taps:
-                tap.dropped()
+                tap.tend()
             for _ in taps:
                 turn += 1
                 line = _first_match(taps[turn % len(taps)], lease)

@@ -15,6 +15,7 @@ const WEEK = "-7d",
   PAUSE_MS = 400,
   MOST = 2000,
   SHOWN = 50;
+const MAC = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/; // what an address says goes into lines people copy
 const WAYS = { tx: "sent", rx: "received", wire: "on the wire" };
 
 function limitsSaid() {
@@ -65,14 +66,14 @@ function bySubject(found) {
   }
   return [...rows.values()].sort((a, b) => b.lasting - a.lasting || b.mean - a.mean);
 }
-const times = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+const times = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 
 function OfAlerts({ alerts, floor }) {
   const over = alerts.filter((one) => one.evidence.peak >= floor).length,
     under = alerts.length - over;
   const more = alerts.length >= MOST ? " (the newest)" : "";
   return html`<p id="of-alerts">
-    <strong>${times(alerts.length, "alert")}</strong>${more} of this rule${" "}
+    <strong>${times(alerts.length, "alert", "alerts")}</strong>${more} of this rule${" "}
     ${alerts.length === 1 ? "was" : "were"} raised:${" "}
     <strong>${count(over)}</strong> peaked at ${rate(floor)} or more,${" "}
     <strong>${count(under)}</strong> would not have been raised.
@@ -90,7 +91,7 @@ function OfCounts({ found, floor, name, rule, way }) {
     rows = bySubject(found);
   return html`<p id="of-counts">
       ${className(name)} ${WAYS[way]}:${" "}
-      <strong>${times(lasting, "stretch").replace("stretchs", "stretches")}</strong> with seconds of ${rate(floor)} or more for certain,${" "}
+      <strong>${times(lasting, "stretch", "stretches")}</strong> with seconds of ${rate(floor)} or more for certain,${" "}
       <strong>${count(found.length - lasting)}</strong> in which a burst of seconds may have
       reached it${found.length >= MOST ? " (the first of more)" : ""}. Nobody else did.
     </p>
@@ -183,7 +184,7 @@ function Commands({ rule, mac, floor, floors }) {
 }
 export function Threshold({ route }) {
   const { id: rule, words } = route,
-    mac = hostOf(words.mac)?.mac ?? words.mac ?? "",
+    mac = hostOf(words.mac)?.mac ?? (MAC.test(words.mac) ? words.mac : ""),
     whose = words.all ? "" : mac,
     floors = floorsOf(rule, whose),
     [typed, setTyped] = useState(null);

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -19,11 +18,10 @@ from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.linux.packetsocket import (
     ETH_P_ALL,
     FRAME_BYTES,
-    PACKET_ADD_MEMBERSHIP,
     PACKET_AUXDATA,
     PACKET_IGNORE_OUTGOING,
-    PACKET_MR_PROMISC,
     SOL_PACKET,
+    be_promiscuous,
     drops,
     receive_frame,
 )
@@ -67,8 +65,7 @@ class CountedPort:
             sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
             sock.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
-            membership = struct.pack("iHH8s", self.index, PACKET_MR_PROMISC, 0, b"")
-            sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+            be_promiscuous(sock, self.index)
             self.start = now()
             sock.bind((self.name, ETH_P_ALL))
         except BaseException:
