@@ -107,3 +107,18 @@ def test_what_is_not_counted_is_judged_by_its_alerts(
         lambda: "no threshold of that name" in browser.find_element("tag name", "main").text, 9
     )
     assert complaints(browser) == []
+
+
+def test_a_link_puts_no_lines_of_its_own_into_the_configuration(
+    page: Callable[..., Page], browser: Chrome, week: None
+) -> None:
+    """What people are shown to copy holds the MAC address of an address, and nothing else of it."""
+    del week
+    one = page()
+    say(one)
+
+    look(browser, one, "threshold/syn-flood?floor=150&mac=%22%5D%0A%5Bdetector%5D%0Aignore%3D%5B")
+    wait_for(lambda: browser.find_elements("id", "toml"), 20, "the lines")
+
+    lines = browser.find_element("id", "toml").get_attribute("textContent")
+    assert lines == "[detector.rules.syn-flood]\nfloor = 150"
