@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 from argparse import Namespace
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings(
 """What a refused start leaves open ends with its process."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SERVICES: Final[dict[str, tuple[Any, Any, str]]] = {
@@ -172,18 +172,24 @@ def test_a_later_outbox_is_left_as_it_is(service: str, tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@contextmanager
+def without_room(state: str, folder: Path) -> Iterator[Path]:
+    """Lend a disk of its own that is full, or read-only."""
+    with mounted(make_disk(folder / "disk", 8), folder / "mnt") as disk:
+        if state == "full":
+            fill(disk)
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        yield disk
+
+
 @pytest.mark.parametrize("service", ["notifier", "cloud-bridge"])
 @pytest.mark.parametrize("state", ["full", "read-only"])
 def test_a_disk_without_room_is_told_with_its_remedy(
     service: str, state: str, tmp_path: Path
 ) -> None:
     """Nobody is told to move the outbox away where the disk is at fault."""
-    with mounted(make_disk(tmp_path / "disk", 8), tmp_path / "mnt") as folder:
-        if state == "full":
-            fill(folder)
-        else:
-            subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-
+    with without_room(state, tmp_path) as folder:
         with pytest.raises(ResourceError) as refused:
             start(service, folder)
 
@@ -198,12 +204,7 @@ def test_a_disk_without_room_keeps_nobody_from_watching(
     service: str, state: str, tmp_path: Path
 ) -> None:
     """What only remembers starts all the same."""
-    with mounted(make_disk(tmp_path / "disk", 8), tmp_path / "mnt") as folder:
-        if state == "full":
-            fill(folder)
-        else:
-            subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-
+    with without_room(state, tmp_path) as folder:
         start(service, folder)
 
 
