@@ -189,9 +189,8 @@ def test_a_disk_without_room_is_told_with_its_remedy(
     service: str, state: str, tmp_path: Path
 ) -> None:
     """Nobody is told to move the outbox away where the disk is at fault."""
-    with without_room(state, tmp_path) as folder:
-        with pytest.raises(ResourceError) as refused:
-            start(service, folder)
+    with without_room(state, tmp_path) as folder, pytest.raises(ResourceError) as refused:
+        start(service, folder)
 
     assert str(folder / "outbox.sqlite") in str(refused.value)
     remedy = "make room on its disk" if state == "full" else "mounted read-only, look at dmesg"
