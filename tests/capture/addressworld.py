@@ -47,3 +47,8 @@ class World:
 def held(one: Addresses, mac: bytes, space: Space = ()) -> list[str]:
     """Return what a MAC holds in a VLAN."""
     return [held.ip for held in one.of(mac) if held.space == space]
+
+
+def turns(one: Addresses, mac: bytes, at_s: float) -> list[tuple[bytes, bytes, int]]:
+    """Return the disputes of a MAC: holder, challenger, turns."""
+    return [(d.holder, d.challenger, len(d.turns)) for d in one.disputes(mac, at_s)]

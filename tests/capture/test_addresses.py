@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.capture.addressworld import IP, OTHER, V6, VIRTUAL, A, B, C, World, held
+from tests.capture.addressworld import IP, OTHER, V6, VIRTUAL, A, B, C, World, held, turns
 
 from monitorpi_capture.inventory.addresses import (
     AGE_S,
@@ -11,16 +11,10 @@ from monitorpi_capture.inventory.addresses import (
     PRESENT_S,
     UNCLAIMED_S,
     YIELD_S,
-    Addresses,
 )
 from monitorpi_capture.inventory.disputes import MAX_DISPUTES
 from monitorpi_capture.inventory.holding import REMEMBER_S, TRANSITIONS, Event, State
 from monitorpi_capture.inventory.proxies import NEW_FROM, PROXY_FROM
-
-
-def turns(one: Addresses, mac: bytes, at_s: float) -> list[tuple[bytes, bytes, int]]:
-    """Return the disputes of a MAC: holder, challenger, turns."""
-    return [(d.holder, d.challenger, len(d.turns)) for d in one.disputes(mac, at_s)]
 
 
 def test_every_state_has_an_answer_to_every_event_it_can_see() -> None:
@@ -110,70 +104,6 @@ def test_an_address_of_one_that_left_goes_over_without_a_word() -> None:
     assert [(d.ip, d.present, d.router) for d in one.disputes(B, PRESENT_S)] == [
         (OTHER, False, True)
     ]
-
-
-def test_a_name_does_not_prove_and_frames_do() -> None:
-    """A repeater's frames prove a client's lease; renewals of the client's change nothing."""
-    one = World().addresses()
-    one.name(C, (), [IP], 0)
-    named = held(one, C)
-    for at_s in (5, 60, 120):
-        one.claim(A, (), IP, at_s)
-        one.name(C, (), [IP], at_s + 1)
-
-    assert named == [IP]
-    assert (held(one, A), held(one, C)) == ([IP], [])
-    assert turns(one, A, 121) == []
-
-
-def test_a_new_lease_ends_the_one_before() -> None:
-    """Also where a repeater speaks for the client."""
-    one = World().addresses()
-    one.name(A, (), [IP], 0)
-    one.claim(A, (), IP, 1)
-    one.name(A, (), [OTHER], 600)
-    one.name(C, (), ["198.18.0.60"], 0)
-    one.claim(B, (), "198.18.0.60", 1)
-    one.name(C, (), ["198.18.0.61"], 600)
-
-    assert held(one, A) == [OTHER]
-    assert held(one, B) == []
-
-
-def test_a_lease_that_comes_back_is_held_again() -> None:
-    """A client that gets an earlier address again holds it, and nobody disputes."""
-    one = World().addresses()
-    for at_s, ip in ((0, IP), (600, OTHER), (1200, IP)):
-        one.name(A, (), [ip], at_s)
-        one.claim(A, (), ip, at_s + 1)
-
-    assert held(one, A) == [IP]
-    assert turns(one, A, 1201) == []
-
-
-def test_a_lease_given_to_another_goes_over_without_a_word() -> None:
-    """The server says whose it is, and the frames of that one prove it."""
-    one = World().addresses()
-    one.claim(A, (), IP, 0)
-    one.name(B, (), [IP], 5)
-    before = held(one, A)
-    one.claim(B, (), IP, 6)
-
-    assert (before, held(one, A), held(one, B)) == ([IP], [], [IP])
-    assert turns(one, B, 6) == []
-
-
-def test_a_lease_does_not_excuse_who_takes_what_another_one_leases() -> None:
-    """A forged answer names the claimant; whose lease it was insists, and is believed."""
-    one = World().addresses()
-    one.name(A, (), [IP], 0)
-    one.claim(A, (), IP, 1)
-    one.name(B, (), [IP], 300)
-    for at_s, mac in ((301, B), (310, A), (311, B)):
-        one.claim(mac, (), IP, at_s)
-
-    assert held(one, A) == [IP]
-    assert turns(one, A, 312) == [(A, B, 2)]
 
 
 def test_who_speaks_for_another_mac_takes_but_gives_nothing() -> None:

@@ -249,6 +249,15 @@ def test_mutated_frames_say_no_more_than_to_scapy(data: bytes) -> None:
     assert not said or said == theirs
 
 
+@settings(max_examples=SOME, deadline=None)
+@given(frames(), st.sampled_from([2, 4]))
+def test_packets_that_say_they_are_empty_say_nothing(data: bytes, at: int) -> None:
+    """Hosts drop a packet whose header gives it no length (RFC 8200 keeps 0 for larger ones)."""
+    _, network, _ = classify(data, len(data))
+    if network and at == (4 if data[network] >> 4 == 6 else 2):
+        assert ours(data[: network + at] + bytes(2) + data[network + at + 2 :]) == []
+
+
 def test_public_captures_say_the_same_to_scapy(captures: Path) -> None:
     """Frames of real devices, as far as they were captured whole."""
     compared = 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.capture.test_contenders import mac
 
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.items import Caught
-from monitorpi_capture.sources.listener import BUSY_S, Listener
+from monitorpi_capture.items import Caught, Sighting
+from monitorpi_capture.sources.listener import BUSY_S, Listener, Read
+from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
     import pytest
@@ -25,11 +27,27 @@ FRAMES = [
 ]  # fmt: skip
 
 
+@dataclass
+class Waiting:
+    """An interface whose frames have all come before they are read."""
+
+    frames: list[bytes]
+    name: str = field(default="none", init=False)
+
+    def receive(self) -> Caught | None:
+        """Hand the next one over."""
+        one = self.frames.pop(0) if self.frames else None
+        return None if one is None else Caught(one, len(one), None)
+
+    def dropped(self) -> int:
+        """There was room for all."""
+        return 0
+
+
 def listen(until_s: float) -> int:
     """Hand the frames over; return how many were read."""
-    read: list[object] = []
     listener = Listener([], Dissector(), 1000)
-    listener._listen("none", FRAMES, until_s, read.append)
+    read = listener._listen("none", [Read(one, 1.0) for one in FRAMES], until_s)
     assert listener._dropped == len(FRAMES) - len(read)
     return len(read)
 
@@ -45,3 +63,27 @@ def test_a_machine_that_is_busy_drops_no_frame(monkeypatch: pytest.MonkeyPatch) 
 def test_what_costs_too_much_is_dropped_and_counted() -> None:
     """Crafted frames have no more than their share of the processor."""
     assert listen(time.thread_time() - 1.0) == 0
+
+
+def test_what_waited_is_told_in_the_order_in_which_it_came() -> None:
+    """A lease that changes, read in one slot with what its client said before it."""
+    old, new = "198.18.0.7", "198.18.1.77"
+    server, client = ("02:00:00:00:00:01", "198.18.0.1"), "02:00:00:00:00:07"
+    acks = [
+        discovery.dhcp_answer(discovery.DHCP_ACK, server, client, ip, mask="255.255.0.0")
+        for ip in (old, new)
+    ]
+    listener = Listener(
+        [Waiting([frames.arp_request(client, old, server[1]), *acks])], Dissector(), 1000
+    )
+    told: list[object] = []
+
+    def take(item: object) -> None:
+        told.append(item)
+        listener.stop()
+
+    listener.run(take)
+
+    about = [one for one in told if isinstance(one, Sighting) and one.mac[-1] == 7]
+    assert [(one.ips, one.named) for one in about] == [((old,), ()), ((), (old,)), ((), (new,))]
+    assert sorted({one.at_s for one in about}) == [one.at_s for one in about]

@@ -130,7 +130,7 @@ class Stack:
         for program in self._programs:
             if program.stdout is not None:
                 program.stdout.close()
-        sys.stdout.write("\n".join([*self.lines, ""]))  # shown where a test fails
+        sys.stdout.write("\n".join([*self.lines, self.broker.log.read_text(errors="replace")]))
 
     def _run(
         self, command: list[str], take: Callable[[str], object], **options: Any

@@ -32,6 +32,11 @@ class TlsBroker:
     program: subprocess.Popen[Any] | None = None
     listener: socket.socket | None = None
 
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        return self.folder / "mosquitto.log"
+
     def __post_init__(self) -> None:
         self.ca = authority(self.folder, "ours")
         self.good = self._certificate("good", self.ca, "127.0.0.1", "2")
@@ -60,9 +65,8 @@ class TlsBroker:
         ]  # fmt: skip
         conf = self.folder / "mosquitto.conf"
         conf.write_text("\n".join([*lines, ""]))
-        self.program = self.lab.sensor.popen(
-            ["mosquitto", "-c", str(conf)], stderr=subprocess.DEVNULL
-        )
+        with self.log.open("ab") as log:
+            self.program = self.lab.sensor.popen(["mosquitto", "-c", str(conf)], stderr=log)
 
     def stop(self) -> None:
         """Kill it, whatever it is."""

@@ -179,7 +179,7 @@ def told(
     missing = ["nothing looked at"]
     while missing and time.monotonic() - began < within_s:
         missing = one.lacks(level, text, since, mqtt=mqtt)
-    assert missing == [], f"{level} {text}"
+    assert missing == [], f"{level} {text}; up said {one.lines[-20:]}"
     return time.monotonic() - began
 
 

@@ -57,13 +57,23 @@ def check(argv: list[str]) -> int:
 
 _BESIDE: Final = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
 """Most tests wait for processes: three at once fill two cores. A module stays together."""
+_SHARED: Final = ("-m", "not soak and not alone")
+_FAILED_BESIDE: Final = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3")
+_TESTS_FAILED: Final = 1
 
 
 def test(argv: list[str]) -> int:
-    """Run the tests, several at once and then those that measure; arguments go to pytest."""
+    """Run the tests, several at once and then those that measure; arguments go to pytest.
+
+    What fails beside others is run once more by itself, and both are said: a machine with too
+    little of a processor may hold up what is told within seconds, a fault fails twice.
+    """
     if argv:
         return _pytest(*argv)
-    beside = _pytest(*_BESIDE, "-m", "not soak and not alone", "--durations=10")
+    beside = _pytest(*_BESIDE, *_SHARED, "--durations=10")
+    if beside == _TESTS_FAILED:
+        print("-- what failed beside others, once more by itself", flush=True)
+        beside = _pytest(*_FAILED_BESIDE, *_SHARED)
     alone = _pytest("-m", "alone and not soak", "--durations=5")
     return beside or alone
 

@@ -22,10 +22,10 @@ WINDOW_S: Final = 5.0
 """A window comes each second; so long without one is no hiccup of a busy Pi."""
 JUDGED_S: Final = 8.0
 """The detector says each five seconds what it judged last."""
-FRESH_S: Final = 8.0
-"""The detector publishes its conclusion at least each three seconds."""
-PULSE_S: Final = 8.0
-"""A service publishes its health each three seconds."""
+FRESH_S: Final = 7.0
+"""The detector publishes its conclusion at least each three seconds: two are missing."""
+PULSE_S: Final = 7.0
+"""A service publishes its health each three seconds: two are missing."""
 LATE_S: Final = 4.0
 """Between a window's end and its arrival: a queue somewhere, or clocks that differ."""
 START_S: Final = 15.0

@@ -24,6 +24,8 @@ of :mod:`monitorpi_capture.inventory.holding` says what follows:
   IPv6, RFC 8981; a new fixed address), :data:`YIELD_S` after it went to another VLAN. Who is absent
   keeps what it had.
 
+A claim from before an address's end changes nothing (:mod:`.ends`).
+
 IPv4 and IPv6 are bounded apart (:data:`MAX_FAMILY` a device), the table as a whole by
 :data:`MAX_HOLDINGS`; what finds no room is counted. Whether a dispute is an alert, and how severe,
 is the detector's to judge.
@@ -34,6 +36,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.inventory.disputes import Disputes, Witness
+from monitorpi_capture.inventory.ends import Ends
 from monitorpi_capture.inventory.groups import Relation, group_of
 from monitorpi_capture.inventory.holding import (
     REMEMBER_S,
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from monitorpi_capture.inventory.holding import Key, Space
-
 
 MAX_FAMILY: Final = 16
 """Addresses of one family a device is believed to hold; as many as a message lists of both."""
@@ -79,6 +81,7 @@ class Addresses:
         self._of: dict[bytes, dict[Key, None]] = {}
         self._disputes = Disputes(self._witness, PRESENT_S)
         self._leases: dict[tuple[bytes, Space, int], tuple[str, ...]] = {}
+        self._ends = Ends()
         self._proxies = Proxies(self._witness, self.of)
         self._swept_s = 0.0
         self.refused = 0
@@ -127,7 +130,7 @@ class Addresses:
         if held is not None and held.mac == mac and held.state is State.HELD:
             held.claimed_s, held.how, held.spoke = max(held.claimed_s, at_s), how, mac
             return
-        if self._witness.is_nobodys(space, ip):
+        if self._witness.is_nobodys(space, ip) or self._ends.follow(mac, (space, ip), at_s):
             return
         if held is not None:
             self._end_dispute(held, at_s)
@@ -226,13 +229,16 @@ class Addresses:
                 self._apply(one, Event.ENDS, mac, at_s)
 
     def _has_moved(self, left: Holding, held: list[Holding]) -> bool:
-        """Tell whether a client got a lease in another VLAN after it claimed an address last."""
-        return any(
-            one.space != left.space
-            and one.since_s > left.claimed_s
-            and (one.mac, one.space, left.version) in self._leases
-            for one in held
-        )
+        """Tell whether a client got another lease after it claimed an address last.
+
+        In another VLAN, or in place of one from before our start (IPv6 keeps what it made up).
+        """
+        for one in held:
+            lease = self._leases.get((one.mac, one.space, left.version), ())
+            replaced = left.version == 4 and one.ip in lease and left.ip not in lease  # noqa: PLR2004
+            if lease and one.since_s > left.claimed_s and (one.space != left.space or replaced):
+                return True
+        return False
 
     def forget(self, mac: bytes) -> None:
         """Take all addresses from a device that left the inventory."""
@@ -264,6 +270,7 @@ class Addresses:
         """Move all times by a step of the clock that stamped them."""
         self._swept_s += step_s
         self._proxies.shift(step_s)
+        self._ends.shift(step_s)
         for held in self._table.values():
             held.since_s += step_s
             held.claimed_s += step_s
@@ -322,6 +329,7 @@ class Addresses:
                 held.defender = before
                 self._disputes.count(held, mac, at_s)
             case Act.DROP:
+                self._ends.take(held, mac, at_s)
                 self._remove(held)
             case Act.SETTLE:
                 self._disputes.clear(held)

@@ -3,7 +3,8 @@
 Rate-limited where the frames enter: after a slot's share is read the thread sleeps and the engine
 drops what does not fit into a small buffer, so that a flood of ARP costs nothing more. DHCP and
 router advertisements are few and say most: half of each slot is theirs if they want it, and what
-else is waiting waits in a queue of its own.
+else is waiting waits in a queue of its own. Each frame keeps the time it was read at, and a slot
+hands over what it learned in that order, so that a claim of before a lease's end never follows it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import is_rare
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from monitorpi_capture.frame.dissect import Dissector
-    from monitorpi_capture.items import Caught, Feed
+    from monitorpi_capture.items import Caught, Feed, Sighting
 
 SLOT_S: Final = 0.1
 """Feeds are read so often; what does not fit into their buffer meanwhile is dropped."""
@@ -34,6 +35,13 @@ _WAITING: Final = 200
 """Frames of ARP and its like that wait: a second's share by default, in a burst."""
 
 
+class Read(NamedTuple):
+    """A frame that was read, and when (Unix time, s)."""
+
+    caught: Caught
+    at_s: float
+
+
 class Listener:
     """Emits a :class:`Sighting` for each device a discovery frame is about."""
 
@@ -41,7 +49,7 @@ class Listener:
         self._feeds = feeds
         self._dissector = dissector
         self._per_slot = max(round(frames_per_s * SLOT_S), 1)
-        self._waiting: list[deque[Caught]] = [deque() for _ in feeds]
+        self._waiting: list[deque[Read]] = [deque() for _ in feeds]
         self._dropped = 0
         self._stopped = threading.Event()
 
@@ -62,13 +70,14 @@ class Listener:
                     rare.pop()
                     self._dropped += 1
                 least = [waiting.popleft() for _ in range(min(share - len(rare), len(waiting)))]
-                self._listen(feed.name, [*rare, *least], until_s, emit)
+                for sighting in self._listen(feed.name, [*rare, *least], until_s):
+                    emit(sighting)
             if reported != (reported := (self._dropped, self._dissector.failed)):
                 emit(ListenerReport(*reported))
 
-    def _read(self, feed: Feed, waiting: deque[Caught], share: int) -> list[Caught]:
+    def _read(self, feed: Feed, waiting: deque[Read], share: int) -> list[Read]:
         """Empty the engine's buffer; return what must not wait, a slot's share of it."""
-        rare: list[Caught] = []
+        rare: list[Read] = []
         for _ in range(_READ):
             caught = feed.receive()
             if caught is None:
@@ -77,28 +86,22 @@ class Listener:
             classified = classify(data, caught.length, caught.tag is not None)
             queue, most = (rare, share) if is_rare(data, classified) else (waiting, _WAITING)
             if len(queue) < most:
-                queue.append(caught)
+                queue.append(Read(caught, time.time()))
             else:
                 self._dropped += 1
         return rare
 
-    def _listen(
-        self,
-        interface: str,
-        frames: Iterable[Caught],
-        until_s: float,
-        emit: Callable[[object], None],
-    ) -> None:
-        """Dissect frames; what this thread's processor time does not allow to is dropped."""
-        for caught in frames:
+    def _listen(self, interface: str, frames: Iterable[Read], until_s: float) -> list[Sighting]:
+        """Dissect frames, and return what they say in the order in which they came.
+
+        What this thread's processor time does not allow to is dropped.
+        """
+        found: list[Sighting] = []
+        for (data, length, tag), at_s in frames:
             if time.thread_time() > until_s:
                 self._dropped += 1
                 continue
-            for sighting in self._dissector.dissect(
-                caught.data,
-                time.time(),
-                interface,
-                wire_length=caught.length,
-                tag=caught.tag,
-            ):
-                emit(sighting)
+            found += self._dissector.dissect(
+                data, at_s, interface, wire_length=length, tag=tag
+            )  # fmt: skip
+        return sorted(found, key=lambda one: one.at_s)

@@ -107,7 +107,8 @@ class Dissector:
         if not is_discovery(data, classified):
             return []
         mask, network, transport = classified
-        if mask & _UDP and mask & _MALFORMED:  # a datagram longer than its packet: hosts drop it
+        too_long = mask & _UDP and mask & _MALFORMED
+        if too_long or (network and _is_empty(data, network)):  # hosts drop it
             self.failed += 1
             return []
         vlan, ether_type, behind = tags_of(data, tag)
@@ -124,6 +125,12 @@ class Dissector:
         except MalformedFrameError:
             self.failed += 1
         return found
+
+
+def _is_empty(data: bytes, network: int) -> bool:
+    """Return whether an IP header says that it has no length, which merged segments of TCP may."""
+    at = network + (4 if data[network] >> 4 == 6 else 2)  # noqa: PLR2004 - the IP version
+    return data[at] == data[at + 1] == 0
 
 
 def _reader(mask: int, ether_type: int) -> Reader | None:

@@ -1,0 +1,44 @@
+"""How the tests are run: what fails beside others is run once more by itself, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitorpi_dev import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@pytest.mark.parametrize(
+    ("codes", "parts", "result"),
+    [
+        pytest.param([0, 0], ["beside", "alone"], 0, id="all well"),
+        pytest.param([1, 0, 0], ["beside", "again", "alone"], 0, id="held up by others"),
+        pytest.param([1, 1, 0], ["beside", "again", "alone"], 1, id="a fault"),
+        pytest.param([0, 1], ["beside", "alone"], 1, id="alone is final"),
+        pytest.param([1, 0, 1], ["beside", "again", "alone"], 1, id="both"),
+        pytest.param([1, 5, 0], ["beside", "again", "alone"], 5, id="nothing was found again"),
+        pytest.param([2, 0], ["beside", "alone"], 2, id="interrupted"),
+    ],
+)
+def test_what_fails_beside_others_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch, codes: Sequence[int], parts: Sequence[str], result: int
+) -> None:
+    """A fault fails twice."""
+    left, ran = list(codes), []
+
+    def run(*arguments: str) -> int:
+        words = set(arguments)
+        again = "--last-failed" in words
+        ran.append("again" if again else "beside" if "-n" in words else "alone")
+        assert not again or "-n" not in words
+        return left.pop(0)
+
+    monkeypatch.setattr(checks, "_pytest", run)
+
+    assert checks.test([]) == result
+    assert ran == parts
+    assert left == []
