@@ -10,7 +10,8 @@
 #   nothing on the line took. The sequence numbers of request and reply differ.
 # For a monitor: a line that turns slow looks fast. Compare the sequence numbers oneself.
 #
-# Time passes in a stand-in for the socket, so that no privilege and no network is needed.
+# Time passes in a stand-in for the socket, so that no privilege and no network is needed; a raw
+# socket and a host that took 1.5 s for each answer gave the same.
 # Prints what it saw; exit 0 while this is so, 1 once it changed.
 set -eu
 folder=$(mktemp -d)
