@@ -306,7 +306,7 @@ class Addresses:
         leased = held.ip in self._leases.get((held.mac, held.space, held.version), ())
         given = held.named == mac and not leased
         may = given or not is_here
-        return Event.HEIR if may and not router else Event.STRANGER
+        return Event.HEIR if may and not router else Event.CLAIMANT
 
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:
         """Take the transition of an event, and do what it asks for."""

@@ -38,7 +38,7 @@ START_S: Final = 60.0
 ADVERTISES_S: Final = 1800.0
 """A router advertises itself at least so often (RFC 4861, 6.2.1: MaxRtrAdvInterval)."""
 NEWS_S: Final = 60.0
-"""What is older when it is first heard of was news to the process before us."""
+"""What is older when it is first received was news to the process before us."""
 MAX_VALUES: Final = 64
 """Values of one option that are remembered of one server: what it tells of beyond them is no
 news."""
@@ -62,7 +62,7 @@ class UnknownServer:
 
     severity: Severity
     known: tuple[str, ...]
-    says: frozenset[Statement] = frozenset()
+    offers: frozenset[Statement] = frozenset()
     """What it says otherwise than the known ones, where that is how it was found."""
 
 
@@ -70,7 +70,7 @@ class UnknownServer:
 class Changed:
     """A known server that says what it did not say before."""
 
-    says: tuple[Statement, ...]
+    offers: tuple[Statement, ...]
     before: tuple[Statement, ...]
     """What it said of the same options."""
 
@@ -82,7 +82,7 @@ class Servers:
         self,
         configured: Iterable[str],
         learned: Iterable[str],
-        said: Mapping[str, Iterable[Statement]] | None = None,
+        offered: Mapping[str, Iterable[Statement]] | None = None,
         start_s: float = START_S,
     ) -> None:
         """Start with what is known.
@@ -90,18 +90,18 @@ class Servers:
         Args:
             configured: those that may serve; where there are any, nobody else may.
             learned: those learned before a restart.
-            said: what the known ones told their clients then.
+            offered: what the known ones told their clients then.
             start_s: within so long of the first one nobody is late.
 
         """
         self._configured = frozenset(configured)
         self._learned = dict.fromkeys(learned)
         self._start_s = start_s
-        self._said: dict[str, dict[Statement, None]] = {
-            mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
+        self._offered: dict[str, dict[Statement, None]] = {
+            mac: dict.fromkeys(statements) for mac, statements in (offered or {}).items()
         }
         self._first_s: dict[str, float] = {
-            vlan: -math.inf for mac in self._learned for vlan in _vlans(self._said.get(mac, ()))
+            vlan: -math.inf for mac in self._learned for vlan in _vlans(self._offered.get(mac, ()))
         }
         """When the first one of a VLAN served; of those learned before a restart: long ago."""
         self._seen: Bounded[float] = Bounded(_MAX_SEEN)
@@ -116,16 +116,16 @@ class Servers:
         return mac in (self._configured or self._learned)
 
     @property
-    def said(self) -> dict[str, list[Statement]]:
+    def offered(self) -> dict[str, list[Statement]]:
         """What the known ones told their clients, to be kept."""
-        return {mac: list(statements) for mac, statements in self._said.items() if statements}
+        return {mac: list(statements) for mac, statements in self._offered.items() if statements}
 
     def see(
         self,
         mac: str,
         serves_s: float | None,
         now_s: float,
-        says: Iterable[Statement],
+        offers: Iterable[Statement],
         *,
         learns: bool,
         holds: Iterable[str] = (),
@@ -136,13 +136,13 @@ class Servers:
             mac: the server.
             serves_s: when it did so last; None: it does not say.
             now_s: the time of the message that tells of it.
-            says: what it tells its clients, by which one may be told from another.
+            offers: what it tells its clients, by which one may be told from another.
             learns: the first day is not over.
             holds: the addresses that are its own.
 
         """
         at_s = now_s if serves_s is None else serves_s
-        statements = dict.fromkeys(says)
+        statements = dict.fromkeys(offers)
         if self.knows(mac):
             intruder = self._intruder(mac, at_s, statements, frozenset(holds), learns=learns)
             if intruder is None:
@@ -162,7 +162,7 @@ class Servers:
         self,
         mac: str,
         at_s: float,
-        says: dict[Statement, None],
+        offers: dict[Statement, None],
         holds: frozenset[str],
         *,
         learns: bool,
@@ -171,60 +171,62 @@ class Servers:
 
         Else a VLAN that nobody serves would be the way to be known everywhere.
         """
-        before = self._said.get(mac, {})
-        came = {one for one in says if one[0] == VLAN and one not in before}
+        before = self._offered.get(mac, {})
+        came = {one for one in offers if one[0] == VLAN and one not in before}
         if self._configured or not before or not came:
             return None
         there = tuple(
             other for other in self._learned
-            if other != mac and not came.isdisjoint(self._said.get(other, ()))
+            if other != mac and not came.isdisjoint(self._offered.get(other, ()))
         )  # fmt: skip
-        unlike = self._unlike(there, {one for one in says if one[0] != VLAN} | came, at_s, holds)
+        unlike = self._unlike(there, {one for one in offers if one[0] != VLAN} | came, at_s, holds)
         if unlike is None:
             return None
-        del self._learned[mac], self._said[mac]
+        del self._learned[mac], self._offered[mac]
         return UnknownServer("warning" if learns else "critical", there, unlike)
 
     def _compare(
-        self, mac: str, at_s: float, says: dict[Statement, None], *, learns: bool
+        self, mac: str, at_s: float, offers: dict[Statement, None], *, learns: bool
     ) -> Changed | None:
         """Learn what a known server says; return it if it is new after the first day."""
-        before = self._said.get(mac)
-        self._remember(mac, at_s, says)
+        before = self._offered.get(mac)
+        self._remember(mac, at_s, offers)
         if before is None or learns:
             return None
-        told = Counter(option for option, _ in before)
+        per_option = Counter(option for option, _ in before)
         asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in _vlans(before)}
-        news = ({*told} | asked) - {VLAN}
+        news = ({*per_option} | asked) - {VLAN}
         new = [
-            one for one in says
-            if one not in before and one[0] in news and told[one[0]] < MAX_VALUES
+            one for one in offers
+            if one not in before and one[0] in news and per_option[one[0]] < MAX_VALUES
         ]  # fmt: skip
         if not new or len(before) >= MAX_STATEMENTS:
             return None
         about = {option for option, _ in new}
         return Changed(tuple(new), tuple(one for one in before if one[0] in about))
 
-    def _remember(self, mac: str, at_s: float, says: Iterable[Statement]) -> None:
-        """Remember what a known one says, as far as there is room, and where somebody serves."""
-        before = self._said.get(mac, {})
-        new = [one for one in says if one not in before]
-        if not new and mac in self._said:
+    def _remember(self, mac: str, at_s: float, offers: Iterable[Statement]) -> None:
+        """Remember what a known one offers, as far as there is room, and where somebody serves."""
+        before = self._offered.get(mac, {})
+        new = [one for one in offers if one not in before]
+        if not new and mac in self._offered:
             return
-        told = Counter(option for option, _ in before)
-        said = self._said[mac] = dict(before)
+        per_option = Counter(option for option, _ in before)
+        offered = self._offered[mac] = dict(before)
         for one in new:
-            if len(said) < MAX_STATEMENTS and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
-                said[one] = None
-                told[one[0]] += 1
-        for vlan in _vlans(said):
+            if len(offered) < MAX_STATEMENTS and (
+                per_option[one[0]] < MAX_VALUES or one[0] == VLAN
+            ):
+                offered[one] = None
+                per_option[one[0]] += 1
+        for vlan in _vlans(offered):
             self._first_s.setdefault(vlan, at_s)
 
     def _judge(
         self,
         mac: str,
         at_s: float,
-        says: dict[Statement, None],
+        offers: dict[Statement, None],
         holds: frozenset[str],
         *,
         learns: bool,
@@ -234,27 +236,27 @@ class Servers:
         known = tuple(self._learned)
         if not learns:
             return UnknownServer("critical" if known else "warning", known)
-        beside = [mac for mac in known if _may_meet(self._said.get(mac, ()), says)]
-        unlike = self._unlike(beside, set(says), at_s, holds)
+        beside = [mac for mac in known if _may_share_vlan(self._offered.get(mac, ()), offers)]
+        unlike = self._unlike(beside, set(offers), at_s, holds)
         if unlike is not None:
             return UnknownServer("warning", known, unlike)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
-            self._remember(mac, at_s, says)
+            self._remember(mac, at_s, offers)
         return None
 
     def _unlike(
-        self, beside: Sequence[str], says: set[Statement], at_s: float, holds: frozenset[str]
+        self, beside: Sequence[str], offers: set[Statement], at_s: float, holds: frozenset[str]
     ) -> frozenset[Statement] | None:
         """Return what one says otherwise than those it serves beside; None: it is like them."""
-        said = {one for mac in beside for one in self._said.get(mac, ()) if one[0] != VLAN}
-        tells = {one for one in says if one[0] != VLAN}
-        differs = _contradictions(tells, said)
-        untold_s = self._first_s.get("", math.inf)
-        first_s = min(self._first_s.get(vlan, untold_s) for vlan in _vlans(says))
+        offered = {one for mac in beside for one in self._offered.get(mac, ()) if one[0] != VLAN}
+        own = {one for one in offers if one[0] != VLAN}
+        differs = _contradictions(own, offered)
+        untagged_s = self._first_s.get("", math.inf)
+        first_s = min(self._first_s.get(vlan, untagged_s) for vlan in _vlans(offers))
         late = bool(beside) and at_s - first_s > self._start_s
-        is_named = any(option_of(name) == "router" and ip in holds for name, ip in said)
-        is_unlike = bool(differs) or (late and not is_named and said.isdisjoint(tells))
+        is_named = any(option_of(name) == "router" and ip in holds for name, ip in offered)
+        is_unlike = bool(differs) or (late and not is_named and offered.isdisjoint(own))
         return differs if is_unlike else None
 
 
@@ -290,19 +292,19 @@ def _name(vlan: Iterable[int]) -> str:
     return ".".join(map(str, vlan))
 
 
-def _vlans(says: Iterable[Statement]) -> list[str]:
+def _vlans(offers: Iterable[Statement]) -> list[str]:
     """Return the VLANs in which one serves; the one without a tag where it does not say."""
-    return [value for option, value in says if option == VLAN] or [""]
+    return [value for option, value in offers if option == VLAN] or [""]
 
 
-def _may_meet(one: Iterable[Statement], other: Iterable[Statement]) -> bool:
+def _may_share_vlan(one: Iterable[Statement], other: Iterable[Statement]) -> bool:
     """Tell whether two serve in one VLAN, as far as they say in which."""
     vlans = [{value for option, value in said if option == VLAN} for said in (one, other)]
     return not all(vlans) or not vlans[0].isdisjoint(vlans[1])
 
 
-def _contradictions(says: set[Statement], said: set[Statement]) -> frozenset[Statement]:
+def _contradictions(offers: set[Statement], offered: set[Statement]) -> frozenset[Statement]:
     """Return what one says of options of which others say something else altogether."""
-    others = {option for option, _ in said}
-    agreed = {option for option, _ in said.intersection(says)}
-    return frozenset(one for one in says if one[0] in others - agreed)
+    others = {option for option, _ in offered}
+    agreed = {option for option, _ in offered.intersection(offers)}
+    return frozenset(one for one in offers if one[0] in others - agreed)

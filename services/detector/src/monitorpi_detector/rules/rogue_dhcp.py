@@ -59,7 +59,7 @@ def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
 def _unknown_server(mac: str, news: UnknownServer) -> str:
     known = ", ".join(news.known[:3]) or "none"
     says = " and ".join(
-        f"another {word}, {values}" for word, values in _by_option(sorted(news.says)).items()
+        f"another {word}, {values}" for word, values in _by_option(sorted(news.offers)).items()
     )
     return (
         f"unknown DHCP server {mac}" + (f" tells of {says}" if says else "") + f" (known: {known})"
@@ -70,7 +70,7 @@ def _changed(mac: str, news: Changed) -> str:
     before = _by_option(news.before)
     says = " and ".join(
         f"another {word}, {values} (before: {before.get(word, 'none')})"
-        for word, values in _by_option(news.says).items()
+        for word, values in _by_option(news.offers).items()
     )
     return f"DHCP server {mac} tells of {says}"
 
