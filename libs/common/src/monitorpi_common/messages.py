@@ -588,8 +588,9 @@ class Device(Message):
     dhcp_options: Annotated[
         dict[Slug, Annotated[list[Short], Field(max_length=8)]], Field(max_length=16)
     ] = {}
-    """What else it sent DHCP clients to, by option: `dns`, `domain`, `route`, `proxy`, `boot`, and
-    of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
+    """What else it sent DHCP clients to, by option: `dns`, `domain`, `search`, `wins`, `route`,
+    `proxy`, `boot`, `boot-next`, and of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`; which server
+    answered (`server`, of DHCPv6 its DUID: `server-v6`) and through which relay (`relay`)."""
     dhcp_networks: Annotated[list[DhcpNetwork], Field(max_length=8)] = []
     """The same by VLAN, the latest first."""
     dhcp_at: Timestamp | None = None
