@@ -92,6 +92,12 @@ class Wire:
         else:
             self.arp(at_s, mac, "0.0.0.0", wanted=ip)
 
+    def solicits(self, at_s: float, mac: str, ip: str, wanted: str) -> None:
+        """Ask for a neighbour's IPv6 address, and claim one's own by that."""
+        head = IPv6(src=ip, dst="ff02::1:ff00:9", hlim=255)
+        body = ICMPv6ND_NS(tgt=wanted) / ICMPv6NDOptSrcLLAddr(lladdr=mac)
+        self.put(at_s, mac, "33:33:ff:00:00:09", head / body)
+
     def na(self, at_s: float, mac: str, ip: str, to: str = ALL_NODES, **flags: int) -> None:
         """Advertise an IPv6 address."""
         self.na_for(at_s, mac, mac, ip, to, **flags)

@@ -505,12 +505,13 @@ class AddressConflict(Part):
     """The two were never heard at one time: the holder sleeps while the claimant answers."""
     relation: Short = "strangers"
     """`strangers`; `siblings`: the MACs follow each other, as those of one machine do; `virtual`:
-    the holder is a virtual router (VRRP, CARP, HSRP, GLBP) and the claimant not of its group."""
+    the holder is a virtual router (VRRP, CARP, HSRP, GLBP) and the claimant not of its group;
+    `proxy`: the claimant answers for this address and others when asked, and speaks from none."""
 
     @property
     def is_shared(self) -> bool:
         """Two that hold an address by turns without harm, as far as MACs and times tell."""
-        return self.relation == "siblings" or self.in_turns
+        return self.relation in ("siblings", "proxy") or self.in_turns
 
 
 class DhcpNetwork(Part):
