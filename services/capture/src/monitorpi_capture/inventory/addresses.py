@@ -115,11 +115,8 @@ class Addresses:
         for key in list(self._disputes.by_mac.get(mac, ())):
             held = self._table[key]
             self._end_dispute(held, at_s)
-            found += [one for one in held.disputes.values() if self._is_told(one, mac)]
+            found += self._disputes.told_of(held, mac)
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
-
-    def _is_told(self, one: Dispute, mac: bytes) -> bool:
-        return mac in (one.holder, one.challenger) and self._disputes.is_sure(one)
 
     def challenges(self, mac: bytes, at_s: float) -> bool:
         """Return whether a MAC claims, of late, what another one holds."""

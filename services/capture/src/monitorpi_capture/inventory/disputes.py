@@ -85,8 +85,16 @@ class Disputes:
             dispute.take_turn(at_s)
         self.touched |= {holder, challenger}
 
-    def is_sure(self, dispute: Dispute) -> bool:
-        """Return whether it is sure enough to be told: who but answered may do so for many."""
+    def told_of(self, held: Holding, mac: bytes) -> list[Dispute]:
+        """Return the disputes of an address that a MAC is part of, as far as they are sure."""
+        return [
+            one
+            for one in held.disputes.values()
+            if mac in (one.holder, one.challenger) and self._is_sure(one)
+        ]
+
+    def _is_sure(self, dispute: Dispute) -> bool:
+        """Tell whether a dispute is one: who but answered may do so for many."""
         only_answers, space, ip = self._witness.only_answers, dispute.space, dispute.ip
         return (
             dispute.router
