@@ -1,4 +1,4 @@
-"""From frames to alerts: who answers for others (local proxy ARP, NDP proxies) and who is no proxy."""
+"""From frames to alerts: who answers for others (proxy ARP, NDP proxies), and who does not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def apart(
         v6: by neighbour discovery.
 
     """
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311 - a fixed seed
     for turn in range(int(until / each)):
         second = turn * each
         asker, asked = draw.sample(range(len(HOSTS)), 2)

@@ -3,8 +3,9 @@
 A planned move is one claim: it counts, but an ordinary address must be claimed again after its
 holder insisted. A router's address is reported with the first claim, for that is what an
 eavesdropper takes first. Machines with several ports answer with either one's MAC (Linux bonding),
-and sleep proxies answer for who sleeps: where MACs follow each other it is one ``info``. So is a box that answers for others and speaks from
-none of their addresses, while nobody else shows that it is the router (proxy ARP).
+and sleep proxies answer for who sleeps: where MACs follow each other it is one ``info``. So is a
+box that answers for others and speaks from none of their addresses, while nobody else shows that it
+is the router (proxy ARP).
 """
 
 from __future__ import annotations
