@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.capture.inventories import inventory, known, mac, report, window
+from tests.capture.inventories import inventory, known, report, window
+from tests.capture.windows import mac
 
 from monitorpi_capture.items import (
     WIDTH,

@@ -20,7 +20,7 @@ from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_notifier.wording import Wording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic import JsonValue
 
@@ -54,6 +54,18 @@ class Box:
             one for one in self.changes if one.key != key or one.destination not in gone
         ]
         return True
+
+    def amend(self, how: Callable[[NoticeChange], NoticeChange]) -> bool:
+        """Put others in their place."""
+        self.changes = [how(one) for one in self.changes]
+        return True
+
+    def expire(self, destinations: Iterable[str], before_s: float) -> None:
+        """Drop what is old or for nobody."""
+        self.changes = [
+            one for one in self.changes
+            if one.due_s >= before_s and one.destination in destinations
+        ]  # fmt: skip
 
     def remember(self, memory: Mapping[str, JsonValue]) -> None:
         """Keep values."""

@@ -36,7 +36,10 @@ def post_all(waiting: list[NoticeChange], seconds: float) -> list[tuple[float, s
     for second in range(int(seconds)):
         now_s = T + second
         letter = RULES.next(
-            [one for one in left if one.at_s <= now_s], [at for at, _ in sent], now_s, WORDING
+            [one for one in left if one.at_s <= now_s],
+            [now_s - at for at, _ in sent],
+            now_s,
+            WORDING,
         )
         if letter is not None:
             sent.append((now_s, f"{letter.title}\n{letter.body}"))

@@ -20,7 +20,7 @@ WORDS = Wording(Directory(), BERLIN, "http://pi/")
 
 def letter(waiting: list[NoticeChange], *ago_s: float, most: int = 6) -> Letter | None:
     """Return the next message where some went out so many seconds ago."""
-    return Folding(most).next(waiting, [T - one for one in ago_s], T, WORDS)
+    return Folding(most).next(waiting, ago_s, T, WORDS)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,20 @@ def test_what_waits_can_be_withdrawn(outbox: Outbox) -> None:
 
     assert waits(outbox) == ["2"]
     assert outbox.counts() == {"phone": 2, "mail": 1}
+
+
+def test_what_waits_can_be_dated_anew(outbox: Outbox) -> None:
+    """All of it, in its order; what is on its way stays as it was written."""
+    outbox.add([change(1), change(2), change(3)], [])
+    outbox.seal(Letter("phone", "t", "b", (outbox.waiting("phone")[2],)), 1, T)
+
+    outbox.amend(lambda one: replace(one, due_s=one.due_s + 5))
+
+    assert [(one.id, one.due_s) for one in outbox.waiting("phone")] == [(1, T + 5), (2, T + 5)]
+    outbox.expire(["phone"], T + 4)
+    assert (waits(outbox), outbox.dropped_total) == (["1", "2"], 0)
+    outbox.close_letter(1, is_delivered=False)
+    assert outbox.waiting("phone")[2].due_s == T
 
 
 def test_what_is_old_or_for_nobody_expires(outbox: Outbox) -> None:

@@ -197,6 +197,26 @@ def test_a_pause_does_not_wait_for_the_clock(tmp_path: Path, web: WebHook, step_
     rig.close()
 
 
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
+def test_a_minute_is_a_minute_whatever_the_clock_is_set_to(
+    tmp_path: Path, web: WebHook, step_s: float
+) -> None:
+    """Three went out, and the clock is set: what comes then waits as ever, in one summary."""
+    rig = Rig(tmp_path, hook=f"json://127.0.0.1:{web.port}/hook")
+    rig.add(1, 2, 3, destination="hook")
+    rig.work(3, step_s=1)
+    rig.now_s += step_s
+    rig.step_s = step_s
+
+    rig.add(4, 5, 6, destination="hook")
+    rig.work(10, step_s=1)
+    assert len(web.taken) == 3
+    rig.work(15, step_s=1)
+
+    assert len(web.taken) == 4
+    rig.close()
+
+
 def test_one_destination_that_hangs_holds_up_no_other(tmp_path: Path, web: WebHook) -> None:
     """Each has its own process."""
     deaf = MailServer()

@@ -18,7 +18,7 @@ from monitorpi_common.service import Assembly, Context, ResourceError
 from monitorpi_common.settings import ConfigurationError
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
-from monitorpi_notifier.core import ALIVE, NotifierCore
+from monitorpi_notifier.core import NotifierCore
 from monitorpi_notifier.digest import Digest
 from monitorpi_notifier.directory import Directory
 from monitorpi_notifier.folding import Folding
@@ -27,6 +27,7 @@ from monitorpi_notifier.settings import NotifierSettings
 from monitorpi_notifier.sinks.guarded import GuardedOutbox
 from monitorpi_notifier.sinks.outbox import Outbox
 from monitorpi_notifier.sinks.postbox import Postbox, PostedDestination, check, open_lock
+from monitorpi_notifier.upkeep import ALIVE
 from monitorpi_notifier.wording import Wording
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ from monitorpi_notifier.blindness import Blindness
 from monitorpi_notifier.directory import Directory, macs_of
 from monitorpi_notifier.folding import LONGEST_S
 from monitorpi_notifier.items import Attempt, NoticeChange, ReportedAlert
+from monitorpi_notifier.upkeep import ALIVE_EVERY_S, Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,9 +48,6 @@ HOLD_S: Final = 12.0
 AFTER_S: Final = LONGEST_S  # after a power failure a NAS takes five minutes to start
 """A side effect that lasts so much longer than its cause is reported by itself."""
 MOST_KNOWN: Final = 4_096
-ALIVE_EVERY_S: Final = 60.0
-ALIVE: Final = "alive_at"
-"""Under which name it is remembered when we were last there."""
 _RANK: Final = {"info": 0, "warning": 1, "critical": 2}
 _EFFECTS: Final = frozenset(
     {"device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter"}
@@ -88,9 +86,13 @@ class NotifierCore:
     _blindness: Blindness = field(default_factory=Blindness)
     _at_s: float = 0.0
     _boot_s: float = 0.0
-    _alive_s: float = 0.0
+    _upkeep: Upkeep = field(init=False)
     _refused_total: int = 0
     _folded_total: int = 0
+
+    def __post_init__(self) -> None:
+        """Look after what waits, from now on."""
+        self._upkeep = Upkeep(self.store, self.plan, self.settings.destinations)
 
     def recall(self, reported: Iterable[ReportedAlert]) -> None:
         """Go on where an earlier process stood."""
@@ -126,8 +128,7 @@ class NotifierCore:
 
     def close(self) -> Iterable[Publication]:
         """Remember until when we were there."""
-        if self._at_s:
-            self.store.remember({ALIVE: self._at_s})
+        self._upkeep.close()
         return ()
 
     def detail(self) -> dict[str, JsonValue]:
@@ -340,6 +341,8 @@ class NotifierCore:
 
     def _pass(self, tick: Tick) -> None:
         self._at_s, self._boot_s = tick.at.timestamp(), tick.boot_s
+        if step_s := self._upkeep.tick(tick):
+            self.digest.clock_set(tick.at, step_s)
         self._observer.tick(tick.boot_s, tick.broker)
         level, reasons = self._observer.state()
         alert = self._blindness.judge(level, reasons, tick.at, tick.boot_s)
@@ -347,9 +350,6 @@ class NotifierCore:
             self._take(alert)
         for title, body in self.digest.due(tick.at):
             self._add_plain("digest", title, body, self._digest_readers())
-        if tick.boot_s - self._alive_s >= ALIVE_EVERY_S:
-            self._alive_s = tick.boot_s
-            self.store.remember({ALIVE: self._at_s})
 
     def _digest_readers(self) -> list[str]:
         return [name for name, one in self.settings.destinations.items() if one.digest]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 4_096
 _SHOWN: Final = 5
+_LATE: Final = timedelta(hours=1)
 _STEPS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -80,6 +81,20 @@ class Digest:
         self._alerts.clear()
         self._delays.clear()
         self._bytes = {mac: (total, 0) for mac, (total, _) in self._bytes.items()}
+
+    def clock_set(self, at: datetime, step_s: float) -> None:
+        """Go on by another clock: a digest comes at its time of day, and once a day.
+
+        Args:
+            at: what the clock shows now.
+            step_s: by how much it was set ahead, in seconds.
+
+        """
+        if self._since is None or self._next is None:
+            return
+        self._since += timedelta(seconds=step_s)
+        if not at - _LATE <= self._next <= at:  # what was jumped over by little comes now
+            self._next = self._after(at)
 
     def _after(self, at: datetime) -> datetime:
         hour, minute = map(int, (self.at or "0:0").split(":"))

@@ -51,7 +51,7 @@ class Folding:
     def next(
         self,
         waiting: Sequence[NoticeChange],
-        sent_s: Iterable[float],
+        ago_s: Iterable[float],
         now_s: float,
         wording: Wording,
     ) -> Letter | None:
@@ -59,7 +59,7 @@ class Folding:
 
         Args:
             waiting: what is in no message yet, in the order it happened.
-            sent_s: when messages were sent in the last minute, by the clock of ``now_s``.
+            ago_s: before how many seconds messages were sent, whatever the clock says.
             now_s: the wall clock, seconds since 1970.
             wording: puts it into words.
 
@@ -67,12 +67,12 @@ class Folding:
         due = [change for change in waiting if _is_due(change, now_s)]
         if not due:
             return None
-        lately = sorted(at_s for at_s in sent_s if now_s - MINUTE_S < at_s <= now_s)
+        lately = [one for one in ago_s if one < MINUTE_S]
         if len(lately) < self.singles:
             alone = self._alone(due, now_s, is_first=not lately)
             if alone is not None:
                 return _single(alone)
-        elif now_s - lately[-1] < self.pause_s or len(lately) >= self.most_per_minute:
+        elif min(lately) < self.pause_s or len(lately) >= self.most_per_minute:
             return None
         folded = [change for change in due if change.what not in _ALONE][:MOST_AT_ONCE] or due[:1]
         if len(folded) == 1:

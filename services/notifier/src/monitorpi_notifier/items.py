@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic import JsonValue
 
@@ -89,6 +89,14 @@ class ChangeStore(Protocol):
 
     def withdraw(self, key: str, destinations: Iterable[str]) -> bool:
         """Forget the changes of an alert that were not sent yet; False: it cannot be done now."""
+        ...
+
+    def amend(self, how: Callable[[NoticeChange], NoticeChange]) -> bool:
+        """Put others in the place of changes that are in no letter; False: not now."""
+        ...
+
+    def expire(self, destinations: Iterable[str], before_s: float) -> None:
+        """Drop what was due before a time, and what is for nobody any more."""
         ...
 
     def remember(self, memory: Mapping[str, JsonValue]) -> None:

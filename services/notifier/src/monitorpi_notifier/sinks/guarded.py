@@ -6,7 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic import JsonValue
 
@@ -24,28 +24,28 @@ class GuardedOutbox:
 
     def add(self, changes: Iterable[NoticeChange], reported: Iterable[ReportedAlert]) -> bool:
         """Keep changes; False: not now."""
-        try:
-            self._outbox.add(changes, reported)
-        except sqlite3.Error as error:
-            self._refused(error)
-            return False
-        return True
+        return self._tried(lambda: self._outbox.add(changes, reported))
 
     def withdraw(self, key: str, destinations: Iterable[str]) -> bool:
         """Forget changes that wait; False: not now."""
-        try:
-            self._outbox.withdraw(key, destinations)
-        except sqlite3.Error as error:
-            self._refused(error)
-            return False
-        return True
+        return self._tried(lambda: self._outbox.withdraw(key, destinations))
+
+    def amend(self, how: Callable[[NoticeChange], NoticeChange]) -> bool:
+        """Put others in the place of changes that wait; False: not now."""
+        return self._tried(lambda: self._outbox.amend(how))
+
+    def expire(self, destinations: Iterable[str], before_s: float) -> None:
+        """Drop what is old, or for nobody any more, if it can be done now."""
+        self._tried(lambda: self._outbox.expire(destinations, before_s))
 
     def remember(self, memory: Mapping[str, JsonValue]) -> None:
         """Keep values over restarts, if there is room."""
-        try:
-            self._outbox.remember(memory)
-        except sqlite3.Error as error:
-            self._refused(error)
+        self._tried(lambda: self._outbox.remember(memory))
 
-    def _refused(self, error: sqlite3.Error) -> None:
-        self._log.error("the outbox cannot be written: is the disk full?", reason=error)
+    def _tried(self, write: Callable[[], None]) -> bool:
+        try:
+            write()
+        except sqlite3.Error as error:
+            self._log.error("the outbox cannot be written: is the disk full?", reason=error)
+            return False
+        return True

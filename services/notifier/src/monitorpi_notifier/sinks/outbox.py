@@ -20,7 +20,7 @@ from monitorpi_notifier.items import Letter, NoticeChange, ReportedAlert
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from pydantic import JsonValue
@@ -30,8 +30,6 @@ MOST_CHANGES: Final = 2_000
 MAX_REPORTED: Final = 4_096
 _END_S: Final = 2.0**36
 """Seconds since 1970: the year 4147; a time beyond cannot be worded."""
-KEEP_S: Final = 7 * 86_400.0
-"""What could not be delivered in a week is no news."""
 
 T = TypeVar("T")
 _CHANGE: Final = TypeAdapter(NoticeChange)
@@ -117,6 +115,18 @@ class Outbox:
                 "DELETE FROM change WHERE key = ? AND destination = ? AND letter IS NULL",
                 [(key, destination) for destination in destinations],
             )
+
+    def amend(self, how: Callable[[NoticeChange], NoticeChange]) -> None:
+        """Put others in the place of changes that are in no letter."""
+        with self._database.transaction() as db:
+            found = db.execute("SELECT id, content FROM change WHERE letter IS NULL").fetchall()
+            for number, text in found:
+                before = _read(_CHANGE, text)
+                if before is not None and (after := how(before)) != before:
+                    db.execute(
+                        "UPDATE change SET due_s = ?, content = ? WHERE id = ?",
+                        (after.due_s, json.dumps(asdict(after)), number),
+                    )
 
     def remember(self, memory: Mapping[str, JsonValue]) -> None:
         """Keep values over restarts."""

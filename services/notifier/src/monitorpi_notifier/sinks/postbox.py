@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
 from monitorpi_common import clock, plainfile
+from monitorpi_notifier.folding import MINUTE_S
 from monitorpi_notifier.items import Attempt
-from monitorpi_notifier.sinks.outbox import KEEP_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ _TYPES: Final = {"CRITICAL": "failure", "NOW": "failure", "WARNING": "warning", 
 _LOOK_S: Final = 1.0
 _BUSY_LOOK_S: Final = 0.05
 _STOP_S: Final = 4.0
-_EXPIRE_S: Final = 3600.0
 
 
 @dataclass(slots=True)
@@ -65,10 +64,11 @@ class PostedDestination:
     """What a notifier before us left was looked at."""
     posting: _Posting | None = None
     sent_s: list[float] = field(default_factory=list)
+    """When messages of the last minute were sent; as all times here, of the boot-time clock: the
+    other one may be set meanwhile."""
     tries: int = 0
     """Failed ones since one was taken."""
     next_s: float = 0.0
-    """Of the boot-time clock: the other one may be set meanwhile."""
     delivered_total: int = 0
     failed_total: int = 0
     delivered_at_s: float | None = None
@@ -87,7 +87,6 @@ class Postbox:
     log: Log
     wall: Callable[[], float] = time.time
     boot: Callable[[], float] = clock.boot_s
-    _next_expiry_s: float = 0.0
     _stopped: threading.Event = field(default_factory=threading.Event)
     _wake: threading.Event = field(default_factory=threading.Event)
 
@@ -113,7 +112,6 @@ class Postbox:
     def step(self, emit: Callable[[object], None]) -> bool:
         """Look after every destination; True: a message is on its way."""
         try:
-            self._expire()
             self._collect(emit)
             for one in self.destinations:
                 if one.posting is None and self._is_recovered(one) and one.next_s <= self.boot():
@@ -121,12 +119,6 @@ class Postbox:
         except sqlite3.Error as error:
             self.log.warning("the outbox cannot be used", reason=error)
         return any(one.posting is not None for one in self.destinations)
-
-    def _expire(self) -> None:
-        now_s = self.wall()
-        if now_s >= self._next_expiry_s:
-            self._next_expiry_s = now_s + _EXPIRE_S
-            self.outbox.expire((one.name for one in self.destinations), now_s - KEEP_S)
 
     # --- what a notifier before us left -----------------------------------------------------
 
@@ -156,10 +148,10 @@ class Postbox:
 
     def _post_next(self, one: PostedDestination) -> None:
         """Start to post the next message, if one is due."""
-        now_s = self.wall()
-        one.sent_s = [at_s for at_s in one.sent_s if now_s - 60.0 < at_s <= now_s]
-        waiting = self.outbox.waiting(one.name)
-        letter = self.folding.next(waiting, one.sent_s, now_s, self.wording)
+        now_s, boot_s = self.wall(), self.boot()
+        one.sent_s = [at_s for at_s in one.sent_s if boot_s - at_s < MINUTE_S]
+        ago_s = [boot_s - at_s for at_s in one.sent_s]
+        letter = self.folding.next(self.outbox.waiting(one.name), ago_s, now_s, self.wording)
         if letter is None:
             return
         number = self.outbox.seal(letter, one.tries + 1, now_s)
@@ -195,7 +187,7 @@ class Postbox:
     def _judge(
         self, one: PostedDestination, done: _Posting, emit: Callable[[object], None]
     ) -> None:
-        now_s = self.wall()
+        boot_s = self.boot()
         one.posting = None
         fcntl.flock(one.lock, fcntl.LOCK_UN)
         is_delivered, text = self.outbox.noted(done.number)
@@ -204,20 +196,20 @@ class Postbox:
         )
         if is_delivered:
             one.tries, one.error = 0, None
-            one.sent_s.append(now_s)
+            one.sent_s.append(boot_s)
             one.delivered_total += 1
-            one.delivered_at_s = now_s
+            one.delivered_at_s = boot_s
         else:
             one.tries += 1
             one.failed_total += 1
             one.error = text or "no outcome: whoever sent it was stopped"
             pause_s = self.back_off.after(one.tries)
-            one.next_s = self.boot() + pause_s
+            one.next_s = boot_s + pause_s
             self.log.warning(
                 "a message could not be delivered", destination=one.name, reason=one.error,
                 again_in_s=round(pause_s),
             )  # fmt: skip
-        emit(Attempt(done.letter, now_s, bool(is_delivered), done.tries, one.error))
+        emit(Attempt(done.letter, self.wall(), bool(is_delivered), done.tries, one.error))
 
     # --- reporting --------------------------------------------------------------------------
 
@@ -234,7 +226,7 @@ class Postbox:
                     "delivered_total": one.delivered_total,
                     "failed_total": one.failed_total,
                     "failing_tries": one.tries,
-                    "delivered_s_ago": _ago(self.wall(), one.delivered_at_s),
+                    "delivered_s_ago": _ago(self.boot(), one.delivered_at_s),
                     "error": one.error,
                 }
                 for one in self.destinations
