@@ -12,6 +12,11 @@ ones in any option is unknown whatever else it says: the right router with a nam
 is how answers are forged. Unknown ones are not learned; a line of the configuration makes them
 known. Who is known in one VLAN and comes into that of others is judged there as one that appears.
 
+After the first day nobody is learned. A *relay* that passes on what a known server answers, in
+place of another one that does, is none of those meant here as long as it says what that says; a
+second server that says the same sends nobody astray, but is told of once, as a ``warning``. With
+the first word of its own either is a stranger.
+
 What a known server tells its clients is learned in the first day too. What it says for the first
 time later is a *change*, reported once: the owner's doing, a router that was taken over, or
 somebody who sends from its MAC address.
@@ -24,13 +29,24 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import DhcpNetwork
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.hosts.statements import (
+    VLAN,
+    contradictions,
+    in_vlan,
+    is_alike,
+    may_meet,
+    only_relays,
+    option_of,
+    sends,
+    where,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from monitorpi_common.messages import Device, Severity
+    from monitorpi_common.messages import Severity
+    from monitorpi_detector.hosts.statements import Statement
 
 MAX_SERVERS: Final = 64
 START_S: Final = 60.0
@@ -38,7 +54,7 @@ START_S: Final = 60.0
 ADVERTISES_S: Final = 1800.0
 """A router advertises itself at least so often (RFC 4861, 6.2.1: MaxRtrAdvInterval)."""
 NEWS_S: Final = 60.0
-"""What is older when it is first received was news to the process before us."""
+"""What is older when it is first heard of was news to the process before us."""
 MAX_VALUES: Final = 64
 """Values of one option that are remembered of one server: what it tells of beyond them is no
 news."""
@@ -49,12 +65,6 @@ _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
 """Options that every client asks for. The first value of another one, such as a proxy, comes with
 the first client that asks for it, any day."""
 
-VLAN: Final = "vlan"
-"""In which VLAN one serves: servers of different ones do not contradict each other."""
-Statement = tuple[str, str]
-"""What a server tells its clients: an option's name and one value. Behind the name stands the VLAN
-in which it says so, as in ``router@10``; nothing for frames without a tag."""
-
 
 @dataclass(frozen=True, slots=True)
 class UnknownServer:
@@ -62,15 +72,17 @@ class UnknownServer:
 
     severity: Severity
     known: tuple[str, ...]
-    offers: frozenset[Statement] = frozenset()
+    says: frozenset[Statement] = frozenset()
     """What it says otherwise than the known ones, where that is how it was found."""
+    is_alike: bool = False
+    """It says what the known ones say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
     """A known server that says what it did not say before."""
 
-    offers: tuple[Statement, ...]
+    says: tuple[Statement, ...]
     before: tuple[Statement, ...]
     """What it said of the same options."""
 
@@ -82,7 +94,7 @@ class Servers:
         self,
         configured: Iterable[str],
         learned: Iterable[str],
-        offered: Mapping[str, Iterable[Statement]] | None = None,
+        said: Mapping[str, Iterable[Statement]] | None = None,
         start_s: float = START_S,
     ) -> None:
         """Start with what is known.
@@ -90,18 +102,18 @@ class Servers:
         Args:
             configured: those that may serve; where there are any, nobody else may.
             learned: those learned before a restart.
-            offered: what the known ones told their clients then.
+            said: what the known ones told their clients then.
             start_s: within so long of the first one nobody is late.
 
         """
         self._configured = frozenset(configured)
         self._learned = dict.fromkeys(learned)
         self._start_s = start_s
-        self._offered: dict[str, dict[Statement, None]] = {
-            mac: dict.fromkeys(statements) for mac, statements in (offered or {}).items()
+        self._said: dict[str, dict[Statement, None]] = {
+            mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
         }
         self._first_s: dict[str, float] = {
-            vlan: -math.inf for mac in self._learned for vlan in _vlans(self._offered.get(mac, ()))
+            vlan: -math.inf for mac in self._learned for vlan in where(self._said.get(mac, ()))
         }
         """When the first one of a VLAN served; of those learned before a restart: long ago."""
         self._seen: Bounded[float] = Bounded(_MAX_SEEN)
@@ -116,16 +128,16 @@ class Servers:
         return mac in (self._configured or self._learned)
 
     @property
-    def offered(self) -> dict[str, list[Statement]]:
-        """What the known ones told their clients, to be kept."""
-        return {mac: list(statements) for mac, statements in self._offered.items() if statements}
+    def said(self) -> dict[str, list[Statement]]:
+        """What the known ones told their clients, and those like them, to be kept."""
+        return {mac: list(statements) for mac, statements in self._said.items() if statements}
 
     def see(
         self,
         mac: str,
         serves_s: float | None,
         now_s: float,
-        offers: Iterable[Statement],
+        says: Iterable[Statement],
         *,
         learns: bool,
         holds: Iterable[str] = (),
@@ -136,13 +148,13 @@ class Servers:
             mac: the server.
             serves_s: when it did so last; None: it does not say.
             now_s: the time of the message that tells of it.
-            offers: what it tells its clients, by which one may be told from another.
+            says: what it tells its clients, by which one may be told from another.
             learns: the first day is not over.
             holds: the addresses that are its own.
 
         """
         at_s = now_s if serves_s is None else serves_s
-        statements = dict.fromkeys(offers)
+        statements = dict.fromkeys(says)
         if self.knows(mac):
             intruder = self._intruder(mac, at_s, statements, frozenset(holds), learns=learns)
             if intruder is None:
@@ -156,13 +168,15 @@ class Servers:
             now_s - at_s > NEWS_S if before_s is None else before_s >= serves_s
         ):
             return None
+        if unknown is not None and unknown.is_alike and len(self._said) < 2 * MAX_SERVERS:
+            self._said[mac] = dict.fromkeys(list(statements)[:MAX_STATEMENTS])
         return unknown
 
     def _intruder(
         self,
         mac: str,
         at_s: float,
-        offers: dict[Statement, None],
+        says: dict[Statement, None],
         holds: frozenset[str],
         *,
         learns: bool,
@@ -171,62 +185,60 @@ class Servers:
 
         Else a VLAN that nobody serves would be the way to be known everywhere.
         """
-        before = self._offered.get(mac, {})
-        came = {one for one in offers if one[0] == VLAN and one not in before}
+        before = self._said.get(mac, {})
+        came = {one for one in says if one[0] == VLAN and one not in before}
         if self._configured or not before or not came:
             return None
         there = tuple(
             other for other in self._learned
-            if other != mac and not came.isdisjoint(self._offered.get(other, ()))
+            if other != mac and not came.isdisjoint(self._said.get(other, ()))
         )  # fmt: skip
-        unlike = self._unlike(there, {one for one in offers if one[0] != VLAN} | came, at_s, holds)
+        unlike = self._unlike(there, sends(says) | came, at_s, holds)
         if unlike is None:
             return None
-        del self._learned[mac], self._offered[mac]
+        del self._learned[mac], self._said[mac]
         return UnknownServer("warning" if learns else "critical", there, unlike)
 
     def _compare(
-        self, mac: str, at_s: float, offers: dict[Statement, None], *, learns: bool
+        self, mac: str, at_s: float, says: dict[Statement, None], *, learns: bool
     ) -> Changed | None:
         """Learn what a known server says; return it if it is new after the first day."""
-        before = self._offered.get(mac)
-        self._remember(mac, at_s, offers)
+        before = self._said.get(mac)
+        self._remember(mac, at_s, says)
         if before is None or learns:
             return None
-        per_option = Counter(option for option, _ in before)
-        asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in _vlans(before)}
-        news = ({*per_option} | asked) - {VLAN}
+        told = Counter(option for option, _ in sends(before))
+        asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in where(before)}
+        news = {*told} | asked
         new = [
-            one for one in offers
-            if one not in before and one[0] in news and per_option[one[0]] < MAX_VALUES
+            one for one in says
+            if one not in before and one[0] in news and told[one[0]] < MAX_VALUES
         ]  # fmt: skip
         if not new or len(before) >= MAX_STATEMENTS:
             return None
         about = {option for option, _ in new}
         return Changed(tuple(new), tuple(one for one in before if one[0] in about))
 
-    def _remember(self, mac: str, at_s: float, offers: Iterable[Statement]) -> None:
-        """Remember what a known one offers, as far as there is room, and where somebody serves."""
-        before = self._offered.get(mac, {})
-        new = [one for one in offers if one not in before]
-        if not new and mac in self._offered:
+    def _remember(self, mac: str, at_s: float, says: Iterable[Statement]) -> None:
+        """Remember what a known one says, as far as there is room, and where somebody serves."""
+        before = self._said.get(mac, {})
+        new = [one for one in says if one not in before]
+        if not new and mac in self._said:
             return
-        per_option = Counter(option for option, _ in before)
-        offered = self._offered[mac] = dict(before)
+        told = Counter(option for option, _ in before)
+        said = self._said[mac] = dict(before)
         for one in new:
-            if len(offered) < MAX_STATEMENTS and (
-                per_option[one[0]] < MAX_VALUES or one[0] == VLAN
-            ):
-                offered[one] = None
-                per_option[one[0]] += 1
-        for vlan in _vlans(offered):
+            if len(said) < MAX_STATEMENTS and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
+                said[one] = None
+                told[one[0]] += 1
+        for vlan in where(said):
             self._first_s.setdefault(vlan, at_s)
 
     def _judge(
         self,
         mac: str,
         at_s: float,
-        offers: dict[Statement, None],
+        says: dict[Statement, None],
         holds: frozenset[str],
         *,
         learns: bool,
@@ -235,76 +247,38 @@ class Servers:
             return UnknownServer("critical", tuple(sorted(self._configured)))
         known = tuple(self._learned)
         if not learns:
-            return UnknownServer("critical" if known else "warning", known)
-        beside = [mac for mac in known if _may_share_vlan(self._offered.get(mac, ()), offers)]
-        unlike = self._unlike(beside, set(offers), at_s, holds)
+            return self._late(mac, known, set(says))
+        beside = [mac for mac in known if may_meet(self._said.get(mac, ()), says)]
+        unlike = self._unlike(beside, set(says), at_s, holds)
         if unlike is not None:
             return UnknownServer("warning", known, unlike)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
-            self._remember(mac, at_s, offers)
+            self._remember(mac, at_s, says)
         return None
 
+    def _late(self, mac: str, known: tuple[str, ...], says: set[Statement]) -> UnknownServer | None:
+        """Judge one that comes after the first day."""
+        said = {one for other in known for one in self._said.get(other, ())}
+        if not known or not is_alike(says, said):
+            self._said.pop(mac, None)
+            told = {name for name, _ in said}
+            differs = frozenset(one for one in sends(says) - said if one[0] in told)
+            return UnknownServer("critical" if known else "warning", known, differs)
+        if mac in self._said or only_relays(says, said):
+            return None
+        return UnknownServer("warning", known, is_alike=True)
+
     def _unlike(
-        self, beside: Sequence[str], offers: set[Statement], at_s: float, holds: frozenset[str]
+        self, beside: Sequence[str], says: set[Statement], at_s: float, holds: frozenset[str]
     ) -> frozenset[Statement] | None:
         """Return what one says otherwise than those it serves beside; None: it is like them."""
-        offered = {one for mac in beside for one in self._offered.get(mac, ()) if one[0] != VLAN}
-        own = {one for one in offers if one[0] != VLAN}
-        differs = _contradictions(own, offered)
-        untagged_s = self._first_s.get("", math.inf)
-        first_s = min(self._first_s.get(vlan, untagged_s) for vlan in _vlans(offers))
+        said = sends(one for mac in beside for one in self._said.get(mac, ()))
+        tells = sends(says)
+        differs = contradictions(tells, said)
+        untold_s = self._first_s.get("", math.inf)
+        first_s = min(self._first_s.get(vlan, untold_s) for vlan in where(says))
         late = bool(beside) and at_s - first_s > self._start_s
-        is_named = any(option_of(name) == "router" and ip in holds for name, ip in offered)
-        is_unlike = bool(differs) or (late and not is_named and offered.isdisjoint(own))
+        is_named = any(option_of(name) == "router" and ip in holds for name, ip in said)
+        is_unlike = bool(differs) or (late and not is_named and said.isdisjoint(tells))
         return differs if is_unlike else None
-
-
-def vlans_of(vlans: Iterable[Iterable[int]]) -> list[Statement]:
-    """Return in which VLANs a device serves."""
-    return [(VLAN, _name(vlan)) for vlan in vlans]
-
-
-def statements_of(device: Device) -> list[Statement]:
-    """Return what a device tells DHCP clients, the latest of each option first."""
-    found = vlans_of(device.dhcp_vlans)
-    networks = device.dhcp_networks or [
-        DhcpNetwork(routers=device.dhcp_routers, options=device.dhcp_options)
-    ]
-    for network in networks:
-        vlan = _name(network.vlan)
-        said = {"router": network.routers, **network.options}
-        found += [(in_vlan(name, vlan), value) for name, values in said.items() for value in values]
-    return found
-
-
-def in_vlan(option: str, vlan: str) -> str:
-    """Return the name of an option in a VLAN."""
-    return f"{option}@{vlan}" if vlan else option
-
-
-def option_of(name: str) -> str:
-    """Return the name of an option, whichever VLAN it is said in."""
-    return name.partition("@")[0]
-
-
-def _name(vlan: Iterable[int]) -> str:
-    return ".".join(map(str, vlan))
-
-
-def _vlans(offers: Iterable[Statement]) -> list[str]:
-    """Return the VLANs in which one serves; the one without a tag where it does not say."""
-    return [value for option, value in offers if option == VLAN] or [""]
-
-
-def _may_share_vlan(one: Iterable[Statement], other: Iterable[Statement]) -> bool:
-    """Tell whether two serve in one VLAN, as far as they say in which."""
-    vlans = [{value for option, value in said if option == VLAN} for said in (one, other)]
-    return not all(vlans) or not vlans[0].isdisjoint(vlans[1])
-
-
-def _contradictions(offers: set[Statement], offered: set[Statement]) -> frozenset[Statement]:
-    """Return what one says of options of which others say something else altogether."""
-    others = {option for option, _ in offered}
-    agreed = {option for option, _ in offered.intersection(offers)}
-    return frozenset(one for one in offers if one[0] in others - agreed)
