@@ -17,6 +17,7 @@ from monitorpi_common.messages import (
     Foreign,
     Health,
     Publication,
+    Result,
     Service,
     Tombstone,
 )
@@ -88,10 +89,14 @@ class Retention:
 
 def test_state_of_our_own_that_the_broker_retains_is_ours(world: World) -> None:
     """What another service retains is not, nor a stream, nor what is sent just now."""
-    world.run(raw(*ALERT, retained=True), raw(*ALERT), raw(*DEVICE, retained=True))
+    stream = (Topic("lab", "detector", "result", "x"), example(Result))
+    world.run(
+        raw(*ALERT, retained=True), raw(*ALERT), raw(*DEVICE, retained=True),
+        raw(*stream, retained=True),
+    )  # fmt: skip
 
     assert world.bus.adopted == [raw(*ALERT, retained=True)]
-    assert len(world.of(Received)) == 3
+    assert len(world.of(Received)) == 4
 
 
 @pytest.mark.parametrize(("adopts", "kept"), [(True, True), (False, False)])

@@ -227,6 +227,27 @@ def test_a_state_taken_back_stays_away(
     assert seen.of("alert") == []
 
 
+def test_what_the_broker_retains_is_ours_at_the_first_connection_alone(
+    broker: Broker, client: Callable[..., Client]
+) -> None:
+    """Later it could be what we have just taken back; and ours is never replaced by it."""
+    one = client()
+    one.connect()
+    found, other = (
+        Raw(f"monitorpi/v1/lab/detector/alert/{name}", b"{}", retained=True) for name in "ab"
+    )
+
+    assert one.bus.adopt(found, Alert.DELIVERY) is True
+    assert one.bus.adopt(found, Alert.DELIVERY) is False
+    broker.kill()
+    one.pump(10, lambda: not one.bus.connected)
+    broker.start()
+    one.pump(40, lambda: one.bus.connected)
+
+    assert one.bus.connected
+    assert one.bus.adopt(other, Alert.DELIVERY) is False
+
+
 def test_an_exception_in_the_network_thread_is_not_silent(
     client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
