@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.stack.broker import OWN
 from monitorpi_cli.stack.listening import LOOPBACK, clashes, is_foreign, is_own
-from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_write
+from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_use, try_to_write
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
@@ -115,6 +115,8 @@ def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:
         yield f"{where}{why}; give another folder"
     elif (found := try_to_write(folder)) is not None and not found.is_full:
         yield f"{where}{folder} cannot be written: {found.why}: {found.remedy}"
+    elif (found := try_to_use(folder, has_broker=is_own(loaded.common.broker))) is not None:
+        yield f"{where}{folder} cannot be used: {found.why}: {found.remedy}"
 
 
 def _of_the_missing(service: Service, loaded: Loaded[Section]) -> Iterator[str]:
