@@ -98,6 +98,26 @@ def test_up_and_doctor_say_what_is_somebody_elses(
     assert says in line
 
 
+@pytest.mark.parametrize("name", ["capture", "secrets", "secrets/viewer"])
+@pytest.mark.parametrize("target", [None, "/nowhere/x", "/etc/hostname"])
+def test_what_is_no_folder_is_said_by_both(state: Path, name: str, target: str | None) -> None:
+    """A file, a link to one or to nothing stands where a folder would be made."""
+    place = state / name
+    place.rename(state.parent / "away")
+    if target is None:
+        place.write_text("x")
+    else:
+        place.symlink_to(target)
+
+    found = [str(one) for one in check_settings(None)]
+    with pytest.raises(ConfigurationError) as caught:
+        make_plan(OPTIONS)
+
+    (line,) = caught.value.lines
+    assert f"{place} is no folder: move it away" in line
+    assert found == [f"settings: {line}"]
+
+
 def test_its_owner_and_root_may_use_it(state: Path) -> None:
     """Folders of its own that are closed to itself are opened by each start."""
     (state / "secrets").chmod(0o500)
@@ -124,6 +144,20 @@ def test_with_a_broker_elsewhere_its_accounts_do_not_matter(
 
     with nobody():
         assert list(check_settings(None)) == []
+
+
+def test_a_password_that_mosquitto_cannot_take_is_said_by_both(state: Path) -> None:
+    """Its file has a colon between name and password."""
+    file = state / "secrets/viewer/broker__password"
+    file.write_text("a:b")
+
+    found = [str(one) for one in check_settings(None)]
+    with pytest.raises(ConfigurationError) as caught:
+        make_plan(OPTIONS)
+
+    (line,) = caught.value.lines
+    assert line.startswith(f"secret {file}: a password of the own broker can hold no ':'")
+    assert found == [f"settings: {line}"]
 
 
 def test_open_secrets_are_said_by_both(tmp_path: Path) -> None:

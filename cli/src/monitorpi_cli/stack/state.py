@@ -102,12 +102,16 @@ def try_to_use(folder: Path, *, has_broker: bool) -> Unwritable | None:
 
     """
     for path, is_closed in _kept(folder, has_broker=has_broker):
+        is_file = path.parent.parent == folder / SECRETS
         try:
+            is_made_anew = path.name == BROKER and path.parent == folder
+            if not (is_file or is_made_anew) and os.path.lexists(path) and not path.is_dir():
+                return Unwritable(f"{path} is no folder", "move it away", is_full=False)
             owner = path.stat().st_uid
         except OSError:
             continue  # not there; or below a folder that was named before
         is_ours = owner == os.geteuid() or os.geteuid() == 0
-        need = os.R_OK | os.W_OK | os.X_OK if path.is_dir() else os.R_OK
+        need = os.R_OK if is_file else os.R_OK | os.W_OK | os.X_OK
         if not is_ours and (is_closed or not _may(path, need)):
             name = _name(path, owner)
             how = "with sudo" if owner == 0 else f"as {name}"
