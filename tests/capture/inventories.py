@@ -17,11 +17,6 @@ from monitorpi_capture.items import (
 from monitorpi_common.messages import Device, Publication
 
 
-def mac(number: int) -> bytes:
-    """Return a made-up unicast address."""
-    return b"\x02" + number.to_bytes(5, "big")
-
-
 def inventory(**options: Any) -> Inventory:
     """Return an inventory with the defaults of the settings."""
     return Inventory(**({"max_devices": 4096, "absent_after_s": 300.0} | options))

@@ -13,17 +13,18 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from tests.conftest import wait_for
+from tests.memory import peak_mb
 
 from monitorpi_dev.sender import DESTINATION, INTERFACE, Sender, source
 from monitorpi_lab.namespace import LabError, Namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DURATION_S: Final = 600.0
 RSS_MB: Final = 80
@@ -165,13 +166,6 @@ class Sensor:
         self.process.send_signal(how)
         code = self.process.wait(20)
         assert code == (0 if how == signal.SIGTERM else -how)
-
-
-def peak_mb(pid: int) -> float:
-    """Return the most resident memory a process ever had, in MB (proc(5): VmHWM)."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    kilobytes = next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]
-    return int(kilobytes) / 1024
 
 
 @dataclass

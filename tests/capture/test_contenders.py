@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.capture.windows import mac
 
 from monitorpi_capture.count.contenders import (
     GUEST_WINDOWS,
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 ROWS = 64
 FLOODER, VICTIM = b"\x06\0\0\0\0\x01", b"\x06\0\0\0\0\x02"
 NOW = Instant(0, None)
-
-
-def mac(number: int) -> bytes:
-    """Return a made-up address."""
-    return b"\x02" + number.to_bytes(5, "big")
 
 
 def syn(source: bytes, target: bytes = VICTIM, port: int = 80) -> bytes:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.capture.inventories import inventory, known, mac, report, window
+from tests.capture.inventories import inventory, known, report, window
+from tests.capture.windows import mac
 
 from monitorpi_capture.inventory.devices import clean_name
 from monitorpi_capture.items import (

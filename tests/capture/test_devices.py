@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.capture.inventories import inventory, known, mac, report, window
+from tests.capture.inventories import inventory, known, report, window
+from tests.capture.windows import mac
 
+from monitorpi_capture.frame.text import mac_text
 from monitorpi_capture.items import (
     WIDTH,
     Instant,
@@ -314,3 +316,18 @@ def test_bounds_hold_whatever_happens(actions: list[tuple[str, int, int]]) -> No
     for said in one.publish(now):
         retained.discard(said.id) if isinstance(said, Tombstone) else retained.add(said.id)
     assert len(retained) <= 5
+
+
+def test_what_is_restored_beyond_the_limit_is_refused_and_counted() -> None:
+    """Into a smaller table than before: what fits stays, and nobody leaves for another."""
+    one, seen = inventory(max_devices=5), datetime.fromtimestamp(60, UTC)
+
+    for n in range(8):
+        one.restore(
+            Device(
+                mac=mac_text(mac(n)), ips=[f"198.18.0.{n + 1}"], present=True, interface="eth0",
+                first_seen=seen, last_seen=seen,
+            )
+        )  # fmt: skip
+
+    assert (len(one), one.refused_total) == (5, 3)

@@ -7,7 +7,8 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, mac, syn
+from tests.capture.test_contenders import FLOODER, VICTIM, arp, found, syn
+from tests.capture.windows import mac
 
 from monitorpi_capture.count.contenders import GUEST_WINDOWS, PROMOTE, kept_rows
 from monitorpi_capture.engine.ebpf import syscall as system

@@ -8,13 +8,14 @@ import struct
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.memory import peak_mb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.alone
 
@@ -97,20 +98,10 @@ def read_from_a_pipe(frames: int) -> tuple[int, int, float]:
             if "/traffic/" in message["topic"]:
                 windows += 1
                 counted += message["payload"]["packets"]
-                peak = max(peak, _peak_mb(Path(f"/proc/{process.pid}/status"), peak))
+                peak = max(peak, peak_mb(process.pid))
         writer.join()
         assert process.wait(20) == 0
     return windows, counted, peak
-
-
-def _peak_mb(status: Path, before: float) -> float:
-    """Return VmHWM of a process (proc(5)); it may have ended."""
-    try:
-        lines = status.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return before
-    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return kilobytes[0] / 1024 if kilobytes else before
 
 
 @pytest.mark.parametrize(
@@ -118,11 +109,11 @@ def _peak_mb(status: Path, before: float) -> float:
 )
 def test_a_stream_is_read_in_flat_memory(frames: int) -> None:
     """However long the stream is, memory stays what it was, and every frame is counted."""
-    windows, counted, peak_mb = read_from_a_pipe(frames)
+    windows, counted, peak = read_from_a_pipe(frames)
 
     assert frames == counted
     assert frames // FRAMES_PER_S == windows
-    assert peak_mb < FLAT_MB
+    assert 0 < peak < FLAT_MB
 
 
 def test_a_file_is_read_at_speed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.capture.test_contenders import mac
+from tests.capture.windows import mac
 
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.items import Caught, Sighting

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.capture.inventories import inventory, known, mac, report, window
+from tests.capture.inventories import inventory, known, report, window
+from tests.capture.windows import mac
 
 from monitorpi_capture.inventory.admission import MAX_MARKED
 from monitorpi_capture.inventory.feed import FORGET_S, RENEW_S

@@ -13,7 +13,8 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from tests.capture.ebpf_frames import frames as odd_frames
 from tests.capture.test_classify_anything import valid_frames
-from tests.capture.test_tally import END, START, mac, syn
+from tests.capture.test_tally import END, START, syn
+from tests.capture.windows import mac
 
 from monitorpi_capture.count.ringcounts import MOST, Layout, RingCounts
 from monitorpi_capture.count.tally import Tally

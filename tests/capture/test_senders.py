@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.capture.windows import mac
 
 from monitorpi_capture.count.senders import KnownSenders
-
-
-def mac(number: int) -> bytes:
-    """Return a made-up address."""
-    return b"\x02" + number.to_bytes(5, "big")
 
 
 def test_after_a_flood_of_invented_addresses_ordinary_devices_are_not_new() -> None:

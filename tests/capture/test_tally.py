@@ -7,6 +7,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.capture.windows import mac
 
 from monitorpi_capture.count.listing import sum_of
 from monitorpi_capture.count.sketch import Distinct, Vote
@@ -15,11 +16,6 @@ from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.items import Instant, MacCounts, WindowCounts, counts_by_name
 
 START, END = Instant(0.0, None), Instant(1.0, None)
-
-
-def mac(number: int) -> bytes:
-    """Return a made-up unicast address."""
-    return b"\x02" + number.to_bytes(5, "big")
 
 
 def syn(src: int, dst: int = 2, *, port: int = 80, src_ip: int = 1, dst_ip: int = 2) -> bytes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import ROOT, Broker, publish, wait_for
+from tests.memory import resident_bytes
 
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.broker import USERS
@@ -151,12 +150,6 @@ def test_an_account_reads_only_what_it_may(
 
     wait_for(lambda: "end" in seen.of(last))
     assert {topic for topic, _, _ in seen.poll()} == allowed
-
-
-def resident_bytes(pid: int) -> int:
-    """Return what a process holds of the memory."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_stalled_subscriber_holds_little_of_the_brokers_memory(

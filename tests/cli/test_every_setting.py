@@ -31,6 +31,7 @@ KEYS: Final = {
 BESIDE: Final[dict[str, dict[str, object]]] = {
     "broker.centre": {"host": "10.0.0.5"},
     "cloud_bridge.mqtt": {"host": "10.0.0.5"},
+    "cloud_bridge.nats": {"servers": ["10.0.0.6"]},
     "prober.targets.0": {"address": "10.0.0.5"},
     "cloud_bridge": {"channels": {"traffic": 1}, "write_keys": {"traffic": "K"}},
     "cloud_bridge.influx": {"url": "http://127.0.0.1:8086"},

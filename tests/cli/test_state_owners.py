@@ -34,7 +34,7 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         if not mode & 0o001:
             parent.chmod(mode | 0o011)
     folder = tmp_path / "state"
-    for part in ("capture", "secrets/viewer", "broker"):
+    for part in ("capture", "secrets/viewer", "secrets/capture", "broker"):
         (folder / part).mkdir(parents=True, mode=0o700)
     (folder / "secrets/viewer/broker__password").write_text("x")
     (folder / "secrets/viewer/broker__password").chmod(0o600)
@@ -75,6 +75,7 @@ def give(name: str, mode: int | None = None) -> Callable[[Path], None]:
         (give("secrets", 0o700), "secrets belongs to root: run with sudo"),
         (give("secrets/viewer", 0o755), "viewer belongs to root: run with sudo"),
         (give("secrets/viewer/broker__password"), "broker__password belongs to root"),
+        (give("secrets/capture", 0o755), "secrets/capture belongs to root"),
         (give("broker", 0o755), "broker belongs to root"),
         (give("capture", 0o755), "capture belongs to root"),
         (lambda folder: os.chown(folder / "capture", 4_242_424, 0), "belongs to uid 4242424: run"),
@@ -116,6 +117,16 @@ def test_what_is_no_folder_is_said_by_both(state: Path, name: str, target: str |
     (line,) = caught.value.lines
     assert f"{place} is no folder: move it away" in line
     assert found == [f"settings: {line}"]
+
+
+def test_secrets_that_a_service_cannot_read_are_its_own_mistake(state: Path) -> None:
+    """One line, not two."""
+    give("secrets/capture", 0o700)(state)
+
+    with nobody():
+        (found,) = [str(one) for one in check_settings(None)]
+
+    assert found.startswith(f"settings: secrets directory {state}/secrets/capture: cannot be read")
 
 
 def test_its_owner_and_root_may_use_it(state: Path) -> None:

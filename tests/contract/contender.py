@@ -11,8 +11,12 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.conftest import wait_for
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from tests.conftest import Subscriber
 
 GIVEN: dict[str, Any] = json.loads(os.environ.get("CONTENDER_FOR_MONITORPI", "{}"))
 """``service``, ``command`` and whether that is the rest of a ``docker run`` (``container``)."""
@@ -30,6 +34,18 @@ def start(service: str, environment: Mapping[str, str], **options: Any) -> subpr
     if GIVEN.get("service") == service and GIVEN["container"]:
         return Container(environment, **options)
     return subprocess.Popen(command(service), env=environment, **options)
+
+
+def killed_is_offline(
+    service: str, start: Callable[[], subprocess.Popen[bytes]], seen: Subscriber
+) -> None:
+    """Start a program, end it by kill -9, and wait for its last will."""
+    process = start()
+    wait_for(lambda: seen.of(f"/{service}/status/main")[-1:] == ["online"], 10, "online")
+
+    process.kill()
+
+    wait_for(lambda: seen.of(f"/{service}/status/main")[-1] == "offline", 20, "the last will")
 
 
 class Container(subprocess.Popen[bytes]):

@@ -91,13 +91,7 @@ def test_its_life(broker: Any, subscribe: Any, start: Any) -> None:
 
 def test_a_kill_is_seen_as_offline(broker: Any, subscribe: Any, start: Any) -> None:
     """The last will speaks when the process cannot."""
-    seen = subscribe(broker.port)
-    process = start()
-    wait_for(lambda: "online" in seen.of("capture/status/main"), 10)
-
-    process.kill()
-
-    wait_for(lambda: seen.of("capture/status/main")[-1] == "offline")
+    contender.killed_is_offline("capture", start, subscribe(broker.port))
 
 
 def test_a_broker_restart_is_survived(broker: Any, subscribe: Any, start: Any) -> None:

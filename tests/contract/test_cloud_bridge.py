@@ -54,14 +54,14 @@ def channel(double: Double) -> Channel:
 
 @pytest.fixture
 def start(
-    broker: Broker, double: Double, channel: Channel, tmp_path: Path
-) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    broker: Broker, double: Double, channel: Channel, tmp_path: Path,
+    processes: list[subprocess.Popen[bytes]],
+) -> Callable[..., subprocess.Popen[bytes]]:  # fmt: skip
     """Start bridges that never outlive the test; keys come from the secrets directory only."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "cloud_bridge__write_keys__traffic").write_text(channel.write_key + "\n")
     (secrets / "cloud_bridge__read_keys__traffic").write_text(channel.read_key + "\n")
-    started: list[subprocess.Popen[bytes]] = []
 
     def run(**more: str) -> subprocess.Popen[bytes]:
         settled = {
@@ -77,13 +77,10 @@ def start(
         }
         environment = broker.environment(**(settled | more))
         with (tmp_path / "stderr").open("ab") as log:
-            started.append(contender.start("cloud-bridge", environment, stdout=log, stderr=log))
-        return started[-1]
+            processes.append(contender.start("cloud-bridge", environment, stdout=log, stderr=log))
+        return processes[-1]
 
-    yield run
-    for one in started:
-        one.kill()
-        one.wait()
+    return run
 
 
 def windows(broker: Broker, number: int, *, before_s: float = 0.0, first: int = 1) -> int:
@@ -157,13 +154,7 @@ def test_kill(
     subscribe: Callable[..., Subscriber],
 ) -> None:
     """After kill -9 the last will says offline."""
-    seen = subscribe(broker.port)
-    process = start()
-    wait_for(lambda: statuses(seen) == ["online"], 10, "online")
-
-    process.kill()
-
-    wait_for(lambda: statuses(seen)[-1] == "offline", 10, "the last will")
+    contender.killed_is_offline("cloud-bridge", start, subscribe(broker.port))
 
 
 def test_a_broker_that_restarts_costs_no_count(

@@ -19,7 +19,7 @@ from monitorpi_common.examples import example
 from monitorpi_common.messages import Alert, RuleState, Wire, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Broker, Subscriber
@@ -28,9 +28,10 @@ CONFIG = "homeassistant/device/monitorpi-lab/config"
 
 
 @pytest.fixture
-def start(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start(
+    broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+) -> Callable[..., subprocess.Popen[bytes]]:
     """Start services that never outlive the test."""
-    started: list[subprocess.Popen[bytes]] = []
 
     def run(**more: str) -> subprocess.Popen[bytes]:
         known = {
@@ -38,15 +39,10 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.P
             "MONITORPI_HOME_ASSISTANT__INTERVAL_S": "1",
         }
         environment = broker.environment(**(known | more))
-        started.append(contender.start("home-assistant", environment, stderr=subprocess.PIPE))
-        return started[-1]
+        processes.append(contender.start("home-assistant", environment, stderr=subprocess.PIPE))
+        return processes[-1]
 
-    yield run
-    for one in started:
-        one.kill()
-        one.wait()
-        if one.stderr is not None:
-            one.stderr.close()
+    return run
 
 
 def alert(broker: Broker, key: str, state: str = "open") -> None:

@@ -42,13 +42,12 @@ def mail() -> Iterator[MailServer]:
 
 @pytest.fixture
 def start(
-    broker: Broker, mail: MailServer, tmp_path: Path
-) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    broker: Broker, mail: MailServer, tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+) -> Callable[..., subprocess.Popen[bytes]]:
     """Start notifiers that never outlive the test; the URL comes from the secrets directory."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "notifier__destinations__desk__url").write_text(mail.url + "\n")
-    started: list[subprocess.Popen[bytes]] = []
 
     def run(**more: str) -> subprocess.Popen[bytes]:
         known = {
@@ -58,13 +57,10 @@ def start(
         }
         environment = broker.environment(**(known | more))
         with (tmp_path / "stderr").open("ab") as log:
-            started.append(contender.start("notifier", environment, stdout=log, stderr=log))
-        return started[-1]
+            processes.append(contender.start("notifier", environment, stdout=log, stderr=log))
+        return processes[-1]
 
-    yield run
-    for one in started:
-        one.kill()
-        one.wait()
+    return run
 
 
 def alert(broker: Broker, number: int = 1, state: str = "open", **more: Any) -> None:

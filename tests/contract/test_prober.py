@@ -15,7 +15,7 @@ from monitorpi_common.messages import Probe, Target
 from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Broker, Subscriber
@@ -27,9 +27,10 @@ HERE = {"MONITORPI_PROBER__DISCOVER": "false"}
 
 
 @pytest.fixture
-def start(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start(
+    broker: Broker, processes: list[subprocess.Popen[bytes]]
+) -> Callable[..., subprocess.Popen[bytes]]:
     """Start probers that never outlive the test."""
-    started: list[subprocess.Popen[bytes]] = []
 
     def run(**more: str) -> subprocess.Popen[bytes]:
         environment = broker.environment(
@@ -38,13 +39,10 @@ def start(broker: Broker) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
             **HERE,
             **more,
         )
-        started.append(contender.start("prober", environment, stderr=subprocess.DEVNULL))
-        return started[-1]
+        processes.append(contender.start("prober", environment, stderr=subprocess.DEVNULL))
+        return processes[-1]
 
-    yield run
-    for one in started:
-        one.kill()
-        one.wait()
+    return run
 
 
 def statuses(seen: Subscriber) -> list[str]:
@@ -94,13 +92,7 @@ def test_kill(
     subscribe: Callable[..., Subscriber],
 ) -> None:
     """After kill -9 the last will says offline."""
-    seen = subscribe(broker.port)
-    process = start()
-    wait_for(lambda: statuses(seen) == ["online"], 10, "online")
-
-    process.kill()
-
-    wait_for(lambda: statuses(seen)[-1] == "offline", 10, "the last will")
+    contender.killed_is_offline("prober", start, subscribe(broker.port))
 
 
 def test_a_restart_keeps_states(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import pytest
 from tests.detector.windows import ATTACKER, Detector, device, probe, syns, window
+from tests.memory import resident_bytes
 
 from monitorpi_common.messages import DeviceWindow, Peer, ProbeResult, Spread, Traffic
 
@@ -24,12 +23,6 @@ def busy(mac: str) -> DeviceWindow:
         spread=Spread(src_ips=1, dst_ips=2, dst_ports=1),
         top_peer={"syn": Peer(mac="04:00:00:00:00:01", ip="203.0.113.9", port=443, packets=1)},
     )
-
-
-def resident_bytes() -> int:
-    """Return this process's memory, proc(5)."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_million_macs_leave_memory_bounded() -> None:

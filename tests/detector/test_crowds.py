@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.detector.windows import (
     ATTACKER,
+    ID,
     VICTIM,
     Detector,
     device,
@@ -136,6 +137,19 @@ def test_m_of_n_goes_on_when_thousands_hold_triggers() -> None:
 
     assert "syn-flood" in {alert.rule for alert in detector.open().values()}
     assert len(detector.core._alerts._triggers) <= MAX_TRIGGERS
+
+
+def test_m_of_n_goes_on_beside_a_hundred_others() -> None:
+    """What was over the limit once is remembered from window to window, then for a minute."""
+    detector = Detector()
+    for second in range(2):
+        detector.take(window(second, syns(120), *many(second, 100)))
+    opened = set(detector.open())
+    for second in range(2, 70):
+        detector.take(window(second))
+
+    assert f"syn-flood-{ID}" in opened
+    assert len(detector.core._alerts._triggers) == 0
 
 
 def test_findings_below_the_threshold_leave_no_trigger() -> None:

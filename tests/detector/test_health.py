@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.detector.windows import Detector, syns, window
+from tests.detector.windows import VICTIM, Detector, device, plain, syns, window
 
+from monitorpi_detector.interfaces import MAX_LOST
 from monitorpi_detector.targets.line import TargetLine
 
 
@@ -33,6 +34,34 @@ def test_health_counts_what_was_seen_and_what_was_lost() -> None:
     assert detail["opened_total"] == 33
     assert detail["beyond_limit_total"] >= 18
     assert detail["beyond_limit_total"] % 18 == 0
+
+
+def test_windows_that_never_came_are_counted_on_each_interface() -> None:
+    """The total is their sum; a number that jumps by more than a day's windows says nothing."""
+    detector = Detector()
+    for number in (0, 3, 3 + MAX_LOST):
+        detector.take(window(number), window(number, interface="eth1"))
+    lost = 2 + MAX_LOST - 1
+    assert detector.core.detail()["windows_lost_total"] == 2 * lost
+
+    far = 3 + 2 * MAX_LOST + 1
+    detector.take(window(far), window(far + 1, interface="eth1"))
+
+    detail: Any = detector.core.detail()
+    assert {name: one["lost"] for name, one in detail["interfaces"].items()} == {
+        "eth0": lost, "eth1": lost}  # fmt: skip
+    assert detail["windows_lost_total"] == 2 * lost
+    assert detail["windows_total"] == 8
+
+
+def test_health_counts_whom_it_knows() -> None:
+    """Devices with usual rates, and devices."""
+    detector = Detector()
+    detector.take(*[window(second, syns(10), plain(VICTIM, packets=1)) for second in range(20)])
+    detector.take(device(VICTIM, 20, "198.18.0.11"))
+
+    detail: Any = detector.core.detail()
+    assert (detail["baselines"], detail["devices"]) == (2, 2)
 
 
 @pytest.mark.parametrize(("counts", "bits"), [(0, 0), (1, 1), (2, 2), (3, 3)])

@@ -10,6 +10,7 @@ from tests.detector.windows import (
     ROUTER,
     VICTIM,
     Detector,
+    answer,
     at,
     conflict,
     device,
@@ -65,19 +66,11 @@ TOGETHER: Final = ("cut-off", "uplink-down", "group-down", "uplink-degraded", "g
 """Rules about what several targets have in common."""
 
 
-def target(**more: Any) -> ProbeResult:
-    """Build the victim's result in a round."""
-    values = {"name": "printer", "address": "198.18.0.11", "mac": VICTIM, "state": "up",
-              "sent": 10, "received": 10, "loss_ratio": 0.0, "rtt_p50_ms": 0.5,
-              "jitter_ms": 0.1}  # fmt: skip
-    return ProbeResult.model_validate(values | more)
-
-
 def rounds(**bad: Any) -> Callable[[int], list[object]]:
     """Build what a prober says each second of a bad target that was up."""
     return lambda second: [
-        *([probe(1, target())] if second == START_S else []),
-        probe(second, target(**bad)),
+        *([probe(1, answer())] if second == START_S else []),
+        probe(second, answer(**bad)),
     ]
 
 
@@ -141,7 +134,7 @@ def outage(rule: str, second: int) -> list[object]:
 
     def each(gone: bool) -> list[ProbeResult]:
         return [
-            target(address=f"203.0.113.{n}", mac=macs[n],
+            answer(address=f"203.0.113.{n}", mac=macs[n],
                    **(bad if gone and n in lost else {}))
             for n in macs
         ]  # fmt: skip
@@ -260,7 +253,7 @@ def test_what_a_common_rule_does_not_tell_each_target_does(
     for second in range(10, 700, 10):
         how = bad if second > 600 else {}
         detector.take(probe(second, *[
-            target(address=f"198.18.0.{n}", mac=f"04:00:00:00:01:{n:02x}",
+            answer(address=f"198.18.0.{n}", mac=f"04:00:00:00:01:{n:02x}",
                    **(how if n < 11 else {}))
             for n in range(1, 20)
         ]))  # fmt: skip

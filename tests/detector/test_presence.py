@@ -113,6 +113,9 @@ def test_a_phone_that_dozes_is_told_of_twice_a_night_at_most(seed: int) -> None:
     )
 
     assert len(opened(detector)) <= 2
+    held_back = detector.core.detail()["held_back_total"]
+    assert isinstance(held_back, int)
+    assert held_back > 0
 
 
 def test_a_laptop_that_is_closed_at_night_is_known_after_three_nights() -> None:

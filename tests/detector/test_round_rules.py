@@ -102,11 +102,18 @@ def test_what_a_flood_does_beyond_the_router_is_linked_by_its_address(rule: str)
 def test_a_line_that_is_always_so_is_held_against_its_own_habit(
     rule: str, usual: dict[str, float], bad: dict[str, float]
 ) -> None:
-    """What opens an alert on a good line is less than three times what this one is used to."""
+    """What opens an alert on a good line is less than three times what this one is used to.
+
+    After a restart of the detector, too.
+    """
     watched = Detector()
     watched.take(*[probe(60 * n, answer(**usual)) for n in range(1, 20)])
+    watched.core.close()
+    next_one = Detector(kept=watched.kept[-1])
 
-    for detector, opened in ((Detector(), [f"{rule}-198-18-0-11"]), (watched, [])):
+    for detector, opened in (
+        (Detector(), [f"{rule}-198-18-0-11"]), (watched, []), (next_one, []),
+    ):  # fmt: skip
         detector.take(*[probe(1200 + 60 * n, answer(**bad)) for n in range(6)])
         assert list(detector.open()) == opened
 

@@ -60,6 +60,15 @@ def test_who_answers_arp_is_no_storm() -> None:
     assert rules_of(*repeated(5, asked, counts={"arp": 50})) == []
 
 
+@pytest.mark.parametrize(("others", "keys"), [(200, []), (60, [f"arp-storm-{ID}"])])
+def test_who_answers_what_everybody_was_asked_is_no_storm(others: int, keys: list[str]) -> None:
+    """A switch comes back, and each host asks for the router; answers to nobody are a storm."""
+    router = plain(ATTACKER, packets=200, arp=200)
+    asked = {"arp": 200 + others, "broadcast": others}
+
+    assert rules_of(*repeated(5, router, counts=asked)) == keys
+
+
 def test_a_dhcp_server_is_not_who_starves_it() -> None:
     """The server answers as much as it is asked; only who asks without end is reported."""
     asker = plain(ATTACKER, packets=400, dhcp=400, broadcast=400)

@@ -289,10 +289,11 @@ def test_a_device_that_is_only_still_there_costs_no_plan() -> None:
     moved = device(ADDRESS, OTHER)
 
     drive(prober.core, [received(device(ADDRESS), mac_id(MAC))])
-    first, prober.woken[:] = len(wanted), []
-    drive(prober.core, [received(seen, mac_id(MAC))])
+    first, woken = len(wanted), list[list[str]]()
+    prober.core.wake = woken.append
+    drive(prober.core, [received(seen, mac_id(MAC)), received(seen, mac_id(MAC))])
 
-    assert (first, ["192-0-2-1"]) == (len(wanted), prober.woken)
+    assert (first, [["192-0-2-1"]]) == (len(wanted), woken)  # the pinger is woken for somebody
 
     drive(prober.core, [received(moved, mac_id(MAC))])
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
+from tests.system.listening import received_in_time
 
 from monitorpi_cli.stack.viewer import send_command
 from monitorpi_common.messages import Alert, Announce, Command, Probe, Service, Traffic
@@ -43,21 +43,17 @@ class Ear:
 
     async def until(self, wanted: Callable[[Message], bool], seconds: float) -> Message | None:
         """Listen until a message is the wanted one; None: none came in time."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            heard = self._testbed.viewer.next()
-            if heard is None:
-                await asyncio.sleep(0.02)
-                continue
-            message = heard.message()
-            if isinstance(message, Alert):
+        return await received_in_time(self._testbed, self._take, wanted, seconds)
+
+    def _take(self, _: float, message: Message) -> None:
+        match message:
+            case Alert():
                 self.alerts.append(message)
-            if isinstance(message, Traffic):
+            case Traffic():
                 self.windows += 1
                 self.busiest_arp = max(self.busiest_arp, message.counts.get("arp", 0))
-            if message is not None and wanted(message):
-                return message
-        return None
+            case _:
+                pass
 
 
 def test_the_prober_sets_off_no_alarm_but_a_forger_of_its_mac_does() -> None:

@@ -38,7 +38,7 @@ from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.state import state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_cloud_bridge.sinks.clouds import MQTT_KEYS
+from monitorpi_cloud_bridge.sinks.clouds import MQTT_KEYS, nats_account
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import NoSection, load
 from monitorpi_common.topics import ANY
@@ -79,6 +79,10 @@ def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[
     cloud = section_of(Service.CLOUD_BRIDGE, CloudBridgeSettings, config)
     if cloud.mqtt is not None:
         yield try_elsewhere("cloud", cloud.mqtt.account(common.site), MQTT_KEYS)
+    if cloud.nats is not None:
+        from monitorpi_cli.doctor.nats import try_nats  # noqa: PLC0415 - the client takes a while
+
+        yield try_nats(nats_account(cloud.nats, common.site))
     capture = section_of(Service.CAPTURE, CaptureSettings, config)
     yield from check_ports(capture, names, seconds)
 

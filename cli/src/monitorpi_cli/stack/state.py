@@ -24,6 +24,7 @@ _PROBE: Final = bytes(64 * 1024)
 _ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
 SECRETS: Final = "secrets"
 BROKER: Final = "broker"
+_SERVICES: Final = frozenset(service.value for service in Service)
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -131,12 +132,23 @@ def _kept(folder: Path, *, has_broker: bool) -> Iterator[tuple[Path, bool]]:
     yield secrets, True
     with contextlib.suppress(OSError):
         for home in sorted(secrets.iterdir()):
-            yield home, True
-            yield from ((file, False) for file in sorted(home.iterdir()))
+            if home.name not in _SERVICES:
+                yield home, True
+                yield from ((file, False) for file in sorted(home.iterdir()))
+            elif _is_read(home):
+                yield home, True
 
 
 def _may(path: Path, need: int) -> bool:
     return os.access(path, need, effective_ids=True)
+
+
+def _is_read(folder: Path) -> bool:
+    """Return whether a service can read a folder of secrets; that it cannot is its mistake."""
+    try:
+        return folder.is_dir() and _may(folder, os.R_OK | os.X_OK)
+    except OSError:
+        return False
 
 
 def _name(path: Path, owner: int) -> str:

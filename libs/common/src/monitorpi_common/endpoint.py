@@ -8,7 +8,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -25,6 +25,7 @@ _LONGEST_NAME: Final = 253
 """Characters of a host name (RFC 1035, 2.3.4, without the dots of the wire's form)."""
 SYSTEM_AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 """Of Debian's package ca-certificates."""
+_MOST_PORT: Final = 65_535
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
 _MAX_AUTHORITY_BYTES: Final = 8 * 1024 * 1024
 """Debian's bundle of all public authorities has 0.2 MB."""
@@ -141,6 +142,31 @@ def host_name(text: str) -> str:
     except ValueError:
         return _named(text)
     return text
+
+
+class Endpoint(NamedTuple):
+    """A host and a port there."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def endpoint(text: str, port: int) -> Endpoint:
+    """Return a host, with a port behind it or the usual one.
+
+    Raises:
+        ValueError: it is none; the text says what to write.
+
+    """
+    if (found := ENDPOINT.match(text)) is None:
+        return Endpoint(host_name(text).strip("[]"), port)
+    port = int(found["port"])
+    if not 0 < port <= _MOST_PORT:
+        raise ValueError(f"no port: {port}; give 1 to {_MOST_PORT}")
+    return Endpoint(host_name(found["host"]).strip("[]"), port)
 
 
 def names_this_machine(host: str | None, more: Iterable[str] = ()) -> bool:

@@ -63,6 +63,7 @@ __all__ = [
     "ConfigurationError",
     "Loaded",
     "NoSection",
+    "RemoteAccount",
     "RemoteBroker",
     "Section",
     "authority",
@@ -117,29 +118,39 @@ def _one_line(given: str | SecretStr) -> str | SecretStr:
     return given
 
 
-class RemoteBroker(Section):
+class RemoteAccount(Section):
+    """Who a site is at a server elsewhere, and how it connects there."""
+
+    tls: bool = True
+    """Connect with TLS; without it the password and all else travel readable: for a VPN."""
+    tls_ca: AuthorityFile | None = None
+    """Certificate authority of the server (PEM file); by default this machine's."""
+    username: (
+        Annotated[str, StringConstraints(max_length=1024), AfterValidator(_one_line)] | None
+    ) = None
+    """User there; by default the name of the site."""
+    password: Annotated[SecretStr, AfterValidator(_one_line)] | None = None
+    """Password of that user. Better as a secret, in a file named like this key with its tables."""
+
+    @property
+    def authorities(self) -> Path | None:
+        """What a certificate is held against; None: without TLS."""
+        return (self.tls_ca or SYSTEM_AUTHORITIES) if self.tls else None
+
+
+class RemoteBroker(RemoteAccount):
     """A broker elsewhere, and who a site is there."""
 
     host: Annotated[str, AfterValidator(host_name)]
     """Host name or address of the broker."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8883
     """Its TCP port."""
-    tls: bool = True
-    """Connect with TLS; without it the password and all else travel readable: for a VPN."""
-    tls_ca: AuthorityFile | None = None
-    """Certificate authority of the broker (PEM file); by default this machine's."""
-    username: (
-        Annotated[str, StringConstraints(max_length=1024), AfterValidator(_one_line)] | None
-    ) = None
-    """User at the broker; by default the name of the site."""
-    password: Annotated[SecretStr, AfterValidator(_one_line)] | None = None
-    """Password of that user. Better as a secret, in a file named like this key with its tables."""
 
     def account(self, site: str) -> BrokerSettings:
         """Return how a client of ours connects there for a site."""
         return BrokerSettings(
             host=self.host, port=self.port, username=self.username or site, password=self.password,
-            tls_ca=(self.tls_ca or SYSTEM_AUTHORITIES) if self.tls else None,
+            tls_ca=self.authorities,
         )  # fmt: skip
 
 

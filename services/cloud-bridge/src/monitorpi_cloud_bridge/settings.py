@@ -16,13 +16,14 @@ from monitorpi_cloud_bridge.mapping import (
     check_mapping,
     check_quota,
 )
-from monitorpi_common.endpoint import AuthorityFile
+from monitorpi_common.endpoint import AuthorityFile, Endpoint, endpoint
 from monitorpi_common.messages import COMMANDS, Service
-from monitorpi_common.settings import RemoteBroker, Section
+from monitorpi_common.settings import RemoteAccount, RemoteBroker, Section
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PACING_S: Final = 16.0
 """The service takes a bulk call each 15 s; one more for clocks that differ."""
+NATS_PORT: Final = 4222
 INTERVAL_S: Final = 20
 WRITE_S: Final = 80
 """Four rows: 60 MB a day at an SD card for everything."""
@@ -134,6 +135,42 @@ class MqttSettings(RemoteBroker):
     """Seconds between two calls of up to 500 rows."""
 
 
+def _server(text: str) -> str:
+    """Return the address of a server of NATS.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    return str(endpoint(text, NATS_PORT))
+
+
+class NatsSettings(RemoteAccount):
+    """Another destination: a stream of NATS JetStream, which acknowledges each row."""
+
+    servers: Annotated[
+        list[Annotated[str, AfterValidator(_server)]], Field(min_length=1, max_length=8)
+    ]
+    """Host names or addresses, each with a port unless it is 4222: the servers of one cluster."""
+    stream: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "monitorpi-rows"
+    """The stream that is made where none takes the subjects."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,7}$")] = (
+        "monitorpi-rows"
+    )
+    """Subjects are `{prefix}.{site}.{channel}`."""
+    replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """Servers that keep a copy, where the stream is made."""
+    keep_days: Annotated[float, Field(gt=0, le=36500)] = 31.0
+    """How long rows are kept, where the stream is made."""
+    pacing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Seconds between two calls of up to 500 rows."""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The servers."""
+        return tuple(endpoint(one, NATS_PORT) for one in self.servers)
+
+
 class CloudBridgeSettings(Section):
     """What is relayed to which cloud; nothing until a channel or a server is given."""
 
@@ -170,6 +207,8 @@ class CloudBridgeSettings(Section):
     """A second cloud for the same rows."""
     mqtt: MqttSettings | None = None
     """A broker elsewhere for the same rows."""
+    nats: NatsSettings | None = None
+    """A stream of NATS JetStream for the same rows."""
 
     @property
     def missing(self) -> str | None:
@@ -196,7 +235,7 @@ class CloudBridgeSettings(Section):
     def destinations(self) -> list[str]:
         """Return the names of the channels rows are made for."""
         names = list(self.channels)
-        if self.influx is not None or self.mqtt is not None:
+        if any(one is not None for one in (self.influx, self.mqtt, self.nats)):
             wanted = self.mapping if self.mapping is not None else DEFAULTS
             names += [entry.channel for entry in wanted]
         return list(dict.fromkeys(names))

@@ -231,6 +231,7 @@ class Inventory:
         self._addresses.forget(entry.mac)
         self._routers.forget(entry.mac)
         self._asking.forget(entry.mac)
+        self._topology.answering.forget(entry.mac)
         self._denials.forget(entry.mac)
         self._feed.gone(entry.mac)
 
@@ -283,9 +284,13 @@ class Inventory:
         sender, at_s = sighting.sender or sighting.mac, sighting.at_s
         if sighting.tries is not None:
             self._denials.tries(sender, space, sighting.tries, at_s)
+        if sighting.asks is not None:
+            self._topology.answering.asks(space, sighting.asks, at_s)
         if sighting.asks is not None and self._asking.asks(sender, space, sighting.asks, at_s):
             self._touch(sender)
         for ip in sighting.ips if sighting.how in ("arp", "nd") else ():
+            asking = sighting.asks is not None
+            self._topology.answering.claims(sender, space, ip, at_s, asking=asking)
             holder = self._addresses.holder(space, ip)
             self._asking.claims(sender, space, ip, at_s)
             if self._denials.claims(sender, space, ip, at_s, holder):
@@ -352,6 +357,7 @@ class Inventory:
         self._addresses.shift(step_s)
         self._routers.shift(step_s)
         self._asking.shift(step_s)
+        self._topology.answering.shift(step_s)
         self._denials.shift(step_s)
         for entry in [*self._devices.values(), *self._candidates.values()]:
             if entry.restored and entry.load_s == 0.0:

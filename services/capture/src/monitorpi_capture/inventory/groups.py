@@ -35,6 +35,8 @@ class Relation(Enum):
     """Their MACs follow each other."""
     GROUP = "group"
     """They answer for one group of routers."""
+    PROXY = "proxy"
+    """The claimant but answers for others (:mod:`.answering`)."""
     INTRUDER = "virtual"
     """The holder is a virtual router, the claimant is not of its group."""
 

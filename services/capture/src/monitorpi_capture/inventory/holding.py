@@ -53,7 +53,7 @@ class Event(Enum):
     """Another one claims it, and may: the holder left, or the lease is the claimant's, or what it
     takes was only answered for."""
     MEMBER = auto()
-    """One of the holder's own group claims it, or a router that answers for others."""
+    """One of the holder's own group claims it, or who answers for others while they are away."""
     STRANGER = auto()
     """Another one claims it while its holder is here."""
     DEFENDER = auto()
@@ -61,7 +61,8 @@ class Event(Enum):
     CHALLENGER = auto()
     """One that challenged its holder before does so again."""
     INTRUDER = auto()
-    """Somebody outside the group claims a virtual router's address."""
+    """Somebody outside the group claims a virtual router's address, or who but answers for others
+    that of a device that is here."""
     YIELDED = auto()
     """The challenger claims what its holder did not claim for :data:`YIELD_S`."""
     NAMES = auto()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import httpx
     from pydantic import SecretStr
 
-    from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+    from monitorpi_cloud_bridge.settings import CloudBridgeSettings, NatsSettings
+    from monitorpi_cloud_bridge.sinks.natsdial import NatsAccount
 
 MQTT_KEYS: Final = Keys.of_broker("cloud-bridge.mqtt")
 """What its settings are called where a remedy names them."""
@@ -33,6 +34,7 @@ def destinations_of(settings: CloudBridgeSettings, site: str) -> list[UploadDest
         *_thingspeak_destinations(settings),
         *_influx_destinations(settings, site),
         *_mqtt_destinations(settings, site),
+        *_nats_destinations(settings, site),
     ]
 
 
@@ -105,6 +107,41 @@ def _mqtt_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadD
                 f"{site}/{name}",
                 _labels(settings, name),
                 mqtt.pacing_s,
+            ),
+            counts_for_quota=False,
+        )
+        for name in settings.destinations()
+    ]
+
+
+def nats_account(nats: NatsSettings, site: str) -> NatsAccount:
+    """Return how a site connects to its servers of NATS."""
+    from monitorpi_cloud_bridge.sinks.natsdial import NatsAccount  # noqa: PLC0415 - as below
+
+    return NatsAccount(
+        nats.endpoints, f"monitorpi-{site}", nats.authorities, nats.username or site,
+        reveal(nats.password) if nats.password else None,
+    )  # fmt: skip
+
+
+def _nats_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
+    nats = settings.nats
+    if nats is None:
+        return []
+    # only who writes to a stream pays for the client
+    from monitorpi_cloud_bridge.sinks.jetstream import JetStream, StreamPlan  # noqa: PLC0415
+
+    plan = StreamPlan(nats.stream, f"{nats.prefix}.>", nats.replicas, nats.keep_days)
+    return [
+        UploadDestination(
+            f"nats/{name}",
+            JetStream(
+                nats_account(nats, site),
+                plan,
+                f"{nats.prefix}.{site}.{name}",
+                f"{site}/{name}",
+                _labels(settings, name),
+                nats.pacing_s,
             ),
             counts_for_quota=False,
         )

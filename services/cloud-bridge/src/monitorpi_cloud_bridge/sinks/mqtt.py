@@ -10,9 +10,9 @@ Reason codes: MQTT 5.0, 3.4.2.1 and 3.2.2.2.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_cloud_bridge.sinks.rowjson import row_json
 from monitorpi_cloud_bridge.sinks.sink import CallLimits, UploadOutcome, UploadVerdict
 from monitorpi_common.handover import Handover, NotConnectedError
 
@@ -76,15 +76,7 @@ class Mqtt:
 
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the rows as lines of JSON."""
-        return b"\n".join(self._payload(row) for row in rows)
-
-    def _payload(self, row: OutboxRow) -> bytes:
-        values: dict[str, object] = {
-            self._labels.get(name, name): text if name == "status" else float(text)
-            for name, text in row.fields.items()
-        }
-        head = {"id": f"{self._identity}/{row.second}", "second": row.second}
-        return json.dumps({**head, "values": values}, ensure_ascii=False).encode()
+        return b"\n".join(row_json(row, self._identity, self._labels) for row in rows)
 
     def send(self, body: bytes) -> UploadOutcome:
         """Publish each row and read what the broker says of it."""

@@ -5,7 +5,7 @@ it are facts with a time of their own (``last``). Only what is later than what w
 conflict before is news. Both parties' messages carry it, so that the claimant need not be a device.
 What is shared without harm (the ports of one machine, a sleep proxy) is news once for two MACs,
 whichever of them holds the address at the time; that is kept over restarts. The third port of a
-machine is no news.
+machine is no news, nor is the second address that somebody answers for.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class Conflicts:
         return last_s > before_s
 
     def _is_first(self, one: AddressConflict, last_s: float) -> bool:
-        name = _pair(one.holder, one.claimant)
+        proxy = one.relation == "proxy"
+        name = _pair(one.claimant if proxy else one.holder, one.claimant)
         if one.claims < INSISTS or name in self._shared:
             return False
         is_port = one.relation == "siblings" and self._has_ports(one.holder)

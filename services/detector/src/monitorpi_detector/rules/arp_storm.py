@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
 
 def _sent(view: WindowView, row: DeviceWindow) -> float:
-    """Return the ARP frames beyond our own and beyond answers to what was asked of it."""
-    asked = row.rx.get("arp", 0)
-    return max(0.0, row.tx.get("arp", 0) - asked - view.own_arp(row.mac))
+    """Return the ARP frames beyond our own and beyond answers to what was asked of it.
+
+    Most ask everybody for it: what is sent to one host each, as far as others sent ARP at all.
+    """
+    sent = row.tx.get("arp", 0)
+    answers = max(0, sent - row.tx.get("broadcast", 0))
+    asked = max(row.rx.get("arp", 0), min(answers, view.traffic.counts.get("arp", 0) - sent))
+    return max(0.0, sent - asked - view.own_arp(row.mac))
 
 
 def _on_wire(view: WindowView) -> float:

@@ -16,8 +16,9 @@ from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.hosts.inventory import other_icmp
 from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rules.crowd import FloodKind, of_made_up, of_sources, of_unlisted
 from monitorpi_detector.rules.words import to_whom
-from monitorpi_detector.views.window import WindowView, joined, toward
+from monitorpi_detector.views.window import WindowView, toward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ _UNCLEAR: Final = 3.0
 _PIECES: Final = 45
 """Fragments of the largest packet on Ethernet: a ping of 65,535 bytes is one request."""
 _UNIT: Final = "ICMP/s"
+_KIND: Final = FloodKind(_CLASS, "ICMP flood", _UNIT, _CLASS)
 
 
 def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
@@ -158,22 +160,11 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
         threshold, usual = _threshold(view, None, limits(mac))
         if view.rate(count) < threshold * limits(mac).close_ratio:
             continue
-        yield (
-            Finding(
-                subject=f"victim-{mac_id(mac)}",
-                value=view.rate(count),
-                threshold=threshold,
-                text=f"ICMP flood from {len(rows)} sources{to_whom(group.victim)}",
-                unit=_UNIT,
-                baseline=usual,
-                sources=tuple(view.source(row, toward(row, _CLASS)) for row in rows[:32]),
-                victims=(group.victim,),
-                spread=joined([row.spread for row in rows]),
-                spoofed=any(view.forged(row) for row in rows),
-                beyond_router=False,
-            ),
-            {row.mac for row in rows},
-        )
+        finding = of_sources(
+            _KIND, view, rows, group.victim,
+            value=view.rate(count), threshold=threshold, baseline=usual,
+        )  # fmt: skip
+        yield finding, {row.mac for row in rows}
 
 
 def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Finding]:
@@ -189,7 +180,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     to_nobody = unasked_for > value
     value = max(value, unasked_for)
     if value < limits.floor * limits.close_ratio or explained >= value / 2:
-        yield from _omitted(view, limits)
+        yield from of_unlisted(_KIND, view, limits, view.omitted(_CLASS))
         return
     threshold = max(
         limits.floor * (_UNCLEAR if to_nobody else view.floor_times(_CLASS)),
@@ -199,17 +190,12 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     taken = view.rate(victim.rx.get(_CLASS, 0)) if victim is not None else 0.0
     if victim is not None and not to_nobody:
         if taken < value / 2 or not view.invented(value, limits.floor):
-            yield from _omitted(view, limits)
+            yield from of_unlisted(_KIND, view, limits, view.omitted(_CLASS))
             return
         peer = Peer(
             mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=victim.rx.get(_CLASS, 0)
         )
-        macs = max(view.traffic.source_macs, 1)
-        yield Finding(
-            subject=f"victim-{mac_id(victim.mac)}", value=taken, threshold=threshold,
-            text=f"ICMP flood from {macs} MAC addresses{to_whom(peer)}",
-            unit=_UNIT, victims=(peer,), spoofed=True,
-        )  # fmt: skip
+        yield of_made_up(_KIND, view, peer, value=taken, threshold=threshold)
     elif not view.rows or view.traffic.new_macs >= limits.floor / 2:
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
@@ -217,22 +203,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             unit=_UNIT,
         )  # fmt: skip
     else:
-        yield from _omitted(view, limits)
-
-
-def _omitted(view: WindowView, limits: Limits) -> Iterator[Finding]:
-    """Echo requests of MACs that found no place in the window."""
-    value = view.omitted(_CLASS)
-    threshold = max(
-        limits.floor * min(view.omitted_times(_CLASS), view.floor_times(_CLASS)),
-        limits.factor * (view.usual(None, _CLASS) or 0.0),
-    )
-    if value >= threshold * limits.close_ratio:
-        yield Finding(
-            subject=view.wire_subject, value=value, threshold=threshold,
-            text=f"ICMP flood on {view.traffic.interface} from MAC addresses that are not listed",
-            unit=_UNIT,
-        )  # fmt: skip
+        yield from of_unlisted(_KIND, view, limits, view.omitted(_CLASS))
 
 
 def _unasked_on_wire(view: WindowView) -> float:

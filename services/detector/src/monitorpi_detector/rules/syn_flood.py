@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import DeviceWindow, Peer
 from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
+from monitorpi_detector.rules.crowd import FloodKind, of_made_up, of_sources, of_unlisted
 from monitorpi_detector.rules.words import to_whom
 from monitorpi_detector.views.handshakes import handshakes
-from monitorpi_detector.views.window import STRONG_SOURCE, WindowView, joined, toward
+from monitorpi_detector.views.window import STRONG_SOURCE, WindowView, toward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ _DECOYS: Final = 16
 _ALIKE: Final = 2.0
 """Times the mean that the busiest of many hosts gets at most where all are tried alike."""
 _UNIT: Final = "SYN/s"
+_KIND: Final = FloodKind(_CLASS, "SYN flood", _UNIT, "half_open")
 
 
 def is_scan(view: WindowView, row: DeviceWindow, floor: float) -> bool:
@@ -143,28 +145,13 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
         threshold, usual = _threshold(view, None, limits(mac))
         if view.rate(half_open) < threshold * limits(mac).close_ratio:
             continue
-        yield (
-            Finding(
-                subject=f"victim-{mac_id(mac)}",
-                value=view.rate(half_open),
-                threshold=threshold,
-                text=f"SYN flood from {len(rows)} sources{to_whom(group.victim)}",
-                unit=_UNIT,
-                baseline=usual,
-                sources=tuple(view.source(row, toward(row, _CLASS)) for row in rows[:32]),
-                victims=(group.victim,),
-                spread=joined([row.spread for row in rows]),
-                answered_ratio=(
-                    min(1.0, answered / syn)
-                    if syn and view.traffic.sees_replies is not False
-                    else None
-                ),
-                spoofed=any(view.forged(row) for row in rows),
-                beyond_router=False,
-                cumulates=True,
-            ),
-            {row.mac for row in rows},
-        )
+        is_judged = syn and view.traffic.sees_replies is not False
+        finding = of_sources(
+            _KIND, view, rows, group.victim,
+            value=view.rate(half_open), threshold=threshold, baseline=usual,
+            answered_ratio=min(1.0, answered / syn) if is_judged else None, cumulates=True,
+        )  # fmt: skip
+        yield finding, {row.mac for row in rows}
 
 
 def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> Iterator[Finding]:
@@ -233,8 +220,9 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
         counts, counts, span_s=view.span_s, sees_replies=view.traffic.sees_replies, usual_other=0.0
     )
     value = view.rate(opened.open)
+    unlisted = min(view.omitted(_CLASS), value - explained)  # as far as nobody else explains it
     if explained >= value / 2:
-        yield from _omitted(view, limits, value - explained)
+        yield from of_unlisted(_KIND, view, limits, unlisted)
         return
     floor = limits.floor * view.floor_times(_CLASS)
     threshold = max(floor, limits.factor * (view.usual(None, "half_open") or 0.0))
@@ -242,13 +230,11 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
     taken = view.asked_of(victim).open if victim is not None else 0.0
     if victim is not None:
         if view.rate(taken) < value / 2 or not view.invented(value, limits.floor):
-            yield from _omitted(view, limits, value - explained)
+            yield from of_unlisted(_KIND, view, limits, unlisted)
             return
         peer = Peer(mac=victim.mac, ip=view.inventory.ip(victim.mac), packets=int(taken))
-        yield Finding(
-            subject=f"victim-{mac_id(victim.mac)}", value=view.rate(taken), threshold=threshold,
-            text=f"SYN flood from {max(view.traffic.source_macs, 1)} MAC addresses{to_whom(peer)}",
-            unit=_UNIT, victims=(peer,), spoofed=True,
+        yield of_made_up(
+            _KIND, view, peer, value=view.rate(taken), threshold=threshold,
             answered_ratio=view.asked_of(victim).answered_ratio,
         )  # fmt: skip
     elif not view.rows and not _seeks_open(view) and not _is_refused(view):
@@ -256,21 +242,6 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
             unit=_UNIT, answered_ratio=opened.answered_ratio,
-        )  # fmt: skip
-
-
-def _omitted(view: WindowView, limits: Limits, left: float) -> Iterator[Finding]:
-    """What MACs sent that found no place in the window, as far as nobody else explains it."""
-    threshold = max(
-        limits.floor * min(view.omitted_times(_CLASS), view.floor_times(_CLASS)),
-        limits.factor * (view.usual(None, "half_open") or 0.0),
-    )
-    value = min(view.omitted(_CLASS), left)
-    if value >= threshold * limits.close_ratio:
-        yield Finding(
-            subject=view.wire_subject, value=value, threshold=threshold,
-            text=f"SYN flood on {view.traffic.interface} from MAC addresses that are not listed",
-            unit=_UNIT,
         )  # fmt: skip
 
 
