@@ -82,7 +82,9 @@ async def _run(plan: StackPlan, loader: Loader) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
             loop.add_signal_handler(number, stopped.set)
     if (is_open := open_to_others(plan.state_dir / SECRETS)) is not None:
-        say(f"monitorpi: {is_open}: it is closed now; change what somebody may have read there")
+        print_line(
+            f"monitorpi: {is_open}: it is closed now; change what somebody may have read there"
+        )
     write_bytecode(service.value for service in plan.services)
     stack = Stack(plan, print_event, loader)
     stack.start()

@@ -288,8 +288,7 @@ class CaptureCore:
             port.totals = [0] * WIDTH
 
     def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
-        self._clock_synced = tick.clock_synced
-        self._ticking = True
+        self._clock_synced, self._ticking = tick.clock_synced, True
         if self._stamps.is_stale(tick.boot_s):
             self._follow(tick.at.timestamp(), tick.boot_s)
         self._at_s = self._stamps.at(tick.boot_s)
