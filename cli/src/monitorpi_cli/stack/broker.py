@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.centre import AUTHORITY
 from monitorpi_cli.stack.private import read_password, write_private
+from monitorpi_cli.stack.state import try_to_hash
 from monitorpi_common.messages import Service
 from monitorpi_common.mqtt import MAX_PACKET_BYTES
 from monitorpi_common.service import ResourceError
@@ -292,10 +293,12 @@ def write_files(
     not be led elsewhere by links that account has left.
 
     Raises:
-        ResourceError: the hashing program of Mosquitto's package is missing or fails.
+        ResourceError: the hashing program of Mosquitto's package is missing, fails or lacks room.
 
     """
     _make_anew(folder)
+    if (found := try_to_hash()) is not None:
+        raise ResourceError(f"{found.why}: {found.remedy}")
     plain = "".join(f"{name}:{password}\n" for name, password in passwords.items())
     hashed = folder / "passwords"
     fresh = folder / "passwords.new"

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PROBE: Final = bytes(64 * 1024)
 """What is written to see whether anything can be: more than a file system keeps inside an inode."""
 _ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
+TEMPORARY = Path("/tmp")  # noqa: S108 - tmpfile(3), P_tmpdir
 SECRETS: Final = "secrets"
 BROKER: Final = "broker"
 _SERVICES: Final = frozenset(service.value for service in Service)
@@ -90,6 +91,19 @@ def try_to_write(folder: Path) -> Unwritable | None:
     except OSError as error:
         return _explained(place, error)
     return None
+
+
+def try_to_hash() -> Unwritable | None:
+    """Return why Mosquitto's program cannot hash passwords here; None: it can.
+
+    It writes them to a file without a name first, in a folder that no variable changes, and where
+    there is no room for that, it leaves a password file without users, and says nothing.
+    """
+    found = try_to_write(TEMPORARY)
+    if found is None:
+        return None
+    remedy = "make room on it" if found.is_full else "let it be written"
+    return replace(found, why=f"passwords cannot be hashed: {found.why}", remedy=remedy)
 
 
 def try_to_use(folder: Path, *, has_broker: bool) -> Unwritable | None:
