@@ -145,12 +145,12 @@ def _lock(folder: Path) -> IO[bytes]:
 
 def _unwritable(folder: Path, error: OSError) -> ResourceError:
     return ResourceError(
-        f"the state directory {folder} cannot be written ({_told(folder, error)}): run as its "
+        f"the state directory {folder} cannot be written ({_described(folder, error)}): run as its "
         f"owner, make room on its disk, or set another one ({ENV_PREFIX}STATE_DIR)"
     )
 
 
-def _told(folder: Path, error: OSError) -> str:
+def _described(folder: Path, error: OSError) -> str:
     """Return what is wrong, and with which of its files."""
     name = error.filename2 or error.filename
     inside = name is not None and Path(name) != folder

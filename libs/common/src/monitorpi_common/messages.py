@@ -502,7 +502,7 @@ class AddressConflict(Part):
     router: bool = False
     """It is a router's address."""
     in_turns: bool = False
-    """The two were never heard at one time: the holder sleeps while the claimant answers."""
+    """The two never sent at one time: the holder sleeps while the claimant answers."""
     relation: Short = "strangers"
     """`strangers`; `siblings`: the MACs follow each other, as those of one machine do; `virtual`:
     the holder is a virtual router (VRRP, CARP, HSRP, GLBP) and the claimant not of its group;

@@ -270,8 +270,8 @@ class CaptureCore:
 
     def _mark(self, mark: Mark) -> Iterable[Publication | Tombstone]:
         """Note what somebody says of a device, and publish it."""
-        said = mark.model_dump(exclude_none=True, exclude={"mac"})
-        refusal = self._inventory.mark(bytes.fromhex(mac_id(mark.mac)), said)
+        marks = mark.model_dump(exclude_none=True, exclude={"mac"})
+        refusal = self._inventory.mark(bytes.fromhex(mac_id(mark.mac)), marks)
         if refusal is not None:
             raise CommandRefusedError(refusal)
         return self._inventory.publish(self._at_s)
@@ -373,13 +373,15 @@ class CaptureCore:
         """Publish a look at a window that still runs."""
         name = onset.window.interface
         port = self._ports.setdefault(name, _PortState())
-        said: dict[str, Any] = {
+        known: dict[str, Any] = {
             "epoch": self._epoch,
             "seq": port.seq,
             "clock_synced": self._clock_synced,
             "sees_replies": port.replies.known,
         }
-        yield Publication(slug(name), onset_message(onset, said, self._inventory.role, port.copies))
+        yield Publication(
+            slug(name), onset_message(onset, known, self._inventory.role, port.copies)
+        )
 
     def _senders(self, window: WindowCounts) -> tuple[int, int]:
         """Return how many MACs sent something, and how many of them were unknown of late."""

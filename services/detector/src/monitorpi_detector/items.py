@@ -32,7 +32,7 @@ class Override(Part):
 
 
 class Kept(Part):
-    """Everything that is kept."""
+    """Everything that is kept; field names are those of the file, which earlier versions read."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 

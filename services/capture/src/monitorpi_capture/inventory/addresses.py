@@ -307,7 +307,7 @@ class Addresses:
         router = self._witness.is_router_address(held.mac, held.space, held.ip)
         leased = held.ip in self._leases.get((held.mac, held.space, held.version), ())
         given = held.named == mac and not leased
-        return Event.HEIR if (given or not is_here) and not router else Event.STRANGER
+        return Event.HEIR if (given or not is_here) and not router else Event.CLAIMANT
 
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:
         """Take the transition of an event, and do what it asks for."""

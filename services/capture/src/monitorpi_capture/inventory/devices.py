@@ -128,12 +128,12 @@ class Inventory:
         """Keep a device that answers pings."""
         self._table.pin(mac)
 
-    def mark(self, mac: bytes, said: Mapping[str, str | bool]) -> str | None:
+    def mark(self, mac: bytes, given: Mapping[str, str | bool]) -> str | None:
         """Take what people say of a device; what is not said stays. Returns why not."""
         entry = self._devices.get(mac)
         if entry is None:
             return "there is no such device"
-        marks = entry.marks.model_copy(update=dict(said))
+        marks = entry.marks.model_copy(update=dict(given))
         marks = marks.model_copy(update={"name": clean_name(marks.name or "")})
         if not self._table.mark(entry, marks):
             return f"of {MAX_MARKED} devices something was said already"

@@ -54,7 +54,7 @@ class Event(Enum):
     takes was only answered for."""
     MEMBER = auto()
     """One of the holder's own group claims it, or who answers for others while they are away."""
-    STRANGER = auto()
+    CLAIMANT = auto()
     """Another one claims it while its holder is here."""
     DEFENDER = auto()
     """Who held it before it moved claims it again."""
@@ -107,7 +107,7 @@ TRANSITIONS: Final[dict[State, dict[Event, tuple[State, Act]]]] = {
         _E.HOLDER: (_S.HELD, _A.KEEP),
         _E.HEIR: (_S.HELD, _A.TAKE),
         _E.MEMBER: (_S.HELD, _A.KEEP),
-        _E.STRANGER: (_S.MOVED, _A.MOVE),
+        _E.CLAIMANT: (_S.MOVED, _A.MOVE),
         _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
         _E.ENDS: (_S.FREE, _A.DROP),
     },
@@ -116,7 +116,7 @@ TRANSITIONS: Final[dict[State, dict[Event, tuple[State, Act]]]] = {
         _E.HEIR: (_S.HELD, _A.TAKE),
         _E.MEMBER: (_S.MOVED, _A.KEEP),
         _E.DEFENDER: (_S.CONTESTED, _A.RETURN),
-        _E.STRANGER: (_S.MOVED, _A.MOVE),
+        _E.CLAIMANT: (_S.MOVED, _A.MOVE),
         _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
         _E.ENDS: (_S.FREE, _A.DROP),
         _E.SETTLES: (_S.HELD, _A.SETTLE),
@@ -126,7 +126,7 @@ TRANSITIONS: Final[dict[State, dict[Event, tuple[State, Act]]]] = {
         _E.HEIR: (_S.HELD, _A.TAKE),
         _E.MEMBER: (_S.CONTESTED, _A.KEEP),
         _E.CHALLENGER: (_S.CONTESTED, _A.DISPUTE),
-        _E.STRANGER: (_S.CONTESTED, _A.DISPUTE),
+        _E.CLAIMANT: (_S.CONTESTED, _A.DISPUTE),
         _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
         _E.YIELDED: (_S.MOVED, _A.MOVE),
         _E.ENDS: (_S.FREE, _A.DROP),

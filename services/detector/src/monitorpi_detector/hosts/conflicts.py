@@ -29,7 +29,7 @@ _LAST_MAC: Final = (1 << 48) - 1
 INSISTS: Final = 2
 """Claims from which the claimant has come back after the holder did."""
 NEWS_S: Final = 60.0
-"""What is older when it is first heard of was news to the process before us."""
+"""What is older when it is first received was news to the process before us."""
 
 
 class Conflicts:
