@@ -16,6 +16,7 @@ from monitorpi_cli.stack.forked import Loader
 from monitorpi_cli.stack.notify import READY, STOPPING, beat, notify
 from monitorpi_cli.stack.plan import make_plan, package_of, services_of
 from monitorpi_cli.stack.stack import Stack
+from monitorpi_cli.stack.state import SECRETS, open_to_others
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError, authority
 
@@ -80,6 +81,10 @@ async def _run(plan: StackPlan, loader: Loader) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
             loop.add_signal_handler(number, stopped.set)
+    if (is_open := open_to_others(plan.state_dir / SECRETS)) is not None:
+        print_line(
+            f"monitorpi: {is_open}: it is closed now; change what somebody may have read there"
+        )
     write_bytecode(service.value for service in plan.services)
     stack = Stack(plan, print_event, loader)
     stack.start()

@@ -58,8 +58,8 @@ NEWS_S: Final = 60.0
 MAX_VALUES: Final = 64
 """Values of one option that are remembered of one server: what it tells of beyond them is no
 news."""
-MAX_STATEMENTS: Final = 512
-"""Statements that are remembered of one server: five each of a hundred VLANs."""
+MAX_STATEMENTS: Final = 768
+"""Statements that are remembered of one server: seven each of a hundred VLANs."""
 _MAX_SEEN: Final = 4096
 _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
 """Options that every client asks for. The first value of another one, such as a proxy, comes with
