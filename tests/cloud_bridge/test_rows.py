@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitorpi_cloud_bridge.mapping import MappingEntry
 from monitorpi_cloud_bridge.paths import values
-from monitorpi_cloud_bridge.rows import RowBuilder
+from monitorpi_cloud_bridge.rows import RowBuilder, Sample
 from monitorpi_cloud_bridge.thinning import (
     BUCKET_S,
     FRESH_S,
@@ -304,3 +304,21 @@ def test_thinning_keeps_every_extreme_and_the_mean(fields: dict[int, dict[str, s
 def test_numbers_are_short_and_true(value: float) -> None:
     """What is written reads back within a millionth."""
     assert math.isclose(float(number(value)), value, abs_tol=1e-6, rel_tol=1e-9)
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=6), st.data())
+def test_intervals_joined_are_as_if_they_had_been_one(
+    numbers: list[int], data: st.DataObject
+) -> None:
+    """Number, sum, lowest, highest and last."""
+    at = data.draw(st.integers(1, len(numbers) - 1))
+
+    def folded(some: list[int]) -> Sample:
+        first = float(some[0])
+        sample = Sample(1, first, first, first, first)
+        for value in some[1:]:
+            sample = sample.plus(float(value))
+        return sample
+
+    assert folded(numbers[:at]).joined(folded(numbers[at:])) == folded(numbers)
+    assert folded(numbers) == (len(numbers), sum(numbers), min(numbers), max(numbers), numbers[-1])
