@@ -29,6 +29,7 @@ from scapy.layers.dhcp6 import (
     DHCP6OptIA_TA,
     DHCP6OptIAAddress,
     DHCP6OptIAPrefix,
+    DHCP6OptServerId,
     DHCP6OptUnknown,
 )
 from scapy.layers.dns import DNS
@@ -46,6 +47,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
+from tests.capture.options_oracle import UnsureError, directions, fields, usable
 
 from monitorpi_capture.items import Sighting
 
@@ -54,10 +56,6 @@ if TYPE_CHECKING:
 
 for name in ("scapy", "scapy.loading", "scapy.runtime"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-class UnsureError(Exception):
-    """scapy has not read all of it."""
 
 
 def oracle(data: bytes) -> list[Sighting]:
@@ -99,16 +97,6 @@ def _mac(text: str | bytes) -> bytes:
     if isinstance(text, bytes):
         return text
     return bytes.fromhex(text.replace(":", ""))
-
-
-def usable(text: str) -> str | None:
-    """Return an address in its short form if a device can own it."""
-    ip = ipaddress.ip_address(text)
-    if ip.is_unspecified or ip.is_multicast or ip.is_loopback or text == "255.255.255.255":
-        return None
-    if ip.version == 4 and ip in ipaddress.ip_network("0.0.0.0/8"):
-        return None
-    return str(ip)
 
 
 def _arp(frame: Any) -> list[Any]:
@@ -157,7 +145,8 @@ def _dhcp(frame: Any) -> list[Any]:
         for at in range(0, len(listed) // 4 * 4, 4)
     ]
     routers = tuple(dict.fromkeys(text for text in texts if text))[:4]
-    serves = {"serves_dhcp": True, "router_ips": routers, "directions": _directions(raw)}
+    said = (*directions(raw), *fields(bootp, raw))
+    serves = {"serves_dhcp": True, "router_ips": routers, "directions": said}
     found: list[Any] = [("dhcp", source, serves)]
     if kind == b"\x05" and known:
         subnets: tuple[str, ...] = ()
@@ -168,39 +157,6 @@ def _dhcp(frame: Any) -> list[Any]:
                 subnets = (str(network),)
         found.append(("dhcp", client, {"named": (ip,), "router_ips": routers, "subnets": subnets}))
     return found
-
-
-def _directions(raw: dict[int, bytes]) -> tuple[tuple[str, str], ...]:
-    """Return what clients are sent to, from the options' bytes."""
-    found: list[tuple[str, str]] = []
-    for code, name in ((6, "dns"), (15, "domain"), (66, "boot"), (150, "boot")):
-        field = raw.get(code, b"")
-        if code in (6, 150):
-            words = [field[at : at + 4] for at in range(0, len(field) // 4 * 4, 4)]
-            values = [usable(str(ipaddress.ip_address(word))) for word in words]
-        else:
-            values = [printable(field)]
-        found += [(name, value) for value in values if value][:8]
-    for code in (121, 249):
-        found += [("route", route) for route in _routes(raw.get(code, b""))][:8]
-    found += [("proxy", text) for text in [printable(raw.get(252, b""))] if text]
-    return tuple(dict.fromkeys(found))
-
-
-def printable(field: bytes) -> str:
-    """Return the ASCII that can be printed."""
-    return "".join(chr(byte) for byte in field if 32 <= byte < 127)[:63]
-
-
-def _routes(field: bytes) -> Iterator[str]:
-    """Return classless routes (RFC 3442)."""
-    while field and field[0] <= 32:
-        covered = -(-field[0] // 8)
-        route, field = field[: 5 + covered], field[5 + covered :]
-        if len(route) < 5 + covered:
-            return
-        network = ipaddress.ip_address(route[1 : 1 + covered] + b"\0" * (4 - covered))
-        yield f"{network}/{route[0]} via {ipaddress.ip_address(route[-4:])}"
 
 
 def _raw_options(field: bytes) -> dict[int, bytes]:
@@ -273,7 +229,8 @@ def _dhcpv6(frame: Any, message: Any) -> list[Any]:
         return []
     found: list[Any] = []
     directions = _directions_v6(message)
-    if living or prefixes or (directions and isinstance(message, DHCP6_Reply)):
+    tells = any(name == "dns-v6" for name, _ in directions) and isinstance(message, DHCP6_Reply)
+    if living or prefixes or tells:
         found.append(("dhcpv6", source, {"serves_dhcp": True, "directions": directions}))
     if isinstance(message, DHCP6_Reply) and client is not None and living:
         found.append(("dhcpv6", client, {"named": living}))
@@ -283,12 +240,16 @@ def _dhcpv6(frame: Any, message: Any) -> list[Any]:
 def _directions_v6(message: Any) -> tuple[tuple[str, str], ...]:
     """Return the name servers of the last such option; other names have tests of their own."""
     servers: list[str] = []
+    itself = ""
     for layer in _layers(message.payload):
-        if isinstance(layer, DHCP6OptDNSServers):
+        if isinstance(layer, DHCP6OptServerId):
+            itself = bytes(layer)[4 : 4 + layer.optlen].hex()[:63]
+        elif isinstance(layer, DHCP6OptDNSServers):
             servers = [text for one in layer.dnsservers if (text := usable(one))]
         elif isinstance(layer, (DHCP6OptDNSDomains, DHCP6OptBootFileUrl)):
             raise UnsureError
-    return tuple(dict.fromkeys(("dns-v6", one) for one in servers[:8]))
+    names = [("server-v6", itself)] if itself else []
+    return tuple(dict.fromkeys([*names, *(("dns-v6", one) for one in servers[:8])]))
 
 
 def _layers(layer: Any) -> Iterator[Any]:

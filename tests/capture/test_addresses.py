@@ -19,7 +19,7 @@ from monitorpi_capture.inventory.proxies import NEW_FROM, PROXY_FROM
 
 def test_every_state_has_an_answer_to_every_event_it_can_see() -> None:
     """Claims of others are never out of place; what is settled or moved can settle."""
-    claims = {Event.HEIR, Event.MEMBER, Event.STRANGER, Event.INTRUDER}
+    claims = {Event.HEIR, Event.MEMBER, Event.CLAIMANT, Event.INTRUDER}
 
     for state in (State.HELD, State.MOVED, State.CONTESTED):
         assert claims | {Event.HOLDER, Event.ENDS} <= TRANSITIONS[state].keys()

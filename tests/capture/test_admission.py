@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitorpi_capture.inventory.admission import LASTS, MAX_CANDIDATES, TALKS, Admission, Standing
+from monitorpi_capture.inventory.admission import (
+    LASTS,
+    MAX_CANDIDATES,
+    TALKS,
+    Admission,
+    Entry,
+    Standing,
+)
 from monitorpi_capture.inventory.devices import Inventory
 from monitorpi_capture.inventory.suspects import BURST, Suspects
 from monitorpi_capture.items import (
@@ -326,3 +333,21 @@ def test_whatever_happens_it_is_bounded_and_kept_ones_stay(
         assert not table.devices.keys() & table.candidates.keys()
         assert table.devices.keys() >= set(table.by_importance()) - {forged(0)}
     assert forged(0) not in gone
+
+
+def test_who_answers_pings_is_kept_up_to_a_number() -> None:
+    """The one that answered longest ago makes room; who answers again stays."""
+    table = Admission(max_devices=10)
+    first, second = (Entry(mac, "eth0", 0.0, 100.0) for mac in KNOWN[:2])
+    for entry in (first, second):
+        assert table.restore(entry, lasting=False, talking=False)
+        table.pin(entry.mac)
+    for number in range(4094):
+        table.pin(forged(number))
+    table.pin(first.mac)
+    assert {table.standing(entry) for entry in (first, second)} == {Standing.KEPT}
+
+    table.pin(forged(4094))
+
+    assert [table.standing(entry) for entry in (first, second)] == [
+        Standing.KEPT, Standing.UNPROVEN]  # fmt: skip

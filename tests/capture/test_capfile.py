@@ -91,7 +91,8 @@ def test_no_other_option_of_eight_bytes_moves_the_time(code: int) -> None:
 
     frames, notes = read(section() + interface(options=options) + enhanced(7_000_000))
 
-    assert ([frame.at_s for frame in frames], notes) == ([7.0], [])
+    assert [frame.at_s for frame in frames] == [7.0]
+    assert [note for note in notes if "filter" not in note] == []
 
 
 @pytest.mark.parametrize("offset_s", [253_402_300_799, 2**62, -(2**62), -1, 2**32])

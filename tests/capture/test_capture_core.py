@@ -187,7 +187,7 @@ def test_a_device_is_marked_by_a_command() -> None:
     for second in (1, 20):
         row = MacCounts(mac(1), counts(packets=1), (), None, None)
         list(one.handle(window(float(second), row)))
-    list(one.handle(Tick(datetime.fromtimestamp(21, UTC), 21.0, clock_synced=True)))
+    list(one.handle(Tick(datetime.fromtimestamp(21, UTC), BOOT + 21, clock_synced=True)))
 
     mark = Mark(mac="02:00:00:00:00:01", name="printer", pinned=True)
     (said,) = one.handle(CommandReceived("mark", mark, "1"))

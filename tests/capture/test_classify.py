@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoReply,
     ICMPv6EchoRequest,
@@ -181,6 +181,18 @@ def frame(payload: Any, *, dst: str = PEER, tags: int = 0) -> bytes:
         pytest.param(frame(PPPoE())[:14], {"malformed"}, id="pppoe-without-header"),
         pytest.param(frame(ARP())[:12] + b"\0\x26\x42\x42\x03" + bytes(43), set(), id="llc"),
         pytest.param(frame(ipv4(Raw(b"x" * 8), proto=47)), {"ipv4"}, id="gre"),
+        pytest.param(frame(ipv4(UDP(sport=9, dport=853))), {"ipv4", "udp"}, id="dns-over-quic"),
+        pytest.param(
+            frame(ipv4(TCP(sport=9, dport=853, flags="A"))), {"ipv4", "tcp"}, id="dns-over-tls"
+        ),
+        pytest.param(
+            frame(ipv4(UDP(sport=9, dport=4789) / Raw(bytes(8)) / Ether() / IP() / ICMP())),
+            {"ipv4", "udp"},
+            id="vxlan",
+        ),
+        pytest.param(
+            frame(ARP())[:12] + b"\x88\x47\0\1\1\x40" + bytes(IP() / ICMP()), set(), id="mpls"
+        ),
         pytest.param(frame(ipv4(ICMPv6EchoRequest(), proto=58)), {"ipv4"}, id="icmp6-in-ipv4"),
     ],
 )  # fmt: skip

@@ -42,7 +42,8 @@ from scapy.layers.inet6 import (
     IPv6,
 )
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
-from tests.capture.scapy_oracle import UnsureError, oracle
+from tests.capture.options_oracle import UnsureError
+from tests.capture.scapy_oracle import oracle
 
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
 from monitorpi_capture.frame.dissect import Dissector, is_discovery

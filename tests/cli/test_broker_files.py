@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_cli.doctor.ports import check_broker_port
 from monitorpi_cli.stack import broker as broker_files
+from monitorpi_cli.stack import state
 from monitorpi_cli.stack.broker import USERS
 from monitorpi_common.service import ResourceError
-from monitorpi_common.settings import ConfigurationError
+from monitorpi_common.settings import BrokerSettings, ConfigurationError
 
 if TYPE_CHECKING:
     from tests.conftest import Broker
@@ -107,3 +109,21 @@ def test_a_configured_port_that_is_taken_is_refused(broker: Broker) -> None:
     """Somebody who asked for a port gets that port or a clear line."""
     with pytest.raises(ResourceError, match=f"port {broker.port} is taken"):
         broker_files.choose_port(broker.port)
+
+
+def test_without_room_for_hashing_nobody_is_locked_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a full /tmp Mosquitto's program leaves no users and no word; doctor says it too."""
+    (tmp_path / "full").write_text("")
+    monkeypatch.setattr(state, "TEMPORARY", tmp_path / "full")
+    passwords = broker_files.ensure_passwords(tmp_path / "secrets")
+
+    with pytest.raises(ResourceError) as caught:
+        broker_files.write_files(tmp_path / "broker", ["1883 127.0.0.1"], passwords)
+    found = check_broker_port(BrokerSettings())
+
+    assert str(caught.value) == (
+        f"passwords cannot be hashed: {tmp_path}/full is no folder: let it be written"
+    )
+    assert (found.mark, str(found)) == ("wrong", f"broker: {caught.value}")

@@ -44,7 +44,7 @@ def main():
     time.sleep(float(os.environ.get("SLEEP", "0")))
     return int(os.environ.get("CODE", "0"))
 """
-ORDER = loader_module.Order("monitorpi_told", "told", {}, 0)
+REQUEST = loader_module.StartRequest("monitorpi_told", "told", {}, 0)
 SECRET = "MONITORPI_NOTIFIER__TO__ME__URL"
 
 
@@ -208,7 +208,7 @@ def test_no_room_for_a_process_is_an_error(monkeypatch: pytest.MonkeyPatch, fail
 
     monkeypatch.setattr(os, "fork", refused)
 
-    assert loader_module.fork_orphan(ORDER) == -1
+    assert loader_module.fork_orphan(REQUEST) == -1
 
 
 def test_threads_are_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_threads_are_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "active_count", lambda: 2)
 
     with pytest.raises(RuntimeError, match="thread"):
-        loader_module.fork_orphan(ORDER)
+        loader_module.fork_orphan(REQUEST)
 
 
 def test_stopping_in_the_middle_of_a_start_leaves_nobody(tmp_path: Path) -> None:

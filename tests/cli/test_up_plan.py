@@ -124,11 +124,12 @@ def test_a_broker_elsewhere_or_with_users_of_its_own_is_somebody_elses(
 def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
     """A full disk, or something in the place of a folder: the remedy, and the lock is let go."""
     (tmp_path / "state").mkdir()
+    made = plan()
     (tmp_path / "state" / "secrets").write_text("no folder")
 
     for _ in range(2):
         with pytest.raises(ResourceError, match="make room on its disk"):
-            Stack(plan(), lambda _: None)
+            Stack(made, lambda _: None)
 
 
 OWN_FILES = (

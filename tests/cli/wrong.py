@@ -65,6 +65,8 @@ TABLE = [
     Wrong("broker.centre: the broker is not `up`'s own", "[broker]\nown = false\n" + CENTRE),
     Wrong("state_dir: no folder; give the path of one", "state_dir = ''", FROM_FILE),
     Wrong("state_dir: no folder; give the path of one", r'state_dir = "/a\u0000b"', FROM_FILE),
+    Wrong("state_dir: '~' is a home to shells alone", "state_dir = '~/x'", FROM_FILE),
+    Wrong("heartbeat: '~' is a home to shells alone", "heartbeat = '~me/x'"),
     Wrong("state_dir: /etc/hostname is no folder", "state_dir = '/etc/hostname/x'", FROM_FILE),
     Wrong("state_dir: /etc/hostname is no folder",
           environment={"MONITORPI_STATE_DIR": "/etc/hostname"}, where="MONITORPI_STATE_DIR: "),

@@ -81,6 +81,20 @@ def test_asked_for_patience_the_pauses_double_to_five_minutes(world: Callable[..
     assert len(one.stored()) == 9
 
 
+def test_where_patience_does_not_help_fewer_rows_are_sent(world: Callable[..., World]) -> None:
+    """Half as many with each refusal after the longest pause, never fewer than two."""
+    one, limits = world(rows_per_call=8), list[int]()
+    for n in range(8):
+        one.add(START + n)
+    one.double.fail_next("bulk", *["429"] * 9)
+    for refusals in range(1, 10):
+        while len(answers(one, 429)) < refusals:
+            one.step(1)
+        limits.append(one.uploader.destination.limit)
+
+    assert limits == [8, 8, 8, 8, 8, 8, 4, 2, 2]
+
+
 def test_the_newest_row_goes_first_after_an_outage(world: Callable[..., World]) -> None:
     """A dashboard is live again with the first call, alerts come next, the backlog after."""
     one = world(rows_per_call=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tests.cloud_bridge.cloudworld import DESTINATION, START, World
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks import outbox as outbox_module
+from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.thingspeak import stamp
 from monitorpi_thingspeak_double import Switches
 
@@ -175,3 +177,41 @@ def test_a_stopped_channel_does_not_fill_the_disk(
     assert one.outbox.counts(DESTINATION)["waiting"] == 100
     assert one.outbox.oldest_unsent(DESTINATION) == START + 150
     assert one.uploader.destination.dropped_total == 150
+
+
+def test_rows_set_aside_do_not_fill_the_disk(
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest are kept, each with why it was refused."""
+    monkeypatch.setattr(outbox_module, "KEEP_STORED", 10)
+    one = world()
+    one.uploader.destination.next_call_s = 1e12
+    for n in range(30):
+        one.add(START + n)
+    one.outbox.dead_letter(DESTINATION, {START + n: f"reason {n}" for n in range(25)})
+    one.step(3601)
+
+    assert one.outbox.counts(DESTINATION)["set_aside"] == 10
+    assert one.outbox.counts(DESTINATION)["waiting"] == 5
+    assert one.outbox.refusals(DESTINATION) == {
+        START + n: f"reason {n}" for n in range(15, 25)
+    }  # fmt: skip
+
+
+def test_a_full_disk_is_tried_again_at_the_pace_of_calls(
+    world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not each time the thread looks."""
+    tries: list[float] = []
+    one = world()
+    one.add(START)
+
+    def full(_: object, name: str) -> list[int]:
+        tries.append(one.now)
+        raise sqlite3.OperationalError(f"database or disk is full: {name}")
+
+    monkeypatch.setattr(RowOutbox, "in_flight", full)
+    for _ in range(500):
+        one.step(0.1)
+
+    assert [round(at - START) for at in tries] == [0, 16, 32, 48]

@@ -17,6 +17,7 @@ from monitorpi_common.messages import (
     Foreign,
     Health,
     Publication,
+    Result,
     Service,
     Tombstone,
 )
@@ -29,6 +30,8 @@ from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from monitorpi_common.service import Tick
 
 ALERT = next((topic, one) for topic, one in EXAMPLES if isinstance(one, Alert))
 
@@ -44,6 +47,7 @@ class Retention:
     newer: bool = False
     kept: list[Any] = field(default_factory=list)
     closing: list[str] | None = None
+    forgotten: list[Any] = field(default_factory=list)
 
     def open(self) -> None:
         """Note it."""
@@ -72,6 +76,12 @@ class Retention:
         """Note it."""
         self.calls.append(("forget", topic.kind, topic.id))
 
+    def expired(self, tick: Tick) -> list[Any]:
+        """Hand out what the broker forgot, once."""
+        self.calls.append(("expired", tick.clock_synced))
+        found, self.forgotten = self.forgotten, []
+        return found
+
     def tick(self, *, is_set: bool) -> None:
         """Note it."""
         self.calls.append(("tick", is_set))
@@ -88,10 +98,14 @@ class Retention:
 
 def test_state_of_our_own_that_the_broker_retains_is_ours(world: World) -> None:
     """What another service retains is not, nor a stream, nor what is sent just now."""
-    world.run(raw(*ALERT, retained=True), raw(*ALERT), raw(*DEVICE, retained=True))
+    stream = (Topic("lab", "detector", "result", "x"), example(Result))
+    world.run(
+        raw(*ALERT, retained=True), raw(*ALERT), raw(*DEVICE, retained=True),
+        raw(*stream, retained=True),
+    )  # fmt: skip
 
     assert world.bus.adopted == [raw(*ALERT, retained=True)]
-    assert len(world.of(Received)) == 3
+    assert len(world.of(Received)) == 4
 
 
 @pytest.mark.parametrize(("adopts", "kept"), [(True, True), (False, False)])
@@ -144,6 +158,18 @@ def test_what_was_kept_is_published_and_handed_on(world: World) -> None:
     assert calls.count(("restored", True)) == 1
     health = Health.model_validate_json(world.payloads("/health/")[-1])
     assert health.detail == {"mine": 1, "state_file": {"records": 7}}
+
+
+def test_what_a_step_of_the_clock_let_the_broker_forget_is_published(world: World) -> None:
+    """At a tick, with what is left of its life; the core has it still."""
+    world.retention = Retention(forgotten=[Kept()])
+
+    world.run(Subscribed())
+
+    assert ("expired", True) in world.retention.calls
+    sent = [(topic, payload, left) for topic, payload, _, left in world.bus.sent]
+    assert sent.count((str(ALERT[0]), b"kept", 30.0)) == 1
+    assert world.of(Received) == []
 
 
 def test_what_is_published_is_kept_and_what_is_taken_back_is_not(world: World) -> None:

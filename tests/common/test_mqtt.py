@@ -227,6 +227,52 @@ def test_a_state_taken_back_stays_away(
     assert seen.of("alert") == []
 
 
+def test_what_the_broker_retains_is_ours_at_the_first_connection_alone(
+    broker: Broker, client: Callable[..., Client]
+) -> None:
+    """Later it could be what we have just taken back; and ours is never replaced by it."""
+    one = client()
+    one.connect()
+    found, other = (
+        Raw(f"monitorpi/v1/lab/detector/alert/{name}", b"{}", retained=True) for name in "ab"
+    )
+
+    assert one.bus.adopt(found, Alert.DELIVERY) is True
+    assert one.bus.adopt(found, Alert.DELIVERY) is False
+    broker.kill()
+    one.pump(10, lambda: not one.bus.connected)
+    broker.start()
+    one.pump(40, lambda: one.bus.connected)
+
+    assert one.bus.connected
+    assert one.bus.adopt(other, Alert.DELIVERY) is False
+
+
+@pytest.mark.parametrize(("later_s", "sent"), [(10.0, ['"ours"']), (61.0, [])])
+def test_what_is_taken_as_ours_keeps_the_rest_of_its_life(
+    broker: Broker, client: Callable[..., Client], subscribe: Callable[..., Subscriber],
+    later_s: float, sent: list[str],
+) -> None:  # fmt: skip
+    """A broker that lost its memory has it anew, unless its time is over."""
+    now = 0.0
+    one = client()
+    one.connect()
+    one.bus._clock = lambda: now
+    assert one.bus.adopt(Raw(str(ALERT), b'"ours"', retained=True, expiry_s=60), Alert.DELIVERY)
+
+    now = later_s
+    broker.kill()
+    one.pump(10, lambda: not one.bus.connected)
+    broker.start()
+    one.pump(40, lambda: one.bus.connected)
+    seen = subscribe(broker.port)
+    one.bus.publish(TRAFFIC, b'"end"', Traffic.DELIVERY, 60)
+    one.pump(5, lambda: one.bus.depth == 0)
+
+    wait_for(lambda: seen.of("traffic"))
+    assert seen.of("alert") == sent
+
+
 def test_an_exception_in_the_network_thread_is_not_silent(
     client: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from monitorpi_common.log import Log
 from monitorpi_common.record import decode
 from monitorpi_common.retained import GATHER_S, PAUSE_S
 from monitorpi_common.retention import AWAY_S, SUBSCRIBED_S, Retention
+from monitorpi_common.service import Tick
 from monitorpi_common.topics import Topic, mac_id
 
 if TYPE_CHECKING:
@@ -163,3 +165,23 @@ def test_a_clock_that_is_not_set_is_no_time(life: Life, is_set: bool) -> None:
 
     (record,) = decode(life.file.read_bytes()).records.values()
     assert record.at_s == (NOON.timestamp() if is_set else None)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "is_again"),
+    [(-864_000.0, False), (0.0, False), (30.0, False), (3600.0, True), (864_000.0, True)],
+)
+def test_what_a_step_let_the_broker_forget_is_published_again(
+    life: Life, step_s: float, is_again: bool
+) -> None:
+    """It ends lives by the wall clock; ours has as much left as it had, and comes once."""
+    life.kept.take(TOPIC, device(), device().encode(), 3600.0)
+
+    def expired(second: float, step_s: float) -> list[int | None]:
+        life.now_s = 1000.0 + second
+        tick = Tick(NOON + timedelta(seconds=second + step_s), life.now_s, clock_synced=True)
+        return [one.left_s for one in life.kept.expired(tick)]
+
+    assert expired(1, 0) == []
+    assert expired(2, step_s) == ([3598] if is_again else [])
+    assert expired(3, step_s) == []

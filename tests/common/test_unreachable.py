@@ -138,6 +138,14 @@ def test_a_name_that_does_not_resolve() -> None:
     assert "does not resolve: check broker.host" in text
 
 
+def test_an_address_on_an_interface_that_is_not_there() -> None:
+    """No name server knows of it."""
+    text = first_failure(host="fe80::1%eth9")
+
+    assert "broker at [fe80::1%eth9]:1883: this machine has no interface 'eth9'" in text
+    assert "check broker.host" in text
+
+
 def test_nobody_listens() -> None:
     """Host and port are said."""
     port = free_port()

@@ -111,6 +111,18 @@ def _switched_off(site: Site) -> None:
     assert "No window of eth0 for 7 s: the interface is down." in site.texts
 
 
+def test_a_window_that_the_setting_of_the_clock_overtook_is_not_late() -> None:
+    """It comes by the new clock, ahead of the tick that brings it; the next one is as it should."""
+    site = Site()
+    site.late_s = 86_400.0
+    site.run(1)
+    assert "when they arrive" not in site.texts
+    site.late_s = 0.5
+    site.run(1)
+
+    assert "when they arrive" not in site.texts
+
+
 def _late(seconds: float) -> Callable[[Site], None]:
     def change(site: Site) -> None:
         site.late_s = seconds

@@ -13,6 +13,7 @@ from monitorpi_common.messages import Alert, Device, Health, Probe, Sent, Target
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dashboard.core import DashboardCore
+from monitorpi_dashboard.picture import rates_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -288,3 +289,12 @@ def test_the_site_and_the_time_are_said() -> None:
 
     assert (shown["site"], shown["at"]) == ("lab", timestamp(AT))
     assert ATTACKER not in str(shown)
+
+
+def test_every_class_of_a_device_is_per_second_of_its_windows() -> None:
+    """Of windows of two and of four seconds on two interfaces."""
+    row = example(Traffic).devices[0].model_copy(update={"tx": {"syn": 8}, "rx": {"dns": 2}})
+
+    rates = rates_of(row.mac, {"eth0": {row.mac: (2.0, row)}, "eth1": {row.mac: (4.0, row)}})
+
+    assert rates == {"tx": {"syn": 6.0}, "rx": {"dns": 1.5}}

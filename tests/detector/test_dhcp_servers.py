@@ -208,5 +208,9 @@ def test_devices_tell_what_clients_are_sent_to() -> None:
     serve(wire, ROUTER, 100, 200, ("name_server", FORGED))
     wire.run()
 
-    assert wire.devices[ROUTER].dhcp_options == {"dns": [FORGED, DNS], "domain": ["home"]}
+    assert wire.devices[ROUTER].dhcp_options == {
+        "server": [GATEWAY],
+        "dns": [FORGED, DNS],
+        "domain": ["home"],
+    }
     assert wire.devices[ROUTER].first_seen.timestamp() >= T0

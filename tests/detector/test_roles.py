@@ -158,10 +158,10 @@ def test_a_dhcpv6_server_beside_a_dhcp_server_is_told() -> None:
 
 
 def test_a_rogue_server_after_the_first_day_is_critical_and_closes_when_it_stops() -> None:
-    """What was learned is all there is."""
+    """What was learned is all there is, for who sends clients anywhere else."""
     wire = lan(900)
     serve(wire, ROUTER, 0, 900)
-    serve(wire, EVIL, 300, 400)
+    serve(wire, EVIL, 300, 400, router="198.18.0.66")
     wire.run(learning_s=100)
 
     assert wire.reported("rogue-dhcp") == {EVIL_ID: "critical"}

@@ -60,6 +60,15 @@ def test_who_answers_arp_is_no_storm() -> None:
     assert rules_of(*repeated(5, asked, counts={"arp": 50})) == []
 
 
+@pytest.mark.parametrize(("others", "keys"), [(250, []), (60, [f"arp-storm-{ID}"])])
+def test_who_answers_what_everybody_was_asked_is_no_storm(others: int, keys: list[str]) -> None:
+    """A switch comes back, and each host asks for the router; answers to nobody are a storm."""
+    router = plain(ATTACKER, packets=250, arp=250)
+    asked = {"arp": 250 + others, "broadcast": others}
+
+    assert rules_of(*repeated(5, router, counts=asked)) == keys
+
+
 def test_a_dhcp_server_is_not_who_starves_it() -> None:
     """The server answers as much as it is asked; only who asks without end is reported."""
     asker = plain(ATTACKER, packets=400, dhcp=400, broadcast=400)
@@ -188,18 +197,25 @@ def test_one_host_without_end_and_invented_ones_are_igmp_storms() -> None:
     ]  # fmt: skip
 
 
-def announcing(second: int, rate: int, *, answered: int = 0) -> Traffic:
+def announcing(
+    second: int, rate: int, *, answered: int = 0, sees_replies: bool | None = True
+) -> Traffic:
     """Build a window of a MAC that sends ARP to everybody."""
-    rx = {"arp": answered} if answered else {}
-    return window(second, plain(ATTACKER, rx=rx, packets=rate, arp=rate, broadcast=rate))
+    row = plain(ATTACKER, rx={"arp": answered} if answered else {}, arp=rate, broadcast=rate)
+    return window(second, row, packets=rate, sees_replies=sees_replies)
 
 
-def test_a_failover_that_announces_its_addresses_is_no_storm() -> None:
-    """Two hundred addresses, announced five times in a second and once more, then nothing."""
-    burst = [*(announcing(s, 1000) for s in (0, 1)), *(window(s) for s in range(2, 6)),
-             *(announcing(s, 1000) for s in (6, 7)), window(8)]  # fmt: skip
+@pytest.mark.parametrize("sees_replies", [True, None])
+def test_a_failover_that_announces_its_addresses_is_no_storm(sees_replies: bool | None) -> None:
+    """Two hundred addresses, announced five times in a second and once more, then nothing.
 
-    assert rules_of(*burst) == []
+    Whether answers would be seen need not be known yet: nothing but ARP may be on the wire.
+    """
+    bursts = [announcing(s, 1000, sees_replies=sees_replies) for s in (0, 1, 6, 7)]
+    quiet = [window(s) for s in range(2, 6)]
+
+    assert rules_of(*bursts[:2], *quiet, *bursts[2:], window(8)) == []
+    assert rules_of(announcing(0, 1000, sees_replies=False)) == [f"arp-storm-{ID}"]
 
 
 def test_a_storm_or_a_sweep_is_told_beside_announcements() -> None:

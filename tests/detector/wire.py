@@ -92,6 +92,12 @@ class Wire:
         else:
             self.arp(at_s, mac, "0.0.0.0", wanted=ip)
 
+    def solicits(self, at_s: float, mac: str, ip: str, wanted: str) -> None:
+        """Ask for a neighbour's IPv6 address, and claim one's own by that."""
+        head = IPv6(src=ip, dst="ff02::1:ff00:9", hlim=255)
+        body = ICMPv6ND_NS(tgt=wanted) / ICMPv6NDOptSrcLLAddr(lladdr=mac)
+        self.put(at_s, mac, "33:33:ff:00:00:09", head / body)
+
     def na(self, at_s: float, mac: str, ip: str, to: str = ALL_NODES, **flags: int) -> None:
         """Advertise an IPv6 address."""
         self.na_for(at_s, mac, mac, ip, to, **flags)
@@ -117,15 +123,18 @@ class Wire:
     def dhcp(
         self, at_s: float, server: str, client: str, ip: str, *, kind: str = "ack",
         router: str | None = "198.18.0.1", mask: str | None = "255.255.255.0", to: str = "",
-        vlan: Vlan = None, more: Sequence[tuple[Any, ...]] = (),
+        vlan: Vlan = None, more: Sequence[tuple[Any, ...]] = (), itself: str = "198.18.0.1",
+        relay: str = "0.0.0.0", boots: str = "",
     ) -> None:  # fmt: skip
-        """Answer a DHCP client."""
-        options: list[Any] = [("message-type", kind), ("server_id", "198.18.0.1")]
+        """Answer a DHCP client, as the server or as a relay that passes its answer on."""
+        options: list[Any] = [("message-type", kind), ("server_id", itself)]
         options += [("subnet_mask", mask)] if mask else []
         options += [("router", router)] if router else []
         options += more
         head = IP(src="198.18.0.1", dst=ip) / UDP(sport=67, dport=68)
-        boot = BOOTP(op=2, yiaddr=ip, chaddr=raw(client))
+        boot = BOOTP(op=2, yiaddr=ip, chaddr=raw(client), giaddr=relay)
+        if boots:
+            boot.siaddr, boot.file = boots, b"pxelinux.0"
         self.put(at_s, server, to or client, head / boot / DHCP(options=[*options, "end"]), vlan)
 
     def asks(self, at_s: float, mac: str, kind: str, ip: str, client: str = "") -> None:
@@ -147,11 +156,14 @@ class Wire:
         head = IPv6(src="fe80::5", dst="fe80::9") / UDP(sport=547, dport=547 if relays else 546)
         self.put(at_s, server, client, head / body)
 
-    def dhcpv6(self, at_s: float, server: str, client: str, ip: str) -> None:
-        """Hand out an IPv6 address."""
-        ids = DHCP6OptServerId(duid=DUID_LL(lladdr=server)) / DHCP6OptClientId(
+    def dhcpv6(
+        self, at_s: float, server: str, client: str, ip: str, *, itself: str = "", dns: str = ""
+    ) -> None:
+        """Hand out an IPv6 address, as the server or as a relay that passes its answer on."""
+        ids = DHCP6OptServerId(duid=DUID_LL(lladdr=itself or server)) / DHCP6OptClientId(
             duid=DUID_LL(lladdr=client)
         )
+        ids = ids / DHCP6OptDNSServers(dnsservers=[dns]) if dns else ids
         lease = DHCP6OptIA_NA(
             iaid=1, ianaopts=[DHCP6OptIAAddress(addr=ip, preflft=300, validlft=600)]
         )

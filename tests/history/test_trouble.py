@@ -200,6 +200,26 @@ def test_a_clock_set_back_loses_nothing(tmp_path: Path) -> None:
     assert trouble(world) is None
 
 
+def test_a_clock_that_was_in_2038_once_is_told_for_a_day(tmp_path: Path) -> None:
+    """All goes well since; the watch over the watch, which is quiet meanwhile, speaks again."""
+    world = World(tmp_path)
+    world.now += timedelta(days=4000)
+    world.live(60)
+    world.idle(30)
+    world.now -= timedelta(days=4000)
+    world.live(60)
+    world.idle(30)
+    assert trouble(world) == "clock"
+
+    world.pass_time(86_300)
+    world.tick()
+    assert trouble(world) == "clock"
+    world.pass_time(200)
+    world.tick()
+
+    assert trouble(world) is None
+
+
 def test_a_clock_that_is_far_ahead_or_not_set(tmp_path: Path) -> None:
     """Windows stamped as no window can be are counted; those of a clock not set are marked."""
     world = World(tmp_path)

@@ -75,7 +75,7 @@ def test_a_take_over_keeps_the_state() -> None:
 # --- pace -----------------------------------------------------------------------------------
 
 
-def aims(count: int, **more: Any) -> list[ProbeTarget]:
+def targets(count: int, **more: Any) -> list[ProbeTarget]:
     """Build that many targets."""
     return [
         ProbeTarget(f"198-18-0-{n}", "x", f"198.18.0.{n}", f"198.18.0.{n}", **more)
@@ -86,7 +86,7 @@ def aims(count: int, **more: Any) -> list[ProbeTarget]:
 @given(st.integers(1, 2000), st.integers(1, 100), st.floats(1, 600), st.floats(1, 5000))
 def test_the_cap_holds(count: int, probes: int, interval: float, cap: float) -> None:
     """Whatever is asked for, the plan stays under the cap, and says when it gives less."""
-    plan = make_plan(aims(count), interval_s=interval, probes=probes, max_rate=cap, timeout_s=1)
+    plan = make_plan(targets(count), interval_s=interval, probes=probes, max_rate=cap, timeout_s=1)
 
     assert plan.rate <= cap * 1.000001
     assert plan.limited or plan.rate == pytest.approx(count * probes / interval)
@@ -96,7 +96,11 @@ def test_the_cap_holds(count: int, probes: int, interval: float, cap: float) -> 
 def test_own_intervals_make_lanes() -> None:
     """A target with an interval of its own does not wait for the others' round."""
     plan = make_plan(
-        [*aims(3), *aims(1, interval_s=2.0)], interval_s=10, probes=10, max_rate=100, timeout_s=1
+        [*targets(3), *targets(1, interval_s=2.0)],
+        interval_s=10,
+        probes=10,
+        max_rate=100,
+        timeout_s=1,
     )
 
     assert [(group.interval_s, len(group.targets)) for group in plan.groups] == [(2.0, 1), (10, 3)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import httpx
 
+from monitorpi_cli.arguments import joined
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.viewer import Viewer
 from monitorpi_common.messages import Health, Service
@@ -38,7 +39,7 @@ class _FailedError(Exception):
 
 def main(argv: Sequence[str]) -> int:
     """Write what was asked for to standard output or a file; 1 refused, 3 nobody answers."""
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(joined(argv, "--from", "--to"))
     try:
         url = options.url or _find(options.config)
         with ExitStack() as stack:

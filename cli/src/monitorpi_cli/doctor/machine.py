@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.doctor.finding import CheckResult, note, ok, parted, wrong
 from monitorpi_cli.ping import measure
 from monitorpi_cli.stack.plan import secrets_of
 from monitorpi_cli.stack.preflight import mistakes
-from monitorpi_cli.stack.state import nearest, state_dir, try_to_write
+from monitorpi_cli.stack.state import nearest, open_to_others, secrets_folder, try_to_write
 from monitorpi_common import clock
 from monitorpi_common.service import ResourceError
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 LEAST_FREE: Final = 100 * 1024 * 1024
 """Bytes: a year of ThingSpeak rows that could not be sent, several times over."""
 _PING_S: Final = 1.0
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def check_settings(config: Path | None) -> Iterator[CheckResult]:
@@ -61,21 +59,19 @@ def check_state(folder: Path) -> CheckResult:
 
 def check_secrets(common: CommonSettings) -> Iterator[CheckResult]:
     """Return whether somebody else may read the secrets that ``up`` keeps."""
-    folder = state_dir(common) / "secrets"
+    folder = secrets_folder(common)
     try:
         if not folder.exists():
             return
-        open_to_others = folder.stat().st_mode & _OTHERS
+        is_open = open_to_others(folder)
         names = os.listdir(folder)  # noqa: PTH208 - only their number is wanted
     except OSError as error:
         yield wrong(
             "secrets", f"{folder} cannot be read: {error.strerror}", "run with sudo, as `up` does"
         )
         return
-    if open_to_others:
-        yield wrong(
-            "secrets", f"{folder} is open to other accounts of this machine", f"chmod 700 {folder}"
-        )
+    if is_open:
+        yield wrong("secrets", is_open, f"chmod 700 {folder}")
     else:
         yield ok("secrets", f"{folder}: of {len(names)} accounts, open to nobody else")
 

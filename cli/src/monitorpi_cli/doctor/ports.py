@@ -11,6 +11,7 @@ from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.listening import LOOPBACK, bind_error
 from monitorpi_cli.stack.plan import section_of
 from monitorpi_cli.stack.preflight import SECTIONS
+from monitorpi_cli.stack.state import try_to_hash
 from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_host.listeners import holder_of
@@ -30,6 +31,8 @@ def check_broker_port(settings: BrokerSettings) -> CheckResult:
         program = broker.program()
     except ResourceError:
         return note("broker", "Mosquitto is not installed yet", "./monitorpi up does that")
+    if (no_room := try_to_hash()) is not None:
+        return wrong("broker", no_room.why, no_room.remedy)
     found = _why_not("broker", LOOPBACK[0], settings, "broker.port")
     return found or ok("broker", f"none runs yet; {program} is installed")
 

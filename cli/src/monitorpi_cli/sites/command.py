@@ -119,20 +119,20 @@ def _ask(settings: BrokerSettings) -> SitesOverview:
 
     """
     overview = SitesOverview()
-    began = heard_s = time.monotonic()
+    began = received_s = time.monotonic()
     subscribed = False
     with Session(settings, "sites", FILTERS, Log("sites", "error")) as session:
         while (now_s := time.monotonic()) - began < _LONGEST_S:
             item = session.next(0.1)
             if isinstance(item, Raw):
                 overview.take(item.topic, item.payload)
-                heard_s = now_s if item.retained else heard_s
+                received_s = now_s if item.retained else received_s
             elif isinstance(item, ConnectionChange):
                 if item.report is not None and item.report.failed:
                     raise _NoAnswerError(item.report.text)
                 if isinstance(item.event, Subscribed):
-                    subscribed, heard_s = True, now_s
-            if subscribed and now_s - heard_s > _QUIET_S:
+                    subscribed, received_s = True, now_s
+            if subscribed and now_s - received_s > _QUIET_S:
                 return overview
             if not subscribed and now_s - began > _WAIT_S:
                 raise _NoAnswerError("the broker takes the connection and says nothing")
@@ -156,14 +156,14 @@ def _print(rows: Sequence[SiteRow], rejected: int) -> None:
     for number, line in enumerate(rows_to_lines(head, table, terminal.width, fixed=2)):
         level = rows[number - 1].level if 0 < number <= len(rows) else "watching"
         print(terminal.paint(line, _COLOURS.get(level, "red")) if number else line)
-    told = [
+    lines = [
         f"{row.site}: {printable(text)}"
         for row in rows
         for text in (row.reason, row.worst)
         if text is not None
     ]
-    if told:
-        print("", *told, sep="\n")
+    if lines:
+        print("", *lines, sep="\n")
     if rejected:
         print(f"\n{rejected} messages are not of the contract")
 

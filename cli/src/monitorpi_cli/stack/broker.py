@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.centre import AUTHORITY
-from monitorpi_cli.stack.private import write_private
+from monitorpi_cli.stack.private import read_password, write_private
+from monitorpi_cli.stack.state import try_to_hash
 from monitorpi_common.messages import Service
 from monitorpi_common.mqtt import MAX_PACKET_BYTES
-from monitorpi_common.plainfile import read_bytes
 from monitorpi_common.service import ResourceError
-from monitorpi_common.settings import ConfigurationError
-from monitorpi_common.settings_files import MAX_SECRET_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -275,32 +273,12 @@ def ensure_passwords(folder: Path) -> dict[str, str]:
         home = folder / user.name
         _private(home)
         file = home / "broker__password"
-        password = _read_password(file)
+        password = read_password(file)
         if not password:
             password = secrets.token_urlsafe(_PASSWORD_BYTES)
             write_private(file, password)
         passwords[user.name] = password
     return passwords
-
-
-def _read_password(file: Path) -> str:
-    """Return a password; empty: there is none, or a power cut has left a file without its text.
-
-    Raises:
-        ConfigurationError: somebody wrote one that Mosquitto's password file cannot hold.
-
-    """
-    try:
-        text = read_bytes(file, MAX_SECRET_BYTES).decode("utf-8-sig").strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        return ""
-    if not text.isprintable():
-        return ""
-    if ":" in text:
-        raise ConfigurationError(
-            [f"secret {file}: a password of the own broker can hold no ':'; write another one"]
-        )
-    return text
 
 
 def write_files(
@@ -315,10 +293,12 @@ def write_files(
     not be led elsewhere by links that account has left.
 
     Raises:
-        ResourceError: the hashing program of Mosquitto's package is missing or fails.
+        ResourceError: the hashing program of Mosquitto's package is missing, fails or lacks room.
 
     """
     _make_anew(folder)
+    if (found := try_to_hash()) is not None:
+        raise ResourceError(f"{found.why}: {found.remedy}")
     plain = "".join(f"{name}:{password}\n" for name, password in passwords.items())
     hashed = folder / "passwords"
     fresh = folder / "passwords.new"

@@ -44,7 +44,7 @@ _COLOURS: Final[dict[str, Colour]] = {
 }
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print at once. Where nobody reads any more, the stack stops as by Ctrl-C."""
     try:
         print(text, flush=True)
@@ -53,10 +53,10 @@ def say(text: str) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def say_event(event: ChildEvent) -> None:
+def print_event(event: ChildEvent) -> None:
     """Print that a child has died, and what is done about it."""
     if event.what == "died":
-        say(f"monitorpi: {event.name} {event.text}")
+        print_line(f"monitorpi: {event.name} {event.text}")
 
 
 async def report_bus(settings: BrokerSettings, site: str) -> None:
@@ -67,7 +67,7 @@ async def report_bus(settings: BrokerSettings, site: str) -> None:
         site: whose topics to read.
 
     """
-    console = Console(say, Terminal.of(sys.stdout))
+    console = Console(print_line, Terminal.of(sys.stdout))
     kinds = (("+", "status"), ("detector", "alert"), ("detector", "watch"))
     with Session(settings, "up", [pattern(site, *kind) for kind in kinds], Log("up")) as session:
         while True:

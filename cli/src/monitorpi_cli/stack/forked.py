@@ -150,9 +150,9 @@ class Loader:
             wait, begin = os.pipe()
             try:
                 out = (1, 2) if output is None else (output, output)
-                order = loader.Order(package, name, variables, os.getpid())
+                request = loader.StartRequest(package, name, variables, os.getpid())
                 with _orphans_taken():
-                    pid = await asyncio.wait_for(self._ask(order, [*out, wait]), _ANSWER_S)
+                    pid = await asyncio.wait_for(self._ask(request, [*out, wait]), _ANSWER_S)
                 if pid > 0:
                     forked = Forked(pid)
                     os.write(begin, b"\n")
@@ -168,8 +168,8 @@ class Loader:
                 os.close(begin)
             raise OSError("the system has no room for another process")
 
-    async def _ask(self, order: loader.Order, descriptors: list[int]) -> int:
-        """Send an order and return the process id that comes back, -1: there is none.
+    async def _ask(self, request: loader.StartRequest, descriptors: list[int]) -> int:
+        """Send a request and return the process id that comes back, -1: there is none.
 
         Raises:
             OSError: the loader has ended.
@@ -179,7 +179,7 @@ class Loader:
         if line is None:
             raise OSError("the loader has ended")
         socket.send_fds(line, [b"\n"], descriptors)
-        await loop.sock_sendall(line, order.encode())
+        await loop.sock_sendall(line, request.encode())
         answer = await loop.sock_recv(line, _ANSWER_BYTES)
         if not answer:
             raise OSError("the loader has ended")

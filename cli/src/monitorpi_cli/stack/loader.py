@@ -5,9 +5,9 @@ shares the pages of what was imported, and starts in milliseconds. It is no chil
 but of ``up``, as if ``up`` had started it: who forks twice leaves an orphan, and ``up`` has asked
 the kernel for orphans meanwhile. So whatever becomes of this process, services run on and are
 watched. Here are no threads, no connections and no secrets that a service could inherit: what is
-one service's own comes with the order for it.
+one service's own comes with the request for it.
 
-An order is a line of JSON behind one byte that brings three descriptors: standard output, standard
+A request is a line of JSON behind one byte that brings three descriptors: standard output, standard
 error, and a pipe at whose first byte the service begins. What is answered is its process id. The
 service that finds the pipe closed, or another parent than was said, ends: nobody knows of it.
 """
@@ -66,7 +66,7 @@ _NESTED: Final = "__"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StartRequest:
     """A service to start."""
 
     package: str
@@ -77,12 +77,12 @@ class Order:
     """Process id of who asks."""
 
     def encode(self) -> bytes:
-        """Return the order as one line."""
+        """Return the request as one line."""
         fields = (self.package, self.name, dict(self.environment), self.parent)
         return json.dumps(fields).encode() + b"\n"
 
     @classmethod
-    def decode(cls, line: bytes) -> Order:
+    def decode(cls, line: bytes) -> StartRequest:
         """Read what :meth:`encode` made."""
         return cls(*json.loads(line))
 
@@ -115,12 +115,12 @@ def run(lines: socket.socket) -> int:
     _close_all_but(lines.fileno())
     _forget_settings()
     try:
-        order = serve(lines)
+        request = serve(lines)
     except (OSError, ValueError):
         os._exit(1)  # `up` has ended in the middle of a word
-    if order is None:
+    if request is None:
         os._exit(0)
-    return be(order)
+    return be(request)
 
 
 def _close_all_but(descriptor: int) -> None:
@@ -174,24 +174,24 @@ def _models(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
         yield from _models(model)
 
 
-def serve(lines: socket.socket) -> Order | None:
-    """Fork a service for each order; returns in the service, with its order, or at the end."""
+def serve(lines: socket.socket) -> StartRequest | None:
+    """Fork a service for each request; returns in the service, with its request, or at the end."""
     while True:
         first, descriptors, _, _ = socket.recv_fds(lines, 1, 3)
         if not first:
             return None
         output, error, begin = descriptors
-        order = Order.decode(_line(lines))
-        pid = fork_orphan(order)
+        request = StartRequest.decode(_line(lines))
+        pid = fork_orphan(request)
         if pid == 0:
             lines.close()
             os.dup2(output, 1)
             os.dup2(error, 2)
             os.close(output)
             os.close(error)
-            if not _is_tied(begin, order.parent):
+            if not _is_tied(begin, request.parent):
                 os._exit(1)
-            return order
+            return request
         for descriptor in descriptors:
             os.close(descriptor)
         lines.sendall(b"%d\n" % pid)
@@ -213,7 +213,7 @@ def _line(lines: socket.socket) -> bytes:
     return line
 
 
-def fork_orphan(order: Order) -> int:
+def fork_orphan(request: StartRequest) -> int:
     """Fork a service, whose parent is whoever takes our orphans.
 
     It is called by its name before its process id is known to anybody.
@@ -223,30 +223,30 @@ def fork_orphan(order: Order) -> int:
     """
     if threading.active_count() > 1:
         raise RuntimeError("a service would inherit locks of a thread that it does not have")
-    told, tell = os.pipe()
+    reader, writer = os.pipe()
     try:
         middle = os.fork()
     except OSError:
-        os.close(told)
-        os.close(tell)
+        os.close(reader)
+        os.close(writer)
         return -1
     if middle == 0:
-        os.close(told)
-        command = (sys.executable, "-P", "-m", order.package)
-        show_as(command, order.name)
+        os.close(reader)
+        command = (sys.executable, "-P", "-m", request.package)
+        show_as(command, request.name)
         try:
             pid = os.fork()
         except OSError:
             os._exit(1)
         if pid == 0:
-            os.close(tell)
+            os.close(writer)
             return 0
-        os.write(tell, b"%d" % pid)
+        os.write(writer, b"%d" % pid)
         os._exit(0)
-    os.close(tell)
+    os.close(writer)
     os.waitpid(middle, 0)  # from now on the new process is somebody else's child
-    text = os.read(told, _MOST_PID)
-    os.close(told)
+    text = os.read(reader, _MOST_PID)
+    os.close(reader)
     return int(text or b"-1")
 
 
@@ -264,11 +264,11 @@ def _is_tied(begin: int, parent: int) -> bool:
     return is_wanted and tie(parent)
 
 
-def be(order: Order) -> int:
+def be(request: StartRequest) -> int:
     """Become the service, as ``python -m`` would have made it, and return its exit code."""
     os.environ.clear()
-    os.environ.update(order.environment)
-    module = importlib.import_module(f"{order.package}.__main__")
+    os.environ.update(request.environment)
+    module = importlib.import_module(f"{request.package}.__main__")
     sys.argv = [str(module.__file__)]
     code: int = module.main()
     return code

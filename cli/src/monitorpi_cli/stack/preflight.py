@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.settings import CaptureSettings
-from monitorpi_cli.stack.broker import OWN
+from monitorpi_cli.stack.broker import OWN, USERS
 from monitorpi_cli.stack.listening import LOOPBACK, clashes, is_foreign, is_own
-from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_write
+from monitorpi_cli.stack.private import refused_passwords
+from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_use, try_to_write
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
@@ -53,6 +54,10 @@ def mistakes(
     try:
         common = load(None, NoSection, file=config)
         lines |= dict.fromkeys(_of_the_stack(common))
+        if is_own(common.common.broker):
+            folder = secrets_folder(common.common)
+            files = [folder / user.name / "broker__password" for user in USERS]
+            lines |= dict.fromkeys(refused_passwords(files))
         broker_settings(config)
         broker = common.common.broker
         if is_own(broker) and "port" in broker.model_fields_set:
@@ -115,6 +120,8 @@ def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:
         yield f"{where}{why}; give another folder"
     elif (found := try_to_write(folder)) is not None and not found.is_full:
         yield f"{where}{folder} cannot be written: {found.why}: {found.remedy}"
+    elif (found := try_to_use(folder, has_broker=is_own(loaded.common.broker))) is not None:
+        yield f"{where}{folder} cannot be used: {found.why}: {found.remedy}"
 
 
 def _of_the_missing(service: Service, loaded: Loaded[Section]) -> Iterator[str]:

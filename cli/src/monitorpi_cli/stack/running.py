@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from monitorpi_cli.stack.listening import LOOPBACK
-from monitorpi_cli.stack.stack import BROKER
-from monitorpi_cli.stack.state import state_dir
+from monitorpi_cli.stack.state import BROKER, state_dir
 from monitorpi_common.settings import BrokerSettings, NoSection, load
 
 if TYPE_CHECKING:

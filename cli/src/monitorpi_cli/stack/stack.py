@@ -6,13 +6,14 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.listening import LOOPBACK
 from monitorpi_cli.stack.plan import package_of
+from monitorpi_cli.stack.state import BROKER, SECRETS
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_common.plainfile import open_lock
 from monitorpi_common.service import ResourceError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from monitorpi_cli.stack.plan import StackPlan
     from monitorpi_common.messages import Service
 
-BROKER: Final = "broker"
-
 
 class Stack:
     """A broker and services, running. Use from one asyncio loop."""
@@ -40,7 +39,7 @@ class Stack:
     ) -> None:
         self.plan = plan
         self._lock = _lock(plan.state_dir)
-        self.secrets = plan.state_dir / "secrets"
+        self.secrets = plan.state_dir / SECRETS
         try:
             self.passwords = {} if plan.other_broker else broker.ensure_passwords(self.secrets)
             children = [self._service(service) for service in plan.services]
@@ -145,12 +144,12 @@ def _lock(folder: Path) -> IO[bytes]:
 
 def _unwritable(folder: Path, error: OSError) -> ResourceError:
     return ResourceError(
-        f"the state directory {folder} cannot be written ({_told(folder, error)}): run as its "
+        f"the state directory {folder} cannot be written ({_described(folder, error)}): run as its "
         f"owner, make room on its disk, or set another one ({ENV_PREFIX}STATE_DIR)"
     )
 
 
-def _told(folder: Path, error: OSError) -> str:
+def _described(folder: Path, error: OSError) -> str:
     """Return what is wrong, and with which of its files."""
     name = error.filename2 or error.filename
     inside = name is not None and Path(name) != folder

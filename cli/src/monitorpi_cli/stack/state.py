@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.settings import ENV_PREFIX
+from monitorpi_common.messages import Service
+from monitorpi_common.settings import ENV_PREFIX, ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from monitorpi_common.settings import CommonSettings
 
 _PROBE: Final = bytes(64 * 1024)
 """What is written to see whether anything can be: more than a file system keeps inside an inode."""
 _ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
+TEMPORARY = Path("/tmp")  # noqa: S108 - tmpfile(3), P_tmpdir
+SECRETS: Final = "secrets"
+BROKER: Final = "broker"
+_SERVICES: Final = frozenset(service.value for service in Service)
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -31,16 +41,26 @@ class Unwritable:
 
 
 def state_dir(common: CommonSettings) -> Path:
-    """Return where `up` keeps its state: as configured, or in the home of an ordinary user."""
+    """Return where `up` keeps its state: as configured, or in the home of an ordinary user.
+
+    Raises:
+        ConfigurationError: that one has no home.
+
+    """
     if "state_dir" in common.model_fields_set or os.geteuid() == 0:
         return common.state_dir
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "monitorpi"
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # not to be heeded then (XDG Base Directory Specification)
+        try:
+            base = Path.home() / ".local" / "state"
+        except RuntimeError:
+            raise ConfigurationError([f"this account has no home: {_ELSEWHERE}"]) from None
+    return base / "monitorpi"
 
 
 def secrets_folder(common: CommonSettings) -> Path:
     """Return where `up` keeps the secrets of its own broker's users, a folder for each."""
-    return state_dir(common) / "secrets"
+    return state_dir(common) / SECRETS
 
 
 def nearest(folder: Path) -> Path:
@@ -70,6 +90,97 @@ def try_to_write(folder: Path) -> Unwritable | None:
             os.fsync(stream.fileno())
     except OSError as error:
         return _explained(place, error)
+    return None
+
+
+def try_to_hash() -> Unwritable | None:
+    """Return why Mosquitto's program cannot hash passwords here; None: it can.
+
+    It writes them to a file without a name first, in a folder that no variable changes, and where
+    there is no room for that, it leaves a password file without users, and says nothing.
+    """
+    found = try_to_write(TEMPORARY)
+    if found is None:
+        return None
+    remedy = "make room on it" if found.is_full else "let it be written"
+    return replace(found, why=f"passwords cannot be hashed: {found.why}", remedy=remedy)
+
+
+def try_to_use(folder: Path, *, has_broker: bool) -> Unwritable | None:
+    """Return what ``up`` keeps below the state folder and this account cannot use; None: nothing.
+
+    So it is where ``up`` ran with sudo before, or a backup was put back by somebody else.
+
+    Args:
+        folder: the state folder.
+        has_broker: whether a broker of its own is run, with accounts.
+
+    """
+    for path, is_closed in _kept(folder, has_broker=has_broker):
+        is_file = path.parent.parent == folder / SECRETS
+        try:
+            is_made_anew = path.name == BROKER and path.parent == folder
+            if not (is_file or is_made_anew) and os.path.lexists(path) and not path.is_dir():
+                return Unwritable(f"{path} is no folder", "move it away", is_full=False)
+            owner = path.stat().st_uid
+        except OSError:
+            continue  # not there; or below a folder that was named before
+        is_ours = owner == os.geteuid() or os.geteuid() == 0
+        need = os.R_OK if is_file else os.R_OK | os.W_OK | os.X_OK
+        if not is_ours and (is_closed or not _may(path, need)):
+            name = _name(path, owner)
+            how = "with sudo" if owner == 0 else f"as {name}"
+            return Unwritable(f"{path} belongs to {name}", f"run {how}, or {_ELSEWHERE}", False)
+        if is_ours and not is_closed and not _may(path, need):
+            return Unwritable(f"{path} may not be changed", f"chmod u+rwX {path}", False)
+    return None
+
+
+def _kept(folder: Path, *, has_broker: bool) -> Iterator[tuple[Path, bool]]:
+    """Yield what ``up`` uses in the state folder, and whether it is closed to others each time."""
+    yield from ((folder / service.value, False) for service in Service)
+    if not has_broker:
+        return
+    yield folder / BROKER, True
+    secrets = folder / SECRETS
+    yield secrets, True
+    with contextlib.suppress(OSError):
+        for home in sorted(secrets.iterdir()):
+            if home.name not in _SERVICES:
+                yield home, True
+                yield from ((file, False) for file in sorted(home.iterdir()))
+            elif _is_read(home):
+                yield home, True
+
+
+def _may(path: Path, need: int) -> bool:
+    return os.access(path, need, effective_ids=True)
+
+
+def _is_read(folder: Path) -> bool:
+    """Return whether a service can read a folder of secrets; that it cannot is its mistake."""
+    try:
+        return folder.is_dir() and _may(folder, os.R_OK | os.X_OK)
+    except OSError:
+        return False
+
+
+def _name(path: Path, owner: int) -> str:
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return f"uid {owner}"
+
+
+def open_to_others(secrets: Path) -> str | None:
+    """Return that other accounts may look into the folder of secrets; None: it is closed, or away.
+
+    Raises:
+        OSError: it cannot be looked at.
+
+    """
+    if secrets.exists() and secrets.stat().st_mode & _OTHERS:
+        return f"{secrets} is open to other accounts of this machine"
     return None
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.bytecode import write_bytecode
-from monitorpi_cli.stack.console import report_bus, say, say_event
+from monitorpi_cli.stack.console import print_event, print_line, report_bus
 from monitorpi_cli.stack.forked import Loader
 from monitorpi_cli.stack.notify import READY, STOPPING, beat, notify
 from monitorpi_cli.stack.plan import make_plan, package_of, services_of
 from monitorpi_cli.stack.stack import Stack
+from monitorpi_cli.stack.state import SECRETS, open_to_others
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ConfigurationError, authority
 
@@ -60,15 +61,15 @@ def _packages(config: Path | None) -> list[str]:
 
     Ours must not have read a secret before the loader is made of it.
     """
-    told, tell = os.pipe()
+    reader, writer = os.pipe()
     if (pid := os.fork()) == 0:
         try:
             packages = [package_of(service) for service in services_of(config)]
-            os.write(tell, " ".join(packages).encode())
+            os.write(writer, " ".join(packages).encode())
         finally:
             os._exit(0)  # what is wrong is said when we plan ourselves
-    os.close(tell)
-    with os.fdopen(told, encoding="ascii") as text:
+    os.close(writer)
+    with os.fdopen(reader, encoding="ascii") as text:
         packages = text.read().split()
     os.waitpid(pid, 0)
     return packages
@@ -80,8 +81,12 @@ async def _run(plan: StackPlan, loader: Loader) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
             loop.add_signal_handler(number, stopped.set)
+    if (is_open := open_to_others(plan.state_dir / SECRETS)) is not None:
+        print_line(
+            f"monitorpi: {is_open}: it is closed now; change what somebody may have read there"
+        )
     write_bytecode(service.value for service in plan.services)
-    stack = Stack(plan, say_event, loader)
+    stack = Stack(plan, print_event, loader)
     stack.start()
     tasks: list[asyncio.Task[object]] = [
         asyncio.create_task(stopped.wait()),
@@ -90,20 +95,20 @@ async def _run(plan: StackPlan, loader: Loader) -> int:
     ]
     try:
         await _until_it_runs(stack, stopped)
-        say(greeting(stack))
+        print_line(greeting(stack))
         notify(READY)
         tasks.append(asyncio.create_task(report_bus(stack.viewer(), plan.site)))
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        say("monitorpi: stopping")
+        print_line("monitorpi: stopping")
         notify(STOPPING)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await stack.stop()
-    say("monitorpi: stopped")
+    print_line("monitorpi: stopped")
     return 0
 
 

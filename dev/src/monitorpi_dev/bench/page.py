@@ -86,7 +86,7 @@ class BusyLan:
         """Let time pass."""
         for _ in range(round(seconds)):
             due = time.monotonic() + 1
-            for topic, message in self._said(datetime.now(UTC)):
+            for topic, message in self._published(datetime.now(UTC)):
                 self._session.bus.publish(
                     topic, message.encode(), message.DELIVERY, message.expiry_s
                 )
@@ -100,7 +100,7 @@ class BusyLan:
         for topic, message in [one for n in range(self._devices) for one in self._device(n, now)]:
             self._session.bus.publish(topic, message.encode(), message.DELIVERY, message.expiry_s)
 
-    def _said(self, now: datetime) -> Iterator[tuple[Topic, Message]]:
+    def _published(self, now: datetime) -> Iterator[tuple[Topic, Message]]:
         second = self._second
         window = at(self._windows[second % len(self._windows)], second, now - timedelta(seconds=1))
         fields = {name: getattr(window, name) for name in Wire.model_fields}

@@ -50,10 +50,10 @@ def _in_vain(home: Home, seconds: float) -> Process:
     for _ in range(int(seconds)):
         for thing in list(home.things.values()):
             if thing.ip and thing.awake and chance(dice, 0.15) and home.is_reachable(thing):
-                home.say(thing, frames.arp_request(thing.mac, thing.ip, home.router.ip or ""))
+                home.send(thing, frames.arp_request(thing.mac, thing.ip, home.router.ip or ""))
                 syn = discovery.tcp((thing.mac, home.router.mac), (thing.ip, dice.choice(FAR)),
                                   (41000, 443), discovery.SYN)  # fmt: skip
-                home.say(thing, syn, times=dice.randint(1, 3))
+                home.send(thing, syn, times=dice.randint(1, 3))
         yield 1.0
 
 
@@ -114,11 +114,11 @@ def uplink_fails(home: Home, truth: Truth) -> Process:
         for _ in range(3):
             ask = frames.udp((resolver.mac, home.router.mac), (resolver.ip or "", dice.choice(FAR)),
                              (40054, 53), bytes(40))  # fmt: skip
-            home.say(resolver, ask, times=dice.randint(3, 25))
+            home.send(resolver, ask, times=dice.randint(3, 25))
             for thing in list(home.things.values()):
                 if thing.ip and thing.awake and chance(dice, 0.1):
                     macs, ips = (thing.wire_mac, home.router.mac), (thing.ip, dice.choice(FAR))
-                    home.say(thing, discovery.tcp(macs, ips, (42000, 443), discovery.SYN))
+                    home.send(thing, discovery.tcp(macs, ips, (42000, 443), discovery.SYN))
             yield 1.0
         yield 7.0
     home.uplink = True
@@ -142,11 +142,11 @@ def torrent(home: Home, truth: Truth) -> Process:
                     dice.choice((6881, 51413, dice.randrange(1024, 65535))),
                 )
                 macs, ips = (thing.mac, home.router.mac), (thing.ip, far)
-                home.say(thing, discovery.tcp(macs, ips, ports, discovery.SYN))
+                home.send(thing, discovery.tcp(macs, ips, ports, discovery.SYN))
                 if chance(dice, 0.5):
-                    home.say(thing, discovery.tcp(macs[::-1], ips[::-1], ports[::-1], 0x12))
-                    home.say(thing, discovery.tcp(macs, ips, ports), times=20)
-                home.say(thing, frames.udp(macs, ips, ports, bytes(60)))
+                    home.send(thing, discovery.tcp(macs[::-1], ips[::-1], ports[::-1], 0x12))
+                    home.send(thing, discovery.tcp(macs, ips, ports), times=20)
+                home.send(thing, frames.udp(macs, ips, ports, bytes(60)))
         yield 1.0
 
 
@@ -214,8 +214,8 @@ def admin_scans(home: Home, truth: Truth) -> Process:
     for first in range(1, 1001, 200):
         for port in range(first, first + 200):
             macs, ips, ports = (thing.mac, nas.mac), (thing.ip or "", nas.ip or ""), (50000, port)
-            home.say(thing, discovery.tcp(macs, ips, ports, discovery.SYN))
-            home.say(
+            home.send(thing, discovery.tcp(macs, ips, ports, discovery.SYN))
+            home.send(
                 nas,
                 discovery.tcp(macs[::-1], ips[::-1], ports[::-1], discovery.RST | discovery.ACK),
             )
@@ -232,7 +232,7 @@ def television_updates(home: Home) -> Process:
             if thing.ip and thing.awake:
                 macs = (thing.mac, frames.multicast_mac(_SSDP))
                 ssdp = frames.udp(macs, (thing.ip, _SSDP), (1900, 1900), bytes(280))
-                home.say(thing, ssdp, times=dice.randint(3, 24))
+                home.send(thing, ssdp, times=dice.randint(3, 24))
                 mdns = discovery.mdns_announcement(thing.mac, thing.ip, thing.name)
-                home.say(thing, mdns, times=dice.randint(1, 6))
+                home.send(thing, mdns, times=dice.randint(1, 6))
         yield 1.0

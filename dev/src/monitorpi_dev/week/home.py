@@ -205,7 +205,7 @@ class Home:
 
     # --- frames -------------------------------------------------------------------------------
 
-    def say(self, thing: Thing, *sent: bytes, times: int = 1, size: int = 0) -> None:
+    def send(self, thing: Thing, *sent: bytes, times: int = 1, size: int = 0) -> None:
         """Put a device's frames on the wire if they get there."""
         if self.is_reachable(thing):
             self.wire.send(*sent, times=times, size=size)
@@ -215,11 +215,11 @@ class Home:
         pi = self.things[PI]
         if thing.ip and pi.ip:
             mac = thing.wire_mac
-            self.say(thing, discovery.arp_reply((mac, pi.mac), (thing.ip, pi.ip)))
+            self.send(thing, discovery.arp_reply((mac, pi.mac), (thing.ip, pi.ip)))
         for address in thing.addresses6:
             there = discovery.link_local(pi.mac)
             macs = (thing.wire_mac, pi.mac)
-            self.say(thing, discovery.neighbour_advertisement(macs, address, there))
+            self.send(thing, discovery.neighbour_advertisement(macs, address, there))
 
     def join(self, thing: Thing, *, anew: bool = False) -> None:
         """Let a device come onto the LAN: DHCP, duplicate detection, groups, its name."""

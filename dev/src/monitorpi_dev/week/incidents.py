@@ -62,7 +62,7 @@ def _syn_flood(home: Home, fact: Fact) -> Process:
     for _ in range(40):
         for number in range(300):
             macs, ips = (thing.mac, home.router.mac), (thing.ip or "", "203.0.113.80")
-            home.say(thing, discovery.tcp(macs, ips, (1024 + number, 80), discovery.SYN))
+            home.send(thing, discovery.tcp(macs, ips, (1024 + number, 80), discovery.SYN))
         yield 1.0
 
 
@@ -72,10 +72,10 @@ def _ping_flood(home: Home, fact: Fact) -> Process:
     _about(fact, thing, nas)
     for _ in range(40):
         for _ in range(200):
-            home.say(
+            home.send(
                 thing, frames.icmp_echo((thing.mac, nas.mac), (thing.ip or "", nas.ip or ""), 3, 1)
             )
-            home.say(
+            home.send(
                 nas, discovery.echo_reply((nas.mac, thing.mac), (nas.ip or "", thing.ip or ""), 3)
             )
         yield 1.0
@@ -87,7 +87,7 @@ def _starvation(home: Home, fact: Fact) -> Process:
     _about(fact, thing)
     for _ in range(30):
         for _ in range(60):
-            home.say(thing, frames.dhcp_discover(thing.mac, home.private_mac(), 7))
+            home.send(thing, frames.dhcp_discover(thing.mac, home.private_mac(), 7))
         yield 1.0
 
 
@@ -133,8 +133,10 @@ def _port_scan(home: Home, fact: Fact) -> Process:
     for second in range(30):
         for port in range(second * 100 + 1, second * 100 + 101):
             macs, ips = (thing.mac, nas.mac), (thing.ip or "", nas.ip or "")
-            home.say(thing, discovery.tcp(macs, ips, (50000, port), discovery.SYN))
-            home.say(nas, discovery.tcp(macs[::-1], ips[::-1], (port, 50000), discovery.RST | 0x10))
+            home.send(thing, discovery.tcp(macs, ips, (50000, port), discovery.SYN))
+            home.send(
+                nas, discovery.tcp(macs[::-1], ips[::-1], (port, 50000), discovery.RST | 0x10)
+            )
         yield 1.0
 
 
@@ -145,8 +147,8 @@ def _slow_scan(home: Home, fact: Fact) -> Process:
     for second in range(180):
         for port in range(second * 10 + 1, second * 10 + 11):
             macs, ips = (thing.mac, target.mac), (thing.ip or "", target.ip or "")
-            home.say(thing, discovery.tcp(macs, ips, (50000, port), discovery.SYN))
-            home.say(
+            home.send(thing, discovery.tcp(macs, ips, (50000, port), discovery.SYN))
+            home.send(
                 target, discovery.tcp(macs[::-1], ips[::-1], (port, 50000), discovery.RST | 0x10)
             )
         yield 1.0
@@ -162,11 +164,11 @@ def _host_sweep(home: Home, fact: Fact) -> Process:
             far = (
                 f"{dice.randrange(1, 223)}.{dice.randrange(256)}.{dice.randrange(256)}.{number + 1}"
             )
-            home.say(thing, discovery.tcp((thing.mac, home.router.mac), (thing.ip or "", far),
+            home.send(thing, discovery.tcp((thing.mac, home.router.mac), (thing.ip or "", far),
                                         (50000 + number, 23), discovery.SYN))  # fmt: skip
         for number in range(20):
             wanted = f"192.168.1.{(second * 20 + number) % 254 + 1}"
-            home.say(thing, frames.arp_request(thing.mac, thing.ip or "", wanted))
+            home.send(thing, frames.arp_request(thing.mac, thing.ip or "", wanted))
         yield 1.0
 
 
@@ -183,12 +185,14 @@ def _arp_spoof(home: Home, fact: Fact) -> Process:
             answer = discovery.arp_reply(
                 (thing.mac, victim.mac), (router.ip or "", victim.ip or "")
             )
-            home.say(thing, answer)
+            home.send(thing, answer)
             ip, far = victim.ip or "", f"142.250.{dice.randrange(255)}.1"
-            home.say(
+            home.send(
                 victim, discovery.tcp((victim.mac, thing.mac), (ip, far), (4000, 443)), times=3
             )
-            home.say(thing, discovery.tcp((thing.mac, router.mac), (ip, far), (4000, 443)), times=3)
+            home.send(
+                thing, discovery.tcp((thing.mac, router.mac), (ip, far), (4000, 443)), times=3
+            )
         yield 2.0
 
 
@@ -196,15 +200,15 @@ def _rogue_dhcp(home: Home, fact: Fact) -> Process:
     """Plug an old router in by its LAN port: it hands out addresses too."""
     rogue = home.add(Thing("old-router", home.fixed_mac(), "192.168.0.1"))
     _about(fact, rogue)
-    home.say(rogue, frames.arp_request(rogue.mac, "192.168.0.1", "192.168.0.1"))
+    home.send(rogue, frames.arp_request(rogue.mac, "192.168.0.1", "192.168.0.1"))
     dice = home.dice("rogue")
     clients = [one for one in home.things.values() if one.wifi and one.ip]
     for _ in range(20):
         client = dice.choice(clients)
-        home.say(client, discovery.dhcp_ask(discovery.DISCOVER, client.mac, hostname=client.name))
+        home.send(client, discovery.dhcp_ask(discovery.DISCOVER, client.mac, hostname=client.name))
         given, server = f"192.168.0.{dice.randrange(100, 200)}", (rogue.mac, "192.168.0.1")
-        home.say(rogue, discovery.dhcp_answer(discovery.OFFER, server, client.mac, given))
-        home.say(rogue, frames.arp_request(rogue.mac, "192.168.0.1", given))
+        home.send(rogue, discovery.dhcp_answer(discovery.OFFER, server, client.mac, given))
+        home.send(rogue, frames.arp_request(rogue.mac, "192.168.0.1", given))
         yield dice.uniform(5, 30)
     rogue.on = False
 
@@ -216,10 +220,10 @@ def _rogue_ra(home: Home, fact: Fact) -> Process:
     own = discovery.link_local(thing.mac)
     clients = [one for one in home.things.values() if one.speaks6 and one.awake]
     for _ in range(60):
-        home.say(thing, discovery.router_advertisement(thing.mac, own, "fd00:bad::/64"))
+        home.send(thing, discovery.router_advertisement(thing.mac, own, "fd00:bad::/64"))
         for number, client in enumerate(clients, 1):
             macs, ips = (thing.mac, client.wire_mac), (own, discovery.link_local(client.mac))
-            home.say(thing, discovery.dhcp6_reply(macs, ips, f"fd00:bad::{number:x}"))
+            home.send(thing, discovery.dhcp6_reply(macs, ips, f"fd00:bad::{number:x}"))
         yield 10.0
 
 

@@ -57,22 +57,22 @@ def chatter(home: Home, thing: Thing, mean_s: float) -> Process:
         if chance(dice, 0.5):
             question = frames.udp((mac, resolver.mac), (ip, resolver.ip), (40001, 53), bytes(30))
             answer = frames.udp((resolver.mac, mac), (resolver.ip, ip), (53, 40001), bytes(60))
-            home.say(thing, question, answer)
+            home.send(thing, question, answer)
         tries = 1 if home.uplink and home.router_up else 3
-        home.say(
+        home.send(
             thing, discovery.tcp((mac, router), (ip, far), (40000, 443), discovery.SYN), times=tries
         )
         if tries == 1:
             both = discovery.SYN | discovery.ACK
-            home.say(thing, discovery.tcp((router, mac), (far, ip), (443, 40000), both))
-            home.say(
+            home.send(thing, discovery.tcp((router, mac), (far, ip), (443, 40000), both))
+            home.send(
                 thing, discovery.tcp((mac, router), (ip, far), (40000, 443)), times=3, size=200
             )
-            home.say(
+            home.send(
                 thing, discovery.tcp((router, mac), (far, ip), (443, 40000)), times=3, size=900
             )
         if chance(dice, 0.1):
-            home.say(thing, discovery.mdns_announcement(mac, ip, thing.name))
+            home.send(thing, discovery.mdns_announcement(mac, ip, thing.name))
 
 
 def new_temporary(home: Home, thing: Thing) -> Process:
@@ -81,7 +81,7 @@ def new_temporary(home: Home, thing: Thing) -> Process:
     while True:
         thing.temporary.append(home.temporary_address())
         mac = thing.wire_mac
-        home.say(thing, discovery.neighbour_solicitation(mac, "::", thing.temporary[-1]))
+        home.send(thing, discovery.neighbour_solicitation(mac, "::", thing.temporary[-1]))
         del thing.temporary[:-2]
         yield dice.uniform(0.9, 1.0) * 86400
 
@@ -102,9 +102,9 @@ def queries(home: Home) -> Process:
 def _report(home: Home, thing: Thing, groups: int) -> Process:
     for number in range(groups):
         if thing.ip:
-            home.say(thing, frames.igmp_report(thing.wire_mac, thing.ip, f"239.255.255.{number}"))
+            home.send(thing, frames.igmp_report(thing.wire_mac, thing.ip, f"239.255.255.{number}"))
         if thing.speaks6:
-            home.say(
+            home.send(
                 thing,
                 discovery.mld_report(thing.wire_mac, thing.addresses6[0], f"ff02::{number + 2}"),
             )
@@ -218,7 +218,9 @@ def printer(home: Home, truth: Truth, thing: Thing) -> Process:
         fact.until = home.wire.now
         thing.awake = True
         home.claim(thing)
-        home.say(thing, discovery.mdns_announcement(thing.mac, thing.ip or "", thing.name), times=3)
+        home.send(
+            thing, discovery.mdns_announcement(thing.mac, thing.ip or "", thing.name), times=3
+        )
 
 
 def comes_and_goes(
@@ -243,8 +245,8 @@ def roams(home: Home, thing: Thing, repeater: Thing) -> Process:
         yield dice.uniform(1, 5) * HOUR
         thing.behind = repeater
         home.claim(thing)
-        home.say(thing, frames.arp_request(repeater.mac, thing.ip or "", thing.ip or ""))
+        home.send(thing, frames.arp_request(repeater.mac, thing.ip or "", thing.ip or ""))
         yield dice.uniform(5, 60) * MIN
         thing.behind = None
         home.claim(thing)
-        home.say(thing, frames.arp_request(thing.mac, thing.ip or "", thing.ip or ""))
+        home.send(thing, frames.arp_request(thing.mac, thing.ip or "", thing.ip or ""))

@@ -29,9 +29,9 @@ def bonded(home: Home, thing: Thing) -> Process:
         mac = thing.mac if hash_of(client.name) % 2 else thing.sibling or thing.mac
         if client.ip and thing.ip:
             macs, ips = (mac, client.wire_mac), (thing.ip, client.ip)
-            home.say(thing, discovery.arp_reply(macs, ips))
-            home.say(client, discovery.tcp(macs[::-1], ips[::-1], (50000, 445)), times=3)
-            home.say(thing, discovery.tcp(macs, ips, (445, 50000)), times=3)
+            home.send(thing, discovery.arp_reply(macs, ips))
+            home.send(client, discovery.tcp(macs[::-1], ips[::-1], (50000, 445)), times=3)
+            home.send(thing, discovery.tcp(macs, ips, (445, 50000)), times=3)
 
 
 def hash_of(text: str) -> int:
@@ -44,9 +44,9 @@ def answers_broadcast(home: Home, thing: Thing, asks: Thing) -> Process:
     for delay in every(600, 0.5, home.dice(f"broadcast {thing.name}")):
         yield delay
         if asks.ip and thing.ip:
-            home.say(asks, frames.arp_request(asks.wire_mac, asks.ip, "192.168.1.255"))
+            home.send(asks, frames.arp_request(asks.wire_mac, asks.ip, "192.168.1.255"))
             answer = discovery.arp_reply((thing.mac, asks.wire_mac), ("192.168.1.255", asks.ip))
-            home.say(thing, answer)
+            home.send(thing, answer)
 
 
 def resolves(home: Home, thing: Thing) -> Process:
@@ -58,9 +58,9 @@ def resolves(home: Home, thing: Thing) -> Process:
     while True:
         yield dice.expovariate(1 / 900)
         for _ in range(dice.randint(1, 6)):
-            home.say(thing, ask, times=dice.randint(10, 110))
+            home.send(thing, ask, times=dice.randint(10, 110))
             if home.uplink and home.router_up:
-                home.say(thing, answer, times=dice.randint(10, 110))
+                home.send(thing, answer, times=dice.randint(10, 110))
             yield 1.0
 
 
@@ -77,7 +77,7 @@ def containers(home: Home, truth: Truth, host: Thing) -> Process:
         mac = f"02:42:c0:a8:01:{200 + number:02x}"
         thing = slots[number] = home.add(Thing(f"ci-{number}", mac, ip))
         home.wire.start(claims(home, thing))
-        home.say(thing, frames.arp_request(mac, ip, ip))
+        home.send(thing, frames.arp_request(mac, ip, ip))
         yield dice.uniform(10, 60) * MIN
         idle(truth, home, thing, "a container that has ended")
         thing.on = False
@@ -104,8 +104,8 @@ def watches(home: Home, host: Thing, targets: list[Thing]) -> Process:
         yield 30.0
         for one in targets:
             if host.ip and one.ip and home.is_reachable(host):
-                home.say(host, frames.icmp_echo((host.mac, one.wire_mac), (host.ip, one.ip), 9, 1))
+                home.send(host, frames.icmp_echo((host.mac, one.wire_mac), (host.ip, one.ip), 9, 1))
                 if one.awake and home.is_reachable(one):
-                    home.say(
+                    home.send(
                         one, discovery.echo_reply((one.wire_mac, host.mac), (one.ip, host.ip), 9)
                     )

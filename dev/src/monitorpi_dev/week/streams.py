@@ -35,9 +35,9 @@ def stream(
     while left > 0 and thing.awake and home.is_reachable(thing):
         for _ in range(3):
             opens = dice.randint(1, 6)
-            home.say(thing, syn, both, fin, times=opens)
-            home.say(thing, down, times=burst)
-            home.say(thing, up, times=burst // 2)
+            home.send(thing, syn, both, fin, times=opens)
+            home.send(thing, down, times=burst)
+            home.send(thing, up, times=burst // 2)
             yield 1.0
         home.wire.streams[name] = FrameStream((down, down, up), per_s / 3)
         pause = min(left, dice.uniform(300, 900))
@@ -53,7 +53,7 @@ def multicast(home: Home, thing: Thing, per_s: float, seconds: float) -> Process
     group = "239.35.1.7"
     macs = (router.mac, frames.multicast_mac(group))
     frame = frames.udp(macs, ("203.0.113.9", group), (5000, 5000), bytes(1316))
-    home.say(thing, frames.igmp_report(thing.mac, thing.ip or "", group))
+    home.send(thing, frames.igmp_report(thing.mac, thing.ip or "", group))
     left = seconds
     while left > 0 and home.router_up and home.wire.powered:
         for _ in range(5):
@@ -77,18 +77,18 @@ def browse(home: Home, thing: Thing, minutes: float) -> Process:
             far = dice.choice(FAR)
             ports = (41000 + number, 443)
             works = home.uplink and home.router_up
-            home.say(
+            home.send(
                 thing,
                 frames.udp((mac, resolver.mac), (ip, resolver.ip or ""), (40001, 53), bytes(30)),
             )
-            home.say(thing, discovery.tcp((mac, router.mac), (ip, far), ports, discovery.SYN))
+            home.send(thing, discovery.tcp((mac, router.mac), (ip, far), ports, discovery.SYN))
             if works:
                 back = (far, ip), (ports[1], ports[0])
-                home.say(
+                home.send(
                     thing, discovery.tcp((router.mac, mac), *back, discovery.SYN | discovery.ACK)
                 )
-                home.say(thing, discovery.tcp((router.mac, mac), *back, size=1400), times=20)
-                home.say(thing, discovery.tcp((mac, router.mac), (ip, far), ports), times=8)
+                home.send(thing, discovery.tcp((router.mac, mac), *back, size=1400), times=20)
+                home.send(thing, discovery.tcp((mac, router.mac), (ip, far), ports), times=8)
         pause = dice.uniform(60, 500)
         left -= pause
         yield pause

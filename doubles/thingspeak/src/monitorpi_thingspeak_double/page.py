@@ -89,11 +89,11 @@ def _channel(channel: Channel) -> str:
     return (
         f"<section><h2>{escape(channel.name)} <span>channel {channel.id}, "
         f"{len(channel.rows):,} rows</span></h2>"
-        f'<div class="plots">{plots}</div>{_told(texts[-_TEXTS:])}</section>'
+        f'<div class="plots">{plots}</div>{_status_texts(texts[-_TEXTS:])}</section>'
     )
 
 
-def _told(texts: Sequence[dict[str, Any]]) -> str:
+def _status_texts(texts: Sequence[dict[str, Any]]) -> str:
     """Return the status texts, the newest first."""
     if not texts:
         return ""

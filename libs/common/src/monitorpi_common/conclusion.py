@@ -55,7 +55,10 @@ class WireFacts:
     """When its last window came in which something could be seen."""
     received_s: float = 0.0
     """When its last window came."""
+    last_late_s: float = 0.0
+    """How old its last window was when it came."""
     late_s: float = 0.0
+    """The same of the better one of two: where the clock is set, one tells of it before a tick."""
     has_link: bool = True
     sees_replies: bool | None = None
     copies_ratio: float | None = None

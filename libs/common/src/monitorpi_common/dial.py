@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHORT_TRY_S: Final = 1.5
 """To connect, where another address is left: two SYNs and their answers on a slow LAN."""
 MOST_ADDRESSES: Final = 6
-_TELLING: Final = (ConnectionRefusedError, ConnectionResetError, TimeoutError)
+_MOST_PRECISE_FIRST: Final = (ConnectionRefusedError, ConnectionResetError, TimeoutError)
 """What somebody there, or nobody, answered; everything else is about this machine's routes."""
 
 
@@ -62,7 +62,7 @@ class Dialler:
             self._reached = address
             return connection
         self._reached = None
-        raise min(errors, key=_how_little_it_tells)
+        raise min(errors, key=_vagueness)
 
 
 class DiallingClient(mqtt.Client):
@@ -102,5 +102,8 @@ def password_of(settings: BrokerSettings) -> str | None:
     return settings.password.get_secret_value().strip() if settings.password else None
 
 
-def _how_little_it_tells(error: OSError) -> int:
-    return next((n for n, kind in enumerate(_TELLING) if isinstance(error, kind)), len(_TELLING))
+def _vagueness(error: OSError) -> int:
+    return next(
+        (n for n, kind in enumerate(_MOST_PRECISE_FIRST) if isinstance(error, kind)),
+        len(_MOST_PRECISE_FIRST),
+    )

@@ -75,6 +75,9 @@ def unreachable(error: BaseException, host: str, *, tls: bool, keys: Keys = BROK
     """
     where = " and ".join(dict.fromkeys((keys.host, keys.port)))
     match error:
+        case socket.gaierror() if "%" in host:
+            zone = host.partition("%")[2]
+            return f"this machine has no interface {zone!r}: check {keys.host}"
         case socket.gaierror():
             return f"the name {host!r} does not resolve: check {keys.host} and the name server"
         case ssl.SSLCertVerificationError(verify_code=code, verify_message=message):

@@ -321,6 +321,8 @@ class Shell:
         tick = Tick(at, clock.boot_s(), self._clock_synced, self._trouble)
         self._publish(self._core.handle(tick))
         if self._retention is not None:
+            for one in self._retention.expired(tick):
+                self._bus.publish(one.topic, one.payload, one.message.DELIVERY, one.left_s)
             self._retention.tick(is_set=self._clock_synced)
         if now >= self._next_health:
             self._next_health = now + HEALTH_S

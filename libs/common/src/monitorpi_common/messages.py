@@ -502,15 +502,16 @@ class AddressConflict(Part):
     router: bool = False
     """It is a router's address."""
     in_turns: bool = False
-    """The two were never heard at one time: the holder sleeps while the claimant answers."""
+    """The two never sent at one time: the holder sleeps while the claimant answers."""
     relation: Short = "strangers"
     """`strangers`; `siblings`: the MACs follow each other, as those of one machine do; `virtual`:
-    the holder is a virtual router (VRRP, CARP, HSRP, GLBP) and the claimant not of its group."""
+    the holder is a virtual router (VRRP, CARP, HSRP, GLBP) and the claimant not of its group;
+    `proxy`: the claimant answers for this address and others when asked, and speaks from none."""
 
     @property
     def is_shared(self) -> bool:
         """Two that hold an address by turns without harm, as far as MACs and times tell."""
-        return self.relation == "siblings" or self.in_turns
+        return self.relation in ("siblings", "proxy") or self.in_turns
 
 
 class DhcpNetwork(Part):
@@ -588,8 +589,9 @@ class Device(Message):
     dhcp_options: Annotated[
         dict[Slug, Annotated[list[Short], Field(max_length=8)]], Field(max_length=16)
     ] = {}
-    """What else it sent DHCP clients to, by option: `dns`, `domain`, `route`, `proxy`, `boot`, and
-    of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`."""
+    """What else it sent DHCP clients to, by option: `dns`, `domain`, `search`, `wins`, `route`,
+    `proxy`, `boot`, `boot-next`, and of DHCPv6 `dns-v6`, `domain-v6`, `boot-v6`; which server
+    answered (`server`, of DHCPv6 its DUID: `server-v6`) and through which relay (`relay`)."""
     dhcp_networks: Annotated[list[DhcpNetwork], Field(max_length=8)] = []
     """The same by VLAN, the latest first."""
     dhcp_at: Timestamp | None = None

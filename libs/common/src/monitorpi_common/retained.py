@@ -222,7 +222,14 @@ class RetainedState:
     def hand_on(self, now_s: float) -> Iterator[Restored]:
         """Return what the broker did not have, once."""
         pending, self._pending = self._pending, {}
-        for name in pending:
+        yield from self._living(pending, now_s)
+
+    def again(self, now_s: float) -> Iterator[Restored]:
+        """Return all that is held, for a broker that may have let it expire."""
+        yield from self._living(self._held, now_s)
+
+    def _living(self, names: Iterable[str], now_s: float) -> Iterator[Restored]:
+        for name in names:
             held = self._held[name]
             left_s = None if held.until_s is None else int(held.until_s - now_s)
             if left_s is not None and left_s < 1:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common import clock
+from monitorpi_common.clocksteps import ClockSteps
 from monitorpi_common.recordfile import RecordFile
 from monitorpi_common.retained import RetainedState
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from monitorpi_common.log import Log
     from monitorpi_common.messages import Message
     from monitorpi_common.retained import Restored
+    from monitorpi_common.service import Tick
     from monitorpi_common.topics import Topic
 
 SUBSCRIBED_S: Final = 1.0
 """A broker sends what it keeps right behind its answer to the subscription."""
+EXPIRING_S: Final = 60.0
+"""A smaller step costs nothing that lives for a day of its life."""
 AWAY_S: Final = 5.0
 """A broker that has not let us in by then is away; a new device is published after ten seconds."""
 
@@ -45,6 +49,7 @@ class Retention:
         self._started_s = clock.boot_s()
         self._subscribed_s: float | None = None
         self._useless = 0
+        self._steps = ClockSteps()
 
     def open(self) -> None:
         """Read what the process before us kept."""
@@ -88,6 +93,15 @@ class Retention:
         if not is_live and now_s - began_s < wait_s:
             return ()
         return list(self._state.hand_on(now_s))
+
+    def expired(self, tick: Tick) -> Iterable[Restored]:
+        """Return what a broker on this machine may have let expire, as the clock was set ahead.
+
+        It counts lives by the wall clock: ten days in a second end what lives for seven.
+        """
+        if self._steps.take(tick) < EXPIRING_S:
+            return ()
+        return list(self._state.again(clock.boot_s()))
 
     # --- what is kept ---------------------------------------------------------------------------
 

@@ -155,7 +155,8 @@ class Observer:
         wire.has_link = window.has_link is not False
         if wire.has_link:
             wire.arrived_s = self._now_s
-        wire.late_s = (at - window.end).total_seconds()
+        late_s, wire.last_late_s = wire.last_late_s, (at - window.end).total_seconds()
+        wire.late_s = min(late_s, wire.last_late_s, key=abs)
         wire.sees_replies = window.sees_replies
         wire.copies_ratio = window.copies_ratio
         wire.frames.append((window.packets, window.kernel_drops))

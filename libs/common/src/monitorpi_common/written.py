@@ -108,6 +108,8 @@ def _path(given: object, kind: str) -> object:
     text = str(given)
     if not isinstance(given, str | Path) or not text.strip() or not text.isprintable():
         raise ValueError(f"no {kind}; give the path of one")
+    if text.startswith("~"):
+        raise ValueError("'~' is a home to shells alone; give the whole path")
     return given
 
 

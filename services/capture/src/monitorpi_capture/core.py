@@ -19,6 +19,7 @@ from monitorpi_capture.count.listing import listed, rfc3339, snapshots
 from monitorpi_capture.count.onsetmessage import onset_message
 from monitorpi_capture.count.senders import KnownSenders
 from monitorpi_capture.inventory.devices import Inventory
+from monitorpi_capture.inventory.stamps import Stamps, stamped
 from monitorpi_capture.items import (
     BYTES,
     COLUMN,
@@ -34,6 +35,7 @@ from monitorpi_capture.items import (
     WindowCounts,
     counts_by_name,
 )
+from monitorpi_common.clocksteps import STEP_S
 from monitorpi_common.messages import (
     CLASSES,
     Args,
@@ -56,8 +58,6 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.settings import CaptureSettings
 
-STEP_S: Final = 0.5
-"""The wall clock stepped when it moved so much against the boot-time clock (the contract's)."""
 NOT_LOST: Final = "rx_dropped"
 """Told but not summed: the stack raises it for frames without a receiver, which the tap has seen
 (net/core/dev.c, __netif_receive_skb_core), and again for those that softnet counts."""
@@ -125,15 +125,15 @@ class _PortState:
     copies: CopyReport = field(default_factory=CopyReport)
     """As its last window had them."""
 
-    def step(self, window: WindowCounts) -> float | None:
-        """Return by how much the clock stepped since the last window, and remember this one."""
+    def stepped(self, window: WindowCounts) -> bool:
+        """Return whether the clock was set since the last window, and remember this one."""
         end_s, self.end_s = self.end_s, window.end.wall_s
         if window.end.boot_s is None:
             back_s = 0.0 if end_s is None else end_s - window.start.wall_s
-            return -back_s if back_s > STEP_S else None
+            return back_s > STEP_S
         offset_s, self.offset_s = self.offset_s, window.end.wall_s - window.end.boot_s
         step_s = 0.0 if offset_s is None else self.offset_s - offset_s
-        return step_s if abs(step_s) > STEP_S else None
+        return abs(step_s) > STEP_S
 
 
 class Steering(Protocol):
@@ -191,6 +191,7 @@ class CaptureCore:
         self._lines = 0
         self._merged = 0
         self._at_s = 0.0
+        self._stamps = Stamps()
 
     def handle(  # noqa: C901 - one line per kind of item
         self, item: object
@@ -202,7 +203,7 @@ class CaptureCore:
             case OnsetCounts():
                 return self._onset(item)
             case Sighting():
-                self._inventory.learn(item)
+                self._inventory.learn(stamped(item, self._at_s) if self._ticking else item)
             case FrameSample():
                 self._copies.take(item)
             case PacketLine():
@@ -270,8 +271,8 @@ class CaptureCore:
 
     def _mark(self, mark: Mark) -> Iterable[Publication | Tombstone]:
         """Note what somebody says of a device, and publish it."""
-        said = mark.model_dump(exclude_none=True, exclude={"mac"})
-        refusal = self._inventory.mark(bytes.fromhex(mac_id(mark.mac)), said)
+        marks = mark.model_dump(exclude_none=True, exclude={"mac"})
+        refusal = self._inventory.mark(bytes.fromhex(mac_id(mark.mac)), marks)
         if refusal is not None:
             raise CommandRefusedError(refusal)
         return self._inventory.publish(self._at_s)
@@ -287,13 +288,19 @@ class CaptureCore:
             port.totals = [0] * WIDTH
 
     def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
-        self._clock_synced = tick.clock_synced
-        self._ticking = True
-        self._at_s = tick.at.timestamp()
+        self._clock_synced, self._ticking = tick.clock_synced, True
+        if self._stamps.is_stale(tick.boot_s):
+            self._follow(tick.at.timestamp(), tick.boot_s)
+        self._at_s = self._stamps.at(tick.boot_s)
         if self._inventory.changed and self._steering is not None:
             self._inventory.changed = False
             self._steering.pin(self._inventory.by_importance())
         return self._inventory.publish(self._at_s)
+
+    def _follow(self, wall_s: float, boot_s: float) -> None:
+        """Take the time; where the clock was set, the inventory's times move with it."""
+        if step_s := self._stamps.follow(wall_s, boot_s):
+            self._inventory.shift(step_s)
 
     def _packet(self, line: PacketLine) -> Iterator[Publication]:
         number, self._lines = self._lines, self._lines + 1
@@ -316,14 +323,16 @@ class CaptureCore:
 
     def _window(self, window: WindowCounts) -> Iterator[Publication | Tombstone]:
         port = self._ports.setdefault(window.interface, _PortState())
-        stepped_s = port.step(window)
-        if stepped_s is not None:
-            self._begin_epoch()
+        start_s = window.start.wall_s
+        if port.stepped(window):
             if window.end.boot_s is not None:
-                self._inventory.shift(stepped_s)
+                start_s = window.end.wall_s - window.length_s
+            self._begin_epoch()
             for one in self._ports.values():
                 one.end_s = one.offset_s = None
-            port.step(window)
+            port.stepped(window)
+        if window.end.boot_s is not None:
+            self._follow(window.end.wall_s, window.end.boot_s)
         self._at_s = window.end.wall_s
         self._merged += window.merged
         self._inventory.count(window)
@@ -340,7 +349,7 @@ class CaptureCore:
         head: dict[str, Any] = {
             "epoch": self._epoch,
             "seq": port.seq,
-            "start": rfc3339(window.start.wall_s),
+            "start": rfc3339(start_s),
             "end": rfc3339(window.end.wall_s),
             "window_s": round(window.length_s, 6),
             "clock_synced": self._clock_synced,
@@ -373,13 +382,15 @@ class CaptureCore:
         """Publish a look at a window that still runs."""
         name = onset.window.interface
         port = self._ports.setdefault(name, _PortState())
-        said: dict[str, Any] = {
+        known: dict[str, Any] = {
             "epoch": self._epoch,
             "seq": port.seq,
             "clock_synced": self._clock_synced,
             "sees_replies": port.replies.known,
         }
-        yield Publication(slug(name), onset_message(onset, said, self._inventory.role, port.copies))
+        yield Publication(
+            slug(name), onset_message(onset, known, self._inventory.role, port.copies)
+        )
 
     def _senders(self, window: WindowCounts) -> tuple[int, int]:
         """Return how many MACs sent something, and how many of them were unknown of late."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from monitorpi_cloud_bridge.items import Called, OutboxRow
 from monitorpi_cloud_bridge.thinning import number
+from monitorpi_common.clocksteps import STEP_S
 from monitorpi_common.messages import (
     Alert,
     Command,
@@ -45,8 +46,6 @@ shortest interval that fits leave over (133,000)."""
 MEMORY: Final = "rows"
 REPORTED: Final = "told"
 """Under which name it is remembered which changes of alerts were reported."""
-STEP_S: Final = 0.5
-"""Wall and boot clock drifting apart by more within a second is a step of the wall clock."""
 
 
 class RowStore(Protocol):

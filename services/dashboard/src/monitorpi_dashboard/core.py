@@ -142,7 +142,7 @@ class DashboardCore:
         self._follows_always = follows_always
         self._packets = packets
         self._follows: tuple[str, ...] | None = None
-        self._hears_wire = False
+        self._reads_wire = False
         """A capture that sends windows without devices is there: the larger ones can wait."""
         self._at: datetime | None = None
         self._level: WatchLevel = "blind"
@@ -207,7 +207,7 @@ class DashboardCore:
 
     def wants(self, topic: Topic) -> bool:
         """Return whether a message is worth reading: of the large ones, every other."""
-        if topic.kind != Traffic.KIND or not self._hears_wire:
+        if topic.kind != Traffic.KIND or not self._reads_wire:
             return True
         return self._seconds - self._read_at.get(topic.id, -RATES_S) >= RATES_S
 
@@ -273,7 +273,7 @@ class DashboardCore:
             wire.add(window)
             self._last_window_s = window.end.timestamp()
         if not isinstance(window, Traffic):
-            self._hears_wire = True
+            self._reads_wire = True
         elif self._follows is None or self._large[0] in self._follows:  # else it came too late
             if topic.id in self._read_at or len(self._read_at) < MAX_INTERFACES:
                 self._read_at[topic.id] = self._seconds
@@ -285,7 +285,7 @@ class DashboardCore:
             self._looked_s = self._boot_s
         lately = self._looked_s is not None and self._boot_s - self._looked_s < FOLLOWS_S
         filters: tuple[str, ...] = ()
-        if lately or self._follows_always or not self._hears_wire:
+        if lately or self._follows_always or not self._reads_wire:
             filters = self._large
         if self._packets is not None and self._packets.is_wanted():
             filters = (*filters, pattern(self._site, Service.CAPTURE.value, Packet.KIND))
@@ -319,7 +319,7 @@ class DashboardCore:
             "services": {name: {"name": name, **one} for name, one in services},
             "interfaces": {name: one.part(name) for name, one in self._interfaces.items()},
             "devices": self._devices.parts(),
-            "strangers": self._devices.strangers,
+            "strangers": self._devices.unknown_senders,
             "targets": self._targets.parts(),
             "probing": self._probing(),
             "notifier": self._notifier(),

@@ -35,7 +35,7 @@ class DeviceShelf:
         """What a page shows of a device whatever it sends; made where it is first wanted."""
         self._seen: OrderedDict[str, datetime] = OrderedDict()
         self._parts: dict[str, Part] = {}
-        self._strangers: dict[str, Part] = {}
+        self._unknown: dict[str, Part] = {}
         self._rated: Rows | None = None
         """The rows of what was told last."""
 
@@ -71,16 +71,16 @@ class DeviceShelf:
         if self._rated is not self.rows:
             self._rated = self.rows
             self._parts = {}
-            self._strangers = self._unknown_senders()
+            self._unknown = self._find_unknown()
         for id_, device in self._devices.items():
             if id_ not in self._parts:
                 self._parts[id_] = self._device(id_, device)
         return {id_: self._parts[id_] for id_ in self._devices}
 
     @property
-    def strangers(self) -> dict[str, Part]:
+    def unknown_senders(self) -> dict[str, Part]:
         """Senders that are not devices yet, as of the rates that were told last."""
-        return self._strangers
+        return self._unknown
 
     def _change(self, id_: str) -> None:
         self._announced.pop(id_, None)
@@ -93,7 +93,7 @@ class DeviceShelf:
             self._announced[id_] = device_part(device)
         return device_with_rates(self._announced[id_], seen, device.mac, self.rows)
 
-    def _unknown_senders(self) -> dict[str, Part]:
+    def _find_unknown(self) -> dict[str, Part]:
         senders = dict.fromkeys(mac for rows in self.rows.values() for mac in rows)
         unknown = [mac for mac in senders if mac_id(mac) not in self._devices][:MAX_UNKNOWN]
         return {

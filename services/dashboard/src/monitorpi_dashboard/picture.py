@@ -45,7 +45,7 @@ class Parts(Generic[_T]):
         self._made: dict[str, Part] = {}
 
     def put(self, id_: str, message: _T) -> None:
-        """Keep a message; where there are too many, the longest unheard of leaves."""
+        """Keep a message; where there are too many, the longest unchanged leaves."""
         self._made.pop(id_, None)
         for gone in keep(self.kept, id_, message, self._most):
             self._made.pop(gone, None)
@@ -145,10 +145,10 @@ def flows(found: Iterable[tuple[float, DeviceWindow]]) -> Part:
     rx: Part = {}
     mostly: dict[str, float] = {}
     for window_s, row in found:
-        for told, counts in ((tx, row.tx), (rx, row.rx)):
+        for rates, counts in ((tx, row.tx), (rx, row.rx)):
             for name in ("packets", "bytes"):
                 if count := counts.get(name):
-                    told[name] = _short(told.get(name, 0) + count / window_s, 3)
+                    rates[name] = _short(rates.get(name, 0) + count / window_s, 3)
         for name, count in row.tx.items():
             if name not in _COMMON:
                 mostly[name] = mostly.get(name, 0.0) + count / window_s

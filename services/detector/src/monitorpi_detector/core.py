@@ -335,10 +335,10 @@ class DetectorCore:
     def _tick(self, tick: Tick) -> Iterator[Publication | Tombstone]:
         """Let time go on from the last window or round, by a clock that never steps.
 
-        Windows that come late hold time back with them; only silence moves it, and silence while
-        there is no broker says nothing.
+        Late windows hold it back with them; only silence moves it, while there is a broker.
         """
-        self._arrival.at = tick.at
+        if step := self._interfaces.move(self._arrival.tick(tick, self._time.now)):
+            self._step_clock(step)
         if self._commands.changed:  # kept with the next tick: many commands are one write
             self._save()
         passed_s = min(max(0.0, tick.boot_s - (self._boot_s or tick.boot_s)), _LONGEST_TICK_S)

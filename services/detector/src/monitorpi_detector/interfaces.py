@@ -123,6 +123,10 @@ class WatchedInterfaces:
         """Move along with a clock that was set; a small difference is none."""
         if abs(by.total_seconds()) <= _STEP_S:
             return _NO_STEP
+        return self.move(by)
+
+    def move(self, by: timedelta) -> timedelta:
+        """Move along with a clock that was set, and return by how much."""
         for one in self._known.values():
             one.end += by
         return by

@@ -32,7 +32,7 @@ class Override(Part):
 
 
 class Kept(Part):
-    """Everything that is kept."""
+    """Everything that is kept; field names are those of the file, which earlier versions read."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -46,12 +46,12 @@ class Kept(Part):
     macs: list[str] = Field(default_factory=list, max_length=8192)
     """Devices that have been told of or were there from the beginning."""
     dhcp_servers: list[str] = Field(default_factory=list, max_length=64)
-    dhcp_said: dict[str, Annotated[list[tuple[str, str]], Field(max_length=512)]] = Field(
+    dhcp_said: dict[str, Annotated[list[tuple[str, str]], Field(max_length=768)]] = Field(
         default_factory=dict, max_length=128
     )
     """Each known server: what it told its clients, option and value."""
     routers: list[str] = Field(default_factory=list, max_length=64)
-    routers_said: dict[str, Annotated[list[tuple[str, str]], Field(max_length=512)]] = Field(
+    routers_said: dict[str, Annotated[list[tuple[str, str]], Field(max_length=768)]] = Field(
         default_factory=dict, max_length=128
     )
     """Each known router: the VLANs in which it advertises itself."""

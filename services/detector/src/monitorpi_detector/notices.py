@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_detector.bounded import Bounded
 from monitorpi_detector.hosts.conflicts import Conflicts
-from monitorpi_detector.hosts.servers import (
-    ADVERTISES_S,
-    Servers,
-    UnknownServer,
-    statements_of,
-    vlans_of,
-)
+from monitorpi_detector.hosts.servers import ADVERTISES_S, Servers, UnknownServer
+from monitorpi_detector.hosts.statements import statements_of, vlans_of
 from monitorpi_detector.views.device import DeviceView
 
 if TYPE_CHECKING:

@@ -112,8 +112,8 @@ class Rounds:
         for target in probe.targets:
             stay = self.stays.get(target.address) if target.sent > 0 else None
             if stay is not None:
-                settled = stay.is_steady(watched_s)
-                stay.line.take(self._counts_as(target) if settled else None, end_s)
+                is_steady = stay.is_steady(watched_s)
+                stay.line.take(self._counts_as(target) if is_steady else None, end_s)
 
     def see_target(self, target: Target, watched_s: float) -> None:
         """Take the retained state of a target."""

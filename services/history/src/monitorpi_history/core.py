@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FLUSH_S: Final = 25.0
 """2.4 transactions a minute, each forced to the disk."""
+AHEAD_TOLD_S: Final = 86_400.0
+"""So long it is told that the clock was set back behind what is kept."""
 REPEAT_S: Final = 600.0
 MAX_ALERTS: Final = 4096
 """Alerts followed at once: 32 open ones of each rule, and a day of closed ones."""
@@ -64,6 +66,9 @@ class HistoryCore:
         self._fresh: dict[str, Alert] = {}
         self._now: datetime | None = None
         self._boot_s = 0.0
+        self._ahead_since_s: float | None = None
+        self._ahead: Trouble | None = None
+        """What is kept lies ahead of the clock, and since when by that which never steps."""
         self._flushed_s: float | None = None
         self._trouble: Trouble | None = None
         self._refused_alerts = 0
@@ -89,7 +94,7 @@ class HistoryCore:
     def detail(self) -> dict[str, JsonValue]:
         """Return what health says."""
         now_s = self._now.timestamp() if self._now else 0.0
-        gathering, trouble = self._gathering, self._trouble or self._store.warning(now_s)
+        gathering, trouble = self._gathering, self._trouble or self._ahead
         return {
             "trouble": None if trouble is None else trouble.published(),
             "waiting_slots": len(gathering),
@@ -102,6 +107,20 @@ class HistoryCore:
             **self._store.state(now_s),
             **self._where,
         }  # fmt: skip
+
+    def _compare_clocks(self, now_s: float) -> None:
+        """Note that what is kept lies ahead of the clock, for a day: then it is an old story.
+
+        Nobody can tell which of the two clocks was wrong. Where it was that one, all goes well from
+        then on, and nothing can be done about it.
+        """
+        self._ahead = self._store.warning(now_s)
+        if self._ahead is None:
+            self._ahead_since_s = None
+        elif self._ahead_since_s is None:
+            self._ahead_since_s = self._boot_s
+        elif self._boot_s - self._ahead_since_s > AHEAD_TOLD_S:
+            self._ahead = None
 
     # --- what comes in ----------------------------------------------------------------------
 
@@ -157,6 +176,7 @@ class HistoryCore:
 
     def _tick(self, tick: Tick) -> None:
         self._now, self._boot_s = tick.at, tick.boot_s
+        self._compare_clocks(tick.at.timestamp())
         if self._flushed_s is None or tick.boot_s - self._flushed_s >= FLUSH_S:
             self._flushed_s = tick.boot_s
             self._flush()

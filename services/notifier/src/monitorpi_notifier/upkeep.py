@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from monitorpi_common.clocksteps import ClockSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from monitorpi_notifier.items import ChangeStore, NoticeChange
     from monitorpi_notifier.planned import Plan
 
-STEP_S: Final = 0.5  # as capture begins a new epoch
 KEEP_S: Final = 7 * 86_400.0
 """What could not be delivered in a week is no news."""
 EXPIRE_S: Final = 3600.0
@@ -29,15 +30,15 @@ class Upkeep:
     store: ChangeStore
     plan: Plan
     destinations: Iterable[str]
+    _steps: ClockSteps = field(default_factory=ClockSteps)
     _at_s: float = 0.0
-    _boot_s: float = 0.0
     _alive_s: float = 0.0
     _expiry_s: float = 0.0
 
     def tick(self, tick: Tick) -> float:
         """Let time pass; returns by how many seconds the clock was set ahead, 0: it was not."""
-        step_s = self._step_s(tick)
-        is_first, self._at_s, self._boot_s = not self._at_s, tick.at.timestamp(), tick.boot_s
+        step_s = self._steps.take(tick)
+        is_first, self._at_s = not self._at_s, tick.at.timestamp()
         if is_first or step_s:
             self.store.amend(lambda change: self._redated(change, step_s))
         if tick.boot_s - self._alive_s >= ALIVE_EVERY_S:
@@ -53,11 +54,6 @@ class Upkeep:
         """Remember until when we were there."""
         if self._at_s:
             self.store.remember({ALIVE: self._at_s})
-
-    def _step_s(self, tick: Tick) -> float:
-        passed_s = tick.at.timestamp() - self._at_s
-        step_s = passed_s - (tick.boot_s - self._boot_s) if self._at_s else 0.0
-        return step_s if abs(step_s) > STEP_S else 0.0
 
     def _redated(self, change: NoticeChange, step_s: float) -> NoticeChange:
         """Return a change as it would have been noted by the clock as it is set now.

@@ -286,6 +286,7 @@ class ProberCore:
 
     def _tick(self, tick: Tick) -> Iterable[Publication | Tombstone]:
         self._now = tick
+        self._states.tick(tick)
         self._reports.is_synced = tick.clock_synced
         self._reports.sending.expire(tick.boot_s)
         if self._changed:

@@ -90,7 +90,7 @@ class QuietTargets:
         return self._due[0][0] if self._due else None
 
     def take(self, now: float) -> str | None:
-        """Return whom to ask now; it is under way until :meth:`settle` or :meth:`put_back`."""
+        """Return whom to ask now; it is under way until :meth:`record` or :meth:`put_back`."""
         self._drop_stale()
         is_due = bool(self._due) and self._due[0][0] <= now
         if self._urgent and not (is_due and self._in_a_row >= URGENT_IN_A_ROW):

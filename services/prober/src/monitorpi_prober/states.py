@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.clocksteps import ClockSteps
 from monitorpi_prober.reachability import Reachability, StateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from monitorpi_common.messages import Target
+    from monitorpi_common.service import Tick
 
 MAX_LATCHED: Final = 8192
 
@@ -23,6 +26,25 @@ class States:
     ours: dict[str, Reachability] = field(default_factory=dict)
     latched: dict[str, Target] = field(default_factory=dict)
     """On the bus, of targets that are not ours, or not yet."""
+    _steps: ClockSteps = field(default_factory=ClockSteps)
+    _began: datetime | None = None
+    """When this process began, by the clock as it is set now."""
+
+    def tick(self, tick: Tick) -> None:
+        """Take the time; where the clock was set, what it had stamped is dated by it as it is now.
+
+        What an earlier process stamped stays, unless it lies ahead.
+        """
+        self._began = self._began or tick.at
+        step = timedelta(seconds=self._steps.take(tick))
+        if not step:
+            return
+        for one in self.ours.values():
+            if one.since is not None and one.since >= self._began:
+                one.since += step
+            elif one.since is not None:
+                one.since = min(one.since, tick.at)
+        self._began += step
 
     def remember(self, key: str, target: Target, *, retained: bool) -> None:
         """Take up the state of a target as it stands on the bus: from before, or of a replica."""

@@ -35,7 +35,7 @@ class OnsetSnapshot(Onset):
 
 def onset_message(
     onset: OnsetCounts,
-    said: dict[str, Any],
+    known: dict[str, Any],
     role: Callable[[bytes], str],
     copies: CopyReport,
 ) -> OnsetSnapshot:
@@ -43,13 +43,13 @@ def onset_message(
 
     Args:
         onset: the look.
-        said: what the core knows of the window: epoch, number, clock, whether replies are seen.
+        known: what the core knows of the window: epoch, number, clock, whether replies are seen.
         role: returns the role of a MAC.
         copies: how often the port shows frames, as the last window had it.
 
     """
     window = onset.window
-    head = said | {
+    head = known | {
         "start": rfc3339(window.start.wall_s),
         "end": rfc3339(window.end.wall_s),
         "window_s": round(max(window.length_s, _SHORTEST_S), 6),

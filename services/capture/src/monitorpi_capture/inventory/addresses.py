@@ -115,7 +115,7 @@ class Addresses:
         for key in list(self._disputes.by_mac.get(mac, ())):
             held = self._table[key]
             self._end_dispute(held, at_s)
-            found += [one for one in held.disputes.values() if mac in (one.holder, one.challenger)]
+            found += self._disputes.told_of(held, mac)
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
 
     def challenges(self, mac: bytes, at_s: float) -> bool:
@@ -298,6 +298,8 @@ class Addresses:
             return Event.INTRUDER
         if self._proxies.only_answers_for(held, at_s):
             return Event.HEIR
+        if self._witness.answers_for(mac, held.space, held.ip):
+            return Event.INTRUDER if is_here else Event.MEMBER
         if held.state is State.MOVED and mac == held.defender:
             return Event.DEFENDER
         if held.state is State.CONTESTED and mac in held.disputes:
@@ -305,8 +307,7 @@ class Addresses:
         router = self._witness.is_router_address(held.mac, held.space, held.ip)
         leased = held.ip in self._leases.get((held.mac, held.space, held.version), ())
         given = held.named == mac and not leased
-        may = given or not is_here
-        return Event.HEIR if may and not router else Event.STRANGER
+        return Event.HEIR if (given or not is_here) and not router else Event.CLAIMANT
 
     def _apply(self, held: Holding, event: Event, mac: bytes, at_s: float) -> None:
         """Take the transition of an event, and do what it asks for."""
@@ -357,10 +358,9 @@ class Addresses:
         if 0 <= at_s - self._swept_s < 1.0:
             return False
         self._swept_s = at_s
+        is_known, table = self._witness.is_known, self._table.values()
         stray = [
-            one
-            for one in self._table.values()
-            if not self._witness.is_known(one.mac) and at_s - one.claimed_s > _STRAY_S
+            one for one in table if not (is_known(one.mac) or at_s - one.claimed_s <= _STRAY_S)
         ]
         for one in stray:
             self._remove(one)

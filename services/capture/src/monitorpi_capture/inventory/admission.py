@@ -228,11 +228,11 @@ class Admission:
 
     def mark(self, entry: Entry, marks: Marks) -> bool:
         """Note what people say of a device; False: of too many they said something already."""
-        is_said = marks != UNMARKED
-        if is_said and entry.mac not in self._marked and len(self._marked) >= MAX_MARKED:
+        has_marks = marks != UNMARKED
+        if has_marks and entry.mac not in self._marked and len(self._marked) >= MAX_MARKED:
             return False
         self._marked.pop(entry.mac, None)
-        if is_said:
+        if has_marks:
             self._marked[entry.mac] = marks
         entry.marks = marks
         entry.changed = self.changed = True

@@ -54,7 +54,7 @@ def device_message(
     """Return the message about a device."""
     listed = list_addresses(held)
     serving = entry.serving or Serving()
-    said, networks = serving.all(), serving.networks()
+    served, networks = serving.all(), serving.networks()
     return Device(
         mac=mac_text(entry.mac),
         role=entry.role,
@@ -77,9 +77,9 @@ def device_message(
         vendor=entry.vendor,
         randomised=bool(entry.mac[0] & _LOCAL),
         dhcp_server=entry.serves_dhcp,
-        dhcp_routers=list(said.routers),
+        dhcp_routers=list(served.routers),
         dhcp_vlans=[network.vlan for network in networks],
-        dhcp_options={name: list(values) for name, values in said.options.items()},
+        dhcp_options={name: list(values) for name, values in served.options.items()},
         dhcp_networks=networks,
         dhcp_at=None if entry.dhcp_s is None else _time(entry.dhcp_s),
         advertised_at=_time(max(advertised.values())) if advertised else None,

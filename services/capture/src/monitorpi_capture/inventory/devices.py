@@ -128,12 +128,12 @@ class Inventory:
         """Keep a device that answers pings."""
         self._table.pin(mac)
 
-    def mark(self, mac: bytes, said: Mapping[str, str | bool]) -> str | None:
+    def mark(self, mac: bytes, given: Mapping[str, str | bool]) -> str | None:
         """Take what people say of a device; what is not said stays. Returns why not."""
         entry = self._devices.get(mac)
         if entry is None:
             return "there is no such device"
-        marks = entry.marks.model_copy(update=dict(said))
+        marks = entry.marks.model_copy(update=dict(given))
         marks = marks.model_copy(update={"name": clean_name(marks.name or "")})
         if not self._table.mark(entry, marks):
             return f"of {MAX_MARKED} devices something was said already"
@@ -231,6 +231,7 @@ class Inventory:
         self._addresses.forget(entry.mac)
         self._routers.forget(entry.mac)
         self._asking.forget(entry.mac)
+        self._topology.answering.forget(entry.mac)
         self._denials.forget(entry.mac)
         self._feed.gone(entry.mac)
 
@@ -283,9 +284,13 @@ class Inventory:
         sender, at_s = sighting.sender or sighting.mac, sighting.at_s
         if sighting.tries is not None:
             self._denials.tries(sender, space, sighting.tries, at_s)
+        if sighting.asks is not None:
+            self._topology.answering.asks(space, sighting.asks, at_s)
         if sighting.asks is not None and self._asking.asks(sender, space, sighting.asks, at_s):
             self._touch(sender)
         for ip in sighting.ips if sighting.how in ("arp", "nd") else ():
+            asking = sighting.asks is not None
+            self._topology.answering.claims(sender, space, ip, at_s, asking=asking)
             holder = self._addresses.holder(space, ip)
             self._asking.claims(sender, space, ip, at_s)
             if self._denials.claims(sender, space, ip, at_s, holder):
@@ -352,6 +357,7 @@ class Inventory:
         self._addresses.shift(step_s)
         self._routers.shift(step_s)
         self._asking.shift(step_s)
+        self._topology.answering.shift(step_s)
         self._denials.shift(step_s)
         for entry in [*self._devices.values(), *self._candidates.values()]:
             if entry.restored and entry.load_s == 0.0:

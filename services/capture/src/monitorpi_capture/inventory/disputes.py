@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from monitorpi_capture.inventory.holding import Holding, Key, Space
 
+LASTS_FROM: Final = 6
+"""Turns from which it does not matter that somebody may yet turn out to answer for many."""
 MAX_DISPUTES: Final = 4
 """Challengers of one address that are remembered."""
 
@@ -35,6 +37,10 @@ class Witness:
     """Others, not its own words, make a MAC a router."""
     is_router_address: Callable[[bytes, Space, str], bool] = _never
     """A MAC's address is one that hosts send to as to a router."""
+    only_answers: Callable[[bytes, Space, str], bool] = _never
+    """A MAC claimed an address only when somebody asked for it."""
+    answers_for: Callable[[bytes, Space, str], bool] = _never
+    """The same, and so it does with others."""
     is_nobodys: Callable[[Space, str], bool] = _never
     """An address that is no device's: of a network, or a broadcast."""
     is_member: Callable[[bytes, bytes], bool] = _never
@@ -70,10 +76,31 @@ class Disputes:
         if dispute is None or dispute.holder != holder:
             dispute = self._begin(held, holder, challenger, at_s)
         dispute.last_s = at_s
+        if self._witness.answers_for(challenger, held.space, held.ip):
+            dispute.relation = Relation.PROXY
+        elif dispute.relation is Relation.PROXY:
+            dispute.relation = self._witness.relation(holder, challenger)
         dispute.router |= self._witness.is_router_address(holder, held.space, held.ip)
         if held.spoke != challenger or not dispute.turns:
             dispute.take_turn(at_s)
         self.touched |= {holder, challenger}
+
+    def told_of(self, held: Holding, mac: bytes) -> list[Dispute]:
+        """Return the disputes of an address that a MAC is part of, as far as they are sure."""
+        return [
+            one
+            for one in held.disputes.values()
+            if mac in (one.holder, one.challenger) and self._is_sure(one)
+        ]
+
+    def _is_sure(self, dispute: Dispute) -> bool:
+        """Tell whether a dispute is one: who but answered may do so for many."""
+        only_answers, space, ip = self._witness.only_answers, dispute.space, dispute.ip
+        return (
+            dispute.router
+            or len(dispute.turns) >= LASTS_FROM
+            or not any(only_answers(mac, space, ip) for mac in (dispute.holder, dispute.challenger))
+        )
 
     def insist(self, held: Holding, at_s: float) -> None:
         """Take that the holder claims its address after a challenger did."""

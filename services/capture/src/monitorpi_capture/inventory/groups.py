@@ -28,13 +28,15 @@ _GLBP: Final = bytes.fromhex("0007b4")
 
 
 class Relation(Enum):
-    """What a claimant is to a holder."""
+    """What a claimant is to a holder; the values are those of the contract."""
 
-    STRANGERS = "strangers"
+    UNRELATED = "strangers"
     SIBLINGS = "siblings"
     """Their MACs follow each other."""
     GROUP = "group"
     """They answer for one group of routers."""
+    PROXY = "proxy"
+    """The claimant but answers for others (:mod:`.answering`)."""
     INTRUDER = "virtual"
     """The holder is a virtual router, the claimant is not of its group."""
 
@@ -57,4 +59,4 @@ def related(holder: bytes, claimant: bytes) -> Relation:
     assigned = not (holder[0] | claimant[0]) & _LOCAL
     if assigned and holder[:3] == claimant[:3] and apart <= SIBLINGS:
         return Relation.SIBLINGS
-    return Relation.STRANGERS
+    return Relation.UNRELATED

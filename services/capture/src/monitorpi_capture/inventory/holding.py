@@ -53,15 +53,16 @@ class Event(Enum):
     """Another one claims it, and may: the holder left, or the lease is the claimant's, or what it
     takes was only answered for."""
     MEMBER = auto()
-    """One of the holder's own group claims it, or a router that answers for others."""
-    STRANGER = auto()
+    """One of the holder's own group claims it, or who answers for others while they are away."""
+    CLAIMANT = auto()
     """Another one claims it while its holder is here."""
     DEFENDER = auto()
     """Who held it before it moved claims it again."""
     CHALLENGER = auto()
     """One that challenged its holder before does so again."""
     INTRUDER = auto()
-    """Somebody outside the group claims a virtual router's address."""
+    """Somebody outside the group claims a virtual router's address, or who but answers for others
+    that of a device that is here."""
     YIELDED = auto()
     """The challenger claims what its holder did not claim for :data:`YIELD_S`."""
     NAMES = auto()
@@ -106,7 +107,7 @@ TRANSITIONS: Final[dict[State, dict[Event, tuple[State, Act]]]] = {
         _E.HOLDER: (_S.HELD, _A.KEEP),
         _E.HEIR: (_S.HELD, _A.TAKE),
         _E.MEMBER: (_S.HELD, _A.KEEP),
-        _E.STRANGER: (_S.MOVED, _A.MOVE),
+        _E.CLAIMANT: (_S.MOVED, _A.MOVE),
         _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
         _E.ENDS: (_S.FREE, _A.DROP),
     },
@@ -115,7 +116,7 @@ TRANSITIONS: Final[dict[State, dict[Event, tuple[State, Act]]]] = {
         _E.HEIR: (_S.HELD, _A.TAKE),
         _E.MEMBER: (_S.MOVED, _A.KEEP),
         _E.DEFENDER: (_S.CONTESTED, _A.RETURN),
-        _E.STRANGER: (_S.MOVED, _A.MOVE),
+        _E.CLAIMANT: (_S.MOVED, _A.MOVE),
         _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
         _E.ENDS: (_S.FREE, _A.DROP),
         _E.SETTLES: (_S.HELD, _A.SETTLE),
@@ -125,7 +126,7 @@ TRANSITIONS: Final[dict[State, dict[Event, tuple[State, Act]]]] = {
         _E.HEIR: (_S.HELD, _A.TAKE),
         _E.MEMBER: (_S.CONTESTED, _A.KEEP),
         _E.CHALLENGER: (_S.CONTESTED, _A.DISPUTE),
-        _E.STRANGER: (_S.CONTESTED, _A.DISPUTE),
+        _E.CLAIMANT: (_S.CONTESTED, _A.DISPUTE),
         _E.INTRUDER: (_S.CONTESTED, _A.DISPUTE),
         _E.YIELDED: (_S.MOVED, _A.MOVE),
         _E.ENDS: (_S.FREE, _A.DROP),

@@ -71,17 +71,20 @@ class Proxies:
             del self._last_s[min(self._last_s, key=lambda one: self._last_s[one])]
 
     def only_answers_for(self, held: Holding, at_s: float) -> bool:
-        """Return whether a holder is a router that answers for others, and this is not its own.
+        """Return whether a holder answers for others, and this is not its own.
 
-        Before it did so for :data:`PROXY_FROM` that holds of what is new, where it has some.
+        Before it did so for :data:`PROXY_FROM` that holds of what is new, where it has some; so it
+        does of what is new to whoever but answers for it.
         """
         if self._witness.is_router_address(held.mac, held.space, held.ip):
             return False
         family = (held.mac, held.space, held.version)
-        return family in self._last_s or (
-            at_s - held.since_s <= REMEMBER_S
-            and len(self._own(family)) >= NEW_FROM
-            and self._witness.is_established(held.mac, held.space)
+        if family in self._last_s:
+            return True
+        some = len(self._own(family)) >= NEW_FROM
+        return at_s - held.since_s <= REMEMBER_S and (
+            (some and self._witness.is_established(held.mac, held.space))
+            or self._witness.answers_for(held.mac, held.space, held.ip)
         )
 
     def _own(self, family: _Family) -> list[Holding]:

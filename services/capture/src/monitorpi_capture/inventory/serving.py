@@ -32,12 +32,12 @@ class Directions:
     routers: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def after(self, routers: Iterable[str], said: Iterable[tuple[str, str]]) -> Directions:
+    def after(self, routers: Iterable[str], given: Iterable[tuple[str, str]]) -> Directions:
         """Return what is said now, and what was said before."""
         options = dict(self.options)
-        said = tuple(said)
-        for name in dict(said):
-            values = [value for one, value in said if one == name]
+        given = tuple(given)
+        for name in dict(given):
+            values = [value for one, value in given if one == name]
             options[name] = _latest(values, options.get(name, ()), _MAX_VALUES)
         return Directions(_latest(routers, self.routers, MAX_ROUTERS), options)
 
@@ -81,8 +81,8 @@ class Serving:
         """Return what is said in any VLAN."""
         found = Directions()
         for one in reversed(self._networks.values()):
-            said = [(name, value) for name, values in one.options.items() for value in values]
-            found = found.after(one.routers, said)
+            given = [(name, value) for name, values in one.options.items() for value in values]
+            found = found.after(one.routers, given)
         return found
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.text import ip_text
 from monitorpi_capture.inventory.addresses import PRESENT_S, Addresses
+from monitorpi_capture.inventory.answering import Answering
 from monitorpi_capture.inventory.disputes import Witness
 from monitorpi_capture.inventory.groups import group_of
 from monitorpi_capture.inventory.holding import REMEMBER_S
@@ -41,6 +42,7 @@ class Topology:
         self._candidates = candidates
         self.subnets = Subnets()
         self.routers = Routers()
+        self.answering = Answering()
         self.addresses = Addresses(
             Witness(
                 is_present=self._is_present,
@@ -48,6 +50,8 @@ class Topology:
                 is_known=devices.__contains__,
                 is_established=self._is_established,
                 is_router_address=self.is_router_address,
+                only_answers=self.answering.only_answers,
+                answers_for=self.answering.answers_for,
                 is_nobodys=self.subnets.is_nobodys,
                 is_member=self._is_member,
             )
@@ -108,9 +112,9 @@ class Topology:
     def is_router_address(self, mac: bytes, space: Space, ip: str) -> bool:
         """Return whether hosts send to an address as to a router's.
 
-        Of one that is a router by what it does or says that is the first it has; what it has beside
-        it may be what it answers for, and so may the first one be while that is new and another one
-        is named.
+        Of one that is a router by what it does or says that is the first it has and does more than
+        answer for; what it has beside it may be what it answers for, and so may the first one be
+        while that is new and another one is named.
         """
         now_s = self.now_s
         if group_of(mac) is not None or self.routers.is_named(space, ip, now_s):
@@ -120,7 +124,11 @@ class Topology:
             return True
         if not (advertises or self.routers.is_shown(mac, now_s)):
             return False
-        alike = [one for one in self.addresses.of(mac) if one.space == space and _alike(one.ip, ip)]
+        answers_for = self.answering.answers_for
+        alike = [
+            one for one in self.addresses.of(mac)
+            if one.space == space and _alike(one.ip, ip) and not answers_for(mac, space, one.ip)
+        ]  # fmt: skip
         if not alike or alike[0].ip != ip:
             return False
         is_new = now_s - alike[0].since_s <= REMEMBER_S

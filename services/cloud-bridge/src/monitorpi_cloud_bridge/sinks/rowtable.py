@@ -35,6 +35,8 @@ CREATE INDEX IF NOT EXISTS row_unsettled ON row (lane, state, second) WHERE stat
 """Most rows are stored: an index of those too would cost the card a tenth of all it writes.
 
 SQLite takes such an index only where a question says ``state <> 2`` in these words.
+A destination is a ``lane`` here, as the first version called it: to rename the column would write
+a full outbox anew on a card, and leave the version before it none to go back to.
 """
 
 

@@ -73,7 +73,7 @@ function DeviceRow({ one }) {
     one.randomised && "private MAC",
     one.device.dhcp_server && "DHCP server",
   ].filter(Boolean);
-  const told = {
+  const shown = {
     name: one.name || one.id,
     ips: one.ips.slice(0, 3).join(", ") + (one.ips.length > 3 ? ` and ${one.ips.length - 3}` : ""),
     tx: bits(one.tx),
@@ -90,19 +90,19 @@ function DeviceRow({ one }) {
     cell("State", html`<${Tag} kind=${one.state}>${one.state}<//>`),
     cell(
       "Device",
-      html`<${HostLink} id=${one.id}>${told.name}<//>
-        <small>${[one.mac !== told.name && one.mac, ...more].filter(Boolean).join(", ")}</small>`,
+      html`<${HostLink} id=${one.id}>${shown.name}<//>
+        <small>${[one.mac !== shown.name && one.mac, ...more].filter(Boolean).join(", ")}</small>`,
       "wrap who",
     ),
-    cell("Addresses", told.ips, "wrap mono"),
+    cell("Addresses", shown.ips, "wrap mono"),
     cell("Vendor", one.vendor, "wrap"),
     ...["tx", "rx", "use", "loss", "rtt", "jitter", "mos"].map((key) =>
-      cell(COLUMNS.find((column) => column[1] === key)[0], told[key], "num"),
+      cell(COLUMNS.find((column) => column[1] === key)[0], shown[key], "num"),
     ),
-    cell("First seen", told.first),
-    cell("Last seen", told.seen),
+    cell("First seen", shown.first),
+    cell("Last seen", shown.seen),
   ];
-  const mark = [one.state, one.mac, one.vendor, ...more, ...Object.values(told)].join("|");
+  const mark = [one.state, one.mac, one.vendor, ...more, ...Object.values(shown)].join("|");
   return html`<${Row}
     mark=${mark}
     kind=${one.state === "gone" ? "dim" : ""}

@@ -174,15 +174,15 @@ function Busiest() {
     ${!busy.length && html`<${Empty}>Nobody sends.<//>`}
     <${Table} id="busy" columns=${columns} kind="cards">
       ${busy.map((one) => {
-        const told = [one.name || one.id, bits(one.tx), bits(one.rx), one.mostly];
+        const shown = [one.name || one.id, bits(one.tx), bits(one.rx), one.mostly];
         return html`<${Row}
           key=${one.id}
-          mark=${told.join("|")}
+          mark=${shown.join("|")}
           cells=${[
-            cell("Device", html`<${HostLink} id=${one.id}>${told[0]}<//>`, "wrap"),
-            cell("Sends", told[1], "num"),
-            cell("Receives", told[2], "num"),
-            cell("Mostly", told[3], "wrap"),
+            cell("Device", html`<${HostLink} id=${one.id}>${shown[0]}<//>`, "wrap"),
+            cell("Sends", shown[1], "num"),
+            cell("Receives", shown[2], "num"),
+            cell("Mostly", shown[3], "wrap"),
           ]}
         />`;
       })}

@@ -223,7 +223,7 @@ function Protocols({ route }) {
   return html`<${Section} id="protocols-section" title="What the wire carries" bar=${bar}>
     <${Table} id="protocols" kind="cards" columns=${PROTOCOLS}>
       ${rows.map((one) => {
-        const told = [
+        const shown = [
           `${rate(one.now_per_s)}/s`,
           percent(one.share),
           `${rate(one.mean_per_s)}/s`,
@@ -232,11 +232,11 @@ function Protocols({ route }) {
         ];
         return html`<${Row}
           key=${one.class}
-          mark=${told.join("|")}
+          mark=${shown.join("|")}
           kind=${one.total || one.now_per_s ? "" : "dim"}
           cells=${[
             cell("Class", html`<strong>${className(one.class)}</strong>`),
-            ...told.map((text, i) => cell(PROTOCOLS[i + 1][0], text, "num")),
+            ...shown.map((text, i) => cell(PROTOCOLS[i + 1][0], text, "num")),
           ]}
         />`;
       })}

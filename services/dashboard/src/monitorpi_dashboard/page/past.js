@@ -129,8 +129,8 @@ export function parts(rates, prefix = "") {
     one.web = Math.max(0, one.web - one.syn);
     const held = one.syn + one.web + one.names + one.dhcp;
     one["other tcp, udp"] = Math.max(0, of("tcp", at) + of("udp", at) - held);
-    const told = Object.values(one).reduce((a, b) => a + b, 0);
-    return { ...one, rest: Math.max(0, packets - told) };
+    const named = Object.values(one).reduce((a, b) => a + b, 0);
+    return { ...one, rest: Math.max(0, packets - named) };
   });
   const names = [...PARTS.map(([name]) => name), "other tcp, udp", "rest"];
   return names

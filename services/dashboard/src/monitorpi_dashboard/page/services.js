@@ -24,16 +24,16 @@ function Services() {
         const h = s.health,
           word = s.online ? "online" : "offline",
           counts = ["published", "received", "rejected", "refused", "queue_dropped"];
-        const told = [
+        const shown = [
           s.name.replace(/\/main$/, ""),
           h?.version ?? "-",
           h ? span(h.uptime_s) : "-",
           h ? bytes(h.rss_bytes) : "-",
           ...counts.map((name) => (h ? count(h[`${name}_total`]) : "-")),
         ];
-        return html`<${Row} key=${s.name} mark=${[word, ...told].join("|")} cells=${[
+        return html`<${Row} key=${s.name} mark=${[word, ...shown].join("|")} cells=${[
           cell("State", html`<${Tag} kind=${word}>${word}<//>`),
-          ...told.map((text, i) => cell(SERVICES[i + 1][0], text, i > 1 ? "num" : "")),
+          ...shown.map((text, i) => cell(SERVICES[i + 1][0], text, i > 1 ? "num" : "")),
         ]} />`;
       })}
     <//>
@@ -55,7 +55,7 @@ function Interfaces() {
     ${!page.state.interfaces.length && html`<${Empty}>None yet.<//>`}
     <${Table} id="interfaces" kind="cards" columns=${WIRES}>
       ${page.state.interfaces.map((one) => {
-        const told = [
+        const shown = [
           one.name,
           one.engine,
           one.link_bps ? bits(one.link_bps) : "-",
@@ -65,8 +65,8 @@ function Interfaces() {
           count(one.lost_windows),
           count(one.totals.packets),
         ];
-        return html`<${Row} key=${one.name} mark=${told.join("|")}
-          cells=${told.map((text, i) => cell(WIRES[i][0], text, WIRES[i][2]))} />`;
+        return html`<${Row} key=${one.name} mark=${shown.join("|")}
+          cells=${shown.map((text, i) => cell(WIRES[i][0], text, WIRES[i][2]))} />`;
       })}
     <//>
   <//>`;
@@ -112,10 +112,10 @@ function destination([name, d]) {
   const word = d.failing_tries ? "failing" : d.delivered_total ? "delivers" : "not used yet",
     kind = { failing: "down", delivers: "up" }[word] ?? "unknown",
     lastly = d.delivered_s_ago == null ? "-" : `${span(d.delivered_s_ago)} ago`;
-  const told = [name, lastly, d.waiting, d.delivered_total, d.failed_total, d.error ?? ""];
-  return html`<${Row} key=${name} mark=${[word, ...told].join("|")} cells=${[
+  const shown = [name, lastly, d.waiting, d.delivered_total, d.failed_total, d.error ?? ""];
+  return html`<${Row} key=${name} mark=${[word, ...shown].join("|")} cells=${[
     cell("State", html`<${Tag} kind=${kind}>${word}<//>`),
-    ...told.map((text, i) =>
+    ...shown.map((text, i) =>
       cell(DESTINATIONS[i + 1][0], text, [2, 3, 4].includes(i) ? "num" : "wrap"),
     ),
   ]} />`;
@@ -123,10 +123,10 @@ function destination([name, d]) {
 function Sent({ sent }) {
   return html`<${Table} id="sent" kind="cards" columns=${SENT}>
       ${sent.map((s) => {
-        const told = [ago(s.at), s.destination, s.title, s.error ?? ""];
-        return html`<${Row} key=${`${s.at}${s.destination}`} mark=${[s.ok, ...told].join("|")} cells=${[
+        const shown = [ago(s.at), s.destination, s.title, s.error ?? ""];
+        return html`<${Row} key=${`${s.at}${s.destination}`} mark=${[s.ok, ...shown].join("|")} cells=${[
           cell("Try", html`<${Tag} kind=${s.ok ? "up" : "down"}>${s.ok ? "taken" : "refused"}<//>`),
-          ...told.map((text, i) => cell(SENT[i + 1][0], text, i > 1 ? "wrap" : "")),
+          ...shown.map((text, i) => cell(SENT[i + 1][0], text, i > 1 ? "wrap" : "")),
         ]} />`;
       })}
     <//>`;

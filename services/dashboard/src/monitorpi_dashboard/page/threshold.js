@@ -99,7 +99,7 @@ function OfCounts({ found, floor, name, rule, way }) {
       rows.length > 0 &&
       html`<${Table} id="exceedances" kind="cards" columns=${COLUMNS}>
         ${rows.slice(0, SHOWN).map((row) => {
-          const told = [
+          const shown = [
             count(row.lasting),
             count(row.possible),
             `${rate(row.mean)}/s`,
@@ -109,9 +109,9 @@ function OfCounts({ found, floor, name, rule, way }) {
             words = way === "wire" ? null : { mac: row.subject, floor, way };
           const who = html`${known ? html`<${HostLink} id=${known.id}>${nameOf(row.subject)}<//>` : (row.name ?? row.subject)}
             ${words && html`${" "}<a href=${link("threshold", rule, words)}>only its own</a>`}`;
-          return html`<${Row} key=${row.subject} mark=${[row.subject, known?.name, floor, ...told].join("|")} cells=${[
+          return html`<${Row} key=${row.subject} mark=${[row.subject, known?.name, floor, ...shown].join("|")} cells=${[
             cell("Who", who),
-            ...told.map((text, i) => cell(COLUMNS[i + 1][0], text, COLUMNS[i + 1][2])),
+            ...shown.map((text, i) => cell(COLUMNS[i + 1][0], text, COLUMNS[i + 1][2])),
           ]} />`;
         })}
       <//>`

@@ -5,7 +5,7 @@ it are facts with a time of their own (``last``). Only what is later than what w
 conflict before is news. Both parties' messages carry it, so that the claimant need not be a device.
 What is shared without harm (the ports of one machine, a sleep proxy) is news once for two MACs,
 whichever of them holds the address at the time; that is kept over restarts. The third port of a
-machine is no news.
+machine is no news, nor is the second address that somebody answers for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LAST_MAC: Final = (1 << 48) - 1
 INSISTS: Final = 2
 """Claims from which the claimant has come back after the holder did."""
 NEWS_S: Final = 60.0
-"""What is older when it is first heard of was news to the process before us."""
+"""What is older when it is first received was news to the process before us."""
 
 
 class Conflicts:
@@ -72,7 +72,8 @@ class Conflicts:
         return last_s > before_s
 
     def _is_first(self, one: AddressConflict, last_s: float) -> bool:
-        name = _pair(one.holder, one.claimant)
+        proxy = one.relation == "proxy"
+        name = _pair(one.claimant if proxy else one.holder, one.claimant)
         if one.claims < INSISTS or name in self._shared:
             return False
         is_port = one.relation == "siblings" and self._has_ports(one.holder)

@@ -12,6 +12,11 @@ ones in any option is unknown whatever else it says: the right router with a nam
 is how answers are forged. Unknown ones are not learned; a line of the configuration makes them
 known. Who is known in one VLAN and comes into that of others is judged there as one that appears.
 
+After the first day nobody is learned. A *relay* that passes on what a known server answers, in
+place of another one that does, is none of those meant here as long as it says what that says; a
+second server that says the same sends nobody astray, but is told of once, as a ``warning``. With
+the first word of its own either is a stranger.
+
 What a known server tells its clients is learned in the first day too. What it says for the first
 time later is a *change*, reported once: the owner's doing, a router that was taken over, or
 somebody who sends from its MAC address.
@@ -24,13 +29,24 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import DhcpNetwork
 from monitorpi_detector.bounded import Bounded
+from monitorpi_detector.hosts.statements import (
+    VLAN,
+    contradictions,
+    in_vlan,
+    is_alike,
+    may_meet,
+    only_relays,
+    option_of,
+    sends,
+    where,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from monitorpi_common.messages import Device, Severity
+    from monitorpi_common.messages import Severity
+    from monitorpi_detector.hosts.statements import Statement
 
 MAX_SERVERS: Final = 64
 START_S: Final = 60.0
@@ -42,18 +58,12 @@ NEWS_S: Final = 60.0
 MAX_VALUES: Final = 64
 """Values of one option that are remembered of one server: what it tells of beyond them is no
 news."""
-MAX_STATEMENTS: Final = 512
-"""Statements that are remembered of one server: five each of a hundred VLANs."""
+MAX_STATEMENTS: Final = 768
+"""Statements that are remembered of one server: seven each of a hundred VLANs."""
 _MAX_SEEN: Final = 4096
 _ASKED_BY_ALL: Final = frozenset({"router", "dns", "domain", "route"})
 """Options that every client asks for. The first value of another one, such as a proxy, comes with
 the first client that asks for it, any day."""
-
-VLAN: Final = "vlan"
-"""In which VLAN one serves: servers of different ones do not contradict each other."""
-Statement = tuple[str, str]
-"""What a server tells its clients: an option's name and one value. Behind the name stands the VLAN
-in which it says so, as in ``router@10``; nothing for frames without a tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,8 @@ class UnknownServer:
     known: tuple[str, ...]
     says: frozenset[Statement] = frozenset()
     """What it says otherwise than the known ones, where that is how it was found."""
+    is_alike: bool = False
+    """It says what the known ones say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ class Servers:
             mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
         }
         self._first_s: dict[str, float] = {
-            vlan: -math.inf for mac in self._learned for vlan in _vlans(self._said.get(mac, ()))
+            vlan: -math.inf for mac in self._learned for vlan in where(self._said.get(mac, ()))
         }
         """When the first one of a VLAN served; of those learned before a restart: long ago."""
         self._seen: Bounded[float] = Bounded(_MAX_SEEN)
@@ -117,7 +129,7 @@ class Servers:
 
     @property
     def said(self) -> dict[str, list[Statement]]:
-        """What the known ones told their clients, to be kept."""
+        """What the known ones told their clients, and those like them, to be kept."""
         return {mac: list(statements) for mac, statements in self._said.items() if statements}
 
     def see(
@@ -156,6 +168,8 @@ class Servers:
             now_s - at_s > NEWS_S if before_s is None else before_s >= serves_s
         ):
             return None
+        if unknown is not None and unknown.is_alike and len(self._said) < 2 * MAX_SERVERS:
+            self._said[mac] = dict.fromkeys(list(statements)[:MAX_STATEMENTS])
         return unknown
 
     def _intruder(
@@ -179,7 +193,7 @@ class Servers:
             other for other in self._learned
             if other != mac and not came.isdisjoint(self._said.get(other, ()))
         )  # fmt: skip
-        unlike = self._unlike(there, {one for one in says if one[0] != VLAN} | came, at_s, holds)
+        unlike = self._unlike(there, sends(says) | came, at_s, holds)
         if unlike is None:
             return None
         del self._learned[mac], self._said[mac]
@@ -193,9 +207,9 @@ class Servers:
         self._remember(mac, at_s, says)
         if before is None or learns:
             return None
-        told = Counter(option for option, _ in before)
-        asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in _vlans(before)}
-        news = ({*told} | asked) - {VLAN}
+        told = Counter(option for option, _ in sends(before))
+        asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in where(before)}
+        news = {*told} | asked
         new = [
             one for one in says
             if one not in before and one[0] in news and told[one[0]] < MAX_VALUES
@@ -217,7 +231,7 @@ class Servers:
             if len(said) < MAX_STATEMENTS and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
                 said[one] = None
                 told[one[0]] += 1
-        for vlan in _vlans(said):
+        for vlan in where(said):
             self._first_s.setdefault(vlan, at_s)
 
     def _judge(
@@ -233,8 +247,8 @@ class Servers:
             return UnknownServer("critical", tuple(sorted(self._configured)))
         known = tuple(self._learned)
         if not learns:
-            return UnknownServer("critical" if known else "warning", known)
-        beside = [mac for mac in known if _may_meet(self._said.get(mac, ()), says)]
+            return self._late(mac, known, set(says))
+        beside = [mac for mac in known if may_meet(self._said.get(mac, ()), says)]
         unlike = self._unlike(beside, set(says), at_s, holds)
         if unlike is not None:
             return UnknownServer("warning", known, unlike)
@@ -243,66 +257,28 @@ class Servers:
             self._remember(mac, at_s, says)
         return None
 
+    def _late(self, mac: str, known: tuple[str, ...], says: set[Statement]) -> UnknownServer | None:
+        """Judge one that comes after the first day."""
+        said = {one for other in known for one in self._said.get(other, ())}
+        if not known or not is_alike(says, said):
+            self._said.pop(mac, None)
+            told = {name for name, _ in said}
+            differs = frozenset(one for one in sends(says) - said if one[0] in told)
+            return UnknownServer("critical" if known else "warning", known, differs)
+        if mac in self._said or only_relays(says, said):
+            return None
+        return UnknownServer("warning", known, is_alike=True)
+
     def _unlike(
         self, beside: Sequence[str], says: set[Statement], at_s: float, holds: frozenset[str]
     ) -> frozenset[Statement] | None:
         """Return what one says otherwise than those it serves beside; None: it is like them."""
-        said = {one for mac in beside for one in self._said.get(mac, ()) if one[0] != VLAN}
-        tells = {one for one in says if one[0] != VLAN}
-        differs = _contradictions(tells, said)
+        said = sends(one for mac in beside for one in self._said.get(mac, ()))
+        tells = sends(says)
+        differs = contradictions(tells, said)
         untold_s = self._first_s.get("", math.inf)
-        first_s = min(self._first_s.get(vlan, untold_s) for vlan in _vlans(says))
+        first_s = min(self._first_s.get(vlan, untold_s) for vlan in where(says))
         late = bool(beside) and at_s - first_s > self._start_s
         is_named = any(option_of(name) == "router" and ip in holds for name, ip in said)
         is_unlike = bool(differs) or (late and not is_named and said.isdisjoint(tells))
         return differs if is_unlike else None
-
-
-def vlans_of(vlans: Iterable[Iterable[int]]) -> list[Statement]:
-    """Return in which VLANs a device serves."""
-    return [(VLAN, _name(vlan)) for vlan in vlans]
-
-
-def statements_of(device: Device) -> list[Statement]:
-    """Return what a device tells DHCP clients, the latest of each option first."""
-    found = vlans_of(device.dhcp_vlans)
-    networks = device.dhcp_networks or [
-        DhcpNetwork(routers=device.dhcp_routers, options=device.dhcp_options)
-    ]
-    for network in networks:
-        vlan = _name(network.vlan)
-        said = {"router": network.routers, **network.options}
-        found += [(in_vlan(name, vlan), value) for name, values in said.items() for value in values]
-    return found
-
-
-def in_vlan(option: str, vlan: str) -> str:
-    """Return the name of an option in a VLAN."""
-    return f"{option}@{vlan}" if vlan else option
-
-
-def option_of(name: str) -> str:
-    """Return the name of an option, whichever VLAN it is said in."""
-    return name.partition("@")[0]
-
-
-def _name(vlan: Iterable[int]) -> str:
-    return ".".join(map(str, vlan))
-
-
-def _vlans(says: Iterable[Statement]) -> list[str]:
-    """Return the VLANs in which one serves; the one without a tag where it does not say."""
-    return [value for option, value in says if option == VLAN] or [""]
-
-
-def _may_meet(one: Iterable[Statement], other: Iterable[Statement]) -> bool:
-    """Tell whether two serve in one VLAN, as far as they say in which."""
-    vlans = [{value for option, value in said if option == VLAN} for said in (one, other)]
-    return not all(vlans) or not vlans[0].isdisjoint(vlans[1])
-
-
-def _contradictions(says: set[Statement], said: set[Statement]) -> frozenset[Statement]:
-    """Return what one says of options of which others say something else altogether."""
-    others = {option for option, _ in said}
-    agreed = {option for option, _ in said.intersection(says)}
-    return frozenset(one for one in says if one[0] in others - agreed)

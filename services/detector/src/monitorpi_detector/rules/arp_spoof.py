@@ -3,7 +3,9 @@
 A planned move is one claim: it counts, but an ordinary address must be claimed again after its
 holder insisted. A router's address is reported with the first claim, for that is what an
 eavesdropper takes first. Machines with several ports answer with either one's MAC (Linux bonding),
-and sleep proxies answer for who sleeps: where MACs follow each other it is one ``info``.
+and sleep proxies answer for who sleeps: where MACs follow each other it is one ``info``. So is a
+box that answers for others and speaks from none of their addresses, while nobody else shows that it
+is the router (proxy ARP).
 """
 
 from __future__ import annotations
@@ -48,6 +50,11 @@ def _severity(one: AddressConflict) -> Severity:
 def _text(one: AddressConflict) -> str:
     vlan = f" in VLAN {'.'.join(map(str, one.vlan))}" if one.vlan else ""
     whose = " of the router" if one.router else ""
+    if one.relation == "proxy":
+        return (
+            f"{one.claimant} answers for others (proxy ARP), {one.ip}{vlan}{whose} that "
+            f"{one.holder} holds among them"
+        )
     return f"{one.claimant} claims the address {one.ip}{vlan}{whose} that {one.holder} holds"
 
 

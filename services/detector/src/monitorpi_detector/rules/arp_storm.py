@@ -21,20 +21,30 @@ if TYPE_CHECKING:
 
 
 def _sent(view: WindowView, row: DeviceWindow) -> float:
-    """Return the ARP frames beyond our own and beyond answers to what was asked of it."""
+    """Return the ARP frames beyond our own and beyond answers to what was asked of it.
+
+    Most ask everybody for it: then answers are what is sent to one host each, as far as others
+    asked everybody at all.
+    """
+    sent = row.tx.get("arp", 0)
+    answers = max(0, sent - row.tx.get("broadcast", 0))
     asked = row.rx.get("arp", 0)
-    return max(0.0, row.tx.get("arp", 0) - asked - view.own_arp(row.mac))
+    if answers > asked:
+        by_others = view.traffic.counts.get("arp", 0) - view.directed("arp") - (sent - answers)
+        asked = max(asked, min(answers, by_others))
+    return max(0.0, sent - asked - view.own_arp(row.mac))
 
 
 def _on_wire(view: WindowView) -> float:
+    answers = min(view.directed("arp"), view.traffic.counts.get("arp", 0) - view.directed("arp"))
     ours = [view.rows[mac] for mac in view.inventory.own_macs if mac in view.rows]
     own = sum(min(view.own_arp(row.mac), row.tx.get("arp", 0)) for row in ours)
-    return max(0.0, view.traffic.counts.get("arp", 0) - 2 * own)
+    return max(0.0, view.traffic.counts.get("arp", 0) - max(answers, 0) - 2 * own)
 
 
 def _announces(view: WindowView, row: DeviceWindow) -> bool:
-    """Return whether nobody answers a sender, where answers would be seen."""
-    return view.traffic.sees_replies is True and not row.rx.get("arp")
+    """Return whether nobody answers a sender, unless answers cannot be seen."""
+    return view.traffic.sees_replies is not False and not row.rx.get("arp")
 
 
 _STORM: Final = storm.Storm(

@@ -69,7 +69,7 @@ def _syn(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
         count = finding.value * view.span_s - before
         one = count if len(finding.sources) > 1 else min(count, toward - before)
         sure = one if one >= BURST else one - onset.late_syn
-        yield from _told(finding, sure, count / onset.rise_s, limits)
+        yield from _reported(finding, sure, count / onset.rise_s, limits)
 
 
 def _icmp(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
@@ -78,10 +78,10 @@ def _icmp(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     before = view.onset.before.get("icmp_echo", 0)
     for finding in icmp_flood.judge(view, limits):
         count = finding.value * view.span_s - before
-        yield from _told(finding, count, count / view.onset.rise_s, limits)
+        yield from _reported(finding, count, count / view.onset.rise_s, limits)
 
 
-def _told(finding: Finding, sure: float, rate: float, limits: LimitsOf) -> Iterator[Finding]:
+def _reported(finding: Finding, sure: float, rate: float, limits: LimitsOf) -> Iterator[Finding]:
     """Return a finding that raises, with the rate of the rise; none where it is not sure."""
     if not finding.sources or finding.must_last:
         return

@@ -1,7 +1,9 @@
 """Rogue DHCP server: a device that hands out addresses and is not one of the known servers.
 
 DHCP and DHCPv6 alike. Who answers without an address to hand out (a PXE helper, answers to INFORM)
-is no server; in DHCPv6 who tells of name servers is one. A known server that begins to send clients
+is no server; in DHCPv6 who tells of name servers is one. Neither is a relay that passes on what a
+known server answers; a second server that says what the known ones say is a ``warning``, once. A
+known server that begins to send clients
 to another router, name server, route, proxy or boot server is reported once, with those before.
 How servers become known: :mod:`monitorpi_detector.hosts.servers`.
 """
@@ -12,13 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Peer
 from monitorpi_common.topics import mac_id
-from monitorpi_detector.hosts.servers import UnknownServer, option_of
+from monitorpi_detector.hosts.servers import UnknownServer
+from monitorpi_detector.hosts.statements import option_of
 from monitorpi_detector.rule import Finding, Limits, LimitsOf, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from monitorpi_detector.hosts.servers import Changed, Statement
+    from monitorpi_detector.hosts.servers import Changed
+    from monitorpi_detector.hosts.statements import Statement
     from monitorpi_detector.views.device import DeviceView
 
 
@@ -29,8 +33,11 @@ _WORDS: Final = {
     "domain": "domain",
     "domain-v6": "domain",
     "route": "route",
+    "search": "search domain",
+    "wins": "name server",
     "proxy": "proxy script",
     "boot": "boot server",
+    "boot-next": "boot server",
     "boot-v6": "boot server",
 }
 _SHOWN: Final = 2
@@ -58,6 +65,8 @@ def judge(view: DeviceView, limits: LimitsOf) -> Iterator[Finding]:
 
 def _unknown_server(mac: str, news: UnknownServer) -> str:
     known = ", ".join(news.known[:3]) or "none"
+    if news.is_alike:
+        return f"another DHCP server {mac} says what the known ones say (known: {known})"
     says = " and ".join(
         f"another {word}, {values}" for word, values in _by_option(sorted(news.says)).items()
     )

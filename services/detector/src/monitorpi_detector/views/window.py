@@ -87,6 +87,7 @@ class WindowView:
     rows: dict[str, DeviceWindow] = field(init=False)
     _senders: dict[str, list[tuple[DeviceWindow, int]]] = field(init=False)
     _received: dict[str, int] = field(init=False, default_factory=dict)
+    _directed: dict[str, int] = field(init=False, default_factory=dict)
     _ordered: dict[str, list[DeviceWindow]] = field(init=False, default_factory=dict)
     _vain: list[DeviceWindow] | None = field(init=False, default=None)
 
@@ -142,6 +143,15 @@ class WindowView:
         if known is None:
             known = sum(row.rx.get(name, 0) for row in self.traffic.devices)
             self._received[name] = known
+        return known
+
+    def directed(self, name: str) -> int:
+        """Return how many frames of a class listed devices sent to one receiver each."""
+        known = self._directed.get(name)
+        if known is None:
+            rows = [row.tx for row, _ in self._senders.get(name, ())]
+            known = sum(max(0, tx[name] - tx.get("broadcast", 0)) for tx in rows)
+            self._directed[name] = known
         return known
 
     def sent_by_others(self, row: DeviceWindow) -> Tally:

@@ -60,6 +60,8 @@ CREATE TABLE IF NOT EXISTS told (
     content TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+"""``told`` holds what was reported of each alert; it keeps its first name, so that the version
+before can be gone back to."""
 
 
 class Outbox:

@@ -27,7 +27,7 @@ import select
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_prober.flights import Awaited, Note, ReplyCounts, TargetRow
@@ -68,7 +68,8 @@ class _Round:
 
     plan: ProbePlan
     group: ProbeGroup
-    start: datetime
+    began_s: float
+    """By the monotonic clock."""
     pace: Pace
     rows: list[TargetRow]
     noise: TargetRow
@@ -268,7 +269,7 @@ class Pinger:
         one = _Round(
             self._plan,
             group,
-            datetime.now(UTC),
+            now,
             Pace(
                 now if total else now + group.interval_s, group.interval_s / max(total, 1), _LAG_S
             ),
@@ -331,7 +332,9 @@ class Pinger:
             self._rounds.remove(one)
             echoes = tuple(row.finish() for row in one.rows)
             noise = tuple(time for time in one.noise.times.values() if time is not None)
-            emit(RoundDone(one.start, datetime.now(UTC), one.plan, one.group, echoes, noise))
+            end = datetime.now(UTC)
+            start = end - timedelta(seconds=now - one.began_s)  # the clock may have been set
+            emit(RoundDone(start, end, one.plan, one.group, echoes, noise))
 
     # --- waiting ----------------------------------------------------------------------------
 

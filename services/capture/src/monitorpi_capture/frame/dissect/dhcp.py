@@ -23,8 +23,12 @@ _ETHERNET: Final = b"\x01\x06"
 """Hardware type and the size of its address."""
 _CIADDR: Final = 12
 _YIADDR: Final = 16
+_SIADDR: Final = 20
+_GIADDR: Final = 24
 _CHADDR: Final = 28
-_OVERLOADED: Final = ((1, (108, 236)), (2, (44, 108)))
+_FILE: Final = (108, 236)
+_FILE_HOLDS_OPTIONS: Final = 1
+_OVERLOADED: Final = ((_FILE_HOLDS_OPTIONS, _FILE), (2, (44, 108)))
 """Bits of option 52, and where the field that then holds options is: file, sname (9.3)."""
 
 _PAD: Final = 0
@@ -34,6 +38,7 @@ _HOSTNAME: Final = 12
 _REQUESTED: Final = 50
 _OVERLOAD: Final = 52
 _KIND: Final = 53
+_BOOT_FILE: Final = 67
 _END: Final = 255
 
 _OFFER: Final = b"\x02"
@@ -138,9 +143,8 @@ def _answered(
     if ip is None or kind not in (_OFFER, _ACK):
         return
     routers = _routers(options.get(_ROUTER, b""))
-    yield frame.sighting(
-        "dhcp", serves_dhcp=True, router_ips=routers, directions=directions(options)
-    )
+    said = (*directions(options), *_fields(body, options))
+    yield frame.sighting("dhcp", serves_dhcp=True, router_ips=routers, directions=said)
     if kind == _ACK and client is not None:
         yield frame.sighting(
             "dhcp",
@@ -149,6 +153,19 @@ def _answered(
             router_ips=routers,
             subnets=_subnet(body[_YIADDR : _YIADDR + IPV4_SIZE], options.get(_MASK, b"")),
         )
+
+
+def _fields(body: bytes, options: dict[int, bytes]) -> Iterator[tuple[str, str]]:
+    """Return what the fixed fields say: by which relay it came, where what is to be booted is."""
+    relay = _address(body[_GIADDR : _GIADDR + IPV4_SIZE])
+    if relay is not None:
+        yield "relay", relay
+    begin, end = _FILE
+    holds_options = int.from_bytes(options.get(_OVERLOAD, b""), "big") & _FILE_HOLDS_OPTIONS
+    boots = _BOOT_FILE in options or (any(body[begin:end]) and not holds_options)
+    server = _address(body[_SIADDR : _SIADDR + IPV4_SIZE])
+    if boots and server is not None:
+        yield "boot-next", server
 
 
 def _address(raw: bytes) -> str | None:

@@ -4,7 +4,7 @@ Whoever sets one of them stands between a client and the world, whatever router 
 server answers for every name, a route of /1 beats the default route (option 121), a proxy script
 (option 252, WPAD) sees what browsers ask for, a boot server hands out an operating system, and a
 search domain is tried behind every short name. Each is read into short printable text, so that
-what servers direct clients to can be compared.
+what servers direct clients to can be compared; so is by which name the server calls itself.
 """
 
 from __future__ import annotations
@@ -91,16 +91,31 @@ def _domains(raw: bytes) -> Iterator[str]:
             labels = []
 
 
+def _old_routes(raw: bytes) -> Iterator[str]:
+    """Return static routes of the time before classes ended: a host or network, the router."""
+    for at in range(0, len(raw) - 2 * IPV4_SIZE + 1, 2 * IPV4_SIZE):
+        yield "{}.{}.{}.{} via {}.{}.{}.{}".format(*raw[at : at + 2 * IPV4_SIZE])
+
+
+def _hex(raw: bytes) -> Iterator[str]:
+    yield raw.hex()[:_MAX_TEXT]
+
+
 _DHCP: Final[tuple[tuple[int, str, Reader], ...]] = (
+    (54, "server", _addresses),
     (6, "dns", _addresses),
     (15, "domain", _text),
+    (33, "route", _old_routes),
+    (44, "wins", _addresses),
     (66, "boot", _text),
     (150, "boot", _addresses),
     (121, "route", _routes),
     (249, "route", _routes),  # Microsoft's number for 121
     (252, "proxy", _text),
+    (119, "search", _domains),
 )
 _DHCPV6: Final[tuple[tuple[int, str, Reader], ...]] = (
+    (2, "server-v6", _hex),
     (23, "dns-v6", _addresses_v6),
     (24, "domain-v6", _domains),
     (59, "boot-v6", _text),

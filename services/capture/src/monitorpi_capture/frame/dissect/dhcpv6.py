@@ -28,6 +28,7 @@ _MAX_RELAYS: Final = 8
 """HOP_COUNT_LIMIT (section 7.6)."""
 
 _CLIENT_ID: Final = 1
+_SERVER_ID: Final = 2
 _IA_NA: Final = 3
 _IA_TA: Final = 4
 _IA_ADDRESS: Final = 5
@@ -36,7 +37,7 @@ _IA_PD: Final = 25
 _IA_PREFIX: Final = 26
 _TELLING: Final = frozenset({23, 24, 59})
 """Name servers, search domains, a file to boot: what a client takes without an address too."""
-_OUTER: Final = frozenset({_CLIENT_ID}) | _TELLING
+_OUTER: Final = frozenset({_CLIENT_ID, _SERVER_ID}) | _TELLING
 """Options that are of use outside an association; an address there is none (21.6)."""
 _IA_HEADER: Final = {_IA_NA: 12, _IA_TA: 4, _IA_PD: 12}
 """Identity associations, and where the options in them begin (21.4, 21.5, 21.21)."""
@@ -62,8 +63,10 @@ class _Found(NamedTuple):
     """Those of them with a lifetime."""
     hands_out: bool
     """An address or a prefix with a lifetime."""
+    tells: bool
+    """Something else that clients need."""
     directions: tuple[tuple[str, str], ...]
-    """Where else it sends clients."""
+    """Which server it is, and where else it sends clients."""
 
 
 def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
@@ -97,7 +100,7 @@ def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
         return
     found = _found(body, in_part=in_part)
     if kind in (_ADVERTISE, _REPLY):
-        if not relays and (found.hands_out or (kind == _REPLY and found.directions)):
+        if not relays and (found.hands_out or (kind == _REPLY and found.tells)):
             yield frame.sighting("dhcpv6", serves_dhcp=True, directions=found.directions)
         if kind == _REPLY and found.client is not None and found.living:
             yield frame.sighting("dhcpv6", found.client, named=found.living)
@@ -169,7 +172,7 @@ def _found(body: bytes, *, in_part: bool) -> _Found:
     for code, contents in _flat(body, in_part=in_part):
         if code == _CLIENT_ID:
             client = _mac(contents)
-        elif code in _TELLING:
+        elif code in _TELLING or code == _SERVER_ID:
             options[code] = contents
         elif code == _IA_PREFIX and len(contents) >= _PREFIX_SIZE:
             hands_out = hands_out or any(contents[4:8])
@@ -181,7 +184,9 @@ def _found(body: bytes, *, in_part: bool) -> _Found:
             if any(contents[20:_ADDRESS_SIZE]):
                 living[ip] = None
                 hands_out = True
-    return _Found(client, tuple(addresses), tuple(living), hands_out, directions_v6(options))
+    directions = directions_v6(options)
+    tells = any(name != "server-v6" for name, _ in directions)
+    return _Found(client, tuple(addresses), tuple(living), hands_out, tells, directions)
 
 
 def _mac(duid: bytes) -> bytes | None:

@@ -16,6 +16,12 @@ from monitorpi_capture.frame.linktypes import SUPPORTED, of_disk
 from monitorpi_capture.sources.capfile.clocks import Clock, TimeLine
 from monitorpi_capture.sources.capfile.findings import LAST_TIME_S
 from monitorpi_capture.sources.capfile.magic import BYTE_ORDER, PCAPNG, PCAPNG_HEADER, is_pcap
+from monitorpi_capture.sources.capfile.making import (
+    OPTION_FILTER,
+    filter_note,
+    lost_frames,
+    lost_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +38,7 @@ _HEAD: Final = 28
 _SIMPLE_HEAD: Final = 12
 _LEAST_PACKET: Final = _HEAD + 4
 _INTERFACE_BODY: Final = 8
+_STATISTICS_BODY: Final = 12
 _OPTION: Final = 4
 _MAX_BLOCK: Final = 0x7FFF_FFFF
 _MAX_KEPT: Final = 512 * 1024
@@ -43,6 +50,7 @@ _MAX_HELD: Final = 1000
 _INTERFACE: Final = 1
 _OLD_PACKET: Final = 2
 _SIMPLE_PACKET: Final = 3
+_STATISTICS: Final = 5
 _ENHANCED_PACKET: Final = 6
 
 _OPTION_FLAGS: Final = 2
@@ -78,6 +86,8 @@ class CaptureSection:
         self.interfaces: list[_CaptureInterface] = []
         self.described = 0
         """Interfaces, those beyond the limit too."""
+        self.lost: dict[int, int] = {}
+        """Frames that interfaces lost, by their last statistics."""
         self.line = TimeLine()
 
 
@@ -146,7 +156,7 @@ class Blocks:
                 frames += 1
                 yield Frame(at_s, link, data, wire)
             stream.at, findings.frames = at, frames
-        self._report_clocks()
+        self._report_section()
 
     def _end(self, why: str | None = None) -> None:
         """End the reading, because of damage where a reason is given."""
@@ -164,7 +174,7 @@ class Blocks:
         waiting: list[Frame] = []
         if begin[:4] == PCAPNG:
             waiting = self._release()
-            self._report_clocks()
+            self._report_section()
             new = section(stream, self._findings)
             if new is None:
                 short = not stream.fill(PCAPNG_HEADER)
@@ -183,8 +193,9 @@ class Blocks:
             self._end("ends within a block")
             return waiting + self._release()
         found: tuple[int, Frame] | None = None
-        if kind == _INTERFACE:
-            self._describe(stream.at + 8, stream.at + held - 4)
+        if kind in (_INTERFACE, _STATISTICS):
+            take = self._describe if kind == _INTERFACE else self._count_lost
+            take(stream.at + 8, stream.at + held - 4)
         elif kind in (_ENHANCED_PACKET, _SIMPLE_PACKET, _OLD_PACKET):
             found = self._frame(kind, length, held)
         if not self._pass(length):
@@ -266,6 +277,8 @@ class Blocks:
                 one.offset_s = struct.unpack(f"{here.order}q", value)[0]
             elif code == _OPTION_FCSLEN and len(value) == 1:
                 one.fcs = value[0] if value[0] <= _BYTES_WRITTEN else value[0] // 8
+            elif code == OPTION_FILTER and (note := filter_note(value)) is not None:
+                self._findings.note(note, note, placed=False)
         if link in SUPPORTED:
             one.link = link
         else:
@@ -319,8 +332,20 @@ class Blocks:
             data, wire = without_fcs(interface.link, data, wire, fcs)
         return number, Frame(at_s, interface.link, data, wire)
 
-    def _report_clocks(self) -> None:
-        """Note which interfaces of the section that ends are moved on the time line."""
+    def _count_lost(self, start: int, stop: int) -> None:
+        """Take an interface's statistics: they count from its beginning on."""
+        here, buffer = self._section, self._stream.buffer
+        if stop - start < _STATISTICS_BODY:
+            return
+        (number,) = here.tail(buffer, start)
+        options = _options(here.order, buffer, start + _STATISTICS_BODY, stop)
+        if number < len(here.interfaces) and (lost := lost_frames(here.order, options)):
+            here.lost[number] = lost
+
+    def _report_section(self) -> None:
+        """Note which interfaces of the section that ends lost frames, or are moved in time."""
+        for number, lost in self._section.lost.items():
+            self._findings.note(f"lost by {number}", lost_note(number, lost), placed=False)
         for number, shift_s in self._section.line.moved.items():
             self._findings.note(
                 f"clock of {number}",
