@@ -42,8 +42,8 @@ def page(broker: Broker) -> Iterator[Callable[..., Page]]:
 
 
 @pytest.fixture
-def browser() -> Iterator[Chrome]:
-    """Run a real browser without a screen."""
+def new_browser() -> Callable[[], Chrome]:
+    """Return what starts a real browser without a screen, which knows nothing yet."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("Chromium and its driver are not installed: ./monitorpi test installs them")
     spec = importlib.util.spec_from_file_location("screenshot", ROOT / "scripts" / "screenshot.py")
@@ -51,7 +51,14 @@ def browser() -> Iterator[Chrome]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    one = module.browser()
+    start: Callable[[], Chrome] = module.browser
+    return start
+
+
+@pytest.fixture
+def browser(new_browser: Callable[[], Chrome]) -> Iterator[Chrome]:
+    """Run one."""
+    one = new_browser()
     yield one
     one.quit()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Message
     from monitorpi_lab.demo.testbed import Testbed
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 
 ECHOES_PER_S = 200.0

@@ -14,7 +14,7 @@ from tests.system.stories import PREFIX, VIRTUAL, Told, second_card, tell_all
 
 from monitorpi_common.topics import mac_id
 
-pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -55,8 +55,8 @@ def check(argv: list[str]) -> int:
     return 0 if all(results) else 1
 
 
-_BESIDE: Final = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
-"""Most tests wait for processes: three at once fill two cores. A module stays together."""
+_BESIDE: Final = ("-n", "4", "--dist", "loadscope", "--no-loadscope-reorder")
+"""Most tests wait for processes: four at once fill two cores. A module stays together."""
 _SHARED: Final = ("-m", "not soak and not alone")
 _FAILED_BESIDE: Final = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3")
 _TESTS_FAILED: Final = 1
