@@ -80,7 +80,6 @@ class SimulatedStack:
     _detector: DetectorCore = field(init=False)
     _prober: ProberCore = field(init=False)
     _now: float = 0.0
-    _boot_s: float = 0.0
     _open: set[str] = field(default_factory=set)
 
     # --- life ---------------------------------------------------------------------------------
@@ -143,8 +142,7 @@ class SimulatedStack:
         self._spread(self._prober.handle(item), "prober")
 
     def _tick(self, at_s: float) -> None:
-        self._boot_s += 1.0
-        tick = Tick(moment(at_s), self._boot_s, clock_synced=True)
+        tick = Tick(moment(at_s), at_s, clock_synced=True)  # of one clock with the windows
         self._spread(self._capture.handle(tick), "capture")
         self._spread(self._prober.handle(tick), "prober")
         self._spread(self._detector.handle(tick), "detector")
