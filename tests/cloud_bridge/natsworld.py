@@ -7,12 +7,14 @@ import json
 import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from nats.aio.client import Client
-from nats.js.errors import NotFoundError
+from nats.errors import TimeoutError as NoAnswer
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 from tests.conftest import wait_for
 
 from monitorpi_cli.stack.broker import free_port
@@ -73,14 +75,20 @@ async def _with_stream(ports: Sequence[int], what: Any, **options: Any) -> Any:
     client = Client()
     await client.connect([f"nats://127.0.0.1:{port}" for port in ports], **options)
     try:
-        return await what(client.jetstream())
+        return await what(client.jetstream(timeout=3))
     finally:
         await client.close()
 
 
 def asked(ports: Sequence[int], what: Any, **options: Any) -> Any:
-    """Ask JetStream something; ``what`` takes its context."""
-    return asyncio.run(_with_stream(ports, what, **options))
+    """Ask JetStream something; ``what`` takes its context.
+
+    What is asked while servers choose who leads them is not answered: it is asked again.
+    """
+    for _ in range(12):
+        with suppress(NoAnswer, ServiceUnavailableError):
+            return asyncio.run(_with_stream(ports, what, **options))
+    pytest.fail("JetStream does not answer")
 
 
 def seconds_in(ports: Sequence[int], subject: str = ">", **options: Any) -> list[int]:

@@ -189,6 +189,7 @@ def test_none_is_lost_or_doubled_when_the_server_dies(
     outbox.close()
 
 
+@pytest.mark.timeout(300)
 def test_a_cluster_of_three_whose_leader_dies(tmp_path: Path) -> None:
     """Another server takes over; each row is there once."""
     servers = cluster(tmp_path)
