@@ -208,11 +208,11 @@ def test_a_cluster_of_three_whose_leader_dies(tmp_path: Path) -> None:
 
     try:
         outbox.add(rows(0, 100), {})
-        wait_for(lambda: done(99), 60, "the cluster")
+        wait_for(lambda: done(99), 120, "the cluster")
         dead = servers[int(asked(ports, leader)[1:])]
         outbox.add(rows(100, 100), {})
         dead.kill()
-        wait_for(lambda: done(199), 60, "the next leader")
+        wait_for(lambda: done(199), 120, "the next leader")
         left = [port for port in ports if port != dead.port]
         assert sorted(stored(*left)) == list(range(200))
         assert asked(left, leader) != f"n{servers.index(dead)}"
@@ -238,7 +238,7 @@ authorization { users: [
 @pytest.fixture
 def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NatsServer]:
     """Run a server with accounts; lab and berlin may write below their names, and ask nothing."""
-    monkeypatch.setattr("monitorpi_cloud_bridge.sinks.jetstream.ANSWER_S", 1.0)
+    monkeypatch.setattr("monitorpi_cloud_bridge.sinks.jetstream.ANSWER_S", 3.0)
     one = NatsServer(tmp_path / "nats", ACCOUNTS)
     one.start()
     yield one
