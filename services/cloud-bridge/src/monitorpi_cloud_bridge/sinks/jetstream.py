@@ -194,12 +194,13 @@ class JetStream:
         try:
             async with self._stream() as (_, stream):
                 reader = await stream.subscribe(self._subject, ordered_consumer=True, config=config)
-                left = (await reader.consumer_info()).num_pending or 0
+                info = await reader.consumer_info()
+                comes = info.num_pending or (info.delivered and info.delivered.consumer_seq)
                 found = set()
-                while left:
+                while comes:  # what is under way to us is no longer pending
                     message = await reader.next_msg(timeout=ANSWER_S)
                     found.add((message.headers or {}).get(Header.MSG_ID.value))
-                    left = message.metadata.num_pending
+                    comes = message.metadata.num_pending
         except NotFoundError:
             return set()
         except (Error, OSError, TimeoutError):
