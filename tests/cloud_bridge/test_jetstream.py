@@ -177,12 +177,12 @@ def test_none_is_lost_or_doubled_when_the_server_dies(
             monkeypatch.setattr(one, "_publish", publish)
             server.start()
 
-        def done(most: int = 40 * number + 39) -> bool:
+        def done(rows: int = 40 * (number + 1)) -> bool:
             destination.next_call_s = 0.0
             uploader.step()
-            return most in stored(server.port)
+            return sorted(stored(server.port)) == list(range(rows))
 
-        wait_for(done, 30)
+        wait_for(done, 60)
 
     assert sorted(stored(server.port)) == list(range(240))
     assert destination.dead_lettered_total == 0
