@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,18 @@ from monitorpi_cloud_bridge.sinks.clouds import nats_account
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)  # the client leaves the socket of a connection that failed to the collector of garbage
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Let it be collected here, and not at somebody else's."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

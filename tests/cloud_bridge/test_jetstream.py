@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
@@ -36,6 +37,18 @@ if TYPE_CHECKING:
 INFO = b'INFO {"server_id":"x","version":"2.9.10","max_payload":1000}\r\n'
 """What a server says first; this one wants no TLS."""
 SUBJECT = "monitorpi-rows.lab.traffic"
+
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)  # the client leaves the socket of a connection that failed to the collector of garbage
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Let it be collected here, and not at somebody else's."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
