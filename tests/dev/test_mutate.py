@@ -160,7 +160,7 @@ def test_what_makes_no_difference_has_a_reason_and_is_still_there() -> None:
 LINES = {"/a.py": {3: ["slow", "fast"], 4: ["fast"], 9: ["other"]}}
 MEASURED = Reach(
     lines=LINES,
-    seconds={"slow": 3.0, "fast": 0.1, "other": 0.2, "program": 0.01},
+    seconds={"slow": 3.0, "fast": 0.1, "other": 0.2, "elsewhere": 0.05, "program": 0.01},
     starters=["program"],
     libraries=[],
 )
@@ -171,13 +171,13 @@ MEASURED = Reach(
     [
         (4, 4, ("fast", "program")),
         (3, 4, ("fast", "slow", "program")),
-        (1, 2, ("fast", "other", "slow", "program")),
+        (1, 2, ("fast", "other", "slow", "elsewhere", "program")),
     ],
 )
 def test_the_fastest_of_the_tests_that_come_there_are_first(
     first: int, last: int, tests: tuple[str, ...]
 ) -> None:
-    """What runs at import concerns all tests of the module; programs are started last."""
+    """What runs at import concerns tests of the module first; programs are started last."""
     assert MEASURED.tests(Path("/a.py"), first, last) == tests
 
 
@@ -191,4 +191,6 @@ def test_a_fault_meets_a_minute_of_tests_at_most() -> None:
 
 def test_any_test_may_notice_a_module_that_only_runs_at_import() -> None:
     """Such as one of settings: their lines belong to no test."""
-    assert MEASURED.tests(Path("/b.py"), 1, 1) == ("fast", "other", "slow", "program")
+    found = MEASURED.tests(Path("/b.py"), 1, 1)
+
+    assert found == ("elsewhere", "fast", "other", "slow", "program")
