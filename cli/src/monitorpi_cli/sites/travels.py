@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.centre import ROLLUPS, passed_on
 from monitorpi_cloud_bridge.items import OutboxRow
-from monitorpi_cloud_bridge.sinks.rowjson import row_json
+from monitorpi_cloud_bridge.sinks.rowjson import RowForm
 from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _rows(site: str, bridge: CloudBridgeSettings) -> list[TravelRow]:
         for name in bridge.destinations() if there is not None else ():
             labels = _labels(bridge, name)
             row = OutboxRow("", 1_767_323_040, dict.fromkeys(labels, _VALUE))
-            payload = row_json(row, f"{site}/{name}", labels)
+            payload = RowForm(f"{site}/{name}", labels).line(row)
             topic = sign.join([there.prefix if there else "", site, name])
             found.append(
                 TravelRow(

@@ -8,7 +8,8 @@ from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.stack.broker import OWN, USERS
 from monitorpi_cli.stack.listening import LOOPBACK, clashes, is_foreign, is_own
 from monitorpi_cli.stack.private import refused_passwords
-from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_use, try_to_write
+from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_write
+from monitorpi_cli.stack.usable import try_to_use
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from monitorpi_cloud_bridge.items import Called, OutboxRow
 from monitorpi_cloud_bridge.thinning import number
-from monitorpi_common.clocksteps import STEP_S
+from monitorpi_common.clocksteps import ClockSteps
 from monitorpi_common.messages import (
     Alert,
     Command,
@@ -85,8 +85,8 @@ class BridgeCore:
     _reported: dict[str, str] = field(default_factory=dict)
     _unreported: dict[str, Alert] = field(default_factory=dict)
     """Alerts whose text a full disk refused, by key."""
-    _offset_s: float | None = None
-    """Wall clock minus boot clock, as of the last tick with a clock that was not set."""
+    _steps: ClockSteps = field(default_factory=ClockSteps)
+    """Between ticks with a clock that was not set, and the first with one that is."""
     _texts: float = MOST_TEXTS
     """Texts that may still be sent now."""
     _boot_s: float | None = None
@@ -173,19 +173,17 @@ class BridgeCore:
         since_s = 0.0 if self._boot_s is None else tick.boot_s - self._boot_s
         self._texts = min(self._texts + since_s / TEXT_EVERY_S, MOST_TEXTS)
         self._boot_s = tick.boot_s
-        offset_s = tick.at.timestamp() - tick.boot_s
-        step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
+        step_s = self._steps.take(tick)
         if not tick.clock_synced:
-            self._offset_s = offset_s
-            if abs(step_s) > STEP_S:
+            if step_s:
                 for builder in self._builders():
                     builder.shift(step_s)
             return
-        self._offset_s = None
+        self._steps = ClockSteps()
         until_s = tick.at.timestamp() - LATE_S
         self._come_back(until_s)
         for builder in self._builders():
-            builder.release(step_s if abs(step_s) > STEP_S else 0.0)
+            builder.release(step_s)
         self._write(until_s)
         for alert in list(self._unreported.values()):
             self._report(alert)
