@@ -1,6 +1,6 @@
 """``./monitorpi`` installs Debian's packages: beside others who do, and what fails is one line.
 
-apt-get and dpkg are real; their lists, locks and what is installed are of a Debian of the test's own.
+apt-get and dpkg are real; their lists and locks, and what is installed, are of the test's own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ class Debian:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.policy = folder / "policy seen"
-        for name in ("dpkg/info", "dpkg/updates", "lists/partial", "cache/archives/partial", "empty"):
+        for name in (
+            "dpkg/info",
+            "dpkg/updates",
+            "lists/partial",
+            "cache/archives/partial",
+            "empty",
+        ):
             (folder / name).mkdir(parents=True)
         for name in ("dpkg/status", "dpkg/available"):
             (folder / name).touch()
@@ -142,7 +148,9 @@ def test_others_who_install_are_waited_for(debian: Debian, lock: str) -> None:
 
     assert begun.returncode == 0, errors
     assert first == "monitorpi: installing for the broker: mosquitto mosquitto-clients\n"
-    assert f"(process {pid}) keeps Debian's packages locked: waiting for it, at most 300 s" in second
+    assert (
+        f"(process {pid}) keeps Debian's packages locked: waiting for it, at most 300 s" in second
+    )
     assert (said, errors) == ("", "")
     assert debian.installed() == set(NAMES)
 
@@ -169,7 +177,9 @@ def test_a_start_between_two_packages_is_kept_off_while_we_install(debian: Debia
 
 def test_while_others_install_their_services_may_start(debian: Debian) -> None:
     """No policy of ours is there before the packages are ours to change."""
-    looks = f'{WITHOUT_POLICY.removesuffix(f"&& test ! -e {POLICY}")}; ls {POLICY} 2>/dev/null; true'
+    looks = (
+        f"{WITHOUT_POLICY.removesuffix(f'&& test ! -e {POLICY}')}; ls {POLICY} 2>/dev/null; true"
+    )
     wait = f"until grep -q waiting '{debian.folder}/said'; do sleep 0.1; done"
     both = looks.replace(
         '"$@"', f"{{ \"$@\" 2>'{debian.folder}/said' & {wait}; ls {POLICY} 2>/dev/null; kill $!; }}"
@@ -274,4 +284,6 @@ def test_a_full_tmp_is_said(debian: Debian) -> None:
     code, said = debian.run(TMPDIR=f"{debian.folder}/nowhere")
 
     assert code == 3
-    assert said[-1] == f"monitorpi: nothing can be written to {debian.folder}/nowhere: make room there"
+    assert (
+        said[-1] == f"monitorpi: nothing can be written to {debian.folder}/nowhere: make room there"
+    )
