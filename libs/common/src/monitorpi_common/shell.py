@@ -16,6 +16,7 @@ from monitorpi_common.claim import LOOKS, Claim
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.loop import Shell, Stop, touch
+from monitorpi_common.memory import hold_little
 from monitorpi_common.messages import (
     OWNED,
     Service,
@@ -99,6 +100,7 @@ def run_service(
         bus = _live_bus(service, common, log) if live else _pipe_bus(assembly)
         retention = _retention(service, common, log) if live else None
         shell = Shell(service, common, assembly, bus, inbox, log, retention)
+        hold_little()
         shell.run()
     except ConfigurationError as error:
         for line in error.lines:
