@@ -303,4 +303,3 @@ def test_an_engine_that_could_be_opened_in_part_gives_all_back(
 
     assert 1 < refused < 64
     assert descriptors() == before
-
