@@ -10,14 +10,14 @@ from monitorpi_capture.inventory.answering import (
     Answering,
 )
 
-A = b"\x04\0\0\0\0\x0a"
+A, B = b"\x04\0\0\0\0\x0a", b"\x04\0\0\0\0\x0b"
 
 
 def answered(one: Answering, count: int, begin_s: float = 0.0) -> list[str]:
     """Have A answer for so many addresses when asked."""
     ips = [f"198.18.0.{number}" for number in range(1, count + 1)]
     for number, ip in enumerate(ips):
-        one.asks((), ip, begin_s + number)
+        one.asks(B, (), ip, begin_s + number)
         one.claims(A, (), ip, begin_s + number + 0.01, asking=False)
     return ips
 
@@ -46,11 +46,26 @@ def test_what_one_speaks_from_is_ones_own() -> None:
         assert one.answers_for(A, (), ips[1])
 
 
+def test_a_question_of_ones_own_excuses_nobody() -> None:
+    """Who asks for addresses and claims them speaks unasked; others' questions still count."""
+    one, other = Answering(), Answering()
+    for number in range(ANSWERS_FROM):
+        ip = f"198.18.0.{number}"
+        one.asks(A, (), ip, number)
+        one.claims(A, (), ip, number + 0.1, asking=False)
+        other.asks(B, (), ip, number)
+        other.asks(A, (), ip, number + 0.1)
+        other.claims(A, (), ip, number + 0.2, asking=False)
+
+    assert not one.only_answers(A, (), "198.18.0.1")
+    assert other.answers_for(A, (), "198.18.0.1")
+
+
 def test_families_are_counted_apart() -> None:
     """Three of IPv6 say nothing of one of IPv4."""
     one = Answering()
     for number in range(ANSWERS_FROM):
-        one.asks((), f"2001:db8::{number}", 1)
+        one.asks(B, (), f"2001:db8::{number}", 1)
         one.claims(A, (), f"2001:db8::{number}", 1.1, asking=False)
     ip = answered(one, 1)[0]
 
@@ -75,7 +90,7 @@ def test_it_is_bounded_and_the_latest_stay() -> None:
 def test_a_step_of_the_clock_moves_questions() -> None:
     """An answer belongs to its question though the clock was set between them."""
     one = Answering()
-    one.asks((), "198.18.0.1", 10)
+    one.asks(B, (), "198.18.0.1", 10)
     one.shift(1000)
     one.claims(A, (), "198.18.0.1", 1010.1, asking=False)
     said = one.only_answers(A, (), "198.18.0.1")

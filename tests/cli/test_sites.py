@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.cli.saidbysites import alert, watch
+from tests.cli.saidbysites import CountingRelay, alert, watch
 from tests.conftest import ROOT, Broker, wait_for
 
 from monitorpi_cli.doctor.broker import try_elsewhere
+from monitorpi_cli.sites.travels import message_bytes
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.centre import CENTRE_KEYS, Centre
 from monitorpi_cli.stack.plan import make_plan
@@ -59,6 +60,8 @@ class World:
     authority: str
     sites: dict[str, Broker] = field(default_factory=dict)
     passwords: dict[str, dict[str, str]] = field(default_factory=dict)
+    by_way_of: int | None = None
+    """Port through which sites reach the centre; None: straight."""
 
     def start(self, site: str) -> None:
         """Start a site's broker, as `up` does."""
@@ -66,8 +69,8 @@ class World:
         self.passwords[site] = broker_files.ensure_passwords(home / "secrets")
         settings = CentreSettings.model_validate(
             {
-                "host": "127.0.0.1", "port": self.centre.port, "tls_ca": self.authority,
-                "password": f"of {site}",
+                "host": "127.0.0.1", "port": self.by_way_of or self.centre.port,
+                "tls_ca": self.authority, "password": f"of {site}",
             }
         )  # fmt: skip
         known = self.sites.get(site)
@@ -183,6 +186,29 @@ def test_what_was_said_while_the_centre_was_away_arrives(
     changes = [f"change {number}" for number in range(20)]
     assert told()[:20] == changes
     assert set(told()[20:]) <= {"change 19"}
+
+
+def test_a_message_takes_as_many_bytes_as_the_table_counts(
+    world: World, subscribe: Callable[..., Subscriber]
+) -> None:
+    """What goes through the socket to the centre, TLS and all, is what `sites --sends` counts."""
+    wait_for(lambda: set(world.levels()) == set(SITES), 30)
+    reader = ["-u", "watcher", "-P", "of watcher", "--cafile", world.authority, "-h", "127.0.0.1"]
+    seen = subscribe(world.centre.port, "monitorpi/v1/paris/detector/alert/+", *reader)
+    world.sites["paris"].kill()
+    with CountingRelay(world.centre.port) as relay:
+        world.by_way_of = relay.port
+        world.start("paris")
+        world.say("paris", alert("paris", 1, summary="the first"))
+        wait_for(lambda: seen.of("alert/"), 60)
+        before, words = relay.upwards, [alert("paris", number) for number in range(2, 42)]
+
+        for word in words:
+            world.say("paris", word)
+        wait_for(lambda: len({topic for topic, *_ in seen.poll()}) == 1 + len(words), 60)
+
+        counted = sum(message_bytes(topic, len(payload), expires=False) for topic, payload in words)
+        assert relay.upwards - before == pytest.approx(counted, rel=0.02)
 
 
 def test_a_site_writes_below_its_own_name_and_reads_nothing(

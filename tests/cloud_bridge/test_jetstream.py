@@ -20,12 +20,13 @@ from tests.conftest import wait_for
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_cloud_bridge.sinks import natsdial
+from monitorpi_cloud_bridge.sinks import jetstream, natsdial
 from monitorpi_cloud_bridge.sinks.clouds import destinations_of
 from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.jetstream import JetStream
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
+from monitorpi_cloud_bridge.sinks.rowjson import RowForm
 from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadVerdict
 from monitorpi_cloud_bridge.sinks.uploader import Uploader
 from monitorpi_common.log import Log
@@ -131,8 +132,8 @@ def test_which_rows_are_there_is_looked_up(server: NatsServer) -> None:
     assert one.verify([start]) == set()
     one.send(one.prepare(rows(0, 3, start)))
     one.send(one.prepare(rows(5, 1, start)))
-    subject, identity = "monitorpi-rows.lab.health", "lab/health"
-    other = JetStream(one._dialler._account, one._plan, subject, identity, {}, 0.0)
+    subject, form = "monitorpi-rows.lab.health", RowForm("lab/health", {})
+    other = JetStream(one._dialler._account, one._plan, subject, form, 0.0)
     other.send(other.prepare(rows(4, 1, start)))
 
     asked_for = [start + n for n in range(7)]
@@ -365,6 +366,26 @@ def test_no_password_goes_to_a_server_that_wants_no_tls(tmp_path: Path) -> None:
     assert got == [b""]
     assert sent.verdict is UploadVerdict.UNREACHED
     assert "it wants no TLS: check it, or set cloud-bridge.nats.tls to false" in sent.text
+
+
+def test_a_look_that_takes_too_long_leaves_rows_in_doubt(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many messages are in the stream."""
+    start = int(time.time()) - 10  # the server's clock is this machine's
+    one = sink(server.port)
+    one.send(one.prepare(rows(0, 3, start)))
+    monkeypatch.setattr(jetstream, "LOOK_S", 0.0)
+
+    assert one.verify([start]) is None
+
+
+def test_what_a_server_says_is_one_short_line() -> None:
+    """Any server may answer, and logs are kept."""
+    said = natsdial.as_said("a\r\nb" + "x" * 10_000)
+
+    assert said.startswith("a bx")
+    assert len(said) == natsdial.MOST_SAID
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.mqtt import Mqtt, outcome
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
+from monitorpi_cloud_bridge.sinks.rowjson import RowForm
 from monitorpi_cloud_bridge.sinks.sink import UploadVerdict
 from monitorpi_cloud_bridge.sinks.uploader import Uploader
 from monitorpi_common.handover import Handover
@@ -37,7 +38,7 @@ TOPIC = "monitorpi-rows/lab/traffic"
 def sink(port: int, **account: Any) -> Mqtt:
     """Return a sink of a broker on loopback."""
     handover = Handover(BrokerSettings(port=port, **account), "monitorpi-lab-traffic", MQTT_KEYS)
-    return Mqtt(handover, TOPIC, "lab/traffic", {"field7": "syn"}, 0.0)
+    return Mqtt(handover, TOPIC, RowForm("lab/traffic", {"field7": "syn"}), 0.0)
 
 
 def rows(first: int, number: int) -> list[OutboxRow]:

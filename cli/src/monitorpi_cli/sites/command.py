@@ -1,4 +1,4 @@
-"""``monitorpi sites``: which sites a broker is told of, whether they watch, and what is open."""
+"""``monitorpi sites``: which sites a broker is told of, and what this one tells it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr, ValidationError
 
 from monitorpi_cli.sites.overview import FILTERS, SitesOverview
+from monitorpi_cli.sites.travels import Amounts, travels
+from monitorpi_cli.stack.plan import section_of, services_of
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.table import Terminal, printable, rows_to_lines
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.bus import Raw, Subscribed
 from monitorpi_common.endpoint import ENDPOINT
 from monitorpi_common.log import Log
+from monitorpi_common.messages import Service
 from monitorpi_common.session import ConnectionChange, Session
-from monitorpi_common.settings import BrokerSettings, ConfigurationError
+from monitorpi_common.settings import BrokerSettings, ConfigurationError, NoSection, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
     0: every site watches. 1: one does not, or there is none. 2: wrong arguments. 3: no broker.
     """
     options = _parse(argv)
+    if options.sends:
+        return _sends(options)
     try:
         settings = _settings(options)
         overview = _ask(settings)
@@ -77,7 +83,58 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--tls-ca", metavar="FILE", help="the authority of its certificate (PEM)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the settings `up` runs with")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    sends = parser.add_argument_group("what this site sends to the others' broker, and how much")
+    sends.add_argument("--sends", action="store_true", help="print it as the settings say it")
+    sends.add_argument("--devices", type=_number, default=50, metavar="N", help="by default 50")
+    sends.add_argument("--targets", type=_number, metavar="N", help="by default as many as devices")
+    sends.add_argument(
+        "--alerts", type=_number, default=1, metavar="N", help="open at a time, by default 1"
+    )
     return parser.parse_args(argv)
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("less than none")
+    return number
+
+
+def _sends(options: argparse.Namespace) -> int:
+    """Print what the settings send, and return the exit code."""
+    targets = options.devices if options.targets is None else options.targets
+    try:
+        common = load(None, NoSection, file=options.config).common
+        bridge = section_of(Service.CLOUD_BRIDGE, CloudBridgeSettings, options.config)
+        services = len(services_of(options.config))
+    except ConfigurationError as error:
+        for line in error.lines:
+            print(f"monitorpi sites: configuration: {line}", file=sys.stderr)
+        return _USAGE
+    amounts = Amounts(options.devices, targets, options.alerts, services)
+    rows = travels(common.site, common.broker.centre, bridge, amounts)
+    total = sum(row.bytes_per_day for row in rows if row.is_sent)
+    if options.json:
+        each = [dataclasses.asdict(row) | {"bytes_per_day": row.bytes_per_day} for row in rows]
+        print(json.dumps({"sends": each, "bytes_per_day": total}))
+        return _OK
+    head = ["what", "sent", "messages a day", "bytes each", "MB a day"]
+    table = [
+        [
+            row.what, "yes" if row.is_sent else "no", f"{row.per_day:,.0f}",
+            f"{row.bytes_each:,.0f}", f"{row.bytes_per_day / 1e6:,.2f}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    for line in rows_to_lines(head, table, Terminal.of(sys.stdout).width, fixed=2):
+        print(line)
+    print(
+        f"\n{total / 1e6:,.1f} MB a day are sent with {amounts.devices} devices and "
+        f"{amounts.targets} targets heard of all day, and {amounts.alerts} alerts open."
+    )
+    if common.broker.centre is None:
+        print("No broker of several sites is told: set broker.centre (docs/scaling.md).")
+    return _OK
 
 
 def _settings(options: argparse.Namespace) -> BrokerSettings:

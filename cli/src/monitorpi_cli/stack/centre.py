@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.clientid import client_id
 from monitorpi_common.endpoint import SYSTEM_AUTHORITIES, Keys
+from monitorpi_common.messages import Rollup, Service
 from monitorpi_common.settings import authority
 from monitorpi_common.topics import ROOT, VERSION
 
@@ -25,6 +26,15 @@ CENTRE_KEYS: Final = Keys.of_broker("broker.centre")
 """What its settings are called where a remedy names them."""
 _KEEPALIVE_S: Final = 10
 _RETRY_S: Final = (1, 30)
+
+
+ROLLUPS: Final = f"{Service.CLOUD_BRIDGE.value}/{Rollup.KIND}/+"
+
+
+def passed_on(settings: CentreSettings) -> tuple[str, ...]:
+    """Return the filters below the site of all that the centre is told, each once."""
+    rollups = (ROLLUPS,) if settings.rollup_s else ()
+    return tuple(dict.fromkeys([*settings.topics, *rollups]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Centre:
             "try_private false",
             f"notification_topic {LINKS}/{self.site}/link",
             "notifications_local_only false",
-            *(f"topic {root}/{filter_} out 1" for filter_ in there.topics),
+            *(f"topic {root}/{filter_} out 1" for filter_ in passed_on(there)),
         ]
         if password is not None:
             lines.append(f"remote_password {password}")

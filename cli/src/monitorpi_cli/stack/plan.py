@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.centre import Centre
 from monitorpi_cli.stack.listening import LOOPBACK, is_own
-from monitorpi_cli.stack.preflight import SECTIONS, broker_settings, mistakes
+from monitorpi_cli.stack.preflight import SECTIONS, broker_settings, given, mistakes, rollup_s
 from monitorpi_cli.stack.state import secrets_folder, state_dir
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import (
@@ -100,6 +100,8 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
     if Service.HISTORY in services:
         _, history_port = _listen_at(Service.HISTORY, options.config, ours)
         environment[Service.HISTORY] = {f"{ENV_PREFIX}HISTORY__PORT": str(history_port)}
+    if every_s := rollup_s(options.config):
+        environment[Service.CLOUD_BRIDGE] = {f"{ENV_PREFIX}CLOUD_BRIDGE__ROLLUP_S": str(every_s)}
     if Service.HOME_ASSISTANT not in services and _is_announced(state_dir(common)):
         services = (*services, Service.HOME_ASSISTANT)
         environment[Service.HOME_ASSISTANT] = {f"{ENV_PREFIX}HOME_ASSISTANT__ENABLED": "false"}
@@ -161,7 +163,10 @@ def section_of(service: Service, kind: type[S], config: Path | None) -> S:
         ConfigurationError: one of them is wrong.
 
     """
-    return load(service, kind, file=config, secrets=secrets_of(service, config)).section
+    return load(
+        service, kind, file=config, secrets=secrets_of(service, config),
+        overrides=given(service, config),
+    ).section  # fmt: skip
 
 
 def _is_announced(state: Path) -> bool:

@@ -8,7 +8,8 @@ from monitorpi_capture.settings import CaptureSettings
 from monitorpi_cli.stack.broker import OWN, USERS
 from monitorpi_cli.stack.listening import LOOPBACK, clashes, is_foreign, is_own
 from monitorpi_cli.stack.private import refused_passwords
-from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_use, try_to_write
+from monitorpi_cli.stack.state import secrets_folder, state_dir, try_to_write
+from monitorpi_cli.stack.usable import try_to_use
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Loaded, NoSection, Section, load
@@ -67,7 +68,8 @@ def mistakes(
         lines |= dict.fromkeys(error.lines)
     for service, section in SECTIONS.items():
         try:
-            loaded = load(service, section, file=config, secrets=secrets_of(service, config))
+            secrets, overrides = secrets_of(service, config), given(service, config)
+            loaded = load(service, section, file=config, secrets=secrets, overrides=overrides)
             lines |= dict.fromkeys(_of_this_machine(service, loaded))
             lines |= dict.fromkeys(_of_the_missing(service, loaded))
             if (listener := _listener(loaded.section)) is not None:
@@ -106,6 +108,29 @@ def broker_settings(config: Path | None) -> BrokerSettings:
         )
     folder = secrets_folder(loaded.common) / OWN
     return load(None, NoSection, file=config, secrets=folder).common.broker
+
+
+def rollup_s(config: Path | None) -> int:
+    """Return how often the own broker passes rollups on to one of several sites; 0: it does not.
+
+    Raises:
+        ConfigurationError: a setting of the broker is wrong.
+
+    """
+    broker = load(None, NoSection, file=config).common.broker
+    return broker.centre.rollup_s if broker.centre is not None and is_own(broker) else 0
+
+
+def given(service: Service, config: Path | None) -> dict[str, dict[str, int]]:
+    """Return what `up` gives a service beside its own settings.
+
+    Raises:
+        ConfigurationError: a setting of the broker is wrong.
+
+    """
+    if service is Service.CLOUD_BRIDGE and (every_s := rollup_s(config)):
+        return {"cloud_bridge": {"rollup_s": every_s}}
+    return {}
 
 
 def _of_the_stack(loaded: Loaded[NoSection]) -> Iterator[str]:

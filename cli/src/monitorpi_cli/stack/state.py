@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -11,21 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import Service
 from monitorpi_common.settings import ENV_PREFIX, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from monitorpi_common.settings import CommonSettings
 
 _PROBE: Final = bytes(64 * 1024)
 """What is written to see whether anything can be: more than a file system keeps inside an inode."""
-_ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
+ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
 TEMPORARY = Path("/tmp")  # noqa: S108 - tmpfile(3), P_tmpdir
 SECRETS: Final = "secrets"
 BROKER: Final = "broker"
-_SERVICES: Final = frozenset(service.value for service in Service)
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -54,7 +49,7 @@ def state_dir(common: CommonSettings) -> Path:
         try:
             base = Path.home() / ".local" / "state"
         except RuntimeError:
-            raise ConfigurationError([f"this account has no home: {_ELSEWHERE}"]) from None
+            raise ConfigurationError([f"this account has no home: {ELSEWHERE}"]) from None
     return base / "monitorpi"
 
 
@@ -106,72 +101,6 @@ def try_to_hash() -> Unwritable | None:
     return replace(found, why=f"passwords cannot be hashed: {found.why}", remedy=remedy)
 
 
-def try_to_use(folder: Path, *, has_broker: bool) -> Unwritable | None:
-    """Return what ``up`` keeps below the state folder and this account cannot use; None: nothing.
-
-    So it is where ``up`` ran with sudo before, or a backup was put back by somebody else.
-
-    Args:
-        folder: the state folder.
-        has_broker: whether a broker of its own is run, with accounts.
-
-    """
-    for path, is_closed in _kept(folder, has_broker=has_broker):
-        is_file = path.parent.parent == folder / SECRETS
-        try:
-            is_made_anew = path.name == BROKER and path.parent == folder
-            if not (is_file or is_made_anew) and os.path.lexists(path) and not path.is_dir():
-                return Unwritable(f"{path} is no folder", "move it away", is_full=False)
-            owner = path.stat().st_uid
-        except OSError:
-            continue  # not there; or below a folder that was named before
-        is_ours = owner == os.geteuid() or os.geteuid() == 0
-        need = os.R_OK if is_file else os.R_OK | os.W_OK | os.X_OK
-        if not is_ours and (is_closed or not _may(path, need)):
-            name = _name(path, owner)
-            how = "with sudo" if owner == 0 else f"as {name}"
-            return Unwritable(f"{path} belongs to {name}", f"run {how}, or {_ELSEWHERE}", False)
-        if is_ours and not is_closed and not _may(path, need):
-            return Unwritable(f"{path} may not be changed", f"chmod u+rwX {path}", False)
-    return None
-
-
-def _kept(folder: Path, *, has_broker: bool) -> Iterator[tuple[Path, bool]]:
-    """Yield what ``up`` uses in the state folder, and whether it is closed to others each time."""
-    yield from ((folder / service.value, False) for service in Service)
-    if not has_broker:
-        return
-    yield folder / BROKER, True
-    secrets = folder / SECRETS
-    yield secrets, True
-    with contextlib.suppress(OSError):
-        for home in sorted(secrets.iterdir()):
-            if home.name not in _SERVICES:
-                yield home, True
-                yield from ((file, False) for file in sorted(home.iterdir()))
-            elif _is_read(home):
-                yield home, True
-
-
-def _may(path: Path, need: int) -> bool:
-    return os.access(path, need, effective_ids=True)
-
-
-def _is_read(folder: Path) -> bool:
-    """Return whether a service can read a folder of secrets; that it cannot is its mistake."""
-    try:
-        return folder.is_dir() and _may(folder, os.R_OK | os.X_OK)
-    except OSError:
-        return False
-
-
-def _name(path: Path, owner: int) -> str:
-    try:
-        return path.owner()
-    except (KeyError, OSError):
-        return f"uid {owner}"
-
-
 def open_to_others(secrets: Path) -> str | None:
     """Return that other accounts may look into the folder of secrets; None: it is closed, or away.
 
@@ -187,14 +116,14 @@ def open_to_others(secrets: Path) -> str | None:
 def _explained(place: Path, error: OSError) -> Unwritable:
     match error.errno:
         case errno.ENOTDIR:
-            why, remedy = f"{place} is no folder", _ELSEWHERE
+            why, remedy = f"{place} is no folder", ELSEWHERE
         case errno.ENOSPC | errno.EDQUOT:
-            why, remedy = f"the disk of {place} is full", f"make room on it, or {_ELSEWHERE}"
+            why, remedy = f"the disk of {place} is full", f"make room on it, or {ELSEWHERE}"
         case errno.EROFS:
-            why, remedy = f"{place} is mounted read-only", f"look at dmesg, or {_ELSEWHERE}"
+            why, remedy = f"{place} is mounted read-only", f"look at dmesg, or {ELSEWHERE}"
         case errno.EACCES | errno.EPERM:
             why = f"{place} may not be written"
-            remedy = f"run with sudo, or {_ELSEWHERE}"
+            remedy = f"run with sudo, or {ELSEWHERE}"
         case _:
-            why, remedy = f"{place}: {error.strerror}", _ELSEWHERE
+            why, remedy = f"{place}: {error.strerror}", ELSEWHERE
     return Unwritable(why, remedy, error.errno in _FULL)

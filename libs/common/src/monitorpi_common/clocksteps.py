@@ -14,12 +14,27 @@ STEP_S: Final = 0.5
 
 @dataclass(slots=True)
 class ClockSteps:
-    """Compares each tick with the one before it."""
+    """Compares each reading of both clocks with the one before it."""
 
     _offset_s: float | None = None
 
     def take(self, tick: Tick) -> float:
         """Return by how many seconds the clock was set ahead since the last tick; 0: it was not."""
-        before_s, self._offset_s = self._offset_s, tick.at.timestamp() - tick.boot_s
+        return self.compare(tick.at.timestamp(), tick.boot_s)
+
+    def compare(self, wall_s: float, boot_s: float) -> float:
+        """Return by how many seconds the clock was set ahead since the last reading; 0: it was not.
+
+        Args:
+            wall_s: the wall clock, seconds since 1970.
+            boot_s: the boot-time clock, at the same moment.
+
+        """
+        before_s, self._offset_s = self._offset_s, wall_s - boot_s
         step_s = 0.0 if before_s is None else self._offset_s - before_s
         return step_s if abs(step_s) > STEP_S else 0.0
+
+    @property
+    def offset_s(self) -> float | None:
+        """The wall clock minus the boot-time clock, as last read; None: never yet."""
+        return self._offset_s

@@ -25,6 +25,7 @@ from monitorpi_common.messages import (
     ProbeSource,
     Rates,
     Result,
+    Rollup,
     RuleState,
     Sent,
     SentAlert,
@@ -262,6 +263,14 @@ EXAMPLES: Final[tuple[tuple[Topic, Message], ...]] = (
                     what="opened",
                 )
             ],
+        ),
+    ),
+    (
+        Topic(SITE, "cloud-bridge", "rollup", "traffic"),
+        Rollup(
+            at=AT.replace(second=0),
+            interval_s=60,
+            values={"broadcast": 61, "DHCP": 2, "DNS": 412, "ARP": 87, "ICMP": 60, "SYN": 2214},
         ),
     ),
     (

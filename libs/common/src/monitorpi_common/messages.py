@@ -873,6 +873,27 @@ class Sent(Message):
     """The first alerts it tells of."""
 
 
+# --- cloud-bridge -----------------------------------------------------------------------------
+
+
+class Rollup(Message):
+    """The values of one mapping channel over a minute: what a broker of several sites is told."""
+
+    SERVICE = Service.CLOUD_BRIDGE
+    KIND = "rollup"
+    ID = "channel"
+    DELIVERY = Delivery("stream", 1, retain=False, expiry_s=86400, rate="60 s")
+
+    at: Timestamp
+    """End of the interval, a multiple of its length."""
+    interval_s: Quantity
+    """`at` and the topic tell one rollup from another: what comes twice is the same."""
+    values: Annotated[
+        dict[Short, Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=8)
+    ]
+    """By the label of the field; what nothing was said of is left out."""
+
+
 # --- home-assistant ---------------------------------------------------------------------------
 
 
@@ -1122,6 +1143,7 @@ OWNED: Final[tuple[type[Message], ...]] = (
     Alert,
     WatchState,
     Sent,
+    Rollup,
     Rates,
     RuleState,
     AlertEvent,

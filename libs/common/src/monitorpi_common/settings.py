@@ -167,7 +167,10 @@ class CentreSettings(RemoteBroker):
         "capture/device/+",
         "prober/target/+",
     ]
-    """What is passed on: filters below the site. Nothing comes back."""
+    """What is passed on as it is said: filters below the site. Nothing comes back."""
+    rollup_s: Annotated[int, Field(ge=0, le=3600)] = 60
+    """Seconds per rollup of the counts and measurements (`cloud-bridge.mapping`), which are passed
+    on beside the topics; 0: none."""
 
 
 class BrokerSettings(Section):

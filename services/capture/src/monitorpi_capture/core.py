@@ -35,7 +35,7 @@ from monitorpi_capture.items import (
     WindowCounts,
     counts_by_name,
 )
-from monitorpi_common.clocksteps import STEP_S
+from monitorpi_common.clocksteps import STEP_S, ClockSteps
 from monitorpi_common.messages import (
     CLASSES,
     Args,
@@ -121,7 +121,7 @@ class _PortState:
     totals: list[int] = field(default_factory=lambda: [0] * WIDTH)
     replies: _Replies = field(default_factory=_Replies)
     end_s: float | None = None
-    offset_s: float | None = None
+    clock: ClockSteps = field(default_factory=ClockSteps)
     copies: CopyReport = field(default_factory=CopyReport)
     """As its last window had them."""
 
@@ -131,9 +131,7 @@ class _PortState:
         if window.end.boot_s is None:
             back_s = 0.0 if end_s is None else end_s - window.start.wall_s
             return back_s > STEP_S
-        offset_s, self.offset_s = self.offset_s, window.end.wall_s - window.end.boot_s
-        step_s = 0.0 if offset_s is None else self.offset_s - offset_s
-        return abs(step_s) > STEP_S
+        return self.clock.compare(window.end.wall_s, window.end.boot_s) != 0.0
 
 
 class Steering(Protocol):
@@ -329,7 +327,7 @@ class CaptureCore:
                 start_s = window.end.wall_s - window.length_s
             self._begin_epoch()
             for one in self._ports.values():
-                one.end_s = one.offset_s = None
+                one.end_s, one.clock = None, ClockSteps()
             port.stepped(window)
         if window.end.boot_s is not None:
             self._follow(window.end.wall_s, window.end.boot_s)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_cloud_bridge.core import MEMORY, REPORTED, BridgeCore
 from monitorpi_cloud_bridge.mapping import FREE, PAID
+from monitorpi_cloud_bridge.rollups import RollupPublisher
 from monitorpi_cloud_bridge.rows import RowBuilder
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
 from monitorpi_cloud_bridge.sinks.clouds import destinations_of, reveal, web_of
@@ -101,6 +102,7 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
             "the clock was set back: rows go on between those that stand ahead of it",
             ahead_s=ahead_s,
         ),
+        _rollups(settings),
         settings.write_s,
     )
     core.recall(outbox.recall(REPORTED))
@@ -111,6 +113,14 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
         subscriptions=_subscriptions(settings, context.site),
         on_close=[outbox.close, *closers],
     )
+
+
+def _rollups(settings: CloudBridgeSettings) -> RollupPublisher | None:
+    """Return what publishes rollups; None: nobody wants any."""
+    if not settings.rollup_s:
+        return None
+    labels = {(entry.channel, entry.field): entry.label for entry in settings.entries()}
+    return RollupPublisher(RowBuilder(settings.entries(), settings.rollup_s), labels)
 
 
 def _subscriptions(settings: CloudBridgeSettings, site: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from monitorpi_cloud_bridge.items import Called, OutboxRow
 from monitorpi_cloud_bridge.thinning import number
-from monitorpi_common.clocksteps import STEP_S
+from monitorpi_common.clocksteps import ClockSteps
 from monitorpi_common.messages import (
     Alert,
     Command,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from monitorpi_cloud_bridge.rollups import RollupPublisher
     from monitorpi_cloud_bridge.rows import ChannelRow, RowBuilder
     from monitorpi_cloud_bridge.settings import ListedCommand as Permitted
 
@@ -74,6 +75,7 @@ class BridgeCore:
     state: Callable[[], dict[str, JsonValue]] = dict
     set_back: Callable[[int], None] = lambda _: None
     """Told that the clock was set back, and how many seconds ahead of it rows stand."""
+    rollups: RollupPublisher | None = None
     write_s: int = 1
     """Seconds of the wall clock whose finished rows are written together."""
     _group: int | None = None
@@ -83,8 +85,8 @@ class BridgeCore:
     _reported: dict[str, str] = field(default_factory=dict)
     _unreported: dict[str, Alert] = field(default_factory=dict)
     """Alerts whose text a full disk refused, by key."""
-    _offset_s: float | None = None
-    """Wall clock minus boot clock, as of the last tick with a clock that was not set."""
+    _steps: ClockSteps = field(default_factory=ClockSteps)
+    """Between ticks with a clock that was not set, and the first with one that is."""
     _texts: float = MOST_TEXTS
     """Texts that may still be sent now."""
     _boot_s: float | None = None
@@ -108,6 +110,7 @@ class BridgeCore:
                     self._report(message)
             case Tick() as tick:
                 self._pass(tick)
+                yield from self._roll_up(tick)
             case Called(text):
                 yield from self._obey(text)
             case CommandReceived(_, UploadNow()):
@@ -151,7 +154,18 @@ class BridgeCore:
         if at is None or not self.builder.wants(place):
             return
         synced = getattr(message, "clock_synced", self._synced)
-        self.builder.add(place, at.timestamp(), message.model_dump(), synced=synced)
+        payload = message.model_dump()
+        for builder in self._builders():
+            builder.add(place, at.timestamp(), payload, synced=synced)
+
+    def _builders(self) -> list[RowBuilder]:
+        """Return who makes rows, and who rollups: of the same mapping."""
+        return [self.builder, *([self.rollups.builder] if self.rollups else [])]
+
+    def _roll_up(self, tick: Tick) -> Iterable[Publication]:
+        """Publish the rollups that are finished; what the clock says has to be so."""
+        if self.rollups is not None and tick.clock_synced:
+            yield from self.rollups.finished(tick.at.timestamp() - LATE_S)
 
     def _pass(self, tick: Tick) -> None:
         """Let time pass; while the clock is not set nothing is written."""
@@ -159,17 +173,17 @@ class BridgeCore:
         since_s = 0.0 if self._boot_s is None else tick.boot_s - self._boot_s
         self._texts = min(self._texts + since_s / TEXT_EVERY_S, MOST_TEXTS)
         self._boot_s = tick.boot_s
-        offset_s = tick.at.timestamp() - tick.boot_s
-        step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
+        step_s = self._steps.take(tick)
         if not tick.clock_synced:
-            self._offset_s = offset_s
-            if abs(step_s) > STEP_S:
-                self.builder.shift(step_s)
+            if step_s:
+                for builder in self._builders():
+                    builder.shift(step_s)
             return
-        self._offset_s = None
+        self._steps = ClockSteps()
         until_s = tick.at.timestamp() - LATE_S
         self._come_back(until_s)
-        self.builder.release(step_s if abs(step_s) > STEP_S else 0.0)
+        for builder in self._builders():
+            builder.release(step_s)
         self._write(until_s)
         for alert in list(self._unreported.values()):
             self._report(alert)

@@ -197,6 +197,9 @@ class CloudBridgeSettings(Section):
     it is written. As much as `interval_s`: each row by itself."""
     pacing_s: Annotated[float, Field(gt=0, le=3600)] = PACING_S
     """Seconds from an answer to the next call; below 16 only for a service on this machine."""
+    rollup_s: Annotated[int, Field(ge=0, le=3600)] = 0
+    """Seconds per rollup on the own bus (`cloud-bridge/rollup/{channel}`), for a broker of several
+    sites; 0: none. `up` sets it from `broker.centre.rollup_s`."""
     mapping: list[MappingEntry] | None = None
     """Which values go where; by default the channels `traffic` and `health` as in the docs."""
     alerts: bool = True
@@ -232,12 +235,15 @@ class CloudBridgeSettings(Section):
         names = self.destinations()
         return [entry for entry in DEFAULTS if entry.channel in names]
 
+    def every_entry(self) -> list[MappingEntry]:
+        """Return the mapping that holds where all its channels are wanted."""
+        return list(DEFAULTS if self.mapping is None else self.mapping)
+
     def destinations(self) -> list[str]:
         """Return the names of the channels rows are made for."""
         names = list(self.channels)
-        if any(one is not None for one in (self.influx, self.mqtt, self.nats)):
-            wanted = self.mapping if self.mapping is not None else DEFAULTS
-            names += [entry.channel for entry in wanted]
+        if self.rollup_s or any(one is not None for one in (self.influx, self.mqtt, self.nats)):
+            names += [entry.channel for entry in self.every_entry()]
         return list(dict.fromkeys(names))
 
     @model_validator(mode="after")

@@ -115,7 +115,7 @@ class Addresses:
         for key in list(self._disputes.by_mac.get(mac, ())):
             held = self._table[key]
             self._end_dispute(held, at_s)
-            found += self._disputes.told_of(held, mac)
+            found += self._disputes.sure_of(held, mac)
         return sorted(found, key=lambda one: (-one.last_s, one.ip, one.challenger))
 
     def challenges(self, mac: bytes, at_s: float) -> bool:
@@ -130,7 +130,7 @@ class Addresses:
         if held is not None and held.mac == mac and held.state is State.HELD:
             held.claimed_s, held.how, held.spoke = max(held.claimed_s, at_s), how, mac
             return
-        if self._witness.is_nobodys(space, ip) or self._ends.follow(mac, (space, ip), at_s):
+        if self._witness.is_nobodys(space, ip) or self._ends.came_after(mac, (space, ip), at_s):
             return
         if held is not None:
             self._end_dispute(held, at_s)

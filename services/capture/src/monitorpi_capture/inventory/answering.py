@@ -24,6 +24,7 @@ WITHIN_S: Final = 1.0
 """An answer comes so soon: hosts ask again after a second (RFC 4861: RetransTimer)."""
 MAX_ASKED: Final = 1024
 """Questions that are remembered, the latest."""
+_ASKERS: Final = 2
 MAX_SPEAKERS: Final = 1024
 MAX_ADDRESSES: Final = 64
 """Addresses of one MAC that are remembered, the latest."""
@@ -33,22 +34,27 @@ class Answering:
     """By MAC, each address it claims: did it ever do so unasked."""
 
     def __init__(self) -> None:
-        self._asked: dict[Key, float] = {}
+        self._asked: dict[Key, dict[bytes, float]] = {}
+        """By address, its last two askers: of two one is another than who answers."""
         self._speaks: dict[bytes, dict[Key, bool]] = {}
         """Addresses that a MAC claims, and whether it only answered for them, in the order in which
         they came last; so are the MACs."""
 
-    def asks(self, space: Space, ip: str, at_s: float) -> None:
-        """Take that somebody asks for an address."""
-        self._asked.pop((space, ip), None)
-        self._asked[space, ip] = at_s
+    def asks(self, mac: bytes, space: Space, ip: str, at_s: float) -> None:
+        """Take that a MAC asks for an address."""
+        askers = self._asked.pop((space, ip), {})
+        self._asked[space, ip] = askers
+        askers.pop(mac, None)
+        askers[mac] = at_s
+        if len(askers) > _ASKERS:
+            del askers[next(iter(askers))]
         if len(self._asked) > MAX_ASKED:
             del self._asked[next(iter(self._asked))]
 
     def claims(self, mac: bytes, space: Space, ip: str, at_s: float, *, asking: bool) -> None:
         """Take that a MAC claims an address; asking: in a question of its own."""
         key = space, ip
-        answers = not asking and 0 <= at_s - self._asked.get(key, -WITHIN_S) <= WITHIN_S
+        answers = not asking and self._is_asked(mac, key, at_s)
         claimed = self._speaks.pop(mac, {})
         self._speaks[mac] = claimed
         claimed[key] = claimed.pop(key, True) and answers
@@ -56,6 +62,11 @@ class Answering:
             del claimed[next(iter(claimed))]
         if len(self._speaks) > MAX_SPEAKERS:
             del self._speaks[next(iter(self._speaks))]
+
+    def _is_asked(self, mac: bytes, key: Key, at_s: float) -> bool:
+        """Return whether somebody else just asked: a question of one's own excuses nobody."""
+        askers = self._asked.get(key, {})
+        return any(who != mac and 0 <= at_s - then_s <= WITHIN_S for who, then_s in askers.items())
 
     def only_answers(self, mac: bytes, space: Space, ip: str) -> bool:
         """Return whether a MAC claimed an address, and never unasked."""
@@ -75,4 +86,7 @@ class Answering:
 
     def shift(self, step_s: float) -> None:
         """Move all times by a step of the clock that stamped them."""
-        self._asked = {key: at_s + step_s for key, at_s in self._asked.items()}
+        self._asked = {
+            key: {mac: at_s + step_s for mac, at_s in askers.items()}
+            for key, askers in self._asked.items()
+        }

@@ -286,7 +286,7 @@ class Inventory:
         if sighting.tries is not None:
             self._denials.tries(sender, space, sighting.tries, at_s)
         if sighting.asks is not None:
-            self._topology.answering.asks(space, sighting.asks, at_s)
+            self._topology.answering.asks(sender, space, sighting.asks, at_s)
         if sighting.asks is not None and self._asking.asks(sender, space, sighting.asks, at_s):
             self._touch(sender)
         for ip in sighting.ips if sighting.how in ("arp", "nd") else ():

@@ -85,7 +85,7 @@ class Disputes:
             dispute.take_turn(at_s)
         self.touched |= {holder, challenger}
 
-    def told_of(self, held: Holding, mac: bytes) -> list[Dispute]:
+    def sure_of(self, held: Holding, mac: bytes) -> list[Dispute]:
         """Return the disputes of an address that a MAC is part of, as far as they are sure."""
         return [
             one

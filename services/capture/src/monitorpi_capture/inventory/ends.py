@@ -29,7 +29,7 @@ class Ends:
         if len(self._until) > MAX_ENDS:
             del self._until[next(iter(self._until))]
 
-    def follow(self, mac: bytes, key: Key, at_s: float) -> bool:
+    def came_after(self, mac: bytes, key: Key, at_s: float) -> bool:
         """Return whether a MAC gave an address up after a time."""
         former, until_s = self._until.get(key, (b"", at_s))
         return former == mac and at_s < until_s

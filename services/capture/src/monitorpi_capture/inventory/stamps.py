@@ -8,10 +8,10 @@ a window that was closed by the new one moves them all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.clocksteps import STEP_S
+from monitorpi_common.clocksteps import ClockSteps
 
 if TYPE_CHECKING:
     from monitorpi_capture.items import Sighting
@@ -26,7 +26,7 @@ LATE_S: Final = 10.0
 class Stamps:
     """The offset of the wall clock to the boot-time clock that is followed."""
 
-    _offset_s: float | None = None
+    _steps: ClockSteps = field(default_factory=ClockSteps)
     _boot_s: float = 0.0
 
     def follow(self, wall_s: float, boot_s: float) -> float:
@@ -34,19 +34,18 @@ class Stamps:
 
         Readings may come late: one from before the last is not followed.
         """
-        if self._offset_s is not None and boot_s < self._boot_s:
+        if self._steps.offset_s is not None and boot_s < self._boot_s:
             return 0.0
-        before_s, self._offset_s, self._boot_s = self._offset_s, wall_s - boot_s, boot_s
-        step_s = 0.0 if before_s is None else self._offset_s - before_s
-        return step_s if abs(step_s) > STEP_S else 0.0
+        self._boot_s = boot_s
+        return self._steps.compare(wall_s, boot_s)
 
     def is_stale(self, boot_s: float) -> bool:
         """Return whether no reading was taken for long."""
-        return self._offset_s is None or boot_s - self._boot_s > STALE_S
+        return self._steps.offset_s is None or boot_s - self._boot_s > STALE_S
 
     def at(self, boot_s: float) -> float:
         """Return the time by the clock that is followed, seconds since 1970."""
-        return boot_s + (self._offset_s or 0.0)
+        return boot_s + (self._steps.offset_s or 0.0)
 
 
 def stamped(sighting: Sighting, at_s: float) -> Sighting:

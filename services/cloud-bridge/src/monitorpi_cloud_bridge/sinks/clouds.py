@@ -12,6 +12,7 @@ from monitorpi_cloud_bridge.sinks.destination import UploadDestination
 from monitorpi_cloud_bridge.sinks.dialects import DIALECTS
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.mqtt import Mqtt
+from monitorpi_cloud_bridge.sinks.rowjson import RowForm
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common.endpoint import Keys
@@ -93,6 +94,10 @@ def _labels(settings: CloudBridgeSettings, channel: str) -> dict[str, str]:
     }
 
 
+def _form(settings: CloudBridgeSettings, site: str, channel: str) -> RowForm:
+    return RowForm(f"{site}/{channel}", _labels(settings, channel))
+
+
 def _mqtt_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadDestination]:
     mqtt = settings.mqtt
     if mqtt is None:
@@ -104,8 +109,7 @@ def _mqtt_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadD
             Mqtt(
                 Handover(account, f"monitorpi-{site}-{name}", MQTT_KEYS),
                 f"{mqtt.prefix}/{site}/{name}",
-                f"{site}/{name}",
-                _labels(settings, name),
+                _form(settings, site, name),
                 mqtt.pacing_s,
             ),
             counts_for_quota=False,
@@ -139,8 +143,7 @@ def _nats_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadD
                 nats_account(nats, site),
                 plan,
                 f"{nats.prefix}.{site}.{name}",
-                f"{site}/{name}",
-                _labels(settings, name),
+                _form(settings, site, name),
                 nats.pacing_s,
             ),
             counts_for_quota=False,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +29,12 @@ from nats.js.api import (
 )
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
-from monitorpi_cloud_bridge.sinks.natsdial import NatsDialler, NatsRefusedError, hang_up
-from monitorpi_cloud_bridge.sinks.rowjson import row_id, row_json
+from monitorpi_cloud_bridge.sinks.natsdial import (
+    NatsDialler,
+    NatsRefusedError,
+    as_said,
+    hang_up,
+)
 from monitorpi_cloud_bridge.sinks.sink import (
     CallLimits,
     RefusedError,
@@ -38,16 +43,19 @@ from monitorpi_cloud_bridge.sinks.sink import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from nats.aio.client import Client
     from nats.js import JetStreamContext
 
     from monitorpi_cloud_bridge.items import OutboxRow
     from monitorpi_cloud_bridge.sinks.natsdial import NatsAccount
+    from monitorpi_cloud_bridge.sinks.rowjson import RowForm
 
 BATCH_ROWS: Final = 500
 ANSWER_S: Final = 10.0
+LOOK_S: Final = 60.0
+"""A look for rows takes so long at most; then all of them stay in doubt."""
 DUPLICATES_S: Final = 600.0
 """What comes again within this is stored once, in a stream of ours: longer than any pause between
 two tries in which nothing is looked up."""
@@ -85,8 +93,7 @@ class JetStream:
         account: NatsAccount,
         plan: StreamPlan,
         subject: str,
-        identity: str,
-        labels: Mapping[str, str],
+        form: RowForm,
         pacing_s: float,
     ) -> None:
         """Prepare a writer.
@@ -95,8 +102,7 @@ class JetStream:
             account: where to, and who we are there.
             plan: the stream that is made where none takes the subject.
             subject: of every row.
-            identity: begins each row's id, such as ``site/channel``.
-            labels: names of the fields (``field1`` -> ``syn``).
+            form: how a row is written.
             pacing_s: seconds from an answer to the next call.
 
         """
@@ -104,8 +110,7 @@ class JetStream:
         self._dialler = NatsDialler(account)
         self._plan = plan
         self._subject = subject
-        self._identity = identity
-        self._labels = labels
+        self._form = form
 
     def unfit(self, row: OutboxRow, now_s: float) -> str | None:
         """Say that a stream drops no row without a word: its age there counts from its arrival."""
@@ -114,7 +119,7 @@ class JetStream:
 
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the rows as lines of JSON."""
-        return b"\n".join(row_json(row, self._identity, self._labels) for row in rows)
+        return self._form.lines(rows)
 
     def send(self, body: bytes) -> UploadOutcome:
         """Publish each row and read what the stream says of it."""
@@ -186,11 +191,12 @@ class JetStream:
         return f"stream {name} keeps rows for its consumers alone, and has none"
 
     async def _look(self, seconds: Sequence[int]) -> set[int] | None:
-        wanted = {row_id(self._identity, second): second for second in seconds}
+        wanted = {self._form.id(second): second for second in seconds}
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_TIME, headers_only=True,
             opt_start_time=datetime.fromtimestamp(seconds[0] - EARLIER_S, UTC),
         )  # fmt: skip
+        until_s = time.monotonic() + LOOK_S
         try:
             async with self._stream() as (_, stream):
                 reader = await stream.subscribe(self._subject, ordered_consumer=True, config=config)
@@ -198,6 +204,8 @@ class JetStream:
                 comes = info.num_pending or (info.delivered and info.delivered.consumer_seq)
                 found = set()
                 while comes:  # what is under way to us is no longer pending
+                    if time.monotonic() > until_s:
+                        return None
                     message = await reader.next_msg(timeout=ANSWER_S)
                     found.add((message.headers or {}).get(Header.MSG_ID.value))
                     comes = message.metadata.num_pending
@@ -254,8 +262,8 @@ def _unstored(error: Error | OSError, refusal: str | None) -> UploadOutcome:
             return UploadOutcome(UploadVerdict.FORBIDDEN, refusal)
         case TimeoutError():
             return UploadOutcome(UploadVerdict.UNKNOWN, "no answer")
-    return UploadOutcome(UploadVerdict.UNKNOWN, f"it hung up ({error})")
+    return UploadOutcome(UploadVerdict.UNKNOWN, f"it hung up ({as_said(error)})")
 
 
 def _text(error: APIError) -> str:
-    return error.description or f"error {error.err_code or error.code}"
+    return as_said(error.description or f"error {error.err_code or error.code}")

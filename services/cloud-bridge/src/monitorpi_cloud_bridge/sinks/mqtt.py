@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cloud_bridge.sinks.rowjson import row_json
 from monitorpi_cloud_bridge.sinks.sink import CallLimits, UploadOutcome, UploadVerdict
 from monitorpi_common.handover import Handover, NotConnectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from monitorpi_cloud_bridge.items import OutboxRow
+    from monitorpi_cloud_bridge.sinks.rowjson import RowForm
 
 BATCH_ROWS: Final = 500
 NOBODY: Final = 0x10
@@ -45,29 +45,20 @@ _FAILURE: Final = 0x80
 class Mqtt:
     """One mapping channel as one topic of a broker."""
 
-    def __init__(
-        self,
-        broker: Handover,
-        topic: str,
-        identity: str,
-        labels: Mapping[str, str],
-        pacing_s: float,
-    ) -> None:
+    def __init__(self, broker: Handover, topic: str, form: RowForm, pacing_s: float) -> None:
         """Prepare a writer.
 
         Args:
             broker: where to.
             topic: of every row.
-            identity: begins each row's id, such as ``site/channel``.
-            labels: names of the fields (``field1`` -> ``syn``).
+            form: how a row is written.
             pacing_s: seconds from an answer to the next call.
 
         """
         self.limits = CallLimits(BATCH_ROWS, pacing_s)
         self._broker = broker
         self._topic = topic
-        self._identity = identity
-        self._labels = labels
+        self._form = form
 
     def unfit(self, row: OutboxRow, now_s: float) -> str | None:
         """Say that a broker drops no row without a word."""
@@ -76,7 +67,7 @@ class Mqtt:
 
     def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
         """Return the rows as lines of JSON."""
-        return b"\n".join(row_json(row, self._identity, self._labels) for row in rows)
+        return self._form.lines(rows)
 
     def send(self, body: bytes) -> UploadOutcome:
         """Publish each row and read what the broker says of it."""

@@ -1,8 +1,7 @@
 """A connection to one of several servers of NATS, made when it is needed. I/O.
 
-The client takes a server's word for whether TLS is used: one that asks for none is sent the
-password as it is, whatever the client was told (nats-py 2.16.0). So the password is handed over by
-a function that looks first.
+Whether TLS is used is the server's word in this protocol (``tls_required``). So the account is
+handed over by a function that looks at that word first, and gives nothing where it is missing.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ NATS_KEYS: Final = Keys(
     "cloud-bridge.nats.servers", "cloud-bridge.nats.servers", "cloud-bridge.nats.tls_ca", "server"
 )
 CLOSE_S: Final = 0.5
+MOST_SAID: Final = 300
+"""Characters of what a server says that are passed on."""
 _DENIED: Final = ("permissions violation", "authorization violation", "authentication")
 
 
@@ -86,7 +87,8 @@ class NatsDialler:
                     raise NatsRefusedError(f"{server}: {self.refusal}") from None
                 cause = seen[-1] if seen else error
                 tls = self._account.authorities is not None
-                why.append(f"{server}: {unreachable(cause, server.host, tls=tls, keys=NATS_KEYS)}")
+                said = unreachable(cause, server.host, tls=tls, keys=NATS_KEYS)
+                why.append(f"{server}: {as_said(said)}")
                 self._servers.append(self._servers.pop(0))
         raise OSError("; ".join(why))
 
@@ -97,7 +99,7 @@ class NatsDialler:
         async def failed(error: Exception) -> None:
             seen.append(error)
             if any(word in str(error).lower() for word in _DENIED):
-                self.refusal = str(error).removeprefix("nats: ")
+                self.refusal = as_said(error).removeprefix("nats: ")
 
         def name() -> str:
             if context and not client._server_info.get("tls_required"):  # noqa: SLF001 - no other way
@@ -115,6 +117,11 @@ class NatsDialler:
             await hang_up(client)
             raise
         return client
+
+
+def as_said(words: object) -> str:
+    """Return what a server says as one short line: it may be any server, and logs are kept."""
+    return " ".join(str(words).split())[:MOST_SAID]
 
 
 async def hang_up(client: Client) -> None:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from monitorpi_cloud_bridge.items import OutboxRow
 
 
-def row_id(identity: str, second: int) -> str:
-    """Return the id of the row of a second; ``identity`` is such as ``site/channel``."""
-    return f"{identity}/{second}"
+@dataclass(frozen=True, slots=True)
+class RowForm:
+    """How the rows of one mapping channel are written as messages."""
 
+    identity: str
+    """Begins each row's id, such as ``site/channel``."""
+    labels: Mapping[str, str]
+    """Names of the fields (``field1`` -> ``syn``)."""
 
-def row_json(row: OutboxRow, identity: str, labels: Mapping[str, str]) -> bytes:
-    """Return a row as one line: numbers as numbers, texts as they are.
+    def id(self, second: int) -> str:
+        """Return the id of the row of a second."""
+        return f"{self.identity}/{second}"
 
-    Args:
-        row: what is sent.
-        identity: begins its id.
-        labels: names of the fields (``field1`` -> ``syn``).
+    def line(self, row: OutboxRow) -> bytes:
+        """Return a row as one line: numbers as numbers, texts as they are."""
+        values: dict[str, object] = {
+            self.labels.get(name, name): text if name == "status" else float(text)
+            for name, text in row.fields.items()
+        }
+        head = {"id": self.id(row.second), "second": row.second}
+        return json.dumps({**head, "values": values}, ensure_ascii=False).encode()
 
-    """
-    values: dict[str, object] = {
-        labels.get(name, name): text if name == "status" else float(text)
-        for name, text in row.fields.items()
-    }
-    head = {"id": row_id(identity, row.second), "second": row.second}
-    return json.dumps({**head, "values": values}, ensure_ascii=False).encode()
+    def lines(self, rows: Sequence[OutboxRow]) -> bytes:
+        """Return rows as lines, in their order."""
+        return b"\n".join(map(self.line, rows))

@@ -72,7 +72,7 @@ class UnknownServer:
 
     severity: Severity
     known: tuple[str, ...]
-    says: frozenset[Statement] = frozenset()
+    statements: frozenset[Statement] = frozenset()
     """What it says otherwise than the known ones, where that is how it was found."""
     is_alike: bool = False
     """It says what the known ones say."""
@@ -82,7 +82,7 @@ class UnknownServer:
 class Changed:
     """A known server that says what it did not say before."""
 
-    says: tuple[Statement, ...]
+    statements: tuple[Statement, ...]
     before: tuple[Statement, ...]
     """What it said of the same options."""
 
@@ -94,7 +94,7 @@ class Servers:
         self,
         configured: Iterable[str],
         learned: Iterable[str],
-        said: Mapping[str, Iterable[Statement]] | None = None,
+        statements: Mapping[str, Iterable[Statement]] | None = None,
         start_s: float = START_S,
     ) -> None:
         """Start with what is known.
@@ -102,18 +102,20 @@ class Servers:
         Args:
             configured: those that may serve; where there are any, nobody else may.
             learned: those learned before a restart.
-            said: what the known ones told their clients then.
+            statements: what the known ones told their clients then.
             start_s: within so long of the first one nobody is late.
 
         """
         self._configured = frozenset(configured)
         self._learned = dict.fromkeys(learned)
         self._start_s = start_s
-        self._said: dict[str, dict[Statement, None]] = {
-            mac: dict.fromkeys(statements) for mac, statements in (said or {}).items()
+        self._statements: dict[str, dict[Statement, None]] = {
+            mac: dict.fromkeys(stated) for mac, stated in (statements or {}).items()
         }
         self._first_s: dict[str, float] = {
-            vlan: -math.inf for mac in self._learned for vlan in where(self._said.get(mac, ()))
+            vlan: -math.inf
+            for mac in self._learned
+            for vlan in where(self._statements.get(mac, ()))
         }
         """When the first one of a VLAN served; of those learned before a restart: long ago."""
         self._seen: Bounded[float] = Bounded(_MAX_SEEN)
@@ -128,16 +130,16 @@ class Servers:
         return mac in (self._configured or self._learned)
 
     @property
-    def said(self) -> dict[str, list[Statement]]:
+    def statements(self) -> dict[str, list[Statement]]:
         """What the known ones told their clients, and those like them, to be kept."""
-        return {mac: list(statements) for mac, statements in self._said.items() if statements}
+        return {mac: list(stated) for mac, stated in self._statements.items() if stated}
 
     def see(
         self,
         mac: str,
         serves_s: float | None,
         now_s: float,
-        says: Iterable[Statement],
+        statements: Iterable[Statement],
         *,
         learns: bool,
         holds: Iterable[str] = (),
@@ -148,35 +150,35 @@ class Servers:
             mac: the server.
             serves_s: when it did so last; None: it does not say.
             now_s: the time of the message that tells of it.
-            says: what it tells its clients, by which one may be told from another.
+            statements: what it tells its clients, by which one may be told from another.
             learns: the first day is not over.
             holds: the addresses that are its own.
 
         """
         at_s = now_s if serves_s is None else serves_s
-        statements = dict.fromkeys(says)
+        stated = dict.fromkeys(statements)
         if self.knows(mac):
-            intruder = self._intruder(mac, at_s, statements, frozenset(holds), learns=learns)
+            intruder = self._intruder(mac, at_s, stated, frozenset(holds), learns=learns)
             if intruder is None:
-                return self._compare(mac, at_s, statements, learns=learns)
+                return self._compare(mac, at_s, stated, learns=learns)
             self._seen.put(mac, at_s, at_s)
             return intruder
-        unknown = self._judge(mac, at_s, statements, frozenset(holds), learns=learns)
+        unknown = self._judge(mac, at_s, stated, frozenset(holds), learns=learns)
         before_s = self._seen.get(mac)
         self._seen.put(mac, at_s, at_s)
         if serves_s is not None and (
             now_s - at_s > NEWS_S if before_s is None else before_s >= serves_s
         ):
             return None
-        if unknown is not None and unknown.is_alike and len(self._said) < 2 * MAX_SERVERS:
-            self._said[mac] = dict.fromkeys(list(statements)[:MAX_STATEMENTS])
+        if unknown is not None and unknown.is_alike and len(self._statements) < 2 * MAX_SERVERS:
+            self._statements[mac] = dict.fromkeys(list(stated)[:MAX_STATEMENTS])
         return unknown
 
     def _intruder(
         self,
         mac: str,
         at_s: float,
-        says: dict[Statement, None],
+        statements: dict[Statement, None],
         holds: frozenset[str],
         *,
         learns: bool,
@@ -185,60 +187,60 @@ class Servers:
 
         Else a VLAN that nobody serves would be the way to be known everywhere.
         """
-        before = self._said.get(mac, {})
-        came = {one for one in says if one[0] == VLAN and one not in before}
+        before = self._statements.get(mac, {})
+        came = {one for one in statements if one[0] == VLAN and one not in before}
         if self._configured or not before or not came:
             return None
         there = tuple(
             other for other in self._learned
-            if other != mac and not came.isdisjoint(self._said.get(other, ()))
+            if other != mac and not came.isdisjoint(self._statements.get(other, ()))
         )  # fmt: skip
-        unlike = self._unlike(there, sends(says) | came, at_s, holds)
+        unlike = self._unlike(there, sends(statements) | came, at_s, holds)
         if unlike is None:
             return None
-        del self._learned[mac], self._said[mac]
+        del self._learned[mac], self._statements[mac]
         return UnknownServer("warning" if learns else "critical", there, unlike)
 
     def _compare(
-        self, mac: str, at_s: float, says: dict[Statement, None], *, learns: bool
+        self, mac: str, at_s: float, statements: dict[Statement, None], *, learns: bool
     ) -> Changed | None:
         """Learn what a known server says; return it if it is new after the first day."""
-        before = self._said.get(mac)
-        self._remember(mac, at_s, says)
+        before = self._statements.get(mac)
+        self._remember(mac, at_s, statements)
         if before is None or learns:
             return None
-        told = Counter(option for option, _ in sends(before))
+        counts = Counter(option for option, _ in sends(before))
         asked = {in_vlan(option, vlan) for option in _ASKED_BY_ALL for vlan in where(before)}
-        news = {*told} | asked
+        news = {*counts} | asked
         new = [
-            one for one in says
-            if one not in before and one[0] in news and told[one[0]] < MAX_VALUES
+            one for one in statements
+            if one not in before and one[0] in news and counts[one[0]] < MAX_VALUES
         ]  # fmt: skip
         if not new or len(before) >= MAX_STATEMENTS:
             return None
         about = {option for option, _ in new}
         return Changed(tuple(new), tuple(one for one in before if one[0] in about))
 
-    def _remember(self, mac: str, at_s: float, says: Iterable[Statement]) -> None:
+    def _remember(self, mac: str, at_s: float, statements: Iterable[Statement]) -> None:
         """Remember what a known one says, as far as there is room, and where somebody serves."""
-        before = self._said.get(mac, {})
-        new = [one for one in says if one not in before]
-        if not new and mac in self._said:
+        before = self._statements.get(mac, {})
+        new = [one for one in statements if one not in before]
+        if not new and mac in self._statements:
             return
-        told = Counter(option for option, _ in before)
-        said = self._said[mac] = dict(before)
+        counts = Counter(option for option, _ in before)
+        kept = self._statements[mac] = dict(before)
         for one in new:
-            if len(said) < MAX_STATEMENTS and (told[one[0]] < MAX_VALUES or one[0] == VLAN):
-                said[one] = None
-                told[one[0]] += 1
-        for vlan in where(said):
+            if len(kept) < MAX_STATEMENTS and (counts[one[0]] < MAX_VALUES or one[0] == VLAN):
+                kept[one] = None
+                counts[one[0]] += 1
+        for vlan in where(kept):
             self._first_s.setdefault(vlan, at_s)
 
     def _judge(
         self,
         mac: str,
         at_s: float,
-        says: dict[Statement, None],
+        statements: dict[Statement, None],
         holds: frozenset[str],
         *,
         learns: bool,
@@ -247,38 +249,40 @@ class Servers:
             return UnknownServer("critical", tuple(sorted(self._configured)))
         known = tuple(self._learned)
         if not learns:
-            return self._late(mac, known, set(says))
-        beside = [mac for mac in known if may_meet(self._said.get(mac, ()), says)]
-        unlike = self._unlike(beside, set(says), at_s, holds)
+            return self._late(mac, known, set(statements))
+        beside = [mac for mac in known if may_meet(self._statements.get(mac, ()), statements)]
+        unlike = self._unlike(beside, set(statements), at_s, holds)
         if unlike is not None:
             return UnknownServer("warning", known, unlike)
         if len(self._learned) < MAX_SERVERS:
             self._learned[mac] = None
-            self._remember(mac, at_s, says)
+            self._remember(mac, at_s, statements)
         return None
 
-    def _late(self, mac: str, known: tuple[str, ...], says: set[Statement]) -> UnknownServer | None:
+    def _late(
+        self, mac: str, known: tuple[str, ...], statements: set[Statement]
+    ) -> UnknownServer | None:
         """Judge one that comes after the first day."""
-        said = {one for other in known for one in self._said.get(other, ())}
-        if not known or not is_alike(says, said):
-            self._said.pop(mac, None)
-            told = {name for name, _ in said}
-            differs = frozenset(one for one in sends(says) - said if one[0] in told)
+        theirs = {one for other in known for one in self._statements.get(other, ())}
+        if not known or not is_alike(statements, theirs):
+            self._statements.pop(mac, None)
+            options = {name for name, _ in theirs}
+            differs = frozenset(one for one in sends(statements) - theirs if one[0] in options)
             return UnknownServer("critical" if known else "warning", known, differs)
-        if mac in self._said or only_relays(says, said):
+        if mac in self._statements or only_relays(statements, theirs):
             return None
         return UnknownServer("warning", known, is_alike=True)
 
     def _unlike(
-        self, beside: Sequence[str], says: set[Statement], at_s: float, holds: frozenset[str]
+        self, beside: Sequence[str], statements: set[Statement], at_s: float, holds: frozenset[str]
     ) -> frozenset[Statement] | None:
         """Return what one says otherwise than those it serves beside; None: it is like them."""
-        said = sends(one for mac in beside for one in self._said.get(mac, ()))
-        tells = sends(says)
-        differs = contradictions(tells, said)
+        theirs = sends(one for mac in beside for one in self._statements.get(mac, ()))
+        own = sends(statements)
+        differs = contradictions(own, theirs)
         untold_s = self._first_s.get("", math.inf)
-        first_s = min(self._first_s.get(vlan, untold_s) for vlan in where(says))
+        first_s = min(self._first_s.get(vlan, untold_s) for vlan in where(statements))
         late = bool(beside) and at_s - first_s > self._start_s
-        is_named = any(option_of(name) == "router" and ip in holds for name, ip in said)
-        is_unlike = bool(differs) or (late and not is_named and said.isdisjoint(tells))
+        is_named = any(option_of(name) == "router" and ip in holds for name, ip in theirs)
+        is_unlike = bool(differs) or (late and not is_named and theirs.isdisjoint(own))
         return differs if is_unlike else None

@@ -67,51 +67,53 @@ def _name(vlan: Iterable[int]) -> str:
     return ".".join(map(str, vlan))
 
 
-def where(says: Iterable[Statement]) -> list[str]:
+def where(statements: Iterable[Statement]) -> list[str]:
     """Return the VLANs in which one serves; the one without a tag where it does not say."""
-    return [value for option, value in says if option == VLAN] or [""]
+    return [value for option, value in statements if option == VLAN] or [""]
 
 
 def may_meet(one: Iterable[Statement], other: Iterable[Statement]) -> bool:
     """Tell whether two serve in one VLAN, as far as they say in which."""
-    vlans = [{value for option, value in said if option == VLAN} for said in (one, other)]
+    vlans = [{value for option, value in stated if option == VLAN} for stated in (one, other)]
     return not all(vlans) or not vlans[0].isdisjoint(vlans[1])
 
 
-def contradictions(says: set[Statement], said: set[Statement]) -> frozenset[Statement]:
+def contradictions(statements: set[Statement], theirs: set[Statement]) -> frozenset[Statement]:
     """Return what one says of options of which others say something else altogether."""
-    others = {option for option, _ in said}
-    agreed = {option for option, _ in said.intersection(says)}
-    return frozenset(one for one in says if one[0] in others - agreed)
+    others = {option for option, _ in theirs}
+    agreed = {option for option, _ in theirs.intersection(statements)}
+    return frozenset(one for one in statements if one[0] in others - agreed)
 
 
-def sends(says: Iterable[Statement]) -> set[Statement]:
+def sends(statements: Iterable[Statement]) -> set[Statement]:
     """Return what is said of where clients are sent, without who says it."""
-    return {one for one in says if option_of(one[0]) not in _WHO}
+    return {one for one in statements if option_of(one[0]) not in _WHO}
 
 
-def is_alike(says: set[Statement], said: set[Statement]) -> bool:
+def is_alike(statements: set[Statement], theirs: set[Statement]) -> bool:
     """Return whether one says what the known ones say, nothing else and nothing that matters less.
 
     Args:
-        says: of one server.
-        said: of the known ones.
+        statements: of one server.
+        theirs: of the known ones.
 
     """
-    tells, told = {name for name, _ in says}, {name for name, _ in said}
-    speaks = {name for name in tells if option_of(name) in _NEEDED}
+    own, known = {name for name, _ in statements}, {name for name, _ in theirs}
+    speaks = {name for name in own if option_of(name) in _NEEDED}
     needed = {in_vlan(one, _vlan(name)) for name in speaks for one in _NEEDED[option_of(name)]}
-    return bool(speaks) and speaks <= told and needed & told <= tells and sends(says) <= said
+    return (
+        bool(speaks) and speaks <= known and needed & known <= own and sends(statements) <= theirs
+    )
 
 
-def only_relays(says: set[Statement], said: set[Statement]) -> bool:
+def only_relays(statements: set[Statement], theirs: set[Statement]) -> bool:
     """Return whether one passes on what a known server answers, as a known relay does.
 
     Answers of DHCP name their relay; where the known one answers by itself there is nothing to
     relay. Those of DHCPv6 name the server alone, whoever sends them.
     """
-    servers = {one for one in says if option_of(one[0]) in _NEEDED}
-    relayed = {name for name, _ in says} & {name for name, _ in said}
-    return servers <= said and all(
+    servers = {one for one in statements if option_of(one[0]) in _NEEDED}
+    relayed = {name for name, _ in statements} & {name for name, _ in theirs}
+    return servers <= theirs and all(
         in_vlan(RELAY, _vlan(name)) in relayed for name, _ in servers if option_of(name) == SERVER
     )

@@ -68,7 +68,7 @@ def _unknown_server(mac: str, news: UnknownServer) -> str:
     if news.is_alike:
         return f"another DHCP server {mac} says what the known ones say (known: {known})"
     says = " and ".join(
-        f"another {word}, {values}" for word, values in _by_option(sorted(news.says)).items()
+        f"another {word}, {values}" for word, values in _by_option(sorted(news.statements)).items()
     )
     return (
         f"unknown DHCP server {mac}" + (f" tells of {says}" if says else "") + f" (known: {known})"
@@ -79,15 +79,15 @@ def _changed(mac: str, news: Changed) -> str:
     before = _by_option(news.before)
     says = " and ".join(
         f"another {word}, {values} (before: {before.get(word, 'none')})"
-        for word, values in _by_option(news.says).items()
+        for word, values in _by_option(news.statements).items()
     )
     return f"DHCP server {mac} tells of {says}"
 
 
-def _by_option(says: Iterable[Statement]) -> dict[str, str]:
+def _by_option(statements: Iterable[Statement]) -> dict[str, str]:
     """Return the first values of each option, by the word for it."""
     found: dict[str, list[str]] = {}
-    for option, value in says:
+    for option, value in statements:
         name = option_of(option)
         found.setdefault(_WORDS.get(name, name), []).append(value)
     return {word: ", ".join(values[:_SHOWN]) for word, values in found.items()}
