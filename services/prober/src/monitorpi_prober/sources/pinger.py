@@ -343,16 +343,10 @@ class Pinger:
 
     def _next_at(self, now: float, asking: float | None, expiring: float | None) -> float:
         """Return when something is due next."""
-        soonest = now + _IDLE_S
-        if self._due and self._due[0][0] < soonest:
-            soonest = self._due[0][0]
-        if asking is not None and asking < soonest:
-            soonest = asking
-        if expiring is not None and expiring < soonest:
-            soonest = expiring
-        for start in self._starts.values():
-            soonest = min(soonest, start)
-        return soonest
+        moments = [now + _IDLE_S, *self._starts.values()]
+        if self._due:
+            moments.append(self._due[0][0])
+        return min(moments + [one for one in (asking, expiring) if one is not None])
 
     def _listen(self, asking: float | None, expiring: float | None) -> None:
         """Wait until something is due or has come, and take what has come."""
