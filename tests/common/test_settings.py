@@ -147,6 +147,22 @@ def test_the_variable_is_named_when_it_is_to_blame(monkeypatch: pytest.MonkeyPat
     assert problems()[0].startswith("MONITORPI_BROKER__PORT: broker.port: ")
 
 
+def test_each_mistake_of_the_environment_has_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that should be a table hides no other mistake."""
+    monkeypatch.setenv("MONITORPI_CLOUD_BRIDGE__RULES", "syn-flood")
+    monkeypatch.setenv("MONITORPI_BROKER__PORT", "many")
+    (tmp_path / "secrets" / "cloud_bridge__interfaces").write_text("eth0")
+
+    port, interfaces, rules = sorted(problems(), key=lambda line: line.split(": ")[1])
+
+    way = "write it as JSON; one key of a table is MONITORPI_CLOUD_BRIDGE__KEY"
+    assert port.startswith("MONITORPI_BROKER__PORT: broker.port: ")
+    assert interfaces.endswith(f"cloud_bridge__interfaces: cloud_bridge.interfaces: {way}")
+    assert rules == f"MONITORPI_CLOUD_BRIDGE__RULES: cloud_bridge.rules: {way}"
+
+
 def test_a_secret_never_stands_in_an_error(tmp_path: Path) -> None:
     """The value of a wrong secret is not shown."""
     file = written(tmp_path, "[cloud-bridge]\nwrite_key = 123454321\n")

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from monitorpi_common import __version__
+from monitorpi_common.claim import LOOKS, Claim
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.loop import Shell, Stop, touch
+from monitorpi_common.memory import hold_little
 from monitorpi_common.messages import (
     OWNED,
     Service,
@@ -80,7 +82,8 @@ def run_service(
         common = loaded.common
         log = Log(service.value, common.log_level)
         live = options.bus is None
-        if live and not _await_name(service, common, inbox, log):
+        claim = Claim(common.state_dir, f"{common.site}-{service.value}-{common.instance}")
+        if live and not _await_name(service, common, inbox, log, claim):
             return EXIT_STOPPED
         context = Context(
             site=common.site,
@@ -97,6 +100,7 @@ def run_service(
         bus = _live_bus(service, common, log) if live else _pipe_bus(assembly)
         retention = _retention(service, common, log) if live else None
         shell = Shell(service, common, assembly, bus, inbox, log, retention)
+        hold_little()
         shell.run()
     except ConfigurationError as error:
         for line in error.lines:
@@ -114,17 +118,29 @@ def run_service(
     return EXIT_STOPPED
 
 
-def _await_name(service: Service, common: CommonSettings, inbox: Inbox, log: Log) -> bool:
+def _await_name(
+    service: Service, common: CommonSettings, inbox: Inbox, log: Log, claim: Claim
+) -> bool:
     """Wait until nobody else runs under our name; False: we were stopped meanwhile."""
 
     def beat() -> None:
         if common.heartbeat is not None:
             touch(common.heartbeat, log)
 
-    return await_vacancy(
-        account(service, common.broker), _status(service, common), log,
-        is_stopped=lambda: len(inbox) > 0, beat=beat,
-    )  # fmt: skip
+    def is_stopped() -> bool:
+        return len(inbox) > 0
+
+    looks = 0
+    while True:
+        is_ours = claim.take()
+        broker, status = account(service, common.broker), _status(service, common)
+        if not await_vacancy(broker, status, log, is_stopped=is_stopped, beat=beat):
+            return False
+        if is_ours or looks == LOOKS:
+            return True
+        looks += 1
+        beat()
+        claim.look(is_stopped)  # then ask again: who was ahead is online, or has gone
 
 
 def account(service: Service, broker: BrokerSettings) -> BrokerSettings:
