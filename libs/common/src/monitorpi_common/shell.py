@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
-from monitorpi_common import __version__
+from monitorpi_common import __version__, clock
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.loop import Shell, Stop, touch
@@ -28,10 +28,11 @@ from monitorpi_common.service import (
 from monitorpi_common.settings import CommonSettings, ConfigurationError, Section, load
 from monitorpi_common.stdio import StdioBus
 from monitorpi_common.topics import Topic
-from monitorpi_common.vacancy import await_vacancy
+from monitorpi_common.vacancy import await_vacancy, free_name, is_taken, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from monitorpi_common.mqtt import MqttBus
     from monitorpi_common.settings import BrokerSettings
@@ -49,6 +50,8 @@ def run_service(
     section: type[SectionT],
     assemble: Callable[[Context[SectionT]], Assembly],
     arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+    *,
+    shares: bool = False,
 ) -> int:
     """Run a service from its command line until it is stopped, and return its exit code.
 
@@ -57,6 +60,8 @@ def run_service(
         section: the model of its table in the configuration.
         assemble: puts core and sources together; may raise ``ResourceError``.
         arguments: adds command line arguments of the service's own.
+        shares: replicas share the work, each under a name of its own; else all but one wait for
+            the name.
 
     Returns:
         0 stopped, 1 a bug, 2 configuration, 3 a resource is missing.
@@ -80,6 +85,8 @@ def run_service(
         common = loaded.common
         log = Log(service.value, common.log_level)
         live = options.bus is None
+        if live and shares and "instance" not in common.model_fields_set:
+            common = _named(service, common, log)
         if live and not _await_name(service, common, inbox, log):
             return EXIT_STOPPED
         context = Context(
@@ -94,9 +101,10 @@ def run_service(
             log=log,
         )
         assembly = assemble(context)
-        bus = _live_bus(service, common, log) if live else _pipe_bus(assembly)
+        started_at = clock.wall()
+        bus = _live_bus(service, common, log, started_at) if live else _pipe_bus(assembly)
         retention = _retention(service, common, log) if live else None
-        shell = Shell(service, common, assembly, bus, inbox, log, retention)
+        shell = Shell(service, common, assembly, bus, inbox, log, retention, started_at)
         shell.run()
     except ConfigurationError as error:
         for line in error.lines:
@@ -112,6 +120,14 @@ def run_service(
         traceback.print_exc()
         return EXIT_BUG
     return EXIT_STOPPED
+
+
+def _named(service: Service, common: CommonSettings, log: Log) -> CommonSettings:
+    """Return the settings with the first name that no other replica has."""
+    name = free_name(account(service, common.broker), _status(service, common), log)
+    if name != common.instance:
+        log.info("one of several replicas", instance=name)
+    return common.model_copy(update={"instance": name})
 
 
 def _await_name(service: Service, common: CommonSettings, inbox: Inbox, log: Log) -> bool:
@@ -138,12 +154,17 @@ def _status(service: Service, common: CommonSettings) -> Topic:
     return Topic(common.site, service.value, "status", common.instance)
 
 
-def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
-    status = _status(service, common)
+def _live_bus(service: Service, common: CommonSettings, log: Log, started_at: datetime) -> MqttBus:
+    status, settings = _status(service, common), account(service, common.broker)
+
+    def before_return() -> None:
+        if is_taken(settings, status, log, started_at):
+            raise ResourceError(taken(status))
+
     name = f"monitorpi-{status.site}-{status.service}-{status.id}"
     from monitorpi_common.mqtt import MqttBus  # noqa: PLC0415 - a pipe needs none of it
 
-    return MqttBus(account(service, common.broker), name, status, log)
+    return MqttBus(settings, name, status, log, before_return=before_return)
 
 
 def _retention(service: Service, common: CommonSettings, log: Log) -> Retention | None:
