@@ -170,8 +170,7 @@ def image(machine: Machine, root: Path, folder: Path, captures: Path | None) -> 
         (top / name).mkdir(exist_ok=True)
     run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
         "--target", top / "site", "--platform", machine.wheels, "--python-version", "3.11",
-        "--only-binary=:all:", f"pydantic=={version('pydantic')}",
-        f"pydantic-settings=={version('pydantic-settings')}")  # fmt: skip
+        "--only-binary=:all:", f"pydantic=={version('pydantic')}")  # fmt: skip
     for package in ("services/capture/src/monitorpi_capture", "libs/common/src/monitorpi_common"):
         shutil.copytree(ROOT / package, top / "site" / Path(package).name)
     shutil.copy(ROOT / "scripts" / "arm_guest.py", top / "check")

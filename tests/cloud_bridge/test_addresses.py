@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from tests.cloud_bridge.test_web import foreign
 
@@ -81,6 +82,15 @@ def test_addresses_that_swallow_packets_cost_a_moment_each_and_only_once(
         assert cloud.asked == ["/a", "/b"]
         assert first_s >= 2 * TRY_S
         assert second_s < first_s - TRY_S
+
+
+def test_the_last_address_gets_more_time(named: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind it there is nothing else to try: a slow line may take its time."""
+    monkeypatch.setattr(web_module, "LONG_TRY_S", 5.0)
+    named += ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+    tries = web_module._addresses(httpx.URL("http://cloud.example/"))
+
+    assert tries == [("127.0.0.2", TRY_S), ("127.0.0.3", TRY_S), ("127.0.0.1", 5.0)]
 
 
 def test_where_every_address_swallows_nothing_was_sent(named: list[str]) -> None:

@@ -68,6 +68,21 @@ def test_a_search_begins_with_the_newest_row_alone() -> None:
     assert one.calls == [[1000], list(range(960))]
 
 
+def test_a_row_that_is_refused_twice_in_a_row_lets_the_others_go_first() -> None:
+    """A call that was taken lies between them: then it is once again, not twice."""
+    search = RowSearch([[1, 2], [3]])
+    search.next(9, 960)
+    search.learn([9], CallResult.TAKEN)
+    assert search.next(9, 960) == [3]
+    search.learn([3], CallResult.REFUSED)
+    search.learn([9], CallResult.TAKEN)
+    search.learn([3], CallResult.REFUSED)
+    once = search.segments[-1]
+    search.learn([3], CallResult.REFUSED)
+
+    assert (once, search.segments) == ([3], [[3], [1, 2]])
+
+
 def test_one_row_of_960_is_found_while_rows_come() -> None:
     """In some 30 calls; every other row arrives, and new ones arrive all the while."""
     one = Calls(960, refusing(7)).run(100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,6 +17,7 @@ from monitorpi_common.messages import (
     COMMANDS,
     OWNED,
     SHARED,
+    AddressConflict,
     Alert,
     Device,
     Message,
@@ -117,6 +119,26 @@ def test_the_class_of_a_topic() -> None:
         kind = message_type(service.value, "health")
         assert kind is not None
         assert kind.KIND == "health"
+
+
+@pytest.mark.parametrize(
+    ("values", "shared"),
+    [
+        ({"relation": "strangers"}, False),
+        ({"relation": "virtual"}, False),
+        ({"relation": "siblings"}, True),
+        ({"relation": "proxy"}, True),
+        ({"relation": "strangers", "in_turns": True}, True),
+    ],
+)
+def test_an_address_that_is_shared(values: dict[str, Any], shared: bool) -> None:
+    """By one machine, one that answers for others, or two that are never there at one time."""
+    at = "2026-01-02T03:04:05.000Z"
+    known = {"ip": "192.0.2.1", "holder": "02:00:00:00:00:01", "claimant": "02:00:00:00:00:02"}
+
+    one = AddressConflict.model_validate({**known, "claims": 1, "since": at, "last": at, **values})
+
+    assert one.is_shared is shared
 
 
 def test_commands_refuse_what_they_do_not_know() -> None:

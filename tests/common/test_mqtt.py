@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import paho.mqtt.client as mqtt
 import pytest
 from tests.conftest import Broker, wait_for
 
@@ -15,7 +16,7 @@ from monitorpi_common.clientid import client_id
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Alert, Traffic
-from monitorpi_common.mqtt import MqttBus
+from monitorpi_common.mqtt import MAX_PACKET_BYTES, SESSION_EXPIRY_S, MqttBus
 from monitorpi_common.sendqueue import MAX_INFLIGHT, MAX_STREAM
 from monitorpi_common.settings import BrokerSettings
 from monitorpi_common.topics import Topic
@@ -93,6 +94,21 @@ def test_a_client_id_is_the_names_and_the_passwords() -> None:
     assert len(set(ids)) == len(ids)
     assert re.fullmatch(r"monitorpi-lab-detector-main-[0-9a-f]{16}", ids[0])
     assert client_id("monitorpi-lab-detector-main", None) == "monitorpi-lab-detector-main"
+
+
+def test_a_connection_is_asked_for_as_the_contract_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The session outlives a short cut, large messages are refused by the broker, not by us."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(mqtt.Client, "connect_async", lambda *_, **how: asked.update(how))
+    bus = MqttBus(BrokerSettings(keepalive_s=7), "viewer", None, Log("test"))
+
+    bus.open(Inbox(), [])
+
+    assert asked["keepalive"] == 7
+    assert asked["properties"].SessionExpiryInterval == SESSION_EXPIRY_S
+    assert asked["properties"].MaximumPacketSize == MAX_PACKET_BYTES
 
 
 def test_two_that_only_listen_are_two_clients(broker: Broker) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from monitorpi_common.clientid import client_id
 from monitorpi_common.endpoint import authority_file, host_name, names_this_machine
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Evidence
+from monitorpi_common.written import InterfaceName
 
 LONG = ".".join(["a" * 63] * 3 + ["b" * 61])
 """A host name of 253 characters."""
@@ -55,6 +56,24 @@ def test_what_is_no_host_says_what_to_write(text: str, words: str) -> None:
 def test_by_which_hosts_this_machine_is_named(host: str | None, answer: bool) -> None:
     """Any address, its own name, and those it is known by."""
     assert names_this_machine(host, ["ATTIC"]) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("eth0", True), ("eth0.100", True), ("br-lan", True), ("x" * 15, True),
+        ("x" * 16, False), ("", False), ("a b", False), ("a/b", False), ("a:1", False),
+        (".", False), ("..", False), ("eth\x7f0", False), ("eth\u200b0", False),
+    ],
+)  # fmt: skip
+def test_what_linux_takes_as_the_name_of_an_interface(text: str, is_one: bool) -> None:
+    """And what can be seen."""
+    adapter = TypeAdapter(InterfaceName)
+    if is_one:
+        assert adapter.validate_python(text) == text
+    else:
+        with pytest.raises(ValidationError, match="no name of an interface"):
+            adapter.validate_python(text)
 
 
 def test_a_file_of_authorities_can_be_used_or_says_why(

@@ -25,6 +25,7 @@ class ExampleSettings(Section):
     interfaces: list[str] = Field(default_factory=list)
     write_key: SecretStr | None = None
     rules: dict[str, Inner] = Field(default_factory=dict)
+    levels: dict[str, float] = Field(default_factory=dict)
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +105,11 @@ def test_tables_of_other_services_are_none_of_our_business(tmp_path: Path) -> No
         ("[broker]\nport = 0", "broker.port: input should be greater than or equal to 1 (not '0')"),
         ("[cloud-bridge.rules.x]\nfloor = -1", "rules.x.floor: input should be greater than 0"),
         ("site = 'My LAN'", "site: use a-z, 0-9 and inner -, at most 64 characters (not 'My LAN')"),
+        ("[cloud-bridge.rules.x]\nfloor = inf", "rules.x.floor: input should be a finite number"),
+        ("[cloud-bridge.rules.x]\nfloor = true", "should be a number, not true or false"),
+        ("[cloud-bridge.levels]\nx = true", "levels: x: should be a number, not true or false"),
+        (f"[cloud-bridge]\n{'k' * 64} = 1", f".{'k' * 64}: unknown key"),
+        (f"[cloud-bridge]\n{'k' * 65} = 1", f".{'k' * 64}...: unknown key"),
         ("site = ", "not valid TOML"),
         ("[broker]\npassword = 5", "broker.password: input should be a valid string"),
     ],
@@ -139,6 +145,22 @@ def test_the_variable_is_named_when_it_is_to_blame(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MONITORPI_BROKER__PORT", "many")
 
     assert problems()[0].startswith("MONITORPI_BROKER__PORT: broker.port: ")
+
+
+def test_each_mistake_of_the_environment_has_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that should be a table hides no other mistake."""
+    monkeypatch.setenv("MONITORPI_CLOUD_BRIDGE__RULES", "syn-flood")
+    monkeypatch.setenv("MONITORPI_BROKER__PORT", "many")
+    (tmp_path / "secrets" / "cloud_bridge__interfaces").write_text("eth0")
+
+    port, interfaces, rules = sorted(problems(), key=lambda line: line.split(": ")[1])
+
+    way = "write it as JSON; one key of a table is MONITORPI_CLOUD_BRIDGE__KEY"
+    assert port.startswith("MONITORPI_BROKER__PORT: broker.port: ")
+    assert interfaces.endswith(f"cloud_bridge__interfaces: cloud_bridge.interfaces: {way}")
+    assert rules == f"MONITORPI_CLOUD_BRIDGE__RULES: cloud_bridge.rules: {way}"
 
 
 def test_a_secret_never_stands_in_an_error(tmp_path: Path) -> None:

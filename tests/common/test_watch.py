@@ -287,6 +287,21 @@ def test_a_detector_keeps_up_by_the_health_it_has_now(retained: bool, is_judged:
     assert (site.state == "watching") == is_judged
 
 
+def test_a_detector_that_comes_back_has_just_spoken() -> None:
+    """Its first conclusion takes some seconds: how long it was away is no silence of it."""
+    site = Site()
+    site.judges, site.windows = False, {}
+    site.observer.presence(STATUS["detector"], online=False)
+    site.run(60)
+    site.observer.presence(STATUS["detector"], online=True)
+
+    assert "said nothing" not in site.texts
+
+    site.run(9)
+
+    assert "The detector has said nothing for " in site.texts
+
+
 def test_a_reader_repeats_what_the_detector_says_when_that_is_worse() -> None:
     """The detector knows what a reader may not: all say the same."""
     site = Site()

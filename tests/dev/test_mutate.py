@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import ROOT
@@ -14,6 +16,9 @@ from tests.conftest import ROOT
 from monitorpi_dev.mutate import command, drawing
 from monitorpi_dev.mutate.mutants import mutants
 from monitorpi_dev.mutate.reach import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def changed(source: str) -> set[str]:
@@ -82,14 +87,16 @@ from monitorpi_dev.mutate import trial
 from monitorpi_dev.mutate.drawing import Case
 from monitorpi_dev.mutate.mutants import mutants
 
-file, test, *changes = sys.argv[1:]
+file, tests, *changes = sys.argv[1:]
 source = Path(file).read_text(encoding="utf-8")
 cases = [
-    Case("monitorpi_dev.mutate.mutants", Path(file), source, one, (test,), defaultdict(float))
+    Case(
+        "monitorpi_dev.mutate.mutants", Path(file), source, one, tuple(tests.split()),
+        defaultdict(float),
+    )
     for one in mutants(source) if one.describe(source) in changes
 ]
-trial.control(cases)
-for case, is_noticed in trial.trials(cases, 2):
+for case, is_noticed in trial.trials(trial.control(cases), 2):
     print(f"{is_noticed}: {case.change}")
 """
 
@@ -113,6 +120,32 @@ def test_a_fault_is_noticed_and_one_nobody_looks_at_is_not() -> None:
     assert file.read_bytes() == before
 
 
+@pytest.fixture
+def failing() -> Iterator[str]:
+    """Make a test that always fails, where pytest names it as it does those of the suite."""
+    kept = ROOT / ".mutate"
+    kept.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept) as folder:
+        file = Path(folder, "test_failing.py")
+        file.write_text("def test_it():\n    assert False\n", encoding="utf-8")
+        yield f"{file.relative_to(ROOT)}::test_it"
+
+
+def test_what_fails_without_a_fault_too_tells_nothing_of_one(failing: str) -> None:
+    """It is named and left out; else every fault would count as noticed."""
+    file = Path(drawing.__file__).with_name("mutants.py")
+    unseen = "return statement.col_offset == 0  ->  return statement.col_offset != 0"
+    passing = "tests/dev/test_mutate.py::test_what_only_people_or_types_read_is_left_alone"
+
+    run = subprocess.run(
+        [sys.executable, "-c", TRIAL, file, f"{failing} {passing}", unseen],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+    assert run.stderr == f"mutate: left out, as it fails without a fault too: {failing}\n"
+    assert run.stdout.splitlines() == [f"False: {unseen}"]
+
+
 def test_what_makes_no_difference_has_a_reason_and_is_still_there() -> None:
     """An entry whose line changed says nothing any more: it goes."""
     for entry in drawing.equivalents():
@@ -127,7 +160,7 @@ def test_what_makes_no_difference_has_a_reason_and_is_still_there() -> None:
 LINES = {"/a.py": {3: ["slow", "fast"], 4: ["fast"], 9: ["other"]}}
 MEASURED = Reach(
     lines=LINES,
-    seconds={"slow": 3.0, "fast": 0.1, "other": 0.2, "program": 0.01},
+    seconds={"slow": 3.0, "fast": 0.1, "other": 0.2, "elsewhere": 0.05, "program": 0.01},
     starters=["program"],
     libraries=[],
 )
@@ -138,13 +171,13 @@ MEASURED = Reach(
     [
         (4, 4, ("fast", "program")),
         (3, 4, ("fast", "slow", "program")),
-        (1, 2, ("fast", "other", "slow", "program")),
+        (1, 2, ("fast", "other", "slow", "elsewhere", "program")),
     ],
 )
 def test_the_fastest_of_the_tests_that_come_there_are_first(
     first: int, last: int, tests: tuple[str, ...]
 ) -> None:
-    """What runs at import concerns all tests of the module; programs are started last."""
+    """What runs at import concerns tests of the module first; programs are started last."""
     assert MEASURED.tests(Path("/a.py"), first, last) == tests
 
 
@@ -158,4 +191,6 @@ def test_a_fault_meets_a_minute_of_tests_at_most() -> None:
 
 def test_any_test_may_notice_a_module_that_only_runs_at_import() -> None:
     """Such as one of settings: their lines belong to no test."""
-    assert MEASURED.tests(Path("/b.py"), 1, 1) == ("fast", "other", "slow", "program")
+    found = MEASURED.tests(Path("/b.py"), 1, 1)
+
+    assert found == ("elsewhere", "fast", "other", "slow", "program")

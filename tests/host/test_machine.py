@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monitorpi_host import interfaces
+from monitorpi_host import interfaces, listeners
 from monitorpi_host.listeners import holder_of
 from monitorpi_host.losses import Losses
 from monitorpi_host.routes import attached_networks
+
+if TYPE_CHECKING:
+    import pytest
 
 GONE = "no-such-if0"
 
@@ -67,3 +72,21 @@ def test_a_listener_is_named_with_its_process() -> None:
         assert f"(process {os.getpid()})" in holder_of(port)
 
     assert holder_of(port) == "another process"
+
+
+def test_the_first_listener_of_the_table_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind one line of heads, in IPv6's table too; who is connected does not listen."""
+    head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid inode"
+    line = "   {}: {}:{:04X} {}:0000 {} 00000000:00000000 00:00000000 00000000 0 0 {} 1"
+    rows = {
+        "tcp": [line.format(0, "0100007F", 81, "00000000", "0A", 11),
+                line.format(1, "0100007F", 82, "0200007F", "01", 12)],
+        "tcp6": [line.format(0, "0" * 32, 81, "0" * 32, "0A", 13)],
+    }  # fmt: skip
+    for name, found in rows.items():
+        (tmp_path / name).write_text("\n".join([head, *found]))
+    monkeypatch.setattr(listeners, "Path", lambda path: tmp_path / Path(path).name)
+
+    assert [list(listeners._listeners(port)) for port in (81, 82)] == [["11", "13"], []]

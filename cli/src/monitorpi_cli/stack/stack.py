@@ -6,7 +6,7 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from monitorpi_cli.stack.forked import Loader
     from monitorpi_cli.stack.plan import StackPlan
-
-
-STANDBY_S: Final = 3.0
-"""Between the starts of a service's processes: who comes later finds the name taken."""
 
 
 class Stack:
@@ -101,7 +97,6 @@ class Stack:
             {**environment, **plan.environment.get(service, {})},
             log=self._log(name),
             package=None if prefix else package,
-            wait_s=(number - 1) * STANDBY_S,
         )
 
     def _account(self, service: Service) -> dict[str, str]:

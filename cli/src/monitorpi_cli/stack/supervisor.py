@@ -47,8 +47,6 @@ class Child:
     """User and group id to run it as; None: our own."""
     package: str | None = None
     """The package the command runs, for the loader to fork instead; None: it must be run."""
-    wait_s: float = 0.0
-    """Before it is started for the first time."""
     restart_always: bool = False
     """Restart after any exit, for programs that do not use our exit codes."""
 
@@ -121,7 +119,6 @@ class Supervisor:
     async def _keep(self, child: Child) -> None:
         crashed = lacked = 0
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(child.wait_s)
         while not self._stopping:
             started = loop.time()
             code = await self._run_once(child)

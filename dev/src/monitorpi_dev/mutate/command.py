@@ -54,9 +54,7 @@ def _run(options: argparse.Namespace) -> int:
     warm_up({
         name for package in options.package for name in reach(package.split(".", 1)[0]).libraries
     })  # fmt: skip
-    for of_package in drawn:
-        control(of_package)
-    cases = [case for of_package in drawn for case in of_package][: options.sample]
+    cases = [case for of_package in drawn for case in control(of_package)][: options.sample]
     begun, survived = time.monotonic(), 0
     for case, is_noticed in trials(cases, options.jobs):
         if not is_noticed:

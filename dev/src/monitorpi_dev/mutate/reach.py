@@ -50,15 +50,20 @@ class Reach:
     def tests(self, file: Path, first: int, last: int) -> tuple[str, ...]:
         """Return the tests that may notice a change of some lines, the fastest first.
 
-        What runs at import belongs to no test: every test that uses the module may notice, and any
-        where all of the module runs at import, as settings do.
-        Those that start programs come last. Of either so many as take a minute: a fault that only
+        What runs at import belongs to no test: first come those that use the module, then all
+        others, as what a module holds is read without running a line of it.
+        Those that start programs come last. Of each so many as take a minute: a fault that only
         a slower test would notice counts as one that survived.
         """
-        lines = self.lines.get(str(file), {})
+        lines, starters = self.lines.get(str(file), {}), {*self.starters}
         own = {test for line in range(first, last + 1) for test in lines.get(line, ())}
-        own = own or {test for tests in lines.values() for test in tests} or set(self.seconds)
-        return (*self._in_time(own - {*self.starters}), *self._in_time(self.starters))
+        others: set[str] = set()
+        if not own:
+            own = {test for tests in lines.values() for test in tests}
+            others = {*self.seconds} - own - starters
+        return (
+            *self._in_time(own - starters), *self._in_time(others), *self._in_time(starters)
+        )  # fmt: skip
 
     def _in_time(self, tests: Iterable[str]) -> Iterator[str]:
         ordered = sorted(tests, key=lambda test: (self.seconds[test], test))

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import gc
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -97,18 +98,37 @@ def trials(cases: Sequence[Case], jobs: int) -> Iterator[tuple[Case, bool]]:
                 yield run.case, False
 
 
-def control(cases: Sequence[Case]) -> None:
-    """Run what most mutants fall to against the code as it is: all of it passes in a fork too.
+def control(cases: Sequence[Case]) -> list[Case]:
+    """Run what most mutants fall to against the code as it is, in a fork too.
+
+    Returns the cases without tests that fail there: they would tell nothing of a mutant.
 
     Raises:
-        ReachError: a test fails, so that it would tell nothing of a mutant.
+        ReachError: they do not run.
 
     """
     tests = {test for case in cases for test in case.tests[:_FIRST]}
-    if tests:
-        same = dataclasses.replace(cases[0], mutant=NO_CHANGE, tests=tuple(sorted(tests)))
-        if any(is_noticed for _, is_noticed in trials([same], 1)):
-            raise ReachError(f"without a fault too, tests fail when forked: {same.module}")
+    unfit = (
+        _failing(dataclasses.replace(cases[0], mutant=NO_CHANGE), sorted(tests)) if tests else set()
+    )
+    for test in sorted(unfit):
+        print(f"mutate: left out, as it fails without a fault too: {test}", file=sys.stderr)
+    return [
+        dataclasses.replace(case, tests=tuple(test for test in case.tests if test not in unfit))
+        for case in cases
+    ]
+
+
+def _failing(case: Case, tests: Sequence[str]) -> set[str]:
+    with tempfile.TemporaryDirectory(prefix="monitorpi-mutant-") as folder:
+        notes = Path(folder, "notes")
+        options = ("--maxfail=0", "-p", "monitorpi_dev.mutate.notes", f"--notes={notes}")
+        os.waitpid(_fork(case, tests, Path(folder), options), 0)
+        if not notes.exists():
+            raise ReachError(
+                f"without a fault too, the tests do not run when forked: {case.module}"
+            )
+        return {*json.loads(notes.read_text())["failed"]}
 
 
 def _stages(case: Case) -> list[tuple[str, ...]]:
@@ -120,17 +140,21 @@ def _start(case: Case, stage: int) -> tuple[int, _Run]:
     folder = Path(tempfile.mkdtemp(prefix="monitorpi-mutant-"))
     usual = sum(case.seconds[test] for test in tests)
     run = _Run(case, stage, folder, time.monotonic() + _SLACK_S + 10 * usual)
+    return _fork(case, tests, folder), run
+
+
+def _fork(case: Case, tests: Sequence[str], folder: Path, options: Sequence[str] = ()) -> int:
     pid = os.fork()
     if not pid:
         code = _FAILED
         try:
-            code = _in_fork(case, tests, folder)
+            code = _in_fork(case, tests, folder, options)
         finally:
             os._exit(code)
-    return pid, run
+    return pid
 
 
-def _in_fork(case: Case, tests: Sequence[str], folder: Path) -> int:
+def _in_fork(case: Case, tests: Sequence[str], folder: Path, options: Sequence[str]) -> int:
     if not tests:
         return _NONE
     os.setsid()
@@ -142,7 +166,7 @@ def _in_fork(case: Case, tests: Sequence[str], folder: Path) -> int:
     return int(
         pytest.main([
             "-x", "-q", "--assert=plain", "--timeout=60", "-p", "no:cacheprovider", "-p", "no:cov",
-            "-p", "no:xdist", "-m", IN_PROCESS, f"--basetemp={folder / 'tmp'}", *tests,
+            "-p", "no:xdist", "-m", IN_PROCESS, f"--basetemp={folder / 'tmp'}", *options, *tests,
         ])
     )  # fmt: skip
 

@@ -76,7 +76,7 @@ def why_never(folder: Path) -> str | None:
 def _own_tables(path: Path, table: dict[str, Any], own: str) -> dict[str, Any]:
     normal: dict[str, Any] = {}
     for key, value in table.items():
-        name = key.replace("-", "_")
+        name = key.replace("-", "_").lower()
         if name in normal:
             dashed = name.replace("_", "-")
             line = f"{path}: {dashed}: the table stands twice, as [{dashed}] and as [{name}]"

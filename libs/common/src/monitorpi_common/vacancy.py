@@ -117,14 +117,12 @@ def await_vacancy(
     return False
 
 
-def free_name(settings: BrokerSettings, status: Topic, log: Log) -> str:
-    """Return the first name that nobody has of ``main``, ``main-2``, ``main-3`` ...
-
-    For services whose replicas share their work. A broker that is away has nobody.
+def online_names(settings: BrokerSettings, status: Topic, log: Log) -> set[str]:
+    """Return the names under which processes of a service are there; of a broker that is away none.
 
     Args:
         settings: where the broker is and who we are there.
-        status: the status topic of the first name.
+        status: the status topic of any name.
         log: for what goes wrong.
 
     """
@@ -142,9 +140,8 @@ def free_name(settings: BrokerSettings, status: Topic, log: Log) -> str:
             elif isinstance(item, ConnectionChange) and isinstance(item.event, Subscribed):
                 asked_s = time.monotonic()
             if asked_s is None and time.monotonic() - began_s > AWAY_S:
-                return status.id
-    names = [status.id, *(f"{status.id}-{number}" for number in range(2, MAX_REPLICAS + 1))]
-    return next((name for name in names if name not in there), status.id)
+                return there
+    return there
 
 
 def is_taken(settings: BrokerSettings, status: Topic, log: Log, started_at: datetime) -> bool:

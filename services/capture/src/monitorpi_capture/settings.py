@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import from_json
-from pydantic_settings import NoDecode
 
 from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
@@ -26,7 +25,7 @@ class CaptureSettings(Section):
     """What is captured, and how much of it is published."""
 
     interfaces: Annotated[
-        tuple[InterfaceName, ...], NoDecode, BeforeValidator(_listed), Field(max_length=64)
+        tuple[InterfaceName, ...], BeforeValidator(_listed), Field(max_length=64)
     ] = ()
     """Network interfaces to count on; empty: the wired one that is up (health says which)."""
     engine: Literal["auto", "ebpf", "socket"] = "auto"

@@ -265,6 +265,8 @@ class DashboardCore:
     def _window(self, topic: Topic, window: Wire) -> None:
         """Take a window: its wire once, from whichever of its two messages comes first."""
         name = window.interface
+        if isinstance(window, Traffic) and not window.has_times:
+            return  # of a file: no rate can be made of it
         if name not in self._interfaces and len(self._interfaces) >= MAX_INTERFACES:
             return
         wire = self._interfaces.setdefault(name, WireView(window))
