@@ -28,6 +28,7 @@ SERVICES = (
 )  # fmt: skip
 NEEDED = {
     "MONITORPI_TRUST_CLOCK": "true",
+    "MONITORPI_INSTANCE": "main",  # a prober that is given no name finds one of its own
     "MONITORPI_CAPTURE__INTERFACES": '["lo"]',
     "MONITORPI_PROBER__TARGETS": '[{"address": "127.0.0.1"}]',
     "MONITORPI_PROBER__DISCOVER": "false",
