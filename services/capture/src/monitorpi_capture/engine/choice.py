@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitorpi_capture.engine.ebpf.engine import EbpfEngine
+from monitorpi_capture.engine.ebpf.tcx import TcxEngine
 from monitorpi_capture.engine.socket_engine import SocketEngine
 from monitorpi_capture.items import Engine, EngineRefusedError
 from monitorpi_common.service import ResourceError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from monitorpi_capture.settings import CaptureSettings
 
 BEST_FIRST: dict[str, Callable[[Sequence[str], int], Engine]] = {
+    "tcx": TcxEngine,
     "ebpf": EbpfEngine,
     "socket": SocketEngine,
 }
