@@ -19,6 +19,11 @@ def relinquish() -> None:
         system.drop_capability(capability)
 
 
+def may_attach() -> bool:
+    """Return whether a program may be loaded that stands at an interface's way in."""
+    return bool(system.effective_capabilities() >> system.CAP_NET_ADMIN & 1)
+
+
 def refusal(error: OSError, needed: Sequence[tuple[str, int]]) -> str:
     """Return what a user can do about an error of the kernel.
 

@@ -13,7 +13,7 @@ import struct
 from typing import Final
 
 from monitorpi_capture.engine.ebpf import syscall as system
-from monitorpi_capture.engine.ebpf.memory import CAUGHT, NO_TAG
+from monitorpi_capture.engine.ebpf.memory import CAUGHT, LARGE_FRAME, NO_TAG
 from monitorpi_capture.items import Caught
 
 RING_BYTES: Final = 128 * 1024
@@ -72,7 +72,7 @@ class FrameRing:
             _POSITION.pack_into(self._reader, 0, self._position)
             if not head & _DISCARDED:
                 length, tag = CAUGHT.layout.unpack_from(record)
-                data = record[CAUGHT.size : CAUGHT.size + length]
+                data = record[CAUGHT.size : CAUGHT.size + min(length, LARGE_FRAME - 1)]
                 return Caught(data, length, None if tag == NO_TAG else tag)
         return None
 

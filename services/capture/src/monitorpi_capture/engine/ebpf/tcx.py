@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LINK_CREATE: Final = 28
 _GET_INFO: Final = 15
-_TCX_INGRESS: Final = 46
+TCX_INGRESS: Final = 46
 _SCHED_CLS: Final = 3
 _INFO_BYTES: Final = 64
 _INFO_INTERFACE: Final = 16
@@ -67,7 +67,7 @@ class TcxPort(KernelPort):
         try:
             be_promiscuous(self._card, self.index)
             self.start = now()
-            where = struct.pack("=IIII", self.program, self.index, _TCX_INGRESS, 0)
+            where = struct.pack("=IIII", self.program, self.index, TCX_INGRESS, 0)
             self._link = system.bpf(_LINK_CREATE, where)
         except OSError as error:
             self.detach()
