@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,6 +170,8 @@ def test_a_network_is_that_of_the_first_address() -> None:
     one = interfaces.Interface("x", None, "192.0.2.7", 24, True, False, True)
 
     assert one.network == ipaddress.IPv4Network("192.0.2.0/24")
+    assert replace(one, prefix=None).network is None
+    assert replace(one, ip=None).network is None
 
 
 def test_an_interface_with_its_first_address(monkeypatch: pytest.MonkeyPatch) -> None:
