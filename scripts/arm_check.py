@@ -170,8 +170,8 @@ def image(machine: Machine, root: Path, folder: Path, captures: Path | None) -> 
         (top / name).mkdir(exist_ok=True)
     run(sys.executable, "-m", "uv", "tool", "run", "pip", "install", "--quiet",
         "--disable-pip-version-check", "--target", top / "site", "--platform", machine.wheels,
-        "--python-version", "3.11", "--only-binary=:all:", f"pydantic=={version('pydantic')}",
-        f"pydantic-settings=={version('pydantic-settings')}")  # fmt: skip
+        "--python-version", "3.11", "--only-binary=:all:",
+        f"pydantic=={version('pydantic')}")  # fmt: skip
     for package in ("services/capture", "libs/common", "libs/host"):
         for source in (ROOT / package / "src").glob("monitorpi_*"):
             shutil.copytree(source, top / "site" / source.name, dirs_exist_ok=True)

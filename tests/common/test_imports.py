@@ -17,6 +17,7 @@ HEAVY: Final[dict[str, frozenset[str]]] = {
     "icmplib": frozenset({"prober"}),
     "sqlite3": frozenset({"cloud_bridge", "history", "notifier"}),
     "http.server": frozenset({"dashboard"}),
+    "asyncio": frozenset({"prober", "history"}),  # for icmplib, uvicorn
     # what is loaded when it is needed, in a process of its own or not at all
     "apprise": frozenset(),
     "requests": frozenset(),

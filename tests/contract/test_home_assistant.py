@@ -14,6 +14,7 @@ from tests.conftest import publish, wait_for
 from tests.contract import contender
 from tests.contract.litter import scatter
 from tests.home_assistant.discovery import SCHEMA
+from tests.memory import pss_mb
 
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Alert, RuleState, Wire, timestamp
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Broker, Subscriber
 
+MOST_MB = 32
+"""As a process of its own."""
 CONFIG = "homeassistant/device/monitorpi-lab/config"
 
 
@@ -132,3 +135,17 @@ def test_birth_is_answered_and_off_leaves_nothing(
     publish(broker, "homeassistant/end", "end")
     wait_for(lambda: late.of("homeassistant/end"), 20)
     assert late.of("/config") == []
+
+
+@pytest.mark.ours
+def test_it_takes_little_memory(
+    broker: Broker, subscribe: Callable[..., Subscriber], start: Callable[..., Any]
+) -> None:
+    """With all of its states published it holds no more than it needs."""
+    seen = subscribe(broker.port, "#")
+    process = start()
+    wait_for(lambda: "online" in seen.of("home-assistant/status/main"), 30, "it to be online")
+    alert(broker, "syn-flood-aa")
+    wait_for(lambda: rules(seen).get("syn-flood"), 20, "the rule's state")
+
+    assert pss_mb(process.pid) <= MOST_MB

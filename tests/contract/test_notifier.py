@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import publish, wait_for
 from tests.contract import contender
 from tests.contract.litter import scatter
+from tests.memory import pss_mb
 from tests.notifier.counterparts import MailServer
 
 from monitorpi_common.examples import example
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tests.conftest import Broker, Subscriber
 
 SAMPLE = example(Alert)
+MOST_MB = 35
+"""Between deliveries, as a process of its own."""
 MOMENTS = ("published", "written", "on its way", "taken")
 
 
@@ -245,7 +248,7 @@ def test_it_takes_little_memory_between_deliveries(
     broker: Broker, subscribe: Callable[..., Subscriber], start: Callable[..., Any],
     mail: MailServer,
 ) -> None:  # fmt: skip
-    """Apprise is not in the process that waits."""
+    """Apprise is not in the process that waits, nor is what else it does not need."""
     seen = subscribe(broker.port, "monitorpi/v1/lab/notifier/#")
     process = start()
     wait_for(lambda: is_online(seen), 40, "the notifier to be online")
@@ -257,6 +260,7 @@ def test_it_takes_little_memory_between_deliveries(
 
     assert children(process.pid) == []
     assert "apprise" not in Path(f"/proc/{process.pid}/maps").read_text()
+    assert pss_mb(process.pid) <= MOST_MB
 
 
 def children(pid: int) -> list[str]:

@@ -34,6 +34,7 @@ from monitorpi_cli.stack.preflight import SECTIONS
 from monitorpi_common.examples import EXAMPLES
 from monitorpi_common.memory import hold_little
 from monitorpi_common.settings import ENV_PREFIX, NoSection, rehearse
+from monitorpi_common.settings_keys import DELIMITER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,8 +62,6 @@ _CALLS: Final = 10
 """Python rewrites what was called eight times or more."""
 _STANDARD: Final = 3
 _MOST_PID: Final = 16
-_NESTED: Final = "__"
-"""Stands between the table of a setting and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def environment(own: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in own.items()
-        if not (name.startswith(ENV_PREFIX) and _NESTED in name)
+        if not (name.upper().startswith(ENV_PREFIX) and DELIMITER in name)
     }
 
 

@@ -7,9 +7,9 @@ own and the common keys. An unknown key is an error, so that a typo never passes
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,14 +27,6 @@ from pydantic import (
     create_model,
     field_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
 
 from monitorpi_common.endpoint import SYSTEM_AUTHORITIES, AuthorityFile, host_name
 from monitorpi_common.messages import Service
@@ -43,11 +35,12 @@ from monitorpi_common.settings_errors import (
     NAME,
     ConfigurationError,
     Origins,
+    doubled_variables,
     explain,
-    explain_unparsed,
     unknown_variables,
 )
 from monitorpi_common.settings_files import read_secrets, read_table
+from monitorpi_common.settings_keys import merged, tables_of
 from monitorpi_common.topics import slug
 from monitorpi_common.written import FilePath, FolderPath, printable
 
@@ -224,9 +217,6 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-_READ: Final = ContextVar[tuple[dict[str, Any], "Mapping[str, str]"]]("_READ")
-"""Table and secrets that are being validated: the model outlives them."""
-
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -267,99 +257,71 @@ def load(
 
     """
     name = _table_of(service)
-    path, table = read_table(file or _given("CONFIG"), DEFAULT_FILE, name)
-    if misspelt := unknown_variables([*CommonSettings.model_fields, *Service]):
-        raise ConfigurationError(misspelt)
-    named = None if secrets else _given("SECRETS_DIR")
+    path, table = read_table(file or _path_in("CONFIG"), DEFAULT_FILE, name)
+    misspelt = unknown_variables([*CommonSettings.model_fields, *Service])
+    if wrong := [*misspelt, *doubled_variables()]:
+        raise ConfigurationError(wrong)
+    named = None if secrets else _path_in("SECRETS_DIR")
     folder = secrets or named or DEFAULT_SECRETS
     texts = read_secrets(folder, is_named=named is not None)
     model = _model_of(service, section)
     origins = Origins(table, path, texts, folder)
-    reading = _READ.set((table, texts))
     try:
-        loaded = model(**(overrides or {}))
+        loaded = model.model_validate(_given(model, table, texts, overrides or {}))
     except ValidationError as error:
         raise ConfigurationError(explain(error, model, origins)) from None
     except RecursionError:
         raise ConfigurationError(["environment or secrets: nested too deeply"]) from None
-    except SettingsError as error:
-        raise ConfigurationError([explain_unparsed(error, origins)]) from None
-    finally:
-        _READ.reset(reading)
     values = {field: getattr(loaded, field) for field in CommonSettings.model_fields}
     given = loaded.model_fields_set & set(values)
     common = CommonSettings.model_construct(given, **values)
     return Loaded(common, getattr(loaded, name), origins)
 
 
-def _given(variable: str) -> Path | None:
+def _path_in(variable: str) -> Path | None:
     """Return a path of the environment; set to nothing is not set."""
     text = os.environ.get(ENV_PREFIX + variable)
     return Path(text) if text else None
 
 
-class _Secrets(EnvSettingsSource):
-    """Secrets are read like variables: the name of a file is that of a key with its table."""
-
-    def __init__(self, settings_cls: type[BaseSettings], texts: Mapping[str, str]) -> None:
-        self._texts = texts
-        super().__init__(
-            settings_cls, case_sensitive=False, env_prefix="", env_nested_delimiter="__"
-        )
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): text for name, text in self._texts.items()}
+def _given(
+    model: type[Section],
+    table: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    overrides: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what is given by all sources, to be validated: the stronger ones win key by key."""
+    variables = {
+        name[len(ENV_PREFIX) :]: text
+        for name, text in os.environ.items()
+        if name.upper().startswith(ENV_PREFIX) and text
+    }
+    given = merged(tables_of(model, secrets), table)
+    return merged(overrides, merged(tables_of(model, variables), given))
 
 
 def rehearse(service: Service | None, section: type[Section]) -> None:
     """Do once what :func:`load` does, for a process whose copies will; reads variables only."""
-    reading = _READ.set(({}, {}))
-    try:
-        _model_of(service, section)()
-    except (ValidationError, SettingsError, RecursionError):
-        pass  # the one who loads them says so
-    finally:
-        _READ.reset(reading)
+    model = _model_of(service, section)
+    with contextlib.suppress(ValidationError, RecursionError):  # the one who loads them says so
+        model.model_validate(_given(model, {}, {}, {}))
 
 
 def _table_of(service: Service | None) -> str:
     return service.value.replace("-", "_") if service else "none"
 
 
+class _Whole(Section):
+    """All that one service is told."""
+
+    model_config = ConfigDict(validate_default=True)
+
+
 @cache
-def _model_of(service: Service | None, section: type[Section]) -> type[BaseSettings]:
-    """Build the settings class of one service, its sources in their order."""
-
-    class Base(BaseSettings):
-        model_config = SettingsConfigDict(
-            frozen=True,
-            extra="forbid",
-            env_prefix=ENV_PREFIX,
-            env_nested_delimiter="__",
-            env_ignore_empty=True,
-        )
-
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            """Put the sources in order, the strongest first."""
-            del dotenv_settings, file_secret_settings
-            table, texts = _READ.get()
-            return (
-                init_settings,
-                env_settings,
-                _Secrets(settings_cls, texts),
-                InitSettingsSource(settings_cls, table),
-            )
-
+def _model_of(service: Service | None, section: type[Section]) -> type[Section]:
+    """Build the model of all settings of one service."""
     fields: dict[str, Any] = {
         field: (info.annotation, info) for field, info in CommonSettings.model_fields.items()
     }
     fields[_table_of(service)] = (section, Field(default_factory=section))
-    return create_model("Settings", __base__=Base, **fields)
+    return create_model("Settings", __base__=_Whole, **fields)

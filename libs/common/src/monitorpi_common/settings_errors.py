@@ -7,22 +7,19 @@ write instead.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from dataclasses import dataclass
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from monitorpi_common.messages import Service
+from monitorpi_common.settings_keys import DELIMITER, inner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-    from pydantic_settings import BaseSettings, SettingsError
 
 ENV_PREFIX: Final = "MONITORPI_"
 _SECRET_WORDS: Final = ("password", "key", "token", "secret", "watch_url")
@@ -37,16 +34,26 @@ _WORDS: Final = {
     ("string_pattern_mismatch", NAME): "use a-z, 0-9 and inner -, at most 64 characters",
 }
 """What we say instead of pydantic, by kind of mistake and pattern."""
+_COMPOSED: Final = ("model_type", "dict_type", "list_type", "tuple_type")
+"""Mistakes of what should be a table or a list."""
 _FROM_FOLDER: Final = "secret "
 """Begins what is said of a value from the secrets directory."""
 _LONGEST_KEY: Final = 64
 _LONGEST_MESSAGE: Final = 240
-_NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "HASS", "LAB")
+_NO_SETTINGS: Final = (
+    "CONFIG",
+    "SECRETS_DIR",
+    "ROOT",
+    "VENV",
+    "CAPTURES",
+    "HASS",
+    "LAB",
+    "PATIENCE_S",
+)
 """Variables of ours that are no keys: where settings are, and what the set-up and tests use."""
 _INJECTED: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
 """What Kubernetes and Docker's links tell of a service that is called ``monitorpi...``."""
 _INJECTED_VALUE: Final = re.compile(r"(tcp|udp|sctp)://")
-_UNPARSED: Final = re.compile(r'field "(\w+)" from source "(\w+)"')
 
 
 class ConfigurationError(Exception):
@@ -70,7 +77,7 @@ class Origins:
         """Name the source of the value at a location, as far as it is known."""
         variables = {name.upper(): name for name, value in os.environ.items() if value}
         for depth in range(len(location), 0, -1):
-            name = "__".join(location[:depth])
+            name = DELIMITER.join(location[:depth])
             variable = variables.get(f"{ENV_PREFIX}{name}".upper())
             if variable is not None:
                 return f"{variable}: "
@@ -81,7 +88,7 @@ class Origins:
         return f"{self.file}: " if written else ""
 
 
-def explain(error: ValidationError, model: type[BaseSettings], origins: Origins) -> list[str]:
+def explain(error: ValidationError, model: type[BaseModel], origins: Origins) -> list[str]:
     """Return one line per mistake: where it stands, what it is called, what is wrong."""
     lines = []
     for problem in error.errors(include_url=False):
@@ -96,6 +103,11 @@ def explain(error: ValidationError, model: type[BaseSettings], origins: Origins)
             lines.append(f"{origin}{dotted}: unknown key{hint}")
             continue
         value = problem.get("input")
+        is_text = isinstance(value, str) and origin not in ("", f"{origins.file}: ")
+        if is_text and problem["type"] in _COMPOSED:
+            one = f"{ENV_PREFIX}{location[0].upper()}{DELIMITER}KEY"
+            lines.append(f"{origin}{dotted}: write it as JSON; one key of a table is {one}")
+            continue
         secret = origin.startswith(_FROM_FOLDER) or _is_secret(model, location)
         shown = "" if secret or isinstance(value, dict | list) else f" (not {str(value)[:80]!r})"
         lines.append(f"{origin}{dotted}: {_message(dict(problem))}{shown}")
@@ -119,6 +131,26 @@ def _message(problem: dict[str, Any]) -> str:
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
 
 
+def doubled_variables() -> list[str]:
+    """Return a line for each variable of ours that stands twice, in different cases.
+
+    Which of them counts would be chance. Settings are read in any case, other variables in
+    capitals alone.
+    """
+    lines: list[str] = []
+    there: dict[str, str] = {}
+    for variable in sorted(one for one in os.environ if os.environ[one]):
+        name = variable.upper()
+        if not name.startswith(ENV_PREFIX):
+            continue
+        other = there.setdefault(name, variable)
+        if other != variable:
+            lines.append(f"{_key(variable)}: stands there as {_key(other)}, too: remove one")
+        elif variable != name and name.removeprefix(ENV_PREFIX) in _NO_SETTINGS:
+            lines.append(f"{_key(variable)}: write it as {name}")
+    return lines
+
+
 def unknown_variables(keys: Iterable[str]) -> list[str]:
     """Return a line for each variable of ours that no program reads: a name that was misspelt.
 
@@ -130,7 +162,7 @@ def unknown_variables(keys: Iterable[str]) -> list[str]:
     lines = []
     for variable, value in sorted(os.environ.items()):
         name = variable.upper().removeprefix(ENV_PREFIX)
-        key = name.split("__")[0]
+        key = name.split(DELIMITER)[0]
         injected = _INJECTED.search(variable) or _INJECTED_VALUE.match(value)
         if name == variable.upper() or not value or key in known or injected:
             continue
@@ -140,31 +172,13 @@ def unknown_variables(keys: Iterable[str]) -> list[str]:
 
 def _meant(name: str, known: set[str]) -> str:
     """Return a hint at the variable that was meant: a table's key stands behind two underscores."""
-    key, *rest = name.split("__")
-    tables = [one for one in known if name.startswith(f"{one}_") and not rest]
-    if tables:
-        table = max(tables, key=len)
+    key, *rest = name.split(DELIMITER)
+    table = next((one for one in known if name.startswith(f"{one}_") and not rest), None)
+    if table is not None:  # the name of no table begins with another's
         return f"; did you mean '{ENV_PREFIX}{table}__{name[len(table) + 1 :]}'?"
     close = difflib.get_close_matches(key, known, n=1)
-    meant = ENV_PREFIX + "__".join([*close, *rest])
+    meant = ENV_PREFIX + DELIMITER.join([*close, *rest])
     return f"; did you mean {meant!r}?" if close else "; remove it"
-
-
-def explain_unparsed(error: SettingsError, origins: Origins) -> str:
-    """Return a line for a variable or secret of a list or table that is no JSON."""
-    found = _UNPARSED.search(str(error))
-    cause = error.__cause__
-    if found is None or not isinstance(cause, json.JSONDecodeError):
-        return f"environment or secrets: {error}"
-    field = found[1]
-    keys = [
-        name.removeprefix(ENV_PREFIX).lower()
-        for name, value in [*os.environ.items(), *origins.secrets.items()]
-        if value == cause.doc and name.removeprefix(ENV_PREFIX).lower().startswith(field)
-    ]
-    location = keys[0].split("__") if keys else [field]
-    origin, one = origins.of(location), f"{ENV_PREFIX}{field.upper()}__KEY"
-    return f"{origin}{'.'.join(location)}: write it as JSON; one key of a table is {one}"
 
 
 def _is_secret(model: type[BaseModel], location: list[str]) -> bool:
@@ -173,7 +187,7 @@ def _is_secret(model: type[BaseModel], location: list[str]) -> bool:
         return True
     place: Any = model
     for part in location:
-        place = _inner(place, part)
+        place = inner(place, part)
         if SecretStr.__name__ in repr(place):
             return True
     return False
@@ -184,16 +198,5 @@ def _siblings(model: type[BaseModel], location: list[str]) -> list[str]:
     services = [service.value for service in Service] if len(location) == 1 else []
     place: Any = model
     for part in location[:-1]:
-        place = _inner(place, part)
+        place = inner(place, part)
     return services + list(getattr(place, "model_fields", {}))
-
-
-def _inner(place: Any, part: str) -> Any:
-    """Return the type one step inside another: of a field, or of a list's or a table's values."""
-    if not isinstance(place, type) or not issubclass(place, BaseModel):
-        return get_args(place)[-1] if get_args(place) else None
-    field = place.model_fields.get(part)
-    found: Any = field.annotation if field is not None else None
-    if NoneType in get_args(found):  # it may be left out
-        found = next(one for one in get_args(found) if one is not NoneType)
-    return found

@@ -76,7 +76,7 @@ def why_never(folder: Path) -> str | None:
 def _own_tables(path: Path, table: dict[str, Any], own: str) -> dict[str, Any]:
     normal: dict[str, Any] = {}
     for key, value in table.items():
-        name = key.replace("-", "_")
+        name = key.replace("-", "_").lower()
         if name in normal:
             dashed = name.replace("_", "-")
             line = f"{path}: {dashed}: the table stands twice, as [{dashed}] and as [{name}]"
@@ -99,9 +99,14 @@ def read_secrets(folder: Path, *, is_named: bool = False) -> dict[str, str]:
 
     """
     texts: dict[str, str] = {}
+    there: dict[str, Path] = {}
     wrong = []
     for entry in _entries(folder, is_named=is_named):
         if not _KEY.fullmatch(entry.name) or entry.is_dir():
+            continue
+        other = there.setdefault(entry.name.lower(), entry)
+        if other is not entry:
+            wrong.append(f"secret {entry}: stands there as {other.name}, too: remove one")
             continue
         try:
             texts[entry.name] = _secret(entry)

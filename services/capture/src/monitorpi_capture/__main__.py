@@ -20,7 +20,6 @@ from monitorpi_capture.sources.pacing import Gate, PacedCore
 from monitorpi_capture.sources.sampler import Sampler
 from monitorpi_capture.sources.steering import Steered
 from monitorpi_capture.sources.watcher import Watcher
-from monitorpi_common.memory import hold_little
 from monitorpi_common.messages import Device, Service, Target
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
@@ -118,7 +117,6 @@ def _replay(context: Context[CaptureSettings], name: str) -> Assembly:
 
 def main() -> int:
     """Run the service and return its exit code."""
-    hold_little()
     gc.freeze()  # what was imported stays: collections need not walk it each time
     gc.set_threshold(_OBJECTS)
     return run_service(Service.CAPTURE, CaptureSettings, assemble, arguments=add_arguments)

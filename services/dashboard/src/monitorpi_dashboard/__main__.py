@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.memory import hold_little
 from monitorpi_common.messages import (
     Alert,
     Device,
@@ -35,7 +34,6 @@ ANSWERING: Final = {service.value for service, _ in PAGE_COMMANDS}
 
 def assemble(context: Context[DashboardSettings]) -> Assembly:
     """Put view and server together."""
-    hold_little()
     settings = context.settings
     board = Board()
     password = settings.password.get_secret_value().strip() if settings.password else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitorpi_common.memory import hold_little
 from monitorpi_common.messages import Alert, Device, Probe, Service, Target, Traffic
 from monitorpi_common.service import Assembly, Context
 from monitorpi_common.shell import run_service
@@ -25,7 +24,6 @@ def assemble(context: Context[HistorySettings]) -> Assembly:
         ResourceError: the port is taken.
 
     """
-    hold_little()
     settings = context.settings
     file = context.state_dir / FILE
     archive = Archive(file, settings.budget_bytes, settings.keep_days, context.log)
