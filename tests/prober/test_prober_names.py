@@ -334,6 +334,15 @@ def test_a_device_without_a_name_is_waited_for_a_moment(device: Any) -> None:
     assert names.ask_device("255.255.255.255", None) is None
 
 
+def test_an_address_of_ipv6_is_asked_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No way to it is looked for either."""
+    looked: list[str] = []
+    monkeypatch.setattr(names, "leaves_from", lambda ip, _: looked.append(ip))
+
+    assert names.ask_device("fd00::1", None) is None
+    assert looked == []
+
+
 def test_half_a_second_is_enough_for_a_device() -> None:
     """It is on the LAN."""
     assert names._MDNS_S == 0.5
