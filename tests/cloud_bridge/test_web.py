@@ -352,6 +352,43 @@ def test_a_command_is_obeyed_only_while_it_is_of_now(
     asking.client.close()
 
 
+@pytest.mark.parametrize(
+    ("created", "obeyed"),
+    [
+        ("2027-01-15T08:00:00", 1), ("2027-01-15T10:00:00+02:00", 1),
+        ("2027-01-15T08:00:00+02:00", 0), ("2027-01-15T08:01:59Z", 1), ("2027-01-15T08:02:01Z", 0),
+        ("2027-01-15T07:58:01Z", 1), ("2027-01-15T07:57:59Z", 0), ("soon", 0), (None, 0), (7, 0),
+    ],
+)  # fmt: skip
+def test_when_a_command_was_made_is_read_in_any_zone(
+    cloud: Foreign, created: object, obeyed: int
+) -> None:
+    """Without one it is UTC; two minutes old at most."""
+    record = {"id": 1, "command_string": "WATCH", "created_at": created}
+    cloud.status, cloud.pieces = 200, [json.dumps(record).encode()]
+    taken: list[object] = []
+    asking = TalkBack(
+        cloud.url, 1, "K", 20.0, Log("test-web", "error"), client(), wall=lambda: 1_800_000_000.0
+    )
+
+    asking.poll(taken.append)
+
+    assert len(taken) == obeyed
+    assert asking.last == (None if created in ("soon", None, 7) else 1)
+    asking.client.close()
+
+
+def test_a_talkback_without_any_last_command_is_in_no_doubt(cloud: Foreign) -> None:
+    """It was emptied by people: what is new in it is taken."""
+    cloud.status, cloud.pieces, cloud.asked = 404, [b"{}"], []
+    asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client(), last=5)
+
+    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
+
+    assert [path.rsplit("/", 1)[1] for path in cloud.asked] == ["last.json", "execute.json"]
+    asking.client.close()
+
+
 def test_a_proxy_of_the_environment_sees_nothing(
     cloud: Foreign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
