@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -11,8 +12,21 @@ import pytest
 from tests.mounts import unmount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@contextmanager
+def small_memory(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """Mount a file system in memory that is soon full, or skip where nothing can be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("needs root: a small file system is mounted")
+    try:
+        yield folder
+    finally:
+        unmount(folder)
 
 
 @contextmanager
@@ -52,4 +66,16 @@ def fill(folder: Path) -> Path:
             with suppress(OSError):
                 while file.write(bytes(size)) == size:
                     pass
+    return filler
+
+
+def leave_no_room(folder: Path, write: Callable[[int], object]) -> Path:
+    """Fill the disk of a database until not even a small change fits; returns what fills it.
+
+    What a file has been given of the disk already, it may still write.
+    """
+    filler = fill(folder)
+    with pytest.raises(sqlite3.Error):  # noqa: PT012 - the loop runs until the disk is full
+        for number in range(1000):
+            write(number)
     return filler

@@ -67,6 +67,7 @@ function publish(kind, id, message, retain = false) {
 const flat = (mac) => mac.replaceAll(":", "");
 
 function judge(window) {
+  if (window.has_times === false) return; // of a capture file: no rate can be made of it
   const end = Date.parse(window.end);
   const over = new Set();
   for (const device of window.devices) {

@@ -1,11 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import struct
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +10,8 @@ from monitorpi_cli import replay as replay_module
 from monitorpi_cli.replay import Progress, Summary
 from monitorpi_cli.table import Terminal
 from monitorpi_common.messages import Alert, DeviceWindow, Evidence, Omitted, Peer, Traffic
-from monitorpi_lab import frames
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from monitorpi_common.messages import Message
 
 BAD, GOOD = "00:00:5e:00:53:06", "00:00:5e:00:53:02"
@@ -193,171 +185,13 @@ def test_progress_is_shown_on_a_terminal_alone(is_terminal: bool) -> None:
     assert screen.getvalue().endswith("\r\x1b[K") == is_terminal
 
 
-# --- the real services as a pipe -----------------------------------------------------------------
+def test_frames_without_times_are_counted_and_said_to_be_unjudged() -> None:
+    """Nobody is told that all is well where nothing could be judged."""
+    untimed = window(1, window_s=0.001, has_times=False)
 
+    alone, beside = told(untimed), told(untimed, window(2))
 
-def capture_file(path: Path, sent: list[tuple[float, bytes]]) -> Path:
-    """Write frames with their times as a pcap file (microseconds, little endian, Ethernet)."""
-    content = io.BytesIO()
-    content.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
-    for at, frame in sent:
-        seconds, rest = divmod(at, 1)
-        content.write(struct.pack("<IIII", int(seconds), int(rest * 1e6), len(frame), len(frame)))
-        content.write(frame)
-    path.write_bytes(content.getvalue())
-    return path
-
-
-def syn_flood(seconds: int, rate: int) -> list[tuple[float, bytes]]:
-    """Build a SYN flood by the bad host against the good one."""
-    start = START.timestamp()
-    return [
-        (
-            start + i / rate,
-            frames.tcp_syn((BAD, GOOD), (f"203.0.113.{i % 250}", "198.18.0.2"), (1024 + i, 80), i),
-        )
-        for i in range(seconds * rate)
-    ]
-
-
-def replay(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user would, without a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "monitorpi_cli.replay", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "MONITORPI_SITE": "test", **environment},
-    )
-
-
-def test_a_flood_in_a_file_is_told_readably(tmp_path: Path) -> None:
-    """The alert names the attacker, the table counts every frame, and no colour is in a pipe."""
-    file = capture_file(tmp_path / "flood.pcap", syn_flood(5, 1000))
-
-    ended = replay(file)
-
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "ALERT   syn-flood: " in ended.stdout
-    assert BAD in ended.stdout
-    assert "5,000 frames" in ended.stdout
-    assert "\x1b" not in ended.stdout
-
-
-def test_nothing_of_the_folder_it_is_called_from_is_run(tmp_path: Path) -> None:
-    """A folder of downloads with a file named as one of Python's modules is a folder of files."""
-    (tmp_path / "secrets.py").write_text("raise SystemExit('a stranger runs as root')")
-    capture_file(tmp_path / "flood.pcap", syn_flood(1, 10))
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-
-    ended = subprocess.run(
-        [sys.executable, "-P", "-m", "monitorpi_cli.replay", "flood.pcap"],
-        capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,
-    )  # fmt: skip
-
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "10 frames" in ended.stdout
-
-
-def test_json_is_every_message_as_a_line(tmp_path: Path) -> None:
-    """Each line is an object of topic and payload, the windows of capture and the alerts."""
-    file = capture_file(tmp_path / "flood.pcap", syn_flood(5, 1000))
-
-    ended = replay(file, "--json")
-
-    records = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert ended.returncode == 0
-    assert all({"topic", "payload"} == record.keys() for record in records)
-    assert (
-        sum(r["payload"]["packets"] for r in records if "/capture/traffic/" in r["topic"]) == 5000
-    )
-    assert {"monitorpi/v1/test/detector/alert/syn-flood-00005e005306"} == {
-        r["topic"] for r in records if "/alert/" in r["topic"]
-    }
-
-
-def test_the_same_file_gives_the_same_alerts(tmp_path: Path) -> None:
-    """Event time and ids that depend on nothing else: two replays agree on every alert."""
-    file = capture_file(tmp_path / "flood.pcap", syn_flood(3, 500))
-
-    first, second = (
-        [line for line in replay(file, "--json").stdout.splitlines() if "/alert/" in line]
-        for _ in range(2)
-    )
-
-    assert first == second != []
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [(None, (2, 3)), (b"", (2, 3)), (b"This is no capture file.\n" * 10, (2, 3))],
-    ids=["missing", "empty", "text"],
-)
-def test_a_file_that_cannot_be_read_is_one_line(
-    tmp_path: Path, content: bytes | None, code: tuple[int, ...]
-) -> None:
-    """Missing, empty or of another kind: one line names the file, no traceback, exit 2 or 3."""
-    file = tmp_path / "broken.pcap"
-    if content is not None:
-        file.write_bytes(content)
-
-    for flags in ([], ["--json"]):
-        ended = replay(file, *flags)
-
-        assert ended.returncode in code
-        assert ended.stdout == ""
-        assert len(ended.stderr.splitlines()) == 1
-        assert "broken.pcap" in ended.stderr
-
-
-@pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_a_file_that_ends_early_is_told_to_there_and_is_no_success(
-    tmp_path: Path, flags: list[str]
-) -> None:
-    """What was read is counted and judged; one line says where it ends and why; exit 3."""
-    file = capture_file(tmp_path / "flood.pcap", syn_flood(5, 1000))
-    file.write_bytes(file.read_bytes()[:-10])
-
-    ended = replay(file, *flags)
-
-    assert ended.returncode == 3
-    assert "syn-flood" in ended.stdout
-    place = f"at byte {24 + 4999 * 76:,}, behind frame 4,999"
-    said = f"monitorpi-capture: {file} ends within a frame {place}; read up to there"
-    assert ended.stderr.splitlines() == [said]
-    if not flags:
-        assert "4,999 frames" in ended.stdout
-
-
-def test_no_alert_is_not_said_of_what_was_not_read(tmp_path: Path) -> None:
-    """A reader of the last lines alone must not take a cut file for a clean one."""
-    file = capture_file(tmp_path / "quiet.pcap", syn_flood(1, 10))
-    file.write_bytes(file.read_bytes()[:-10])
-
-    ended = replay(file)
-
-    assert "No alert in what could be read." in ended.stdout
-    assert "No alert.\n" not in ended.stdout
-
-
-def test_a_wrong_setting_is_said_once_and_ends_with_2(tmp_path: Path) -> None:
-    """A configuration error of a service is the command's own."""
-    file = capture_file(tmp_path / "flood.pcap", syn_flood(1, 10))
-
-    ended = replay(file, MONITORPI_DETECTOR__NONSENSE="1")
-
-    assert ended.returncode == 2
-    assert "nonsense" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    """``replay FILE --json | head -1`` ends quietly."""
-    file = capture_file(tmp_path / "flood.pcap", syn_flood(20, 200))
-    program = f"{sys.executable} -m monitorpi_cli.replay {file} --json | head -1"
-
-    ended = subprocess.run(
-        ["sh", "-c", program], capture_output=True, text=True, check=False, timeout=60
-    )
-
-    assert (len(ended.stdout.splitlines()), ended.stderr) == (1, "")
+    assert alone[0] == "No alert by a rate: the file has no times."
+    assert "300 frames, 18.0 kB, 1 MAC addresses, no times." in alone[2]
+    assert beside[:2] == ["No alert.", "300 frames have no time: no rule by rate judged them."]
+    assert "600 frames, 36.0 kB, 1 MAC addresses, 1.0 s in 1 windows." in beside[3]

@@ -280,7 +280,7 @@ def test_a_password_is_the_brokers_secret(tmp_path: Path, monkeypatch: pytest.Mo
     file = tmp_path / "monitorpi.toml"
     file.write_text('site = "berlin"\n[broker.centre]\nhost = "10.0.0.1"\ntls = false\n')
 
-    plan = make_plan(Namespace(config=file, site=None, interface=None))
+    plan = make_plan(Namespace(config=file, site=None, interface=None, scale=None))
 
     assert plan.centre is not None
     lines = plan.centre.lines("/run/x", "viewer")

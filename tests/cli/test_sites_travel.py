@@ -189,7 +189,7 @@ def test_one_table_says_what_travels() -> None:
 def plan_of(config: Path, folder: Path, text: str) -> Any:
     """Return what `up` would run."""
     config.write_text(f'state_dir = "{folder}"\n{text}')
-    return make_plan(Namespace(config=config, site=None, interface=None))
+    return make_plan(Namespace(config=config, site=None, interface=None, scale=None))
 
 
 def test_rollups_are_made_where_a_centre_wants_them(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOBODY = 65_534
-OPTIONS = argparse.Namespace(config=None, site=None, interface=None)
+OPTIONS = argparse.Namespace(config=None, site=None, interface=None, scale=None)
 
 
 @pytest.fixture

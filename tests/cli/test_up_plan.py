@@ -36,7 +36,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def plan(config: Path | None = None, site: str | None = None) -> StackPlan:
     """Plan as for a command line with these options."""
-    return make_plan(argparse.Namespace(config=config, site=site, interface=None))
+    return make_plan(argparse.Namespace(config=config, site=site, interface=None, scale=None))
 
 
 def test_without_a_cloud_its_bridge_is_not_run() -> None:
@@ -274,3 +274,30 @@ def test_a_port_that_one_of_ours_has_is_chosen_for_no_other(
         given = [n for n, one in enumerate((broker_port, page, history)) if one is not None]
         assert [ports[n] for n in given] == [port]
         assert len(set(ports)) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("capture=2", "'capture=2' is not SERVICE=N with one of prober, detector, cloud-bridge"),
+        ("prober", "'prober' is not SERVICE=N"),
+        ("prober=0", "and 1 to 64"),
+        ("prober=65", "and 1 to 64"),
+        ("cloud-bridge=2", "cloud-bridge does not run here: it is not configured"),
+    ],
+)
+def test_what_cannot_be_scaled_is_said(given: str, error: str) -> None:
+    """The argument, and what may stand there."""
+    with pytest.raises(ConfigurationError, match="--scale") as raised:
+        make_plan(argparse.Namespace(config=None, site=None, interface=None, scale=[given]))
+
+    assert error in raised.value.lines[0]
+
+
+def test_a_service_is_scaled() -> None:
+    """By its name; the others are one each."""
+    found = make_plan(
+        argparse.Namespace(config=None, site=None, interface=None, scale=["prober=3"])
+    )
+
+    assert [found.count(one) for one in (Service.PROBER, Service.DETECTOR)] == [3, 1]

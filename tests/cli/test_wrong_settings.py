@@ -52,7 +52,7 @@ def test_up_and_doctor_say_the_same_line(
     file = arranged(wrong, tmp_path, monkeypatch)
 
     with pytest.raises(ConfigurationError) as caught:
-        make_plan(argparse.Namespace(config=file, site=None, interface=None))
+        make_plan(argparse.Namespace(config=file, site=None, interface=None, scale=None))
     found = [str(one) for one in check_settings(file)]
 
     (line,) = caught.value.lines
@@ -149,7 +149,7 @@ def test_a_variable_that_is_set_to_nothing_is_not_set(
     (tmp_path / "broker__pasword").write_text("in the current folder")
     monkeypatch.setenv(variable, value)
 
-    plan = make_plan(argparse.Namespace(config=None, site=None, interface=None))
+    plan = make_plan(argparse.Namespace(config=None, site=None, interface=None, scale=None))
 
     assert plan.other_broker is None
 

@@ -136,6 +136,12 @@ TABLE = [
                        "MONITORPI_HISTORY__BEHIND_FENCE": "true"},
           where="MONITORPI_HISTORY__LISTEN: "),
     Wrong("interfaces.0: no name of an interface", "[capture]\ninterfaces = ['']"),
+    Wrong(
+        "'a+b' and 'a#b' would have one name in topics (a-b): rename one of them",
+        "[capture]\ninterfaces = ['a+b', 'eth0', 'a#b']",
+    ),
+    Wrong("'eth0' stands there twice: once is enough", "[capture]\ninterfaces = ['eth0', 'eth0']"),
+    Wrong("no name of an interface: 1 to 15 bytes", "[capture]\ninterfaces = ['éééééééé']"),
     Wrong("interfaces.0: no name of an interface", "[capture]\ninterfaces = ['..']"),
     Wrong("dashboard.listen: no address: IPv4", "[dashboard]\nlisten = '1.2.3'"),
     Wrong("dashboard.watch_url: port out of range", "[dashboard]\nwatch_url = 'http://a:99999'"),

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.cloud_bridge.cloudworld import DESTINATION, START, World
-from tests.mounts import unmount
+from tests.disks import leave_no_room, small_memory
 
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks import outbox as outbox_module
 from monitorpi_cloud_bridge.sinks.destination import UploadDestination
+from monitorpi_cloud_bridge.sinks.guarded import GuardedRowOutbox
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
 from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
@@ -33,19 +34,10 @@ if TYPE_CHECKING:
 
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
     """On a file system without room writes fail cleanly, and go on when there is room again."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", mount],
-        check=False,
-        capture_output=True,
-    )
-    if done.returncode != 0:
-        pytest.skip("needs root: a small file system is mounted")
-    try:
-        box = RowOutbox(mount / "outbox.sqlite")
+    with small_memory(tmp_path / "small", 256) as disk:
+        box = RowOutbox(disk / "outbox.sqlite")
         written = 0
-        filler = mount / "filler"
+        filler = disk / "filler"
         filler.write_bytes(b"x" * 120_000)
         with pytest.raises(sqlite3.Error):  # noqa: PT012 - the loop runs until the disk is full
             for n in range(100_000):
@@ -56,11 +48,9 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
 
         assert box.counts(DESTINATION)["waiting"] == written + 1
         box.close()
-        check = sqlite3.connect(mount / "outbox.sqlite")
+        check = sqlite3.connect(disk / "outbox.sqlite")
         assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         check.close()
-    finally:
-        unmount(mount)
 
 
 def test_a_second_bridge_stands_by(tmp_path: Path) -> None:
@@ -206,3 +196,42 @@ def test_a_row_damaged_within_keeps_no_other_from_being_sent(damage: bytes, tmp_
 
     assert [(row.second, dict(row.fields)) for row in rows] == [(1, {}), (2, {"field1": "1"})]
     box.close()
+
+
+def test_what_was_acknowledged_on_a_full_disk_is_not_sent_again(tmp_path: Path) -> None:
+    """Neither lost nor doubled, though nothing can be written; then all goes on by itself."""
+    with small_memory(tmp_path / "small", 256) as disk:
+        world = World(disk)
+        for number in range(3):
+            world.add(START + 20 * number)
+        world.step()
+        world.step()
+        assert world.outbox.counts(DESTINATION)["stored"] == 3
+        filler = leave_no_room(disk, lambda number: world.add(START + 100 + number))
+        waiting = world.outbox.counts(DESTINATION)["waiting"]
+        for _ in range(20):
+            world.step()
+        with pytest.raises(sqlite3.Error):
+            world.outbox.drop_oldest(DESTINATION)
+        assert len(world.stored()) == 3
+
+        filler.unlink()
+        world.run_until_stored()
+
+        times = world.stored()
+        assert len(times) == len(set(times)) == 3 + waiting
+        assert world.outbox.counts(DESTINATION)["stored"] == 3 + waiting
+        world.close()
+
+
+def test_what_a_full_disk_wants_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Room: neither is the file to be moved away, nor do rows make room."""
+    with small_memory(tmp_path / "small", 256) as disk:
+        box = RowOutbox(disk / "outbox.sqlite")
+        guarded = GuardedRowOutbox(box, 20, Log("cloud-bridge"))
+        leave_no_room(disk, lambda number: box.remember({"filled": number}))
+
+        assert not guarded.add([OutboxRow(DESTINATION, START, {"field1": "1"})], {})
+
+        box.close()
+    assert "make room on the disk of the state folder" in capsys.readouterr().err

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import pytest
+from tests.common.echoes import ECHO
 from tests.common.loopworld import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Broker
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Return a loop that has not run yet."""
     return World(monkeypatch)
+
+
+@pytest.fixture
+def echo(
+    broker: Broker, processes: list[subprocess.Popen[str]]
+) -> Callable[..., subprocess.Popen[str]]:
+    """Start the smallest service as a process."""
+
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, ECHO, *arguments],
+            env=broker.environment(MONITORPI_BROKER__KEEPALIVE_S="5", **environment),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    return start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,24 @@ def test_a_connection_is_asked_for_as_the_contract_says(
     assert asked["keepalive"] == 7
     assert asked["properties"].SessionExpiryInterval == SESSION_EXPIRY_S
     assert asked["properties"].MaximumPacketSize == MAX_PACKET_BYTES
+
+
+def test_a_closed_bus_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has ended, and not only been asked to: whoever opens another is not in its way."""
+    MqttBus(BrokerSettings(), "viewer", None, Log("test")).close()  # never opened: none to wait for
+    ended = threading.Event()
+    monkeypatch.setattr(mqtt.Client, "loop_forever", lambda *_, **__: ended.wait(10))
+    monkeypatch.setattr(mqtt.Client, "connect_async", lambda *_, **__: None)
+    monkeypatch.setattr(
+        mqtt.Client, "disconnect", lambda _: threading.Timer(0.05, ended.set).start()
+    )
+    bus = MqttBus(BrokerSettings(), "viewer", None, Log("test"))
+    bus.open(Inbox(), [])
+    assert bus.alive
+
+    bus.close()
+
+    assert not bus.alive
 
 
 def test_two_that_only_listen_are_two_clients(broker: Broker) -> None:

@@ -5,58 +5,24 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.common.echoes import (
+    COMMAND_TOPIC,
+    DEVICE,
+    DEVICE_TOPIC,
+    STATUS,
+    Start,
+    online,
+    publish,
+)
 from tests.conftest import Broker, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import Subscriber
-
-ECHO = Path(__file__).with_name("echo_service.py")
-STATUS = "detector/status/main"
-DEVICE = (
-    '{"mac":"b8:27:eb:12:34:56","first_seen":"2026-01-01T00:00:00Z",'
-    '"last_seen":"2026-01-01T00:00:00Z","present":true,"hostname":"%s"}'
-)
-DEVICE_TOPIC = "monitorpi/v1/lab/capture/device/b827eb123456"
-COMMAND_TOPIC = "monitorpi/v1/lab/detector/command/c1"
-
-Start = "Callable[..., subprocess.Popen[str]]"
-
-
-@pytest.fixture
-def echo(
-    broker: Broker, processes: list[subprocess.Popen[str]]
-) -> Callable[..., subprocess.Popen[str]]:
-    """Start the smallest service as a process."""
-
-    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, ECHO, *arguments],
-            env=broker.environment(MONITORPI_BROKER__KEEPALIVE_S="5", **environment),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    return start
-
-
-def publish(broker: Broker, topic: str, payload: str, *options: str) -> None:
-    """Publish with the broker's own client."""
-    command = ["mosquitto_pub", "-V", "mqttv5", "-q", "1", "-p", str(broker.port), "-t", topic]
-    subprocess.run([*command, "-s", *options], input=payload, text=True, check=True)
-
-
-def online(subscriber: Subscriber, times: int = 1) -> None:
-    """Wait until the service has said ``online`` that many times."""
-    wait_for(lambda: subscriber.of(STATUS).count("online") >= times, 20, f"online x{times}")
 
 
 def test_a_service_is_online_answers_and_says_goodbye(
@@ -288,73 +254,6 @@ def test_a_frozen_broker_is_noticed_and_left(
     publish(broker, DEVICE_TOPIC, DEVICE % "after-ice")
     wait_for(lambda: any("after-ice" in text for text in seen.of("alert/b827eb123456")))
     assert service.poll() is None
-
-
-def test_a_second_process_of_the_same_name_waits_for_it(
-    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
-) -> None:
-    """Two clients of one id would throw each other out for ever: the later one waits, and says so.
-
-    It takes over when the first one is killed.
-    """
-    seen = subscribe(broker.port)
-    first = echo()
-    online(seen)
-    second = echo()
-
-    assert second.stderr is not None
-    assert "another process runs as detector instance 'main'" in second.stderr.readline()
-    assert seen.of(STATUS) == ["online"]
-
-    first.kill()
-    first.wait()
-
-    online(seen, 2)
-    assert seen.of(STATUS) == ["online", "offline", "online"]
-    assert second.poll() is None
-
-
-def test_a_process_that_waits_for_its_name_can_be_stopped(
-    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
-) -> None:
-    """SIGTERM ends it with 0; the one that runs is not disturbed."""
-    seen = subscribe(broker.port)
-    first = echo()
-    online(seen)
-    second = echo()
-    assert second.stderr is not None
-    second.stderr.readline()
-
-    second.terminate()
-
-    assert second.wait(10) == 0
-    assert first.poll() is None
-    assert seen.of(STATUS) == ["online"]
-
-
-def test_a_broker_that_remembers_an_older_start_ends_nobody(
-    broker: Broker, echo: Start, subscribe: Callable[..., Subscriber]
-) -> None:
-    """A broker may come back with an old memory: what stands still on a topic is nobody's rival."""
-    seen = subscribe(broker.port)
-    service = echo()
-    online(seen)
-    (health,) = wait_for(lambda: seen.of("health/main"))[:1]
-    older = json.loads(health) | {"started_at": "2020-01-01T00:00:00.000Z"}
-
-    broker.kill()
-    broker.start()
-    topic = "monitorpi/v1/lab/detector/health/main"
-    publish(broker, topic, json.dumps(older), "-r")
-    after = subscribe(broker.port)
-
-    online(after)
-    publish(broker, DEVICE_TOPIC, DEVICE % "still-here")
-    wait_for(lambda: any("still-here" in text for text in after.of("alert/b827eb123456")))
-    assert service.poll() is None
-
-
-# --- the bus alone --------------------------------------------------------------------------------
 
 
 def test_a_stream_of_commands_is_carried_out_in_part(

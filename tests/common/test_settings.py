@@ -147,6 +147,48 @@ def test_the_variable_is_named_when_it_is_to_blame(monkeypatch: pytest.MonkeyPat
     assert problems()[0].startswith("MONITORPI_BROKER__PORT: broker.port: ")
 
 
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("MONITORPI_BROKR__PORT", "; did you mean 'MONITORPI_BROKER__PORT'?"),
+        ("MONITORPI_BROKER_PORT", "; did you mean 'MONITORPI_BROKER__PORT'?"),
+        ("MONITORPI_CLOUD_BRIDGE_RULES", "; did you mean 'MONITORPI_CLOUD_BRIDGE__RULES'?"),
+        ("MONITORPI_CAPTURRE__ENGINE", "; did you mean 'MONITORPI_CAPTURE__ENGINE'?"),
+        ("MONITORPI_XYZZY", "; remove it"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, hint: str
+) -> None:
+    """With what was meant by it; one that is empty is none."""
+    monkeypatch.setenv(variable, "")
+    load(Service.CLOUD_BRIDGE, ExampleSettings)
+
+    monkeypatch.setenv(variable, "7")
+
+    assert problems() == (f"{variable}: unknown variable{hint}",)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MONITORPI_BROKER_SERVICE_HOST", "10.0.0.7"),
+        ("MONITORPI_PAGE_PORT_8080_TCP_ADDR", "10.0.0.7"),
+        ("MONITORPI_PAGE_PORT", "tcp://10.0.0.7:8080"),
+        ("MONITORPI_ROOT", "/srv"),
+        ("MONITORPI_DASHBOARD__PORT", "80"),
+        ("OTHER_BROKR__PORT", "7"),
+    ],
+)
+def test_variables_of_others_are_none_of_our_business(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """What an orchestrator tells of services, what the set-up uses, another service's."""
+    monkeypatch.setenv(variable, value)
+
+    assert load(Service.CLOUD_BRIDGE, ExampleSettings).common.broker.port == 1883
+
+
 def test_each_mistake_of_the_environment_has_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

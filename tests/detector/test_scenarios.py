@@ -177,6 +177,33 @@ def test_floors_are_proposed_from_a_capture_file(
     assert "there are no frames in the files" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_read_is_no_success(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reads it says why, once; nothing else is made of it."""
+    assert suggest_thresholds.main([str(tmp_path / "missing.pcap")]) == 3
+
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "missing.pcap cannot be read (No such file or directory)" in said.err
+
+
+def test_no_floor_is_proposed_from_frames_without_times(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody knows their rates: one line says why there is nothing."""
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+    record = struct.pack("<IIII", 0, 0, 60, 60) + bytes.fromhex("04000000000b04000000000a0800")
+    (tmp_path / "x.pcap").write_bytes(head + record.ljust(76, b"\0") * 300)
+
+    assert suggest_thresholds.main([str(tmp_path / "x.pcap")]) == 1
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no window was seen: the 300 frames in the files have no times" in said.err
+
+
 def test_the_first_look_at_a_lan_is_no_mac_flood_to_allow_for() -> None:
     """That every MAC is new when a capture begins raises no floor."""
     measurement = Measurement()

@@ -10,6 +10,8 @@ from tests.prober.corebench import ADDRESS, T0, Prober, latched
 
 from monitorpi_common.messages import Target
 from monitorpi_common.service import Tick
+from monitorpi_prober.reachability import Reachability, StateLimits
+from monitorpi_prober.states import States
 
 
 def tick(prober: Prober, step_s: float = 0.0) -> None:
@@ -42,6 +44,21 @@ def test_what_was_stamped_before_a_step_is_dated_by_the_clock_as_it_is(step_s: f
     tick(prober, step_s)
 
     assert since(prober, step_s) == pytest.approx(before + step_s)
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_again_dates_it_again(step_s: float) -> None:
+    """Since the moment at which the process began, too, which is dated anew each time."""
+    table = States(StateLimits())
+    table.tick(Tick(T0, 0.0, clock_synced=True))
+    table.ours = {"a": Reachability("up", T0), "b": Reachability()}
+
+    for n in (1, 2, 3):
+        at = T0 + timedelta(seconds=n + n * step_s)
+        table.tick(Tick(at, float(n), clock_synced=True))
+
+        assert table.ours["a"].since == T0 + timedelta(seconds=n * step_s)
+        assert table.ours["b"].since is None
 
 
 @pytest.mark.parametrize(("step_s", "says"), [(3600.0, -7200.0), (-3600.0, -7200.0)])

@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 PROJECT = "monitorpi-test"
 SERVICES = ("capture", "prober", "detector", "dashboard", "history")
+REPLICAS = ("capture", "prober", "detector")
+"""Of these two are started; the others publish a port, which Docker gives but once."""
 LIMITS = "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}"
 QUIET = """
 services:
@@ -150,9 +152,10 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
     quiet.write_text(QUIET)
     unnamed = unnamed_volumes()
     try:
-        compose("up", "--build", "--detach", "--scale", "prober=2", more=str(quiet), **environment)
+        scale = [word for name in REPLICAS for word in ("--scale", f"{name}=2")]
+        compose("up", "--build", "--detach", *scale, more=str(quiet), **environment)
         wait_for(
-            lambda: all_healthy(*SERVICES, "prober", "broker"), 120, f"all healthy: {health()}"
+            lambda: all_healthy(*SERVICES, *REPLICAS, "broker"), 120, f"all healthy: {health()}"
         )
         show = ["run", "--rm", "--no-deps", "--entrypoint", "cat", "accounts"]
         password = compose(*show, "/secrets/viewer/broker__password").strip()
@@ -179,11 +182,15 @@ def test_a_fresh_clone_runs_in_containers(lab: Lab, tmp_path: Path) -> None:
             assert password_of(*read, "/secrets/operator/broker__password") is None
         for name in SERVICES:
             check_image(f"{PROJECT}-{name}")
-        probers = compose("ps", "-q", "prober").split()
-        logs = [docker("logs", container, both=True) for container in probers]
-        assert sum("standing by" in log for log in logs) == 1
-        restarts = docker("inspect", "-f", "{{.RestartCount}}", *probers).split()
-        assert restarts == ["0", "0"]
+        for name in REPLICAS:
+            both = compose("ps", "-q", name).split()
+            logs = [docker("logs", container, both=True) for container in both]
+            assert sum("standing by" in log for log in logs) == 1
+            restarts = docker("inspect", "-f", "{{.RestartCount}}", *both).split()
+            assert restarts == ["0", "0"]
+        assert "already connected" not in docker(
+            "logs", compose("ps", "-q", "broker").strip(), both=True
+        )
         assert unnamed_volumes() == unnamed
         assert (alert["rule"], alert["state"]) == ("syn-flood", "open")
         assert alert["subject"] == attacker.mac.replace(":", "")

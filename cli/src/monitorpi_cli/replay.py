@@ -217,6 +217,9 @@ class Summary:
         self._summed = 0
         self._wire: Counter[str] = Counter()
         self._windows = 0
+        """Those that have times."""
+        self._untimed = 0
+        """Frames that have none."""
         self._first: datetime | None = None
         """Start of the first window; a file's time may step back behind it."""
         self._start: datetime | None = None
@@ -241,7 +244,7 @@ class Summary:
                 case Alert():
                     yield from self._report(message)
         whole = is_whole()
-        if self._windows:
+        if self._windows or self._untimed:
             yield from self._end_of_alerts(is_whole=whole)
             yield from self._counts()
         elif whole:
@@ -270,20 +273,27 @@ class Summary:
     def _end_of_alerts(self, *, is_whole: bool) -> Iterator[str]:
         if not self._alerts and not is_whole:
             yield self._terminal.paint("No alert in what could be read.", "red")
+        elif not self._alerts and not self._windows:
+            yield self._terminal.paint("No alert by a rate: the file has no times.", "red")
         elif not self._alerts:
             yield self._terminal.paint("No alert.", "green")
         elif self._open:
             number = len(self._open)
             yield f"{number} alert{'s' if number > 1 else ''} still open when the file ends."
+        if self._untimed and self._windows:
+            yield f"{grouped(self._untimed)} frames have no time: no rule by rate judged them."
         yield ""
 
     # --- counts -----------------------------------------------------------------------------
 
     def _count(self, traffic: Traffic) -> None:
-        self._windows += 1
-        self._first = self._first or traffic.start
-        self._start = min(self._start or traffic.start, traffic.start)
-        self._end = max(self._end or traffic.end, traffic.end)
+        if traffic.has_times:
+            self._windows += 1
+            self._first = self._first or traffic.start
+            self._start = min(self._start or traffic.start, traffic.start)
+            self._end = max(self._end or traffic.end, traffic.end)
+        else:
+            self._untimed += traffic.packets
         self._wire.update(traffic.counts)
         self._wire.update(packets=traffic.packets, bytes=traffic.bytes)
         for window in traffic.devices:
@@ -310,12 +320,13 @@ class Summary:
 
     def _counts(self) -> Iterator[str]:
         seconds = (self._end - self._start).total_seconds() if self._start and self._end else 0.0
+        span = f"{seconds:.1f} s in {self._windows} windows" if self._windows else "no times"
         # one that was summed up and came again is counted twice
         most = "up to " if self._summed else ""
         yield self._terminal.paint(
             f"{grouped(self._wire['packets'])} frames, {size(self._wire['bytes'])}, "
             f"{most}{len(self._devices) + self._summed} MAC addresses, "
-            f"{seconds:.1f} s in {self._windows} windows. "
+            f"{span}. "
             "Frames sent, by class (classes overlap):",
             "bold",
         )

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -68,6 +69,8 @@ class Measurement:
     def __init__(self) -> None:
         self.peaks: dict[str, dict[str, float]] = defaultdict(dict)
         self.windows = 0
+        self.untimed = 0
+        """Frames without a time: no rate can be made of them."""
         self.seconds = 0.0
         self._inventory = HostInventory()
         self._baseline = Baseline()
@@ -78,6 +81,9 @@ class Measurement:
         if isinstance(message, Probe):
             self._inventory.see_probe(message.epoch, message, message.round_end.timestamp())
         if not isinstance(message, Traffic):
+            return
+        if not message.has_times:
+            self.untimed += message.packets
             return
         self.windows += 1
         self.seconds += message.window_s
@@ -147,9 +153,10 @@ def _rounded(value: float) -> float:
 def main(argv: Sequence[str]) -> int:
     """Run the command: 0 proposed, 1 nothing was seen, 2 wrong arguments, 3 no stack runs here."""
     options = _parse(argv)
-    measurement = Measurement()
+    measurement, codes = Measurement(), list[int]()
+    read = partial(_read, options.files, options.config, codes)
     try:
-        messages = _read(options.files, options.config) if options.files else _listen(options)
+        messages = read() if options.files else _listen(options)
         for message in messages:
             measurement.take(message)
     except ConfigurationError as error:
@@ -159,13 +166,18 @@ def main(argv: Sequence[str]) -> int:
     except NoStackError as error:
         print(f"monitorpi suggest-thresholds: {error}", file=sys.stderr)
         return _RESOURCE
+    failed = max(codes, default=_OK)
+    if failed and not measurement.windows:
+        return failed  # whoever could not read the file has said why
     if not measurement.windows:
         why = "there are no frames in the files" if options.files else "is capture up?"
+        if measurement.untimed:
+            why = f"the {measurement.untimed:,} frames in the files have no times"
         print(f"monitorpi suggest-thresholds: no window was seen: {why}", file=sys.stderr)
         return _NOTHING
     for line in written(measurement):
         print(line)
-    return _OK
+    return failed
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -182,12 +194,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _read(files: Iterable[Path], config: Path | None) -> Iterator[Message]:
+def _read(files: Iterable[Path], config: Path | None, codes: list[int]) -> Iterator[Message]:
+    """Yield the messages of some files, and append the exit code of reading each."""
     for file in files:
         with tempfile.TemporaryDirectory(prefix="monitorpi-suggest-") as state:
             pipe = Pipe(file, config, Path(state), to_terminal=False)
             yield from pipe.messages()
-            pipe.wait()
+            codes.append(pipe.wait())
 
 
 def _listen(options: argparse.Namespace) -> Iterator[Message | None]:

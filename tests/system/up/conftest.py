@@ -119,7 +119,13 @@ class Up:
 
     def children(self) -> dict[str, int]:
         """Return the process ids of services and broker by their name."""
-        found = {}
+        return {name: pid for pid, name in self._children()}
+
+    def pids(self, service: str) -> list[int]:
+        """Return the process ids of all that run as one service."""
+        return [pid for pid, name in self._children() if name == service]
+
+    def _children(self) -> Iterator[tuple[int, str]]:
         for pid in Path("/proc").glob("[0-9]*"):
             try:
                 stat = (pid / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()
@@ -131,8 +137,7 @@ class Up:
             if int(stat[1]) == self.process.pid and stat[0] != "Z":
                 service = re.search(r"-m monitorpi_(\w+)", command)
                 name = service[1].replace("_", "-") if service else "broker"
-                found[name] = int(pid.name)
-        return found
+                yield int(pid.name), name
 
     def kept(self, service: str) -> set[str]:
         """Return the names of what a service keeps in its file."""

@@ -96,8 +96,11 @@ def _guarded(name: str, act: Callable[[], int]) -> int:
         return _RESOURCE
 
 
-def _require() -> None:
+def _require(else_: str) -> None:
     """Check that we may do it here.
+
+    Args:
+        else_: what to do, or what it means, where systemd does not run.
 
     Raises:
         ResourceError: not as this user, or not on this machine.
@@ -106,16 +109,14 @@ def _require() -> None:
     if os.geteuid() != 0:
         raise ResourceError("units of the machine are for root: run it with sudo")
     if not systemd.is_running():
-        raise ResourceError(
-            "systemd does not run this machine: let what does run `./monitorpi up` at boot"
-        )
+        raise ResourceError(f"systemd does not run this machine: {else_}")
 
 
 # --- install --------------------------------------------------------------------------------------
 
 
 def _install(options: argparse.Namespace) -> int:
-    _require()
+    _require("let what does run `./monitorpi up` at boot")
     if only_here := sorted(name for name in os.environ if is_lost(name)):
         raise ConfigurationError(
             f"{name}: set in this shell and not for the service: write it into {DEFAULT_FILE}"
@@ -219,7 +220,7 @@ def _await_start() -> int:
 
 
 def _uninstall(options: argparse.Namespace) -> int:
-    _require()
+    _require("it was not installed here")
     file = systemd.UNITS / unit.NAME
     if file.exists():
         systemd.control("disable", "--now", "--quiet", unit.NAME)

@@ -21,6 +21,7 @@ from monitorpi_common.settings import (
     Section,
     load,
 )
+from monitorpi_common.vacancy import MAX_REPLICAS
 from monitorpi_dashboard.settings import DashboardSettings, page_url
 from monitorpi_history.settings import HistorySettings
 from monitorpi_home_assistant.sinks.announced import FILE
@@ -40,6 +41,11 @@ ON_DEMAND: Final = (Service.CLOUD_BRIDGE, Service.NOTIFIER, Service.HOME_ASSISTA
 """They reach beyond this machine: they run, and cost something, where they are configured."""
 
 
+SCALABLE: Final = (Service.PROBER, Service.DETECTOR, Service.CLOUD_BRIDGE)
+"""Of these there may be several: probers share the targets, of the others one works and the rest
+stand by."""
+
+
 @dataclass(frozen=True)
 class StackPlan:
     """What to run and how."""
@@ -56,6 +62,10 @@ class StackPlan:
     listeners: tuple[str, ...] = ()
     """More listeners of the own broker, as ``PORT ADDRESS``."""
     config: Path | None = None
+    instance: str = "main"
+    """The name of each service's first process."""
+    replicas: Mapping[Service, int] = field(default_factory=dict)
+    """How many processes of a service; one where nothing is said."""
     environment: Mapping[Service, Mapping[str, str]] = field(default_factory=dict)
     """More variables for single services."""
     prefix: Mapping[Service, Sequence[str]] = field(default_factory=dict)
@@ -64,6 +74,10 @@ class StackPlan:
     """Where the page will be; None: it is not served, or takes any free port."""
     logs: Path | None = None
     """Folder for what the children print; None: where our own output goes."""
+
+    def count(self, service: Service) -> int:
+        """Return how many processes of a service there are to be."""
+        return self.replicas.get(service, 1)
 
 
 def make_plan(options: argparse.Namespace) -> StackPlan:
@@ -114,8 +128,31 @@ def make_plan(options: argparse.Namespace) -> StackPlan:
         other_broker=None if own else common.broker,
         centre=Centre(common.site, centre) if centre and own else None,
         config=options.config.resolve() if options.config else None,
+        instance=common.instance,
+        replicas=_replicas(options.scale or [], services),
         environment=environment,
     )
+
+
+def _replicas(given: Sequence[str], services: Collection[Service]) -> dict[Service, int]:
+    """Return how many there are to be of services, from ``SERVICE=N``.
+
+    Raises:
+        ConfigurationError: it is not written so, or the service does not run here.
+
+    """
+    found = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if name not in SCALABLE or not number.isdecimal() or not 1 <= int(number) <= MAX_REPLICAS:
+            known = ", ".join(SCALABLE)
+            raise ConfigurationError(
+                [f"--scale: {text!r} is not SERVICE=N with one of {known} and 1 to {MAX_REPLICAS}"]
+            )
+        if name not in services:
+            raise ConfigurationError([f"--scale: {name} does not run here: it is not configured"])
+        found[Service(name)] = int(number)
+    return found
 
 
 def _given_ports(services: Sequence[Service], config: Path | None) -> set[int]:

@@ -15,6 +15,7 @@ from monitorpi_cli.stack.listening import LOOPBACK
 from monitorpi_cli.stack.plan import package_of
 from monitorpi_cli.stack.state import BROKER, SECRETS
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
+from monitorpi_common.messages import Service
 from monitorpi_common.plainfile import open_lock
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from monitorpi_cli.stack.forked import Loader
     from monitorpi_cli.stack.plan import StackPlan
-    from monitorpi_common.messages import Service
 
 
 class Stack:
@@ -42,7 +42,11 @@ class Stack:
         self.secrets = plan.state_dir / SECRETS
         try:
             self.passwords = {} if plan.other_broker else broker.ensure_passwords(self.secrets)
-            children = [self._service(service) for service in plan.services]
+            children = [
+                self._service(service, number)
+                for service in plan.services
+                for number in range(1, plan.count(service) + 1)
+            ]
             if plan.other_broker is None:
                 children.append(self._broker())
         except BaseException as error:
@@ -68,8 +72,10 @@ class Stack:
     def _log(self, name: str) -> Path | None:
         return self.plan.logs / f"{name}.log" if self.plan.logs else None
 
-    def _service(self, service: Service) -> Child:
+    def _service(self, service: Service, number: int) -> Child:
+        """Return one of the processes of a service."""
         plan = self.plan
+        name = service.value if number == 1 else f"{service.value}-{number}"
         state = plan.state_dir / service.value
         state.mkdir(exist_ok=True, mode=0o700)
         environment = os.environ | {
@@ -79,15 +85,17 @@ class Stack:
         if plan.other_broker is None:
             environment |= self._account(service)
             environment.pop(f"{ENV_PREFIX}BROKER__PASSWORD", None)  # the one in the file counts
+        if number > 1 and service is Service.PROBER:  # of the others each waits for the one name
+            environment[f"{ENV_PREFIX}INSTANCE"] = f"{plan.instance}-{number}"
         if plan.config is not None:
             environment[f"{ENV_PREFIX}CONFIG"] = str(plan.config)
         package = package_of(service)
         prefix = plan.prefix.get(service, ())
         return Child(
-            service.value,
+            name,
             [*prefix, sys.executable, "-P", "-m", package],
             {**environment, **plan.environment.get(service, {})},
-            log=self._log(service.value),
+            log=self._log(name),
             package=None if prefix else package,
         )
 

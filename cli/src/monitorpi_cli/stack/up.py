@@ -22,6 +22,7 @@ from monitorpi_common.settings import ConfigurationError, authority
 
 if TYPE_CHECKING:
     from monitorpi_cli.stack.plan import StackPlan
+    from monitorpi_common.messages import Service
 
 _POLL_S: Final = 0.1
 
@@ -39,6 +40,10 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     parser.add_argument("--site", metavar="NAME", help="name of this installation in topics")
+    parser.add_argument(
+        "--scale", action="append", metavar="SERVICE=N",
+        help="so many processes of a service (repeatable): prober, detector, cloud-bridge",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     loader = Loader(_packages(options.config))
     loader.fork()
@@ -129,6 +134,10 @@ async def _until_it_runs(stack: Stack, stopped: asyncio.Event) -> None:
         await asyncio.sleep(_POLL_S)
 
 
+def _counted(service: Service, number: int) -> str:
+    return service.value if number == 1 else f"{service.value} ({number})"
+
+
 def greeting(stack: Stack) -> str:
     """Return where to look."""
     plan = stack.plan
@@ -136,7 +145,7 @@ def greeting(stack: Stack) -> str:
     address = authority(settings.host, settings.port)
     page = plan.page
     services = [
-        f"  services  {', '.join(service.value for service in plan.services)}",
+        f"  services  {', '.join(map(_counted, plan.services, map(plan.count, plan.services)))}",
         *([f"  page      {page}"] if page else []),
     ]
     head = f"MonitorPi watches site {plan.site!r}. Ctrl-C stops it."

@@ -213,6 +213,15 @@ def refusal(what: str, file: Path, error: OSError | sqlite3.Error) -> str:
     return f"cannot open {what} {file} ({error}): {remedy}"
 
 
+def remedied(error: sqlite3.Error) -> str:
+    """Return why a file could not be written, and what to do where that is known.
+
+    Deleting rows makes no room: what is deleted is written to the log first, and no file shrinks.
+    """
+    is_full = _name(error) == "SQLITE_FULL"
+    return f"{error}: make room on the disk of the state folder" if is_full else str(error)
+
+
 def _name(error: Exception) -> object:
     return getattr(error, "sqlite_errorname", None)
 

@@ -102,6 +102,7 @@ class Shell:
         inbox: Inbox,
         log: Log,
         retention: Retention | None = None,
+        started_at: datetime | None = None,
     ) -> None:
         self._service = service
         self._retention = retention
@@ -116,7 +117,7 @@ class Shell:
         self._running = True
         self._open_sources = len(assembly.sources)
         self._incomplete: ResourceError | None = None
-        self._started_at = clock.wall()
+        self._started_at = started_at or clock.wall()
         self._allowance = Allowance(COMMANDS_PER_S, COMMANDS_AT_ONCE)
         self._rivals = Rivals(self._started_at)
         self._started_s = clock.boot_s()

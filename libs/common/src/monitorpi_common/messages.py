@@ -383,6 +383,9 @@ class Traffic(Wire):
 
     KIND = "traffic"
 
+    has_times: bool = True
+    """False: nobody knows when these frames came, as of a capture file without times. They count,
+    and no rate can be made of them."""
     devices: Annotated[list[DeviceWindow], Field(max_length=4096)] = []
     """Those that send most of what floods are made of, then the busiest."""
     omitted: Omitted = Omitted()

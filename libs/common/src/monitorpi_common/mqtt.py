@@ -15,7 +15,8 @@ itself connected. Everything else happens in the main thread:
   drops the rest: state is subscribed to with 0, which is written to the connection at once;
 - why a connection failed, which paho keeps to itself, is looked up where its callback runs;
 - a refusal by the broker's access rules shows only as the reason code of the acknowledgement;
-- whoever connects under another's client id throws it off, whatever its account (:mod:`.clientid`).
+- whoever connects under another's client id throws it off, whatever its account (:mod:`.clientid`):
+  whom the broker may have given up asks first who has its name by now (:mod:`.vacancy`).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from monitorpi_common.clientid import client_id
 from monitorpi_common.dial import client_of, password_of
 from monitorpi_common.endpoint import unreachable
 from monitorpi_common.messages import OFFLINE_EXPIRY_S, STATUS, Delivery, Status
+from monitorpi_common.patience import BrokerPatience
 from monitorpi_common.sendqueue import MAX_INFLIGHT, Outgoing, SendQueue
 from monitorpi_common.settings import BrokerSettings, authority
 from monitorpi_common.subscriptions import Subscriptions
@@ -85,6 +87,7 @@ class MqttBus:
         status: Topic | None,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
+        before_return: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare a connection.
 
@@ -94,8 +97,11 @@ class MqttBus:
             status: our topic for the last will; None: a connection of its own without one.
             log: for what goes wrong.
             clock: seconds, for expiries.
+            before_return: called before we come back to who may have given us up; may raise.
 
         """
+        self._before_return = before_return
+        self._patience = BrokerPatience(settings.keepalive_s, clock())
         self.counters = Counters()
         self.connected = False
         self._explained = False
@@ -124,6 +130,7 @@ class MqttBus:
         client.reconnect_delay_set(round(BROKER.first_s), round(BROKER.most_s))
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(2 * MAX_INFLIGHT)
+        client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -133,6 +140,11 @@ class MqttBus:
         return client
 
     # --- callbacks, in the network thread: enqueue and nothing else ------------------------
+
+    def _on_pre_connect(self, _client: mqtt.Client, _data: Any) -> None:
+        self._patience.heard(self._clock())
+        if self._connections and self._patience.is_over:
+            self._before_return()
 
     def _on_connect(
         self,
@@ -145,6 +157,7 @@ class MqttBus:
         if self._inbox is not None and reason.is_failure:
             self._inbox.put(ConnectionRefused(str(reason)))
         elif self._inbox is not None:
+            self._patience.connected(self._clock())
             self._inbox.put(Connected(getattr(properties, "MaximumPacketSize", None)))
 
     def _on_connect_fail(self, _client: mqtt.Client, _data: Any) -> None:
@@ -160,10 +173,12 @@ class MqttBus:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        self._patience.heard(self._clock(), str(reason))
         if self._inbox is not None:
             self._inbox.put(Disconnected(str(reason)))
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: MQTTMessage) -> None:
+        self._patience.heard(self._clock())
         expiry = getattr(message.properties, "MessageExpiryInterval", None)
         raw = Raw(message.topic, bytes(message.payload), message.retain, expiry)
         if self._inbox is not None and not self._inbox.offer(raw):
@@ -172,6 +187,7 @@ class MqttBus:
     def _on_publish(
         self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
     ) -> None:
+        self._patience.heard(self._clock())
         if self._inbox is not None:
             self._inbox.put(Acknowledged(mid, str(reason), reason.value >= _FAILURE))
 

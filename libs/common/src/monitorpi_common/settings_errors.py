@@ -144,9 +144,8 @@ def unknown_variables(keys: Iterable[str]) -> list[str]:
 def _meant(name: str, known: set[str]) -> str:
     """Return a hint at the variable that was meant: a table's key stands behind two underscores."""
     key, *rest = name.split(DELIMITER)
-    tables = [one for one in known if name.startswith(f"{one}_") and not rest]
-    if tables:
-        table = max(tables, key=len)
+    table = next((one for one in known if name.startswith(f"{one}_") and not rest), None)
+    if table is not None:  # the name of no table begins with another's
         return f"; did you mean '{ENV_PREFIX}{table}__{name[len(table) + 1 :]}'?"
     close = difflib.get_close_matches(key, known, n=1)
     meant = ENV_PREFIX + DELIMITER.join([*close, *rest])

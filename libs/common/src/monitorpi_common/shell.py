@@ -7,11 +7,13 @@ import os
 import secrets
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
-from monitorpi_common import __version__
+from monitorpi_common import __version__, clock
+from monitorpi_common.claim import LOOKS, Claim
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.loop import Shell, Stop, touch
@@ -29,10 +31,11 @@ from monitorpi_common.service import (
 from monitorpi_common.settings import CommonSettings, ConfigurationError, Section, load
 from monitorpi_common.stdio import StdioBus
 from monitorpi_common.topics import Topic
-from monitorpi_common.vacancy import await_vacancy
+from monitorpi_common.vacancy import MAX_REPLICAS, await_vacancy, is_taken, online_names, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from monitorpi_common.mqtt import MqttBus
     from monitorpi_common.settings import BrokerSettings
@@ -50,6 +53,8 @@ def run_service(
     section: type[SectionT],
     assemble: Callable[[Context[SectionT]], Assembly],
     arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+    *,
+    shares: bool = False,
 ) -> int:
     """Run a service from its command line until it is stopped, and return its exit code.
 
@@ -58,6 +63,8 @@ def run_service(
         section: the model of its table in the configuration.
         assemble: puts core and sources together; may raise ``ResourceError``.
         arguments: adds command line arguments of the service's own.
+        shares: replicas share the work, each under a name of its own; else all but one wait for
+            the name.
 
     Returns:
         0 stopped, 1 a bug, 2 configuration, 3 a resource is missing.
@@ -81,7 +88,10 @@ def run_service(
         common = loaded.common
         log = Log(service.value, common.log_level)
         live = options.bus is None
-        if live and not _await_name(service, common, inbox, log):
+        claim = _claim(service, common, common.instance)
+        if live and shares and "instance" not in common.model_fields_set:
+            common, claim = _named(service, common, log)
+        if live and not _await_name(service, common, inbox, log, claim):
             return EXIT_STOPPED
         context = Context(
             site=common.site,
@@ -95,9 +105,10 @@ def run_service(
             log=log,
         )
         assembly = assemble(context)
-        bus = _live_bus(service, common, log) if live else _pipe_bus(assembly)
+        started_at = clock.wall()
+        bus = _live_bus(service, common, log, started_at) if live else _pipe_bus(assembly)
         retention = _retention(service, common, log) if live else None
-        shell = Shell(service, common, assembly, bus, inbox, log, retention)
+        shell = Shell(service, common, assembly, bus, inbox, log, retention, started_at)
         hold_little()
         shell.run()
     except ConfigurationError as error:
@@ -116,17 +127,47 @@ def run_service(
     return EXIT_STOPPED
 
 
-def _await_name(service: Service, common: CommonSettings, inbox: Inbox, log: Log) -> bool:
+def _claim(service: Service, common: CommonSettings, instance: str) -> Claim:
+    return Claim(common.state_dir, f"{common.site}-{service.value}-{instance}")
+
+
+def _named(service: Service, common: CommonSettings, log: Log) -> tuple[CommonSettings, Claim]:
+    """Return the settings with the first name that no other replica has, here or at the broker."""
+    there = online_names(account(service, common.broker), _status(service, common), log)
+    for number in range(1, MAX_REPLICAS + 1):
+        name = common.instance if number == 1 else f"{common.instance}-{number}"
+        claim = _claim(service, common, name)
+        if name not in there and claim.take():
+            if number > 1:
+                log.info("one of several replicas", instance=name)
+            return common.model_copy(update={"instance": name}), claim
+    return common, _claim(service, common, common.instance)
+
+
+def _await_name(
+    service: Service, common: CommonSettings, inbox: Inbox, log: Log, claim: Claim
+) -> bool:
     """Wait until nobody else runs under our name; False: we were stopped meanwhile."""
 
     def beat() -> None:
         if common.heartbeat is not None:
             touch(common.heartbeat, log)
 
-    return await_vacancy(
-        account(service, common.broker), _status(service, common), log,
-        is_stopped=lambda: len(inbox) > 0, beat=beat,
-    )  # fmt: skip
+    def is_stopped() -> bool:
+        return len(inbox) > 0
+
+    looks, began_s = 0, time.monotonic()
+    while True:
+        is_ours = claim.take()
+        broker, status = account(service, common.broker), _status(service, common)
+        if not await_vacancy(broker, status, log, is_stopped=is_stopped, beat=beat):
+            return False
+        started = time.monotonic() - began_s > LOOKS  # whoever is ahead: it hangs by now
+        if is_ours or looks == LOOKS or (looks and started):
+            return True
+        looks += 1
+        beat()
+        claim.look(is_stopped)  # then ask again: who was ahead is online, or has gone
 
 
 def account(service: Service, broker: BrokerSettings) -> BrokerSettings:
@@ -140,12 +181,17 @@ def _status(service: Service, common: CommonSettings) -> Topic:
     return Topic(common.site, service.value, "status", common.instance)
 
 
-def _live_bus(service: Service, common: CommonSettings, log: Log) -> MqttBus:
-    status = _status(service, common)
+def _live_bus(service: Service, common: CommonSettings, log: Log, started_at: datetime) -> MqttBus:
+    status, settings = _status(service, common), account(service, common.broker)
+
+    def before_return() -> None:
+        if is_taken(settings, status, log, started_at):
+            raise ResourceError(taken(status))
+
     name = f"monitorpi-{status.site}-{status.service}-{status.id}"
     from monitorpi_common.mqtt import MqttBus  # noqa: PLC0415 - a pipe needs none of it
 
-    return MqttBus(account(service, common.broker), name, status, log)
+    return MqttBus(settings, name, status, log, before_return=before_return)
 
 
 def _retention(service: Service, common: CommonSettings, log: Log) -> Retention | None:

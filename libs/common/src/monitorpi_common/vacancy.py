@@ -6,7 +6,8 @@ client id: our status topic says ``online`` while its holder lives, and the brok
 ``offline`` for one that died or hangs. What is left by a broker that came back with an old memory
 says ``online`` too, but nobody behind it speaks: after :data:`SILENT_S` the name counts as free.
 :class:`Vacancy` decides, without clock or network; :func:`await_vacancy` asks. :class:`Rivals`
-watches on while the service runs.
+watches on while the service runs. A process that a broker has given up, because it was frozen or
+cut off, may have a successor by the time it comes back: it asks (:func:`is_taken`) before it does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.bus import Connected, Raw, Subscribed
 from monitorpi_common.messages import Health, Status, timestamp
-from monitorpi_common.topics import Topic
+from monitorpi_common.topics import Topic, pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ RETAINED_S: Final = 0.2
 """A broker sends what it keeps right behind its answer to the subscription."""
 SILENT_S: Final = 150.0
 """Two and a half times the longest pause between two health messages."""
+MAX_REPLICAS: Final = 64
 _LOOK_S: Final = 0.05
 
 
@@ -101,7 +103,7 @@ def await_vacancy(
                 vacancy.connected |= isinstance(item.event, Connected)
                 if isinstance(item.event, Subscribed):
                     vacancy.subscribed(now_s)
-            free = vacancy.is_free(now_s)
+            free = vacancy.is_free(now_s) if item is None else None  # what has come is read first
             if free:
                 return True
             if free is False:
@@ -113,6 +115,75 @@ def await_vacancy(
                 logged = True
                 beat()
     return False
+
+
+def online_names(settings: BrokerSettings, status: Topic, log: Log) -> set[str]:
+    """Return the names under which processes of a service are there; of a broker that is away none.
+
+    Args:
+        settings: where the broker is and who we are there.
+        status: the status topic of any name.
+        log: for what goes wrong.
+
+    """
+    from monitorpi_common.session import ConnectionChange, Session  # noqa: PLC0415 - not for a pipe
+
+    began_s, asked_s = time.monotonic(), None
+    there: set[str] = set()
+    filter_ = pattern(status.site, status.service, status.kind)
+    with Session(settings, "names", [filter_], log) as session:
+        item: object = None
+        while item or asked_s is None or time.monotonic() - asked_s < RETAINED_S:
+            item = session.next(_LOOK_S)
+            if isinstance(item, Raw) and item.payload == Status.ONLINE.value.encode():
+                there.add(item.topic.rpartition("/")[2])
+            elif isinstance(item, ConnectionChange) and isinstance(item.event, Subscribed):
+                asked_s = time.monotonic()
+            if asked_s is None and time.monotonic() - began_s > AWAY_S:
+                return there
+    return there
+
+
+def is_taken(settings: BrokerSettings, status: Topic, log: Log, started_at: datetime) -> bool:
+    """Ask whether somebody else runs under our name by now: for a process that was away.
+
+    A process that was frozen, or cut off, for longer than a broker waits was given up, and another
+    may have taken its place. A broker that cannot be asked has no such other.
+
+    Args:
+        settings: where the broker is and who we are there.
+        status: the status topic of the name.
+        log: for what goes wrong.
+        started_at: when we started, as our health message has it.
+
+    """
+    health = Topic(status.site, status.service, Health.KIND, status.id)
+    from monitorpi_common.session import ConnectionChange, Session  # noqa: PLC0415 - as above
+
+    deadline_s = time.monotonic() + AWAY_S
+    is_online = is_other = False
+    with Session(settings, "returns", [str(status), str(health)], log) as session:
+        while time.monotonic() < deadline_s:
+            item = session.next(_LOOK_S)
+            if isinstance(item, Raw) and item.topic == str(status):
+                is_online = item.payload == Status.ONLINE.value.encode()
+                if not is_online:
+                    return False
+            elif isinstance(item, Raw):
+                is_other = _starts(item.payload) not in (None, timestamp(started_at))
+            elif isinstance(item, ConnectionChange) and item.report and item.report.failed:
+                return False
+            if is_online and is_other:
+                return True
+    return False
+
+
+def _starts(payload: bytes) -> str | None:
+    """Return when the writer of a health message started; None: it is none."""
+    try:
+        return timestamp(Health.model_validate_json(payload).started_at)
+    except ValueError:
+        return None
 
 
 def _learn(vacancy: Vacancy, raw: Raw, status: Topic, now_s: float) -> None:

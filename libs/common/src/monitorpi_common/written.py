@@ -11,7 +11,7 @@ import ipaddress
 import re
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,11 +24,15 @@ from pydantic import (
 
 from monitorpi_common.topics import normal_mac
 
+_NAME_BYTES: Final = 15
+"""IFNAMSIZ of linux/if.h, without the zero behind."""
+
 
 def _interface(name: str) -> str:
     """Return what Linux takes as the name of a network device (IFNAMSIZ, dev_valid_name)."""
-    if not re.fullmatch(r"[^\s/:]{1,15}", name) or not name.isprintable() or name in (".", ".."):
-        raise ValueError("no name of an interface: 1 to 15 characters, no space or slash")
+    is_one = re.fullmatch(r"[^\s/:]+", name) and name.isprintable() and name not in (".", "..")
+    if not is_one or len(name.encode()) > _NAME_BYTES:
+        raise ValueError("no name of an interface: 1 to 15 bytes, no space or slash")
     return name
 
 

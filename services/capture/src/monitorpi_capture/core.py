@@ -369,7 +369,7 @@ class CaptureCore:
             "late_syn": window.late_syn,
         }
         port.seq += 1
-        wire, whole = snapshots(head, omitted, devices)
+        wire, whole = snapshots(head, omitted, devices, has_times=window.has_times)
         yield Publication(slug(window.interface), whole)
         if self._steering is not None:  # who reads a file's windows reads each once
             yield Publication(slug(window.interface), wire)

@@ -162,6 +162,8 @@ class WindowCounts:
     as rows that sent something."""
     losses: Mapping[str, int] = field(default_factory=dict)
     """Frames lost in this window, by place: ``socket``, ``rx_missed``, ``softnet`` ..."""
+    has_times: bool = True
+    """False: the file does not say when these frames came; the length means nothing."""
     last_s: Mapping[bytes, float] = field(default_factory=dict)
     """Of a window of many seconds that hold nothing new: when each source MAC sent last."""
     link_bps: int | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import from_json
 
 from monitorpi_common.messages import WrittenMac
 from monitorpi_common.settings import Section
+from monitorpi_common.topics import slug
 from monitorpi_common.written import InterfaceName
 
 
@@ -21,11 +22,35 @@ def _listed(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+def _apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names that topics tell apart.
+
+    Raises:
+        ValueError: two would have one topic.
+
+    """
+    there: dict[str, str] = {}
+    for name in names:
+        id_ = slug(name)
+        if there.get(id_) == name:
+            raise ValueError(f"{name!r} stands there twice: once is enough")
+        if id_ in there:
+            raise ValueError(
+                f"{there[id_]!r} and {name!r} would have one name in topics ({id_}): rename one "
+                "of them"
+            )
+        there[id_] = name
+    return names
+
+
 class CaptureSettings(Section):
     """What is captured, and how much of it is published."""
 
     interfaces: Annotated[
-        tuple[InterfaceName, ...], BeforeValidator(_listed), Field(max_length=64)
+        tuple[InterfaceName, ...],
+        BeforeValidator(_listed),
+        AfterValidator(_apart),
+        Field(max_length=64),
     ] = ()
     """Network interfaces to count on; empty: the wired one that is up (health says which)."""
     engine: Literal["auto", "ebpf", "socket"] = "auto"

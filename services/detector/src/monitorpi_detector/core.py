@@ -54,10 +54,6 @@ _LONGEST_TICK_S: Final = 5.0
 ViewT = TypeVar("ViewT")
 
 
-def _keep_nothing(kept: Kept) -> None:
-    del kept
-
-
 class DetectorCore:
     """Judges everything that capture and prober publish."""
 
@@ -67,7 +63,7 @@ class DetectorCore:
         settings: DetectorSettings,
         *,
         kept: Kept | None = None,
-        keep: Callable[[Kept], None] = _keep_nothing,
+        keep: Callable[[Kept], None] = lambda _: None,
     ) -> None:
         """Start where the process before us ended.
 
@@ -167,12 +163,7 @@ class DetectorCore:
             "silences": {key: until.isoformat() for key, until in alerts.silences.until.items()},
             "baselines": len(self._learning.devices),
             "devices": len(self._inventory),
-            "thresholds": {
-                f"{rule} {mac}" if mac else rule: {
-                    name: value for name, value in change if value is not None
-                }
-                for (rule, mac), change in list(self._limits.overrides.items())[:64]
-            },
+            "thresholds": self._limits.changed(64),
             "configured_floors": dict(list(self._limits.configured_floors().items())[:128]),
         }
 
@@ -189,15 +180,22 @@ class DetectorCore:
             self._wires.forget(name)
         self._time.reach(traffic.end, traffic.window_s)
         self._alerts.saw_window(name, traffic.end)
-        view = self._view(traffic, new.interface.first_s)
-        others = self._wires.others(traffic)
-        yield from self._judge(WINDOW_RULES, view, observed_in(traffic, [name], is_part=others))
-        self._learn(view, new.interface)
+        if traffic.has_times:  # else no rate can be made of it
+            yield from self._judge_rates(traffic, new.interface)
+        self._idle_s = 0.0
+        yield from self._advance(traffic.end)
+
+    def _judge_rates(
+        self, traffic: Traffic, interface: WatchedInterface
+    ) -> Iterator[Publication | Tombstone]:
+        """Judge a window alone and beside those of other ports, and learn from it."""
+        view = self._view(traffic, interface.first_s)
+        seen = observed_in(traffic, [traffic.interface], is_part=self._wires.others(traffic))
+        yield from self._judge(WINDOW_RULES, view, seen)
+        self._learn(view, interface)
         self._note_storms(view.now_s)
         for windows in self._wires.join(view.traffic):
             yield from self._judge_together(windows)
-        self._idle_s = 0.0
-        yield from self._advance(traffic.end)
 
     def _onset(self, onset: Onset) -> Iterator[Publication | Tombstone]:
         """Judge a look at a running window: it raises what is sure, and teaches nothing."""

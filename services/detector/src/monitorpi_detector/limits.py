@@ -13,6 +13,8 @@ from monitorpi_detector.rules import RULES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import JsonValue
+
 MAX_OVERRIDES: Final = 1024
 """Limits changed at run time, one per rule and device."""
 _JUDGED_BY: Final = {
@@ -181,6 +183,15 @@ class LimitsTable:
             if change.floor is not None:
                 floors[f"{rule} {mac}" if mac else rule] = change.floor
         return floors
+
+    def changed(self, most: int) -> dict[str, JsonValue]:
+        """Return what was changed at run time, the first of it, named as the floors are."""
+        return {
+            f"{rule} {mac}" if mac else rule: {
+                name: value for name, value in change if value is not None
+            }
+            for (rule, mac), change in list(self.overrides.items())[:most]
+        }
 
     def _put(self, rule: str, mac: str | None, change: LimitsChange) -> None:
         """Take a change in place of what was changed before; one of nothing is none."""

@@ -78,7 +78,7 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
 
 def main() -> int:
     """Run the prober."""
-    return run_service(Service.PROBER, ProberSettings, assemble)
+    return run_service(Service.PROBER, ProberSettings, assemble, shares=True)
 
 
 if __name__ == "__main__":

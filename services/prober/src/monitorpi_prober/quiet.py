@@ -54,9 +54,6 @@ class QuietTargets:
     _in_a_row: int = 0
     _order: int = 0
 
-    def __len__(self) -> int:
-        return len(self._standing)
-
     def __contains__(self, key: str) -> bool:
         return key in self._standing
 

@@ -162,11 +162,12 @@ def listed(
 
 
 def snapshots(
-    head: dict[str, Any], omitted: dict[str, Any], devices: Sequence[bytes]
+    head: dict[str, Any], omitted: dict[str, Any], devices: Sequence[bytes], *, has_times: bool
 ) -> tuple[WireSnapshot, Snapshot]:
     """Return the messages of a window: of the wire alone, and with its devices."""
     wire = to_json(head)
-    rest = b',"omitted":' + to_json(omitted) + b',"devices":[' + b",".join(devices) + b"]}"
+    rest = b"" if has_times else b',"has_times":false'
+    rest += b',"omitted":' + to_json(omitted) + b',"devices":[' + b",".join(devices) + b"]}"
     small: dict[str, Any] = {"payload": wire}
     whole: dict[str, Any] = {"payload": wire[:-1] + rest}
     return WireSnapshot.model_construct(None, **small), Snapshot.model_construct(None, **whole)

@@ -16,7 +16,8 @@ class Frame(NamedTuple):
     """One captured frame, without its checksum."""
 
     at_s: float | None
-    """Seconds since 1970; None where the file has no time for it (simple packet blocks)."""
+    """Seconds since 1970; None where the file has no time for it (simple packet blocks).
+    Zero may mean the same."""
     link: int
     data: bytes
     wire_length: int

@@ -13,6 +13,7 @@ When a device is published is decided in :mod:`.feed`.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.inventory.admission import MAX_MARKED, NOTHING, TALKS, Admission, Entry
@@ -189,7 +190,7 @@ class Inventory:
     def count(self, window: WindowCounts) -> None:
         """Learn from one window who was there and how much it sent."""
         at_s = self._topology.now_s = window.end.wall_s
-        averaging = Averaging(at_s, window.length_s)
+        averaging = Averaging(at_s, window.length_s if window.has_times else math.inf)
         devices, see_through = self._devices, self._see_through
         counts_all = len(self._candidates) < _COUNTED_CANDIDATES
         for row in window.rows:

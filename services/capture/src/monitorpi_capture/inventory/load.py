@@ -22,7 +22,7 @@ _LOAD_S: Final = 5.0
 
 
 class Averaging:
-    """Adds one window's rows to totals and averages."""
+    """Adds one window's rows to totals and averages; one of infinite length to totals alone."""
 
     def __init__(self, at_s: float, length_s: float) -> None:
         self._at_s = at_s

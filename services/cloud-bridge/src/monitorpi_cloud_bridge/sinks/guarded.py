@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
+from monitorpi_common.database import remedied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,9 @@ class GuardedRowOutbox:
         try:
             dropped = self._outbox.add(rows, memory, self._interval_s)
         except sqlite3.Error as error:
-            self._log.error("the outbox cannot be written: rows are kept in memory", reason=error)
+            self._log.error(
+                "the outbox cannot be written: rows are kept in memory", reason=remedied(error)
+            )
             return False
         if dropped:
             self._log.warning("rows were dropped: their seconds are taken", rows=dropped)
@@ -46,7 +49,7 @@ class GuardedRowOutbox:
         try:
             self._outbox.add_urgent(rows, self._interval_s, memory)
         except sqlite3.Error as error:
-            self._log.error("an alert could not be written to the outbox", reason=error)
+            self._log.error("an alert could not be written to the outbox", reason=remedied(error))
             return False
         return True
 
@@ -55,7 +58,7 @@ class GuardedRowOutbox:
         try:
             self._outbox.remember(memory)
         except sqlite3.Error as error:
-            self._log.error("the outbox cannot be written", reason=error)
+            self._log.error("the outbox cannot be written", reason=remedied(error))
 
 
 def open_outbox(file: Path, log: Log) -> RowOutbox:

@@ -21,6 +21,7 @@ from monitorpi_cloud_bridge.search import CallResult, RowSearch
 from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.thinning import OLD_BUCKET_S, edge, thin
 from monitorpi_common.backoff import CLOUD_MOST_S
+from monitorpi_common.database import remedied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +115,7 @@ class Uploader:
         try:
             self._serve()
         except sqlite3.Error as error:
-            self._warn("the outbox cannot be written", reason=error)
+            self._warn("the outbox cannot be written", reason=remedied(error))
             self._wait(self.destination.sink.limits.pacing_s)
         return max(self.destination.next_call_s - self.clock(), 0.0) or IDLE_S
 
@@ -345,7 +346,7 @@ class Uploader:
             self._next_trim_s = self.clock() + TRIM_S
             self.destination.dropped_total += self.outbox.drop_oldest(self.destination.name)
         except sqlite3.Error as error:
-            self._warn("the outbox cannot be trimmed", reason=error)
+            self._warn("the outbox cannot be trimmed", reason=remedied(error))
 
     def _quota_left(self) -> int:
         """Return how many rows may still be sent this year."""
@@ -393,5 +394,5 @@ class Uploader:
         except sqlite3.Error as error:
             self._warn("the outbox cannot be read", reason=error)
             return {}
-        age_s = None if oldest is None else round(self.wall() - oldest)
+        age_s = None if oldest is None else max(0, round(self.wall() - oldest))
         return {**counts, "oldest_unsent_s": age_s}

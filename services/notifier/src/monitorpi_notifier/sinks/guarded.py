@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from monitorpi_common.database import remedied
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -46,6 +48,6 @@ class GuardedOutbox:
         try:
             write()
         except sqlite3.Error as error:
-            self._log.error("the outbox cannot be written: is the disk full?", reason=error)
+            self._log.error("the outbox cannot be written", reason=remedied(error))
             return False
         return True

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import sqlite3
+
+NOT_DELIVERED: Final = 3
+"""Exit code of whoever posted it: the service does not take it. 0: delivered, else not known."""
 
 
 def note(db: sqlite3.Connection, number: int, *, is_delivered: bool, text: str | None) -> None:

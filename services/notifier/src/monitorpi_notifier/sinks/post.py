@@ -3,7 +3,8 @@
 Apprise with its plugins takes more memory than the whole notifier, and a plugin that hangs must not
 hold anybody up. So each letter has a process; it reads what to do from standard input, since
 arguments and variables of a process can be read by others, and notes the outcome in the outbox
-itself: the notifier may have been killed meanwhile. Only the one plugin that is needed is loaded.
+itself: the notifier may have been killed meanwhile. Its exit code tells the same. Only the one
+plugin that is needed is loaded.
 
 With ``--check`` it tells which URLs Apprise takes, and the plugin of each.
 """
@@ -17,10 +18,11 @@ import re
 import signal
 import sqlite3
 import sys
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from monitorpi_notifier.sinks.notes import note
+from monitorpi_notifier.sinks.notes import NOT_DELIVERED, note
 
 MOST_S: Final = 60
 """Of a whole delivery, whatever it hangs on; Apprise waits 4 s for each step of a call."""
@@ -98,10 +100,11 @@ def main() -> int:
         return 0
     signal.alarm(MOST_S)  # ends the process; without a note its letter counts as doubtful
     is_delivered, text = post(order)
-    db = sqlite3.connect(order["outbox"], timeout=MOST_S, isolation_level=None)
-    note(db, order["letter"], is_delivered=is_delivered, text=text)
-    db.close()
-    return 0
+    with suppress(sqlite3.Error):  # a full disk: the exit code tells it, to whoever still waits
+        db = sqlite3.connect(order["outbox"], timeout=MOST_S, isolation_level=None)
+        note(db, order["letter"], is_delivered=is_delivered, text=text)
+        db.close()
+    return 0 if is_delivered else NOT_DELIVERED
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
 from monitorpi_common import clock, plainfile
+from monitorpi_common.database import remedied
 from monitorpi_notifier.folding import MINUTE_S
 from monitorpi_notifier.items import Attempt
+from monitorpi_notifier.sinks.notes import NOT_DELIVERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,8 @@ _TYPES: Final = {"CRITICAL": "failure", "NOW": "failure", "WARNING": "warning", 
 _LOOK_S: Final = 1.0
 _BUSY_LOOK_S: Final = 0.05
 _STOP_S: Final = 4.0
+_OUTCOMES: Final = {0: True, NOT_DELIVERED: False}
+"""What the exit code of whoever posted a message says, where the disk was too full for a note."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,8 @@ class _Posting:
     letter: Letter
     number: int
     tries: int
+    opened_s: float
+    """When its first alert opened, by the boot-time clock."""
     process: subprocess.Popen[bytes]
 
 
@@ -73,6 +79,11 @@ class PostedDestination:
     failed_total: int = 0
     delivered_at_s: float | None = None
     error: str | None = None
+
+    @property
+    def is_posting(self) -> bool:
+        """Whether somebody is posting a message, which has not ended yet."""
+        return self.posting is not None and self.posting.process.poll() is None
 
 
 @dataclass(slots=True)
@@ -117,8 +128,8 @@ class Postbox:
                 if one.posting is None and self._is_recovered(one) and one.next_s <= self.boot():
                     self._post_next(one)
         except sqlite3.Error as error:
-            self.log.warning("the outbox cannot be used", reason=error)
-        return any(one.posting is not None for one in self.destinations)
+            self.log.warning("the outbox cannot be used", reason=remedied(error))
+        return any(one.is_posting for one in self.destinations)
 
     # --- what a notifier before us left -----------------------------------------------------
 
@@ -155,7 +166,9 @@ class Postbox:
         if letter is None:
             return
         number = self.outbox.seal(letter, one.tries + 1, now_s)
-        one.posting = _Posting(letter, number, one.tries + 1, self._start(one, letter, number))
+        opened_s = boot_s - max(0.0, now_s - letter.changes[0].opened_s)
+        process = self._start(one, letter, number)
+        one.posting = _Posting(letter, number, one.tries + 1, opened_s, process)
 
     def _start(
         self, one: PostedDestination, letter: Letter, number: int
@@ -187,13 +200,17 @@ class Postbox:
     def _judge(
         self, one: PostedDestination, done: _Posting, emit: Callable[[object], None]
     ) -> None:
+        """Close a letter; where the disk is too full for that, it is tried again."""
         boot_s = self.boot()
-        one.posting = None
         fcntl.flock(one.lock, fcntl.LOCK_UN)
         is_delivered, text = self.outbox.noted(done.number)
+        if is_delivered is None:
+            is_delivered = _OUTCOMES.get(done.process.returncode)
+            text = "not delivered" if is_delivered is False else None
         self.outbox.close_letter(
             done.number, is_delivered=bool(is_delivered), is_doubtful=is_delivered is None
         )
+        one.posting = None
         if is_delivered:
             one.tries, one.error = 0, None
             one.sent_s.append(boot_s)
@@ -209,7 +226,8 @@ class Postbox:
                 "a message could not be delivered", destination=one.name, reason=one.error,
                 again_in_s=round(pause_s),
             )  # fmt: skip
-        emit(Attempt(done.letter, self.wall(), bool(is_delivered), done.tries, one.error))
+        waited_s = boot_s - done.opened_s
+        emit(Attempt(done.letter, self.wall(), waited_s, bool(is_delivered), done.tries, one.error))
 
     # --- reporting --------------------------------------------------------------------------
 

@@ -60,7 +60,8 @@ class Attempts:
     _contacts: set[str] = field(default_factory=set)
     _reached: deque[ProbeAttempt] = field(default_factory=deque)
     _under_way: dict[str, _UnderWay] = field(default_factory=dict)
-    _ended: int = -1
+    _ended: int | None = None
+    """Of the flights, when outcomes were reported last; None: there may be some to report."""
 
     def set(self, plan: ProbePlan, now: float) -> None:
         """Take a plan's quiet targets and its limits."""
@@ -77,8 +78,7 @@ class Attempts:
 
     def ask_for(self, target: ProbeTarget) -> None:
         """Ask for the neighbour of a target, as soon as the budget allows."""
-        if target.key not in self._under_way:
-            self._waiting.setdefault(target.key, target)
+        self._waiting.setdefault(target.key, target)
 
     def contact(self, target: ProbeTarget) -> None:
         """Find out whether a target has a neighbour at all; an :class:`ProbeAttempt` says so."""
@@ -89,8 +89,6 @@ class Attempts:
 
     def ask(self, now: float) -> float | None:
         """Make the request that is due, if there is one; returns when to ask again."""
-        if not (self._waiting or self._reached or self._quiet):
-            return None
         if len(self._under_way) < MOST and now >= self._next_at and self._budget.is_ready(now):
             self._ask_next(now)
         if self._reached:
@@ -147,7 +145,7 @@ class Attempts:
                 self._budget.charge(now)
                 self.wire.flights.postpone(request, now + _SOLICITED_S + row.limit_s + GRACE_S)
         self._under_way[target.key] = _UnderWay(target, row, now, request, neighbour, is_contact)
-        self._ended = -1
+        self._ended = None
 
     # --- answers ----------------------------------------------------------------------------
 
@@ -165,7 +163,6 @@ class Attempts:
                 if one.is_contact:
                     self.wire.flights.expire(one.request)
                     one.row.times.clear()
-                    self._ended = -1
 
     def finish(self, now: float, emit: Callable[[object], None]) -> None:
         """Report the requests whose outcome is known."""

@@ -109,7 +109,8 @@ class Pinger:
     _due: list[tuple[float, int, _Round]] = field(default_factory=list)
     _starts: dict[float, float] = field(default_factory=dict)
     _serial: int = 0
-    _ended: int = -1
+    _ended: int | None = None
+    """As in :mod:`.attempts`."""
     _exits: dict[str, Exit] = field(default_factory=dict)
     _looked_up: set[str] = field(default_factory=set)
     _ways_at: float = 0.0
@@ -222,7 +223,7 @@ class Pinger:
         for running in self._rounds:
             running.total = running.used
             running.awaited.is_complete = True
-        self._ended = -1
+        self._ended = None
 
     @property
     def _ways_pause_s(self) -> float:
@@ -256,11 +257,12 @@ class Pinger:
 
     def _begin_rounds(self, now: float) -> None:
         for group in self._plan.groups:
-            if now >= self._starts.get(group.wanted_s, now):
+            start = self._starts.get(group.wanted_s, now)
+            if now >= start:
                 self._begin(group, now)
-                self._starts[group.wanted_s] = max(
-                    self._starts.get(group.wanted_s, now) + group.interval_s, now
-                )
+                # after a standstill not two at once, which would be twice the rate
+                is_missed = now - start >= group.interval_s
+                self._starts[group.wanted_s] = (now if is_missed else start) + group.interval_s
 
     def _begin(self, group: ProbeGroup, now: float) -> None:
         """Begin a round; one without targets lasts as long, and reports those that are quiet."""
@@ -297,7 +299,7 @@ class Pinger:
                 self._push(one)
             else:
                 one.awaited.is_complete = True
-                self._ended = -1
+                self._ended = None
 
     def _send_next(self, one: _Round) -> None:
         """Use the next place of a round, and now and then send a request over loopback."""

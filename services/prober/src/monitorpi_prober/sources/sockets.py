@@ -96,6 +96,7 @@ def _prepare(sock: socket.socket, family: Family, interface: str | None) -> None
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
         except OSError as error:
+            sock.close()
             raise ResourceError(
                 f"cannot send from interface {interface} ({error.strerror}): prober.source must "
                 "be an address or an interface of this machine"

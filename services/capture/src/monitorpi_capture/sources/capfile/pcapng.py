@@ -314,10 +314,6 @@ class Blocks:
         fcs = interface.fcs
         if ticks is None:
             captured = min(captured, interface.snaplen or captured)
-            findings.note(
-                "timeless", "has frames without a time, counted at that of the frame before: "
-                "rates are not those of the wire,"
-            )  # fmt: skip
         else:
             at_s = ticks / interface.ticks_per_s + interface.offset_s
             if not 0.0 <= at_s < LAST_TIME_S:

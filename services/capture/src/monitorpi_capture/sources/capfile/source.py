@@ -7,8 +7,9 @@ there are too many of them or one of them is news. A frame up to a second older 
 counts in the current window (several capture threads write slightly out of order); an older one
 means that another capture was appended: a window there, which the core takes for a step of the
 clock. A frame far off its neighbours on both sides (another thread's, a damaged time) is no step:
-it counts where it stands, and is reported. The last window ends with the last frame and says how
-long it was.
+it counts where it stands, and is reported. Frames without a time, or stamped zero where others have
+dates, count in windows of their own, which say that no rate can be made of them. The last window
+ends with the last frame and says how long it was.
 """
 
 from __future__ import annotations
@@ -124,6 +125,11 @@ class FileSource:
         self._ahead: deque[Frame] = deque()
         """Frames that were read to see where time goes on."""
         self._strays = 0
+        self._untimed = Tally(interface, ENGINE, max_rows)
+        """Frames without a time since the last window."""
+        self._untimed_total = 0
+        self._begins_at_zero = False
+        """Its clock began with the capture: a time of zero is one."""
 
     def stop(self) -> None:
         """End the reading; what was counted so far is still emitted."""
@@ -153,8 +159,9 @@ class FileSource:
         while not ended and not self._stopped:
             for frame in chain(_taken(self._ahead), frames):
                 at_s, link, data, wire_length = frame
-                if at_s is None:
-                    at_s = latest
+                if not at_s and (at_s is None or not self._begins_at_zero):
+                    self._take_untimed(frame, latest)
+                    continue
                 if at_s > latest:
                     latest, least = at_s, at_s - _REORDER_S
                 if not least <= at_s < stop:
@@ -187,11 +194,15 @@ class FileSource:
         if self._second is not None:
             self._count_held()
             self._close(self._latest)
+        self._close_untimed(self._latest)
         if self._dissector is not None:
             self._emit(ListenerReport(self._dropped, self._dissector.failed))
         if self._strays:
             what = f"{self._name} has {self._strays:,} frames dated far off those around them"
             self._log.warning("capture file", what=f"{what}, which count where they stand")
+        if self._untimed_total:
+            what = f"{self._name} has {self._untimed_total:,} frames without a time"
+            self._log.warning("capture file", what=f"{what}: they count, no rate is made of them")
         for note in self._file.notes:
             self._log.warning("capture file", what=note)
         if self._file.failure is not None:
@@ -210,14 +221,15 @@ class FileSource:
             return
         ahead = self._ahead
         ahead.extend(islice(frames, _NEIGHBOURS + 1))
-        times = sorted(one.at_s for one in ahead if one.at_s is not None)
+        times = sorted(one.at_s for one in ahead if one.at_s)
+        self._begins_at_zero = bool(times) and times[0] < _YEAR_S
         if len(times) < _FEWEST:
             return
         middle_s = times[len(times) // 2]
         latest_s, earliest_s = middle_s + 2 * _REORDER_S, middle_s - _YEAR_S
         good = [
             number for number, one in enumerate(ahead)
-            if one.at_s is None or earliest_s <= one.at_s <= latest_s
+            if not one.at_s or earliest_s <= one.at_s <= latest_s
         ]  # fmt: skip
         for number in range(good[0]):
             self._strays += 1
@@ -232,7 +244,7 @@ class FileSource:
         """
         ahead, second = self._ahead, self._second or 0.0
         ahead.extend(islice(frames, max(_NEIGHBOURS - len(ahead), 0)))
-        around = [one.at_s for one in islice(ahead, _NEIGHBOURS) if one.at_s is not None]
+        around = [one.at_s for one in islice(ahead, _NEIGHBOURS) if one.at_s]
         if not all(map(self._is_far_off, around)):
             self._strays += 1
             frame = frame._replace(at_s=second)
@@ -260,6 +272,7 @@ class FileSource:
     def _close(self, end_s: float) -> None:
         """Emit the window up to this time."""
         start = self._start or 0.0
+        self._close_untimed(start)
         length = max(end_s - start, _SHORTEST_S)
         end = Instant(start + length, None)
         window = self._tally.close_window(Instant(start, None), end, length)
@@ -273,6 +286,16 @@ class FileSource:
         if sample is not None:
             self._emit(sample)
         self._emit(window)
+
+    def _close_untimed(self, at_s: float) -> None:
+        """Emit what came without a time since the last window, in front of the next."""
+        if self._untimed.empty:
+            return
+        start, end = Instant(at_s, None), Instant(at_s + _SHORTEST_S, None)
+        window = self._untimed.close_window(start, end, _SHORTEST_S)
+        if self._gate is not None:
+            self._gate.enter()
+        self._emit(replace(window, has_times=False))
 
     def _count_held(self) -> None:
         """Count the frames of a second that turned out to be routine."""
@@ -303,11 +326,16 @@ class FileSource:
             self._part()
         return self._held
 
+    def _take_untimed(self, frame: Frame, latest_s: float) -> None:
+        """Count a frame without a time; what it says of devices is of the newest time seen."""
+        self._untimed_total += 1
+        one = counted(frame)
+        _add(self._untimed, one)
+        if one.classified[0] & _MAY_DISCOVER and one.has_macs and self._dissector is not None:
+            self._look(one, latest_s)
+
     def _count(self, one: Counted) -> None:
-        if one.has_macs:
-            self._tally.add(one.data, one.classified, one.size)
-        else:
-            self._tally.add_packet(one.data, one.classified, one.size)
+        _add(self._tally, one)
 
     def _look(self, one: Counted, at_s: float) -> list[tuple[Counted, float]] | None:
         """Hand on what a frame says of devices."""
@@ -328,6 +356,13 @@ class FileSource:
             return []
         self._dissected[kind] += 1
         return self._dissector.dissect(data, at_s, self._interface, wire_length=wire_length)
+
+
+def _add(tally: Tally, one: Counted) -> None:
+    if one.has_macs:
+        tally.add(one.data, one.classified, one.size)
+    else:
+        tally.add_packet(one.data, one.classified, one.size)
 
 
 def _taken(frames: deque[Frame]) -> Iterator[Frame]:

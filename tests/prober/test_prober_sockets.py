@@ -1,0 +1,364 @@
+"""ICMP sockets as they are opened, on loopback: what one hears, and what it says it cannot."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from icmplib import ICMPSocketError, SocketAddressError, SocketPermissionError
+from tests.prober.partsmade import target
+
+from monitorpi_common.service import ResourceError
+from monitorpi_prober.items import NO_NETWORK, UNSENT, Echoes, ProbeAttempt, RoundDone
+from monitorpi_prober.schedule import ProbeGroup, ProbePlan
+from monitorpi_prober.sources import once, packets, sockets, wire
+from monitorpi_prober.sources.exits import Place
+from monitorpi_prober.sources.packets import V4, V6
+from monitorpi_prober.sources.sockets import Link, open_link
+from monitorpi_prober.sources.wire import EchoWire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOKEN = b"\1\2\3\4\5\6\7\x08"
+
+
+def opened(family: packets.Family = V4) -> Link:
+    """Open a raw socket, or skip where that is not allowed."""
+    try:
+        return open_link(family, TOKEN, None, None)
+    except (ResourceError, OSError) as error:
+        pytest.skip(str(error))
+
+
+def heard(link: Link) -> bytes | None:
+    """Return the next packet; None: there is none."""
+    if not select.select([link.sock], [], [], 0.5 if link.is_used else 0)[0]:
+        return None
+    return link.sock.recv(512)
+
+
+# --- what is heard --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("family", "to"), [(V4, "127.0.0.1"), (V6, "::1")])
+def test_a_socket_hears_the_replies_to_its_own_requests(family: packets.Family, to: str) -> None:
+    """Neither requests, nor replies to another; with the kernel's stamp of both moments."""
+    one, other = opened(family), opened(family)
+    try:
+        one.sock.sendto(one.format.request(77), (to, 0))
+    except OSError as error:
+        pytest.skip(str(error))
+    one.is_used = True
+
+    assert select.select([one.sock], [], [], 5.0)[0]
+    data, extra, _, _ = one.sock.recvmsg(512, 256)
+    sent, stamps, _, _ = one.sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
+
+    assert one.format.number_of(data) == 77
+    assert packets.arrival_ns(extra) is not None
+    assert one.format.number_sent(sent) == 77
+    assert isinstance(packets.read_queued(stamps, family), int)
+    one.is_used = False
+    assert (heard(one), heard(other)) == (None, None)
+    assert one.format.identifier is None or one.format.identifier != other.format.identifier
+    assert one.stamps
+    assert one.sock.getsockopt(family.level, family.recverr) == 1
+    assert not one.sock.getblocking()
+    for link in (one, other):
+        link.sock.close()
+
+
+def test_a_socket_sends_from_where_it_is_told() -> None:
+    """By the address, or through the interface; there is room for a second of replies."""
+    opened().sock.close()
+    from_address = open_link(V4, TOKEN, "127.0.0.5", None)
+    through = open_link(V4, TOKEN, None, "lo")
+    with from_address.sock, through.sock:
+        assert from_address.sock.getsockname()[0] == "127.0.0.5"
+        assert (
+            through.sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0")
+            == b"lo"
+        )
+        usual = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with usual:
+            most = usual.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert through.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= most
+
+
+# --- what cannot be opened ------------------------------------------------------------------------
+
+
+def refusing(*refusals: type[Exception] | None) -> Callable[..., Any]:
+    """Return a kind of socket that is refused in these ways, one after the other."""
+    left = [*refusals]
+
+    class Owner:
+        def __init__(self, address: str | None, *, privileged: bool) -> None:
+            self.asked = (address, privileged)
+            refusal = left.pop(0)
+            if refusal is SocketAddressError:
+                raise refusal(address)
+            if refusal is SocketPermissionError:
+                raise refusal(privileged)
+            if refusal is not None:
+                raise refusal("no such protocol")
+            self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+        def close(self) -> None:
+            self.sock.close()
+
+    return Owner
+
+
+@pytest.mark.parametrize(
+    ("refusals", "text"),
+    [
+        (
+            [SocketPermissionError] * 2,
+            "no ICMP socket may be opened: run as root, give CAP_NET_RAW",
+        ),
+        ([SocketAddressError], "cannot send from 192.0.2.9: prober.source must be an address"),
+        ([SocketPermissionError, SocketAddressError], "cannot send from 192.0.2.9: "),
+        ([ICMPSocketError], "no ICMP socket for IPv4: no such protocol"),
+    ],
+)
+def test_why_no_socket_is_opened(
+    monkeypatch: pytest.MonkeyPatch, refusals: list[type[Exception]], text: str
+) -> None:
+    """With what to do about it."""
+    monkeypatch.setattr(sockets, "ICMPv4Socket", refusing(*refusals))
+
+    with pytest.raises(ResourceError) as caught:
+        open_link(V4, TOKEN, "192.0.2.9", None)
+
+    assert str(caught.value).startswith(text)
+
+
+def test_an_interface_that_may_not_be_sent_from_is_refused() -> None:
+    """By its name, with the kernel's reason."""
+    opened().sock.close()
+    with pytest.raises(ResourceError, match=r"cannot send from interface nosuch0 \(No such device"):
+        open_link(V4, TOKEN, None, "nosuch0")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "stamped", "is_raw"),
+    [([None], True, False), ([SocketPermissionError, None], True, True), ([None], False, False)],
+)
+def test_an_unprivileged_socket_is_preferred(
+    monkeypatch: pytest.MonkeyPatch, refusals: list[Any], stamped: bool, is_raw: bool
+) -> None:
+    """A raw one has an identifier, and a filter for it; either may have no stamps of sending."""
+    filtered: list[int] = []
+    monkeypatch.setattr(sockets, "ICMPv4Socket", refusing(*refusals))
+    monkeypatch.setattr(sockets, "_filter", lambda _sock, _family, one: filtered.append(one))
+    if not stamped:
+        monkeypatch.setattr(packets, "SO_TIMESTAMPING", 9999)
+
+    link = open_link(V4, TOKEN, None, None)
+
+    with link.sock:
+        assert link.stamps is stamped
+        assert (link.format.identifier is not None) is is_raw
+        assert filtered == ([link.format.identifier] if is_raw else [])
+        assert not link.is_used
+
+
+# --- all sockets ----------------------------------------------------------------------------------
+
+
+class Opened:
+    """Links that are opened for an :class:`EchoWire`, and which."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, has_v6: bool = True) -> None:
+        self.asked: list[tuple[int, str | None, str | None]] = []
+        self.tokens: set[bytes] = set()
+        self.has_v6 = has_v6
+        self.pipes: list[int] = []
+        self.wire = EchoWire()
+        monkeypatch.setattr(wire, "open_link", self.open)
+        monkeypatch.setattr(type(self.wire.neighbours), "open", lambda _: self.done("opened"))
+        monkeypatch.setattr(type(self.wire.neighbours), "close", lambda _: self.done("closed"))
+        self.neighbours: list[str] = []
+
+    def done(self, what: str) -> None:
+        """Note what was done with the table of neighbours."""
+        self.neighbours.append(what)
+
+    def open(self, family: packets.Family, token: bytes, address: str | None,
+             interface: str | None) -> Link:  # fmt: skip
+        """Open a link."""
+        self.asked.append((family.version, address, interface))
+        self.tokens.add(token)
+        if family is V6 and not self.has_v6:
+            raise ResourceError("no IPv6")
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        return Link(sock, packets.Format(family, None, token))
+
+
+@pytest.mark.parametrize(
+    ("place", "has_v6", "asked"),
+    [
+        (Place(), True, [(4, None, None), (6, None, None)] * 2),
+        (Place(), False, [(4, None, None), (6, None, None)] * 2),
+        (Place("192.0.2.9"), True, [(4, "192.0.2.9", None), (6, None, None)] * 2),
+        (Place("192.0.2.9", "eth9"), True,
+         [(4, "192.0.2.9", "eth9"), (6, None, "eth9")] * 2 + [(4, None, None)]),
+        (Place(None, "eth9"), False,
+         [(4, None, "eth9"), (6, None, "eth9")] * 2 + [(4, None, None)]),
+    ],
+)  # fmt: skip
+def test_two_sockets_of_each_version_are_opened(
+    monkeypatch: pytest.MonkeyPatch, place: Place, has_v6: bool, asked: list[Any]
+) -> None:
+    """And one for loopback where the others leave by an interface; all are watched and closed."""
+    one = Opened(monkeypatch, has_v6=has_v6)
+    one.wire.links[6] = one.wire.quiet_links[6] = Link(
+        socket.socket(), packets.Format(V6, 1, TOKEN)
+    )
+    old = one.wire.links[6].sock
+
+    one.wire.open(place)
+
+    versions = [4, 6] if has_v6 else [4]
+    assert one.asked == asked
+    assert (sorted(one.wire.links), sorted(one.wire.quiet_links)) == (versions, versions)
+    assert len(one.tokens) == 1
+    assert len(one.tokens.pop()) == 8
+    has_own = place.interface is not None
+    assert (one.wire.noise is one.wire.links[4]) is not has_own
+    watched = one.wire.by_fileno()
+    assert len(watched) == 2 * len(versions) + has_own
+    assert all(link.sock.fileno() == number for number, link in watched.items())
+    assert one.wire.noise in watched.values()
+    assert one.neighbours == ["opened"]
+    one.wire.close()
+    assert {link.sock.fileno() for link in watched.values()} == {-1}
+    assert (one.wire.by_fileno(), one.neighbours) == ({}, ["opened", "closed"])
+    old.close()
+
+
+def test_without_ipv4_nothing_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That says why."""
+
+    def refused(*_: Any) -> Link:
+        raise ResourceError("no ICMP socket may be opened")
+
+    monkeypatch.setattr(wire, "open_link", refused)
+
+    with pytest.raises(ResourceError):
+        EchoWire().open(Place())
+
+
+# --- one round ------------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A pinger that reports what is written, and notes what it is asked for."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = items
+        self.orders: list[Any] = []
+        self.stopped_after = -1
+        self._at = 0
+
+    def follow(self, plan: ProbePlan) -> None:
+        """Take a plan."""
+        self.orders.append(plan)
+
+    def hurry(self, group: ProbeGroup) -> None:
+        """Take a round."""
+        self.orders.append(group)
+
+    def contact(self, targets: Any) -> None:
+        """Take targets."""
+        self.orders.append([one.key for one in targets])
+
+    def stop(self) -> None:
+        """Note after how many items this came."""
+        self.stopped_after = self._at
+
+    def run(self, emit: Callable[[object], None]) -> None:
+        """Report what is written, until it is stopped."""
+        for item in self.items:
+            self._at += 1
+            emit(item)
+            if self.stopped_after >= 0:
+                return
+
+
+A, B, C = target("a"), target("b", ip="192.0.2.2"), target("c", ip=None)
+
+
+def done(*targets: Any) -> RoundDone:
+    """Return a round."""
+    group = ProbeGroup(1.0, 1, targets, 0.0)
+    return RoundDone(None, None, ProbePlan(), group, ())  # type: ignore[arg-type]
+
+
+def attempt(key: str, *, there: bool, cause: str | None = None) -> ProbeAttempt:
+    """Return the outcome of a contact."""
+    return ProbeAttempt(None, Echoes(key, (), cause, cause), there)  # type: ignore[arg-type]
+
+
+def test_one_round_is_measured_and_returned() -> None:
+    """With the time limit that was given; whatever else is reported is handed on."""
+    round_of, told = done(A), list[Any]()
+    pinger = Scripted("plan taken", round_of, "more")
+
+    assert once.one_round(pinger, round_of.group, 3.0, told.append) is round_of  # type: ignore[arg-type]
+
+    assert pinger.orders == [ProbePlan((), 3.0), round_of.group]
+    assert (told, pinger.stopped_after) == (["plan taken", round_of], 2)
+    again = Scripted(round_of)
+    assert once.one_round(again, round_of.group, 3.0) is round_of  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cause", "there", "is_near"),
+    [
+        (None, True, True),
+        (None, False, False),
+        (NO_NETWORK, True, False),
+        (UNSENT, True, False),
+        ("unreachable", True, True),
+        ("no-neighbour", False, False),
+    ],
+)
+def test_only_those_that_are_there_are_measured(
+    cause: str | None, there: bool, is_near: bool
+) -> None:
+    """Of the others it is said why not."""
+    round_of, limits = done(B, A), ProbePlan((), 3.0)
+    silent = attempt("a", there=there, cause=cause)
+    pinger = Scripted("x", attempt("b", there=True), attempt("z", there=False), silent, silent,
+                      round_of, "more")  # fmt: skip
+    grouped: list[Any] = []
+
+    def group(targets: Any) -> ProbeGroup:
+        grouped.append([one.key for one in targets])
+        return round_of.group
+
+    found = once.contact_then_round(pinger, [A, B, C], group, limits)  # type: ignore[arg-type]
+
+    assert found == ([] if is_near else [silent], round_of)
+    assert grouped == [["b", "a"] if is_near else ["b"]]
+    assert pinger.orders == [limits, ["a", "b"], round_of.group]
+    assert pinger.stopped_after == 6
+
+
+def test_where_nobody_is_there_no_round_is_measured() -> None:
+    """Nor where nobody has an address: then nothing is opened."""
+    silent = attempt("a", there=False)
+    pinger = Scripted(silent, "more")
+
+    assert once.contact_then_round(pinger, [A], lambda _: done().group, ProbePlan()) == (  # type: ignore[arg-type]
+        [silent], None)  # fmt: skip
+    assert pinger.stopped_after == 1
+    nothing = Scripted()
+    assert once.contact_then_round(nothing, [C], lambda _: done().group, ProbePlan()) == (  # type: ignore[arg-type]
+        [], None)  # fmt: skip
+    assert nothing.orders == []
