@@ -34,7 +34,7 @@ SYN = IPV4 + "9c400050" + "00" * 8 + "5002" + "00" * 6
 PING = "4500001c00000000400100000101010102020202" + "0800" + "00" * 6
 
 
-@pytest.mark.parametrize("engine", ["socket", "ebpf"])
+@pytest.mark.parametrize("engine", ["socket", "ebpf", "tcx"])
 @pytest.mark.parametrize(("body", "name"), [(SYN, "syn"), (PING, "icmp_echo")])
 def test_an_onset_is_published_beside_windows_that_stay_whole(
     wire: Wire, engine: str, body: str, name: str
@@ -63,7 +63,7 @@ def test_an_onset_is_published_beside_windows_that_stay_whole(
         assert before.end == after.start
 
 
-@pytest.mark.parametrize("engine", ["socket", "ebpf"])
+@pytest.mark.parametrize("engine", ["socket", "ebpf", "tcx"])
 def test_the_detector_raises_before_the_window_is_over(wire: Wire, engine: str) -> None:
     """What capture said of real frames, but for what its windows hold: looks alone raise."""
     wire.plug()
