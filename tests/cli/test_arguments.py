@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import ROOT
 
+from monitorpi_cli import notify, thingspeak
 from monitorpi_cli.arguments import joined
 from monitorpi_cli.export import _parser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 SHOWN = sorted(
     {
@@ -47,3 +52,16 @@ def test_the_documentation_shows_spans() -> None:
 def test_a_value_with_a_sign_stays_with_its_option(argv: list[str], expected: list[str]) -> None:
     """Nothing else is joined."""
     assert joined(argv, "--from", "--to") == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"), [(notify.main, "test"), (thingspeak.main, "setup|status")]
+)
+def test_a_command_without_its_verb_says_which_there_are(
+    command: Callable[[Sequence[str]], int], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the words that are to be written."""
+    with pytest.raises(SystemExit, match="2"):
+        command([])
+
+    assert f"the following arguments are required: {wanted}\n" in capsys.readouterr().err

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from monitorpi_cli.doctor.finding import CheckResult
-from monitorpi_cli.install import systemd, unit
-from monitorpi_cli.install.command import is_lost, purge, report, warnings
+from monitorpi_cli.install import command, systemd, unit
+from monitorpi_cli.install.command import absent, is_lost, purge, report, warnings
 from monitorpi_cli.install.systemd import UnitState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 CLONE = Path("/opt/monitorpi")
 CONFIG = Path("/etc/monitorpi/monitorpi.toml")
@@ -199,3 +204,32 @@ def test_without_systemd_one_line_says_so(command: str) -> None:
     assert done.returncode == 3
     [line] = done.stderr.splitlines()
     assert line.startswith(f"monitorpi {command}: ")
+
+
+def test_an_interface_that_is_not_there_is_noted() -> None:
+    """A name mistyped would be waited for in silence; an adapter may yet be plugged in."""
+    there = ["eth0", "wlan0"]
+
+    assert absent(["eth0"], there) == []
+    assert absent(["eht0", "eth0"], there) == [
+        "note: there is no interface 'eht0': it is waited for; there are eth0, wlan0"
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="units of the machine are for root")
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (command.install, "let what does run `./monitorpi up` at boot"),
+        (command.uninstall, "it was not installed here"),
+    ],
+)
+def test_a_machine_without_systemd_is_told_what_that_means(
+    act: Callable[[Sequence[str]], int], says: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Whoever takes it out is not told how to start it."""
+    monkeypatch.setattr(systemd, "is_running", lambda: False)
+
+    assert act([]) == 3
+    assert f"systemd does not run this machine: {says}\n" in capsys.readouterr().err

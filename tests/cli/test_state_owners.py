@@ -119,6 +119,24 @@ def test_what_is_no_folder_is_said_by_both(state: Path, name: str, target: str |
     assert found == [f"settings: {line}"]
 
 
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_where_the_lock_would_be_is_said_by_both(
+    state: Path, make: Callable[[Path], None]
+) -> None:
+    """A folder, or a named pipe: a slip of the shell, a bind mount of a container."""
+    place = state / "lock"
+    place.unlink(missing_ok=True)
+    make(place)
+
+    found = [str(one) for one in check_settings(None)]
+    with pytest.raises(ConfigurationError) as caught:
+        make_plan(OPTIONS)
+
+    (line,) = caught.value.lines
+    assert f"{place} is no ordinary file: move it away" in line
+    assert found == [f"settings: {line}"]
+
+
 def test_secrets_that_a_service_cannot_read_are_its_own_mistake(state: Path) -> None:
     """One line, not two."""
     give("secrets/capture", 0o700)(state)

@@ -110,7 +110,7 @@ TABLE = [
     Wrong("prober.pin.0: neither an IP address nor a MAC", "[prober]\npin = ['10.0.0.300']"),
     Wrong("mac: no MAC address", "[prober]\ntargets = [{ address = 'a', mac = 'b' }]"),
     # numbers, lists, choices
-    Wrong("capture.engine: input should be 'auto', 'ebpf' or", "[capture]\nengine = 'xdp'"),
+    Wrong("capture.engine: input should be 'auto', 'tcx', 'ebpf' or", "[capture]\nengine = 'xdp'"),
     Wrong("capture.max_macs: input should be", "[capture]\nmax_macs = 1"),
     Wrong("capture.interfaces", "[capture]\ninterfaces = ['a name that no interface has']"),
     Wrong("prober.targets: input should be a valid list", "[prober]\ntargets = '10.0.0.1'"),
@@ -222,6 +222,14 @@ TABLE = [
           environment={"MONITORPI_SIGHT": "home"}, where="MONITORPI_SIGHT: "),
     Wrong("unknown variable; remove it",
           environment={"MONITORPI_XYZ": "1"}, where="MONITORPI_XYZ: "),
+    Wrong("stands there as MONITORPI_BROKER__HOST, too: remove one", environment={
+        "MONITORPI_BROKER__HOST": "127.0.0.1", "MONITORPI_broker__host": "mqtt.lan",
+    }, where="MONITORPI_broker__host: "),
+    Wrong("write it as MONITORPI_CONFIG", environment={"monitorpi_config": "/etc/mine.toml"},
+          where="monitorpi_config: "),
+    Wrong("stands there as CLOUD_BRIDGE__TALKBACK__KEY, too: remove one", secrets={
+        "CLOUD_BRIDGE__TALKBACK__KEY": b"A" * 16, "cloud_bridge__talkback__key": b"B" * 16,
+    }, toml="[cloud-bridge]\nchannels = { traffic = 1 }", where="secret "),
     Wrong("there is no such folder; give an existing one",
           environment={"MONITORPI_SECRETS_DIR": "/nowhere"}, where="secrets directory /nowhere: "),
     Wrong("nested too deeply", environment={"MONITORPI_BROKER": "[" * 100_000},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt import publish as mqtt
 
-from monitorpi_common.examples import example
+from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.messages import WatchState
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from tests.conftest import Broker
 
+    from monitorpi_common.messages import Message
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 WATCH = json.loads(example(WatchState).encode())
 RAW = (
     b"{garbage", b"\xff\xfe\x00", b"null", b"[]", b"0", b'"watching"', b"{}", b"[" * 100_000,
@@ -27,6 +31,10 @@ ODD: tuple[dict[str, Any], ...] = (
     WATCH | {"since": "2026-02-30T00:00:00Z"}, WATCH | {"judged_until": "9999-12-31T23:59:59Z"},
     WATCH | {"judged_until": -1}, {"more": WATCH},
 )  # fmt: skip
+YEARS = (
+    "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2100-06-01T00:00:00Z", "9999-12-31T23:59:59Z",
+)  # fmt: skip
+"""What a clock that was never set, or was set wrongly, stamps."""
 LITTER = (*RAW, *(json.dumps(one).encode() for one in ODD))
 
 
@@ -38,3 +46,31 @@ def scatter(broker: Broker, topics: Sequence[str]) -> None:
         for number, piece in enumerate(LITTER)
     ]
     mqtt.multiple(pieces, hostname="127.0.0.1", port=broker.port)  # type: ignore[arg-type]
+
+
+def scatter_years(broker: Broker) -> None:
+    """Publish every message of the contract as of the first year and the last, on its own topic."""
+    pieces = [
+        (str(topic).replace("/home/", "/lab/"), stamped(message, year), 1, message.DELIVERY.retain)
+        for year in YEARS
+        for topic, message in EXAMPLES
+        if topic.kind != "command"
+    ]
+    mqtt.multiple(pieces, hostname="127.0.0.1", port=broker.port)  # type: ignore[arg-type]
+
+
+def stamped(message: Message, year: str) -> bytes:
+    """Return a message with every time in it replaced."""
+    return json.dumps(_stamped(json.loads(message.encode()), year)).encode()
+
+
+def _stamped(value: Any, year: str) -> Any:
+    match value:
+        case dict():
+            return {name: _stamped(one, year) for name, one in value.items()}
+        case list():
+            return [_stamped(one, year) for one in value]
+        case str() if _TIME.fullmatch(value):
+            return year
+        case _:
+            return value

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
@@ -42,9 +43,9 @@ class Page:
         tables = ("services", "interfaces", "devices", "strangers", "targets", "alerts")
         self.documents.append(picture | {name: [*picture[name].values()] for name in tables})
 
-    def show(self, *items: object, at: datetime = AT) -> dict[str, Any]:
+    def show(self, *items: object, at: datetime = AT, boot_s: float = 0.0) -> dict[str, Any]:
         """Hand in items, tick once, and return the picture."""
-        for item in (*items, Tick(at, 0.0, clock_synced=True)):
+        for item in (*items, Tick(at, boot_s, clock_synced=True)):
             assert [one for one in self.core.handle(item) if not isinstance(one, Follow)] == []
         return self.documents[-1]
 
@@ -122,6 +123,17 @@ def test_silence_is_told() -> None:
 
     assert page.show()["silent_s"] is None
     assert page.show(*every_example(), at=AT + timedelta(seconds=12))["silent_s"] == 12.0
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 86_400.0])
+def test_silence_does_not_depend_on_the_clock(step_s: float) -> None:
+    """The clock is set ahead or back while there are no windows: they are as long ago as ever."""
+    page = Page()
+    page.show(*every_example(), at=AT + timedelta(seconds=2), boot_s=2.0)
+
+    shown = page.show(at=AT + timedelta(seconds=5 + step_s), boot_s=5.0)
+
+    assert shown["silent_s"] == 5.0
 
 
 def test_a_class_seen_late_was_zero_before() -> None:

@@ -177,6 +177,18 @@ def test_floors_are_proposed_from_a_capture_file(
     assert "there are no frames in the files" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_read_is_no_success(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reads it says why, once; nothing else is made of it."""
+    assert suggest_thresholds.main([str(tmp_path / "missing.pcap")]) == 3
+
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "missing.pcap cannot be read (No such file or directory)" in said.err
+
+
 def test_no_floor_is_proposed_from_frames_without_times(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,31 @@ def broker():
 def test_could_not_begin(broker):
     """It hears."""
 '''
+ENDING = '''
+import subprocess
+from tests.conftest import processes, wait_for
+
+def start(processes, *words):
+    processes.append(subprocess.Popen(words))
+    return processes[-1]
+
+def test_ends(processes):
+    """It ends with 3."""
+    start(processes, "sh", "-c", "exit 3").wait()
+    wait_for(lambda: False, 0.01)
+
+def test_is_killed(processes):
+    """It was killed by the test."""
+    one = start(processes, "sleep", "9")
+    one.kill()
+    one.wait()
+    wait_for(lambda: False, 0.01)
+
+def test_runs(processes):
+    """It runs."""
+    start(processes, "sleep", "9")
+    wait_for(lambda: False, 0.01)
+'''
 DRIVER = """
 import json, pathlib, sys
 from monitorpi_dev import contract
@@ -93,6 +118,24 @@ def test_each_end_is_one_row_with_what_was_asked(tmp_path: Path) -> None:
     assert [row["outcome"] for row in json.loads(last)] == [
         "passed", "failed", "skipped", "failed",
     ]  # fmt: skip
+
+
+def test_a_program_that_ended_by_itself_is_told(tmp_path: Path) -> None:
+    """Waiting in vain for one that is not there is no reason anybody can use."""
+    file = tmp_path / "test_small.py"
+    file.write_text(ENDING)
+
+    done = run("-c", DRIVER, file)
+
+    last = [line.rpartition(": ")[2] for line in done.stdout.splitlines()[:-1]]
+    assert last == [
+        "FAILED  It ends with 3.",
+        "waited 0.01 s in vain (the program ended with exit code 3)",
+        "FAILED  It was killed by the test.",
+        "waited 0.01 s in vain",
+        "FAILED  It runs.",
+        "waited 0.01 s in vain",
+    ]
 
 
 def test_tests_that_cannot_be_read_are_told(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_what_waits_can_be_withdrawn(outbox: Outbox) -> None:
 
 
 def test_what_waits_can_be_dated_anew(outbox: Outbox) -> None:
-    """All of it, in its order; what is on its way stays as it was written."""
+    """All of it, in its order; what is on its way, too: it may have to go out again."""
     outbox.add([change(1), change(2), change(3)], [])
     outbox.seal(Letter("phone", "t", "b", (outbox.waiting("phone")[2],)), 1, T)
 
@@ -79,7 +79,7 @@ def test_what_waits_can_be_dated_anew(outbox: Outbox) -> None:
     outbox.expire(["phone"], T + 4)
     assert (waits(outbox), outbox.dropped_total) == (["1", "2"], 0)
     outbox.close_letter(1, is_delivered=False)
-    assert outbox.waiting("phone")[2].due_s == T
+    assert outbox.waiting("phone")[2].due_s == T + 5
 
 
 def test_what_is_old_or_for_nobody_expires(outbox: Outbox) -> None:

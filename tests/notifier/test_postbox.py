@@ -97,6 +97,26 @@ def web() -> Iterator[WebHook]:
         yield server
 
 
+@pytest.mark.parametrize("step_s", [-86_400.0, -2.0, 3600.0])
+def test_how_long_a_message_took_does_not_depend_on_the_clock(
+    tmp_path: Path, web: WebHook, step_s: float
+) -> None:
+    """The clock is set while it is on its way: it waited three seconds and took two."""
+    rig = Rig(tmp_path, desk=f"json://127.0.0.1:{web.port}/hook")
+    rig.add(1)
+    rig.now_s += 3.0
+    assert rig.postbox.step(rig.attempts.append)
+
+    rig.now_s += 2.0 + step_s
+    rig.step_s += step_s
+    while not rig.attempts:
+        rig.work()
+
+    assert [round(one.waited_s, 3) for one in rig.attempts] == [5.0]
+    assert rig.attempts[0].at_s == rig.now_s
+    rig.close()
+
+
 def test_a_mail_arrives_once(tmp_path: Path, mail: MailServer) -> None:
     """From the outbox through SMTP, as it was worded."""
     rig = Rig(tmp_path, desk=mail.url)

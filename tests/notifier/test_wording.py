@@ -111,7 +111,7 @@ def test_a_delivery_is_published_without_its_text() -> None:
     change = rig.box.changes[0]
     letter = Letter("phone", change.title, change.body, (change,))
 
-    said = list(rig.core.handle(Attempt(letter, T.timestamp() + 1.5, is_delivered=True, tries=2)))
+    said = list(rig.core.handle(Attempt(letter, T.timestamp(), 1.5, is_delivered=True, tries=2)))
 
     sent = said[0].message
     assert isinstance(sent, Sent)

@@ -56,7 +56,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         prog="./monitorpi notify",
         description="Send a test message through the running notifier and wait for its delivery.",
     )
-    parser.add_argument("what", choices=["test"], help="send a test message")
+    parser.add_argument("what", choices=["test"], metavar="test", help="send a test message")
     parser.add_argument("name", nargs="?", metavar="NAME", help="one destination; by default all")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the settings `up` runs with")
     return parser.parse_args(argv)

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -152,9 +153,10 @@ def _rounded(value: float) -> float:
 def main(argv: Sequence[str]) -> int:
     """Run the command: 0 proposed, 1 nothing was seen, 2 wrong arguments, 3 no stack runs here."""
     options = _parse(argv)
-    measurement = Measurement()
+    measurement, codes = Measurement(), list[int]()
+    read = partial(_read, options.files, options.config, codes)
     try:
-        messages = _read(options.files, options.config) if options.files else _listen(options)
+        messages = read() if options.files else _listen(options)
         for message in messages:
             measurement.take(message)
     except ConfigurationError as error:
@@ -164,6 +166,9 @@ def main(argv: Sequence[str]) -> int:
     except NoStackError as error:
         print(f"monitorpi suggest-thresholds: {error}", file=sys.stderr)
         return _RESOURCE
+    failed = max(codes, default=_OK)
+    if failed and not measurement.windows:
+        return failed  # whoever could not read the file has said why
     if not measurement.windows:
         why = "there are no frames in the files" if options.files else "is capture up?"
         if measurement.untimed:
@@ -172,7 +177,7 @@ def main(argv: Sequence[str]) -> int:
         return _NOTHING
     for line in written(measurement):
         print(line)
-    return _OK
+    return failed
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -189,12 +194,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _read(files: Iterable[Path], config: Path | None) -> Iterator[Message]:
+def _read(files: Iterable[Path], config: Path | None, codes: list[int]) -> Iterator[Message]:
+    """Yield the messages of some files, and append the exit code of reading each."""
     for file in files:
         with tempfile.TemporaryDirectory(prefix="monitorpi-suggest-") as state:
             pipe = Pipe(file, config, Path(state), to_terminal=False)
             yield from pipe.messages()
-            pipe.wait()
+            codes.append(pipe.wait())
 
 
 def _listen(options: argparse.Namespace) -> Iterator[Message | None]:

@@ -52,11 +52,14 @@ _REASONS: Final = """SELECT lane, reason, COUNT(*), MAX(second) FROM refusal
 
 def main(argv: Sequence[str]) -> int:
     """Run ``setup`` or ``status``."""
-    parser = argparse.ArgumentParser(prog="./monitorpi thingspeak")
+    parser = argparse.ArgumentParser(
+        prog="./monitorpi thingspeak",
+        description="Make channels at ThingSpeak, or see what waits for them.",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     anywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     anywhere.add_argument("--config", type=Path, metavar="FILE", help="the same")
-    actions = parser.add_subparsers(dest="action", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="setup|status", required=True)
     setup = actions.add_parser(
         "setup", parents=[anywhere], help="find or make the channels, label their fields"
     )
@@ -353,7 +356,7 @@ def _status(folder: Path, settings: CloudBridgeSettings) -> int:
         }
         numbers = [found.get(state, (0, None))[0] for state in range(len(_STATES))]
         unsent = [found[state][1] for state in (0, 1) if state in found]
-        oldest = f"{round(time.time() - min(unsent))} s ago" if unsent else "-"
+        oldest = f"{max(0, round(time.time() - min(unsent)))} s ago" if unsent else "-"
         columns = " ".join(f"{number:>10}" for number in numbers)
         answer = memory.get(f"answer {destination}", "none yet")
         print(f"{destination:24} {columns}  {oldest:>14}  {answer}")

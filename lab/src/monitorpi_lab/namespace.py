@@ -266,8 +266,9 @@ _PACKAGES: Final = {
 def _require(program: str) -> None:
     for name in ("setpriv", program):
         if _which(name) is None:
-            package = _PACKAGES.get(name, name)
-            raise LabError(f"{name} is not installed: apt-get install {package}")
+            package = _PACKAGES.get(name)
+            remedy = f"apt-get install {package}" if package else "is it spelt so?"
+            raise LabError(f"{name} is not installed: {remedy}")
 
 
 def _which(program: str) -> str | None:

@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _map(lab: Lab) -> str:
     """Return who is where, and how to get in from another terminal."""
-    lines = ["This shell is on the sensor; mirror0 sees all traffic. From another terminal:"]
+    lines = ["Here is the sensor; mirror0 sees all traffic. Into the hosts, from another terminal:"]
     for host in (*lab.hosts, lab.sensor):
         enter = " ".join(host.namespace.prefix)
         lines.append(f"  {host.name:8} {host.ip:15} {host.mac}  {enter} sh")

@@ -47,6 +47,17 @@ def test_another_port_is_taken_when_1883_is(up: Start, lab: Lab) -> None:
         other.stdout.close()
 
 
+def test_variables_in_any_case_do_not_beat_what_is_set_for_services(up: Start) -> None:
+    """The accounts of our own broker, which ``up`` gives them, are not those of the shell."""
+    one = up(
+        monitorpi_broker__own="true", monitorpi_broker__password="another",
+        Monitorpi_Broker__Username="somebody",
+    )  # fmt: skip
+
+    one.online("capture")
+    one.online("history")
+
+
 def test_one_stack_has_a_state_directory(up: Start, lab: Lab) -> None:
     """A second ``up`` with the same one says so and leaves the first alone."""
     one = up()

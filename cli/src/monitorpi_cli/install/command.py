@@ -27,6 +27,7 @@ from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, NoSection, load
 from monitorpi_common.topics import ANY
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,8 +97,11 @@ def _guarded(name: str, act: Callable[[], int]) -> int:
         return _RESOURCE
 
 
-def _require() -> None:
+def _require(else_: str) -> None:
     """Check that we may do it here.
+
+    Args:
+        else_: what to do, or what it means, where systemd does not run.
 
     Raises:
         ResourceError: not as this user, or not on this machine.
@@ -106,16 +110,14 @@ def _require() -> None:
     if os.geteuid() != 0:
         raise ResourceError("units of the machine are for root: run it with sudo")
     if not systemd.is_running():
-        raise ResourceError(
-            "systemd does not run this machine: let what does run `./monitorpi up` at boot"
-        )
+        raise ResourceError(f"systemd does not run this machine: {else_}")
 
 
 # --- install --------------------------------------------------------------------------------------
 
 
 def _install(options: argparse.Namespace) -> int:
-    _require()
+    _require("let what does run `./monitorpi up` at boot")
     if only_here := sorted(name for name in os.environ if is_lost(name)):
         raise ConfigurationError(
             f"{name}: set in this shell and not for the service: write it into {DEFAULT_FILE}"
@@ -131,7 +133,7 @@ def _install(options: argparse.Namespace) -> int:
     text = unit.text(plan)
     if against := systemd.verify(unit.NAME, text):
         raise ResourceError(f"systemd would not take the unit: {against[0]}")
-    for line in warnings(plan.root):
+    for line in (*warnings(plan.root), *absent(plan.interfaces, interfaces.names())):
         print(line)
     file = systemd.UNITS / unit.NAME
     before = file.read_text(encoding="utf-8") if file.exists() else None
@@ -189,6 +191,15 @@ def warnings(folder: Path) -> list[str]:
     return [f"note: {who}; a clone of root's own, in /opt/monitorpi, cannot"]
 
 
+def absent(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Return which interfaces are not there: mistyped, or an adapter that comes later."""
+    return [
+        f"note: there is no interface {name!r}: it is waited for; there are {', '.join(there)}"
+        for name in wanted
+        if name not in there
+    ]
+
+
 def _write(file: Path, text: str) -> None:
     """Write a file that everybody may read, complete or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +230,7 @@ def _await_start() -> int:
 
 
 def _uninstall(options: argparse.Namespace) -> int:
-    _require()
+    _require("it was not installed here")
     file = systemd.UNITS / unit.NAME
     if file.exists():
         systemd.control("disable", "--now", "--quiet", unit.NAME)

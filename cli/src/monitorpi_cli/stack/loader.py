@@ -94,7 +94,7 @@ def environment(own: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in own.items()
-        if not (name.startswith(ENV_PREFIX) and DELIMITER in name)
+        if not (name.upper().startswith(ENV_PREFIX) and DELIMITER in name)
     }
 
 

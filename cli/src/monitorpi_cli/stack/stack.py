@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from monitorpi_cli.stack import broker
 from monitorpi_cli.stack.listening import LOOPBACK
 from monitorpi_cli.stack.plan import package_of
-from monitorpi_cli.stack.state import BROKER, SECRETS
+from monitorpi_cli.stack.state import BROKER, LOCK, SECRETS
 from monitorpi_cli.stack.supervisor import Child, ChildEvent, Supervisor
 from monitorpi_common.messages import Service
 from monitorpi_common.plainfile import open_lock
@@ -21,7 +21,7 @@ from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import IO
 
     from monitorpi_cli.stack.forked import Loader
@@ -78,7 +78,7 @@ class Stack:
         name = service.value if number == 1 else f"{service.value}-{number}"
         state = plan.state_dir / service.value
         state.mkdir(exist_ok=True, mode=0o700)
-        environment = os.environ | {
+        environment = _in_capitals(os.environ) | {
             f"{ENV_PREFIX}SITE": plan.site,
             f"{ENV_PREFIX}STATE_DIR": str(state),
         }
@@ -125,6 +125,14 @@ class Stack:
         self._lock.close()
 
 
+def _in_capitals(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables, ours in capitals: what is set beside them takes their place."""
+    return {
+        name.upper() if name.upper().startswith(ENV_PREFIX) else name: value
+        for name, value in variables.items()
+    }
+
+
 def _lock(folder: Path) -> IO[bytes]:
     """Make the state directory, and take it for this process.
 
@@ -134,7 +142,7 @@ def _lock(folder: Path) -> IO[bytes]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "lock"
+        file = folder / LOCK
         stream = open_lock(file)
         file.chmod(0o600)  # whoever may read it may hold it, and keep us from starting
     except OSError as error:

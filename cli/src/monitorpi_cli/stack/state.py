@@ -21,6 +21,7 @@ ELSEWHERE: Final = f"set another one (state_dir, {ENV_PREFIX}STATE_DIR)"
 TEMPORARY = Path("/tmp")  # noqa: S108 - tmpfile(3), P_tmpdir
 SECRETS: Final = "secrets"
 BROKER: Final = "broker"
+LOCK: Final = "lock"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 

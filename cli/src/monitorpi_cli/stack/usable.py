@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_cli.stack.state import BROKER, ELSEWHERE, SECRETS, Unwritable
+from monitorpi_cli.stack.state import BROKER, ELSEWHERE, LOCK, SECRETS, Unwritable
 from monitorpi_common.messages import Service
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class KeptPath:
     """``up`` closes it to other accounts each time, which its owner alone can do."""
     may_be_file: bool = False
     """It is made anew where it is no folder."""
+    is_file: bool = False
+    """It is nothing but a file."""
     need: int = _USED
     """What this account must be allowed (``os.access``)."""
 
@@ -43,6 +45,7 @@ def try_to_use(folder: Path, *, has_broker: bool) -> Unwritable | None:
 
 
 def _kept(folder: Path, *, has_broker: bool) -> Iterator[KeptPath]:
+    yield KeptPath(folder / LOCK, may_be_file=True, is_file=True, need=os.R_OK | os.W_OK)
     yield from (KeptPath(folder / service.value, is_closed=False) for service in Service)
     if not has_broker:
         return
@@ -64,6 +67,8 @@ def _unusable(kept: KeptPath) -> Unwritable | None:
     try:
         if not kept.may_be_file and os.path.lexists(path) and not path.is_dir():
             return Unwritable(f"{path} is no folder", "move it away", is_full=False)
+        if kept.is_file and os.path.lexists(path) and not path.is_file():
+            return Unwritable(f"{path} is no ordinary file", "move it away", is_full=False)
         owner = path.stat().st_uid
     except OSError:
         return None  # not there; or below a folder that was named before

@@ -35,6 +35,7 @@ from monitorpi_common.settings_errors import (
     NAME,
     ConfigurationError,
     Origins,
+    doubled_variables,
     explain,
     unknown_variables,
 )
@@ -257,8 +258,9 @@ def load(
     """
     name = _table_of(service)
     path, table = read_table(file or _path_in("CONFIG"), DEFAULT_FILE, name)
-    if misspelt := unknown_variables([*CommonSettings.model_fields, *Service]):
-        raise ConfigurationError(misspelt)
+    misspelt = unknown_variables([*CommonSettings.model_fields, *Service])
+    if wrong := [*misspelt, *doubled_variables()]:
+        raise ConfigurationError(wrong)
     named = None if secrets else _path_in("SECRETS_DIR")
     folder = secrets or named or DEFAULT_SECRETS
     texts = read_secrets(folder, is_named=named is not None)

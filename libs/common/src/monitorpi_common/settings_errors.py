@@ -40,7 +40,16 @@ _FROM_FOLDER: Final = "secret "
 """Begins what is said of a value from the secrets directory."""
 _LONGEST_KEY: Final = 64
 _LONGEST_MESSAGE: Final = 240
-_NO_SETTINGS: Final = ("CONFIG", "SECRETS_DIR", "ROOT", "VENV", "CAPTURES", "HASS", "LAB")
+_NO_SETTINGS: Final = (
+    "CONFIG",
+    "SECRETS_DIR",
+    "ROOT",
+    "VENV",
+    "CAPTURES",
+    "HASS",
+    "LAB",
+    "PATIENCE_S",
+)
 """Variables of ours that are no keys: where settings are, and what the set-up and tests use."""
 _INJECTED: Final = re.compile(r"_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)")
 """What Kubernetes and Docker's links tell of a service that is called ``monitorpi...``."""
@@ -120,6 +129,26 @@ def _message(problem: dict[str, Any]) -> str:
     if not message[1:2].isupper():  # an abbreviation
         message = message[0].lower() + message[1:]
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
+
+
+def doubled_variables() -> list[str]:
+    """Return a line for each variable of ours that stands twice, in different cases.
+
+    Which of them counts would be chance. Settings are read in any case, other variables in
+    capitals alone.
+    """
+    lines: list[str] = []
+    there: dict[str, str] = {}
+    for variable in sorted(one for one in os.environ if os.environ[one]):
+        name = variable.upper()
+        if not name.startswith(ENV_PREFIX):
+            continue
+        other = there.setdefault(name, variable)
+        if other != variable:
+            lines.append(f"{_key(variable)}: stands there as {_key(other)}, too: remove one")
+        elif variable != name and name.removeprefix(ENV_PREFIX) in _NO_SETTINGS:
+            lines.append(f"{_key(variable)}: write it as {name}")
+    return lines
 
 
 def unknown_variables(keys: Iterable[str]) -> list[str]:

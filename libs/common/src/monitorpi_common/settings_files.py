@@ -99,9 +99,14 @@ def read_secrets(folder: Path, *, is_named: bool = False) -> dict[str, str]:
 
     """
     texts: dict[str, str] = {}
+    there: dict[str, Path] = {}
     wrong = []
     for entry in _entries(folder, is_named=is_named):
         if not _KEY.fullmatch(entry.name) or entry.is_dir():
+            continue
+        other = there.setdefault(entry.name.lower(), entry)
+        if other is not entry:
+            wrong.append(f"secret {entry}: stands there as {other.name}, too: remove one")
             continue
         try:
             texts[entry.name] = _secret(entry)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from monitorpi_common.clocksteps import ClockSteps
 from monitorpi_common.messages import (
     CLASSES,
     Alert,
@@ -133,6 +134,7 @@ class DashboardCore:
         self._sent: deque[Part] = deque(maxlen=MAX_SENT)
         self._round: Probe | None = None
         self._last_window_s: float | None = None
+        self._steps = ClockSteps()
         self._observer = Observer()
         self._boot_s = 0.0
         self._seconds = 0
@@ -170,6 +172,8 @@ class DashboardCore:
                 self._drop(topic)
             case Tick(at, boot_s, _, broker):
                 self._at, self._boot_s = at, boot_s
+                if self._last_window_s is not None:
+                    self._last_window_s += self._steps.take(item)
                 self._seconds += 1
                 self._observer.tick(boot_s, broker)
                 self._forget_old_alerts(at)

@@ -385,7 +385,7 @@ class NotifierCore:
             what=letter.what, ok=attempt.is_delivered, tries=attempt.tries,
             title=letter.title[:255], error=attempt.error,
             changes=len(letter.changes),
-            waited_s=max(0.0, round(attempt.at_s - letter.changes[0].opened_s, 3)),
+            waited_s=round(attempt.waited_s, 3),
             alerts=[
                 SentAlert(key=one.key, id=one.alert_id, what=one.what)
                 for one in list(newest.values())[:32]

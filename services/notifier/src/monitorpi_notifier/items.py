@@ -62,6 +62,9 @@ class Attempt:
 
     letter: Letter
     at_s: float
+    waited_s: float
+    """From the opening of the first of its alerts to the answer; whatever the clock was set to on
+    the way."""
     is_delivered: bool
     tries: int
     error: str | None = None
@@ -92,7 +95,7 @@ class ChangeStore(Protocol):
         ...
 
     def amend(self, how: Callable[[NoticeChange], NoticeChange]) -> bool:
-        """Put others in the place of changes that are in no letter; False: not now."""
+        """Put others in the place of all changes; False: not now."""
         ...
 
     def expire(self, destinations: Iterable[str], before_s: float) -> None:

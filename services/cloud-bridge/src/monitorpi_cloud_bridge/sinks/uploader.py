@@ -394,5 +394,5 @@ class Uploader:
         except sqlite3.Error as error:
             self._warn("the outbox cannot be read", reason=error)
             return {}
-        age_s = None if oldest is None else round(self.wall() - oldest)
+        age_s = None if oldest is None else max(0, round(self.wall() - oldest))
         return {**counts, "oldest_unsent_s": age_s}

@@ -119,9 +119,9 @@ class Outbox:
             )
 
     def amend(self, how: Callable[[NoticeChange], NoticeChange]) -> None:
-        """Put others in the place of changes that are in no letter."""
+        """Put others in the place of all changes; what is on its way may have to go out again."""
         with self._database.transaction() as db:
-            found = db.execute("SELECT id, content FROM change WHERE letter IS NULL").fetchall()
+            found = db.execute("SELECT id, content FROM change").fetchall()
             for number, text in found:
                 before = _read(_CHANGE, text)
                 if before is not None and (after := how(before)) != before:

@@ -53,6 +53,8 @@ class _Posting:
     letter: Letter
     number: int
     tries: int
+    opened_s: float
+    """When its first alert opened, by the boot-time clock."""
     process: subprocess.Popen[bytes]
 
 
@@ -164,7 +166,9 @@ class Postbox:
         if letter is None:
             return
         number = self.outbox.seal(letter, one.tries + 1, now_s)
-        one.posting = _Posting(letter, number, one.tries + 1, self._start(one, letter, number))
+        opened_s = boot_s - max(0.0, now_s - letter.changes[0].opened_s)
+        process = self._start(one, letter, number)
+        one.posting = _Posting(letter, number, one.tries + 1, opened_s, process)
 
     def _start(
         self, one: PostedDestination, letter: Letter, number: int
@@ -222,7 +226,8 @@ class Postbox:
                 "a message could not be delivered", destination=one.name, reason=one.error,
                 again_in_s=round(pause_s),
             )  # fmt: skip
-        emit(Attempt(done.letter, self.wall(), bool(is_delivered), done.tries, one.error))
+        waited_s = boot_s - done.opened_s
+        emit(Attempt(done.letter, self.wall(), waited_s, bool(is_delivered), done.tries, one.error))
 
     # --- reporting --------------------------------------------------------------------------
 
