@@ -13,9 +13,11 @@ from monitorpi_capture.engine.ebpf.memory import (
     PINNED,
     RECORDS,
     ROW,
+    SHARE,
     VOTE,
     Record,
 )
+from monitorpi_capture.engine.ebpf.parts import share_of
 from monitorpi_dev import bpf_build, bpf_header
 
 if TYPE_CHECKING:
@@ -63,6 +65,20 @@ def test_what_nobody_reads_takes_no_place_among_the_values() -> None:
     assert ROW.at("rx") == 3 + 25
     assert FLOOD.values("echo") == slice(7, 14)
     assert VOTE.offsets()["ip"] == 8
+
+
+def test_where_members_lie_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each processor at each of twenty looks a second."""
+    values = SHARE.layout.unpack(bytes(SHARE.size))
+    data = SHARE.layout.pack(*range(len(values)))
+    places = {name: SHARE.at(name) for name in ("rows", "floods", "promoted", "overflown")}
+    for name in ("at", "values", "offsets"):
+        monkeypatch.setattr(Record, name, None)
+
+    share = share_of(data)
+
+    used = {"rows": share.rows, "floods": share.floods, "promoted": share.promoted}
+    assert used | {"overflown": share.overflown[0]} == places
 
 
 def test_a_control_block_is_packed_by_name() -> None:
