@@ -168,11 +168,13 @@ def image(machine: Machine, root: Path, folder: Path, captures: Path | None) -> 
             shutil.rmtree(path)
     for name in ("proc", "sys", "dev", "tmp", "check"):
         (top / name).mkdir(exist_ok=True)
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-        "--target", top / "site", "--platform", machine.wheels, "--python-version", "3.11",
-        "--only-binary=:all:", f"pydantic=={version('pydantic')}")  # fmt: skip
-    for package in ("services/capture/src/monitorpi_capture", "libs/common/src/monitorpi_common"):
-        shutil.copytree(ROOT / package, top / "site" / Path(package).name)
+    run(sys.executable, "-m", "uv", "tool", "run", "pip", "install", "--quiet",
+        "--disable-pip-version-check", "--target", top / "site", "--platform", machine.wheels,
+        "--python-version", "3.11", "--only-binary=:all:",
+        f"pydantic=={version('pydantic')}")  # fmt: skip
+    for package in ("services/capture", "libs/common", "libs/host"):
+        for source in (ROOT / package / "src").glob("monitorpi_*"):
+            shutil.copytree(source, top / "site" / source.name, dirs_exist_ok=True)
     shutil.copy(ROOT / "scripts" / "arm_guest.py", top / "check")
     frames = dict.fromkeys(corpus(captures))
     (top / "check" / "corpus.json").write_text(json.dumps([frame.hex() for frame in frames]))

@@ -75,3 +75,15 @@ def test_frames_that_were_lost_are_told(order: str) -> None:
     )  # fmt: skip
 
     assert notes(data) == ["lost 1,234 frames of interface 0 when it was made: counts are too low"]
+
+
+def test_each_section_tells_of_its_own_interfaces() -> None:
+    """What is reported of a section is not forgotten when the next one begins."""
+    lost = option(5, struct.pack("<Q", 7))
+    one = section() + interface() + enhanced(1) + statistics(0, lost)
+
+    found = notes(one + section() + interface() + interface() + statistics(1, lost))
+
+    assert [note.split(" when")[0] for note in found] == [
+        "lost 7 frames of interface 0", "lost 7 frames of interface 1",
+    ]  # fmt: skip

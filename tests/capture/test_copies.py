@@ -158,6 +158,45 @@ def test_a_frame_sent_again_is_no_copy() -> None:
     assert not shown(*again, talk(2, 3)).wire.any
 
 
+def test_small_segments_are_evidence() -> None:
+    """A connection's beginning and its short answers are shown as often as anything else."""
+    small = [segment(1, 2, n, 0x18, 100) for n in range(60)]
+
+    assert shown(spaced(small, each_s=0.01, times=2)).ratio == 0.5
+
+
+@pytest.mark.parametrize(("payload", "ratio"), [(945, 0.5), (946, None)])
+def test_a_segment_of_a_thousand_bytes_may_have_been_merged(
+    payload: int, ratio: float | None
+) -> None:
+    """Up to there it is evidence, from there on none."""
+    segments = [segment(1, 2, n, 0x18, payload) for n in range(60)]
+
+    assert shown(spaced(segments, each_s=0.01, times=2)).ratio == ratio
+
+
+@pytest.mark.parametrize(("length", "ratio"), [(1518, 0.5), (1519, None)])
+def test_a_frame_larger_than_any_was_merged(length: int, ratio: float | None) -> None:
+    """Whatever it carries: no wire had it so."""
+    sent = [datagram(1, 2, n).ljust(length, b"x") for n in range(60)]
+
+    assert shown(spaced(sent, each_s=0.01, times=2)).ratio == ratio
+
+
+@pytest.mark.parametrize(("place", "ratio"), [(103, 0.0), (104, 0.5)])
+def test_frames_are_compared_up_to_the_checksum_that_tells_them_apart(
+    place: int, ratio: float
+) -> None:
+    """What differs behind the first 104 bytes differs before as well, where it is no copy."""
+
+    def differing(number: int) -> list[tuple[float, bytes]]:
+        data = datagram(1, 2, number).ljust(120, b"x")
+        return [(100 + number * 0.02, data), (100 + number * 0.02 + 3e-5,
+                data[:place] + b"y" + data[place + 1 :])]  # fmt: skip
+
+    assert shown(*(differing(number) for number in range(40))).ratio == ratio
+
+
 # --- who would be excused -------------------------------------------------------------------------
 
 

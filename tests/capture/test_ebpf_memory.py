@@ -13,15 +13,15 @@ from monitorpi_capture.engine.ebpf.memory import (
     PINNED,
     RECORDS,
     ROW,
+    SHARE,
     VOTE,
     Record,
 )
+from monitorpi_capture.engine.ebpf.parts import share_of
 from monitorpi_dev import bpf_build, bpf_header
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.alone
 
 
 def geometry(rows: int = 4096, factor: int = 0x9E3779B97F4A7C15) -> Geometry:
@@ -67,6 +67,20 @@ def test_what_nobody_reads_takes_no_place_among_the_values() -> None:
     assert VOTE.offsets()["ip"] == 8
 
 
+def test_where_members_lie_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each processor at each of twenty looks a second."""
+    values = SHARE.layout.unpack(bytes(SHARE.size))
+    data = SHARE.layout.pack(*range(len(values)))
+    places = {name: SHARE.at(name) for name in ("rows", "floods", "promoted", "overflown")}
+    for name in ("at", "values", "offsets"):
+        monkeypatch.setattr(Record, name, None)
+
+    share = share_of(data)
+
+    used = {"rows": share.rows, "floods": share.floods, "promoted": share.promoted}
+    assert used | {"overflown": share.overflown[0]} == places
+
+
 def test_a_control_block_is_packed_by_name() -> None:
     """A member that got no value is noticed, not shifted."""
     packed = geometry().control()
@@ -76,6 +90,7 @@ def test_a_control_block_is_packed_by_name() -> None:
         CONTROL.pack(**dict.fromkeys([member.name for member in CONTROL.members][:-1], 0))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
 def test_the_compiler_proves_each_record(record: Record, tmp_path: Path) -> None:
     """A record that Python reads otherwise than C lays it out does not compile."""
@@ -90,6 +105,7 @@ def test_the_compiler_proves_each_record(record: Record, tmp_path: Path) -> None
         bpf_build.compile_object(source, tmp_path / "odd.o")
 
 
+@pytest.mark.alone
 def test_a_source_that_was_copied_finds_its_header(tmp_path: Path) -> None:
     """Beside itself first, else where it is kept."""
     source = tmp_path / bpf_build.SOURCE.name

@@ -6,20 +6,20 @@ import os
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from monitorpi_capture.engine import choice
 from monitorpi_capture.engine.choice import open_engine
-from monitorpi_capture.engine.ebpf import objectfile
+from monitorpi_capture.engine.ebpf import objectfile, tcx
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.objectfile import parse
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_dev.sender import INTERFACE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from monitorpi_lab.namespace import Namespace
 
 pytestmark = [
@@ -31,10 +31,11 @@ pytestmark = [
 TRY = """
 import sys, time
 from monitorpi_capture.engine.ebpf import syscall
-from monitorpi_capture.engine.ebpf.engine import EbpfEngine, load_object
+from monitorpi_capture.engine.choice import BEST_FIRST
+from monitorpi_capture.engine.ebpf.engine import load_object
 from monitorpi_capture.engine.ebpf.rights import relinquish
 from monitorpi_capture.items import EngineRefusedError
-engine = EbpfEngine(["lo"], 256)
+engine = BEST_FIRST[sys.argv[1]](["lo"], 256)
 try:
     engine.open()
 except EngineRefusedError as error:
@@ -55,12 +56,13 @@ print("counted", len(windows), hex(held), again)
 """
 
 
-def as_nobody(namespace: Namespace, *capabilities: str) -> str:
+def as_nobody(namespace: Namespace, *capabilities: str, engine: str = "ebpf") -> str:
     """Return what an unprivileged user with some capabilities gets to see."""
     wanted = ",".join(["-all", *(f"+{name}" for name in capabilities)])
     command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     command += ["--no-new-privs", "--inh-caps", wanted, "--ambient-caps", wanted]
     command += ["--bounding-set", wanted, sys.executable, "-c", textwrap.dedent(TRY)]
+    command += [engine]
     run = namespace.run(command, check=False)
     if "No module named" in run.stderr or "Permission denied" in run.stderr:
         pytest.skip("this checkout cannot be read by an unprivileged user")
@@ -75,16 +77,28 @@ def test_two_capabilities_are_enough_and_one_is_given_up(namespace: Namespace) -
     )
 
 
+def test_at_the_way_in_one_more_is_needed_and_given_up(namespace: Namespace) -> None:
+    """CAP_NET_ADMIN is there to load; to attach again where an interface came back it is not."""
+    assert f"counted 3 {1 << system.CAP_NET_RAW:#x} refused" == as_nobody(
+        namespace, "net_raw", "bpf", "net_admin", engine="tcx"
+    )
+
+
 @pytest.mark.parametrize(
-    ("held", "missing"),
-    [((), "CAP_NET_RAW and CAP_BPF"), (("net_raw",), "CAP_BPF"), (("bpf",), "CAP_NET_RAW")],
+    ("engine", "held", "missing"),
+    [
+        ("ebpf", (), "CAP_NET_RAW and CAP_BPF"),
+        ("ebpf", ("net_raw",), "CAP_BPF"),
+        ("ebpf", ("bpf",), "CAP_NET_RAW"),
+        ("tcx", ("net_raw", "bpf"), "CAP_NET_ADMIN"),
+    ],
 )
 def test_a_refusal_names_the_capability(
-    namespace: Namespace, held: tuple[str, ...], missing: str
+    namespace: Namespace, engine: str, held: tuple[str, ...], missing: str
 ) -> None:
     """Each refusal names exactly what is missing."""
     expected = f"refused: counting in the kernel needs {missing}: run as root or give it"
-    assert expected == as_nobody(namespace, *held)
+    assert expected == as_nobody(namespace, *held, engine=engine)
 
 
 def test_small_filters_need_no_more_capabilities(namespace: Namespace) -> None:
@@ -101,18 +115,22 @@ def test_the_verifiers_reason_is_told(
 ) -> None:
     """A program the kernel refuses is no question of permission: its own words are reported."""
     compiled = objectfile.OBJECT.read_bytes()
-    code = parse(compiled).programs["socket/count"]
     broken = tmp_path / "count.bpf.o"
-    # instead of its first instruction: read what stands nowhere yet (r0 = r9)
-    broken.write_bytes(compiled.replace(code[:64], b"\xbf\x90" + bytes(6) + code[8:64]))
+    for name in ("socket/count", "tcx/count"):
+        code = parse(compiled).programs[name]
+        # instead of its first instruction: read what stands nowhere yet (r0 = r9)
+        compiled = compiled.replace(code[:64], b"\xbf\x90" + bytes(6) + code[8:64])
+    broken.write_bytes(compiled)
     monkeypatch.setattr(objectfile, "OBJECT", broken)
 
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
 
     assert engine.name == "socket"
-    assert "R9 !read_ok" in refused["ebpf"]
-    assert "\n" not in refused["ebpf"]
+    assert refused.keys() == {"tcx", "ebpf"}
+    for reason in refused.values():
+        assert "R9 !read_ok" in reason
+        assert "\n" not in reason
 
 
 def test_without_the_object_the_socket_counts(
@@ -142,9 +160,27 @@ def test_a_broken_object_is_refused_in_one_line(
     assert "install again" in refused["ebpf"]
 
 
-def test_auto_takes_the_kernel(namespace: Namespace) -> None:
-    """Where the kernel lets us, auto counts in the kernel."""
+@pytest.mark.parametrize(("has_right", "name"), [(True, "tcx"), (False, "ebpf")])
+def test_auto_takes_the_kernel(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, has_right: bool, name: str
+) -> None:
+    """Where the kernel lets us, and at the way in only where that right was given: no complaint."""
+    monkeypatch.setattr(choice, "may_attach", lambda: has_right)
     engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
     namespace.call(engine.close)
 
-    assert (engine.name, refused) == ("ebpf", {})
+    assert (engine.name, refused) == (name, {})
+
+
+def test_a_kernel_without_a_way_in_has_the_filter(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux before 6.6 knows no such place (EINVAL): the socket's filter counts as well."""
+    monkeypatch.setattr(tcx, "TCX_INGRESS", 9_999)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert engine.name == "ebpf"
+    assert refused == {"tcx": "this kernel has no tcx: Linux 6.6 or newer is needed"}
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -137,6 +137,13 @@ def test_a_file_of_the_sixteen_bit_age_works() -> None:
     assert shape(windows((0.0, PING), (4_294_967_295.5, PING)))[-1][0] == 4_294_967_295.0
 
 
+def test_a_file_may_begin_at_the_first_second_of_all() -> None:
+    """A clock that was never set begins there: that second has a window like any other."""
+    found = windows((0.0, PING), (0.5, PING), (1.25, PING), (2.5, PING))
+
+    assert shape(found) == [(0.0, 1.0, 2), (1.0, 1.0, 1), (2.0, 0.5, 1)]
+
+
 def cooked(
     how: int,
     *,

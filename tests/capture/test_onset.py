@@ -8,13 +8,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.capture.ebpf_rig import counting, flood_frame, rows
+from tests.capture.ebpf_rig import counting, rows
 from tests.capture.livewire import SENDER, TARGET, Wire, frame
 from tests.conftest import wait_for
 
-from monitorpi_capture.count.tally import Tally
-from monitorpi_capture.frame.classify import classify
-from monitorpi_capture.items import FloodSums, Instant, flood_sums
+from monitorpi_capture.items import FloodSums, flood_sums
 from monitorpi_common.messages import Alert, Onset, Publication, Traffic
 from monitorpi_common.service import Received
 from monitorpi_common.topics import Topic
@@ -36,7 +34,7 @@ SYN = IPV4 + "9c400050" + "00" * 8 + "5002" + "00" * 6
 PING = "4500001c00000000400100000101010102020202" + "0800" + "00" * 6
 
 
-@pytest.mark.parametrize("engine", ["socket", "ebpf"])
+@pytest.mark.parametrize("engine", ["socket", "ebpf", "tcx"])
 @pytest.mark.parametrize(("body", "name"), [(SYN, "syn"), (PING, "icmp_echo")])
 def test_an_onset_is_published_beside_windows_that_stay_whole(
     wire: Wire, engine: str, body: str, name: str
@@ -65,7 +63,7 @@ def test_an_onset_is_published_beside_windows_that_stay_whole(
         assert before.end == after.start
 
 
-@pytest.mark.parametrize("engine", ["socket", "ebpf"])
+@pytest.mark.parametrize("engine", ["socket", "ebpf", "tcx"])
 def test_the_detector_raises_before_the_window_is_over(wire: Wire, engine: str) -> None:
     """What capture said of real frames, but for what its windows hold: looks alone raise."""
     wire.plug()
@@ -111,25 +109,3 @@ def test_the_kernels_running_window_is_read_and_goes_on(
     assert rows(window)[source(3)].tx[0] == 300
     assert window.wire[0] == 6000
     assert after == FloodSums()
-
-
-def test_a_tally_is_read_and_goes_on() -> None:
-    """The same for what Python counts; what was read does not change any more."""
-    tally = Tally("eth0", "socket")
-    syn = flood_frame(1)
-
-    def count(frames: int) -> None:
-        for _ in range(frames):
-            tally.add(syn, classify(syn, len(syn)), len(syn))
-
-    count(30)
-    sums = tally.sums()
-    looked = tally.peek(Instant(0, 0), Instant(0.5, 0.5), 0.5)
-    count(20)
-
-    assert sums == FloodSums(30, 0, 0) == flood_sums(looked.wire)
-    assert tally.sums() == FloodSums(50, 0, 0)
-    window = tally.close_window(Instant(0, 0), Instant(1, 1), 1.0)
-    assert flood_sums(window.wire) == FloodSums(50, 0, 0)
-    assert [row.tx[0] for row in looked.rows if row.tx] == [30]
-    assert tally.sums() == FloodSums()

@@ -13,7 +13,14 @@ from monitorpi_capture.count.listing import sum_of
 from monitorpi_capture.count.sketch import Distinct, Vote
 from monitorpi_capture.count.tally import Tally
 from monitorpi_capture.frame.classify import classify
-from monitorpi_capture.items import Instant, MacCounts, WindowCounts, counts_by_name
+from monitorpi_capture.items import (
+    FloodSums,
+    Instant,
+    MacCounts,
+    WindowCounts,
+    counts_by_name,
+    flood_sums,
+)
 
 START, END = Instant(0.0, None), Instant(1.0, None)
 
@@ -115,6 +122,28 @@ def test_a_cut_begins_anew() -> None:
     assert second.wire[0] == 0
     assert not second.rows
     assert tally.empty
+
+
+def test_a_tally_is_read_and_goes_on() -> None:
+    """What was read of a running window does not change any more; the window has all of it."""
+    tally = Tally("eth0", "socket")
+    frame = syn(1)
+
+    def count(frames: int) -> None:
+        for _ in range(frames):
+            tally.add(frame, classify(frame, len(frame)), len(frame))
+
+    count(30)
+    sums = tally.sums()
+    looked = tally.peek(Instant(0, 0), Instant(0.5, 0.5), 0.5)
+    count(20)
+
+    assert sums == FloodSums(30, 0, 0) == flood_sums(looked.wire)
+    assert tally.sums() == FloodSums(50, 0, 0)
+    window = tally.close_window(Instant(0, 0), Instant(1, 1), 1.0)
+    assert flood_sums(window.wire) == FloodSums(50, 0, 0)
+    assert [row.tx[0] for row in looked.rows if row.tx] == [30]
+    assert tally.sums() == FloodSums()
 
 
 def test_where_a_flood_is_aimed() -> None:

@@ -110,7 +110,7 @@ TABLE = [
     Wrong("prober.pin.0: neither an IP address nor a MAC", "[prober]\npin = ['10.0.0.300']"),
     Wrong("mac: no MAC address", "[prober]\ntargets = [{ address = 'a', mac = 'b' }]"),
     # numbers, lists, choices
-    Wrong("capture.engine: input should be 'auto', 'ebpf' or", "[capture]\nengine = 'xdp'"),
+    Wrong("capture.engine: input should be 'auto', 'tcx', 'ebpf' or", "[capture]\nengine = 'xdp'"),
     Wrong("capture.max_macs: input should be", "[capture]\nmax_macs = 1"),
     Wrong("capture.interfaces", "[capture]\ninterfaces = ['a name that no interface has']"),
     Wrong("prober.targets: input should be a valid list", "[prober]\ntargets = '10.0.0.1'"),

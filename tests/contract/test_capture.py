@@ -86,7 +86,7 @@ def test_its_life(broker: Any, subscribe: Any, start: Any) -> None:
         assert before["end"] == after["start"]
         assert after["totals"]["packets"] == before["totals"]["packets"] + after["packets"]
     assert sum(one["packets"] for one in windows) > 0
-    assert windows[0]["engine"] in {"socket", "ebpf"}
+    assert windows[0]["engine"] in {"socket", "ebpf", "tcx"}
 
 
 def test_a_kill_is_seen_as_offline(broker: Any, subscribe: Any, start: Any) -> None:

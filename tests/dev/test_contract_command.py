@@ -47,6 +47,31 @@ def broker():
 def test_could_not_begin(broker):
     """It hears."""
 '''
+ENDING = '''
+import subprocess
+from tests.conftest import processes, wait_for
+
+def start(processes, *words):
+    processes.append(subprocess.Popen(words))
+    return processes[-1]
+
+def test_ends(processes):
+    """It ends with 3."""
+    start(processes, "sh", "-c", "exit 3").wait()
+    wait_for(lambda: False, 0.01)
+
+def test_is_killed(processes):
+    """It was killed by the test."""
+    one = start(processes, "sleep", "9")
+    one.kill()
+    one.wait()
+    wait_for(lambda: False, 0.01)
+
+def test_runs(processes):
+    """It runs."""
+    start(processes, "sleep", "9")
+    wait_for(lambda: False, 0.01)
+'''
 DRIVER = """
 import json, pathlib, sys
 from monitorpi_dev import contract
@@ -95,6 +120,24 @@ def test_each_end_is_one_row_with_what_was_asked(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_program_that_ended_by_itself_is_told(tmp_path: Path) -> None:
+    """Waiting in vain for one that is not there is no reason anybody can use."""
+    file = tmp_path / "test_small.py"
+    file.write_text(ENDING)
+
+    done = run("-c", DRIVER, file)
+
+    last = [line.rpartition(": ")[2] for line in done.stdout.splitlines()[:-1]]
+    assert last == [
+        "FAILED  It ends with 3.",
+        "waited 0.01 s in vain (the program ended with exit code 3)",
+        "FAILED  It was killed by the test.",
+        "waited 0.01 s in vain",
+        "FAILED  It runs.",
+        "waited 0.01 s in vain",
+    ]
+
+
 def test_tests_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     """Nothing was tried then, and it is said why."""
     file = tmp_path / "test_small.py"
@@ -128,6 +171,47 @@ def test_every_service_that_talks_has_its_contract_tests() -> None:
     folders = {path.name for path in (ROOT / "services").iterdir()}
 
     assert set(contract.services()) == folders - {"dashboard"}
+
+
+STAND_IN = """#!{python}
+import os, pathlib, signal, sys
+folder, (verb, *words) = pathlib.Path({folder!r}), sys.argv[1:]
+if verb == "kill":
+    name = words[words.index("--signal") + 1]
+    os.kill(int((folder / words[-1]).read_text()), signal.Signals[name])
+    raise SystemExit
+given, name = {{"PATH": os.environ["PATH"]}}, None
+while words[0].startswith("--"):
+    option = words.pop(0)
+    value = None if option == "--rm" else words.pop(0)
+    if option == "--env":
+        given[value] = os.environ[value]
+    name = value if option == "--name" else name
+    if option == "--volume":
+        assert len(set(value.split(":"))) == 1 and pathlib.Path(value.split(":")[0]).is_dir()
+image, *command = words
+assert image == "an/image"
+(folder / name).write_text(str(os.getpid()))
+os.execvpe(command[0], command, given)
+"""
+
+
+@pytest.mark.soak
+def test_a_container_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given our settings and no other variable; signals reach it by its name.
+
+    A stand-in does what `docker run` and `docker kill` do, without an image: those need a daemon.
+    """
+    program = tmp_path / "docker"
+    program.write_text(STAND_IN.format(python=sys.executable, folder=str(tmp_path)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    detector = Path(sys.executable).with_name("monitorpi-detector")
+
+    done = command("detector", "--json", "--container", "--", "an/image", str(detector))
+
+    assert (done.returncode, json.loads(done.stdout)["keeps_contract"]) == (0, True), done.stdout
+    assert [one for one in tmp_path.iterdir() if one.name.startswith("monitorpi-contract-")]
 
 
 @pytest.mark.soak

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,3 +104,39 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(codec.CodecError, match="too large"):
         codec.decode_block(codec.encode_block({1: list(range(1, 2000))}), 1999)
+
+
+def test_a_block_is_written_as_ever() -> None:
+    """What was kept years ago is read: ids and widths, low bytes first, column by column."""
+    columns = {3: [0, 0], 200: [1, 0x0102], 2: [255, 1], 4: [1 << 32, 2], 1: [1 << 16, 0x0A0B0C]}
+
+    plain = zlib.decompress(codec.encode_block(columns))
+
+    assert plain.hex(" ") == (
+        "06 00 0c 00 0b 01 0a 00 00 "  # column 1, four bytes
+        "08 ff 01 "  # column 2, one
+        "13 00 02 00 00 00 00 00 00 01 00 00 00 00 00 00 00 "  # column 4, eight
+        "a1 06 01 02 00 01"  # column 200, two
+    )
+
+
+def test_a_sheet_is_written_as_ever() -> None:
+    """How many series and how far apart, then each column with those that have it."""
+    series = {7: {1: [1], 3: [0]}, 300: {2: [256]}, 5: {1: [2]}, **{400 + n: {} for n in range(6)}}
+
+    plain = zlib.decompress(codec.encode_sheet(series))
+
+    assert plain.hex(" ") == (
+        "09 05 02 a5 02 64 01 01 01 01 01 "  # nine series: 5, 7, 300, 400 ...
+        "04 03 00 02 01 "  # column 1: of the first two
+        "09 04 00 00 01"  # column 2: of the third
+    )
+
+
+@pytest.mark.parametrize("value", [1, 255, 256, 65_535, 65_536, (1 << 32) - 1, 1 << 32, 2**63 - 1])
+def test_a_value_takes_as_many_bytes_as_it_needs(value: int) -> None:
+    """One, two, four or eight; all are given back."""
+    plain = zlib.decompress(codec.encode_block({1: [value, 0]}))
+
+    assert (len(plain) - 1) // 2 == next(size for size in (1, 2, 4, 8) if value < 1 << 8 * size)
+    assert list(codec.decode_block(codec.encode_block({1: [value, 0]}), 2)[1]) == [value, 0]

@@ -231,3 +231,59 @@ def test_a_stretch_is_not_shared() -> None:
     gathering.window(window(NOON, 2), NOBODY, NOON)
 
     assert before[0].series[WIRE][COVERED] == [1000]
+
+
+@pytest.mark.parametrize(("behind", "is_counted"), [(0, False), (999, False), (1000, True)])
+def test_a_number_far_behind_is_a_new_beginning(behind: int, is_counted: bool) -> None:
+    """A copy is delivered soon: not a thousand windows later."""
+    gathering = Gathering()
+    gathering.window(window(NOON, 5000), NOBODY, NOON)
+
+    gathering.window(window(NOON, 5000 - behind), NOBODY, NOON)
+
+    assert whole(gathering)[0, WIRE, COVERED] == 1000 + 1000 * is_counted
+    assert (gathering.repeated, gathering.lost_windows) == (not is_counted, 0)
+
+
+@pytest.mark.parametrize(
+    ("omitted", "columns"),
+    [
+        (Omitted(), None),
+        (Omitted(devices=2), {OMITTED}),
+        (Omitted(packets=3, bytes=180), {"tx_packets", "tx_bytes"}),
+    ],
+)
+def test_nothing_is_kept_of_nobody(omitted: Omitted, columns: set[str] | None) -> None:
+    """Where all were listed there is no row of those that were not."""
+    gathering = Gathering()
+    gathering.window(window(NOON, 1, omitted=omitted), {mac(0), mac(1)}, NOON)
+
+    (stretch,) = gathering.stretches()
+    kept = stretch.series.get(Series("omitted", "eth0"))
+    assert (None if kept is None else {name for name, slots in kept.items() if any(slots)}) == (
+        columns
+    )
+
+
+def test_what_is_omitted_is_the_most_of_a_slot_and_the_sum_of_its_frames() -> None:
+    """The same devices are left out in each window."""
+    gathering = Gathering()
+    for seq, devices in enumerate((4, 9, 2)):
+        omitted = Omitted(devices=devices, packets=5, bytes=300, classes={"arp": 2})
+        gathering.window(window(NOON, seq, omitted=omitted), NOBODY, NOON)
+
+    found = whole(gathering)
+    series = Series("omitted", "eth0")
+    assert (found[0, series, OMITTED], found[0, series, "tx_arp"]) == (9, 6)
+
+
+def test_sums_stop_at_the_largest_number_there_is() -> None:
+    """A sensor gone mad does not keep the others from being written."""
+    gathering = Gathering()
+    for seq in (1, 2):
+        gathering.window(
+            window(NOON, seq, bytes=2**62 + 5, counts={"syn": 2**62 + 5}), NOBODY, NOON
+        )
+
+    found = whole(gathering)
+    assert (found[0, WIRE, "bytes"], found[0, WIRE, "syn"]) == (2**63 - 1, 2**63 - 1)

@@ -20,7 +20,7 @@ from tests.history.world import NOON, World, alert, mac, window
 from monitorpi_common.log import Log
 from monitorpi_common.messages import CLASSES
 from monitorpi_history.core import FLUSH_S
-from monitorpi_history.gathering import MAX_SLOTS, MAX_UNKNOWN
+from monitorpi_history.gathering import MAX_UNKNOWN
 from monitorpi_history.items import HOUR_S, Batch, Change, Series, Stretch
 from monitorpi_history.sinks.archive import Archive
 from monitorpi_history.sinks.schema import MIGRATIONS, open_to_write, version_of
@@ -100,7 +100,7 @@ def test_what_is_held_is_bounded(tmp_path: Path) -> None:
     world.live(3600 + 300, devices=1)
 
     detail = world.core.detail()
-    assert (trouble(world), detail["waiting_slots"]) == ("failed", MAX_SLOTS)
+    assert (trouble(world), detail["waiting_slots"]) == ("failed", 360)
     assert 29 <= int(str(detail["lost_slots_total"])) <= 31
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import socket
+import struct
 from typing import Any
 
 import pytest
@@ -224,6 +226,26 @@ def test_what_our_own_kernel_gave_up_was_never_sent(
     assert len(rig.row.times) == 1 - is_ours
     assert rig.row.note is not None
     assert rig.row.note.cause == (NO_NEIGHBOUR if is_ours else UNREACHABLE)
+
+
+@pytest.mark.parametrize(("code", "unsent"), [(3, 1), (4, 0), (1, 0)])
+def test_neighbour_discovery_that_is_in_vain_was_never_sent_either(code: int, unsent: int) -> None:
+    """Our own kernel says that the address is unreachable (RFC 4443, 3.1)."""
+    rig = Rig(ip="fd00::1")
+    rig.send()
+    family = struct.pack("=HHI", socket.AF_INET6, 0, 0)
+    body = struct.pack("@IBBBBII", errno.EHOSTUNREACH, 3, 1, code, 0, 0, 0) + family
+    offender = socket.inet_pton(socket.AF_INET6, "fd00::9")
+    rig.wire.neighbours.own = frozenset({"fd00::9"})
+    extra = (socket.IPPROTO_IPV6, packets.IPV6_RECVERR, body + offender)
+
+    rig.line.errors.append((rig.line.sent[0][0], [extra], 0, ("fd00::1", 0)))
+    rig.wire.read_queue(rig.link)
+
+    assert rig.row.unsent == unsent
+    text = "nobody answers neighbour discovery for this address"
+    assert rig.row.note is not None
+    assert (rig.row.note.text == text) is bool(unsent)
 
 
 @pytest.mark.parametrize(

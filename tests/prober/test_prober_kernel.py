@@ -113,6 +113,28 @@ def test_where_no_routing_socket_is_allowed_nothing_is_known(
     assert kernel.closed is (where == "bind")
 
 
+def test_there_is_room_for_all_changes_of_a_large_lan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte of them, in the groups that tell of neighbours, addresses and routes."""
+    options: list[Any] = []
+
+    class Told(Kernel):
+        def bind(self, where: tuple[int, int]) -> None:
+            options.append(where)
+
+        def setsockopt(self, *option: int) -> None:
+            options.append(option)
+
+        def setblocking(self, flag: bool) -> None:
+            options.append(flag)
+
+    monkeypatch.setattr(module.socket, "socket", lambda *_: Told())
+    monkeypatch.setattr(Neighbours, "_read_all", lambda _: options.append("read"))
+
+    Neighbours().open()
+
+    assert options == [(0, 0x554), (socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20), False, "read"]
+
+
 # --- what changes ---------------------------------------------------------------------------------
 
 
@@ -149,6 +171,22 @@ def test_what_was_lost_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (one.own, one.routes_changed, asked.closed) == (frozenset({"192.0.2.9"}), True, True)
     kind, flags = struct.unpack_from("=HH", asked.asked[0], 4)
     assert (kind, flags) == (30, 0x301)
+    assert asked.asked[0][16:] == bytes(12)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_usable"),
+    [(0x00, False), (0x01, False), (0x02, True), (0x04, True), (0x08, True), (0x10, True),
+     (0x20, False), (0x40, True), (0x80, True), (0x21, False)],
+)  # fmt: skip
+def test_which_neighbours_can_be_sent_to_at_once(state: int, is_usable: bool) -> None:
+    """Not one that is asked for, nor one that did not answer (linux/neighbour.h)."""
+    body = struct.pack("=BxxxiHBB", socket.AF_INET, 2, state, 0, 1) + attribute(1, b"\xc0\0\2\1")
+    one = listening(message(NEW_NEIGHBOUR, body))
+
+    assert one.poll()
+
+    assert bool(one.usable) is is_usable
 
 
 def test_a_message_that_is_cut_says_nothing() -> None:
@@ -207,9 +245,13 @@ def test_a_way_is_asked_for_by_address_and_interface(answers: Callable[..., Kern
 
 def test_what_the_kernel_refuses_leaves_the_others(answers: Callable[..., Kernel]) -> None:
     """No route, or no answer at all."""
-    answers(message(ERROR, bytes(20)), TimeoutError(), route())
+    other = bytearray(route())
+    other[4] = 25  # a route that went
+    answers(message(ERROR, bytes(20)), TimeoutError(), bytes(other), route())
 
-    assert list(listening().hops(["192.0.2.1", "192.0.2.2", "192.0.2.3"])) == ["192.0.2.3"]
+    found = listening().hops([f"192.0.2.{n}" for n in range(4)])
+
+    assert list(found) == ["192.0.2.3"]
 
 
 def test_whether_a_link_has_arp_is_looked_up_once(
@@ -244,6 +286,7 @@ def test_a_long_answer_comes_in_parts(answers: Callable[..., Kernel]) -> None:
 
     assert list(module._own_addresses()) == ["192.0.2.1", "fd00::1", "192.0.2.2"]
     assert struct.unpack_from("=HH", kernel.asked[0], 4) == (22, 0x301)
+    assert kernel.asked[0][16:] == bytes(8)
 
 
 def test_an_answer_without_parts_is_one_packet() -> None:

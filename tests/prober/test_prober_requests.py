@@ -65,6 +65,15 @@ def test_what_is_refused_because_of_another_is_sent_again() -> None:
     assert len(rig.row.times) == 2
 
 
+def test_a_request_that_was_sent_again_left_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the wall clock, which its time is reckoned from until the driver says more."""
+    rig, clock = Rig(), iter([5, 7])
+    rig.line.refusals = [errno.EHOSTUNREACH]
+    monkeypatch.setattr(wire.time, "time_ns", lambda: next(clock))
+
+    assert rig.send().wall_ns == 7
+
+
 @pytest.mark.parametrize(
     ("number", "ip", "text", "cause"),
     [

@@ -105,6 +105,22 @@ def test_what_was_missed_is_not_made_up_for(turned: Bench) -> None:
     assert len(turned.asked) == 5
 
 
+@pytest.mark.parametrize(
+    ("late_s", "next_s"), [(0.0, 1.0), (0.4, 0.6), (0.9, 0.1), (1.0, 1.0), (2.5, 1.0)]
+)
+def test_rounds_keep_their_grid(turned: Bench, late_s: float, next_s: float) -> None:
+    """One that is late by a whole round begins another."""
+    turned.plan(group(A, probes=1))
+    turned.turn()
+    turned.turn(1.0 + late_s)
+    assert len(turned.asked) == 2
+
+    turned.turn(next_s - 0.05)
+    assert len(turned.asked) == 2
+    turned.turn(0.051)
+    assert len(turned.asked) == 3
+
+
 @pytest.mark.parametrize(("late_s", "is_moved"), [(0.035, False), (0.037, True)])
 def test_a_round_may_wait_for_the_others(turned: Bench, late_s: float, is_moved: bool) -> None:
     """By what leaving together explains; what is behind by more is moved."""
@@ -255,6 +271,7 @@ def test_all_rounds_begin_anew_on_command(turned: Bench) -> None:
     turned.answer()
     turned.turn()
     assert len(turned.of(RoundDone)[1].echoes[0].times_ms) == 4
+    assert len(turned.asked) == 1 + 4
     turned.turn(2.0)
     assert len(turned.of(RoundDone)) == 2
     assert len(turned.pinger._rounds) == 1
@@ -283,6 +300,7 @@ def test_orders_of_other_threads_wake_the_loop(turned: Bench) -> None:
     pinger._attempts._waiting.clear()
     pinger.stop()
     assert (os.eventfd_read(pinger._wake), pinger._stopped) == (1, True)
+    pinger.wake([])
     turned.turn()
     assert list(pinger._attempts._waiting) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 from typing import TYPE_CHECKING, Any
@@ -20,24 +21,30 @@ from monitorpi_prober.sources.sockets import Link, open_link
 from monitorpi_prober.sources.wire import EchoWire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TOKEN = b"\1\2\3\4\5\6\7\x08"
 
 
-def opened(family: packets.Family = V4) -> Link:
-    """Open a raw socket, or skip where that is not allowed."""
+@contextlib.contextmanager
+def opened(family: packets.Family = V4) -> Iterator[Link]:
+    """Open a socket, or skip where that is not allowed; it is closed afterwards."""
     try:
-        return open_link(family, TOKEN, None, None)
+        link = open_link(family, TOKEN, None, None)
     except (ResourceError, OSError) as error:
         pytest.skip(str(error))
+    with link.sock:
+        while heard(link):  # what somebody else was answered before there was a filter
+            pass
+        yield link
 
 
 def heard(link: Link) -> bytes | None:
-    """Return the next packet; None: there is none."""
-    if not select.select([link.sock], [], [], 0.5 if link.is_used else 0)[0]:
+    """Return the next packet that is there; None: there is none."""
+    try:
+        return link.sock.recv(512)
+    except BlockingIOError:
         return None
-    return link.sock.recv(512)
 
 
 # --- what is heard --------------------------------------------------------------------------------
@@ -46,34 +53,31 @@ def heard(link: Link) -> bytes | None:
 @pytest.mark.parametrize(("family", "to"), [(V4, "127.0.0.1"), (V6, "::1")])
 def test_a_socket_hears_the_replies_to_its_own_requests(family: packets.Family, to: str) -> None:
     """Neither requests, nor replies to another; with the kernel's stamp of both moments."""
-    one, other = opened(family), opened(family)
-    try:
-        one.sock.sendto(one.format.request(77), (to, 0))
-    except OSError as error:
-        pytest.skip(str(error))
-    one.is_used = True
+    with opened(family) as one, opened(family) as other:
+        try:
+            one.sock.sendto(one.format.request(77), (to, 0))
+        except OSError as error:
+            pytest.skip(str(error))
 
-    assert select.select([one.sock], [], [], 5.0)[0]
-    data, extra, _, _ = one.sock.recvmsg(512, 256)
-    sent, stamps, _, _ = one.sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
+        assert select.select([one.sock], [], [], 5.0)[0]
+        data, extra, _, _ = one.sock.recvmsg(512, 256)
+        sent, stamps, _, _ = one.sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
 
-    assert one.format.number_of(data) == 77
-    assert packets.arrival_ns(extra) is not None
-    assert one.format.number_sent(sent) == 77
-    assert isinstance(packets.read_queued(stamps, family), int)
-    one.is_used = False
-    assert (heard(one), heard(other)) == (None, None)
-    assert one.format.identifier is None or one.format.identifier != other.format.identifier
-    assert one.stamps
-    assert one.sock.getsockopt(family.level, family.recverr) == 1
-    assert not one.sock.getblocking()
-    for link in (one, other):
-        link.sock.close()
+        assert one.format.number_of(data) == 77
+        assert packets.arrival_ns(extra) is not None
+        assert one.format.number_sent(sent) == 77
+        assert isinstance(packets.read_queued(stamps, family), int)
+        assert (heard(one), heard(other)) == (None, None)
+        assert one.format.identifier is None or one.format.identifier != other.format.identifier
+        assert one.stamps
+        assert one.sock.getsockopt(family.level, family.recverr) == 1
+        assert not one.sock.getblocking()
 
 
 def test_a_socket_sends_from_where_it_is_told() -> None:
     """By the address, or through the interface; there is room for a second of replies."""
-    opened().sock.close()
+    with opened():
+        pass  # or skip
     from_address = open_link(V4, TOKEN, "127.0.0.5", None)
     through = open_link(V4, TOKEN, None, "lo")
     with from_address.sock, through.sock:
@@ -139,7 +143,8 @@ def test_why_no_socket_is_opened(
 
 def test_an_interface_that_may_not_be_sent_from_is_refused() -> None:
     """By its name, with the kernel's reason."""
-    opened().sock.close()
+    with opened():
+        pass  # or skip
     with pytest.raises(ResourceError, match=r"cannot send from interface nosuch0 \(No such device"):
         open_link(V4, TOKEN, None, "nosuch0")
 

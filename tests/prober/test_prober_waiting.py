@@ -8,9 +8,11 @@ import time
 from typing import Any
 
 import pytest
-from tests.prober.roundbench import A, Bench, Known, group
+from tests.prober.line import IP, OTHER
+from tests.prober.roundbench import A, B, Bench, Known, group
 
 from monitorpi_common.service import ResourceError
+from monitorpi_prober.items import PlanTaken
 from monitorpi_prober.sources import pinger as module
 
 
@@ -129,3 +131,77 @@ def test_whatever_happens_the_sockets_are_closed(
 
     assert (closed, turned.pinger._by_fileno) == ([True], {})
     assert turned.pinger.tally is turned.wire.flights.tally
+
+
+# --- orders ---------------------------------------------------------------------------------------
+
+
+def test_only_so_many_orders_wait(turned: Bench) -> None:
+    """Of plans the last one alone; of the others the newest."""
+    first, last = turned.plan(group(A)), turned.plan(group(A, B))
+    for n in range(70):
+        turned.pinger.hurry(group(A, probes=1, seconds=float(n + 1)))
+    turned.pinger.wake(["first"])
+    for _ in range(1024):
+        turned.pinger.wake(["a"])
+    assert list(turned.pinger._seen) == [("a",)] * 1024
+
+    turned.turn()
+
+    assert [item.plan for item in turned.of(PlanTaken)] == [last]
+    assert first not in [one.plan for one in turned.pinger._rounds]
+    lengths = [one.group.interval_s for one in turned.pinger._rounds]
+    assert lengths == [*(float(n) for n in range(7, 71)), 1.0]
+
+
+def test_whoever_is_woken_is_asked_next(turned: Bench) -> None:
+    """No way is looked for anew because of it."""
+    turned.wire.quiet_links = turned.wire.links
+    turned.plan(quiet=(A, B))
+    turned.turn()
+    for _ in range(2):
+        turned.pinger._attempts.ask(turned.now)
+        turned.answer()
+        turned.turn(1.0)
+    assert turned.asked == [IP, OTHER]
+
+    for seconds in (1.0, 57.0):
+        turned.pinger.wake(["b"])
+        turned.turn(seconds)
+
+    assert turned.now == 1060.0
+    assert len(turned.of(PlanTaken)) == 1
+    turned.pinger._attempts.ask(turned.now)
+    assert turned.asked[2:] == [OTHER]
+
+
+def test_an_interval_that_is_no_more_wakes_nobody(turned: Bench) -> None:
+    """It would be due for ever."""
+    turned.plan(group(A, probes=1, seconds=10.0))
+    turned.turn()
+    turned.answer()
+    turned.plan()
+    turned.turn(1.0)
+
+    turned.turn(20.0)
+
+    assert turned.pinger._next_at(turned.now, None, None) == turned.now + 1.0
+
+
+@pytest.mark.parametrize("routing", [None, 55])
+def test_all_sockets_wake_the_loop(
+    turned: Bench, monkeypatch: pytest.MonkeyPatch, routing: int | None
+) -> None:
+    """Orders, replies, and the kernel's changes where it tells of them."""
+    places: list[Any] = []
+    links = {77: turned.rig.link, 78: turned.rig.link}
+    monkeypatch.setattr(type(turned.wire), "open", lambda _, place: places.append(place))
+    monkeypatch.setattr(type(turned.wire), "by_fileno", lambda _: links)
+    monkeypatch.setattr(Known, "fileno", lambda _: routing, raising=False)
+    turned.pinger.source = "127.0.0.1"
+
+    turned.pinger._open()
+
+    assert [one.address for one in places] == ["127.0.0.1"]
+    assert turned.pinger._by_fileno == links
+    assert turned.pinger._watched == [turned.pinger._wake, 77, 78, *([55] if routing else [])]

@@ -143,7 +143,7 @@ def scene(
 
 
 @pytest.mark.parametrize("name", FILLINGS)
-@pytest.mark.parametrize("engine", ["ebpf", "socket"])
+@pytest.mark.parametrize("engine", ["tcx", "ebpf", "socket"])
 def test_each_attack_is_named_in_time_after_the_tables_were_filled(engine: str, name: str) -> None:
     """A SYN flood, a ping flood, a spoofer and a rogue server; and who was known stays known."""
     try:

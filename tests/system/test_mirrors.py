@@ -130,7 +130,7 @@ def ping(host: Host, target: Host, rate: float, seconds: float) -> None:
     send(host, frames, rate, seconds)
 
 
-@pytest.mark.parametrize("engine", ["ebpf", "socket"])
+@pytest.mark.parametrize("engine", ["tcx", "ebpf", "socket"])
 def test_a_mirror_of_both_directions_is_judged_by_frames(engine: str) -> None:
     """Pings of 30/s that the port shows as 60 are no flood; 80/s are one, of 80/s."""
     with Lab(3) as lab:

@@ -52,6 +52,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench history": ("monitorpi_dev.bench.history:main", "measure what it costs to remember"),
     "bench page": ("monitorpi_dev.bench.page:main", "measure what the page costs"),
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
+    "bench sites": ("monitorpi_dev.bench.sites:main", "measure a centre of many sites"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),
     "contract": (

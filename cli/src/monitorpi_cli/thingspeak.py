@@ -52,7 +52,10 @@ _REASONS: Final = """SELECT lane, reason, COUNT(*), MAX(second) FROM refusal
 
 def main(argv: Sequence[str]) -> int:
     """Run ``setup`` or ``status``."""
-    parser = argparse.ArgumentParser(prog="./monitorpi thingspeak")
+    parser = argparse.ArgumentParser(
+        prog="./monitorpi thingspeak",
+        description="Make channels at ThingSpeak, or see what waits for them.",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the settings")
     anywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     anywhere.add_argument("--config", type=Path, metavar="FILE", help="the same")

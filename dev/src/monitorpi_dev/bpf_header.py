@@ -89,8 +89,6 @@ def _maps() -> str:
         _comment("Types and sizes of the others are given when they are made."),
         '#define MAP(name) \\\n\tstruct { \\\n\t\tint unused; \\\n\t} name SEC("maps")\n',
     ]
-    lines += [
-        f"MAP({name});{f' /* {note} */' if note else ''}\n"
-        for name, (_, note) in memory.MAPS.items()
-    ]
+    notes = {name: note for name, (_, note) in memory.MAPS.items()} | memory.RING_MAPS
+    lines += [f"MAP({name});{f' /* {note} */' if note else ''}\n" for name, note in notes.items()]
     return "".join(lines)

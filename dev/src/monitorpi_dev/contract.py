@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -44,12 +45,23 @@ class ContractReport:
     quiet: bool = False
     rows: list[dict[str, str]] = field(default_factory=list)
     _asked: dict[str, str] = field(default_factory=dict)
+    _ended: dict[str, str] = field(default_factory=dict)
+    """By test: that the program was not there any more when the test failed."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Remember what each test asks for: the first line of its docstring."""
         for item in items:
             text = getattr(item, "obj", None).__doc__ or item.name
             self._asked[item.nodeid] = text.strip().splitlines()[0]
+
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Look whether the program that a test started last has ended by itself."""
+        started = getattr(item, "funcargs", {}).get("processes")
+        if call.excinfo is None or not started:
+            return
+        code = started[-1].poll()
+        if code is not None and code != -signal.SIGKILL:
+            self._ended[item.nodeid] = f" (the program ended with exit code {code})"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep a test's end, or what kept it from beginning."""
@@ -63,7 +75,7 @@ class ContractReport:
             self._add(report, "The tests can be read.")
 
     def _add(self, report: pytest.TestReport | pytest.CollectReport, asked: str) -> None:
-        why = "" if report.passed else _why(report)
+        why = "" if report.passed else _why(report) + self._ended.get(report.nodeid, "")
         row = {
             "test": report.nodeid.rpartition("::")[2], "outcome": report.outcome, "asked": asked,
             "why": why,

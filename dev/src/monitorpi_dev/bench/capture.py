@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from monitorpi_dev.bench.capture_run import EngineRow
 
-ENGINES: Final = ("ebpf", "socket", "empty-filter", TCPDUMP, "raw-socket", "scapy")
+ENGINES: Final = ("tcx", "ebpf", "socket", "empty-filter", TCPDUMP, "raw-socket", "scapy")
 MACS: Final = (1, 50, 10_000)
 RATES: Final = (1_000, 148_800, 1_488_000, FULL_SPEED)
 """Frames/s: an ordinary LAN, the smallest frames a link of 100 Mb/s and one of 1 Gb/s can carry

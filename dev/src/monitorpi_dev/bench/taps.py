@@ -14,7 +14,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine
+from monitorpi_capture.engine.ebpf.tcx import TcxEngine
 from monitorpi_capture.engine.socket_engine import SocketEngine
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.items import PACKETS
@@ -184,7 +185,8 @@ class ScapyTap:
 
 
 TAPS: Final[dict[str, Callable[[str, int], BenchTap]]] = {
-    "ebpf": lambda name, rows: ServiceTap(EbpfEngine([name], rows, PROGRAM), name),
+    "tcx": lambda name, rows: ServiceTap(TcxEngine([name], rows), name),
+    "ebpf": lambda name, rows: ServiceTap(EbpfEngine([name], rows), name),
     "empty-filter": lambda name, rows: EngineTap(EbpfEngine([name], rows, "socket/empty")),
     "socket": lambda name, rows: ServiceTap(SocketEngine([name], rows), name),
     "raw-socket": lambda name, _: RawSocketTap(name),

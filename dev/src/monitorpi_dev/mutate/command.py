@@ -5,13 +5,15 @@ by a seed (:mod:`.drawing`). Each meets the tests that come to its lines and tho
 programs (:mod:`.reach`), the fastest first, until one fails, in a fork with a copy of the package
 that has the one fault (:mod:`.trial`); the checkout is not touched. What is left survived: a hole
 in the tests, or a change that makes no difference; the latter stand in ``equivalents.toml``, each
-with its reason.
+with its reason. All of it happens in a network namespace of its own: nobody knows what a
+fault does to a network.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -23,6 +25,7 @@ from monitorpi_dev.mutate.trial import control, trials, warm_up
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_APART: Final = "MONITORPI_MUTATE_APART"
 PACKAGES: Final = (
     "monitorpi_common", "monitorpi_host", "monitorpi_capture", "monitorpi_prober",
     "monitorpi_detector", "monitorpi_cloud_bridge", "monitorpi_dashboard", "monitorpi_history",
@@ -41,11 +44,31 @@ def main(argv: Sequence[str]) -> int:
                         help="how many, from all packages alike (default 40)")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
     options = parser.parse_args(argv)
+    if (refused := _go_apart()) is not None:
+        print(f"mutate: {refused}", file=sys.stderr)
+        return 3
     try:
         return _run(options)
     except ReachError as error:
         print(f"mutate: {error}", file=sys.stderr)
         return 3
+
+
+def _go_apart() -> str | None:
+    """Begin anew in a network namespace of our own, unless we are there; return why it cannot be.
+
+    With loopback and nothing else: no test needs more that does not make it itself.
+    """
+    if _APART in os.environ:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return None
+    if os.geteuid() != 0:
+        return "network namespaces need root: run it with sudo"
+    os.environ[_APART] = "1"
+    try:
+        os.execvp("unshare", ["unshare", "--net", "--", *sys.orig_argv])  # noqa: S606 - our own words
+    except FileNotFoundError:
+        return "unshare is missing: apt-get install util-linux"
 
 
 def _run(options: argparse.Namespace) -> int:

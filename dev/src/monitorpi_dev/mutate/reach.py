@@ -22,7 +22,7 @@ from monitorpi_cli.checkout import root
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-IN_PROCESS: Final = "not soak and not engine and not lab and not alone"
+IN_PROCESS: Final = "not soak and not engine and not alone"
 """Tests that may run many times, beside each other."""
 LONGEST_S: Final = 60.0
 """What the tests in our own process may take for one fault, and those that start programs."""

@@ -343,7 +343,7 @@ class Wire(Message):
     has_link: bool | None = None
     """False: the interface has no carrier, as without a cable, and nothing can be seen."""
     engine: Short
-    """How frames were counted: `ebpf`, `socket` or `file`."""
+    """How frames were counted: `tcx` or `ebpf` (in the kernel), `socket` or `file`."""
     packets: Count
     """Frames seen on the wire."""
     bytes: Count

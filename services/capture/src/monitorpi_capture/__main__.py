@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.engine.choice import open_engine
 from monitorpi_capture.engine.ebpf.rights import relinquish
+from monitorpi_capture.engine.socket_engine import SocketEngine
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.linux.ports import choose
 from monitorpi_capture.settings import CaptureSettings
@@ -61,8 +62,9 @@ def _live(context: Context[CaptureSettings]) -> Assembly:
         log.info("no interface is configured: counting on the wired one", interface=names[0])
     engine, refused = open_engine(names, settings)
     relinquish()
+    tell = log.warning if engine.name == SocketEngine.name else log.info  # none other loses frames
     for name, reason in refused.items():
-        log.warning("engine refused", engine=name, reason=reason)
+        tell("engine refused", engine=name, reason=reason)
     log.info("counting", engine=engine.name, interfaces=",".join(names))
     source = LiveSource(engine, names, refused, log)
     watcher = Watcher(names, log)

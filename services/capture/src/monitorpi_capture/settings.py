@@ -53,7 +53,7 @@ class CaptureSettings(Section):
         Field(max_length=64),
     ] = ()
     """Network interfaces to count on; empty: the wired one that is up (health says which)."""
-    engine: Literal["auto", "ebpf", "socket"] = "auto"
+    engine: Literal["auto", "tcx", "ebpf", "socket"] = "auto"
     """How frames are counted: `auto` takes the best that works here."""
     max_macs: Annotated[int, Field(ge=16, le=65536)] = 4096
     """MAC addresses counted apart per interface and window; the frames of the rest are summed."""

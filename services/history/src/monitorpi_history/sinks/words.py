@@ -34,10 +34,6 @@ class Words:
         """Return a column's name; one that nobody knows has its number for a name."""
         return self._texts.get(number, f"_{number}")
 
-    def known(self, text: str) -> int | None:
-        """Return the number of a column; None: there was none of that name."""
-        return self._numbers.get(text)
-
     def save(self) -> None:
         """Write the new ones, within a transaction."""
         new = [one for one in self._texts.items() if one[0] > self._saved]

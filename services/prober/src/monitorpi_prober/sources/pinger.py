@@ -22,6 +22,7 @@ single requests from sockets of their own (:mod:`.attempts`).
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import select
 import time
@@ -38,7 +39,7 @@ from monitorpi_prober.sources.exits import exits_of, place
 from monitorpi_prober.sources.wire import EchoWire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from monitorpi_prober.items import Exit
     from monitorpi_prober.schedule import ProbeTarget
@@ -108,7 +109,8 @@ class Pinger:
     _rounds: list[_Round] = field(default_factory=list)
     _due: list[tuple[float, int, _Round]] = field(default_factory=list)
     _starts: dict[float, float] = field(default_factory=dict)
-    _serial: int = 0
+    _serials: Iterator[int] = field(default_factory=itertools.count)
+    """So that of two that are due at one moment the first comes first."""
     _ended: int | None = None
     """As in :mod:`.attempts`."""
     _exits: dict[str, Exit] = field(default_factory=dict)
@@ -284,8 +286,7 @@ class Pinger:
         self._push(one)
 
     def _push(self, one: _Round) -> None:
-        self._serial += 1
-        heapq.heappush(self._due, (one.pace.next_at, self._serial, one))
+        heapq.heappush(self._due, (one.pace.next_at, next(self._serials), one))
 
     def _send_due(self, now: float) -> None:
         for _ in range(_BURST):
@@ -304,7 +305,7 @@ class Pinger:
     def _send_next(self, one: _Round) -> None:
         """Use the next place of a round, and now and then send a request over loopback."""
         wire = self.wire
-        if one.used * _NOISE_PROBES // one.total >= one.noises and wire.noise is not None:
+        if one.used * _NOISE_PROBES >= one.noises * one.total and wire.noise is not None:
             one.noises += 1
             wire.send(wire.noise, one.noise, _NOISE)
         index = one.used % len(one.group.targets)
@@ -342,16 +343,10 @@ class Pinger:
 
     def _next_at(self, now: float, asking: float | None, expiring: float | None) -> float:
         """Return when something is due next."""
-        soonest = now + _IDLE_S
-        if self._due and self._due[0][0] < soonest:
-            soonest = self._due[0][0]
-        if asking is not None and asking < soonest:
-            soonest = asking
-        if expiring is not None and expiring < soonest:
-            soonest = expiring
-        for start in self._starts.values():
-            soonest = min(soonest, start)
-        return soonest
+        moments = [now + _IDLE_S, *self._starts.values()]
+        if self._due:
+            moments.append(self._due[0][0])
+        return min(moments + [one for one in (asking, expiring) if one is not None])
 
     def _listen(self, asking: float | None, expiring: float | None) -> None:
         """Wait until something is due or has come, and take what has come."""

@@ -4,9 +4,10 @@
  *
  * Theory of operation. A socket filter on a packet socket: it counts and returns 0, so no frame is
  * copied, but for the few that say who a device is. These the socket takes for the inventory, as far
- * as its small buffer has room: they were counted before. It uses the context every kernel since 5.5
- * gives (struct __sk_buff) and three plain helpers: no kernel types, no headers at run time, no
- * kernel BTF.
+ * as its small buffer has room: they were counted before. Where the kernel lets a program stand at
+ * an interface's way in (tcx, Linux 6.6), there is no socket to pay for, and those few go into a
+ * ring. It uses the context every kernel since 5.5 gives (struct __sk_buff) and plain helpers: no
+ * kernel types, no headers at run time, no kernel BTF.
  *
  * All memory is in array maps, laid out as [epoch 0..1][CPU][...], of which user space maps what it
  * reads. A CPU writes only its own part of the live epoch, so there are no atomics and no
@@ -31,7 +32,7 @@
  * echo requests.
  *
  * Here are the programs; classify.bpf.h says what a frame is, spread.bpf.h what a flood is aimed at,
- * rows.bpf.h who has a row, verifier.bpf.h how the verifier is kept content. memory.py describes the
+ * rows.bpf.h who has a row, ring.bpf.h what the inventory gets, verifier.bpf.h how the verifier is kept content. memory.py describes the
  * memory, and count.bpf.h is made from it.
  */
 #include <linux/types.h>
@@ -42,6 +43,7 @@
 #include "classify.bpf.h"
 #include "spread.bpf.h"
 #include "rows.bpf.h"
+#include "ring.bpf.h"
 
 #define WHOLE 0x40000 /* more than any frame has */
 
@@ -51,8 +53,8 @@ INLINE int handed_up(__u64 mask)
 	return mask & DISCOVERY ? WHOLE : 0;
 }
 
-SEC("socket/count")
-int count(struct __sk_buff *skb)
+/* Count a frame; returns its classes, as far as it can be read. */
+INLINE __u64 counted(struct __sk_buff *skb)
 {
 	__u8 buffer[BUFFER] __attribute__((aligned(8))) = {}, *b = buffer;
 	struct control *c = &control;
@@ -87,7 +89,7 @@ int count(struct __sk_buff *skb)
 	OPAQUE(bytes);
 	if (known < 0) {
 		add(&share->unlinked, 0, f.mask, frames, bytes);
-		return 0;
+		return f.mask;
 	}
 
 	number = find(c, share, part, f.src);
@@ -104,7 +106,7 @@ int count(struct __sk_buff *skb)
 	}
 	if (f.dst & 1) {
 		add(tx, 0, f.mask, frames, bytes);
-		return handed_up(f.mask);
+		return f.mask;
 	}
 	number = find(c, share, part, f.dst);
 	if (!number)
@@ -112,7 +114,22 @@ int count(struct __sk_buff *skb)
 	row = row_of(c, part, number);
 	rx = row ? &row->rx : &share->overflow_rx;
 	add(tx, rx, f.mask, frames, bytes);
-	return handed_up(f.mask);
+	return f.mask;
+}
+
+SEC("socket/count")
+int count(struct __sk_buff *skb)
+{
+	return handed_up(counted(skb));
+}
+
+/* The same in front of all sockets, at an interface's way in. */
+SEC("tcx/count")
+int count_ingress(struct __sk_buff *skb)
+{
+	if (counted(skb) & DISCOVERY)
+		hand_over(skb, control.cpus);
+	return TO_THE_NEXT;
 }
 
 /* For the tests: the classes of one frame as the return value. */

@@ -15,6 +15,9 @@
 #define SKETCH_WORDS 64 /* 1,024 registers of 4 bits: standard error 3.3 % */
 #define COMMON_WORDS 5 /* those that almost every frame counts in */
 #define WORDS 12 /* of a side, two counters each */
+#define SMALL_FRAME 0x100 /* room in the ring for a frame of ARP and its like */
+#define LARGE_FRAME 0x800 /* ... and for any other */
+#define NO_TAG 0x10000 /* beyond any control information */
 enum { SRC_IPS, DST_IPS, DST_PORTS, SKETCHES };
 
 #define C_PACKETS (1ULL << 0)
@@ -178,6 +181,15 @@ PROVE(__builtin_offsetof(struct share, unlinked) == 232);
 PROVE(__builtin_offsetof(struct share, overflown) == 336);
 PROVE(sizeof(struct share) == 344);
 
+/* What lies in front of a frame in the ring. */
+struct caught {
+	__u32 length; /* of the frame, of which all is here that finds room */
+	__u32 tag; /* the control information of the tag that was taken out, or NO_TAG */
+};
+PROVE(__builtin_offsetof(struct caught, length) == 0);
+PROVE(__builtin_offsetof(struct caught, tag) == 4);
+PROVE(sizeof(struct caught) == 8);
+
 /* One entry, reached without a look-up: the loader puts its address into the code. */
 struct control control SEC("variables");
 
@@ -192,3 +204,5 @@ MAP(rows); /* the open ones, then the reserved ones */
 MAP(floods);
 MAP(registers); /* of the sketches of the flood blocks, then of the share's */
 MAP(shares);
+MAP(ring); /* frames for the inventory, each behind a struct caught */
+MAP(missed); /* frames that found no room in it, by CPU */

@@ -8,8 +8,8 @@ one (one RCU grace period, typically 8-20 ms, without the interpreter lock), map
 into this process, one interface after the other, reads and clears it where it lies, and lets go of
 it. Everything vanishes with the process.
 
-``open`` needs CAP_NET_RAW and CAP_BPF; what follows needs CAP_NET_RAW alone, and only to bring back
-an interface that had vanished.
+:mod:`.tcx` counts the same way in another place. ``open`` needs CAP_NET_RAW and CAP_BPF; what
+follows needs CAP_NET_RAW alone, and only to bring back an interface that had vanished.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.geometry import Geometry
 from monitorpi_capture.engine.ebpf.memory import CONTROL, MAX_PARTS, MAX_ROWS
 from monitorpi_capture.engine.ebpf.objectfile import BpfObject, ObjectFormatError, parse
-from monitorpi_capture.engine.ebpf.port import CountedPort
+from monitorpi_capture.engine.ebpf.port import KernelPort, SocketPort
 from monitorpi_capture.engine.ebpf.rights import refusal
 from monitorpi_capture.engine.ebpf.table import Table
 from monitorpi_capture.items import EngineRefusedError, WindowCounts
@@ -83,9 +83,14 @@ def parts() -> int:
 class EbpfEngine:
     """Counts in the kernel; see the module."""
 
-    name: Final = "ebpf"
+    name = "ebpf"
+    section = PROGRAM
+    rights: tuple[tuple[str, int], ...] = (
+        ("CAP_NET_RAW", system.CAP_NET_RAW), ("CAP_BPF", system.CAP_BPF),
+    )  # fmt: skip
+    """Capabilities that are needed to begin, each with its number."""
 
-    def __init__(self, names: Sequence[str], max_rows: int, program: str = PROGRAM) -> None:
+    def __init__(self, names: Sequence[str], max_rows: int, program: str | None = None) -> None:
         """Take the interfaces and the MACs per interface and window.
 
         The program is another one than that which counts in benchmarks only.
@@ -100,8 +105,8 @@ class EbpfEngine:
             salt=secrets.randbits(64),
             reserve=kept_rows(rows),
         )
-        self._section = program
-        self._ports: list[CountedPort] = []
+        self._section = program or self.section
+        self._ports: list[KernelPort] = []
         self._control: system.ArrayMap | None = None
         self._grace: system.GracePeriod | None = None
         self._epoch = 0
@@ -114,7 +119,7 @@ class EbpfEngine:
         return {port.name: port.away for port in self._ports if port.away is not None}
 
     @property
-    def feeds(self) -> Sequence[CountedPort]:
+    def feeds(self) -> Sequence[KernelPort]:
         """What each interface shows of discovery frames."""
         return tuple(self._ports)
 
@@ -138,7 +143,7 @@ class EbpfEngine:
             raise
         except OSError as error:
             self._release()
-            raise EngineRefusedError(refusal(error)) from None
+            raise EngineRefusedError(refusal(error, self.rights)) from None
 
     def _open(self) -> None:
         compiled = load_object()
@@ -148,19 +153,26 @@ class EbpfEngine:
         for name in self._names:
             table = Table(self._geometry)
             try:
-                maps = table.descriptors | {"control": self._control.fd}
-                code = compiled.linked(self._section, maps)
-                program = system.load_program(code, "mp_count", compiled.licence)
+                self._ports.append(self._port(name, table, compiled))
             except BaseException:
                 table.close()
                 raise
-            port = CountedPort(name, table, program, compiled.licence)
-            self._ports.append(port)
             table.prepare(0)
             table.prepare(1)
         for port in self._ports:
             port.attach()
             port.away = port.look()
+
+    def _port(self, name: str, table: Table, compiled: BpfObject) -> KernelPort:
+        program = self._load(compiled, table.descriptors, system.SOCKET_FILTER)
+        return SocketPort(name, table, program, compiled.licence)
+
+    def _load(self, compiled: BpfObject, maps: Mapping[str, int], kind: int) -> int:
+        """Load our program for some maps; returns its file descriptor."""
+        control = self._control
+        known = dict(maps) | ({} if control is None else {"control": control.fd})
+        code = compiled.linked(self._section, known)
+        return system.load_program(code, "mp_count", compiled.licence, kind)
 
     def count_until(self, boot_s: float) -> None:
         """Sleep while the kernel counts, until the boot-time clock shows this."""
@@ -189,7 +201,7 @@ class EbpfEngine:
             windows += self._window(port, retired, end)
         return windows
 
-    def _window(self, port: CountedPort, retired: int, end: Instant) -> list[WindowCounts]:
+    def _window(self, port: KernelPort, retired: int, end: Instant) -> list[WindowCounts]:
         before, port.away = port.away, port.look()
         start, port.start = port.start, end
         counted = port.table.take(retired)
@@ -224,12 +236,12 @@ class EbpfEngine:
         return self._counted(name, port.start, now(), counted)
 
     @staticmethod
-    def _recover(port: CountedPort) -> None:
+    def _recover(port: KernelPort) -> None:
         """Bring back an interface that is there again."""
         index = interfaces.index_of(port.name)
         if index is None:
             port.detach()
-        elif index != port.index or port.sock is None:
+        elif index != port.index or not port.is_attached:
             port.detach()
             try:
                 port.attach()

@@ -53,6 +53,9 @@ SKETCH_REGISTERS: Final = 1024
 SKETCH_WORDS: Final = SKETCH_REGISTERS // 16
 SKETCHES: Final = ("src_ips", "dst_ips", "dst_ports")
 """Of a flood block, in the order in which they lie."""
+SMALL_FRAME: Final = 256
+LARGE_FRAME: Final = 2048
+NO_TAG: Final = 0x10000
 CELL_BYTES: Final = 8
 BUCKET_BYTES: Final = CELL_BYTES * CELLS
 REGISTER_WORD: Final = 8
@@ -68,6 +71,9 @@ CONSTANTS: Final = {
     "SKETCH_WORDS": (SKETCH_WORDS, "1,024 registers of 4 bits: standard error 3.3 %"),
     "COMMON_WORDS": (len(COMMON_WORDS), "those that almost every frame counts in"),
     "WORDS": (WORDS, "of a side, two counters each"),
+    "SMALL_FRAME": (SMALL_FRAME, "room in the ring for a frame of ARP and its like"),
+    "LARGE_FRAME": (LARGE_FRAME, "... and for any other"),
+    "NO_TAG": (NO_TAG, "beyond any control information"),
 }
 """Numbers that both sides use, by their name in C, each with what it means."""
 FLOODS: Final = FLOOD_CLASSES
@@ -220,7 +226,13 @@ SHARE: Final = Record(
     Member("struct side unlinked", SIDE.read),
     Member("struct sketch overflown", SKETCH.read, "sources that found no row"),
 )
-RECORDS: Final = (CONTROL, SIDE, ROW, BUCKET, SKETCH, VOTE, FLOOD, SHARE)
+CAUGHT: Final = Record(
+    "caught",
+    "What lies in front of a frame in the ring.",
+    Member("__u32 length", "I", "of the frame, of which all is here that finds room"),
+    Member("__u32 tag", "I", "the control information of the tag that was taken out, or NO_TAG"),
+)
+RECORDS: Final = (CONTROL, SIDE, ROW, BUCKET, SKETCH, VOTE, FLOOD, SHARE, CAUGHT)
 """In the order in which C must declare them."""
 
 # --- maps ---------------------------------------------------------------------------------------
@@ -236,6 +248,11 @@ MAPS: Final = {
     "shares": (SHARE.size, ""),
 }  # fmt: skip
 """Bytes of an entry of each map, and what it holds; ``control`` has one entry and no look-up."""
+RING_MAPS: Final = {
+    "ring": "frames for the inventory, each behind a struct caught",
+    "missed": "frames that found no room in it, by CPU",
+}
+"""Maps of an interface that has no socket to take frames; not by epoch."""
 
 
 def class_names(returned: int) -> list[str]:

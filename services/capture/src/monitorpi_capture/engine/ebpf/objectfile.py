@@ -103,7 +103,9 @@ def _parse(data: bytes) -> BpfObject:
         if header[1] == _SHT_REL
     }
     programs = {
-        name: content[index] for index, name in enumerate(sections) if name.startswith("socket/")
+        name: content[index]
+        for index, name in enumerate(sections)
+        if name.startswith(("socket/", "tcx/"))
     }
     licence = content[sections.index("license")].rstrip(b"\0")
     return BpfObject(programs, references, variables, licence)

@@ -34,6 +34,8 @@ _SHARE_SIDES: Final = tuple(
     operator.itemgetter(*columns_at(SHARE.at(name)))
     for name in ("overflow_tx", "overflow_rx", "unlinked")
 )
+_USED: Final = operator.itemgetter(*map(SHARE.at, ("rows", "floods", "promoted")))
+_OVERFLOWN: Final = SHARE.values("overflown")
 _FILL: Final = FLOOD.at("sketches")
 FILLS: Final = tuple(slice(_FILL + 2 * one, _FILL + 2 * one + 2) for one in range(len(SKETCHES)))
 """Where a flood block says how full each of its sketches is: two numbers."""
@@ -61,9 +63,9 @@ class Share:
 def share_of(data: Bytes) -> Share:
     """Return a share from its bytes, as :data:`~.memory.SHARE` lays them out."""
     values = SHARE.layout.unpack_from(data)
-    rows, floods, promoted = (values[SHARE.at(name)] for name in ("rows", "floods", "promoted"))
+    rows, floods, promoted = _USED(values)
     tx, rx, unlinked = (columns(values) for columns in _SHARE_SIDES)
-    filled, gone = values[SHARE.values("overflown")]
+    filled, gone = values[_OVERFLOWN]
     return Share(rows, floods, promoted, tx, rx, unlinked, (filled, gone))
 
 

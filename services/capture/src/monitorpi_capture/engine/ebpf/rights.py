@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
 from monitorpi_capture.engine.ebpf import syscall as system
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def relinquish() -> None:
-    """Give up what only ``open`` needs: CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN; for good."""
-    for capability in (system.CAP_BPF, system.CAP_PERFMON, system.CAP_SYS_ADMIN):
+    """Give up what only ``open`` needs, for good."""
+    for capability in (
+        system.CAP_BPF, system.CAP_PERFMON, system.CAP_SYS_ADMIN, system.CAP_NET_ADMIN,
+    ):  # fmt: skip
         system.drop_capability(capability)
 
 
-def refusal(error: OSError) -> str:
-    """Return what a user can do about an error of the kernel."""
+def may_attach() -> bool:
+    """Return whether a program may be loaded that stands at an interface's way in."""
+    return bool(system.effective_capabilities() >> system.CAP_NET_ADMIN & 1)
+
+
+def refusal(error: OSError, needed: Sequence[tuple[str, int]]) -> str:
+    """Return what a user can do about an error of the kernel.
+
+    Args:
+        error: what it said.
+        needed: capabilities, each with its name and its number.
+
+    """
     held = system.effective_capabilities()
     missing = [
         name
-        for name, bit in (("CAP_NET_RAW", system.CAP_NET_RAW), ("CAP_BPF", system.CAP_BPF))
-        if not held >> bit & 1 and not (name == "CAP_BPF" and held >> system.CAP_SYS_ADMIN & 1)
+        for name, bit in needed
+        if not held >> bit & 1 and not (bit == system.CAP_BPF and held >> system.CAP_SYS_ADMIN & 1)
     ]
     if error.errno in {errno.EPERM, errno.EACCES} and missing:
         return f"counting in the kernel needs {' and '.join(missing)}: run as root or give it"

@@ -41,6 +41,7 @@ PROG_TEST_RUN: Final = 10
 _MAP_TYPE_ARRAY: Final = 2
 _MAP_TYPE_PROGRAMS: Final = 3
 _MAP_TYPE_ARRAY_OF_MAPS: Final = 12
+_MAP_TYPE_RING: Final = 27
 SOCKET_FILTER: Final = 1
 XDP: Final = 6
 _F_MMAPABLE: Final = 1 << 10
@@ -51,6 +52,7 @@ _LOG_BYTES: Final = {0: 1, _LOG_ALL: 1 << 24, _LOG_STATISTICS: 1 << 16}
 _ATTRIBUTE_BYTES: Final = 128
 """More than any command used here takes; the kernel wants the rest to be zero."""
 
+CAP_NET_ADMIN: Final = 12
 CAP_NET_RAW: Final = 13
 CAP_SYS_ADMIN: Final = 21
 CAP_PERFMON: Final = 38
@@ -152,6 +154,16 @@ def create_array(name: str, value_size: int, entries: int) -> ArrayMap:
         "=IIIIIII16s", _MAP_TYPE_ARRAY, 4, value_size, entries, _F_MMAPABLE, 0, 0, name.encode()
     )
     return ArrayMap(bpf(_MAP_CREATE, attributes), value_size * entries)
+
+
+def create_ring(size: int) -> int:
+    """Make a ring buffer and return its file descriptor; size: bytes, a power of two and of pages.
+
+    Raises:
+        OSError: the kernel refused.
+
+    """
+    return bpf(_MAP_CREATE, struct.pack("=IIII", _MAP_TYPE_RING, 0, 0, size))
 
 
 def _update(target: int, descriptor: int) -> None:
