@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.cloud_bridge.cloudworld import World
 from tests.cloud_bridge.corebridge import Bridge
+from tests.cloud_bridge.foreigncloud import Foreign, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from tests.conftest import Broker
 
     from monitorpi_thingspeak_double import Channel, Double
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Foreign]:
+    """Run one server for all examples of a file."""
+    with foreign() as one:
+        yield one
 
 
 @pytest.fixture

@@ -83,6 +83,19 @@ def test_a_row_that_is_refused_twice_in_a_row_lets_the_others_go_first() -> None
     assert (once, search.segments) == ([3], [[3], [1, 2]])
 
 
+def test_the_only_row_there_is_is_not_to_blame() -> None:
+    """With nothing to compare it with, its refusals may be the call's fault: they are forgotten."""
+    search = RowSearch([[5]])
+    for _ in range(9):
+        assert search.next(None, 960) == [5]
+        assert search.learn([5], CallResult.REFUSED) == []
+
+    assert search.is_control
+    assert search.next(9, 960) == [9]
+    assert search.learn([9], CallResult.TAKEN) == []
+    assert search.segments == [[5]]
+
+
 def test_one_row_of_960_is_found_while_rows_come() -> None:
     """In some 30 calls; every other row arrives, and new ones arrive all the while."""
     one = Calls(960, refusing(7)).run(100)

@@ -10,13 +10,13 @@ import sys
 import threading
 import time
 import tracemalloc
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.cloud_bridge.foreigncloud import foreign
 
 from monitorpi_cloud_bridge import web as web_module
 from monitorpi_cloud_bridge.sinks.dialects import outcome
@@ -28,71 +28,9 @@ from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask, client
 from monitorpi_common.log import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-class Foreign:
-    """A server that answers every call with what it is told, piece by piece."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.pieces: list[bytes] = []
-        self.headers: dict[str, str] = {}
-        self.asked: list[str] = []
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_GET(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                self.rfile.read(length)
-                owner.asked.append(self.path)
-                self.send_response(owner.status)
-                for name, value in owner.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(sum(map(len, owner.pieces))))
-                self.end_headers()
-                for piece in owner.pieces:
-                    self.wfile.write(piece)
-
-            def do_POST(self) -> None:
-                self.do_GET()
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's
-                """Keep no log."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Clients hang up on answers that are too long: that is the point."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-
-@contextmanager
-def foreign() -> Iterator[Foreign]:
-    """Run such a server."""
-    one = Foreign()
-    thread = threading.Thread(target=one.server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield one
-    finally:
-        one.server.shutdown()
-        one.server.server_close()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Foreign]:
-    """Run one server for all examples of this file."""
-    with foreign() as one:
-        yield one
+    from tests.cloud_bridge.foreigncloud import Foreign
 
 
 VALUES = st.recursive(
@@ -314,44 +252,6 @@ def test_an_answer_without_rows_is_short(cloud: Foreign) -> None:
     asking.client.close()
 
 
-def test_a_talkback_that_refuses_is_asked_ever_more_seldom(cloud: Foreign) -> None:
-    """Up to once an hour, as long as the service asks for, and as ever once it answers."""
-    cloud.status, cloud.pieces = 404, [b""]
-    asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client())
-    pauses = []
-    for _ in range(10):
-        asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
-        pauses.append(asking.pause_s)
-    cloud.status, cloud.headers = 429, {"Retry-After": "900"}
-    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
-    patient = asking.pause_s
-    cloud.status, cloud.headers = 200, {}
-    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
-
-    assert pauses == [20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
-    assert (patient, asking.pause_s) == (900, 20)
-    asking.client.close()
-
-
-@pytest.mark.parametrize(("age_s", "obeyed"), [(100, 1), (200, 0), (-100, 1), (-86_400, 0)])
-def test_a_command_is_obeyed_only_while_it_is_of_now(
-    cloud: Foreign, age_s: int, obeyed: int
-) -> None:
-    """What seems to come from tomorrow was made at any time: our own clock is not set yet."""
-    made = 1_800_000_000.0
-    record = {"id": 1, "command_string": "WATCH", "created_at": "2027-01-15T08:00:00Z"}
-    cloud.status, cloud.pieces = 200, [json.dumps(record).encode()]
-    taken: list[object] = []
-    asking = TalkBack(
-        cloud.url, 1, "K", 20.0, Log("test-web", "error"), client(), wall=lambda: made + age_s
-    )
-
-    asking.poll(taken.append)
-
-    assert len(taken) == obeyed
-    asking.client.close()
-
-
 def test_a_proxy_of_the_environment_sees_nothing(
     cloud: Foreign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,16 +273,3 @@ def test_a_server_that_speaks_no_tls_gets_no_key(cloud: Foreign) -> None:
 
     assert sink.send(b"{}").verdict is UploadVerdict.UNREACHED
     sink.close()
-
-
-@pytest.mark.parametrize("status", [302, 401, 403, 429, 500])
-def test_a_refused_look_up_of_talkback_settles_nothing(cloud: Foreign, status: int) -> None:
-    """A portal or a proxy says nothing about the last command: nothing new is taken meanwhile."""
-    cloud.status, cloud.pieces, cloud.asked = status, [b"{}"], []
-    asking = TalkBack(cloud.url, 1, "K", 20.0, Log("test-web", "error"), client(), last=5)
-
-    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
-    asking.poll(lambda said: pytest.fail(f"obeyed {said}"))
-
-    assert [path.rsplit("/", 1)[1] for path in cloud.asked] == ["last.json"] * 2
-    asking.client.close()

@@ -111,7 +111,7 @@ class NatsDialler:
                 f"nats://{server}", name=account.name, error_cb=failed, tls=context or None,
                 tls_hostname=server.host if context else None,
                 user=name, password=account.password or "",
-                allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
+                allow_reconnect=False,
             )  # fmt: skip
         except BaseException:
             await hang_up(client)
