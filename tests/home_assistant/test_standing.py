@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 from tests.drive import received
 from tests.home_assistant.made import MAC, alert, device, wire
 from tests.home_assistant.test_core import SENSOR, Rig, Shelf, shown
@@ -18,6 +19,7 @@ from monitorpi_common.messages import (
     AlertEvent,
     Device,
     Foreign,
+    NotifyTest,
     Publication,
     Rates,
     RuleState,
@@ -289,3 +291,52 @@ def test_the_sensor_is_announced_though_nobody_is_there_yet() -> None:
     rig.tick(5)
 
     assert list(rig.outside) == [SENSOR]
+
+
+def test_an_alert_that_is_taken_back_is_open_no_more() -> None:
+    """As one that closed, but for the event."""
+    rig = shown()
+    rig.alert("syn-flood-aa")
+    rig.published.clear()
+
+    rig.take(TombstoneReceived(Topic("lab", "detector", "alert", "syn-flood-aa")))
+    rig.tick(1)
+
+    states = {one.rule: one.state for one in (said.message for said in rig.published)}  # type: ignore[union-attr]
+    assert states == {"any": "OFF", "syn-flood": "OFF"}
+
+
+def test_what_is_nothing_to_us_changes_nothing() -> None:
+    """An item of a later version, or a command of another service."""
+    rig = shown()
+    rig.alert("syn-flood-aa")
+
+    assert rig.take(object(), CommandReceived("test", NotifyTest(), "x")) == []
+    assert list(rig.core.close()) == []
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    """Nothing of devices, no buttons, a value each ten seconds."""
+    one = HomeAssistantSettings()
+
+    assert (one.enabled, one.devices, one.most_devices, one.buttons) == (True, "none", 256, False)
+    assert (one.interval_s, one.prefix, one.page) == (10, "homeassistant", None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_valid"),
+    [
+        ({"most_devices": 1}, True), ({"most_devices": 0}, False), ({"most_devices": 1024}, True),
+        ({"most_devices": 1025}, False), ({"interval_s": 1}, True), ({"interval_s": 0}, False),
+        ({"interval_s": 300}, True), ({"interval_s": 301}, False), ({"prefix": "p" * 64}, True),
+        ({"prefix": "p" * 65}, False), ({"prefix": ""}, False), ({"prefix": "a/b"}, False),
+        ({"devices": ["b8:27:eb:12:34:56"]}, True), ({"devices": "some"}, False),
+    ],
+)  # fmt: skip
+def test_limits_of_the_settings(settings: dict[str, Any], is_valid: bool) -> None:
+    """Both ends can be set, and nothing beyond."""
+    if is_valid:
+        assert HomeAssistantSettings(**settings).model_dump().items() >= settings.items()
+    else:
+        with pytest.raises(ValidationError):
+            HomeAssistantSettings(**settings)

@@ -328,5 +328,7 @@ def test_while_the_name_server_is_away_only_devices_are_asked(
 
     now[0] = 1003.0 + REFRESH_S
     assert [source._next(), source._next(), source._next()] == ["a", "b", None]
+    now[0] = 1063.0 + REFRESH_S
+    assert source._next() is None
     now[0] = 1063.0 + GIVE_UP_S
     assert source._next() == "c"

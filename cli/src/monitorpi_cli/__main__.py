@@ -115,7 +115,15 @@ def _load(name: str) -> Callable[[list[str]], int] | None:
         called = package.replace("_", "-")
         print(f"monitorpi {name}: is of the package {called}, not installed here", file=sys.stderr)
         return None
-    run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("monitorpi"):
+            raise
+        lacks = f"needs {error.name}, which it installs when it runs: its options are told then"
+        print(f"monitorpi {name}: {lacks}", file=sys.stderr)
+        return None
+    run: Callable[[list[str]], int] = getattr(loaded, function)
     return run
 
 
