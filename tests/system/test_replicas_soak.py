@@ -133,17 +133,23 @@ def test_probers_share_the_work(
         replicas.start("prober")
 
     def work() -> dict[str, int] | None:
-        """Return the requests of each prober's last round, once each target is one's."""
-        rounds = {topic: Probe.model_validate_json(text).targets for topic, text, _ in seen.poll()}
-        probed = [one.address for each in rounds.values() for one in each]
-        if len(rounds) < number or sorted(probed) != sorted(one["address"] for one in targets):
+        """Return the requests of each prober in a round, once each target is somebody's."""
+        last: dict[str, tuple[str, int]] = {}
+        for topic, text, _ in seen.poll():  # a round is several messages
+            for one in Probe.model_validate_json(text).targets:
+                last[one.address] = (topic, one.sent)
+        if len(last) < len(targets):
             return None
-        return {topic: sum(one.sent for one in each) for topic, each in rounds.items()}
+        sent = Counter[str]()
+        for topic, requests in last.values():
+            sent[topic] += requests
+        return sent
 
     sent = wait_for(work, 500, "all targets, each by one")  # ten new ones a second and prober
 
     whole = sum(sent.values())
     print(f"{number} probers, {whole} requests: {sorted(sent.values())}")  # noqa: T201 - as above
     assert whole > len(targets)
+    assert len(sent) == number
     for each in sent.values():
         assert each == pytest.approx(whole / number, rel=0.2)
