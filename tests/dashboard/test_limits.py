@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from base64 import b64encode
+from contextlib import suppress
 from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from tests.conftest import wait_for
@@ -15,7 +18,7 @@ from monitorpi_common.messages import Result, Service
 from monitorpi_dashboard.items import CommandRequested
 from monitorpi_dashboard.settings import DashboardSettings, page_url
 from monitorpi_dashboard.sinks import commands as command_module
-from monitorpi_dashboard.sinks import door
+from monitorpi_dashboard.sinks import connections, door
 from monitorpi_dashboard.sinks.commands import PageCommands
 from monitorpi_dashboard.sinks.past import NoPastError, Past
 
@@ -73,6 +76,41 @@ def test_guessers_are_bounded(clock: list[float]) -> None:
         one.opens(said("wrong"), f"10.0.{number >> 8}.{number & 255}")
 
     assert one.opens(said("right"), "192.0.2.1") is True
+
+
+def test_where_all_places_are_taken_by_whom_was_let_in_the_next_one_is_turned_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Soon, and without an answer; when one of them goes there is a place again."""
+    monkeypatch.setattr(connections, "_LEAVING_S", 0.05)
+    inside, ends = threading.Semaphore(0), threading.Semaphore(0)
+
+    class Staying(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            assert isinstance(self.server, connections.Connections)
+            self.server.has_asked(self.request)
+            inside.release()
+            ends.acquire()
+
+    with connections.Connections(("127.0.0.1", 0), Staying) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+
+        def come() -> socket.socket:
+            return socket.create_connection(server.server_address[:2], timeout=10)  # type: ignore[arg-type]
+
+        here = [come() for _ in range(64)]
+        assert all(inside.acquire(timeout=10) for _ in here)
+        late = come()
+        with suppress(ConnectionResetError):
+            assert late.recv(1) == b""
+        ends.release()
+        wait_for(lambda: server._places.acquire(blocking=False) and not server._places.release())
+        again = come()
+        assert inside.acquire(timeout=10)
+        ends.release(64)
+        server.shutdown()
+    for one in (*here, late, again):
+        one.close()
 
 
 # --- commands -------------------------------------------------------------------------------------

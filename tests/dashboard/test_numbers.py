@@ -173,6 +173,29 @@ def test_a_service_without_health_is_up_and_nothing_more() -> None:
         assert values(found, f"service_messages_{key}_total") == [healthy["health"][f"{key}_total"]]
 
 
+def test_what_a_device_does_is_told_by_class_where_it_is_not_nothing() -> None:
+    """Frames and bytes of both ways always, of a device without a name too."""
+    document = picture()
+    (device,) = document["devices"].values()
+    device |= {"mac": "02:00:00:00:00:01", "hostname": None}
+    rates = {"tx": {"packets": 5.0, "bytes": 300.0, "syn": 3.0, "arp": 0.0}, "rx": {"dns": 2.0}}
+
+    found = samples(Metrics(lambda: document, lambda _: rates, 1).text())
+
+    assert {
+        (name, of["direction"], of.get("class"), value)
+        for (name, labels), value in found.items()
+        if "device_" in name and (of := dict(labels))["name"] == ""
+    } == {
+        ("monitorpi_device_frames_per_second", "tx", None, 5.0),
+        ("monitorpi_device_frames_per_second", "rx", None, 0.0),
+        ("monitorpi_device_bytes_per_second", "tx", None, 300.0),
+        ("monitorpi_device_bytes_per_second", "rx", None, 0.0),
+        ("monitorpi_device_class_frames_per_second", "tx", "syn", 3.0),
+        ("monitorpi_device_class_frames_per_second", "rx", "dns", 2.0),
+    }
+
+
 # --- rates ----------------------------------------------------------------------------------------
 
 
