@@ -216,3 +216,4 @@ def test_the_three_classes_a_device_sends_most_are_told() -> None:
         "mostly": [["arp", 160.0], ["syn", 120.0], ["mdns", 1.0]],
     }  # fmt: skip
     assert per_second([({"syn": 2, "arp": 0}, 4.0), ({"syn": 1}, 2.0)]) == {"syn": 1.0, "arp": 0.0}
+    assert per_second([({"dns": 1}, 3.0)]) == {"dns": 0.3}
