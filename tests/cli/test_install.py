@@ -13,7 +13,7 @@ import pytest
 
 from monitorpi_cli.doctor.finding import CheckResult
 from monitorpi_cli.install import command, systemd, unit
-from monitorpi_cli.install.command import is_lost, purge, report, warnings
+from monitorpi_cli.install.command import absent, is_lost, purge, report, warnings
 from monitorpi_cli.install.systemd import UnitState
 
 if TYPE_CHECKING:
@@ -204,6 +204,16 @@ def test_without_systemd_one_line_says_so(command: str) -> None:
     assert done.returncode == 3
     [line] = done.stderr.splitlines()
     assert line.startswith(f"monitorpi {command}: ")
+
+
+def test_an_interface_that_is_not_there_is_noted() -> None:
+    """A name mistyped would be waited for in silence; an adapter may yet be plugged in."""
+    there = ["eth0", "wlan0"]
+
+    assert absent(["eth0"], there) == []
+    assert absent(["eht0", "eth0"], there) == [
+        "note: there is no interface 'eht0': it is waited for; there are eth0, wlan0"
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="units of the machine are for root")

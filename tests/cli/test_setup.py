@@ -118,6 +118,25 @@ def test_the_help_of_one_command_needs_no_other_packages(checkout: Path) -> None
     assert "--interface" in done.stdout
 
 
+def test_the_help_of_every_command_installs_nothing(checkout: Path, tmp_path: Path) -> None:
+    """Neither Debian's packages nor Python's, though both are to be renewed."""
+    place = Path(shutil.copytree(checkout, tmp_path / "stale", symlinks=True))
+    (place / "uv.lock").write_text((place / "uv.lock").read_text() + "\n# changed\n")
+    help_ = run(place, "help").stdout
+    commands = re.findall(r"^  ([a-z-]+(?: [a-z-]+)?)  ", help_, re.MULTILINE)
+    assert {"up", "test", "bench capture", "lab", "thingspeak"} <= set(commands)
+    nothing = {"DPKG_ADMINDIR": str(tmp_path / "no packages"), "APT_CONFIG": "/dev/full"}
+
+    for command in commands:
+        done = run(place, *command.split(), "--help", **OFFLINE, **nothing)
+
+        if command != "mutate":  # its options are told once it has been installed
+            assert (command, done.returncode) == (command, 0), done.stderr
+        assert "Traceback" not in done.stderr
+        assert "installing" not in done.stderr
+        assert "setting up" not in done.stderr
+
+
 def test_a_moved_folder_is_followed(checkout: Path, tmp_path: Path) -> None:
     """Without the Internet: everything that is needed has moved along."""
     place = tmp_path / "another place & name"

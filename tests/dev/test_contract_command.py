@@ -173,6 +173,47 @@ def test_every_service_that_talks_has_its_contract_tests() -> None:
     assert set(contract.services()) == folders - {"dashboard"}
 
 
+STAND_IN = """#!{python}
+import os, pathlib, signal, sys
+folder, (verb, *words) = pathlib.Path({folder!r}), sys.argv[1:]
+if verb == "kill":
+    name = words[words.index("--signal") + 1]
+    os.kill(int((folder / words[-1]).read_text()), signal.Signals[name])
+    raise SystemExit
+given, name = {{"PATH": os.environ["PATH"]}}, None
+while words[0].startswith("--"):
+    option = words.pop(0)
+    value = None if option == "--rm" else words.pop(0)
+    if option == "--env":
+        given[value] = os.environ[value]
+    name = value if option == "--name" else name
+    if option == "--volume":
+        assert len(set(value.split(":"))) == 1 and pathlib.Path(value.split(":")[0]).is_dir()
+image, *command = words
+assert image == "an/image"
+(folder / name).write_text(str(os.getpid()))
+os.execvpe(command[0], command, given)
+"""
+
+
+@pytest.mark.soak
+def test_a_container_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given our settings and no other variable; signals reach it by its name.
+
+    A stand-in does what `docker run` and `docker kill` do, without an image: those need a daemon.
+    """
+    program = tmp_path / "docker"
+    program.write_text(STAND_IN.format(python=sys.executable, folder=str(tmp_path)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    detector = Path(sys.executable).with_name("monitorpi-detector")
+
+    done = command("detector", "--json", "--container", "--", "an/image", str(detector))
+
+    assert (done.returncode, json.loads(done.stdout)["keeps_contract"]) == (0, True), done.stdout
+    assert [one for one in tmp_path.iterdir() if one.name.startswith("monitorpi-contract-")]
+
+
 @pytest.mark.soak
 def test_a_detector_in_another_language_keeps_it_and_a_dead_one_does_not() -> None:
     """The example of the documentation takes the detector's place."""

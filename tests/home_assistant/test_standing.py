@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from pydantic import ValidationError
 from tests.drive import received
 from tests.home_assistant.made import MAC, alert, device, wire
 from tests.home_assistant.test_core import SENSOR, Rig, Shelf, shown
+from tests.noted import Noted
 
 from monitorpi_common.examples import example
 from monitorpi_common.log import Log
@@ -18,6 +20,7 @@ from monitorpi_common.messages import (
     AlertEvent,
     Device,
     Foreign,
+    NotifyTest,
     Publication,
     Rates,
     RuleState,
@@ -196,14 +199,13 @@ def test_the_event_is_published_with_the_states() -> None:
     assert {one.id for one in published[1:]} == {"any", "syn-flood"}
 
 
-def test_what_was_announced_is_read_back(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_was_announced_is_read_back(tmp_path: Path) -> None:
     """A missing file is nothing; a damaged or endless one is a line of the log."""
     folder = tmp_path / "state" / "main"
-    shelf = Announced(folder, Log("home-assistant"))
+    log = Noted()
+    shelf = Announced(folder, cast("Log", log))
     assert shelf.read() == frozenset()
-    assert capsys.readouterr().err == ""
+    assert log.warnings == []
 
     first, second = (f"homeassistant/device/monitorpi-lab-{one}/config" for one in "ab")
     assert shelf.keep({second, first})
@@ -215,20 +217,19 @@ def test_what_was_announced_is_read_back(
     for text in ("[", "7", '["a"]' + " " * 1024 * 1024):
         (folder / "announced.json").write_text(text)
         assert shelf.read() == frozenset()
-        assert "what was announced cannot be read" in capsys.readouterr().err
+        assert log.warnings.pop()[0] == "what was announced cannot be read"
     text = json.dumps([first])
     (folder / "announced.json").write_text(text + " " * (1024 * 1024 - len(text)))
     assert shelf.read() == {first}
 
 
-def test_a_folder_that_cannot_be_written_is_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_written_is_a_line(tmp_path: Path) -> None:
     """And is told to who asked."""
     (tmp_path / "file").write_text("")
+    log = Noted()
 
-    assert not Announced(tmp_path / "file", Log("home-assistant")).keep(["a"])
-    assert "what was announced cannot be kept" in capsys.readouterr().err
+    assert not Announced(tmp_path / "file", cast("Log", log)).keep(["a"])
+    assert [event for event, _ in log.warnings] == ["what was announced cannot be kept"]
 
 
 def test_what_is_old_is_dropped_only_while_the_detector_is_there() -> None:
@@ -289,3 +290,52 @@ def test_the_sensor_is_announced_though_nobody_is_there_yet() -> None:
     rig.tick(5)
 
     assert list(rig.outside) == [SENSOR]
+
+
+def test_an_alert_that_is_taken_back_is_open_no_more() -> None:
+    """As one that closed, but for the event."""
+    rig = shown()
+    rig.alert("syn-flood-aa")
+    rig.published.clear()
+
+    rig.take(TombstoneReceived(Topic("lab", "detector", "alert", "syn-flood-aa")))
+    rig.tick(1)
+
+    states = {one.rule: one.state for one in (said.message for said in rig.published)}  # type: ignore[union-attr]
+    assert states == {"any": "OFF", "syn-flood": "OFF"}
+
+
+def test_what_is_nothing_to_us_changes_nothing() -> None:
+    """An item of a later version, or a command of another service."""
+    rig = shown()
+    rig.alert("syn-flood-aa")
+
+    assert rig.take(object(), CommandReceived("test", NotifyTest(), "x")) == []
+    assert list(rig.core.close()) == []
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    """Nothing of devices, no buttons, a value each ten seconds."""
+    one = HomeAssistantSettings()
+
+    assert (one.enabled, one.devices, one.most_devices, one.buttons) == (True, "none", 256, False)
+    assert (one.interval_s, one.prefix, one.page) == (10, "homeassistant", None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_valid"),
+    [
+        ({"most_devices": 1}, True), ({"most_devices": 0}, False), ({"most_devices": 1024}, True),
+        ({"most_devices": 1025}, False), ({"interval_s": 1}, True), ({"interval_s": 0}, False),
+        ({"interval_s": 300}, True), ({"interval_s": 301}, False), ({"prefix": "p" * 64}, True),
+        ({"prefix": "p" * 65}, False), ({"prefix": ""}, False), ({"prefix": "a/b"}, False),
+        ({"devices": ["b8:27:eb:12:34:56"]}, True), ({"devices": "some"}, False),
+    ],
+)  # fmt: skip
+def test_limits_of_the_settings(settings: dict[str, Any], is_valid: bool) -> None:
+    """Both ends can be set, and nothing beyond."""
+    if is_valid:
+        assert HomeAssistantSettings(**settings).model_dump().items() >= settings.items()
+    else:
+        with pytest.raises(ValidationError):
+            HomeAssistantSettings(**settings)

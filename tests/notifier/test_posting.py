@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import threading
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,7 @@ def test_what_became_of_a_letter(
     assert rig.outbox.closed == [(1, is_delivered, is_doubtful)]
     (attempt,) = rig.attempts
     assert (attempt.is_delivered, attempt.tries, attempt.error) == (is_delivered, 1, error)
-    assert attempt.at_s == T + 3.0
+    assert (attempt.at_s, attempt.waited_s) == (T + 3.0, 2.0)
     assert (rig.desk.delivered_total, rig.desk.failed_total) == (is_delivered, not is_delivered)
     assert rig.desk.tries == (0 if is_delivered else 1)
     assert rig.desk.next_s == (0.0 if is_delivered else 1002.0 + 5.0)
@@ -166,6 +167,20 @@ def test_what_became_of_a_letter(
         "failed_total": int(not is_delivered), "failing_tries": 0 if is_delivered else 1,
         "delivered_s_ago": 4 if is_delivered else None, "error": error,
     }}  # fmt: skip
+
+
+@pytest.mark.parametrize(("opened_s", "waited_s"), [(T - 60, 62.0), (T, 2.0), (T + 60, 2.0)])
+def test_how_long_a_letter_waited(rig: Rig, opened_s: float, waited_s: float) -> None:
+    """Since its alert opened, whatever the clock was set to since it left."""
+    rig.add()
+    rig.outbox.queue = [replace(rig.outbox.queue[0], opened_s=opened_s)]
+    rig.step()
+    rig.wall_s -= 3600.0
+    rig.boot_s += 2.0
+    rig.end(0)
+    rig.step()
+
+    assert [one.waited_s for one in rig.attempts] == [waited_s]
 
 
 def test_pauses_grow_until_one_is_taken(rig: Rig) -> None:

@@ -79,6 +79,9 @@ def test_a_contact_that_is_there_already_is_reported_without_a_request() -> None
     assert due == now
     assert (found.echoes.key, found.has_neighbour, found.echoes.times_ms) == ("a", True, ())
     assert (sock.sent, finished(attempts, now), attempts.ask(now)) == ([], [], None)
+    attempts.ask_for(target("a"))
+    attempts.ask(now)
+    assert finished(attempts, now) == []
 
 
 @pytest.mark.parametrize(
@@ -328,5 +331,7 @@ def test_while_the_name_server_is_away_only_devices_are_asked(
 
     now[0] = 1003.0 + REFRESH_S
     assert [source._next(), source._next(), source._next()] == ["a", "b", None]
+    now[0] = 1063.0 + REFRESH_S
+    assert source._next() is None
     now[0] = 1063.0 + GIVE_UP_S
     assert source._next() == "c"

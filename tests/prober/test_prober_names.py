@@ -222,14 +222,16 @@ def test_a_name_server_that_takes_long_is_away(
     assert slow._asked == {}
 
 
-def test_what_was_asked_for_is_bounded(clock: list[float]) -> None:
+def test_what_was_asked_for_is_bounded(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
     """The first to be asked for is the first to be asked for again."""
-    source = DeviceNames(_wanted=tuple(str(n) for n in range(8193)))
-    for n in range(8193):
-        assert source._next() == str(n)
-    assert len(source._asked) == 8192
-    assert source._next() == "0"
-    assert source._asked["0"] == clock[0] + 3600.0
+    assert names._MAX_ASKED == 8192
+    monkeypatch.setattr(names, "_MAX_ASKED", 3)
+    source = DeviceNames(_wanted=tuple("abcd"))
+
+    assert [source._next() for _ in range(4)] == ["a", "b", "c", "d"]
+    assert len(source._asked) == 3
+    assert source._next() == "a"
+    assert source._asked["a"] == clock[0] + 3600.0
 
 
 @pytest.mark.parametrize(
@@ -332,6 +334,15 @@ def test_a_device_without_a_name_is_waited_for_a_moment(device: Any) -> None:
     assert 0.1 <= time.monotonic() - began < 5
     assert names.ask_device("fd00::1", None) is None
     assert names.ask_device("255.255.255.255", None) is None
+
+
+def test_an_address_of_ipv6_is_asked_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No way to it is looked for either."""
+    looked: list[str] = []
+    monkeypatch.setattr(names, "leaves_from", lambda ip, _: looked.append(ip))
+
+    assert names.ask_device("fd00::1", None) is None
+    assert looked == []
 
 
 def test_half_a_second_is_enough_for_a_device() -> None:

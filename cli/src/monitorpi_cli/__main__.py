@@ -52,6 +52,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench history": ("monitorpi_dev.bench.history:main", "measure what it costs to remember"),
     "bench page": ("monitorpi_dev.bench.page:main", "measure what the page costs"),
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
+    "bench sites": ("monitorpi_dev.bench.sites:main", "measure a centre of many sites"),
     "test": ("monitorpi_dev.checks:test", "run the tests (arguments go to pytest)"),
     "soak": ("monitorpi_dev.checks:soak", "run the long tests"),
     "contract": (
@@ -114,7 +115,15 @@ def _load(name: str) -> Callable[[list[str]], int] | None:
         called = package.replace("_", "-")
         print(f"monitorpi {name}: is of the package {called}, not installed here", file=sys.stderr)
         return None
-    run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("monitorpi"):
+            raise
+        lacks = f"needs {error.name}, which it installs when it runs: its options are told then"
+        print(f"monitorpi {name}: {lacks}", file=sys.stderr)
+        return None
+    run: Callable[[list[str]], int] = getattr(loaded, function)
     return run
 
 

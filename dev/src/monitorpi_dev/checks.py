@@ -6,6 +6,7 @@ import argparse
 import platform
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -84,5 +85,11 @@ def soak(argv: list[str]) -> int:
 
 
 def _pytest(*arguments: str) -> int:
+    if {"-h", "--help"}.intersection(arguments) and find_spec("pytest") is None:
+        print("usage: ./monitorpi test|soak [ARGUMENTS OF PYTEST]\n")
+        print(
+            "Asked without any, it installs what the tests need; pytest's own help is there then."
+        )
+        return 0
     command = [sys.executable, "-m", "pytest", *arguments]
     return subprocess.run(command, cwd=root(), check=False).returncode

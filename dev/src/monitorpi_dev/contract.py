@@ -15,13 +15,13 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import pytest
-
 from monitorpi_cli.checkout import root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import pytest
 
 FOLDER: Final = "tests/contract"
 _NOTHING_RUN: Final = 3
@@ -137,6 +137,8 @@ def main(argv: Sequence[str]) -> int:
 
 def run(file: Path, report: ContractReport) -> None:
     """Run the tests of a file that any program must pass."""
+    import pytest  # noqa: PLC0415 - help is told where it is not installed
+
     pytest.main([str(file), "-m", "not ours and not soak", *_QUIET], plugins=[report])
 
 

@@ -27,6 +27,7 @@ from monitorpi_common.messages import Service
 from monitorpi_common.service import ResourceError
 from monitorpi_common.settings import DEFAULT_FILE, ENV_PREFIX, ConfigurationError, NoSection, load
 from monitorpi_common.topics import ANY
+from monitorpi_host import interfaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,7 +133,7 @@ def _install(options: argparse.Namespace) -> int:
     text = unit.text(plan)
     if against := systemd.verify(unit.NAME, text):
         raise ResourceError(f"systemd would not take the unit: {against[0]}")
-    for line in warnings(plan.root):
+    for line in (*warnings(plan.root), *absent(plan.interfaces, interfaces.names())):
         print(line)
     file = systemd.UNITS / unit.NAME
     before = file.read_text(encoding="utf-8") if file.exists() else None
@@ -188,6 +189,15 @@ def warnings(folder: Path) -> list[str]:
     name = folder.owner() if owner.st_uid else "others"
     who = f"{folder} can be changed by {name}, and root runs what is in it at each boot"
     return [f"note: {who}; a clone of root's own, in /opt/monitorpi, cannot"]
+
+
+def absent(wanted: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Return which interfaces are not there: mistyped, or an adapter that comes later."""
+    return [
+        f"note: there is no interface {name!r}: it is waited for; there are {', '.join(there)}"
+        for name in wanted
+        if name not in there
+    ]
 
 
 def _write(file: Path, text: str) -> None:
