@@ -301,5 +301,5 @@ def test_an_engine_that_could_be_opened_in_part_gives_all_back(
             engine.close()
         assert descriptors() == before, f"refused the {most + 1}. descriptor"
 
-    assert 1 < refused < 64
+    assert 0 < refused < 64
     assert descriptors() == before

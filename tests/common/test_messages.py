@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from monitorpi_common.examples import EXAMPLES
+from monitorpi_common.examples import EXAMPLES, example
 from monitorpi_common.messages import (
     COMMANDS,
     OWNED,
@@ -147,3 +148,26 @@ def test_commands_refuse_what_they_do_not_know() -> None:
         for args in commands.values():
             with pytest.raises(ValidationError):
                 args.model_validate({"no_such_argument": 1})
+
+
+def python_calls(devices: int) -> int:
+    """Return how many functions of Python a window is read by."""
+    device = {"mac": "02:00:00:00:00:01", "tx": {"packets": 1}}
+    window = json.loads(example(Traffic).encode()) | {"devices": [device] * devices}
+    payload, calls = json.dumps(window).encode(), 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    Traffic.model_validate_json(payload)
+    sys.setprofile(count)
+    read = Traffic.model_validate_json(payload)
+    sys.setprofile(None)
+    assert len({id(one.rx) for one in read.devices}) == devices
+    return calls
+
+
+def test_a_device_of_a_window_is_read_without_python() -> None:
+    """What it leaves out is a table of its own, and no copy of an empty one."""
+    assert python_calls(100) == python_calls(1)

@@ -87,6 +87,12 @@ def test_who_says_what_the_known_ones_say(statements: set[Statement], alike: boo
     assert is_alike(statements, {SERVER, ROUTER, DNS}) is alike
 
 
+def test_who_says_all_there_is_says_the_same() -> None:
+    """Though it is but who speaks; where nobody is sent anywhere."""
+    assert is_alike({SERVER}, {SERVER})
+    assert not is_alike(set(), set())
+
+
 @pytest.mark.parametrize(
     ("statements", "theirs", "relays"),
     [
@@ -183,6 +189,25 @@ def test_what_a_known_one_says_anew_is_told_once() -> None:
     assert see(learning, A, ROUTER, DNS) is None
     assert learning.statements == {A: [ROUTER, DNS]}
     assert see(Servers((), [A]), A, ROUTER, learns=False) is None
+
+
+def test_whoever_comes_into_a_vlan_is_judged_there() -> None:
+    """Known elsewhere or not; but neither whom the configuration names, nor the unspoken."""
+    ten, other = ("vlan", "10"), ("router", "192.0.2.99")
+    there = {B: [ten, ROUTER], A: [("vlan", "20"), other]}
+    table = Servers((), [A, B], there)
+    assert see(table, A, ("vlan", "20"), other) is None
+
+    assert see(table, A, ten, other, at=T + 1, learns=False) == UnknownServer(
+        "critical", (B,), frozenset({other})
+    )
+    assert not table.knows(A)
+    assert see(table, B, ten, ROUTER, ("vlan", "30"), at=T + 2) is None
+    early = Servers((), [A, B], there)
+    assert see(early, A, ten, other) == UnknownServer("warning", (B,), frozenset({other}))
+
+    assert see(Servers([A], [B], there), A, ten, other) is None
+    assert see(Servers((), [A, B], {B: [ten, ROUTER]}), A, ten, other) is None
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

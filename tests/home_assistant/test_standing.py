@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from pydantic import ValidationError
 from tests.drive import received
 from tests.home_assistant.made import MAC, alert, device, wire
 from tests.home_assistant.test_core import SENSOR, Rig, Shelf, shown
+from tests.noted import Noted
 
 from monitorpi_common.examples import example
 from monitorpi_common.log import Log
@@ -198,14 +199,13 @@ def test_the_event_is_published_with_the_states() -> None:
     assert {one.id for one in published[1:]} == {"any", "syn-flood"}
 
 
-def test_what_was_announced_is_read_back(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_was_announced_is_read_back(tmp_path: Path) -> None:
     """A missing file is nothing; a damaged or endless one is a line of the log."""
     folder = tmp_path / "state" / "main"
-    shelf = Announced(folder, Log("home-assistant"))
+    log = Noted()
+    shelf = Announced(folder, cast("Log", log))
     assert shelf.read() == frozenset()
-    assert capsys.readouterr().err == ""
+    assert log.warnings == []
 
     first, second = (f"homeassistant/device/monitorpi-lab-{one}/config" for one in "ab")
     assert shelf.keep({second, first})
@@ -217,20 +217,19 @@ def test_what_was_announced_is_read_back(
     for text in ("[", "7", '["a"]' + " " * 1024 * 1024):
         (folder / "announced.json").write_text(text)
         assert shelf.read() == frozenset()
-        assert "what was announced cannot be read" in capsys.readouterr().err
+        assert log.warnings.pop()[0] == "what was announced cannot be read"
     text = json.dumps([first])
     (folder / "announced.json").write_text(text + " " * (1024 * 1024 - len(text)))
     assert shelf.read() == {first}
 
 
-def test_a_folder_that_cannot_be_written_is_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_written_is_a_line(tmp_path: Path) -> None:
     """And is told to who asked."""
     (tmp_path / "file").write_text("")
+    log = Noted()
 
-    assert not Announced(tmp_path / "file", Log("home-assistant")).keep(["a"])
-    assert "what was announced cannot be kept" in capsys.readouterr().err
+    assert not Announced(tmp_path / "file", cast("Log", log)).keep(["a"])
+    assert [event for event, _ in log.warnings] == ["what was announced cannot be kept"]
 
 
 def test_what_is_old_is_dropped_only_while_the_detector_is_there() -> None:

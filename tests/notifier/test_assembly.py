@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
+from tests.noted import Noted
 
 from monitorpi_common.log import Log
 from monitorpi_common.service import Assembly, Context, ResourceError
@@ -307,10 +308,11 @@ class Calls:
 
 
 @pytest.mark.parametrize("is_full", [False, True])
-def test_a_full_disk_is_an_answer(is_full: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_an_answer(is_full: bool) -> None:
     """It is logged, with what to do."""
     outbox = Calls(is_full=is_full)
-    one = GuardedOutbox(outbox, Log("notifier"))  # type: ignore[arg-type]
+    log = Noted()
+    one = GuardedOutbox(outbox, log)  # type: ignore[arg-type]
     how: Any = object()
 
     kept = [one.add(["c"], ["r"]), one.withdraw("k", ["d"]), one.amend(how)]  # type: ignore[list-item]
@@ -322,4 +324,4 @@ def test_a_full_disk_is_an_answer(is_full: bool, caplog: pytest.LogCaptureFixtur
         ("add", ["c"], ["r"]), ("withdraw", "k", ["d"]), ("amend", how), ("expire", ["d"], 5.0),
         ("remember", {"a": 1}),
     ])  # fmt: skip
-    assert ("the outbox cannot be written" in caplog.text) is is_full
+    assert log.errors == ["the outbox cannot be written"] * (5 if is_full else 0)

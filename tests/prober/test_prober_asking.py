@@ -260,6 +260,20 @@ def test_who_was_a_contact_is_one_no_more() -> None:
     assert one.finished() == []
 
 
+def test_without_a_plan_the_limits_are_those_of_none() -> None:
+    """A second for a reply, a tenth between two, 20 ARP requests a second."""
+    one = Asking(**near(1, 2))
+    for key, ip in (("a", IP), ("b", OTHER)):
+        one.attempts.contact(target(key, ip=ip))
+
+    assert one.ask() == pytest.approx(0.15)
+    (request,) = one.wire.flights.requests.values()
+    assert request.row.limit_s == 1.0
+    plain = Asking()
+    plain.plan("a", "b")
+    assert plain.ask() == pytest.approx(0.1)
+
+
 def test_each_neighbour_that_answers_counts_for_itself() -> None:
     """Whoever was asked before it still waits."""
     one = Asking(**near(1, 2))
@@ -309,7 +323,7 @@ def test_an_answer_of_the_target_before_that_of_its_neighbour_is_no_harm() -> No
 def test_what_this_machine_could_not_send_counts_neither_way() -> None:
     """It is asked again in a second, as if it had not been."""
     one = Asking()
-    one.plan("a", timeout_s=1.0)
+    one.attempts.set(ProbePlan(quiet=(target("a", ip="192.0.2.0", interval_s=7.0),)), one.now)
     one.rig.line.refusals = [errno.ENOBUFS]
     one.ask()
 

@@ -79,6 +79,9 @@ def test_a_contact_that_is_there_already_is_reported_without_a_request() -> None
     assert due == now
     assert (found.echoes.key, found.has_neighbour, found.echoes.times_ms) == ("a", True, ())
     assert (sock.sent, finished(attempts, now), attempts.ask(now)) == ([], [], None)
+    attempts.ask_for(target("a"))
+    attempts.ask(now)
+    assert finished(attempts, now) == []
 
 
 @pytest.mark.parametrize(

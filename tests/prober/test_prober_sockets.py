@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from icmplib import ICMPSocketError, SocketAddressError, SocketPermissionError
-from tests.prober.partsmade import target
 
 from monitorpi_common.service import ResourceError
-from monitorpi_prober.items import NO_NETWORK, UNSENT, Echoes, ProbeAttempt, RoundDone
-from monitorpi_prober.schedule import ProbeGroup, ProbePlan
-from monitorpi_prober.sources import once, packets, sockets, wire
+from monitorpi_prober.sources import packets, sockets, wire
 from monitorpi_prober.sources.exits import Place
 from monitorpi_prober.sources.packets import V4, V6
 from monitorpi_prober.sources.sockets import Link, open_link
@@ -172,6 +169,57 @@ def test_an_unprivileged_socket_is_preferred(
         assert not link.is_used
 
 
+class Options:
+    """A socket that notes its options."""
+
+    def __init__(self) -> None:
+        self.set: dict[tuple[int, int], bytes] = {}
+
+    def setsockopt(self, level: int, name: int, value: bytes) -> None:
+        """Take an option."""
+        self.set[level, name] = value
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "passes"),
+    [(V4, (255, 1), 0), (V6, (socket.IPPROTO_ICMPV6, 1), 129)],
+)
+def test_a_raw_socket_is_handed_echo_replies_alone(
+    family: packets.Family, name: tuple[int, int], passes: int
+) -> None:
+    """A bit for each type that is kept from it (linux/icmp.h, linux/icmpv6.h)."""
+    sock = Options()
+
+    sockets._filter(sock, family, 0xBEEF)  # type: ignore[arg-type]
+
+    bits = int.from_bytes(sock.set[name], "little")
+    types = 32 if family is V4 else 256
+    assert len(sock.set[name]) == types // 8
+    assert bits == (1 << types) - 1 - (1 << passes)
+
+
+@pytest.mark.parametrize(
+    ("has_ip_header", "load"),
+    [(True, [(0xB1, 0, 0, 0), (0x48, 0, 0, 4)]), (False, [(0x28, 0, 0, 4)])],
+)
+def test_the_filter_reads_the_identifier_behind_the_header(
+    has_ip_header: bool, load: list[tuple[int, int, int, int]]
+) -> None:
+    """All of what has it passes, and nothing else (bpf_common.h)."""
+    program = sockets._only_identifier(0xBEEF, has_ip_header=has_ip_header)
+
+    assert program == [
+        *load, (0x15, 0, 1, 0xBEEF), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0)
+    ]  # fmt: skip
+
+
+def test_a_second_of_replies_has_room() -> None:
+    """A megabyte; stamps are expected where nothing is said."""
+    assert sockets._RECEIVE_BUFFER == 1 << 20
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        assert Link(sock, packets.Format(V4, None, TOKEN)).stamps
+
+
 # --- all sockets ----------------------------------------------------------------------------------
 
 
@@ -256,114 +304,3 @@ def test_without_ipv4_nothing_is_opened(monkeypatch: pytest.MonkeyPatch) -> None
 
     with pytest.raises(ResourceError):
         EchoWire().open(Place())
-
-
-# --- one round ------------------------------------------------------------------------------------
-
-
-class Scripted:
-    """A pinger that reports what is written, and notes what it is asked for."""
-
-    def __init__(self, *items: Any) -> None:
-        self.items = items
-        self.orders: list[Any] = []
-        self.stopped_after = -1
-        self._at = 0
-
-    def follow(self, plan: ProbePlan) -> None:
-        """Take a plan."""
-        self.orders.append(plan)
-
-    def hurry(self, group: ProbeGroup) -> None:
-        """Take a round."""
-        self.orders.append(group)
-
-    def contact(self, targets: Any) -> None:
-        """Take targets."""
-        self.orders.append([one.key for one in targets])
-
-    def stop(self) -> None:
-        """Note after how many items this came."""
-        self.stopped_after = self._at
-
-    def run(self, emit: Callable[[object], None]) -> None:
-        """Report what is written, until it is stopped."""
-        for item in self.items:
-            self._at += 1
-            emit(item)
-            if self.stopped_after >= 0:
-                return
-
-
-A, B, C = target("a"), target("b", ip="192.0.2.2"), target("c", ip=None)
-
-
-def done(*targets: Any) -> RoundDone:
-    """Return a round."""
-    group = ProbeGroup(1.0, 1, targets, 0.0)
-    return RoundDone(None, None, ProbePlan(), group, ())  # type: ignore[arg-type]
-
-
-def attempt(key: str, *, there: bool, cause: str | None = None) -> ProbeAttempt:
-    """Return the outcome of a contact."""
-    return ProbeAttempt(None, Echoes(key, (), cause, cause), there)  # type: ignore[arg-type]
-
-
-def test_one_round_is_measured_and_returned() -> None:
-    """With the time limit that was given; whatever else is reported is handed on."""
-    round_of, told = done(A), list[Any]()
-    pinger = Scripted("plan taken", round_of, "more")
-
-    assert once.one_round(pinger, round_of.group, 3.0, told.append) is round_of  # type: ignore[arg-type]
-
-    assert pinger.orders == [ProbePlan((), 3.0), round_of.group]
-    assert (told, pinger.stopped_after) == (["plan taken", round_of], 2)
-    again = Scripted(round_of)
-    assert once.one_round(again, round_of.group, 3.0) is round_of  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("cause", "there", "is_near"),
-    [
-        (None, True, True),
-        (None, False, False),
-        (NO_NETWORK, True, False),
-        (UNSENT, True, False),
-        ("unreachable", True, True),
-        ("no-neighbour", False, False),
-    ],
-)
-def test_only_those_that_are_there_are_measured(
-    cause: str | None, there: bool, is_near: bool
-) -> None:
-    """Of the others it is said why not."""
-    round_of, limits = done(B, A), ProbePlan((), 3.0)
-    silent = attempt("a", there=there, cause=cause)
-    pinger = Scripted("x", attempt("b", there=True), attempt("z", there=False), silent, silent,
-                      round_of, "more")  # fmt: skip
-    grouped: list[Any] = []
-
-    def group(targets: Any) -> ProbeGroup:
-        grouped.append([one.key for one in targets])
-        return round_of.group
-
-    found = once.contact_then_round(pinger, [A, B, C], group, limits)  # type: ignore[arg-type]
-
-    assert found == ([] if is_near else [silent], round_of)
-    assert grouped == [["b", "a"] if is_near else ["b"]]
-    assert pinger.orders == [limits, ["a", "b"], round_of.group]
-    assert pinger.stopped_after == 6
-
-
-def test_where_nobody_is_there_no_round_is_measured() -> None:
-    """Nor where nobody has an address: then nothing is opened."""
-    silent = attempt("a", there=False)
-    pinger = Scripted(silent, "more")
-
-    assert once.contact_then_round(pinger, [A], lambda _: done().group, ProbePlan()) == (  # type: ignore[arg-type]
-        [silent], None)  # fmt: skip
-    assert pinger.stopped_after == 1
-    nothing = Scripted()
-    assert once.contact_then_round(nothing, [C], lambda _: done().group, ProbePlan()) == (  # type: ignore[arg-type]
-        [], None)  # fmt: skip
-    assert nothing.orders == []

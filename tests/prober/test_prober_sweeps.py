@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.noted import Noted
 
 from monitorpi_host.interfaces import Interface
 from monitorpi_prober.items import Exit, Found, KnownAddress, Sweeping
@@ -91,17 +92,6 @@ def test_a_large_subnet_is_refused_with_its_size(
         assert f"discover_max_addresses ({most})" in first.reason
         small = ProberSettings(discover_max_addresses=254)
         assert list(sweepable([interface(prefix=16), near[1]], small))[1] is near[1]
-
-
-class Noted:
-    """A log that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.warnings: list[tuple[str, dict[str, Any]]] = []
-
-    def warning(self, message: str, **fields: Any) -> None:
-        """Keep a warning."""
-        self.warnings.append((message, fields))
 
 
 class Sweeps:

@@ -130,6 +130,14 @@ Tally = Annotated[dict[ClassName, Count], Field(max_length=_MAX_TALLY)]
 """Counts by name; a name that is absent counts 0. Beside the classes: ``packets``, ``bytes``."""
 
 
+def _empty() -> Any:
+    """Return the default of a table that many parts of a message have.
+
+    As ``{}`` it would be copied for each of them, by Python, at a quarter of what reading costs.
+    """
+    return Field(default_factory=dict, json_schema_extra={"default": {}})
+
+
 # --- delivery ---------------------------------------------------------------------------------
 
 DeliveryKind = Literal["state", "stream", "status", "request"]
@@ -293,10 +301,10 @@ class DeviceWindow(Part):
 
     mac: Mac
     role: Role = "unknown"
-    tx: Tally = {}
-    rx: Tally = {}
+    tx: Tally = _empty()
+    rx: Tally = _empty()
     spread: Spread = Spread()
-    top_peer: Annotated[dict[ClassName, Peer], Field(max_length=8)] = {}
+    top_peer: Annotated[dict[ClassName, Peer], Field(max_length=8)] = _empty()
     """By flood class: the destination that got most of it (a majority vote, not a sort)."""
     copies: Copies | None = None
     """Where it is not as with the wire: see ``copies`` there."""

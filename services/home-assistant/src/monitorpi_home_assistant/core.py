@@ -206,8 +206,7 @@ class HomeAssistantCore:
             is_same = before is not None and _essence(before[0]) == _essence(state)
             if is_same and before is not None and self._boot_s - before[1] < REFRESH_S:
                 continue
-            if before is None or not is_same:
-                self._is_changed |= before is None
+            self._is_changed |= before is None
             self._states[rule] = (state, self._boot_s)
             yield Publication(rule, state)
 

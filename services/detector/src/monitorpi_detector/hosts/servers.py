@@ -224,13 +224,11 @@ class Servers:
     def _remember(self, mac: str, at_s: float, statements: Iterable[Statement]) -> None:
         """Remember what a known one says, as far as there is room, and where somebody serves."""
         before = self._statements.get(mac, {})
-        new = [one for one in statements if one not in before]
-        if not new and mac in self._statements:
-            return
         counts = Counter(option for option, _ in before)
         kept = self._statements[mac] = dict(before)
-        for one in new:
-            if len(kept) < MAX_STATEMENTS and (counts[one[0]] < MAX_VALUES or one[0] == VLAN):
+        for one in statements:
+            has_room = counts[one[0]] < MAX_VALUES or one[0] == VLAN
+            if one not in kept and has_room and len(kept) < MAX_STATEMENTS:
                 kept[one] = None
                 counts[one[0]] += 1
         for vlan in where(kept):

@@ -115,7 +115,7 @@ def leaves_from(ip: str, pinned: Place) -> str | None:
                 name = pinned.interface.encode() + b"\0"
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
             sock.connect(destination(ip, _DISCARD))
-            return str(sock.getsockname()[0]).split("%", maxsplit=1)[0]
+            return str(sock.getsockname()[0]).partition("%")[0]
     except OSError:
         return None
 

@@ -310,4 +310,4 @@ def _has_interface(name: str) -> bool:
 
 def plain(ip: str) -> str:
     """Return an address without its zone."""
-    return ip.split("%", maxsplit=1)[0]
+    return ip.partition("%")[0]

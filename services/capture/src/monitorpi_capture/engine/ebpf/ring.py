@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from contextlib import ExitStack
 from typing import Final
 
 from monitorpi_capture.engine.ebpf import syscall as system
@@ -39,15 +40,15 @@ class FrameRing:
             OSError: the kernel refused.
 
         """
-        self.fd = system.create_ring(RING_BYTES)
-        try:
+        with ExitStack() as undone:
+            self.fd = system.create_ring(RING_BYTES)
+            undone.callback(os.close, self.fd)
             self._missed = system.create_array("missed", _COUNTER, parts)
-            self._reader = mmap.mmap(self.fd, mmap.PAGESIZE)
+            undone.callback(self._missed.close)
+            self._reader = undone.enter_context(mmap.mmap(self.fd, mmap.PAGESIZE))
             size = mmap.PAGESIZE + 2 * RING_BYTES
             self._writer = mmap.mmap(self.fd, size, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
-        except OSError:
-            os.close(self.fd)
-            raise
+            undone.pop_all()
         self._position = 0
         self._reported = 0
 
