@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.history.hours import BEGIN, lines, pack, save
 from tests.history.world import NOON, World, alert, device, mac, window
 
 from monitorpi_common.log import Log
@@ -16,15 +15,12 @@ from monitorpi_common.messages import Device, Target
 from monitorpi_common.service import TombstoneReceived
 from monitorpi_common.topics import Topic
 from monitorpi_history import core as module
-from monitorpi_history.items import HOUR_S, Batch, Series, Stretch
+from monitorpi_history.items import HOUR_S, Series
 from monitorpi_history.sinks.archive import Archive
-from monitorpi_history.sources.reader import Reader, open_to_read, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-BEGIN = int(NOON.timestamp()) // HOUR_S
 
 
 @pytest.fixture
@@ -33,85 +29,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.archive.close()
-
-
-def lines(world: World, table: str, **asked: Any) -> list[dict[str, Any]]:
-    """Ask for lines of JSON, up to whenever."""
-    asked = {"to": "2027-01-01"} | asked
-    return [json.loads(line) for line in world.ask(table, format="jsonl", **asked).splitlines()]
-
-
-def save(world: World, hour: int, *series: Series, slots: int = 6, value: int = 7) -> None:
-    """Write an hour in which each of the series had packets, and the wire was covered."""
-    wire = {Series("wire", "eth0"): {"_covered_ms": [10_000] * slots, "packets": [value] * slots}}
-    theirs = {one: {"tx_packets": [value] * slots} for one in series}
-    assert world.archive.save(Batch([Stretch(hour, 0, slots, wire | theirs)])) is None
-
-
-def pack(world: World, until_s: float) -> None:
-    """Let everything be folded that is over."""
-    while world.archive.work(until_s, is_set=True):
-        pass
-
-
-# --- a crowd --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_packed", [False, True])
-@pytest.mark.parametrize("step_s", [10, 60, 3600])
-def test_a_crowd_is_answered_whole(world: World, is_packed: bool, step_s: int) -> None:
-    """More devices than are read at once, at each fineness, folded or not yet."""
-    crowd = [Series("device", "eth0", mac(n)) for n in range(150)]
-    save(world, BEGIN, *crowd)
-    if is_packed:
-        pack(world, (BEGIN + 2) * HOUR_S)
-    save(world, BEGIN + 1, *crowd[:70])
-
-    found = lines(world, "traffic", step=step_s, from_=BEGIN * HOUR_S, to=(BEGIN + 2) * HOUR_S)
-
-    sent: dict[str, int] = {}
-    for line in found:
-        sent[line["mac"]] = sent.get(line["mac"], 0) + line["tx_packets"]
-    assert sent == {mac(n): 84 if n < 70 else 42 for n in range(150)}
-
-
-def test_a_reader_may_be_used_by_another_thread(world: World) -> None:
-    """Questions are answered by whichever is free."""
-    save(world, BEGIN)
-    db = open_to_read(world.file)
-    found: list[Series] = []
-    thread = threading.Thread(target=lambda: found.extend(Reader(db).series(["wire"]).values()))
-    thread.start()
-    thread.join()
-    db.close()
-
-    assert found == [Series("wire", "eth0")]
-
-
-def test_whoever_asks_writes_nothing(world: World) -> None:
-    """Neither by mistake."""
-    save(world, BEGIN)
-    db = open_to_read(world.file)
-
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        db.execute("DELETE FROM snapshot")
-    db.close()
-
-
-@pytest.mark.parametrize(
-    ("start_s", "end_s", "step_s", "found"),
-    [
-        (0, 60, 60, (0, 60)), (1, 60, 60, (0, 60)), (59, 61, 60, (0, 120)), (60, 60, 60, (60, 120)),
-        (61.5, 119.5, 10, (60, 120)),
-    ],
-)  # fmt: skip
-def test_a_span_holds_both_its_ends(
-    start_s: float, end_s: float, step_s: int, found: tuple[int, int]
-) -> None:
-    """In whole steps, one at least."""
-    span = span_of(start_s, end_s, step_s)
-
-    assert (span.start_s, span.end_s, span.step_s) == (*found, step_s)
 
 
 # --- when it is written ---------------------------------------------------------------------------
@@ -334,3 +251,25 @@ def test_a_history_that_cannot_be_opened_keeps_nothing(tmp_path: Path) -> None:
     assert archive.state(1.0) == {"kept": False}
     assert (archive.devices(), archive.target_states()) == ([], {})
     assert not archive.work(1.0, is_set=True)
+
+
+def test_what_a_wrong_clock_wrote_ahead_leaves_first(world: World) -> None:
+    """When room is needed: the oldest that is true stays."""
+    save(world, BEGIN)
+    save(world, BEGIN + 1000)
+    world.archive._budget = 12_000_001
+
+    world.archive.work((BEGIN + 1.5) * HOUR_S, is_set=True)
+
+    with sqlite3.connect(world.file) as db:
+        left = {id_ >> 24 for (id_,) in db.execute("SELECT id FROM snapshot")}
+    db.close()
+    assert left == {BEGIN}
+
+
+def test_numbers_of_the_past_are_not_held(world: World) -> None:
+    """Of whom an hour knows, whoever was there before: memory stays flat."""
+    for hour in range(BEGIN, BEGIN + 5):
+        save(world, hour, *(Series("device", "eth0", mac(20 * hour + n)) for n in range(20)))
+
+    assert len(world.archive._numbers) == 21
