@@ -90,6 +90,14 @@ def test_what_was_there_before_the_first_look_is_no_rise() -> None:
     assert rung(RisingPort(), *looks) == []
 
 
+def test_answers_of_before_the_first_look_are_none_of_the_later_ones() -> None:
+    """Nobody answers any more, however many were answered until then."""
+    looks = [(at_s, FloodSums(900 + sent, 700)) for at_s, sent in
+             ((0, 0), (0.02, 60), (0.04, 120), (0.06, 175), (0.2, 175))]  # fmt: skip
+
+    assert rung(RisingPort(), *looks) == [0.2]
+
+
 def test_a_rise_rings_once_a_look_within_it_tells_its_rate() -> None:
     """One jump between two looks says nothing of how fast it came."""
     quiet = syns((0, 0), (0.05, 0), (0.1, 0))
@@ -278,14 +286,15 @@ def test_a_burst_that_is_over_began_at_the_look_before_it() -> None:
     assert port.rise(FloodSums(icmp_echo=200)).since_s == 5.25
 
 
-def test_a_steady_stream_began_a_second_ago() -> None:
+@pytest.mark.parametrize("rate", [129, 190, 200, 1000])
+def test_a_steady_stream_began_a_second_ago(rate: int) -> None:
     """No look lies below the line through the others: the whole second is the rise."""
     port = RisingPort()
-    assert played(port, lambda _: 200.0, 3.0, begin_s=20.0) != []
+    assert played(port, lambda _: rate, 3.0, begin_s=20.0) != []
 
-    rise = port.rise(FloodSums(icmp_echo=600))
+    rise = port.rise(FloodSums(icmp_echo=3 * rate))
 
-    assert rise.since_s == pytest.approx(22.0, abs=2 * LOOK_S)
+    assert rise.since_s == pytest.approx(23.0 - LOOK_S - 1.0, abs=LOOK_S / 2)
 
 
 @pytest.mark.parametrize(
