@@ -84,14 +84,14 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 from monitorpi_dev.mutate import trial
-from monitorpi_dev.mutate.drawing import Case
+from monitorpi_dev.mutate.drawing import Case, module_of
 from monitorpi_dev.mutate.mutants import mutants
 
 file, tests, *changes = sys.argv[1:]
 source = Path(file).read_text(encoding="utf-8")
 cases = [
     Case(
-        "monitorpi_dev.mutate.mutants", Path(file), source, one, tuple(tests.split()),
+        module_of(Path(file)), Path(file), source, one, tuple(tests.split()),
         defaultdict(float),
     )
     for one in mutants(source) if one.describe(source) in changes
@@ -118,6 +118,20 @@ def test_a_fault_is_noticed_and_one_nobody_looks_at_is_not() -> None:
     assert run.stderr == ""
     assert sorted(run.stdout.splitlines()) == [f"False: {unseen}", f"True: {seen}"]
     assert file.read_bytes() == before
+
+
+def test_a_program_that_runs_where_it_is_only_imported_is_noticed() -> None:
+    """It ends pytest itself, before there is a test that could fail."""
+    file = ROOT / "services/detector/src/monitorpi_detector/__main__.py"
+    change = 'if __name__ == "__main__":  ->  if __name__ != "__main__":'
+    test = "tests/detector/test_servers.py::test_in_a_pipe_nothing_is_kept"
+
+    run = subprocess.run(
+        [sys.executable, "-c", TRIAL, file, test, change],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+
+    assert (run.stdout, run.stderr) == (f"True: {change}\n", "")
 
 
 @pytest.fixture

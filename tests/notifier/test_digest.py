@@ -104,6 +104,17 @@ def test_a_digest_tells_of_the_day_and_then_forgets_it() -> None:
     assert "- nothing is pinged" in text
 
 
+def test_the_worst_delay_may_be_a_short_one() -> None:
+    """And nothing lost is nothing lost."""
+    one = digest(target())
+    last = example(Target).last.model_copy(update={"rtt_p95_ms": 0.3, "loss_ratio": 0.004})
+    one.receive(target(last=last))
+
+    ((_, text),) = one.due(datetime(2026, 11, 30, 6, 30, tzinfo=UTC))
+
+    assert "- printer: up to 0.3 ms, 0 % lost at worst" in text
+
+
 def test_without_a_time_there_is_no_digest() -> None:
     """And nothing is gathered for it."""
     one = digest(at=None)

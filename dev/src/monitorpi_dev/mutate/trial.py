@@ -41,9 +41,10 @@ _FIRST: Final = 30
 """Tests that most mutants fall to; only what they let pass meets the rest."""
 _SLACK_S: Final = 60.0
 """Beside ten times what the tests usually take: an endless loop is noticed."""
-_PASSED, _FAILED, _INTERRUPTED, _USAGE, _NONE = 0, 1, 2, 4, 5
-"""Exit codes of pytest; what cannot be imported interrupts it, or in a conftest is wrong usage."""
-_NOTICED: Final = (_FAILED, _INTERRUPTED, _USAGE)
+_PASSED, _FAILED, _INTERRUPTED, _ENDED, _USAGE, _NONE = range(6)
+"""Exit codes of pytest; what cannot be imported interrupts it, or in a conftest is wrong usage, and
+what ends the process where it is imported ends pytest."""
+_NOTICED: Final = (_FAILED, _INTERRUPTED, _ENDED, _USAGE)
 _NOT_TWICE: Final = ("_pytest", "pytest", "coverage", "__main__", "xdist", "execnet")
 
 

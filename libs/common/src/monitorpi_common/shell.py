@@ -156,14 +156,16 @@ def _await_name(
     def is_stopped() -> bool:
         return len(inbox) > 0
 
+    # of several that find the lock in the hands of one that hangs, one goes ahead without it
+    heir = _claim(service, common, f"{common.instance}-heir")
     looks, began_s = 0, time.monotonic()
     while True:
         is_ours = claim.take()
         broker, status = account(service, common.broker), _status(service, common)
         if not await_vacancy(broker, status, log, is_stopped=is_stopped, beat=beat):
             return False
-        started = time.monotonic() - began_s > LOOKS  # whoever is ahead: it hangs by now
-        if is_ours or looks == LOOKS or (looks and started):
+        has_waited = looks >= LOOKS or (looks > 0 and time.monotonic() - began_s > LOOKS)
+        if is_ours or (has_waited and heir.take()):
             return True
         looks += 1
         beat()
