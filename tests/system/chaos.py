@@ -40,7 +40,7 @@ class PlayedLan:
         self.online: set[str] = set()
         """Services that have been there."""
         self.stories: dict[str, list[str]] = {}
-        """States of each alert by its id, each change once."""
+        """States of each flood's alert by its id, each change once."""
         self.probed_s: dict[str, float] = {}
         self.worst_s: dict[str, float] = {}
         """The longest time between two results, by target."""
@@ -97,6 +97,8 @@ class PlayedLan:
                 self.probed_s[name] = now_s
                 self.worst_s[name] = max(self.worst_s.get(name, 0.0), gap_s)
             return
+        if said["rule"] != "syn-flood":
+            return  # that a service is missing is told, too, while all of its processes are
         story = self.stories.setdefault(said["id"], [])
         if story[-1:] != [said["state"]]:
             story.append(said["state"])

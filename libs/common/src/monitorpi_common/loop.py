@@ -46,7 +46,7 @@ from monitorpi_common.topics import Topic, TopicError, pattern
 from monitorpi_common.vacancy import Rival, Rivals, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pydantic import JsonValue
@@ -103,6 +103,7 @@ class Shell:
         log: Log,
         retention: Retention | None = None,
         started_at: datetime | None = None,
+        present: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._retention = retention
@@ -120,6 +121,8 @@ class Shell:
         self._started_at = started_at or clock.wall()
         self._allowance = Allowance(COMMANDS_PER_S, COMMANDS_AT_ONCE)
         self._rivals = Rivals(self._started_at)
+        self._present = present
+        """Called when the broker shows our own messages to all."""
         self._started_s = clock.boot_s()
         self._trouble: str | None = "not connected yet"
         self._next_tick = time.monotonic()
@@ -260,6 +263,8 @@ class Shell:
 
     def _watch_for_a_rival(self, health: Health, *, retained: bool) -> None:
         rival = self._rivals.judge(health, retained=retained)
+        if self._rivals.is_present:
+            self._present()
         if rival is Rival.EARLIER:
             raise ResourceError(taken(self._health_topic))
         if rival is Rival.LATER:

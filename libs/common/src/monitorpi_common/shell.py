@@ -7,13 +7,12 @@ import os
 import secrets
 import signal
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from monitorpi_common import __version__, clock
-from monitorpi_common.claim import LOOKS, Claim
+from monitorpi_common.claim import Turn
 from monitorpi_common.inbox import Inbox
 from monitorpi_common.log import Log
 from monitorpi_common.loop import Shell, Stop, touch
@@ -88,10 +87,10 @@ def run_service(
         common = loaded.common
         log = Log(service.value, common.log_level)
         live = options.bus is None
-        claim = _claim(service, common, common.instance)
+        turn = _turn(service, common, common.instance)
         if live and shares and "instance" not in common.model_fields_set:
-            common, claim = _named(service, common, log)
-        if live and not _await_name(service, common, inbox, log, claim):
+            common, turn = _named(service, common, log)
+        if live and not _await_name(service, common, inbox, log, turn):
             return EXIT_STOPPED
         context = Context(
             site=common.site,
@@ -108,7 +107,9 @@ def run_service(
         started_at = clock.wall()
         bus = _live_bus(service, common, log, started_at) if live else _pipe_bus(assembly)
         retention = _retention(service, common, log) if live else None
-        shell = Shell(service, common, assembly, bus, inbox, log, retention, started_at)
+        shell = Shell(
+            service, common, assembly, bus, inbox, log, retention, started_at, turn.pass_on
+        )
         hold_little()
         shell.run()
     except ConfigurationError as error:
@@ -127,25 +128,25 @@ def run_service(
     return EXIT_STOPPED
 
 
-def _claim(service: Service, common: CommonSettings, instance: str) -> Claim:
-    return Claim(common.state_dir, f"{common.site}-{service.value}-{instance}")
+def _turn(service: Service, common: CommonSettings, instance: str) -> Turn:
+    return Turn(common.state_dir, f"{common.site}-{service.value}-{instance}")
 
 
-def _named(service: Service, common: CommonSettings, log: Log) -> tuple[CommonSettings, Claim]:
+def _named(service: Service, common: CommonSettings, log: Log) -> tuple[CommonSettings, Turn]:
     """Return the settings with the first name that no other replica has, here or at the broker."""
     there = online_names(account(service, common.broker), _status(service, common), log)
     for number in range(1, MAX_REPLICAS + 1):
         name = common.instance if number == 1 else f"{common.instance}-{number}"
-        claim = _claim(service, common, name)
-        if name not in there and claim.take():
+        turn = _turn(service, common, name)
+        if name not in there and turn.take():
             if number > 1:
                 log.info("one of several replicas", instance=name)
-            return common.model_copy(update={"instance": name}), claim
-    return common, _claim(service, common, common.instance)
+            return common.model_copy(update={"instance": name}), turn
+    return common, _turn(service, common, common.instance)
 
 
 def _await_name(
-    service: Service, common: CommonSettings, inbox: Inbox, log: Log, claim: Claim
+    service: Service, common: CommonSettings, inbox: Inbox, log: Log, turn: Turn
 ) -> bool:
     """Wait until nobody else runs under our name; False: we were stopped meanwhile."""
 
@@ -156,20 +157,17 @@ def _await_name(
     def is_stopped() -> bool:
         return len(inbox) > 0
 
-    # of several that find the lock in the hands of one that hangs, one goes ahead without it
-    heir = _claim(service, common, f"{common.instance}-heir")
-    looks, began_s = 0, time.monotonic()
+    broker, status = account(service, common.broker), _status(service, common)
     while True:
-        is_ours = claim.take()
-        broker, status = account(service, common.broker), _status(service, common)
-        if not await_vacancy(broker, status, log, is_stopped=is_stopped, beat=beat):
+        turn.take()
+        if not await_vacancy(
+            broker, status, log, is_stopped=is_stopped, beat=beat, stand_by=turn.pass_on
+        ):
             return False
-        has_waited = looks >= LOOKS or (looks > 0 and time.monotonic() - began_s > LOOKS)
-        if is_ours or (has_waited and heir.take()):
+        if turn.is_ours:
             return True
-        looks += 1
         beat()
-        claim.look(is_stopped)  # then ask again: who was ahead is online, or has gone
+        turn.look(is_stopped)  # then ask again: who was ahead is online, or has gone
 
 
 def account(service: Service, broker: BrokerSettings) -> BrokerSettings:

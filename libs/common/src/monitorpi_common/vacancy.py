@@ -77,6 +77,7 @@ def await_vacancy(
     *,
     is_stopped: Callable[[], bool],
     beat: Callable[[], None],
+    stand_by: Callable[[], None],
 ) -> bool:
     """Wait until nobody runs under a name; False: we were stopped meanwhile.
 
@@ -86,6 +87,7 @@ def await_vacancy(
         log: for the line that says what is waited for.
         is_stopped: returns whether we shall end.
         beat: called while waiting, to show that we live.
+        stand_by: called once when somebody is there.
 
     """
     health = Topic(status.site, status.service, Health.KIND, status.id)
@@ -112,6 +114,7 @@ def await_vacancy(
                         "standing by",
                         what=f"{taken(status)}; until then this one waits",
                     )
+                    stand_by()
                 logged = True
                 beat()
     return False
@@ -220,16 +223,17 @@ class Rivals:
 
     def __init__(self, started_at: datetime) -> None:
         self._started = timestamp(started_at)
-        self._published = False
+        self.is_present = False
+        """A message of ours came back: the broker shows that we are there."""
         self._other: Health | None = None
 
     def judge(self, health: Health, *, retained: bool) -> Rival | None:
         """Take a message of our own health topic."""
         started = timestamp(health.started_at)
         if started == self._started:
-            self._published = True
+            self.is_present = True
             return None
-        if not self._published:
+        if not self.is_present:
             return None  # left by the process before us
         before, self._other = self._other, health
         if retained and before in (None, health):
