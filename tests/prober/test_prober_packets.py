@@ -178,6 +178,21 @@ def test_mdns_answer() -> None:
     assert mdns.answer(data, "192.0.2.8") is None
 
 
+def test_mdns_questions_and_long_labels() -> None:
+    """What is no answer names nobody; a label has 63 letters at most (RFC 1035)."""
+
+    def named(label: bytes, flags: int) -> str | None:
+        query = mdns.question("192.0.2.7", 5)
+        name = bytes([len(label)]) + label + b"\x05local\0"
+        record = b"\xc0\x0c" + struct.pack("!HHIH", 12, 1, 120, len(name)) + name
+        data = struct.pack("!6H", 5, flags, 1, 1, 0, 0) + query[12:] + record
+        return mdns.answer(data, "192.0.2.7")
+
+    assert named(b"x" * 63, 0x8400) == "x" * 63
+    assert named(b"x" * 64, 0x8400) is None
+    assert named(b"printer", 0x0400) is None
+
+
 def test_mdns_pointer_loop() -> None:
     """A name that points to itself is malformed, not an endless loop."""
     data = struct.pack("!6H", 0, 0x8400, 0, 1, 0, 0) + b"\xc0\x0c"

@@ -145,6 +145,29 @@ def test_no_second_has_more_arp_requests_than_the_rate_allows(
 OUTCOMES = ("sound", "late", "altered", "lost", "unsent", "altered then sound", "never handed over")
 
 
+def test_a_round_ends_with_the_last_request_of_all() -> None:
+    """Not with one before it, nor while more will be sent."""
+    flights, awaited = Flights(), Awaited(is_complete=False)
+    row = TargetRow("a", awaited)
+    requests = [Request(row, number, "192.0.2.1", 0, 0) for number in range(3)]
+    ended = []
+    for request in requests:
+        flights.depart(request, 1.0)
+    flights.receive(requests[0], 1.0)
+    flights.receive(requests[1], 1.0)
+    ended.append(flights.ended)
+    flights.receive(requests[2], 1.0)
+    ended.append(flights.ended)
+    awaited.is_complete = True
+    for request in requests[:2]:
+        flights.depart(request, 2.0)
+    for request in requests[:2]:
+        flights.receive(request, 1.0)
+        ended.append(flights.ended)
+
+    assert ended == [0, 0, 0, 1]
+
+
 @given(st.lists(st.sampled_from(OUTCOMES), max_size=60))
 def test_every_request_ends_once(outcomes: list[str]) -> None:
     """Sent = received + late + altered + lost; what was not sent is in none of them."""

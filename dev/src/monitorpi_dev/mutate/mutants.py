@@ -22,6 +22,8 @@ _OTHER: Final[dict[type[ast.AST], str]] = {
     ast.BitAnd: "|", ast.BitOr: "&", ast.BitXor: "&", ast.LShift: ">>", ast.RShift: "<<",
     ast.And: "or", ast.Or: "and",
 }  # fmt: skip
+_FOR_PROGRAMMERS: Final = ("encoding", "strict")
+"""Arguments that say what is so anyway: UTF-8 on all systems we run on, lists of one length."""
 _TWINS: Final = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _TEXT_FOR_PEOPLE: Final = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
 _STATEMENTS: Final = (ast.Expr, ast.Assign, ast.AugAssign, ast.Raise, ast.Delete)
@@ -182,7 +184,7 @@ class _Finder:
 
     def _without_arguments(self, call: ast.Call) -> Iterator[_Edit]:
         for left_out in call.keywords:
-            if left_out.arg is not None:
+            if left_out.arg is not None and left_out.arg not in _FOR_PROGRAMMERS:
                 kept = [keyword for keyword in call.keywords if keyword is not left_out]
                 yield *self._span(call), ast.unparse(ast.Call(call.func, call.args, kept))
 

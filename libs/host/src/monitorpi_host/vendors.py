@@ -41,7 +41,7 @@ class Vendors:
         path = registry or _packaged()
         if path is not None:
             with contextlib.suppress(OSError):
-                self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._file = os.open(path, os.O_RDONLY)
         self.of = lru_cache(maxsize=1024)(self._of)  # type: ignore[method-assign] # one per object
 
     def of(self, mac: bytes) -> str | None:

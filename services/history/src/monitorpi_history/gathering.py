@@ -169,7 +169,7 @@ class Gathering:
             self.repeated += 1
             return None
         sender.epoch, sender.seq = epoch, seq
-        return ahead - 1 if same and 0 < ahead <= UNTIMELY_S else 0
+        return max(ahead - 1, 0) if same and ahead <= UNTIMELY_S else 0
 
     def _slot(self, at: datetime) -> int:
         slot = int(at.timestamp()) // SLOT_S

@@ -15,7 +15,6 @@ class Words:
         self._db = db
         self._numbers: dict[str, int] = {}
         self._texts: dict[int, str] = {}
-        self._saved = 0
         for number, text in db.execute("SELECT id, text FROM word"):
             self._numbers[text] = number
             self._texts[number] = text
