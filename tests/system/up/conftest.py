@@ -44,6 +44,22 @@ def privileged() -> None:
         pytest.skip("needs root: the lab makes network namespaces")
 
 
+def children_of(up: int) -> Iterator[tuple[int, str]]:
+    """Yield the process ids of the services and the broker that a process has started, by name."""
+    for pid in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (pid / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()
+            command = (pid / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if command.startswith(TITLE):
+            continue
+        if int(stat[1]) == up and stat[0] != "Z":
+            service = re.search(r"-m monitorpi_(\w+)", command)
+            name = service[1].replace("_", "-") if service else "broker"
+            yield int(pid.name), name
+
+
 @dataclass
 class Up:
     """A running ``up`` in the sensor's namespace, with all it printed and all it published."""
@@ -119,25 +135,11 @@ class Up:
 
     def children(self) -> dict[str, int]:
         """Return the process ids of services and broker by their name."""
-        return {name: pid for pid, name in self._children()}
+        return {name: pid for pid, name in children_of(self.process.pid)}
 
     def pids(self, service: str) -> list[int]:
         """Return the process ids of all that run as one service."""
-        return [pid for pid, name in self._children() if name == service]
-
-    def _children(self) -> Iterator[tuple[int, str]]:
-        for pid in Path("/proc").glob("[0-9]*"):
-            try:
-                stat = (pid / "stat").read_text(errors="replace").rsplit(")", 1)[1].split()
-                command = (pid / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if command.startswith(TITLE):
-                continue
-            if int(stat[1]) == self.process.pid and stat[0] != "Z":
-                service = re.search(r"-m monitorpi_(\w+)", command)
-                name = service[1].replace("_", "-") if service else "broker"
-                yield int(pid.name), name
+        return [pid for pid, name in children_of(self.process.pid) if name == service]
 
     def kept(self, service: str) -> set[str]:
         """Return the names of what a service keeps in its file."""

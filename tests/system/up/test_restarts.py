@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import is_running, wait_for
+from tests.system.up.conftest import QUIET_S, Start, children_of
 
 from monitorpi_common.topics import mac_id
 from monitorpi_lab import flood
@@ -20,11 +20,7 @@ from monitorpi_lab import flood
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.system.up.conftest import Up
-
     from monitorpi_lab.lan import Lab
-
-from tests.system.up.conftest import QUIET_S, Start, Up
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -179,7 +175,7 @@ def test_up_ends_when_nobody_reads_it(lab: Lab, tmp_path: Path) -> None:
     for line in process.stdout:
         if "-v -t" in line:
             break
-    children = Up.children(SimpleNamespace(process=process))  # type: ignore[arg-type] # all it reads
+    children = {name: pid for pid, name in children_of(process.pid)}
     process.stdout.close()
 
     os.kill(children["detector"], signal.SIGKILL)
