@@ -91,6 +91,7 @@ def test_what_is_not_known_is_not_written() -> None:
     assert "Victim" not in words.opened(grouped)
     many = WORDS.opened(one, tuple("abcdefghij"))
     assert "With it: a, b, c, d, e, f, g, h and 2 more" in many
+    assert "With it: a, b, c, d, e, f, g, h and 1 more" in WORDS.opened(one, tuple("abcdefghi"))
     assert "more" not in WORDS.opened(one, tuple("abcdefgh"))
     assert "usual here" not in WORDS.opened(alert(evidence={"baseline": 0.0}))
 
