@@ -25,7 +25,8 @@ from monitorpi_dev.mutate.trial import control, trials, warm_up
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_APART: Final = "MONITORPI_MUTATE_APART"
+_APART: Final = "MUTATE_APART"
+"""Set where we are there; a name of our own would be one more variable that services refuse."""
 PACKAGES: Final = (
     "monitorpi_common", "monitorpi_host", "monitorpi_capture", "monitorpi_prober",
     "monitorpi_detector", "monitorpi_cloud_bridge", "monitorpi_dashboard", "monitorpi_history",
