@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
+import time
 from typing import TYPE_CHECKING
 
+import paho.mqtt.client as mqtt
 from tests.common.echoes import (
     DEVICE,
     DEVICE_TOPIC,
@@ -16,9 +19,15 @@ from tests.common.echoes import (
 )
 from tests.conftest import Broker, wait_for
 
+from monitorpi_common import vacancy
+from monitorpi_common.log import Log
+from monitorpi_common.settings import BrokerSettings
+from monitorpi_common.topics import Topic
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
     from tests.conftest import Subscriber
 
 
@@ -88,6 +97,35 @@ def test_a_process_that_was_frozen_and_missed_by_nobody_goes_on(
     publish(broker, DEVICE_TOPIC, DEVICE % "after-it")
     wait_for(lambda: any("after-it" in text for text in seen.of("alert/b827eb123456")))
     assert first.poll() is None
+
+
+def test_a_flood_of_statuses_holds_up_nobody_who_looks_for_a_name(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known by then has to do."""
+    monkeypatch.setattr(vacancy, "AWAY_S", 0.3)
+    over = threading.Event()
+
+    def flood() -> None:
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        while not over.wait(0.001):
+            client.publish("monitorpi/v1/lab/prober/status/main-7", "online")
+        client.disconnect()
+        client.loop_stop()
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    status = Topic("lab", "prober", "status", "main")
+    began_s = time.monotonic()
+    found = vacancy.online_names(BrokerSettings(port=broker.port), status, Log("test"))
+    took_s = time.monotonic() - began_s
+    over.set()
+    thread.join()
+
+    assert found == {"main-7"}
+    assert took_s < 5
 
 
 def test_a_process_that_waits_for_its_name_can_be_stopped(

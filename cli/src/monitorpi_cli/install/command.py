@@ -97,11 +97,11 @@ def _guarded(name: str, act: Callable[[], int]) -> int:
         return _RESOURCE
 
 
-def _require(else_: str) -> None:
+def _require(otherwise: str) -> None:
     """Check that we may do it here.
 
     Args:
-        else_: what to do, or what it means, where systemd does not run.
+        otherwise: what to do, or what it means, where systemd does not run.
 
     Raises:
         ResourceError: not as this user, or not on this machine.
@@ -110,7 +110,7 @@ def _require(else_: str) -> None:
     if os.geteuid() != 0:
         raise ResourceError("units of the machine are for root: run it with sudo")
     if not systemd.is_running():
-        raise ResourceError(f"systemd does not run this machine: {else_}")
+        raise ResourceError(f"systemd does not run this machine: {otherwise}")
 
 
 # --- install --------------------------------------------------------------------------------------

@@ -131,19 +131,18 @@ def online_names(settings: BrokerSettings, status: Topic, log: Log) -> set[str]:
     """
     from monitorpi_common.session import ConnectionChange, Session  # noqa: PLC0415 - not for a pipe
 
-    began_s, asked_s = time.monotonic(), None
+    until_s = time.monotonic() + AWAY_S
+    latest_s = until_s + AWAY_S  # whoever publishes there without end holds nobody up
     there: set[str] = set()
     filter_ = pattern(status.site, status.service, status.kind)
     with Session(settings, "names", [filter_], log) as session:
         item: object = None
-        while item or asked_s is None or time.monotonic() - asked_s < RETAINED_S:
+        while time.monotonic() < (until_s if item is None else latest_s):
             item = session.next(_LOOK_S)
             if isinstance(item, Raw) and item.payload == Status.ONLINE.value.encode():
                 there.add(item.topic.rpartition("/")[2])
             elif isinstance(item, ConnectionChange) and isinstance(item.event, Subscribed):
-                asked_s = time.monotonic()
-            if asked_s is None and time.monotonic() - began_s > AWAY_S:
-                return there
+                until_s = min(until_s, time.monotonic() + RETAINED_S)
     return there
 
 

@@ -89,6 +89,8 @@ class EbpfEngine:
         ("CAP_NET_RAW", system.CAP_NET_RAW), ("CAP_BPF", system.CAP_BPF),
     )  # fmt: skip
     """Capabilities that are needed to begin, each with its number."""
+    since = "5.5"
+    """The first Linux that has what is used here."""
 
     def __init__(self, names: Sequence[str], max_rows: int, program: str | None = None) -> None:
         """Take the interfaces and the MACs per interface and window.
@@ -143,7 +145,7 @@ class EbpfEngine:
             raise
         except OSError as error:
             self._release()
-            raise EngineRefusedError(refusal(error, self.rights)) from None
+            raise EngineRefusedError(refusal(error, self.rights, self.since)) from None
 
     def _open(self) -> None:
         compiled = load_object()

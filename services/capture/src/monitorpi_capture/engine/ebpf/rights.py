@@ -24,12 +24,13 @@ def may_attach() -> bool:
     return bool(system.effective_capabilities() >> system.CAP_NET_ADMIN & 1)
 
 
-def refusal(error: OSError, needed: Sequence[tuple[str, int]]) -> str:
+def refusal(error: OSError, needed: Sequence[tuple[str, int]], since: str) -> str:
     """Return what a user can do about an error of the kernel.
 
     Args:
         error: what it said.
         needed: capabilities, each with its name and its number.
+        since: the first Linux that has all of it.
 
     """
     held = system.effective_capabilities()
@@ -49,4 +50,4 @@ def refusal(error: OSError, needed: Sequence[tuple[str, int]]) -> str:
         return "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
     if error.errno == errno.E2BIG and not held >> system.CAP_PERFMON & 1:
         return "this kernel's verifier does not finish without CAP_PERFMON: give that as well"
-    return f"the kernel refused the program ({error.strerror}): Linux 5.5 or newer is needed"
+    return f"the kernel refused the program ({error.strerror}): Linux {since} or newer is needed"

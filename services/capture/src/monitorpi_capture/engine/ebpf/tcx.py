@@ -11,7 +11,6 @@ Numbers: linux/bpf.h.
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import socket
 import struct
@@ -22,7 +21,6 @@ from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.engine import EbpfEngine
 from monitorpi_capture.engine.ebpf.port import KernelPort
 from monitorpi_capture.engine.ebpf.ring import FrameRing
-from monitorpi_capture.items import EngineRefusedError
 from monitorpi_capture.linux.packetsocket import be_promiscuous
 
 if TYPE_CHECKING:
@@ -58,8 +56,7 @@ class TcxPort(KernelPort):
         """Put the program at the interface's way in.
 
         Raises:
-            EngineRefusedError: this kernel cannot.
-            OSError: the interface is gone.
+            OSError: the interface is gone, or this kernel has no such place (EINVAL).
 
         """
         self.index = socket.if_nametoindex(self.name)
@@ -69,12 +66,8 @@ class TcxPort(KernelPort):
             self.start = now()
             where = struct.pack("=IIII", self.program, self.index, TCX_INGRESS, 0)
             self._link = system.bpf(_LINK_CREATE, where)
-        except OSError as error:
+        except OSError:
             self.detach()
-            if error.errno == errno.EINVAL:
-                raise EngineRefusedError(
-                    "this kernel has no tcx: Linux 6.6 or newer is needed"
-                ) from None
             raise
 
     def detach(self) -> None:
@@ -115,6 +108,7 @@ class TcxEngine(EbpfEngine):
 
     name = "tcx"
     section = "tcx/count"
+    since = "6.6"
     rights = (*EbpfEngine.rights, ("CAP_NET_ADMIN", system.CAP_NET_ADMIN))
 
     def _port(self, name: str, table: Table, compiled: BpfObject) -> TcxPort:
