@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from nats.errors import ConnectionClosedError
+from nats.errors import TimeoutError as NoAnswer
 from nats.js.api import RetentionPolicy, StreamConfig
 from tests.cloud_bridge.cloudworld import START
 from tests.cloud_bridge.natsworld import NatsServer, asked, cluster, seconds_in
@@ -290,6 +291,49 @@ def test_an_account_that_may_only_write_does(guarded: NatsServer) -> None:
     assert one.send(one.prepare(rows(0, 2))).verdict is UploadVerdict.STORED
     with pytest.raises(RefusedError, match="permissions violation"):
         one.verify([START])
+
+
+def test_who_is_not_let_in_cannot_look_either(guarded: NatsServer) -> None:
+    """Rows stay in doubt, and it is said; the bridge goes on."""
+    with pytest.raises(RefusedError, match="Authorization Violation"):
+        sink(guarded.port, username="lab", password="wrong").verify([START])
+
+
+def test_what_may_not_be_asked_holds_nothing_up(
+    guarded: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server answers to no question that it forbids, but says at once that it does."""
+
+    async def make(stream: Any) -> None:
+        await stream.add_stream(StreamConfig(name="all", subjects=["monitorpi-rows.>"]))
+
+    asked([guarded.port], make, user="all", password="right")
+    monkeypatch.setattr(jetstream, "ANSWER_S", 60.0)
+    one = sink(guarded.port, password="right")
+    began_s = time.monotonic()
+
+    assert one.send(one.prepare(rows(0, 2))).verdict is UploadVerdict.STORED
+    with pytest.raises(RefusedError):
+        one.verify([START])
+    assert time.monotonic() - began_s < 30
+
+
+def test_what_may_not_be_asked_says_nothing_of_rows(
+    guarded: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row without an answer is in doubt: taken for refused it would come a second time."""
+
+    async def make(stream: Any) -> None:
+        await stream.add_stream(StreamConfig(name="all", subjects=["monitorpi-rows.>"]))
+
+    async def dies(_stream: Any, _line: bytes) -> None:
+        raise NoAnswer
+
+    asked([guarded.port], make, user="all", password="right")
+    one = sink(guarded.port, password="right")
+    monkeypatch.setattr(one, "_publish", dies)
+
+    assert one.send(one.prepare(rows(0, 2))).verdict is UploadVerdict.UNKNOWN
 
 
 # --- the way there --------------------------------------------------------------------------------
