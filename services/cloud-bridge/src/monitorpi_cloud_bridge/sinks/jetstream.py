@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -111,6 +111,7 @@ class JetStream:
         self._plan = plan
         self._subject = subject
         self._form = form
+        self._may_ask = True
 
     def unfit(self, row: OutboxRow, now_s: float) -> str | None:
         """Say that a stream drops no row without a word: its age there counts from its arrival."""
@@ -140,10 +141,8 @@ class JetStream:
     async def _send(self, lines: Sequence[bytes]) -> UploadOutcome:
         try:
             async with self._stream() as (client, stream):
-                with suppress(NatsRefusedError):  # who may ask nothing finds out by publishing
-                    why = await self._dialler.answer(self._keeps_nothing(stream))
-                    if why is not None:
-                        return UploadOutcome(UploadVerdict.LATER, why)
+                if (why := await self._refuses_all(stream)) is not None:
+                    return UploadOutcome(UploadVerdict.LATER, why)
                 asked = [self._publish(stream, line) for line in lines]
                 answers = await asyncio.gather(*asked, return_exceptions=True)
                 return outcome(answers, self._dialler.refusal, client.max_payload)
@@ -170,6 +169,18 @@ class JetStream:
             yield client, client.jetstream(timeout=ANSWER_S)
         finally:
             await hang_up(client)
+
+    async def _refuses_all(self, stream: JetStreamContext) -> str | None:
+        """Return why no row would be kept, None: they are, or it may not be asked.
+
+        Who may not ask finds out by publishing; a server logs each question, so it is not repeated.
+        """
+        if self._may_ask:
+            try:
+                return await self._dialler.answer(self._keeps_nothing(stream))
+            except NatsRefusedError:
+                self._may_ask = False
+        return None
 
     async def _keeps_nothing(self, stream: JetStreamContext) -> str | None:
         """Make the stream where there is none; return why it would keep no row, None: it does."""

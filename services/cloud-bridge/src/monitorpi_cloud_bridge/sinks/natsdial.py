@@ -7,6 +7,7 @@ handed over by a function that looks at that word first, and gives nothing where
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ CLOSE_S: Final = 0.5
 MOST_SAID: Final = 300
 """Characters of what a server says that are passed on."""
 AnswerT = TypeVar("AnswerT")
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+"""The client's own stream ends TLS in a way that asyncio warns of, at each connection."""
 _DENIED: Final = ("permissions violation", "authorization violation", "authentication")
 
 
@@ -102,7 +105,10 @@ class NatsDialler:
             NatsRefusedError: we may not; what comes after is not to blame for it.
 
         """
-        asked, refused = asyncio.ensure_future(question), asyncio.ensure_future(self._refused.wait())
+        asked, refused = (
+            asyncio.ensure_future(question),
+            asyncio.ensure_future(self._refused.wait()),
+        )
         try:
             await asyncio.wait({asked, refused}, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
