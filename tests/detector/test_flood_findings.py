@@ -260,3 +260,29 @@ def test_of_forty_victims_beyond_a_router_the_thirty_two_busiest_are_named() -> 
 
     assert [one.packets for one in finding.victims] == list(range(139, 107, -1))
     assert finding.value == sum(range(100, 140))
+
+
+@pytest.mark.parametrize(
+    ("asked", "to_one", "others", "peer", "value"),
+    [
+        (400, 300, (), VICTIM, 400.0), (400, 300, (250,), VICTIM, 300.0),
+        (400, 300, (50,), VICTIM, 350.0), (400, 300, (3,), VICTIM, 400.0),
+        (400, 300, (4,), VICTIM, 396.0), (400, 300, (250,), PI, 150.0), (900, 300, (), PI, 500.0),
+        (100, 300, (), VICTIM, 100.0),
+    ],
+)  # fmt: skip
+def test_what_a_victim_gets_from_beyond_a_router(
+    asked: int, to_one: int, others: tuple[int, ...], peer: str, value: float
+) -> None:
+    """What no sender on this wire explains, or what the router is known to have sent there."""
+    known = HostInventory()
+    known.see_device(seen_device(ROUTER, 0, role="router"))
+    router = syns(500, ROUTER).model_copy(
+        update={"top_peer": {"syn": Peer(mac=peer, packets=to_one)}}
+    )
+    rows = [syns(count, f"04:00:00:00:01:0{n}") for n, count in enumerate(others)]
+    victim = plain(VICTIM, packets=1, rx={"syn": asked, "tcp": asked})
+
+    told = values("syn-flood", view(router, *rows, victim, known=known))
+
+    assert [one[1] for one in told if one[0] == "040000000001"] == [value]
