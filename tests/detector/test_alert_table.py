@@ -10,7 +10,6 @@ import pytest
 from tests.detector.windows import ATTACKER, PI, ROUTER, VICTIM, answer, at, device, probe
 
 from monitorpi_common.messages import Alert, Peer, Publication, Tombstone
-from monitorpi_detector.alerts import closed
 from monitorpi_detector.alerts.evidence import Observed
 from monitorpi_detector.alerts.table import AlertTable
 from monitorpi_detector.hosts.inventory import HostInventory
@@ -75,8 +74,7 @@ class Table:
 def test_a_finding_that_may_open_nothing_keeps_what_is_open() -> None:
     """Nor does one below its limit open anything, or one whose key is silent."""
     one = Table()
-    assert one.see(0, finding(opens=False)) == []
-    assert one.see(0, finding(99.9)) == []
+    assert one.see(0, finding(opens=False)) + one.see(0, finding(99.9)) == []
     one.table.silences.add(X, at(2))
     assert one.see(1, finding()) == []
     assert one.see(2, finding()) == [f"{X} open"]
@@ -319,19 +317,6 @@ def test_what_was_over_its_limit_for_long_ends_as_usual() -> None:
     one.see(410, finding(0.99 * level), limits)
     assert one.until(419.9, "eth0") == [f"{X} open"]
     assert one.until(420, "eth0") == [f"{X} quiet"]
-
-
-def test_closed_alerts_are_taken_back_beyond_five_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest; one that opens again is none of them."""
-    monkeypatch.setattr(closed, "MAX_CLOSED", 2)
-    one = Table()
-    for n, subject in enumerate("abc"):
-        one.see(20 * n, finding(subject=subject))
-        said = one.until(20 * n + 15, "eth0")
-
-    assert said == ["syn-flood-c quiet", "syn-flood-a taken back"]
-    assert one.see(60, finding(subject="c")) == ["syn-flood-c open"]
-    assert len(one.table._closed) == 1
 
 
 # --- from outside ---------------------------------------------------------------------------------
