@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
-import pytest
 
 from monitorpi_common import mqtt
 from monitorpi_common.inbox import Inbox
@@ -17,6 +16,8 @@ from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 STATUS = Topic("lab", "detector", "status", "main")
 STATE, STREAM = "monitorpi/v1/lab/detector/alert/x", "monitorpi/v1/lab/capture/traffic/eth0"
