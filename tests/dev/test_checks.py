@@ -10,6 +10,7 @@ from monitorpi_dev import checks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,14 @@ def test_what_fails_beside_others_is_tried_once_more(
     assert checks.test([]) == result
     assert ran == parts
     assert left == []
+
+
+def test_tests_start_programs_from_bytecode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where the environment says that none is to be written: there are thousands of starts."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    asks = tmp_path / "test_asks.py"
+    asks.write_text("import sys\ndef test_it(): assert not sys.dont_write_bytecode\n")
+
+    assert checks.test([str(asks), "-q"]) == 0

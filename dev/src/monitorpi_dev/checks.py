@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
 import sys
@@ -61,6 +62,7 @@ _BESIDE: Final = ("-n", "4", "--dist", "loadscope", "--no-loadscope-reorder")
 _SHARED: Final = ("-m", "not soak and not alone")
 _FAILED_BESIDE: Final = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3")
 _TESTS_FAILED: Final = 1
+_NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 
 
 def test(argv: list[str]) -> int:
@@ -92,4 +94,6 @@ def _pytest(*arguments: str) -> int:
         )
         return 0
     command = [sys.executable, "-m", "pytest", *arguments]
-    return subprocess.run(command, cwd=root(), check=False).returncode
+    # without bytecode each program that a test starts would compile all that it imports
+    environment = {name: os.environ[name] for name in os.environ if name != _NO_BYTECODE}
+    return subprocess.run(command, cwd=root(), env=environment, check=False).returncode
