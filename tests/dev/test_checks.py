@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+ALL = ["alone", "2 at once", "6 at once"]
+
+
 @pytest.mark.parametrize(
     ("codes", "parts", "result"),
     [
-        pytest.param([0, 0], ["beside", "alone"], 0, id="all well"),
-        pytest.param([1, 0, 0], ["beside", "again", "alone"], 0, id="held up by others"),
-        pytest.param([1, 1, 0], ["beside", "again", "alone"], 1, id="a fault"),
-        pytest.param([0, 1], ["beside", "alone"], 1, id="alone is final"),
-        pytest.param([1, 0, 1], ["beside", "again", "alone"], 1, id="both"),
-        pytest.param([1, 5, 0], ["beside", "again", "alone"], 5, id="nothing was found again"),
-        pytest.param([2, 0], ["beside", "alone"], 2, id="interrupted"),
+        pytest.param([0, 0, 0], ALL, 0, id="all well"),
+        pytest.param([0, 0, 1, 0], [*ALL, "again"], 0, id="held up by others"),
+        pytest.param([0, 1, 0, 0], [*ALL, "again"], 0, id="held up by another"),
+        pytest.param([0, 1, 1, 0], [*ALL, "again"], 0, id="held up in both"),
+        pytest.param([0, 0, 1, 1], [*ALL, "again"], 1, id="a fault"),
+        pytest.param([0, 1, 0, 1], [*ALL, "again"], 1, id="a fault of a pair"),
+        pytest.param([1, 0, 0], ALL, 1, id="alone is final"),
+        pytest.param([1, 0, 1, 0], [*ALL, "again"], 1, id="both"),
+        pytest.param([0, 0, 1, 5], [*ALL, "again"], 5, id="nothing was found again"),
+        pytest.param([0, 0, 2], ALL, 2, id="interrupted"),
+        pytest.param([0, 3, 1], ALL, 3, id="an error of pytest's"),
     ],
 )
 def test_what_fails_beside_others_is_tried_once_more(
@@ -32,10 +39,11 @@ def test_what_fails_beside_others_is_tried_once_more(
     left, ran = list(codes), []
 
     def run(*arguments: str) -> int:
-        words = set(arguments)
+        words = list(arguments)
         again = "--last-failed" in words
-        ran.append("again" if again else "beside" if "-n" in words else "alone")
-        assert not again or "-n" not in words
+        at_once = "-n" in words and f"{words[words.index('-n') + 1]} at once"
+        assert not again or not at_once
+        ran.append("again" if again else at_once or "alone")
         return left.pop(0)
 
     monkeypatch.setattr(checks, "_pytest", run)

@@ -57,28 +57,34 @@ def check(argv: list[str]) -> int:
     return 0 if all(results) else 1
 
 
-_BESIDE: Final = ("-n", "4", "--dist", "loadscope", "--no-loadscope-reorder")
-"""Most tests wait for processes: four at once fill two cores. A module stays together."""
-_SHARED: Final = ("-m", "not soak and not alone")
-_FAILED_BESIDE: Final = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3")
+_BESIDE: Final = ("--dist", "loadscope", "--no-loadscope-reorder", "--durations=10")
+"""A module stays together."""
+_SHARED: Final = ("-n", "6", *_BESIDE, "-m", "not soak and not alone")
+"""Most tests wait for processes: six at once fill two cores."""
+_PAIRED: Final = ("-n", "2", *_BESIDE, "-m", "paired and not soak")
+_ALONE: Final = ("-m", "alone and not paired and not soak", "--durations=5")
+_FAILED_BESIDE: Final = (
+    "--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3",
+    "-m", "not soak and (paired or not alone)",
+)  # fmt: skip
 _TESTS_FAILED: Final = 1
 _NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 
 
 def test(argv: list[str]) -> int:
-    """Run the tests, several at once and then those that measure; arguments go to pytest.
+    """Run the tests, those that measure first and then several at once; arguments go to pytest.
 
     What fails beside others is run once more by itself, and both are said: a machine with too
     little of a processor may hold up what is told within seconds, a fault fails twice.
     """
     if argv:
         return _pytest(*argv)
-    beside = _pytest(*_BESIDE, *_SHARED, "--durations=10")
-    if beside == _TESTS_FAILED:
+    alone = _pytest(*_ALONE)  # by itself it also compiles all tests for those that follow
+    beside = {_pytest(*_PAIRED), _pytest(*_SHARED)} - {0}
+    if beside == {_TESTS_FAILED}:
         print("-- what failed beside others, once more by itself", flush=True)
-        beside = _pytest(*_FAILED_BESIDE, *_SHARED)
-    alone = _pytest("-m", "alone and not soak", "--durations=5")
-    return beside or alone
+        beside = {_pytest(*_FAILED_BESIDE)}
+    return max(beside, default=0) or alone
 
 
 def soak(argv: list[str]) -> int:
