@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     So at each moment of a run there are some of both: the processor is neither idle nor short.
     """
     for item in items:
-        if item.get_closest_marker("engine") or item.get_closest_marker("paired"):
+        if item.get_closest_marker("engine") or item.get_closest_marker("calm"):
             item.add_marker(pytest.mark.alone)
     ranks = {item.path: rank(item.path) for item in items}
     waiting = sorted((path for path in ranks if ranks[path] < len(WAITING)), key=ranks.__getitem__)

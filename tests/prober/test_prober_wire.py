@@ -32,7 +32,7 @@ from monitorpi_prober.sources.pinger import Pinger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.lab, pytest.mark.paired]
+pytestmark = [pytest.mark.lab, pytest.mark.calm]
 
 CALM = {
     "loss": 0,

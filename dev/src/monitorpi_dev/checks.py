@@ -61,29 +61,29 @@ _BESIDE: Final = ("--dist", "loadscope", "--no-loadscope-reorder", "--durations=
 """A module stays together."""
 _SHARED: Final = ("-n", "6", *_BESIDE, "-m", "not soak and not alone")
 """Most tests wait for processes: six at once fill two cores."""
-_PAIRED: Final = ("-n", "2", *_BESIDE, "-m", "paired and not soak")
-_ALONE: Final = ("-m", "alone and not paired and not soak", "--durations=5")
+_CALM: Final = ("-n", "3", *_BESIDE, "-m", "calm and not soak")
+_ALONE: Final = ("-m", "alone and not calm and not soak", "--durations=5")
 _FAILED_BESIDE: Final = (
     "--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3",
-    "-m", "not soak and (paired or not alone)",
+    "-m", "not soak and (calm or not alone)",
 )  # fmt: skip
 _TESTS_FAILED: Final = 1
 _NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 
 
 def test(argv: list[str]) -> int:
-    """Run the tests, those that measure first and then several at once; arguments go to pytest.
+    """Run the tests, several at once and then those that measure; arguments go to pytest.
 
     What fails beside others is run once more by itself, and both are said: a machine with too
     little of a processor may hold up what is told within seconds, a fault fails twice.
     """
     if argv:
         return _pytest(*argv)
-    alone = _pytest(*_ALONE)  # by itself it also compiles all tests for those that follow
-    beside = {_pytest(*_PAIRED), _pytest(*_SHARED)} - {0}
+    beside = {_pytest(*_CALM), _pytest(*_SHARED)} - {0}
     if beside == {_TESTS_FAILED}:
         print("-- what failed beside others, once more by itself", flush=True)
         beside = {_pytest(*_FAILED_BESIDE)}
+    alone = _pytest(*_ALONE)
     return max(beside, default=0) or alone
 
 
