@@ -103,8 +103,8 @@ def reading(parts: Sequence[LayoutPart], max_rows: int, pinned: frozenset[bytes]
                     found[mac] = _RowOfCpus(rows, at, floods)
                 else:
                     known.join(rows, at, floods)
-    sides = {mac: (*one.sides(), one.floods) for mac, one in found.items()}
-    return _bounded(parts, sides, max_rows, pinned | _promoted(parts))
+    counted = {mac: (*one.sides(), one.floods) for mac, one in found.items()}
+    return _bounded(parts, counted, max_rows, pinned | _promoted(parts))
 
 
 def _promoted(parts: Sequence[LayoutPart]) -> frozenset[bytes]:
@@ -115,7 +115,7 @@ def _promoted(parts: Sequence[LayoutPart]) -> frozenset[bytes]:
 
 def _bounded(
     parts: Sequence[LayoutPart],
-    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]],
+    rows: dict[bytes, tuple[tuple[int, ...], tuple[int, ...], tuple[_Flood, ...]]],
     max_rows: int,
     kept: frozenset[bytes],
 ) -> Reading:
