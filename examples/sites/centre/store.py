@@ -134,14 +134,19 @@ class Storer:
         self._held: deque[Held] = deque()
         self._process: bytes | None = None
         self._looked_s = -math.inf
+        self._why = ""
+        """What is waited for, as it was said."""
 
     async def run(self) -> None:
         """Go on until cancelled; whatever does not answer is asked again."""
         while True:
             try:
                 await self._move(await self._look())
+                self._why = ""
             except (Error, OSError) as error:
-                say("waiting", error)
+                if (why := str(error)) != self._why:
+                    say("waiting", error)
+                self._why = why
                 await asyncio.sleep(_PAUSE_S)
 
     async def _look(self) -> bytes:
