@@ -118,10 +118,17 @@ def kept(states: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
 def told(said: Mapping[str, Sequence[str]], heard: Mapping[str, Sequence[str]]) -> list[str]:
     """Return which topics were not told at the centre word by word, in order.
 
-    What is retained is said again at each connection: of several alike the first one counts.
+    A bridge of Mosquitto says what is retained at each connection, before what has waited, and
+    again with it: such words stand between the others. The last word is the last one all the same.
     """
     return [
-        f"{topic}: {len(words)} words said, {len(set(heard.get(topic, ())))} of them heard in order"
+        f"{topic}: {len(words)} words said, {len(set(heard.get(topic, ())) & set(words))} heard"
         for topic, words in said.items()
-        if list(dict.fromkeys(heard.get(topic, ()))) != list(words)
+        if not _tells(heard.get(topic, ()), words)
     ]
+
+
+def _tells(heard: Sequence[str], words: Sequence[str]) -> bool:
+    """Return whether words were heard in their order, and the last one last."""
+    rest = iter(heard)
+    return all(word in rest for word in words) and list(heard[-1:]) == list(words[-1:])
