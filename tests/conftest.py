@@ -28,17 +28,33 @@ CAPTURES = Path(os.environ.get("MONITORPI_CAPTURES", ROOT.parent / "shared" / "c
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+WAITING = ("system/up", "system", "contract")
+"""Folders whose tests start services, or a whole stack; those that take longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole stacks come first: they mostly wait, and others run beside them; engines come last."""
+    """Modules that mostly wait are spread evenly among those that compute; engines come last.
+
+    So at each moment of a run there are some of both: the processor is neither idle nor short.
+    """
     for item in items:
-        if item.get_closest_marker("engine"):
+        if item.get_closest_marker("engine") or item.get_closest_marker("calm"):
             item.add_marker(pytest.mark.alone)
-    items.sort(
-        key=lambda item: (
-            item.get_closest_marker("engine") is not None,
-            "system" not in item.path.parts,
-        )
-    )
+    ranks = {item.path: rank(item.path) for item in items}
+    waiting = sorted((path for path in ranks if ranks[path] < len(WAITING)), key=ranks.__getitem__)
+    computing = [path for path in ranks if ranks[path] == len(WAITING)]
+    places = {
+        path: number / len(kind)
+        for kind in (waiting, computing)
+        for number, path in enumerate(kind)
+    }
+    items.sort(key=lambda item: (item.get_closest_marker("engine") is not None, places[item.path]))
+
+
+def rank(module: Path) -> int:
+    """Return the place of a module's folder among those that wait; behind them: it computes."""
+    folder = module.parent.relative_to(ROOT / "tests").as_posix()
+    return WAITING.index(folder) if folder in WAITING else len(WAITING)
 
 
 @pytest.fixture(scope="session")
