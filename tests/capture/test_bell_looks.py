@@ -68,6 +68,17 @@ def test_what_came_as_ever_before_a_rise_is_no_part_of_it() -> None:
     assert port.rise(FloodSums(icmp_echo=180)).before == FloodSums(icmp_echo=60)
 
 
+@pytest.mark.parametrize(("early", "before"), [(4, 7), (5, 3), (6, 3)])
+def test_the_first_few_frames_of_a_rise_are_part_of_it(early: int, before: int) -> None:
+    """A look that happened to come soon behind its beginning is no beginning."""
+    port = RisingPort(calm_s=LULL_S)
+    looks = echoes((5, 0), (5.25, 1), (5.5, 2), (5.75, 3), (6, 3 + early))
+
+    rung(port, *looks, *echoes((6.1, 3 + early + 43), (6.115, 60), (6.13, 70), (6.2, 100)))
+
+    assert port.rise(FloodSums(icmp_echo=100)).before == FloodSums(icmp_echo=before)
+
+
 def test_a_flood_that_has_rung_its_times_is_looked_at_as_seldom_as_ever() -> None:
     """Nothing more is to be published of it."""
     rising, done = RisingPort(), RisingPort()

@@ -64,6 +64,7 @@ _NEAR_S: Final = 0.02
 _FAR: Final = 1.5
 """Times :data:`CALM_S`: the pause between two looks of which a bell may have ended the longer."""
 _TWICE: Final = 2
+_FEW: Final = 5
 _BENT: Final = 0.1
 """Share of a horizon's frames below a straight line that shows a rise."""
 
@@ -197,12 +198,13 @@ class RisingPort:
 
         They are far apart then, and what came between them is more than the rate before explains.
         """
-        if len(looks) < _MEASURES or looks[-1].at_s - looks[-2].at_s <= _FAR * CALM_S:
+        first, before, last = looks[0], looks[-2:][0], looks[-1]
+        if last.at_s - before.at_s <= _FAR * CALM_S:
             return False
-        first, before, last = looks[0], looks[-2], looks[-1]
         frames = last.sums[which] - before.sums[which]
-        rate = (before.sums[which] - first.sums[which]) / (before.at_s - first.at_s)
-        return frames > max(_RISING / 2, _TWICE * rate * (last.at_s - before.at_s))
+        usual = before.sums[which] - first.sums[which]
+        rate = usual / (before.at_s - first.at_s) if usual else 0.0
+        return frames >= max(_FEW, _TWICE * rate * (last.at_s - before.at_s))
 
     def _is_measured(self) -> bool:
         """Return whether there was a look within the rise, to tell its rate by."""

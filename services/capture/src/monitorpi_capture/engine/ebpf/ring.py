@@ -40,15 +40,14 @@ class Bell:
             OSError: the kernel refused.
 
         """
-        self.fd = system.create_ring(mmap.PAGESIZE)
-        try:
-            self._reader = mmap.mmap(self.fd, mmap.PAGESIZE)
+        with ExitStack() as undone:
+            self.fd = system.create_ring(mmap.PAGESIZE)
+            undone.callback(os.close, self.fd)
+            self._reader = undone.enter_context(mmap.mmap(self.fd, mmap.PAGESIZE))
             self._writer = mmap.mmap(
                 self.fd, mmap.PAGESIZE, prot=mmap.PROT_READ, offset=mmap.PAGESIZE
             )
-        except BaseException:
-            os.close(self.fd)
-            raise
+            undone.pop_all()
 
     def silence(self) -> None:
         """Take what lies in it: it is no longer readable."""
