@@ -61,6 +61,7 @@ def test_a_machine_that_is_busy_drops_no_frame(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
 
     assert listen(time.thread_time() + 50 * BUSY_S) == len(FRAMES)
+    assert BUSY_S == 0.02
 
 
 def test_what_costs_too_much_is_dropped_and_counted() -> None:

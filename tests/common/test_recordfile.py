@@ -103,6 +103,7 @@ def test_more_than_the_room_makes_the_file_longer(tmp_path: Path) -> None:
     file.write_now(more(BOB))
 
     assert names(tmp_path) == {"device/a", "device/b", "device/l"}
+    assert ROOM_BYTES == 65_536
 
 
 class Cut(BaseException):

@@ -233,7 +233,7 @@ def tls_failure(kind: type[ssl.SSLError], reason: str) -> ssl.SSLError:
          "it hung up during the TLS handshake: check broker.port, and whether it wants less"),
         (tls_failure(ssl.SSLError, "ODD"), True, "TLS failed (ODD): the broker's log says more"),
         (tls_failure(ssl.SSLError, ""), True,
-         "TLS failed (('some words',)): the broker's log says more"),
+         "TLS failed (some words): the broker's log says more"),
     ],
 )  # fmt: skip
 def test_each_failure_to_connect_has_its_remedy(error: BaseException, tls: bool, text: str) -> None:
