@@ -201,6 +201,7 @@ def test_eight_may_wait_for_a_result() -> None:
 
     ninth = orders.send("detector", "silence", SILENCE)
     orders.answered("page-nobody", Result(name="silence", at=AT, ok=False))
+    assert set(orders._results) == {one.id for one in sent_}
     for one in sent_:
         orders.answered(one.id, Result(name="silence", at=AT, ok=True))
     for thread in threads:

@@ -235,7 +235,8 @@ def test_many_frames_of_each_that_is_omitted(
 def test_frames_that_bring_a_mac_of_their_own(
     rows: tuple[Any, ...], new: int, age_s: float, times: float
 ) -> None:
-    """Need but the floor: they are made up."""
+    """Need but the floor: they are made up; so does what is not there."""
+    assert view(plain(VICTIM, packets=1), first_seen_s=NOW - 100).floor_times("syn") == 1.0
     one = view(*rows, counts={"syn": 100}, new_macs=new, first_seen_s=NOW - age_s)
 
     assert one.floor_times("syn") == times
