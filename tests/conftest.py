@@ -28,33 +28,24 @@ CAPTURES = Path(os.environ.get("MONITORPI_CAPTURES", ROOT.parent / "shared" / "c
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-WAITING = ("system/up", "system", "contract")
-"""Folders whose tests start services, or a whole stack; those that take longest first."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules that mostly wait are spread evenly among those that compute; engines come last.
+    """Each folder's modules are spread over the run, whole stacks over its first half.
 
-    So at each moment of a run there are some of both: the processor is neither idle nor short.
+    So at each moment some tests wait and some compute: the processor is neither idle nor short.
+    Stacks take longest, and none begins when all others have ended. Engines come last.
     """
+    folders: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        folders.setdefault(path.parent, []).append(path)
+    places = {
+        path: number / len(modules) / (2 if "system" in path.parts else 1)
+        for modules in folders.values()
+        for number, path in enumerate(modules)
+    }
     for item in items:
         if item.get_closest_marker("engine") or item.get_closest_marker("calm"):
             item.add_marker(pytest.mark.alone)
-    ranks = {item.path: rank(item.path) for item in items}
-    waiting = sorted((path for path in ranks if ranks[path] < len(WAITING)), key=ranks.__getitem__)
-    computing = [path for path in ranks if ranks[path] == len(WAITING)]
-    places = {
-        path: number / len(kind)
-        for kind in (waiting, computing)
-        for number, path in enumerate(kind)
-    }
     items.sort(key=lambda item: (item.get_closest_marker("engine") is not None, places[item.path]))
-
-
-def rank(module: Path) -> int:
-    """Return the place of a module's folder among those that wait; behind them: it computes."""
-    folder = module.parent.relative_to(ROOT / "tests").as_posix()
-    return WAITING.index(folder) if folder in WAITING else len(WAITING)
 
 
 @pytest.fixture(scope="session")
