@@ -42,6 +42,7 @@ _SOL_SOCKET: Final = socket.SOL_SOCKET
 _HEADER: Final = struct.Struct("!BBHHH")
 _ECHO: Final = struct.Struct(f"!BBHHH{TOKEN_BYTES}sQ")
 _TAG: Final = struct.Struct(f"!{TOKEN_BYTES}sQ")
+_REQUEST: Final = struct.Struct(f"{_ECHO.format}{PACKET_BYTES - _ECHO.size}x")
 _TIMESPEC, _LONGS = struct.Struct("=qq"), struct.Struct("@ll")
 _OF_ARRIVAL: Final = {SO_TIMESTAMPNS: _TIMESPEC, BEFORE_LINUX_5_1[SO_TIMESTAMPNS]: _LONGS}
 _OF_SENDING: Final = {SO_TIMESTAMPING: _TIMESPEC, BEFORE_LINUX_5_1[SO_TIMESTAMPING]: _LONGS}
@@ -120,11 +121,8 @@ class Format:
         """
         sequence = number & _ONES
         checksum = ~(((self._base + sequence + number) % _ONES) or _ONES) & _ONES
-        return (
-            _HEADER.pack(self.family.request, 0, checksum, self.identifier or 0, sequence)
-            + _TAG.pack(self.token, number)
-            + self._padding
-        )
+        kind, identifier = self.family.request, self.identifier or 0
+        return _REQUEST.pack(kind, 0, checksum, identifier, sequence, self.token, number)
 
     def number_of(self, data: bytes) -> int | None:
         """Return the number of the request that a packet is the sound reply to; None: of none.
