@@ -29,16 +29,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole stacks come first: they mostly wait, and others run beside them; engines come last."""
+    """Each folder's modules are spread over the run, whole stacks over its first half.
+
+    So at each moment some tests wait and some compute: the processor is neither idle nor short.
+    Stacks take longest, and none begins when all others have ended. Engines come last.
+    """
+    folders: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        folders.setdefault(path.parent, []).append(path)
+    places = {
+        path: number / len(modules) / (2 if "system" in path.parts else 1)
+        for modules in folders.values()
+        for number, path in enumerate(modules)
+    }
     for item in items:
-        if item.get_closest_marker("engine"):
+        if item.get_closest_marker("engine") or item.get_closest_marker("calm"):
             item.add_marker(pytest.mark.alone)
-    items.sort(
-        key=lambda item: (
-            item.get_closest_marker("engine") is not None,
-            "system" not in item.path.parts,
-        )
-    )
+    items.sort(key=lambda item: (item.get_closest_marker("engine") is not None, places[item.path]))
 
 
 @pytest.fixture(scope="session")

@@ -108,6 +108,7 @@ def test_a_lease_from_before_our_start_ends_soon_after_another_one() -> None:
         one.claim(A, (), IP, at_s)
         one.end_overdue(A, at_s)
     assert sorted(held(one, A)) == sorted([IP, V6, OTHER])
+    assert YIELD_S == 120.0
 
 
 def test_ends_that_are_remembered_are_bounded() -> None:
@@ -119,3 +120,4 @@ def test_ends_that_are_remembered_are_bounded() -> None:
         one.end(A, (), ip, number)
 
     assert len(one._ends._until) == MAX_ENDS
+    assert MAX_ENDS == 1024

@@ -54,6 +54,7 @@ def test_a_planned_move_is_believed_at_once_and_counts_one_turn() -> None:
     one.claim(B, (), IP, 300 + REMEMBER_S + 1)
     assert turns(one, B, 300 + REMEMBER_S + 1) == []
     assert one.state((), IP) is State.HELD
+    assert REMEMBER_S == 600.0
 
 
 def test_a_move_back_is_no_fight() -> None:
@@ -104,6 +105,7 @@ def test_an_address_of_one_that_left_goes_over_without_a_word() -> None:
     assert [(d.ip, d.present, d.router) for d in one.disputes(B, PRESENT_S)] == [
         (OTHER, False, True)
     ]
+    assert PRESENT_S == 120.0
 
 
 def test_who_speaks_for_another_mac_takes_but_gives_nothing() -> None:
@@ -240,6 +242,7 @@ def test_nobody_answers_for_others_by_its_own_word() -> None:
         one.claim(B, (), f"198.18.0.{100 + number}", number + 0.5)
 
     assert len(one.disputes(B, 20)) == PROXY_FROM + 4
+    assert PROXY_FROM == 8
 
 
 @pytest.mark.parametrize(
@@ -268,6 +271,7 @@ def test_what_a_router_has_but_just_begun_to_answer_for_is_its_hosts(
 
     assert len(one.disputes(B, at_s)) == disputes
     assert "198.18.0.101" in held(one, B)
+    assert NEW_FROM == 4
 
 
 def test_families_are_bounded_apart() -> None:
@@ -282,6 +286,7 @@ def test_families_are_bounded_apart() -> None:
     families = [len([ip for ip in held(one, A) if (":" in ip) == v6]) for v6 in (True, False)]
     assert families == [MAX_FAMILY, MAX_FAMILY]
     assert {IP, "2001:db8::1:0", "198.19.0.99"} <= set(held(one, A))
+    assert MAX_FAMILY == 16
 
 
 def test_what_is_not_claimed_while_others_are_ends() -> None:
@@ -294,6 +299,7 @@ def test_what_is_not_claimed_while_others_are_ends() -> None:
     one.end_overdue(A, UNCLAIMED_S + 2)
 
     assert held(one, A) == [IP, "2001:db8::51"]
+    assert UNCLAIMED_S == 3600.0
 
 
 def test_an_address_lives_a_day_without_a_claim() -> None:
@@ -305,6 +311,7 @@ def test_an_address_lives_a_day_without_a_claim() -> None:
     one.end_overdue(A, AGE_S + 1)
 
     assert (still, held(one, A)) == ([IP], [])
+    assert AGE_S == 86_400.0
 
 
 def test_a_time_from_the_future_is_no_claim_to_eternity() -> None:
@@ -326,3 +333,4 @@ def test_challengers_are_bounded() -> None:
 
     assert len(one.disputes(VIRTUAL, 20)) == MAX_DISPUTES
     assert len(one._disputes.by_mac) == MAX_DISPUTES + 1
+    assert MAX_DISPUTES == 4

@@ -255,6 +255,7 @@ def test_a_candidate_that_keeps_talking_outlasts_a_flood_of_random_addresses() -
 
     assert lan.message(NEWCOMER) is not None
     assert lan.inventory.candidates <= MAX_CANDIDATES
+    assert MAX_CANDIDATES == 8192
 
 
 def test_standing_comes_from_what_was_shown() -> None:
@@ -272,6 +273,7 @@ def test_standing_comes_from_what_was_shown() -> None:
     steps.append(table.standing(entry))
 
     assert steps == list(Standing)
+    assert (LASTS, TALKS) == (5, 3)
 
 
 def test_places_of_suspects_are_few_and_let_go() -> None:
@@ -292,6 +294,7 @@ def test_places_of_suspects_are_few_and_let_go() -> None:
     assert burst == BURST
     assert held == 32 + BURST
     assert len(suspects) == 0
+    assert BURST == 16.0
 
 
 ACTIONS = st.lists(

@@ -32,6 +32,7 @@ def test_who_answers_for_three_answers_for_others() -> None:
     assert not any(before)
     assert all(one.answers_for(A, (), ip) for ip in ips)
     assert not one.answers_for(A, (10,), ips[0])
+    assert ANSWERS_FROM == 3
 
 
 def test_what_one_speaks_from_is_ones_own() -> None:
@@ -44,6 +45,7 @@ def test_what_one_speaks_from_is_ones_own() -> None:
 
         assert not one.answers_for(A, (), ips[0])
         assert one.answers_for(A, (), ips[1])
+    assert WITHIN_S == 1.0
 
 
 def test_a_question_of_ones_own_excuses_nobody() -> None:
@@ -85,6 +87,7 @@ def test_it_is_bounded_and_the_latest_stay() -> None:
 
     assert (forgotten, kept) == (False, True)
     assert not one.only_answers(A, (), ips[-1])
+    assert (MAX_ADDRESSES, MAX_SPEAKERS) == (64, 1024)
 
 
 def test_a_step_of_the_clock_moves_questions() -> None:

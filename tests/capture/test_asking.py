@@ -47,6 +47,7 @@ def test_different_addresses_are_counted_for_an_hour() -> None:
     assert asking.of(A, 10.0 + WITHIN_S) is None
     assert asking.of(B, 10.0) is None
     assert len(asking) == 0
+    assert WITHIN_S == 3600.0
 
 
 def test_who_answers_later_was_not_asked_in_vain() -> None:
@@ -91,6 +92,7 @@ def test_claims_are_bounded() -> None:
         asking.claims(C, (), f"198.18.{number >> 8}.{number & 255}", 2.0)
 
     assert asking.of(A, 3.0) == (1, 1.0)
+    assert MAX_ANSWERED == 4096
 
 
 def test_addresses_anywhere_are_no_sweep() -> None:
@@ -110,6 +112,7 @@ def test_each_so_many_addresses_are_worth_a_message() -> None:
     worth = [n for n in range(1, 101) if asking.asks(A, (), f"192.0.2.{n}", float(n))]
 
     assert worth == [NEWS_EACH, 2 * NEWS_EACH, 3 * NEWS_EACH, 4 * NEWS_EACH]
+    assert NEWS_EACH == 25
 
 
 def test_forged_askers_push_out_their_own_kind() -> None:
@@ -122,6 +125,7 @@ def test_forged_askers_push_out_their_own_kind() -> None:
 
     assert asking.of(A, 3.0) == (30, 1.0)
     assert len(asking) <= MAX_ASKERS + 30
+    assert MAX_ASKERS == 1024
 
 
 @settings(max_examples=20, deadline=None)
@@ -139,6 +143,7 @@ def test_what_is_remembered_is_bounded(askers: int, addresses: int) -> None:
         for number in range(min(askers, 100))
         if (one := asking.of(mac(number), addresses / 2.5)) is not None
     )
+    assert (MAX_ASKED, MAX_REMEMBERED) == (256, 16_384)
 
 
 def deny(denials: Denials, ip: str, at_s: float, *, after_s: float = 0.1, **who: bytes) -> bool:
@@ -163,6 +168,7 @@ def test_an_answer_denies_what_nobody_or_the_asker_held() -> None:
     assert denials.of(A, 8.0) == (2, 7.1)
     assert denials.of(A, 700.0) is None
     assert denials.of(B, 8.0) is None
+    assert ANSWERS_S == 0.9
 
 
 def test_denials_are_bounded() -> None:
@@ -178,6 +184,7 @@ def test_denials_are_bounded() -> None:
     assert denials.of(A, 4.0) == (MAX_DENIED, 1.1)
     assert sum(denials.of(mac(number), 4.0) is not None for number in range(1000)) < MAX_DENIERS
     assert not denials.claims(A, (), "198.19.0.1", 3.1, None)
+    assert (MAX_DENIED, MAX_DENIERS, MAX_TRIED) == (64, 256, 1024)
 
 
 def test_a_step_of_the_clock_moves_all_times() -> None:

@@ -198,6 +198,27 @@ def test_a_device_is_marked_by_a_command() -> None:
         one.handle(CommandReceived("mark", Mark(mac="02:00:00:00:00:02", known=True), "2"))
 
 
+def test_live_devices_are_published_with_the_tick() -> None:
+    """Not with each window; a file, which has no ticks, publishes with windows and at its end."""
+    row = MacCounts(mac(1), counts(packets=1), (), None, None)
+
+    def devices(one: CaptureCore, *seconds: int, ticks: bool) -> list[str]:
+        said = []
+        for second in seconds:
+            steps = [window(float(second), row, live=ticks)]
+            if ticks:
+                at = datetime.fromtimestamp(second, UTC)
+                steps.append(Tick(at, BOOT + second, clock_synced=True))  # type: ignore[arg-type]
+            for step in steps:
+                kinds = {type(said.message).KIND for said in one.handle(step)}
+                said += [f"{second} {type(step).__name__}"] * ("device" in kinds)
+        return said
+
+    assert devices(core(), 1, 20, 21, ticks=True) == ["20 Tick"]
+    file = CaptureCore("e", CaptureSettings())
+    assert devices(file, 1, 20, ticks=False) == ["20 WindowCounts"]
+
+
 def test_nobody_watches_a_file() -> None:
     """The command is refused with its reason."""
     with pytest.raises(CommandRefusedError, match="a capture file is read"):
@@ -207,6 +228,8 @@ def test_nobody_watches_a_file() -> None:
 def test_health_tells_the_engine_and_why_not_a_better_one() -> None:
     """The details name engine, refusals, interfaces that are away and what was dropped."""
     one = PacedCore(core())
+    before = one.detail()
+    assert (before["inventory_dropped_total"], before["inventory_undissected_total"]) == (0, 0)
     one.handle(
         EngineReport("socket", {"ebpf": "CAP_BPF is missing"}, ["eth0"], {"eth0": "is down"})
     )
@@ -243,6 +266,7 @@ def test_the_payload_is_bounded() -> None:
         message.omitted.packets + sum(one.tx["packets"] for one in message.devices)
         == message.packets
     )
+    assert MAX_PAYLOAD == 262_144
 
 
 @pytest.mark.parametrize("rows", [256, 4096])

@@ -82,6 +82,7 @@ def test_a_flooder_has_a_row_within_the_window_though_strangers_took_all() -> No
     assert victim is not None
     assert victim.rx[COLUMN["syn"]] >= 300 - PROMOTE
     assert len(one.rows) <= ROWS
+    assert PROMOTE == 16
 
 
 def test_known_devices_leave_rows_for_strangers() -> None:
@@ -151,6 +152,7 @@ def test_a_guest_that_is_silent_leaves() -> None:
 
     assert stays == [True] * GUEST_WINDOWS
     assert guests.macs == ()
+    assert GUEST_WINDOWS == 10
 
 
 def test_nobody_is_a_guest_where_everybody_found_room() -> None:

@@ -257,6 +257,7 @@ def test_an_attacker_gains_little_and_nobody_else_anything(
     for shares in (*output.devices.values(), output.wire):
         assert shares.unicast <= 1 - 1 / MOST_UNICAST + 0.001
         assert shares.group <= 1 - 1 / MOST_GROUP + 0.001
+    assert (MOST_GROUP, MOST_UNICAST) == (8.0, 3.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 2), st.binary(max_size=140))))

@@ -272,6 +272,10 @@ def test_crafted_frames_cost_little() -> None:
     assert seen(mdns(*[other] * 63, own)) == sighting(how="mdns", hostname="printer")
     assert seen(mdns(*[other] * 64, own)) == []
     assert seen(mdns(long)) == []
+    for labels, is_read in ((8, True), (9, False)):
+        name = ".".join("a" * labels)
+        found = seen(mdns(address("192.0.2.1", f"{name}.local")))
+        assert found == (sighting(how="mdns", hostname=name) if is_read else [])
     assert seen(IP(src="192.0.2.1") / UDP(sport=5353, dport=5353) / b"\0\0\x84") == []
 
 

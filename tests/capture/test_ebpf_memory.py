@@ -90,7 +90,7 @@ def test_a_control_block_is_packed_by_name() -> None:
         CONTROL.pack(**dict.fromkeys([member.name for member in CONTROL.members][:-1], 0))
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
 def test_the_compiler_proves_each_record(record: Record, tmp_path: Path) -> None:
     """A record that Python reads otherwise than C lays it out does not compile."""
@@ -105,7 +105,7 @@ def test_the_compiler_proves_each_record(record: Record, tmp_path: Path) -> None
         bpf_build.compile_object(source, tmp_path / "odd.o")
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_a_source_that_was_copied_finds_its_header(tmp_path: Path) -> None:
     """Beside itself first, else where it is kept."""
     source = tmp_path / bpf_build.SOURCE.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from monitorpi_capture.engine import choice
 from monitorpi_capture.engine.choice import open_engine
-from monitorpi_capture.engine.ebpf import objectfile, tcx
+from monitorpi_capture.engine.ebpf import objectfile, rights, tcx
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.objectfile import parse
 from monitorpi_capture.settings import CaptureSettings
@@ -184,3 +185,53 @@ def test_a_kernel_without_a_way_in_has_the_filter(
     assert engine.name == "ebpf"
     assert refused["tcx"].endswith("(Invalid argument): Linux 6.6 or newer is needed")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+NEEDED = [("CAP_BPF", system.CAP_BPF), ("CAP_NET_ADMIN", system.CAP_NET_ADMIN)]
+ALL = (1 << 41) - 1
+
+
+@pytest.mark.parametrize(
+    ("code", "lacks", "text"),
+    [
+        (errno.EPERM, [39, 21, 12],
+         "counting in the kernel needs CAP_BPF and CAP_NET_ADMIN: run as root or give it"),
+        (errno.EACCES, [12], "counting in the kernel needs CAP_NET_ADMIN: run as root or give it"),
+        (errno.EPERM, [39], ("the kernel forbids the bpf system call though the capabilities are "
+         "there: allow it in the container's seccomp profile or the kernel's lockdown")),
+        (errno.EACCES, [39],
+         "the kernel refused the program (Permission denied): Linux 6.6 or newer is needed"),
+        (errno.ENOSYS, [12], "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"),
+        (errno.E2BIG, [38],
+         "this kernel's verifier does not finish without CAP_PERFMON: give that as well"),
+        (errno.E2BIG, [],
+         "the kernel refused the program (Argument list too long): Linux 6.6 or newer is needed"),
+    ],
+)  # fmt: skip
+def test_each_refusal_of_the_kernel_has_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, code: int, lacks: list[int], text: str
+) -> None:
+    """By its error and what this process may not; CAP_SYS_ADMIN stands for CAP_BPF."""
+    held = ALL
+    for bit in lacks:
+        held &= ~(1 << bit)
+    monkeypatch.setattr(system, "effective_capabilities", lambda: held)
+
+    assert rights.refusal(OSError(code, os.strerror(code)), NEEDED, "6.6") == text
+
+
+def test_one_capability_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no other stands for it."""
+    for held, may in ((1 << 12, True), (ALL & ~(1 << 12), False), (0, False)):
+        monkeypatch.setattr(system, "effective_capabilities", lambda held=held: held)
+        assert rights.may_attach() is may
+
+
+def test_what_opening_alone_needs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For good; CAP_NET_RAW is needed as long as interfaces come and go."""
+    dropped: list[int] = []
+    monkeypatch.setattr(system, "drop_capability", dropped.append)
+
+    rights.relinquish()
+
+    assert sorted(dropped) == [12, 21, 38, 39]

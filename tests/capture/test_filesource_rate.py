@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 FRAMES_PER_S: Final = 100_000
 """Of the file's own time: a hundredth of a second is one block of 1,000 frames."""

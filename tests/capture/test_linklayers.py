@@ -102,6 +102,18 @@ def test_padding_between_header_and_payload() -> None:
     assert counts_by_name(window.wire)["bytes"] == len(head) + len(LLC)
 
 
+def test_only_a_data_frame_has_padding_behind_its_header() -> None:
+    """A beacon's bytes are all its own, whatever a card says; a frame of one byte has no header."""
+    beacon = wireless(0, b"\xff" * 6, AP, AP, first=0x80, body=bytes(60))
+
+    sizes = [
+        counts_by_name(windows((1.0, radiotap(0x20) + data), link=127)[0].wire)["bytes"]
+        for data in (beacon, beacon[:1])
+    ]
+
+    assert sizes == [len(beacon), 1]
+
+
 @pytest.mark.parametrize(
     "data",
     [

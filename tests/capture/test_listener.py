@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.capture.windows import mac
 
+from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.items import Caught, Sighting
 from monitorpi_capture.sources.listener import BUSY_S, Listener, Read
@@ -47,7 +48,9 @@ class Waiting:
 def listen(until_s: float) -> int:
     """Hand the frames over; return how many were read."""
     listener = Listener([], Dissector(), 1000)
-    read = listener._listen("none", [Read(one, 1.0) for one in FRAMES], until_s)
+    read = listener._listen(
+        "none", [Read(one, 1.0, classify(one.data, one.length)) for one in FRAMES], until_s
+    )
     assert listener._dropped == len(FRAMES) - len(read)
     return len(read)
 
@@ -58,6 +61,7 @@ def test_a_machine_that_is_busy_drops_no_frame(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
 
     assert listen(time.thread_time() + 50 * BUSY_S) == len(FRAMES)
+    assert BUSY_S == 0.02
 
 
 def test_what_costs_too_much_is_dropped_and_counted() -> None:

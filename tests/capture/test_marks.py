@@ -54,6 +54,7 @@ def test_only_devices_are_spoken_of_and_not_too_many() -> None:
     assert one.mark(mac(7), {"pinned": True}) is None
     one.mark(mac(8), {"known": False})
     assert one.mark(mac(MAX_MARKED + 1), {"known": True}) is None
+    assert MAX_MARKED == 1024
 
 
 def test_a_device_of_which_something_was_said_is_not_forgotten() -> None:
@@ -68,6 +69,7 @@ def test_a_device_of_which_something_was_said_is_not_forgotten() -> None:
     assert [each.id for each in said if not isinstance(each, Tombstone)][:1] == ["020000000001"]
     assert [each.id for each in later if isinstance(each, Tombstone)] == ["020000000002"]
     assert len(one) == 1
+    assert (FORGET_S, RENEW_S) == (604_800.0, 86_400.0)
 
 
 def test_it_is_kept_over_a_restart() -> None:

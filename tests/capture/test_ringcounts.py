@@ -143,6 +143,7 @@ def test_what_waits_is_bounded() -> None:
 
     assert (before, bench.tally.sums().syn) == (1, MOST + 2)
     assert bench.window().wire[0] == MOST + 2
+    assert MOST == 8192
 
 
 def test_a_majority_of_a_flood_is_its_top_peer() -> None:

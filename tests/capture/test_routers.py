@@ -63,6 +63,7 @@ def test_several_send_to_several_addresses_through_it(
 
     assert found == is_router
     assert routers.is_shown(ROUTER, 0.0) == is_router
+    assert (SENDERS, TARGETS) == (2, 4)
 
 
 def test_addresses_of_one_v6_network_are_one() -> None:
@@ -79,6 +80,7 @@ def test_addresses_of_one_v6_network_are_one() -> None:
 def test_evidence_counts_for_an_hour(each_s: float, is_router: bool) -> None:
     """The last four targets and two senders must lie within it."""
     assert passed(SENDERS, TARGETS, each_s=each_s)[1] == is_router
+    assert EVIDENCE_S == 3600.0
 
 
 def test_the_role_ends_a_day_after_it_was_shown() -> None:
@@ -93,6 +95,7 @@ def test_the_role_ends_a_day_after_it_was_shown() -> None:
     assert routers.wants(b"other", 0.0)
     routers.see(ROUTER, sender(1), address(1), RENEW_S, named=False)
     assert routers.is_shown(ROUTER, ROLE_S + RENEW_S - 1)
+    assert (RENEW_S, ROLE_S) == (60.0, 86_400.0)
 
 
 def test_a_role_is_taken_back_after_a_restart_and_dropped() -> None:
@@ -120,6 +123,7 @@ def test_a_name_of_a_dhcp_server_counts_for_two_days() -> None:
     assert routers.is_named(HERE, "192.168.1.1", NAMED_S)
     assert not routers.is_named(HERE, "10.0.0.0", 1.0)
     assert routers.is_named(HERE, "10.0.0.1", 1.0)
+    assert (MAX_NAMED, NAMED_S) == (64, 172_800.0)
 
 
 def test_an_advertisement_counts_by_vlan_until_it_is_withdrawn() -> None:
@@ -152,6 +156,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(MAX_EVIDENCE + 1):
         routers.see(b"mac%d" % number, sender(0), address(0), 0.0, named=False)
     assert len(routers._evidence) == MAX_EVIDENCE
+    assert (MAX_EVIDENCE, MAX_VLANS) == (1024, 64)
 
 
 def test_a_clock_that_is_set_moves_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

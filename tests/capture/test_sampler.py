@@ -70,6 +70,7 @@ def test_a_ring_gets_frames_only_while_it_is_hooked(namespace: Namespace) -> Non
     assert {one.length for one in report[1]} == {len(FRAME)}
     assert {one.data for one in report[1]} == {FRAME[:SNAPPED]}
     assert abs(report[1][0].at_s - time.time()) < 60
+    assert SNAPPED == 128
 
 
 def flooded() -> int:

@@ -40,6 +40,7 @@ def test_a_network_is_new_once_and_by_vlan() -> None:
     assert not one.learn(HERE, ["nonsense", "0.0.0.0/0", "::/0", f"10.1.1.0/{LONGEST + 1}"])
     assert one.learn(HERE, [f"10.1.1.0/{LONGEST}"])
     assert one.learn(HERE, ["2001:db8::/127"])
+    assert LONGEST == 29
 
 
 @pytest.mark.parametrize(
@@ -132,3 +133,4 @@ def test_the_networks_named_last_stay() -> None:
     assert not one.learn(HERE, ["192.168.1.0/24"])
     assert one.learn(HERE, ["192.168.2.0/24"])
     assert len(one._known) == MAX_NETWORKS
+    assert MAX_NETWORKS == 64

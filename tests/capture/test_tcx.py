@@ -166,6 +166,7 @@ def test_frames_of_every_length_are_handed_over(namespace: Namespace, counting: 
 
     assert [one.length for one in found] == LENGTHS
     assert [one.data for one in found] == [arp(length)[: LARGE_FRAME - 1] for length in LENGTHS]
+    assert LARGE_FRAME == 2048
 
 
 def test_the_ring_goes_round(namespace: Namespace, counting: TcxEngine) -> None:
@@ -181,3 +182,4 @@ def test_the_ring_goes_round(namespace: Namespace, counting: TcxEngine) -> None:
     assert feed.dropped() == 0
     windows = all_windows(namespace, counting, rounds * len(lengths))
     assert sum(one.wire[COLUMN["arp"]] for one in windows) == rounds * len(lengths)
+    assert (SMALL_FRAME, RING_BYTES) == (256, 131_072)

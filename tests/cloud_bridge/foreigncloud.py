@@ -19,6 +19,8 @@ class Foreign:
         self.pieces: list[bytes] = []
         self.headers: dict[str, str] = {}
         self.asked: list[str] = []
+        self.calls: list[tuple[str, str | None]] = []
+        """The method of each call, and the key it brought."""
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -29,6 +31,7 @@ class Foreign:
                 length = int(self.headers.get("Content-Length") or 0)
                 self.rfile.read(length)
                 owner.asked.append(self.path)
+                owner.calls.append((self.command, self.headers.get("THINGSPEAKAPIKEY")))
                 self.send_response(owner.status)
                 for name, value in owner.headers.items():
                     self.send_header(name, value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.cloud_bridge.test_web import foreign
+from tests.cloud_bridge.foreigncloud import foreign
 
 from monitorpi_cloud_bridge import addresses as addresses_module
 from monitorpi_cloud_bridge import web as web_module
@@ -180,3 +180,97 @@ def test_an_address_that_failed_is_as_good_as_others_after_a_while() -> None:
     addresses.failed("::1")
 
     assert list(addresses._failed_s) == ["::1"]
+
+
+def test_addresses_are_tried_in_the_order_of_how_they_did(named: list[str]) -> None:
+    """Who failed longest ago is the first of those that did; who answers is as good as others."""
+    now = 0.5
+    addresses = ServerAddresses(clock=lambda: now)
+    named += ["127.0.0.2", "127.0.0.2", *(f"127.0.0.{n}" for n in range(3, 12))]
+    assert addresses.of("cloud.example", 80) == [f"127.0.0.{n}" for n in range(2, 8)]
+
+    addresses.failed("127.0.0.3")
+    now = 0.75
+    addresses.failed("127.0.0.2")
+    assert [one[-1] for one in addresses.of("cloud.example", 80)] == list("456732")
+
+    addresses.answered("127.0.0.2")
+    addresses.answered("127.0.0.7")
+    assert [one[-1] for one in addresses.of("cloud.example", 80)] == list("245673")
+
+
+@pytest.mark.parametrize(("passed_s", "kept"), [(599.9, 2), (600.0, 1)])
+def test_an_address_that_failed_is_the_last_one_for_ten_minutes(passed_s: float, kept: int) -> None:
+    """Then it is no longer kept."""
+    now = 100.0
+    addresses = ServerAddresses(clock=lambda: now)
+    addresses.failed("127.0.0.1")
+    now += passed_s
+    addresses.failed("::1")
+
+    assert len(addresses._failed_s) == kept
+
+
+def test_addresses_of_this_link_alone_are_left_out(named: list[str]) -> None:
+    """None with a zone can stand in a call; and an address asks no resolver."""
+    named += ["fe80::1%eth0", "127.0.0.4"]
+    addresses = ServerAddresses()
+
+    assert addresses.of("cloud.example", 80) == ["127.0.0.4"]
+    for host in ("192.0.2.7", "[2001:db8::1]", "2001:db8::1"):
+        assert addresses.of(host, 80) == [host]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://cloud.example/", 80), ("https://cloud.example/", 443),
+     ("http://cloud.example:8080/", 8080)],
+)  # fmt: skip
+def test_the_resolver_is_asked_for_the_port_of_the_address(
+    monkeypatch: pytest.MonkeyPatch, url: str, port: int
+) -> None:
+    """Or that of the scheme."""
+    asked: list[tuple[str, int]] = []
+
+    class Noting(ServerAddresses):
+        __slots__ = ()
+
+        def of(self, host: str, port: int) -> list[str]:
+            asked.append((host, port))
+            return ["192.0.2.1", "192.0.2.2"]
+
+    monkeypatch.setattr(web_module, "ADDRESSES", Noting())
+
+    assert web_module._addresses(httpx.URL(url)) == [("192.0.2.1", 2.0), ("192.0.2.2", 10.0)]
+    assert asked == [("cloud.example", port)]
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "0"}, 0.0),
+        ({"Retry-After": " 120 "}, 120.0),
+        ({"Retry-After": "3600"}, 3600.0),
+        ({"Retry-After": "3601"}, 3600.0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "1.5"}, None),
+        ({"Retry-After": "\u0661\u0662"}, None),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:02:00 GMT"}, 20.0),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:01:00 GMT"}, 0.0),
+        ({"Retry-After": "Thu, 01 Jan 2026 09:00:00 GMT"}, 3600.0),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:02:00 GMT",
+          "Date": "Thu, 01 Jan 2026 00:01:50 GMT"}, 10.0),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:02:00 GMT", "Date": "today"}, 20.0),
+        ({"Date": "Thu, 01 Jan 2026 00:01:50 GMT"}, None),
+    ],
+)  # fmt: skip
+def test_how_long_a_server_asks_us_to_wait(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], seconds: float | None
+) -> None:
+    """In seconds or until a date, by its own clock where it shows it; an hour at most."""
+    monkeypatch.setattr(time, "time", lambda: 1_767_225_700.0)  # 2026-01-01 00:01:40
+
+    assert web_module._retry_after_s(httpx.Headers(headers, encoding="utf-8")) == seconds

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -279,3 +280,28 @@ def test_a_row_that_finds_no_second_is_counted(tmp_path: Path) -> None:
             0,
         ]
         assert box.counts(LANES[0])["waiting"] == 2
+
+
+@pytest.mark.parametrize(
+    ("stored", "missing", "suspected", "is_written"),
+    [
+        ((1,), (), (), False), ((1,), (2,), (), True), ((1,), (), (3,), True), ((), (2,), (), True),
+        ((), (), (3,), True), ((1,), (2,), (3,), True),
+    ],
+)  # fmt: skip
+def test_only_that_rows_are_stored_waits_for_the_next_ones(
+    tmp_path: Path, stored: tuple[int, ...], missing: tuple[int, ...], suspected: tuple[int, ...],
+    *, is_written: bool,
+) -> None:  # fmt: skip
+    """What is not there, or suspected, is on the disk at once: it is sent again."""
+    file = tmp_path / "outbox.sqlite"
+    with closing(RowOutbox(file)) as box:
+        box.add([OutboxRow(LANES[0], second, {"field1": "1"}) for second in (1, 2, 3)], {})
+        box.take(LANES[0], 3)
+
+        box.acknowledge(LANES[0], stored, missing, suspected)
+
+        with snapshot(file) as database:
+            found = dict(database.execute("SELECT second, state FROM row").fetchall())
+    changed = [second for second, state in found.items() if state != RowState.IN_FLIGHT]
+    assert changed == (sorted((*stored, *missing, *suspected)) if is_written else [])

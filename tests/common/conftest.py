@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.common.echoes import ECHO
 from tests.common.loopworld import World
+from tests.common.pahoworld import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Return a loop that has not run yet."""
     return World(monkeypatch)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """Return the parts of a bus that nobody else moves."""
+    return Wire(monkeypatch)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def test_a_host_is_a_name_or_an_address(text: str) -> None:
         ("[::1]:1883", "give the host alone, '::1'"),
         ("1.2.3", "IPv4 has four numbers"), ("256.1.1.1", "IPv4 has four numbers"),
         ("12345", "IPv4 has four numbers"), ("", "no host name"), ("a b", "no host name"),
-        (LONG + "b", "no host name"), ("a" * 64 + ".b", "no host name"), (".", "no host name"),
+        ("http://pi", "without a scheme"), (LONG + "b", "no host name"),
+        ("a" * 64 + ".b", "no host name"), (".", "no host name"),
     ],
 )  # fmt: skip
 def test_what_is_no_host_says_what_to_write(text: str, words: str) -> None:
@@ -86,7 +88,9 @@ def test_a_file_of_authorities_can_be_used_or_says_why(
     broken = tmp_path / "broken.pem"
     broken.write_text("-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n")
     (tmp_path / "none.pem").write_text("hello")
+    os.mkfifo(tmp_path / "pipe")
     for name, words in (
+        ("pipe", "no file; give"),
         (".", "a folder; give"), ("missing", "cannot be read"), ("none.pem", "openssl x509"),
         ("broken.pem", "no usable certificate"),
     ):  # fmt: skip

@@ -154,3 +154,4 @@ def test_messages_without_end_do_not_fill_the_disk(capsys: pytest.CaptureFixture
     assert len(lines) == MOST_PER_EVENT + 1
     assert lines[-1].endswith("event=rejected topic=last others=980")
     assert len(log._events["rejected"]._since) <= MOST_PER_EVENT
+    assert MOST_PER_EVENT == 20

@@ -11,9 +11,19 @@ from monitorpi_common.messages import Alert
 from monitorpi_common.stdio import Line, StdioBus
 
 
+class Sink(io.BytesIO):
+    """Counts how often it lets out what it holds."""
+
+    flushed = 0
+
+    def flush(self) -> None:
+        """Count it."""
+        self.flushed += 1
+
+
 def test_a_pipe_passes_on_and_adds_its_own() -> None:
     """What it is not subscribed to is passed on, too; what is no message is counted."""
-    sink, inbox = io.BytesIO(), Inbox()
+    sink, inbox = Sink(), Inbox()
     bus = StdioBus(None, sink)
     bus.open(inbox, ["monitorpi/v1/+/capture/device/+"])
     topic = "monitorpi/v1/lab/capture/device/x"
@@ -38,6 +48,14 @@ def test_a_pipe_passes_on_and_adds_its_own() -> None:
     assert (bus.counters.published, bus.depth, bus.alive, bus.live) == (2, 0, True, False)
     assert bus.adopt(Raw("x", b""), Alert.DELIVERY) is False
     assert len(inbox) == 0
+    assert bus.accept(Line(b'{"topic":"other","payload":1}')) is None
+    bus.follow(["other"])
+    assert bus.accept(Line(b'{"topic":"other","payload":1}')) == Raw("other", b"1")
+    assert bus.accept(Line(lines[0].encode())) is not None
+    assert sink.flushed == 0
+    bus.flush()
+    bus.close()
+    assert sink.flushed == 2
 
 
 def test_a_pipe_is_read_to_its_end() -> None:

@@ -103,6 +103,7 @@ def test_more_than_the_room_makes_the_file_longer(tmp_path: Path) -> None:
     file.write_now(more(BOB))
 
     assert names(tmp_path) == {"device/a", "device/b", "device/l"}
+    assert ROOM_BYTES == 65_536
 
 
 class Cut(BaseException):
@@ -271,7 +272,10 @@ def test_a_file_beyond_the_bound_is_not_read(
 def test_the_last_write_is_made_in_order(tmp_path: Path) -> None:
     """What is under way is finished before the last of all."""
     file = file_of(tmp_path)
+    assert not file.is_busy
     file.write(whole(ALICE))
+    assert file._thread is not None
+    assert file._thread.daemon  # a disk that hangs holds up no end
     file.write(more(BOB))
     file.close(whole(BOB))
 

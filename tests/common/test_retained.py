@@ -34,6 +34,7 @@ def test_a_new_device_is_written_within_seconds_and_comes_back() -> None:
     assert list(back) == [mac_id(MAC)]
     assert back[mac_id(MAC)].message == device()
     assert back[mac_id(MAC)].left_s == pytest.approx(WEEK_S - 60, abs=3)
+    assert GATHER_S == 5.0
 
 
 def test_what_changes_all_the_time_is_worth_no_write() -> None:
@@ -68,6 +69,7 @@ def test_two_writes_are_a_minute_apart() -> None:
 
     assert written == [GATHER_S, GATHER_S + PAUSE_S, GATHER_S + 2 * PAUSE_S, GATHER_S + 3 * PAUSE_S]
     assert len(kept.restart(200).handed_on()) == 186
+    assert PAUSE_S == 60.0
 
 
 def test_a_device_that_comes_and_goes_is_written_each_ten_minutes() -> None:
@@ -78,6 +80,7 @@ def test_a_device_that_comes_and_goes_is_written_each_ten_minutes() -> None:
     kept.take(device(100, present=False), 100)
 
     assert kept.run(100, 900) == [100 + PATIENCE_S]
+    assert PATIENCE_S == 600.0
 
 
 def test_an_alert_that_opens_or_closes_is_written_within_a_minute() -> None:
@@ -199,6 +202,7 @@ def test_the_file_stays_small() -> None:
     appended = sum(len(one.data) for one in kept.writes if not one.whole)
     assert len(kept.file) < 80_000
     assert sum(one.whole for one in kept.writes) <= appended / SLACK_BYTES + 1
+    assert SLACK_BYTES == 65_536
 
 
 def test_made_up_devices_cannot_wear_the_card() -> None:
@@ -215,6 +219,7 @@ def test_made_up_devices_cannot_wear_the_card() -> None:
         kept.tick(60 * minute + 30)
 
     assert sum(len(one.data) for one in kept.writes) < BURST_BYTES + 2 * 7200 * REFILL_BYTES_PER_S
+    assert (BURST_BYTES, REFILL_BYTES_PER_S) == (16_777_216, 1024)
 
 
 def test_more_than_there_is_room_for_is_refused_and_counted() -> None:
@@ -224,6 +229,7 @@ def test_more_than_there_is_room_for_is_refused_and_counted() -> None:
         kept.take(device(0, f"02:00:00:00:{serial >> 8:02x}:{serial & 255:02x}"), 0)
 
     assert (len(kept.state), kept.state.refused) == (MAX_NAMES, 5)
+    assert MAX_NAMES == 8192
 
 
 def test_a_write_that_failed_is_made_anew_as_a_whole() -> None:

@@ -92,6 +92,7 @@ def test_what_was_kept_goes_on_when_the_brokers_own_has_come(
 
     assert handed_on == ([TOPIC] if is_handed_on else [])
     assert len(list(life.kept.restored(is_live=True))) == (not is_handed_on)
+    assert (AWAY_S, SUBSCRIBED_S) == (5.0, 1.0)
 
 
 def test_a_second_subscription_does_not_delay_it(life: Life) -> None:

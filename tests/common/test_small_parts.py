@@ -172,6 +172,20 @@ def test_state_that_has_expired_is_forgotten_once_a_minute(now_s: float, left: s
     assert "".join(topic for topic in "abc" if topic in queue) == left
 
 
+def test_state_that_has_expired_is_looked_for_once_a_minute_again() -> None:
+    """From the last look on, not from the first."""
+    clock = Clock()
+    queue = SendQueue(clock)
+    for number in range(5):
+        queue.put(state(str(number), expires_at=30.0 * number))
+    left = []
+    for clock.now_s in (60.0, 119.9, 120.0, 150.0):
+        queue.next()
+        left.append(sum(str(number) in queue for number in range(5)))
+
+    assert left == [2, 2, 0, 0]
+
+
 # --- the inbox ------------------------------------------------------------------------------------
 
 

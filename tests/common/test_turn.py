@@ -91,6 +91,7 @@ def test_one_goes_ahead_of_whoever_hangs(
         wait(turn, LOOKS)
         assert not turn.take()
         heir.kill()
+    assert LOOKS == 10
 
 
 def test_what_is_waited_for_is_counted_anew(

@@ -201,6 +201,46 @@ def test_each_reason_against_a_certificate_has_its_remedy(code: int, text: str) 
     assert f"its certificate {text}" in unreachable(error, "pi.lan", tls=True)
 
 
+def tls_failure(kind: type[ssl.SSLError], reason: str) -> ssl.SSLError:
+    """Return what a handshake fails with."""
+    error = kind(1, "some words")
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "tls", "text"),
+    [
+        (socket.gaierror(), False,
+         "the name 'pi' does not resolve: check broker.host and the name server"),
+        (ConnectionRefusedError(), False,
+         "nobody listens there: start the broker, or check broker.host and broker.port"),
+        (TimeoutError(), False,
+         "no answer: check broker.host, the network and firewalls between"),
+        (ConnectionResetError(), False,
+         "it hung up: check broker.port, and whether it wants TLS"),
+        (ConnectionAbortedError(), True,
+         "it hung up during the TLS handshake: check broker.port, and whether it wants less"),
+        (EOFError(), False, "it hung up: check broker.port, and whether it wants TLS"),
+        (OSError(113, "No route to host"), False,
+         "no route to host: check broker.host and this machine's network"),
+        (OSError("odd"), False, "odd"), (ValueError(), False, "ValueError"),
+        (tls_failure(ssl.SSLError, "RECORD_LAYER_FAILURE"), True,
+         "it speaks no TLS on this port: check broker.port, or leave broker.tls_ca out"),
+        (tls_failure(ssl.SSLError, "TLSV1_ALERT_PROTOCOL_VERSION"), True,
+         "it speaks no TLS of 1.2 or newer: renew the broker"),
+        (tls_failure(ssl.SSLEOFError, "UNEXPECTED_EOF"), True,
+         "it hung up during the TLS handshake: check broker.port, and whether it wants less"),
+        (tls_failure(ssl.SSLError, "ODD"), True, "TLS failed (ODD): the broker's log says more"),
+        (tls_failure(ssl.SSLError, ""), True,
+         "TLS failed (some words): the broker's log says more"),
+    ],
+)  # fmt: skip
+def test_each_failure_to_connect_has_its_remedy(error: BaseException, tls: bool, text: str) -> None:
+    """With the settings' own names; where nothing is known, with the error's words."""
+    assert unreachable(error, "pi", tls=tls) == text
+
+
 def test_a_plain_port_where_tls_was_wanted(broker: Broker, ours: tuple[str, str]) -> None:
     """A broker without TLS hangs up or answers in plain text."""
     text = first_failure(port=broker.port, tls_ca=ours[0])

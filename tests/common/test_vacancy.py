@@ -28,6 +28,7 @@ def test_a_broker_that_is_away_is_not_waited_for() -> None:
 
     assert vacancy.is_free(AWAY_S) is None
     assert vacancy.is_free(AWAY_S + 0.1) is True
+    assert AWAY_S == 2.0
 
 
 @pytest.mark.parametrize("online", [None, False])
@@ -37,6 +38,7 @@ def test_a_name_nobody_has_is_free_at_once(online: bool | None) -> None:
 
     assert vacancy.is_free(1.0 + RETAINED_S) is None
     assert vacancy.is_free(1.1 + RETAINED_S) is True
+    assert RETAINED_S == 0.2
 
 
 def test_a_name_is_taken_until_its_holder_goes() -> None:
@@ -57,6 +59,7 @@ def test_a_name_whose_holder_is_silent_is_free() -> None:
 
     assert vacancy.is_free(SILENT_S) is False
     assert vacancy.is_free(SILENT_S + 2) is True
+    assert SILENT_S == 150.0
 
 
 def health(started_s: float, uptime_s: float = 60.0) -> Health:

@@ -250,6 +250,7 @@ def test_what_never_came_is_starting_and_then_missing() -> None:
     assert state == "blind"
     assert [reason.service for reason in reasons] == ["capture", "detector", "prober"]
     assert all("is not running" in reason.text for reason in reasons)
+    assert START_S == 15.0
 
 
 def test_copies_are_told_and_leave_the_watch_whole() -> None:

@@ -31,6 +31,7 @@ def page(broker: Broker) -> Iterator[Callable[..., Page]]:
 
     def start(**settings: str) -> Page:
         started.append(Page(broker, **settings))
+        started[-1].await_answer()
         return started[-1]
 
     yield start

@@ -44,6 +44,9 @@ class Page:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def await_answer(self) -> None:
+        """Wait until it is there; whoever waits ends it, also where it never comes."""
         wait_for(self._answers, 20, "the page")
 
     def _answers(self) -> bool:

@@ -229,3 +229,17 @@ def test_a_rule_that_is_switched_off_closes_its_alerts() -> None:
     flood(detector, 3, 10)
 
     assert detector.open() == {}
+
+
+def test_what_people_set_is_kept_once_with_the_next_tick() -> None:
+    """Many commands are one write."""
+    detector = Detector()
+    detector.take(window(0))
+    for key in ("loop-a", "loop-b"):
+        detector.take(CommandReceived("silence", Silence(key=key, minutes=5), "1"))
+    assert detector.kept == []
+
+    for second in range(1, 4):
+        detector.take(Tick(at(second), float(second), clock_synced=True))
+
+    assert [list(one.silences) for one in detector.kept] == [["loop-a", "loop-b"]]

@@ -217,3 +217,72 @@ def test_what_several_ports_show_of_one_sender(rows: list[Any], matters: bool) -
     found = [(row, 1.0) for row in rows]
 
     assert wires._matters(found, {"arp": 50.0}, {"syn": 20.0}) is matters
+
+
+@pytest.mark.parametrize(
+    ("rule", "build", "counts", "told"),
+    [
+        ("syn-flood", syns, (18, 16, 16), True), ("syn-flood", syns, (17, 16, 16), False),
+        ("icmp-flood", echoes, (9, 8, 8), True), ("icmp-flood", echoes, (8, 8, 8), False),
+    ],
+)  # fmt: skip
+def test_three_at_one_destination_are_told_of_from_the_close_level_on(
+    rule: str, build: Any, counts: tuple[int, ...], told: bool
+) -> None:
+    """Together: each alone is below what is looked at."""
+    rows = [build(count, f"04:00:00:00:01:0{n}") for n, count in enumerate(counts)]
+
+    assert [one for one, _, _ in values(rule, view(*rows))] == ["victim-04000000000b"] * told
+
+
+@pytest.mark.parametrize(("rule", "build"), [("syn-flood", syns), ("icmp-flood", echoes)])
+def test_of_forty_sources_the_thirty_two_busiest_are_named(rule: str, build: Any) -> None:
+    """All count."""
+    rows = [build(100 + n, f"04:00:00:00:01:{n:02x}") for n in range(40)]
+
+    (finding,) = found(rule, view(*rows))
+
+    assert [one.packets for one in finding.sources] == list(range(139, 107, -1))
+    assert finding.value == sum(range(100, 140))
+    assert " from 40 sources " in finding.text
+
+
+def test_of_forty_victims_beyond_a_router_the_thirty_two_busiest_are_named() -> None:
+    """All count."""
+    known = HostInventory()
+    known.see_device(seen_device(ROUTER, 0, role="router"))
+    targets = [
+        plain(f"04:00:00:00:01:{n:02x}", packets=1, rx={"syn": 100 + n, "tcp": 100 + n})
+        for n in range(40)
+    ]
+
+    (finding,) = found("syn-flood", view(syns(9000, ROUTER), *targets, known=known))
+
+    assert [one.packets for one in finding.victims] == list(range(139, 107, -1))
+    assert finding.value == sum(range(100, 140))
+
+
+@pytest.mark.parametrize(
+    ("asked", "to_one", "others", "peer", "value"),
+    [
+        (400, 300, (), VICTIM, 400.0), (400, 300, (250,), VICTIM, 300.0),
+        (400, 300, (50,), VICTIM, 350.0), (400, 300, (3,), VICTIM, 400.0),
+        (400, 300, (4,), VICTIM, 396.0), (400, 300, (250,), PI, 150.0), (900, 300, (), PI, 500.0),
+        (100, 300, (), VICTIM, 100.0),
+    ],
+)  # fmt: skip
+def test_what_a_victim_gets_from_beyond_a_router(
+    asked: int, to_one: int, others: tuple[int, ...], peer: str, value: float
+) -> None:
+    """What no sender on this wire explains, or what the router is known to have sent there."""
+    known = HostInventory()
+    known.see_device(seen_device(ROUTER, 0, role="router"))
+    router = syns(500, ROUTER).model_copy(
+        update={"top_peer": {"syn": Peer(mac=peer, packets=to_one)}}
+    )
+    rows = [syns(count, f"04:00:00:00:01:0{n}") for n, count in enumerate(others)]
+    victim = plain(VICTIM, packets=1, rx={"syn": asked, "tcp": asked})
+
+    told = values("syn-flood", view(router, *rows, victim, known=known))
+
+    assert [one[1] for one in told if one[0] == "040000000001"] == [value]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.detector.windows import ATTACKER, Detector, syns, window
 
-from monitorpi_dev.evaluate import AlertObserver, EvaluationRow, main, read_folder
+from monitorpi_dev.evaluate import FLOODS, AlertObserver, EvaluationRow, main, read_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(1800)
 def test_labelled_captures_are_judged_right(captures: Path) -> None:
-    """Every flood is found on the right MAC, nothing is told of benign files, scans are scans."""
+    """Every flood is found on the right MAC alone, scans are none, benign files are silent."""
     rows = list(read_folder(captures))
 
     assert [row for row in rows if not row.right] == []
     for row in rows:
+        floods = [key for key in row.alerts if key.startswith(FLOODS)]
+        assert (row.name, floods) == (row.name, [f"{row.expected}-{row.subject}"] * len(floods))
+        assert bool(floods) is (row.expected in FLOODS)
         if row.kind.startswith("benign"):
             assert (row.name, row.alerts) == (row.name, [])
 

@@ -156,3 +156,28 @@ def test_who_goes_with_an_outage_belongs_to_it() -> None:
     for n in range(40):
         seen.outages.resume(str(n), frozenset())
     assert len(seen.outages._resumed) == 32
+
+
+@pytest.mark.parametrize(
+    ("began", "answered", "sure"),
+    [
+        (890.0, (895.0, 895.0, 700.0), True), (890.0, (895.0, 700.0, 700.0), False),
+        (890.0, (770.0, 770.0, 700.0), True), (890.0, (769.9, 769.9, 700.0), False),
+        (820.1, (600.0, 600.0, 600.0), False), (820.0, (600.0, 600.0, 600.0), True),
+        (None, (-200.0, -200.0, -200.0), False),
+    ],
+)  # fmt: skip
+def test_what_may_be_starting_as_this_machine_does_is_not_sure(
+    began: float | None, answered: tuple[float, ...], *, sure: bool
+) -> None:
+    """Within three minutes of our start, unless most answered since then or a moment before."""
+    stays = [gone(n, answered_at=at) for n, at in enumerate(answered)]
+    one = Seen()
+    one.outages.presence._first_round_at = began
+
+    one.after(*stays, *OTHERS)
+    assert [found.is_sure for found in one.found] == [sure]
+
+    one.outages.presence._first_round_at = 820.0
+    one.after(*stays, *OTHERS)
+    assert [found.is_sure for found in one.found] == [True]

@@ -282,6 +282,7 @@ def test_what_is_learned_is_written_as_its_size_allows() -> None:
     by_hand = newcomer.model_copy(update={"silences": {}})
 
     assert pause_s(GOOD, learned, 214_000) == pytest.approx(77 * 60, rel=0.01)
+    assert pause_s(GOOD, learned, 4_000_000) == pytest.approx(86_400)
     assert pause_s(GOOD, newcomer, 214_000) == 600
     assert pause_s(GOOD, newcomer, 2_000) == pytest.approx(43, abs=1)
     assert pause_s(GOOD, by_hand, 214_000) == 60

@@ -6,7 +6,7 @@ import pytest
 
 from monitorpi_dev.bench.backlog import ROWS, main, measure
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 CALL_ROWS = 960
 PACING_S = 16

@@ -8,7 +8,7 @@ import pytest
 
 from monitorpi_dev.bench.page import main
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 
 def test_nobody_costs_less_than_many_and_each_is_sent_little(

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.timeout(200)
 def test_a_small_centre_stores_what_its_sites_send() -> None:
     """Real servers of NATS and VictoriaMetrics, for five seconds."""

@@ -61,8 +61,8 @@ def test_what_the_settings_switch_off_is_not_there(
     for one in found.sources:
         assert not isinstance(one, DeviceNames) or one.source == "127.0.0.1"
     assert sorted(found.subscriptions) == [
-        "monitorpi/v1/lab/capture/device/+", "monitorpi/v1/lab/prober/status/+",
-        "monitorpi/v1/lab/prober/target/+",
+        "monitorpi/v1/lab/capture/device/+", "monitorpi/v1/lab/prober/health/+",
+        "monitorpi/v1/lab/prober/status/+", "monitorpi/v1/lab/prober/target/+",
     ]  # fmt: skip
 
 

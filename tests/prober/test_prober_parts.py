@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from tests.prober.partsmade import MAC, T0, target
 
 from monitorpi_common.examples import example
-from monitorpi_common.messages import Device, Target
+from monitorpi_common.messages import Device, Health, Target
+from monitorpi_common.service import Presence, Received
+from monitorpi_common.topics import Topic
 from monitorpi_prober.reachability import Reachability, StateLimits
 from monitorpi_prober.replicas import Replicas
 from monitorpi_prober.schedule import (
@@ -244,20 +247,101 @@ def test_a_pace_keeps_its_distance(now: float, next_at: float) -> None:
 # --- replicas and wake-ups ------------------------------------------------------------------------
 
 
+def status(name: str, *, online: bool, service: str = "prober") -> Presence:
+    """Return that an instance came or went."""
+    return Presence(Topic("lab", service, "status", name), online=online)
+
+
+SECONDS = count()
+
+
+def pulse(name: str, *, retained: bool = False, service: str = "prober") -> Received:
+    """Return an instance's health, each later than the one before."""
+    at = T0 + timedelta(seconds=next(SECONDS))
+    health = example(Health).model_copy(update={"at": at})
+    return Received(Topic("lab", service, "health", name), health, retained)
+
+
 def test_replicas_come_and_go_and_are_bounded() -> None:
     """64 at most, and never without ourselves."""
     table = Replicas("me")
     assert table.is_ours("anything")
 
-    assert not table.presence("me", online=False)
-    assert not table.presence("me", online=True)
-    assert [table.presence(str(number), online=True) for number in range(64)] == (
+    assert not table.see(status("me", online=False))
+    assert not table.see(status("me", online=True))
+    assert [table.see(status(str(number), online=True)) for number in range(64)] == (
         [True] * 63 + [False]
     )
     assert len(table) == 64
-    assert not table.presence("unknown", online=False)
-    assert table.presence("0", online=False)
+    assert not table.see(status("unknown", online=False))
+    assert table.see(status("0", online=False))
     assert len(table) == 63
+
+
+def test_who_is_silent_has_no_share_until_it_is_heard() -> None:
+    """Three of our own pulses without one of another's; the broker still says it is online."""
+    table = Replicas("me")
+    table.see(status("hangs", online=True))
+    table.see(status("works", online=True))
+    seen = [pulse(name) for name in ("hangs", "works", "me", "works", "me", "works")]
+    assert not any(table.see(one) for one in seen)
+
+    assert table.see(pulse("me"))
+
+    assert len(table) == 2
+    assert not table.see(pulse("works"))
+    assert not table.see(pulse("me"))
+    assert table.see(pulse("hangs"))
+    assert len(table) == 3
+
+
+def test_silence_is_counted_in_pulses_of_our_own_alone() -> None:
+    """Not in what stood at the broker before, nor in another service's, nor in another's."""
+    table = Replicas("me")
+    table.see(status("other", online=True))
+    table.see(pulse("other", retained=True))
+    assert not any(table.see(pulse("me", retained=True)) for _ in range(9))
+    assert not any(table.see(pulse("me", service="detector")) for _ in range(9))
+    assert not any(table.see(pulse("third")) for _ in range(9))
+
+    assert [table.see(pulse("me")) for _ in range(3)] == [False, False, True]
+
+
+def test_who_never_published_its_health_or_came_anew_is_not_silent() -> None:
+    """The first may be of another make; the second has a pulse still to come."""
+    table = Replicas("me")
+    table.see(status("other", online=True))
+    assert not any(table.see(pulse("me")) for _ in range(9))
+
+    table.see(pulse("other"))
+    assert [table.see(pulse("me")) for _ in range(3)] == [False, False, True]
+    assert not table.see(status("other", online=False))
+
+    assert table.see(status("other", online=True))
+    assert not any(table.see(pulse("me")) for _ in range(9))
+
+
+def test_a_pulse_that_comes_twice_counts_once() -> None:
+    """Two of our subscriptions match it, and a broker may hand it over for each."""
+    table = Replicas("me")
+    table.see(status("other", online=True))
+    table.see(pulse("other"))
+
+    seen = [
+        table.see(one) for mine in (pulse("me"), pulse("me"), pulse("me")) for one in (mine,) * 2
+    ]
+
+    assert seen == [False] * 4 + [True, False]
+
+
+def test_nobody_is_remembered_who_is_not_online() -> None:
+    """Pulses without a status, of however many names, change nothing."""
+    table = Replicas("me")
+    assert not any(table.see(pulse(str(number))) for number in range(100))
+    assert not any(table.see(pulse("me")) for _ in range(9))
+    assert not table.see(status("detector", online=True, service="detector"))
+
+    assert len(table) == 1
 
 
 @given(st.integers(0, 10_000))
@@ -266,7 +350,7 @@ def test_one_replica_owns_each_target(number: int) -> None:
     tables = [Replicas(name) for name in "abc"]
     for table in tables:
         for name in "abc":
-            table.presence(name, online=True)
+            table.see(status(name, online=True))
 
     assert sum(table.is_ours(f"192-0-2-{number}") for table in tables) == 1
 

@@ -1,4 +1,4 @@
-"""Requests that are due at nearly the same time leave at one awakening."""
+"""What a machine that others use does not show: how exact times are, and what awakes the prober."""
 
 from __future__ import annotations
 
@@ -7,13 +7,29 @@ import time
 import pytest
 from tests.prober.test_prober_wire import bench, measure
 
-from monitorpi_dev.bench.prober import ProberBench, addresses
+from monitorpi_dev.bench.prober import ProberBench, addresses, figures, rows
 
 pytestmark = [pytest.mark.lab, pytest.mark.alone]
 __all__ = ["bench"]
 
 SECONDS = 2.0
 STEP_S = 0.032
+
+
+def test_times_are_the_networks(bench: ProberBench) -> None:
+    """A round trip is what the responder really held it, to 0.1 ms, with the machine's load."""
+    ips = addresses(50)
+
+    done, truth, _ = measure(bench, *ips, probes=10, jitter_ms=5.0)
+
+    errors = sorted(
+        abs(time - held)
+        for echoes in done.echoes
+        for time, held in zip(echoes.times_ms, truth[echoes.key], strict=True)
+        if time is not None and held is not None
+    )
+    assert len(errors) == 500
+    assert errors[len(errors) * 95 // 100] < 0.1
 
 
 def test_an_awakening_serves_several_requests(
@@ -41,3 +57,22 @@ def test_an_awakening_serves_several_requests(
     )
     assert len(errors) == 500
     assert errors[len(errors) * 95 // 100] < 0.5
+
+
+def test_bench_rows(bench: ProberBench) -> None:
+    """The bench gives the rows it promises, and the loss it measures is the programmed one."""
+    del bench
+    [row, *_] = rows([10], 1)
+
+    assert set(row) == {
+        "tool",
+        "targets",
+        "rtt_error_p50_ms",
+        "rtt_error_p95_ms",
+        "loss_error_ratio",
+        "cpu_s_per_1000",
+        "rss_bytes",
+    }
+    assert row["loss_error_ratio"] == 0
+    assert row["rss_bytes"] < 80_000_000
+    assert callable(figures)

@@ -24,7 +24,7 @@ from monitorpi_lab.demo.testbed import installed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.calm, pytest.mark.timeout(240)]
 
 SHORT_S = steps.MINIMUM_S
 ATTACKER = "00:00:5e:00:53:04"

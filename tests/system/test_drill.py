@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.calm, pytest.mark.timeout(180)]
 
 QUIET_S = 3
 QUICK = ("syn-flood",)

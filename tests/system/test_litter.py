@@ -46,6 +46,7 @@ def page(broker: Broker, processes: list[subprocess.Popen[bytes]]) -> Page:
     """Run a dashboard that never outlives the test."""
     one = Page(broker)
     processes.append(one.process)  # type: ignore[arg-type] # it writes text; it is ended alike
+    one.await_answer()
     return one
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from monitorpi_lab.lan import Host
 
-pytestmark = [pytest.mark.lab, pytest.mark.alone]
+pytestmark = [pytest.mark.lab, pytest.mark.calm]
 
 ALL = "protocol all u32 match u32 0 0"
 SEND = """

@@ -109,13 +109,21 @@ def test_two_that_start_at_once_are_one_soon(
     seen: Subscriber = subscribe(broker.port)
     both = start(service), start(service)
 
-    wait_for(lambda: len(seen.of(f"/{service}/health/main")) >= 4, 60, "four words of health")
+    def waiting() -> list[int]:
+        return sorted(log(tmp_path, n).read_text().count("standing by") for n in (0, 1))
 
-    lives = {json.loads(text)["started_at"] for text in seen.of(f"/{service}/health/main")[-3:]}
-    assert len(lives) == 1
+    def health() -> list[str]:
+        return seen.of(f"/{service}/health/main")
+
+    wait_for(lambda: waiting() == [0, 1], 60, "one to wait")
+    before = len(health())
+    wait_for(lambda: len(health()) >= before + 2, 60, "two words of health more")
+
+    assert len({json.loads(text)["started_at"] for text in health()}) == 1
     assert taken_over(broker) == 0
     assert [one.poll() for one in both] == [None, None]
-    assert sorted(log(tmp_path, n).read_text().count("standing by") for n in (0, 1)) == [0, 1]
+    assert waiting() == [0, 1]
+    assert seen.of(f"/{service}/status/main") == ["online"]
 
 
 def test_who_is_ahead_and_says_nothing_is_not_waited_for_long(

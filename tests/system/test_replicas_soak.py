@@ -29,8 +29,8 @@ SECONDS = float(os.environ.get("SOAK_S", "600"))
 SEED = int(os.environ.get("SOAK_SEED", "21"))
 KEEPALIVE_S = 10
 INTERVAL_S = 2
-UNPROBED_S = 1.5 * KEEPALIVE_S + 5 + INTERVAL_S
-"""A broker gives up after 1.5 keepalives and looks each few seconds; then a round."""
+UNPROBED_S = 1.5 * KEEPALIVE_S + 5
+"""Before a broker looks that gives up after 1.5 keepalives: replicas miss each other's health."""
 ADDRESSES = [f"127.0.1.{number}" for number in range(1, 61)]
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from monitorpi_lab.demo.testbed import Testbed
     from monitorpi_lab.lan import Sensor
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.calm
 
 ETH_P_ALL: Final = 3
 SENSOR: Final = "198.18.0.254"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.lab, pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.calm, pytest.mark.timeout(120)]
 
 COMMAND = (sys.executable, "-m", "monitorpi_cli", "suggest-thresholds")
 RATE = 40.0

@@ -71,7 +71,7 @@ def told(seen: Subscriber) -> list[tuple[str, str]]:
     return [one for place, one in enumerate(found) if place == 0 or found[place - 1] != one]
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.parametrize(("how", "within_s"), [("killed", KILLED_S), ("frozen", TAKEOVER_S)])
 def test_a_flood_is_one_story_whoever_tells_it(
     broker: Broker,

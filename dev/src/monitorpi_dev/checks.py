@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
 import sys
@@ -56,11 +57,18 @@ def check(argv: list[str]) -> int:
     return 0 if all(results) else 1
 
 
-_BESIDE: Final = ("-n", "4", "--dist", "loadscope", "--no-loadscope-reorder")
-"""Most tests wait for processes: four at once fill two cores. A module stays together."""
-_SHARED: Final = ("-m", "not soak and not alone")
-_FAILED_BESIDE: Final = ("--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3")
+_BESIDE: Final = ("--dist", "loadscope", "--no-loadscope-reorder", "--durations=10")
+"""A module stays together."""
+_SHARED: Final = ("-n", "6", *_BESIDE, "-m", "not soak and not alone")
+"""Most tests wait for processes: six at once fill two cores."""
+_CALM: Final = ("-n", "3", *_BESIDE, "-m", "calm and not soak")
+_ALONE: Final = ("-m", "alone and not calm and not soak", "--durations=5")
+_FAILED_BESIDE: Final = (
+    "--last-failed", "--last-failed-no-failures", "none", "--maxfail", "3",
+    "-m", "not soak and (calm or not alone)",
+)  # fmt: skip
 _TESTS_FAILED: Final = 1
+_NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 
 
 def test(argv: list[str]) -> int:
@@ -71,12 +79,12 @@ def test(argv: list[str]) -> int:
     """
     if argv:
         return _pytest(*argv)
-    beside = _pytest(*_BESIDE, *_SHARED, "--durations=10")
-    if beside == _TESTS_FAILED:
+    beside = {_pytest(*_CALM), _pytest(*_SHARED)} - {0}
+    if beside == {_TESTS_FAILED}:
         print("-- what failed beside others, once more by itself", flush=True)
-        beside = _pytest(*_FAILED_BESIDE, *_SHARED)
-    alone = _pytest("-m", "alone and not soak", "--durations=5")
-    return beside or alone
+        beside = {_pytest(*_FAILED_BESIDE)}
+    alone = _pytest(*_ALONE)
+    return max(beside, default=0) or alone
 
 
 def soak(argv: list[str]) -> int:
@@ -92,4 +100,6 @@ def _pytest(*arguments: str) -> int:
         )
         return 0
     command = [sys.executable, "-m", "pytest", *arguments]
-    return subprocess.run(command, cwd=root(), check=False).returncode
+    # without bytecode each program that a test starts would compile all that it imports
+    environment = {name: os.environ[name] for name in os.environ if name != _NO_BYTECODE}
+    return subprocess.run(command, cwd=root(), env=environment, check=False).returncode

@@ -60,27 +60,6 @@ def test_killed_services_and_brokers_come_back(up: Start) -> None:
     assert {name: after[name] for name in names} == {name: before[name] for name in names}
 
 
-def test_a_running_stack_leaves_the_card_alone(up: Start) -> None:
-    """Once all is known no file is written while nothing new happens: an SD card wears by writes.
-
-    What may be written at most once a minute is not: the folder stays as it is for longer.
-    """
-    one = up()
-    for name in ("capture", "detector", "prober", "dashboard"):
-        one.online(name)
-    wait_for(lambda: one.kept("capture") and one.kept("prober"), 60, "devices to be written")
-    before, since = changes(one.state), time.monotonic()
-
-    def is_quiet() -> bool:
-        nonlocal before, since
-        now = changes(one.state)
-        if now != before:
-            before, since = now, time.monotonic()
-        return time.monotonic() - since > 75
-
-    wait_for(is_quiet, 220, "75 s without a write")
-
-
 def test_all_killed_at_once_knows_its_devices_and_alerts_again(up: Start, lab: Lab) -> None:
     """Kill -9 of broker and services, as a power cut: alert and devices are the same again."""
     one = up()
@@ -121,15 +100,6 @@ def test_all_killed_at_once_knows_its_devices_and_alerts_again(up: Start, lab: L
         mac: one["first_seen"] for mac, one in devices.items()
     }
     assert not [a for _, a in again.alerts() if a["rule"] == "new-device"]
-
-
-def changes(folder: Path) -> dict[str, int]:
-    """Return when each file and folder was last changed, in any way.
-
-    Not those of the history, which writes what it counts: how much is measured by its own tests.
-    """
-    found = (path for path in folder.rglob("*") if path.relative_to(folder).parts[0] != "history")
-    return {str(path.relative_to(folder)): path.stat().st_ctime_ns for path in found}
 
 
 def test_a_killed_up_leaves_nobody_and_starts_again(up: Start) -> None:

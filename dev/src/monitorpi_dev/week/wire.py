@@ -151,7 +151,7 @@ class SimulatedWire:
             classified, sightings = self._look_up(frame)
             self._masks[classified[0]] += times
             for sighting in sightings:
-                self.deliver(replace(sighting, at_s=self.now))
+                self.deliver(sighting._replace(at_s=self.now))
 
     def _look_up(self, frame: bytes) -> tuple[Classified, tuple[Sighting, ...]]:
         known = self._known.get(frame)

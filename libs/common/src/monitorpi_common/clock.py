@@ -31,7 +31,7 @@ def boot_s() -> float:
 def synchronised() -> bool:
     """Return whether the kernel or systemd-timesyncd calls the wall clock synchronised."""
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
+        libc = ctypes.CDLL(None)
         state = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     except (OSError, AttributeError):
         state = -1

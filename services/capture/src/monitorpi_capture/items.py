@@ -42,6 +42,7 @@ Rules both sides keep:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from monitorpi_common.messages import CLASSES
@@ -72,9 +73,9 @@ source leaves out as nothing new must be later than that."""
 
 def counts_by_name(counts: Sequence[int], first: int = 0) -> dict[str, int]:
     """Return the counts that are not zero, by name."""
-    return {
-        name: count for name, count in zip(COLUMNS[first:], counts[first:], strict=False) if count
-    }
+    if first:
+        counts = counts[first:]
+    return dict(zip(compress(COLUMNS[first:], counts), filter(None, counts), strict=True))
 
 
 class SpreadCounts(NamedTuple):
@@ -192,8 +193,7 @@ How = Literal["arp", "nd", "ra", "dhcp", "dhcpv6", "mdns"]
 """The protocol a frame spoke."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """What one ARP, NDP, DHCP, DHCPv6 or mDNS frame says about one device."""
 
     mac: bytes

@@ -6,7 +6,7 @@ import dataclasses
 import gc
 from typing import TYPE_CHECKING
 
-from monitorpi_common.messages import Device, Service, Target
+from monitorpi_common.messages import Device, Health, Service, Target
 from monitorpi_common.service import Assembly, Context, Source
 from monitorpi_common.shell import run_service
 from monitorpi_common.topics import pattern
@@ -72,6 +72,7 @@ def assemble(context: Context[ProberSettings]) -> Assembly:
             pattern(site, Service.CAPTURE.value, Device.KIND),
             pattern(site, Service.PROBER.value, Target.KIND),
             pattern(site, Service.PROBER.value, "status"),
+            pattern(site, Service.PROBER.value, Health.KIND),
         ],
     )
 

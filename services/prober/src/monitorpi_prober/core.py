@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_common.messages import (
     Announce,
     Device,
+    Health,
     ProbeNow,
     ProbeResult,
     Publication,
-    Service,
     Target,
     Tombstone,
 )
@@ -153,8 +153,8 @@ class ProberCore:
             case TombstoneReceived(topic) if topic.kind == Device.KIND:
                 yield from self._drop(self.targets.forget(mac_from_id(topic.id)))
                 self._change()
-            case Presence(topic, online) if topic.service == Service.PROBER.value:
-                if self._replicas.presence(topic.id, online=online):
+            case Presence() | Received(_, Health()):
+                if self._replicas.see(item):
                     self._change()
             case Tick():
                 yield from self._tick(item)

@@ -234,7 +234,7 @@ class Admission:
         self._marked.pop(entry.mac, None)
         if has_marks:
             self._marked[entry.mac] = marks
-        entry.marks = marks
+        entry.marks = marks if has_marks else UNMARKED
         entry.changed = self.changed = True
         self._sort(entry)
         return True

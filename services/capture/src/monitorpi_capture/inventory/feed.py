@@ -122,7 +122,7 @@ class DeviceFeed:
             return entry.changed or entry.last_s > entry.published_s
         if entry.changed:
             return since >= SETTLE_S
-        if entry.marks != UNMARKED and since >= RENEW_S:
+        if entry.marks is not UNMARKED and since >= RENEW_S:
             return True
         return since >= REFRESH_S and entry.last_s > entry.published_s
 

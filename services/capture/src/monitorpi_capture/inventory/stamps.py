@@ -8,7 +8,7 @@ a window that was closed by the new one moves them all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.clocksteps import ClockSteps
@@ -56,4 +56,4 @@ def stamped(sighting: Sighting, at_s: float) -> Sighting:
         at_s: what that clock shows about now.
 
     """
-    return sighting if abs(sighting.at_s - at_s) <= LATE_S else replace(sighting, at_s=at_s)
+    return sighting if abs(sighting.at_s - at_s) <= LATE_S else sighting._replace(at_s=at_s)

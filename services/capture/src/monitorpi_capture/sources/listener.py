@@ -21,6 +21,7 @@ from monitorpi_capture.items import ListenerReport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from monitorpi_capture.frame.classify import Classified
     from monitorpi_capture.frame.dissect import Dissector
     from monitorpi_capture.items import Caught, Feed, Sighting
 
@@ -40,6 +41,7 @@ class Read(NamedTuple):
 
     caught: Caught
     at_s: float
+    classified: Classified
 
 
 class Listener:
@@ -86,7 +88,7 @@ class Listener:
             classified = classify(data, caught.length, caught.tag is not None)
             queue, most = (rare, share) if is_rare(data, classified) else (waiting, _WAITING)
             if len(queue) < most:
-                queue.append(Read(caught, time.time()))
+                queue.append(Read(caught, time.time(), classified))
             else:
                 self._dropped += 1
         return rare
@@ -97,11 +99,11 @@ class Listener:
         What this thread's processor time does not allow to is dropped.
         """
         found: list[Sighting] = []
-        for (data, length, tag), at_s in frames:
+        for (data, length, tag), at_s, classified in frames:
             if time.thread_time() > until_s:
                 self._dropped += 1
                 continue
             found += self._dissector.dissect(
-                data, at_s, interface, wire_length=length, tag=tag
+                data, at_s, interface, wire_length=length, tag=tag, classified=classified
             )  # fmt: skip
         return sorted(found, key=lambda one: one.at_s)

@@ -6,6 +6,7 @@ healthchecks.io or the like. So a Pi without power, which tells nobody anything,
 
 from __future__ import annotations
 
+import http.client
 import threading
 import urllib.error
 import urllib.request
@@ -64,7 +65,7 @@ class Push:
         except urllib.error.HTTPError as error:
             self._failed(f"status {error.code}")
             error.close()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             self._failed(type(reason).__name__)
         else:

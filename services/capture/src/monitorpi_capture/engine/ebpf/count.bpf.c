@@ -92,6 +92,8 @@ INLINE __u64 counted(struct __sk_buff *skb)
 		return f.mask;
 	}
 
+	add_flood(share, f.mask, frames);
+
 	number = find(c, share, part, f.src);
 	if (!number)
 		number = contend(c, share, part, f.src, f.mask);

@@ -169,6 +169,7 @@ struct share {
 	struct side overflow_rx;
 	struct side unlinked;
 	struct sketch overflown; /* sources that found no row */
+	__u64 flood_sums[2]; /* of all rows: SYNs and SYN-ACKs, echo requests */
 };
 PROVE(__builtin_offsetof(struct share, rows) == 0);
 PROVE(__builtin_offsetof(struct share, floods) == 4);
@@ -179,7 +180,8 @@ PROVE(__builtin_offsetof(struct share, overflow_tx) == 24);
 PROVE(__builtin_offsetof(struct share, overflow_rx) == 128);
 PROVE(__builtin_offsetof(struct share, unlinked) == 232);
 PROVE(__builtin_offsetof(struct share, overflown) == 336);
-PROVE(sizeof(struct share) == 344);
+PROVE(__builtin_offsetof(struct share, flood_sums) == 344);
+PROVE(sizeof(struct share) == 360);
 
 /* What lies in front of a frame in the ring. */
 struct caught {

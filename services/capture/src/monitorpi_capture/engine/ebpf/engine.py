@@ -113,6 +113,8 @@ class EbpfEngine:
         self._grace: system.GracePeriod | None = None
         self._epoch = 0
         self._wake = Wake()
+        self._poll = select.poll()
+        self._poll.register(self._wake, select.POLLIN)
         self._stopped = False
 
     @property
@@ -178,13 +180,11 @@ class EbpfEngine:
 
     def count_until(self, boot_s: float) -> None:
         """Sleep while the kernel counts, until the boot-time clock shows this."""
-        poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
         while not self._stopped:
             left = boot_s - time.clock_gettime(time.CLOCK_BOOTTIME)
             if left <= 0:
                 return
-            poll.poll(left * 1000)
+            self._poll.poll(left * 1000)
 
     def close_windows(self) -> list[WindowCounts]:
         """End the windows of all interfaces at one moment."""

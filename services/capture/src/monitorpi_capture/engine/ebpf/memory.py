@@ -225,6 +225,7 @@ SHARE: Final = Record(
     Member("struct side overflow_rx", SIDE.read),
     Member("struct side unlinked", SIDE.read),
     Member("struct sketch overflown", SKETCH.read, "sources that found no row"),
+    Member("__u64 flood_sums[2]", "3I4x", "of all rows: SYNs and SYN-ACKs, echo requests"),
 )
 CAUGHT: Final = Record(
     "caught",

@@ -6,11 +6,11 @@ import operator
 from collections import Counter
 from dataclasses import dataclass
 from heapq import nsmallest
-from itertools import chain
+from struct import Struct
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from monitorpi_capture.engine.ebpf.estimates import any_target, estimate, merged, winner
-from monitorpi_capture.engine.ebpf.memory import FLOOD, ROW, SKETCHES
+from monitorpi_capture.engine.ebpf.estimates import Bytes, any_target, estimate, merged, winner
+from monitorpi_capture.engine.ebpf.memory import FLOOD, ROW, SIDE, SKETCHES, WORDS
 from monitorpi_capture.engine.ebpf.parts import FILLS, LayoutPart, columns_at
 from monitorpi_capture.items import COLUMNS, PACKETS, MacCounts, SpreadCounts
 
@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 
 _Flood: TypeAlias = tuple[LayoutPart, int]
 """Where one CPU kept what it saw of a MAC's SYNs and echo requests: the number of its block."""
-_FLOOD_AT: Final = ROW.at("flood")
-_TX: Final = operator.itemgetter(*columns_at(ROW.at("tx")))
-_RX: Final = operator.itemgetter(*columns_at(ROW.at("rx")))
-_TX_PACKETS: Final = columns_at(ROW.at("tx"))[PACKETS]
-_RX_PACKETS: Final = columns_at(ROW.at("rx"))[PACKETS]
-_rows: Final = ROW.layout.iter_unpack
+_SIDES_AT: Final = ROW.offsets()["tx"]
+_SIDES_END: Final = ROW.offsets()["rx"] + SIDE.size
+_SIDES_SIZE: Final = _SIDES_END - _SIDES_AT
+_GAP: Final = ROW.offsets()["rx"] - _SIDES_AT - SIDE.size
+_SIDES: Final = Struct(f"<{SIDE.read}{_GAP}x{SIDE.read}")
+"""Both sides of a row, as they lie."""
+_TX: Final = operator.itemgetter(*columns_at(0))
+_RX: Final = operator.itemgetter(*columns_at(1 + 2 * WORDS))
+_PACKETS_AT: Final = SIDE.offsets()["words"]
+_BETWEEN: Final = ROW.offsets()["rx"] - _SIDES_AT - 4
+_BEHIND: Final = ROW.size - ROW.offsets()["rx"] - _PACKETS_AT - 4
+_heads: Final = Struct(f"<6s2xI4x{_PACKETS_AT}xI{_BETWEEN}xI{_BEHIND}x").iter_unpack
+"""Of each row: MAC, number of the flood block, frames sent, frames got."""
 _SYN_VOTE: Final = FLOOD.values("syn")
 _ECHO_VOTE: Final = FLOOD.values("echo")
 
@@ -48,39 +55,67 @@ def _added(*rows: Sequence[int]) -> tuple[int, ...]:
     return tuple(map(sum, zip(*rows, strict=True)))
 
 
+@dataclass(slots=True)
+class _RowOfCpus:
+    """What the CPUs have of one MAC."""
+
+    rows: Bytes
+    at: int
+    """Where its sides lie in the first CPU's rows."""
+    floods: tuple[_Flood, ...]
+    total: int = 0
+    """Of several CPUs the sum, all counters of both sides in one number: they never carry, as no
+    window has as many frames as a counter of 32 bits holds."""
+
+    def join(self, rows: Bytes, at: int, floods: tuple[_Flood, ...]) -> None:
+        """Add what another CPU has."""
+        if not self.total:
+            self.total = _number(self.rows, self.at)
+        self.total += _number(rows, at)
+        self.floods += floods
+
+    def sides(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return what it sent and what it got, each empty where that is nothing."""
+        if self.total:
+            values = _SIDES.unpack(self.total.to_bytes(_SIDES_SIZE, "little"))
+        else:
+            values = _SIDES.unpack_from(self.rows, self.at)
+        tx, rx = _TX(values), _RX(values)
+        return tx if tx[PACKETS] else (), rx if rx[PACKETS] else ()
+
+
+def _number(rows: Bytes, at: int) -> int:
+    return int.from_bytes(rows[at : at + _SIDES_SIZE], "little")
+
+
 def reading(parts: Sequence[LayoutPart], max_rows: int, pinned: frozenset[bytes]) -> Reading:
     """Put the parts of one window together."""
-    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]] = {}
+    found: dict[bytes, _RowOfCpus] = {}
     for part in parts:
-        for row in chain(_rows(part.rows), _rows(part.promoted)):
-            sent, got = row[_TX_PACKETS], row[_RX_PACKETS]
-            if not sent and not got:
-                continue
-            tx, rx = _TX(row) if sent else (), _RX(row) if got else ()
-            at = row[_FLOOD_AT]
-            flood = ((part, at - 1),) if at else ()
-            mac = row[0]
-            if mac in rows:
-                old = rows[mac]
-                rows[mac] = (
-                    _added(old[0], tx) if old[0] and sent else (tx or old[0]),
-                    _added(old[1], rx) if old[1] and got else (old[1] or rx),
-                    old[2] + flood,
-                )
-            else:
-                rows[mac] = (tx, rx, flood)
-    return _bounded(parts, rows, max_rows, pinned | _promoted(parts))
+        for rows in (part.rows, part.promoted):
+            for number, (mac, flood, sent, got) in enumerate(_heads(rows)):
+                if not sent and not got:
+                    continue
+                at = number * ROW.size + _SIDES_AT
+                floods = ((part, flood - 1),) if flood else ()
+                known = found.get(mac)
+                if known is None:
+                    found[mac] = _RowOfCpus(rows, at, floods)
+                else:
+                    known.join(rows, at, floods)
+    counted = {mac: (*one.sides(), one.floods) for mac, one in found.items()}
+    return _bounded(parts, counted, max_rows, pinned | _promoted(parts))
 
 
 def _promoted(parts: Sequence[LayoutPart]) -> frozenset[bytes]:
     return frozenset(
-        row[0] for part in parts if part.share.promoted for row in _rows(part.promoted)
+        row[0] for part in parts if part.share.promoted for row in _heads(part.promoted)
     )
 
 
 def _bounded(
     parts: Sequence[LayoutPart],
-    rows: dict[bytes, tuple[Sequence[int], Sequence[int], tuple[_Flood, ...]]],
+    rows: dict[bytes, tuple[tuple[int, ...], tuple[int, ...], tuple[_Flood, ...]]],
     max_rows: int,
     kept: frozenset[bytes],
 ) -> Reading:

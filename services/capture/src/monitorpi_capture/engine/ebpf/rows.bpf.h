@@ -33,6 +33,13 @@ INLINE void add(struct side *tx, struct side *rx, __u64 mask, __u64 frames, __u6
 	}
 }
 
+/* Add the frames to what floods are made of and what answers it, whoever sent them: without a branch. */
+INLINE void add_flood(struct share *share, __u64 mask, __u64 frames)
+{
+	share->flood_sums[0] += frames * ((mask / C_SYN & 1) | (mask / C_SYN_ACK & 1) << 32);
+	share->flood_sums[1] += frames * (mask / C_ICMP_ECHO & 1);
+}
+
 /* The row number + 1 of a MAC; 0 if there is no room for it. */
 INLINE __u64 find(struct control *c, struct share *share, __u64 part, __u64 mac)
 {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from operator import add
+from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture.count.contenders import Guests, most_pinned
@@ -14,7 +14,6 @@ from monitorpi_capture.engine.ebpf.memory import (
     EPOCHS,
     FLOOD,
     MAPS,
-    PLACES,
     ROW,
     SHARE,
     SKETCH_BYTES,
@@ -22,7 +21,7 @@ from monitorpi_capture.engine.ebpf.memory import (
 )
 from monitorpi_capture.engine.ebpf.parts import LayoutPart, Share, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
-from monitorpi_capture.items import PACKETS, FloodSums, flood_sums
+from monitorpi_capture.items import FloodSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,14 +32,9 @@ if TYPE_CHECKING:
 _DRAW_AT: Final = SHARE.offsets()["draw"]
 _DRAW: Final = slice(_DRAW_AT, _DRAW_AT + 8)
 """Where a share says in which cells MACs contend."""
-
-
-_HALF: Final = 0xFFFFFFFF
-_WORDS: Final = tuple(
-    (ROW.offsets()["tx"] // 8 + 1 + word, 32 * half)
-    for word, half in (PLACES[name] for name in FloodSums._fields)
-)
-"""Where a row counts what floods are made of: 64-bit word of the row, and shift within it."""
+_SUMS_AT: Final = SHARE.offsets()["flood_sums"]
+_SUMS: Final = Struct("<3I")
+"""SYNs, SYN-ACKs and echo requests, as :class:`FloodSums` has them."""
 
 
 class _Used(NamedTuple):
@@ -73,13 +67,15 @@ class Table:
         """What is taken in each part of an epoch."""
         self._maps: dict[str, system.ArrayMap] = {}
         count = EPOCHS * geometry.parts
-        try:
+        with contextlib.ExitStack() as undone:
             for name, entries in geometry.entries.items():
                 size, _ = MAPS[name]
                 self._maps[name] = system.create_array(name, size, count * entries)
-        except OSError:
-            self.close()
-            raise
+                undone.callback(self._maps[name].close)
+            shares = self._maps["shares"]
+            self._shares = undone.enter_context(shares.mapped(0, shares.size))
+            """Mapped for good: a page or a few, read many times a second."""
+            self._open = undone.pop_all()
 
     @property
     def descriptors(self) -> dict[str, int]:
@@ -112,35 +108,11 @@ class Table:
         return result
 
     def sums(self, epoch: int) -> FloodSums:
-        """Return the flood sums of an epoch that may be live.
-
-        Only what is taken is mapped: all rows would be half a millisecond.
-        """
-        count, totals = self._geometry.parts, [0] * len(_WORDS)
-        part_size = self._maps["rows"].size // (EPOCHS * count)
-        with self._maps["shares"].mapped(epoch * count * SHARE.size, count * SHARE.size) as whole:
-            shares = [share_of(whole[n * SHARE.size : (n + 1) * SHARE.size]) for n in range(count)]
-        for number, share in enumerate(shares, epoch * count):
-            used = self._used_of(share)
-            if used.is_contended or share.unlinked[PACKETS]:
-                for counts in (share.overflow_tx, share.unlinked):
-                    totals = list(map(add, totals, flood_sums(counts)))
-            for rows in (slice(0, used.rows * ROW.size), used.promoted_at(self._geometry)):
-                if rows.stop > rows.start:
-                    totals = list(map(add, totals, self._sums_of(number * part_size, rows)))
-        return FloodSums(*totals)
-
-    def _sums_of(self, part_at: int, rows: slice) -> list[int]:
-        """Return the sums of some rows of a part: where they begin and end in it, in bytes."""
-        sums = []
-        with (
-            self._maps["rows"].mapped(part_at + rows.start, rows.stop - rows.start) as some,
-            some.cast("Q") as words,
-        ):
-            for at, shift in _WORDS:
-                with words[at :: ROW.size // 8] as column:
-                    sums.append(sum(column) >> shift & _HALF)
-        return sums
+        """Return the flood sums of an epoch that may be live: each CPU keeps its own."""
+        count = self._geometry.parts
+        places = range(epoch * count * SHARE.size, (epoch + 1) * count * SHARE.size, SHARE.size)
+        of_each = [_SUMS.unpack_from(self._shares, at + _SUMS_AT) for at in places]
+        return FloodSums(*map(sum, zip(*of_each, strict=True)))
 
     def peek(self, epoch: int) -> Reading:
         """Return what a live epoch has counted so far.
@@ -221,6 +193,5 @@ class Table:
 
     def close(self) -> None:
         """Close the maps: the kernel frees them with the program that uses them."""
-        for array in self._maps.values():
-            array.close()
+        self._open.close()
         self._maps.clear()

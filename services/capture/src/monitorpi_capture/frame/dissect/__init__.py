@@ -92,6 +92,7 @@ class Dissector:
         *,
         wire_length: int | None = None,
         tag: int | None = None,
+        classified: Classified | None = None,
     ) -> list[Sighting]:
         """Return what a frame says; nothing is a common answer.
 
@@ -101,9 +102,11 @@ class Dissector:
             interface: where it came in.
             wire_length: its length in bytes on the wire; None: all of it is in ``data``.
             tag: the control information (16 bits) of a VLAN tag that was taken out before.
+            classified: its classes and headers, where they are known already.
 
         """
-        classified = classify(data, len(data) if wire_length is None else wire_length)
+        if classified is None:
+            classified = classify(data, len(data) if wire_length is None else wire_length)
         if not is_discovery(data, classified):
             return []
         mask, network, transport = classified

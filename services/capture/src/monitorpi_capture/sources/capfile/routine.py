@@ -11,7 +11,6 @@ news and keeps a window of its own second.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.frame.classify import FLOOD, flood_ends
@@ -74,7 +73,7 @@ class Routine:
         for ip in (*sighting.ips, *sighting.named):
             moved |= self._owners.get(ip) != sighting.mac
             self._owners[ip] = sighting.mac
-        claim = replace(sighting, at_s=0.0)
+        claim = sighting._replace(at_s=0.0)
         if claim in self._known and not moved:
             return False
         if len(self._known) >= _MAX_KNOWN or len(self._owners) >= _MAX_KNOWN:
