@@ -121,3 +121,22 @@ def test_ends_that_are_remembered_are_bounded() -> None:
 
     assert len(one._ends._until) == MAX_ENDS
     assert MAX_ENDS == 1024
+
+
+def test_a_full_table_makes_room_by_those_nobody_knows() -> None:
+    """Not before they are a minute old, and no more often than once a second."""
+    world = World()
+    one = world.addresses()
+    for number in range(16_384):
+        one.claim(number.to_bytes(6, "big"), (), f"10.1.{number >> 7}.{number & 127}", 0.0)
+    sizes = []
+    for at_s in (0.5, 30.0, 60.0, 60.9, 61.0):
+        one.claim(A, (), IP, at_s)
+        world.absent = {(7).to_bytes(6, "big"), (8).to_bytes(6, "big")}
+        sizes.append((len(one), one.refused, bool(held(one, A))))
+
+    full = 16_384
+    assert sizes == [
+        (full, 1, False), (full, 2, False), (full, 3, False), (full, 4, False),
+        (full - 1, 4, True),
+    ]  # fmt: skip

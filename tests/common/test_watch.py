@@ -350,14 +350,33 @@ def test_foreign_numbers_are_bounded() -> None:
         site.run(1)
         site.observer.presence(Topic("lab", "prober", "status", f"p{number}"), online=True)
     site.health(
-        interfaces_away={f"x{n}" * 40: "y" * 5000 for n in range(1000)},
+        interfaces_away={f"{n:03}" * 40: "y" * 5000 for n in range(1000)},
         state_file={"error": "z" * 5000},
         trouble={"text": "z" * 5000, "remedy": ["z"] * 5000},
     )
 
-    assert len(site.observer.interfaces) <= watch.MAX_INTERFACES
+    facts = site.observer.facts()
+    assert len(site.observer.interfaces) == watch.MAX_INTERFACES == 64
+    assert len(facts.away) == 64
+    assert {(len(name), len(why)) for name, why in facts.away.items()} == {(32, 120)}
+    assert facts.unkept == {"capture": "z" * 120}
+    ((text, remedy),) = facts.troubles.values()
+    assert (text, len(remedy)) == ("z" * 200, 200)
     assert len(site.observer.state()[1]) <= 32
     assert all(len(reason.text) <= 255 for reason in site.observer.state()[1])
+
+
+def test_what_is_away_is_known_until_capture_goes() -> None:
+    """Nobody else's coming or going changes it."""
+    site = Site()
+    site.run(1)
+    site.health(interfaces_away={"eth1": "the interface is down"})
+    known = []
+    for name, online in (("prober", False), ("capture", True), ("capture", False)):
+        site.observer.presence(STATUS[name], online=online)
+        known.append(dict(site.observer.facts().away))
+
+    assert known == [{"eth1": "the interface is down"}] * 2 + [{}]
 
 
 def test_a_pause_of_our_own_is_no_silence_of_others() -> None:
