@@ -9,6 +9,7 @@ from statistics import median
 
 import pytest
 from tests.capture.windows import BOOT, SENDER, Steered, core, counts, mac, traffic, window
+from tests.drive import received
 
 from monitorpi_capture.core import CaptureCore
 from monitorpi_capture.count.listing import MAX_PAYLOAD
@@ -23,8 +24,10 @@ from monitorpi_capture.items import (
 )
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.pacing import PacedCore
-from monitorpi_common.messages import CLASSES, Device, Mark, Packet, Watch, Wire
+from monitorpi_common.examples import example
+from monitorpi_common.messages import CLASSES, Device, Mark, Packet, Target, Watch, Wire
 from monitorpi_common.service import CommandReceived, CommandRefusedError, Tick
+from monitorpi_common.topics import mac_id
 
 AT_MOST_JSONS = 6
 """Times parsing and writing a message as JSON: 2 were measured for 256 MACs, 4 for 4,096."""
@@ -217,6 +220,39 @@ def test_live_devices_are_published_with_the_tick() -> None:
     assert devices(core(), 1, 20, 21, ticks=True) == ["20 Tick"]
     file = CaptureCore("e", CaptureSettings())
     assert devices(file, 1, 20, ticks=False) == ["20 WindowCounts"]
+
+
+def test_what_the_bus_remembers_is_taken_up() -> None:
+    """Devices that are retained, and counters for who answers the prober; nothing of others."""
+    steered = Steered()
+    one = CaptureCore("e", CaptureSettings(), steering=steered)
+    names = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    for number, (name, retained) in enumerate(zip(names, (True, False), strict=True)):
+        at = datetime.fromtimestamp(1 + number, UTC)
+        device = Device(mac=name, first_seen=at, last_seen=at, present=True)
+        list(one.handle(received(device, mac_id(name), retained=retained)))
+    for name, state in ((names[0], "up"), (names[1], "down")):
+        target = example(Target).model_copy(update={"mac": name, "state": state})
+        list(one.handle(received(target, "192-0-2-1")))
+
+    assert one.detail()["devices"] == 1
+    tick = Tick(datetime.fromtimestamp(21, UTC), BOOT + 21, clock_synced=True)
+    list(one.handle(tick))
+    assert steered.pinned == [mac(1)]
+
+
+def test_a_mark_says_what_it_says() -> None:
+    """What is left out stays as it was."""
+    one = CaptureCore("e", CaptureSettings(), steering=Steered())
+    name = "02:00:00:00:00:01"
+    at = datetime.fromtimestamp(1, UTC)
+    device = Device(mac=name, first_seen=at, last_seen=at, present=True)
+    list(one.handle(received(device, mac_id(name), retained=True)))
+    for mark in (Mark(mac=name, name="printer"), Mark(mac=name, known=True)):
+        list(one.handle(CommandReceived("mark", mark, "1")))
+
+    marked = one._inventory._devices[mac(1)]
+    assert (marked.marks.name, marked.marks.known) == ("printer", True)
 
 
 def test_nobody_watches_a_file() -> None:

@@ -277,6 +277,9 @@ def test_crafted_frames_cost_little() -> None:
         found = seen(mdns(address("192.0.2.1", f"{name}.local")))
         assert found == (sighting(how="mdns", hostname=name) if is_read else [])
     assert seen(IP(src="192.0.2.1") / UDP(sport=5353, dport=5353) / b"\0\0\x84") == []
+    claims = bytes(mdns(other, own)[UDP].payload).replace(b"\0\4\xc0\0\2\x09", b"\xff\xff")
+    assert b"\xff\xff" in claims
+    assert seen(IP(src="192.0.2.1") / UDP(sport=5353, dport=5353) / claims) == []
 
 
 def test_a_frame_captured_in_part_is_read_as_far_as_it_goes() -> None:

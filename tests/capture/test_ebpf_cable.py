@@ -23,6 +23,7 @@ from tests.capture.ebpf_frames import SOURCES, frames
 from monitorpi_capture.engine.ebpf import memory
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.engine import PROGRAM, EbpfEngine, load_object
+from monitorpi_capture.engine.ebpf.ring import Bell
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.items import PACKETS
 from monitorpi_common.messages import CLASSES
@@ -146,7 +147,9 @@ def test_verifier_effort(held: str) -> None:
     compiled = load_object()
     maps = {name: system.create_array(name, size, 16) for name, (size, _) in memory.MAPS.items()}
     maps["control"] = system.create_array("control", memory.CONTROL.size, 1)
-    code = compiled.linked(PROGRAM, {name: array.fd for name, array in maps.items()})
+    bell = Bell()
+    descriptors = {name: array.fd for name, array in maps.items()} | {"bell": bell.fd}
+    code = compiled.linked(PROGRAM, descriptors)
 
     def ask() -> str:
         """Ask in a thread: capabilities are a thread's own."""
@@ -158,7 +161,7 @@ def test_verifier_effort(held: str) -> None:
     with ThreadPoolExecutor(1) as threads:
         said = threads.submit(ask).result()
 
-    for array in maps.values():
+    for array in (*maps.values(), bell):
         array.close()
     assert int(said.split("processed ")[1].split()[0]) < INSTRUCTIONS_NOW[held] * MARGIN
     assert int(said.split("stack depth ")[1].split()[0].split("+")[0]) <= 512

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from tests.capture.ebpf_rig import TAG, counting, flood_frame, rows
 
 from monitorpi_capture.engine.choice import BEST_FIRST
 from monitorpi_capture.engine.ebpf import syscall as system
+from monitorpi_capture.engine.ebpf.engine import EbpfEngine
+from monitorpi_capture.engine.ebpf.tcx import TcxEngine
 from monitorpi_capture.items import BYTES, COLUMN, PACKETS, EngineRefusedError
 from monitorpi_common.service import ResourceError
 from monitorpi_dev.sender import DESTINATION, FRAME_BYTES, INTERFACE, Sender, source
@@ -38,6 +41,28 @@ pytestmark = [
 def descriptors() -> int:
     """Return how many this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("make", [EbpfEngine, TcxEngine])
+def test_a_bell_ends_the_wait(namespace: Namespace, sender: Sender, make: type[EbpfEngine]) -> None:
+    """As soon as so many SYNs and echo requests came, however long the wait was to be."""
+    engine = make((INTERFACE,), 64)
+    namespace.call(engine.open)
+    try:
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(
+                engine.count_until, time.clock_gettime(time.CLOCK_BOOTTIME) + 60, {INTERFACE: 100}
+            )
+            namespace.call(sender.send, 1000, macs=20)
+            waiting.result()
+        took_s = time.monotonic() - began
+        (sums,) = engine.sums().values()
+    finally:
+        engine.close()
+
+    assert sums.syn + sums.icmp_echo >= 100
+    assert took_s < 30
 
 
 @pytest.mark.parametrize("make", BEST_FIRST.values(), ids=BEST_FIRST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,10 @@ class Counted:
     def sums(self) -> FloodSums:
         """Return the flood sums of the running window."""
         return self.table.sums(self._epoch)
+
+    def ring_after(self, frames: int) -> None:
+        """Have the bell rung in the running window."""
+        self.table.ring_after(self._epoch, frames)
 
     def peek(self) -> Reading:
         """Return what the running window holds so far."""
@@ -233,6 +238,61 @@ def test_sums_of_a_running_window_are_those_of_its_wire(counted: Counted, strang
         assert counted.sums() == FloodSums(syn=30 + strangers, syn_ack=20)
         assert flood_sums(counted.peek().wire) == counted.sums()
     assert counted.window().wire[COLUMN["syn"]] == 30 + strangers
+
+
+def rung(one: Counted, frames: Iterable[bytes]) -> bool:
+    """Let the program see frames; return whether the bell was rung by then."""
+    bell = select.poll()
+    bell.register(one.table.bell.fd, select.POLLIN)
+    one.count(frames)
+    return bool(bell.poll(0))
+
+
+PINGED = (
+    VICTIM + FLOODER + bytes.fromhex("0800 4500001c 00000000 40010000 01010101 02020202 0800")
+    + bytes(24)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("asks", [[syn(FLOODER)] * 5, [PINGED] * 5, [syn(FLOODER), PINGED] * 2])
+def test_the_bell_is_rung_after_as_many_requests_as_were_asked_for(
+    counted: Counted, asks: list[bytes]
+) -> None:
+    """Once, and not before it was asked for; what was there before counts for nothing."""
+    *most, last = asks
+    assert not rung(counted, asks * 20)
+
+    counted.ring_after(len(asks))
+
+    assert not rung(counted, most)
+    assert rung(counted, [last])
+    counted.table.bell.silence()
+    assert not rung(counted, asks * 20)
+
+
+def test_what_asks_for_nothing_rings_no_bell(counted: Counted) -> None:
+    """Answers, ARP and what has no address."""
+    answer = syn(VICTIM, FLOODER)[:47] + b"\x12" + syn(VICTIM, FLOODER)[48:]
+    counted.ring_after(1)
+
+    assert not rung(counted, [answer, arp(FLOODER), bytes(10)])
+
+
+def test_strangers_without_a_row_ring_the_bell(counted: Counted) -> None:
+    """Nobody hides behind a full table."""
+    counted.count(syn(mac(number)) for number in range(ROWS))
+    counted.ring_after(100)
+
+    assert not rung(counted, [syn(mac(1000 + number)) for number in range(99)])
+    assert rung(counted, [syn(mac(2000))])
+
+
+def test_a_new_window_rings_no_bell_by_itself(counted: Counted) -> None:
+    """It is asked for anew in each: the counters begin anew."""
+    counted.ring_after(10)
+    counted.window()
+
+    assert not rung(counted, [syn(FLOODER)] * 20)
 
 
 def test_a_look_takes_nothing(counted: Counted) -> None:

@@ -72,6 +72,16 @@ def test_a_device_of_which_something_was_said_is_not_forgotten() -> None:
     assert (FORGET_S, RENEW_S) == (604_800.0, 86_400.0)
 
 
+def test_a_device_is_forgotten_behind_its_week() -> None:
+    """Not with its last second; who is pinned by the settings never is."""
+    one = known(PRINTER)
+    report(one, 12)
+    last_s = one._devices[PRINTER].last_s
+
+    assert not [each for each in one.publish(last_s + FORGET_S) if isinstance(each, Tombstone)]
+    assert [type(each) for each in one.publish(last_s + FORGET_S + 0.1)] == [Tombstone]
+
+
 def test_it_is_kept_over_a_restart() -> None:
     """By the retained message; the name its owner gave is not taken for the device's own."""
     before = known(PRINTER)

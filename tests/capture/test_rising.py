@@ -192,6 +192,7 @@ def test_it_is_looked_more_often_while_something_rises(sums: FloodSums, pause_s:
     """A look costs little, and nothing rises most of the time."""
     port = RisingPort()
     port.look(0.0, FloodSums())
+    port.look(0.125, FloodSums(*(count // 2 for count in sums)))
     port.look(0.25, sums)
 
     assert port.pause_s == pause_s
@@ -214,15 +215,6 @@ def test_only_what_came_lately_rises(more: int, pause_s: float) -> None:
     port.look(0.5, FloodSums(100 + more))
 
     assert port.pause_s == pause_s
-
-
-def test_a_flood_that_has_rung_its_times_is_looked_at_as_seldom_as_ever() -> None:
-    """Nothing more is to be published of it."""
-    rising, done = RisingPort(), RisingPort()
-    played(rising, lambda _: 20_000.0, 0.1)
-    played(done, lambda _: 20_000.0, 0.3)
-
-    assert (rising.pause_s, done.pause_s) == (0.004, 0.05)
 
 
 # --- windows --------------------------------------------------------------------------------------
@@ -342,11 +334,13 @@ def test_each_interface_rings_by_itself() -> None:
     """The next look is due when the most restless one wants it."""
     onsets = Onsets()
     assert onsets.pause_s == 0.05
+    assert onsets.rings_after == {}
 
     for at_s, count in ((0.0, 0), (0.02, 45), (0.04, 87)):
         assert onsets.look(at_s, {"a": FloodSums(), "b": FloodSums(icmp_echo=count)}) == []
 
     assert onsets.pause_s == 0.015
+    assert onsets.rings_after is None
     assert onsets.look(0.06, {"a": FloodSums(), "b": FloodSums(icmp_echo=120)}) == ["b"]
 
 

@@ -366,6 +366,19 @@ def test_foreign_numbers_are_bounded() -> None:
     assert all(len(reason.text) <= 255 for reason in site.observer.state()[1])
 
 
+def test_what_is_away_is_known_until_capture_goes() -> None:
+    """Nobody else's coming or going changes it."""
+    site = Site()
+    site.run(1)
+    site.health(interfaces_away={"eth1": "the interface is down"})
+    known = []
+    for name, online in (("prober", False), ("capture", True), ("capture", False)):
+        site.observer.presence(STATUS[name], online=online)
+        known.append(dict(site.observer.facts().away))
+
+    assert known == [{"eth1": "the interface is down"}] * 2 + [{}]
+
+
 def test_a_pause_of_our_own_is_no_silence_of_others() -> None:
     """Whoever was stopped for a minute finds what came meanwhile still waiting to be read."""
     world = Site()

@@ -41,6 +41,9 @@ CLIENT = bytes.fromhex("04000000000a")
 SERVER = bytes.fromhex("04000000000b")
 HOST_IP = bytes([198, 18, 0, 11])
 
+BELL_STEP_S = 0.0003
+"""So soon the bell is answered, and this long it takes at most until it is rung."""
+
 OnsetStage = tuple[float, str, tuple[str, ...]]
 """Seconds behind its SYN, who sends (``>``: who opened), classes of one frame of a connection."""
 
@@ -91,17 +94,33 @@ class ScriptedEngine:
     away: Mapping[str, str] = field(default_factory=dict)
     now_s: float = 1000.0
     began_s: float = 1000.0
+    has_bell: bool = False
     stop_source: Callable[[], None] = lambda: None
 
     def clock(self) -> float:
         """Return the script's time."""
         return self.now_s
 
-    def count_until(self, boot_s: float) -> None:
-        """Let time pass."""
-        self.now_s = max(self.now_s, boot_s) + 0.0002
+    def count_until(self, boot_s: float, rings_after: Mapping[str, int] | None = None) -> None:
+        """Let time pass, to the bell or to the end."""
+        if self.has_bell and rings_after is not None:
+            limit = self._asked() + rings_after.get(NAME, 1_000_000)
+            while self.now_s < boot_s and self._asked() < limit:
+                self.now_s += BELL_STEP_S
+        else:
+            self.now_s = max(self.now_s, boot_s)
+        self.now_s += 0.0002
         if self.now_s > self.until_s:
             self.stop_source()
+
+    def _asked(self) -> int:
+        """Return the SYNs and echo requests of the window so far."""
+        return sum(
+            load.begun(self.now_s - after_s) - load.begun(self.began_s - after_s)
+            for load in self.loads
+            for after_s, _, classes in load.stages
+            if "syn" in classes or "icmp_echo" in classes
+        )
 
     def _rows(self) -> dict[bytes, tuple[list[int], list[int]]]:
         rows: dict[bytes, tuple[list[int], list[int]]] = {}
@@ -183,9 +202,9 @@ class OnsetStory:
         return [(at_s, key) for key, at_s in seen.items()]
 
 
-def live(loads: Iterable[ScriptedLoad], seconds: float) -> OnsetStory:
+def live(loads: Iterable[ScriptedLoad], seconds: float, *, has_bell: bool) -> OnsetStory:
     """Run a script of so many seconds, beginning at 1000 by its clock."""
-    engine = ScriptedEngine(list(loads), 1000.0 + seconds)
+    engine = ScriptedEngine(list(loads), 1000.0 + seconds, has_bell=has_bell)
     source = LiveSource(engine, [NAME], {}, Log("capture", "error"), clock=engine.clock)
     engine.stop_source = source.stop
     capture = CaptureCore("e", CaptureSettings(), steering=_Deaf(), clock_synced=True)

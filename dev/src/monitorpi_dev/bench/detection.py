@@ -13,7 +13,7 @@ import random
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_cli.stack.broker import free_port
@@ -25,6 +25,8 @@ from monitorpi_common.messages import Alert, Service, Traffic
 from monitorpi_common.service import ResourceError
 from monitorpi_common.topics import mac_id, pattern
 from monitorpi_detector.rules import RULES
+from monitorpi_dev.bench import fastnetmon
+from monitorpi_dev.bench.fastnetmon import FastNetMon
 from monitorpi_lab import flood
 from monitorpi_lab.lan import Lab, LabError
 from monitorpi_lab.namespace import scratch
@@ -62,6 +64,11 @@ class DetectionRow:
     found: int
     median_s: float | None
     worst_s: float | None
+    beside_found: int | None = None
+    """Of the other program that stood beside ours, if one did; so are the next two."""
+    beside_median_s: float | None = None
+    ratio: float | None = None
+    """Our median to its."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,27 +78,33 @@ def main(argv: Sequence[str]) -> int:
         description="Measure the time from a flood's first frame to its alert, in a lab.",
     )
     parser.add_argument("--runs", type=int, default=RUNS, help=f"per rate (default {RUNS})")
+    parser.add_argument(
+        "--beside", choices=["fastnetmon"], help="another program at the same port, if installed"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
     if not 1 <= options.runs <= 1000:  # noqa: PLR2004 - a day at most
         print("monitorpi bench detection: --runs: give 1 to 1000", file=sys.stderr)
         return _USAGE
     try:
-        rows = asyncio.run(_bench(options.runs))
+        if options.beside is not None:
+            fastnetmon.check()
+        rows = asyncio.run(_bench(options.runs, beside=options.beside is not None))
     except (LabError, ResourceError) as error:
         print(f"monitorpi bench detection: {error}", file=sys.stderr)
         return _RESOURCE
     if options.json:
         print(json.dumps({"rows": [asdict(row) for row in rows]}))
     else:
-        table = [[str(value) for value in asdict(row).values()] for row in rows]
-        head = ["rule", "factor", "runs", "found", "median_s", "worst_s"]
+        head = list(asdict(rows[0]))
+        head = head if options.beside else head[: head.index("beside_found")]
+        table = [[str(asdict(row)[name]) for name in head] for row in rows]
         for line in rows_to_lines(head, table, _WIDTH):
             print(line)
     return _OK if all(row.found == row.runs for row in rows) else _FAILED
 
 
-async def _bench(runs: int) -> list[DetectionRow]:
+async def _bench(runs: int, *, beside: bool) -> list[DetectionRow]:
     def notify(event: ChildEvent) -> None:
         print(f"monitorpi bench detection: {event}", file=sys.stderr)
 
@@ -102,7 +115,8 @@ async def _bench(runs: int) -> list[DetectionRow]:
             stack.start()
             try:
                 with Viewer(stack.viewer(), [pattern(SITE)]) as viewer:
-                    return await asyncio.to_thread(_measure, lab, viewer, runs)
+                    peer = FastNetMon(lab, folder) if beside else None
+                    return await asyncio.to_thread(_measure, lab, viewer, runs, peer)
             finally:
                 await stack.stop()
 
@@ -126,18 +140,19 @@ def _plan(lab: Lab, folder: Path) -> StackPlan:
     )
 
 
-def _measure(lab: Lab, viewer: Viewer, runs: int) -> list[DetectionRow]:
+def _measure(lab: Lab, viewer: Viewer, runs: int, peer: FastNetMon | None) -> list[DetectionRow]:
     if _await(viewer, lambda message: isinstance(message, Traffic), _START_S) is None:
         raise LabError(f"no window came within {_START_S:g} s: the stack did not start")
-    return list(_rows(lab, viewer, runs))
+    return list(_rows(lab, viewer, runs, peer))
 
 
-def _rows(lab: Lab, viewer: Viewer, runs: int) -> Iterator[DetectionRow]:
+def _rows(lab: Lab, viewer: Viewer, runs: int, peer: FastNetMon | None) -> Iterator[DetectionRow]:
     for rule in FLOODS:
         for factor in FACTORS:
-            delays = [_run(lab, viewer, rule, factor) for _ in range(runs)]
-            found = [delay for delay in delays if delay is not None]
-            yield DetectionRow(
+            delays = [_run(lab, viewer, rule, factor, peer) for _ in range(runs)]
+            found = [ours for ours, _ in delays if ours is not None]
+            theirs = [other for _, other in delays if other is not None]
+            row = DetectionRow(
                 rule,
                 "line rate" if factor is None else factor,
                 runs,
@@ -145,13 +160,29 @@ def _rows(lab: Lab, viewer: Viewer, runs: int) -> Iterator[DetectionRow]:
                 round(statistics.median(found), 3) if found else None,
                 round(max(found), 3) if found else None,
             )
+            yield (
+                row
+                if peer is None
+                else replace(
+                    row,
+                    beside_found=len(theirs),
+                    beside_median_s=round(statistics.median(theirs), 3) if theirs else None,
+                    ratio=round(statistics.median(found) / statistics.median(theirs), 2)
+                    if found and theirs
+                    else None,
+                )
+            )
 
 
-def _run(lab: Lab, viewer: Viewer, rule: str, factor: float | None) -> float | None:
-    """Flood once; returns the seconds until the alert arrived, None: none came."""
+def _run(
+    lab: Lab, viewer: Viewer, rule: str, factor: float | None, peer: FastNetMon | None
+) -> tuple[float | None, float | None]:
+    """Flood once; returns the seconds until the alert arrived, and the other's; None: none came."""
+    if peer is not None:
+        peer.start(RULES[rule].defaults.floor)
     attacker, victim = lab.hosts
     rate = LINE_RATE if factor is None else factor * RULES[rule].defaults.floor
-    seconds = 2.0 if factor is None else _ALERT_S
+    seconds = 2.0 if factor is None and peer is None else _ALERT_S
     # somewhere in a window, not always at its beginning
     time.sleep(random.random())  # noqa: S311 - any moment will do
     running = flood.start(
@@ -168,12 +199,17 @@ def _run(lab: Lab, viewer: Viewer, rule: str, factor: float | None) -> float | N
         )
 
     opened_s = _await(viewer, lambda message: is_ours(message, "open"), _ALERT_S)
+    other_s = None
+    if peer is not None:
+        other_s = peer.alert_s(_ALERT_S)
+        peer.stop()
     running.stop()
+    other = None if other_s is None else other_s - first_s
     if opened_s is None:
-        return None
+        return None, other
     _await(viewer, lambda message: is_ours(message, "closed"), _CLOSE_S)
     time.sleep(_QUIET_S)  # later it would be the same alert again
-    return opened_s - first_s
+    return opened_s - first_s, other
 
 
 def _await(viewer: Viewer, wanted: Callable[[object], bool], within_s: float) -> float | None:

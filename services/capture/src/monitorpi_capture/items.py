@@ -65,7 +65,6 @@ CLASS_BIT: Final[dict[str, int]] = {name: 1 << index for index, name in enumerat
 MAX_ROWS: Final = 4096
 """Rows per interface and window by default: what a window message may list at most."""
 
-
 CONFIRM_S: Final = 10.0
 """Between two windows a MAC must be seen in before it is a device (the contract's rule 5): what a
 source leaves out as nothing new must be later than that."""
@@ -360,8 +359,16 @@ class Engine(Protocol):
         """
         ...
 
-    def count_until(self, boot_s: float) -> None:
-        """Count until the boot-time clock shows this, or :meth:`stop` was called."""
+    @property
+    def has_bell(self) -> bool:
+        """It ends :meth:`count_until` sooner where a flood may begin."""
+        ...
+
+    def count_until(self, boot_s: float, rings_after: Mapping[str, int] | None = None) -> None:
+        """Count until the boot-time clock shows this, or :meth:`stop` was called.
+
+        With a bell also until a processor saw so many SYNs and echo requests, by interface.
+        """
         ...
 
     def close_windows(self) -> Sequence[WindowCounts]:
@@ -373,10 +380,7 @@ class Engine(Protocol):
         ...
 
     def peek(self, name: str) -> WindowCounts:
-        """Return what the running window of an interface holds so far; it goes on.
-
-        Rows that are being counted in may be some frames apart.
-        """
+        """Return the running window of an interface, with rows that may be some frames apart."""
         ...
 
     def pin(self, macs: Sequence[bytes]) -> None:

@@ -1,7 +1,8 @@
 """When a flood begins within a window: what to look at before the window ends. Pure.
 
-Theory of operation. An engine's sums of SYNs, SYN-ACKs and echo requests are looked at some twenty
-times a second, and more often while they rise. An interface *rings* when, within the last second,
+Theory of operation. An engine's sums of SYNs, SYN-ACKs and echo requests are looked at whenever it
+rings a bell, as these have grown, or some twenty times a second where it has none; and more often
+while they rise. An interface *rings* when, within the last second,
 so many SYNs stayed without an answer that had :data:`ANSWER_S` to come, or so many echo requests
 came, that one window of them would raise an alert. Then the rows of the running window are read and
 published beside the windows (``capture/onset``): no window is ever closed early, so nothing that
@@ -48,7 +49,9 @@ CALM: Final = 0.5
 RINGS: Final = 10
 REFILL_S: Final = 2.0
 CALM_S: Final = 0.05
-"""Between two looks while nothing rises: a look is 0.15 ms of CPU."""
+"""Between two looks while nothing rises: to wake costs 0.1 to 0.2 ms of CPU."""
+LULL_S: Final = 0.25
+"""... where a bell ends the pause, and there is less than half of what rings."""
 RISING_S: Final = 0.015
 STEEP_S: Final = 0.004
 _RISING: Final = 40
@@ -58,6 +61,10 @@ _LATELY_S: Final = 0.3
 _MEASURES: Final = 3
 """Looks of a rise, the one before it included, that tell its rate."""
 _NEAR_S: Final = 0.02
+_FAR: Final = 1.5
+"""Times :data:`CALM_S`: the pause between two looks of which a bell may have ended the longer."""
+_TWICE: Final = 2
+_FEW: Final = 5
 _BENT: Final = 0.1
 """Share of a horizon's frames below a straight line that shows a rise."""
 
@@ -102,11 +109,12 @@ class RisingPort:
     next_s: float = 0.0
     tokens: float = RINGS
     filled_s: float = 0.0
+    calm_s: float = CALM_S
 
     def look(self, at_s: float, sums: FloodSums) -> bool:
         """Take the sums of the running window; return whether its rows are to be published."""
         self._add(at_s, _sum(self.begun[1].sums, sums))
-        excess = max(self._unanswered() / SYNS, self._echoes() / ECHOES)
+        excess = self._excess()
         if excess < CALM:
             self.armed = True
         elif excess >= 1 and (self.armed or excess >= MORE * self.rang_at):
@@ -136,14 +144,23 @@ class RisingPort:
 
     @property
     def pause_s(self) -> float:
-        """Seconds until the next look."""
+        """Seconds until the next look; soon behind the first one of a rise, to tell its rate."""
         if not self.looks or not (self.armed or self.tries):
-            return CALM_S
-        lately = _sum(self.looks[-1].sums, self._ago(_LATELY_S), -1)
+            return self.calm_s
+        lately = self._lately()
         rising = max(lately.syn - lately.syn_ack, lately.icmp_echo)
         if rising < _RISING:
-            return CALM_S
-        return STEEP_S if rising >= _STEEP else RISING_S
+            return self.calm_s if self._excess() < CALM else CALM_S
+        return STEEP_S if rising >= _STEEP or not self._is_measured() else RISING_S
+
+    @property
+    def rings_after(self) -> int:
+        """SYNs and echo requests until the bell: of a steady stream those of :data:`CALM_S`."""
+        lately = self._lately() if self.looks else _NOTHING
+        return max(_RISING, int((lately.syn + lately.icmp_echo) * CALM_S / _LATELY_S))
+
+    def _lately(self) -> FloodSums:
+        return _sum(self.looks[-1].sums, self._ago(_LATELY_S), -1)
 
     def rise(self, sums: FloodSums) -> Rise:
         """Return how what rang began; ``sums`` are those of the rows that were read."""
@@ -172,11 +189,27 @@ class RisingPort:
             for look in self.looks
         ]
         begins = below.index(min(below)) if min(below) < -_BENT * frames else 0
-        return which, list(self.looks)[begins:]
+        looks = list(self.looks)
+        return which, looks[begins - self._rang_first(looks[: begins + 1], which) :]
+
+    @staticmethod
+    def _rang_first(looks: list[_Look], which: int) -> bool:
+        """Return whether a rise began between the last two looks, as the bell tells.
+
+        They are far apart then, and what came between them is more than the rate before explains.
+        """
+        first, before, last = looks[0], looks[-2:][0], looks[-1]
+        if last.at_s - before.at_s <= _FAR * CALM_S:
+            return False
+        frames = last.sums[which] - before.sums[which]
+        usual = before.sums[which] - first.sums[which]
+        rate = usual / (before.at_s - first.at_s) if usual else 0.0
+        return frames >= max(_FEW, _TWICE * rate * (last.at_s - before.at_s))
 
     def _is_measured(self) -> bool:
         """Return whether there was a look within the rise, to tell its rate by."""
-        return len(self._rise()[1]) >= _MEASURES
+        _, later = self._rise()
+        return len(later) >= _MEASURES and later[-1].at_s - later[1].at_s >= STEEP_S / 2
 
     @staticmethod
     def _begins_s(later: list[_Look], which: int) -> float:
@@ -205,6 +238,10 @@ class RisingPort:
             after = look
         return self.looks[0].sums
 
+    def _excess(self) -> float:
+        """Return how many times as much as rings there is."""
+        return max(self._unanswered() / SYNS, self._echoes() / ECHOES)
+
     def _late(self) -> int:
         return self.looks[-1].sums.syn - self._ago(ANSWER_S).syn
 
@@ -221,7 +258,8 @@ class RisingPort:
 class Onsets:
     """All interfaces of an engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_bell: bool = False) -> None:
+        self._calm_s = LULL_S if has_bell else CALM_S
         self._by_name: dict[str, RisingPort] = {}
         self._last: dict[str, WindowCounts] = {}
 
@@ -244,9 +282,19 @@ class Onsets:
         return OnsetCounts(replace(window, late_syn=rise.late_syn), rise_s, rise.before)
 
     def _of(self, name: str) -> RisingPort:
-        return self._by_name.setdefault(name, RisingPort())
+        port = self._by_name.get(name)
+        if port is None:
+            port = self._by_name[name] = RisingPort(calm_s=self._calm_s)
+        return port
 
     @property
     def pause_s(self) -> float:
         """Seconds until the next look at any of them."""
-        return min((one.pause_s for one in self._by_name.values()), default=CALM_S)
+        return min((one.pause_s for one in self._by_name.values()), default=self._calm_s)
+
+    @property
+    def rings_after(self) -> dict[str, int] | None:
+        """SYNs and echo requests of each after which to look sooner; None: something rises."""
+        if self.pause_s < self._calm_s:
+            return None
+        return {name: one.rings_after for name, one in self._by_name.items()}

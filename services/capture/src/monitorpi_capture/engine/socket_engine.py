@@ -172,6 +172,7 @@ class SocketEngine:
     """Counts with packet sockets; see the module."""
 
     name: Final = "socket"
+    has_bell: Final = False
 
     def __init__(self, names: Sequence[str], max_rows: int) -> None:
         self._ports = [_Port(name, max_rows) for name in names]
@@ -229,7 +230,11 @@ class SocketEngine:
             self._poll.unregister(port.ring)
         port.close()
 
-    def count_until(self, boot_s: float) -> None:
+    def count_until(
+        self,
+        boot_s: float,
+        rings_after: Mapping[str, int] | None = None,  # noqa: ARG002 - there is no bell
+    ) -> None:
         """Read frames until the boot-time clock shows this or :meth:`stop` was called."""
         while not self._stopped:
             left = boot_s - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.count.onset import Onsets
+from monitorpi_capture.count.onset import ANSWER_S, Onsets
 from monitorpi_capture.items import EngineReport
 from monitorpi_host import interfaces
 from monitorpi_host.losses import Losses
@@ -44,7 +44,7 @@ class LiveSource:
         self._refused = dict(refused)
         self._log = log
         self._clock = clock
-        self._onsets = Onsets()
+        self._onsets = Onsets(has_bell=engine.has_bell)
         self._losses = Losses()
         self._pinned: Sequence[bytes] | None = None
         self._away: dict[str, str] = {}
@@ -82,8 +82,13 @@ class LiveSource:
 
     def _count_until(self, deadline: float, emit: Callable[[object], None]) -> None:
         """Count until the end of the windows, and look whether a flood begins meanwhile."""
+        answered_s = deadline - ANSWER_S  # what comes later may yet be answered when it ends
         while not self._stopped:
-            self._engine.count_until(min(deadline, self._clock() + self._onsets.pause_s))
+            now_s = self._clock()
+            until_s = min(deadline, now_s + self._onsets.pause_s)
+            if now_s < answered_s < until_s:
+                until_s = answered_s
+            self._engine.count_until(until_s, self._onsets.rings_after)
             now_s = self._clock()
             if now_s >= deadline - _LEAST_S:
                 self._engine.count_until(deadline)

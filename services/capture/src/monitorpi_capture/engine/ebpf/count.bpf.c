@@ -32,7 +32,7 @@
  * echo requests.
  *
  * Here are the programs; classify.bpf.h says what a frame is, spread.bpf.h what a flood is aimed at,
- * rows.bpf.h who has a row, ring.bpf.h what the inventory gets, verifier.bpf.h how the verifier is kept content. memory.py describes the
+ * rows.bpf.h who has a row, ring.bpf.h what the inventory gets and who is woken, verifier.bpf.h how the verifier is kept content. memory.py describes the
  * memory, and count.bpf.h is made from it.
  */
 #include <linux/types.h>
@@ -42,8 +42,8 @@
 #include "count.bpf.h" /* the memory */
 #include "classify.bpf.h"
 #include "spread.bpf.h"
-#include "rows.bpf.h"
 #include "ring.bpf.h"
+#include "rows.bpf.h"
 
 #define WHOLE 0x40000 /* more than any frame has */
 

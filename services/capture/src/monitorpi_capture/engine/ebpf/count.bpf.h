@@ -18,6 +18,7 @@
 #define SMALL_FRAME 0x100 /* room in the ring for a frame of ARP and its like */
 #define LARGE_FRAME 0x800 /* ... and for any other */
 #define NO_TAG 0x10000 /* beyond any control information */
+#define NEVER 0xffffffff /* more SYNs than any window has: the bell is rung no more */
 enum { SRC_IPS, DST_IPS, DST_PORTS, SKETCHES };
 
 #define C_PACKETS (1ULL << 0)
@@ -170,6 +171,8 @@ struct share {
 	struct side unlinked;
 	struct sketch overflown; /* sources that found no row */
 	__u64 flood_sums[2]; /* of all rows: SYNs and SYN-ACKs, echo requests */
+	__u32 rings_at; /* SYNs and echo requests from which the bell is rung, or NEVER */
+	__u32 more;
 };
 PROVE(__builtin_offsetof(struct share, rows) == 0);
 PROVE(__builtin_offsetof(struct share, floods) == 4);
@@ -181,7 +184,9 @@ PROVE(__builtin_offsetof(struct share, overflow_rx) == 128);
 PROVE(__builtin_offsetof(struct share, unlinked) == 232);
 PROVE(__builtin_offsetof(struct share, overflown) == 336);
 PROVE(__builtin_offsetof(struct share, flood_sums) == 344);
-PROVE(sizeof(struct share) == 360);
+PROVE(__builtin_offsetof(struct share, rings_at) == 360);
+PROVE(__builtin_offsetof(struct share, more) == 364);
+PROVE(sizeof(struct share) == 368);
 
 /* What lies in front of a frame in the ring. */
 struct caught {
@@ -206,5 +211,6 @@ MAP(rows); /* the open ones, then the reserved ones */
 MAP(floods);
 MAP(registers); /* of the sketches of the flood blocks, then of the share's */
 MAP(shares);
+MAP(bell); /* rung where a flood may begin; what lies in it means nothing */
 MAP(ring); /* frames for the inventory, each behind a struct caught */
 MAP(missed); /* frames that found no room in it, by CPU */

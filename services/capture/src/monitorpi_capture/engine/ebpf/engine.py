@@ -27,7 +27,7 @@ from monitorpi_capture.engine.clock import now
 from monitorpi_capture.engine.ebpf import objectfile
 from monitorpi_capture.engine.ebpf import syscall as system
 from monitorpi_capture.engine.ebpf.geometry import Geometry
-from monitorpi_capture.engine.ebpf.memory import CONTROL, MAX_PARTS, MAX_ROWS
+from monitorpi_capture.engine.ebpf.memory import CONTROL, MAX_PARTS, MAX_ROWS, NEVER
 from monitorpi_capture.engine.ebpf.objectfile import BpfObject, ObjectFormatError, parse
 from monitorpi_capture.engine.ebpf.port import KernelPort, SocketPort
 from monitorpi_capture.engine.ebpf.rights import refusal
@@ -89,7 +89,8 @@ class EbpfEngine:
         ("CAP_NET_RAW", system.CAP_NET_RAW), ("CAP_BPF", system.CAP_BPF),
     )  # fmt: skip
     """Capabilities that are needed to begin, each with its number."""
-    since = "5.5"
+    has_bell = True
+    since = "5.8"
     """The first Linux that has what is used here."""
 
     def __init__(self, names: Sequence[str], max_rows: int, program: str | None = None) -> None:
@@ -113,8 +114,10 @@ class EbpfEngine:
         self._grace: system.GracePeriod | None = None
         self._epoch = 0
         self._wake = Wake()
-        self._poll = select.poll()
-        self._poll.register(self._wake, select.POLLIN)
+        self._sleep, self._listen = select.poll(), select.poll()
+        """Until somebody stops us; or a bell is rung."""
+        for poll in (self._sleep, self._listen):
+            poll.register(self._wake, select.POLLIN)
         self._stopped = False
 
     @property
@@ -163,6 +166,7 @@ class EbpfEngine:
                 raise
             table.prepare(0)
             table.prepare(1)
+            self._listen.register(table.bell.fd, select.POLLIN)
         for port in self._ports:
             port.attach()
             port.away = port.look()
@@ -178,13 +182,24 @@ class EbpfEngine:
         code = compiled.linked(self._section, known)
         return system.load_program(code, "mp_count", compiled.licence, kind)
 
-    def count_until(self, boot_s: float) -> None:
-        """Sleep while the kernel counts, until the boot-time clock shows this."""
+    def count_until(self, boot_s: float, rings_after: Mapping[str, int] | None = None) -> None:
+        """Sleep while the kernel counts, until the boot-time clock shows this.
+
+        Args:
+            boot_s: until when.
+            rings_after: SYNs and echo requests by interface after which it ends sooner.
+
+        """
+        if rings_after is not None:
+            for port in self._ports:
+                port.table.ring_after(self._epoch, rings_after.get(port.name, NEVER))
+        poll = self._sleep if rings_after is None else self._listen
         while not self._stopped:
             left = boot_s - time.clock_gettime(time.CLOCK_BOOTTIME)
             if left <= 0:
                 return
-            self._poll.poll(left * 1000)
+            if poll.poll(left * 1000) and rings_after is not None:
+                return
 
     def close_windows(self) -> list[WindowCounts]:
         """End the windows of all interfaces at one moment."""

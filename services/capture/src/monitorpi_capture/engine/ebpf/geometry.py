@@ -11,6 +11,7 @@ from monitorpi_capture.engine.ebpf.memory import (
     CELLS,
     CONTENDER,
     CONTROL,
+    NEVER,
     PINNED,
     REGISTER_WORD,
     ROW,
@@ -136,5 +137,7 @@ def pin_rows(geometry: Geometry, macs: Sequence[bytes], guests: Sequence[bytes] 
     heads = b"".join(
         (mac + kinds[mac].to_bytes(2, "little")).ljust(ROW.size, b"\0") for mac in rows
     )
-    share = len(rows).to_bytes(4, "little").ljust(SHARE.size, b"\0")
-    return PinnedRows(bytes(image), heads, share, frozenset(rows))
+    share = bytearray(SHARE.size)
+    struct.pack_into("<I", share, SHARE.offsets()["rows"], len(rows))
+    struct.pack_into("<I", share, SHARE.offsets()["rings_at"], NEVER)
+    return PinnedRows(bytes(image), heads, bytes(share), frozenset(rows))

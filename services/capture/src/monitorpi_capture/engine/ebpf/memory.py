@@ -56,6 +56,7 @@ SKETCHES: Final = ("src_ips", "dst_ips", "dst_ports")
 SMALL_FRAME: Final = 256
 LARGE_FRAME: Final = 2048
 NO_TAG: Final = 0x10000
+NEVER: Final = 0xFFFFFFFF
 CELL_BYTES: Final = 8
 BUCKET_BYTES: Final = CELL_BYTES * CELLS
 REGISTER_WORD: Final = 8
@@ -74,6 +75,7 @@ CONSTANTS: Final = {
     "SMALL_FRAME": (SMALL_FRAME, "room in the ring for a frame of ARP and its like"),
     "LARGE_FRAME": (LARGE_FRAME, "... and for any other"),
     "NO_TAG": (NO_TAG, "beyond any control information"),
+    "NEVER": (NEVER, "more SYNs than any window has: the bell is rung no more"),
 }
 """Numbers that both sides use, by their name in C, each with what it means."""
 FLOODS: Final = FLOOD_CLASSES
@@ -226,6 +228,8 @@ SHARE: Final = Record(
     Member("struct side unlinked", SIDE.read),
     Member("struct sketch overflown", SKETCH.read, "sources that found no row"),
     Member("__u64 flood_sums[2]", "3I4x", "of all rows: SYNs and SYN-ACKs, echo requests"),
+    Member("__u32 rings_at", "I", "SYNs and echo requests from which the bell is rung, or NEVER"),
+    Member("__u32 more", "4x"),
 )
 CAUGHT: Final = Record(
     "caught",
@@ -250,6 +254,7 @@ MAPS: Final = {
 }  # fmt: skip
 """Bytes of an entry of each map, and what it holds; ``control`` has one entry and no look-up."""
 RING_MAPS: Final = {
+    "bell": "rung where a flood may begin; what lies in it means nothing",
     "ring": "frames for the inventory, each behind a struct caught",
     "missed": "frames that found no room in it, by CPU",
 }

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* Frames for the inventory where no socket takes them: copied into a ring, as far as it has room. */
+/*
+ * Frames for the inventory where no socket takes them: copied into a ring, as far as it has room.
+ * And the bell: an empty ring that wakes who waits beside it.
+ */
 
 #define TO_THE_NEXT -1 /* TCX_NEXT: whoever else stands there, then the stack */
 #define UNNOTICED 1 /* BPF_RB_NO_WAKEUP: the reader comes by itself */
 
+#define AT_ONCE 2 /* BPF_RB_FORCE_WAKEUP */
+
+static long (*const output)(void *ring, const void *data, __u64 size,
+			    __u64 flags) = (void *)BPF_FUNC_ringbuf_output;
 static void *(*const reserve)(void *ring, __u64 size, __u64 flags) = (void *)
 	BPF_FUNC_ringbuf_reserve;
 static void (*const submit)(void *record, __u64 flags) = (void *)BPF_FUNC_ringbuf_submit;
@@ -46,4 +53,11 @@ INLINE void hand_over(struct __sk_buff *skb, __u64 cpus)
 	count = map_lookup(&missed, &index);
 	if (count)
 		*count += 1;
+}
+
+/* Wake who looks for floods: once, until it says from when on again. */
+INLINE void ring_bell(struct share *share)
+{
+	share->rings_at = NEVER;
+	output(&bell, &share->draw, sizeof(share->draw), AT_ONCE);
 }

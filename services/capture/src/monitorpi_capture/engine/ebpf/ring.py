@@ -30,6 +30,36 @@ _LOW: Final = 0xFFFFFFFF
 _COUNTER: Final = 8
 
 
+class Bell:
+    """A ring of one page that the programs of an interface write into to wake who waits."""
+
+    def __init__(self) -> None:
+        """Make it.
+
+        Raises:
+            OSError: the kernel refused.
+
+        """
+        with ExitStack() as undone:
+            self.fd = system.create_ring(mmap.PAGESIZE)
+            undone.callback(os.close, self.fd)
+            self._reader = undone.enter_context(mmap.mmap(self.fd, mmap.PAGESIZE))
+            self._writer = mmap.mmap(
+                self.fd, mmap.PAGESIZE, prot=mmap.PROT_READ, offset=mmap.PAGESIZE
+            )
+            undone.pop_all()
+
+    def silence(self) -> None:
+        """Take what lies in it: it is no longer readable."""
+        self._reader[: _POSITION.size] = self._writer[: _POSITION.size]
+
+    def close(self) -> None:
+        """Give it back."""
+        self._reader.close()
+        self._writer.close()
+        os.close(self.fd)
+
+
 class FrameRing:
     """The frames that the program of one interface put by, and how many found no room."""
 

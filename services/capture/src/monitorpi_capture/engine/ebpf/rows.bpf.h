@@ -38,6 +38,8 @@ INLINE void add_flood(struct share *share, __u64 mask, __u64 frames)
 {
 	share->flood_sums[0] += frames * ((mask / C_SYN & 1) | (mask / C_SYN_ACK & 1) << 32);
 	share->flood_sums[1] += frames * (mask / C_ICMP_ECHO & 1);
+	if ((__u64)(__u32)share->flood_sums[0] + (__u32)share->flood_sums[1] >= share->rings_at)
+		ring_bell(share);
 }
 
 /* The row number + 1 of a MAC; 0 if there is no room for it. */

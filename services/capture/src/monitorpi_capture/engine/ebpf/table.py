@@ -14,6 +14,7 @@ from monitorpi_capture.engine.ebpf.memory import (
     EPOCHS,
     FLOOD,
     MAPS,
+    NEVER,
     ROW,
     SHARE,
     SKETCH_BYTES,
@@ -21,6 +22,7 @@ from monitorpi_capture.engine.ebpf.memory import (
 )
 from monitorpi_capture.engine.ebpf.parts import LayoutPart, Share, share_of
 from monitorpi_capture.engine.ebpf.reading import Reading, reading
+from monitorpi_capture.engine.ebpf.ring import Bell
 from monitorpi_capture.items import FloodSums
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ _DRAW: Final = slice(_DRAW_AT, _DRAW_AT + 8)
 _SUMS_AT: Final = SHARE.offsets()["flood_sums"]
 _SUMS: Final = Struct("<3I")
 """SYNs, SYN-ACKs and echo requests, as :class:`FloodSums` has them."""
+_RINGS_AT: Final = SHARE.offsets()["rings_at"]
+_LIMIT: Final = Struct("<I")
 
 
 class _Used(NamedTuple):
@@ -72,6 +76,8 @@ class Table:
                 size, _ = MAPS[name]
                 self._maps[name] = system.create_array(name, size, count * entries)
                 undone.callback(self._maps[name].close)
+            self.bell = Bell()
+            undone.callback(self.bell.close)
             shares = self._maps["shares"]
             self._shares = undone.enter_context(shares.mapped(0, shares.size))
             """Mapped for good: a page or a few, read many times a second."""
@@ -80,7 +86,7 @@ class Table:
     @property
     def descriptors(self) -> dict[str, int]:
         """The file descriptors of the maps by name."""
-        return {name: array.fd for name, array in self._maps.items()}
+        return {name: array.fd for name, array in self._maps.items()} | {"bell": self.bell.fd}
 
     def pin(self, macs: Sequence[bytes]) -> None:
         """Take the known MACs; they have rows from the next window on."""
@@ -109,10 +115,20 @@ class Table:
 
     def sums(self, epoch: int) -> FloodSums:
         """Return the flood sums of an epoch that may be live: each CPU keeps its own."""
-        count = self._geometry.parts
-        places = range(epoch * count * SHARE.size, (epoch + 1) * count * SHARE.size, SHARE.size)
-        of_each = [_SUMS.unpack_from(self._shares, at + _SUMS_AT) for at in places]
+        of_each = [_SUMS.unpack_from(self._shares, at + _SUMS_AT) for at in self._places(epoch)]
         return FloodSums(*map(sum, zip(*of_each, strict=True)))
+
+    def ring_after(self, epoch: int, frames: int) -> None:
+        """Let the bell be rung, once by each CPU, after so many more SYNs and echo requests."""
+        self.bell.silence()
+        for at in self._places(epoch):
+            syn, _, icmp_echo = _SUMS.unpack_from(self._shares, at + _SUMS_AT)
+            _LIMIT.pack_into(self._shares, at + _RINGS_AT, min(syn + icmp_echo + frames, NEVER))
+
+    def _places(self, epoch: int) -> range:
+        """Return where the shares of an epoch lie."""
+        size = self._geometry.parts * SHARE.size
+        return range(epoch * size, (epoch + 1) * size, SHARE.size)
 
     def peek(self, epoch: int) -> Reading:
         """Return what a live epoch has counted so far.
