@@ -29,8 +29,8 @@ def measure(*words: str, timeout_s: float) -> dict[str, Any]:
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_short_outages_lose_and_double_nothing() -> None:
-    """Each link, a server, the one that leads, the store: each for three seconds."""
-    found = measure("--cut", "3", "--away", "3", "--leaders", "1", timeout_s=280)
+    """Each link, a server, the one that leads, the store: each for two seconds."""
+    found = measure("--cut", "2", "--away", "2", "--leaders", "1", timeout_s=280)
 
     assert [one["what"] for one in found["absences"]] == [
         "the link of berlin", "the link of paris", "the link of oslo",
