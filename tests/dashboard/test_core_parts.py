@@ -263,3 +263,11 @@ def test_a_page_is_told_what_changed_if_it_missed_nothing() -> None:
         one.close()
         assert one.after(1, 0.0) == (1, None)
     assert not one.is_wanted()
+
+
+def test_what_is_no_number_is_none_in_json() -> None:
+    """A browser would read no picture with it."""
+    one = Board()
+    one.put(sight(picture={"a": float("nan"), "b": float("inf")}))
+
+    assert one.newest() == b'{"a":null,"b":null}'

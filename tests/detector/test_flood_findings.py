@@ -332,3 +332,11 @@ def test_unasked_icmp_of_nobody_needs_macs_that_are_new(
     one = view(*rows, counts={"icmp": 400}, packets=400, new_macs=new, source_macs=new)
 
     assert values("icmp-flood", one) == [("wire-eth0", 400.0, 150.0)] * told
+
+
+@pytest.mark.parametrize(("answered", "told"), [(0, True), (100, True), (101, False)])
+def test_a_scan_is_one_while_half_of_it_comes_to_nothing(answered: int, told: bool) -> None:
+    """Whose connections are answered and used looks for nothing."""
+    row = syns(200, ports=100, rx={"syn_ack": answered, "tcp": 2 * answered}, tcp=200 + answered)
+
+    assert bool(found("port-scan", view(row))) is told
