@@ -135,3 +135,37 @@ def test_only_what_a_field_comes_from_is_wanted(topic: str, is_wanted: bool) -> 
 
     assert builder.wants(topic) == is_wanted
     assert bool(builder.finished(math.inf)) == is_wanted
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "second", "now_s", "stays"),
+    [(20, 1040, 1000.0, True), (20, 1060, 1000.0, False), (1, 4611, 1000.0, True),
+     (1, 4612, 1000.0, False)],
+)  # fmt: skip
+def test_what_is_stamped_a_little_ahead_waits_for_its_row(
+    interval_s: int, second: int, now_s: float, stays: bool
+) -> None:
+    """Half an interval, an interval and what clocks differ by; of one second much more."""
+    builder = builder_of_all(interval_s)
+    say(builder, second, 3.0)
+
+    assert not builder.come_back(now_s)
+
+    assert list(builder._samples) == [
+        second if stays else math.ceil(now_s / interval_s) * interval_s
+    ]
+
+
+@pytest.mark.parametrize(
+    ("closed", "now_s", "is_back"), [(1010, 1000.0, False), (1020, 1000.0, True)]
+)
+def test_a_step_back_of_less_than_half_an_interval_is_waited_out(
+    closed: int, now_s: float, *, is_back: bool
+) -> None:
+    """A longer one is gone back to at once."""
+    builder = builder_of_all()
+    builder.closed = closed
+
+    assert builder.come_back(now_s) is is_back
+
+    assert builder.closed == (980 if is_back else closed)

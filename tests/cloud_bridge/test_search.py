@@ -214,3 +214,15 @@ def test_a_call_that_was_too_large_says_so() -> None:
     assert one.blamed == []
     assert one.search.found_size
     assert one.search.largest_taken == 12
+
+
+def test_what_fits_into_a_call_is_not_divided() -> None:
+    """What does not is: the older part is next."""
+    for rows, left in (([1, 2], [[1, 2]]), ([1, 2, 3], [[3], [1, 2]])):
+        one = RowSearch([list(rows)])
+        assert one.next(9, 2) == [9]
+        one.learn([9], CallResult.TAKEN)
+
+        assert one.next(8, 2) == [1, 2]
+        assert one.segments == left
+        assert not one.is_control

@@ -113,6 +113,26 @@ def test_where_all_places_are_taken_by_whom_was_let_in_the_next_one_is_turned_aw
         one.close()
 
 
+def test_while_there_is_room_nobody_is_cut() -> None:
+    """However slowly one says what it wants."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(self.request.recv(1))
+
+    with connections.Connections(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        slow, quick = (
+            socket.create_connection(server.server_address[:2], timeout=10)  # type: ignore[arg-type]
+            for _ in range(2)
+        )
+        for one in (quick, slow):
+            one.sendall(b"x")
+            assert one.recv(1) == b"x"
+            one.close()
+        server.shutdown()
+
+
 # --- commands -------------------------------------------------------------------------------------
 
 SILENCE = b'{"key":"loop-wire-eth0","minutes":60}'
@@ -181,6 +201,7 @@ def test_eight_may_wait_for_a_result() -> None:
 
     ninth = orders.send("detector", "silence", SILENCE)
     orders.answered("page-nobody", Result(name="silence", at=AT, ok=False))
+    assert set(orders._results) == {one.id for one in sent_}
     for one in sent_:
         orders.answered(one.id, Result(name="silence", at=AT, ok=True))
     for thread in threads:

@@ -216,7 +216,7 @@ def test_a_story_is_told_so_often_a_night() -> None:
     assert one.held_back_total == 2
     assert not one.is_full("s", 2, NIGHT_S)
     assert one.of("s", NIGHT_S) == [100.0]
-    assert one.of("s", -1.0) == []
+    assert (one.of("s", -1.0), one.of("s", 0.5)) == ([], [0.0])
     assert not one.is_full("other", 1, 100.0)
     assert NIGHT_S == 12 * 3600
 

@@ -11,6 +11,7 @@ from tests.detector.windows import device as seen_device
 
 from monitorpi_common.messages import Peer, Spread
 from monitorpi_detector.hosts.inventory import HostInventory
+from monitorpi_detector.rules import icmp_flood
 from monitorpi_detector.rules.icmp_flood import unasked
 from monitorpi_detector.rules.syn_flood import is_scan
 from monitorpi_detector.views import wires
@@ -286,3 +287,34 @@ def test_what_a_victim_gets_from_beyond_a_router(
     told = values("syn-flood", view(router, *rows, victim, known=known))
 
     assert [one[1] for one in told if one[0] == "040000000001"] == [value]
+
+
+@pytest.mark.parametrize(("hosts", "to_one", "value"), [(100, 10, 390.0), (1, 150, 200.0)])
+def test_what_a_sender_on_this_wire_sends_through_a_router_is_the_senders(
+    hosts: int, to_one: int, value: float
+) -> None:
+    """Of what a scan tries only the busiest destination's is known to take this way."""
+    known = HostInventory()
+    known.see_device(seen_device(ROUTER, 0, role="router"))
+    one = sender(200, hosts=hosts)[1]
+    one = one.model_copy(update={"top_peer": {"syn": Peer(mac=ROUTER, packets=to_one)}})
+    victim = plain(VICTIM, packets=1, rx={"syn": 400, "tcp": 400})
+
+    told = values("syn-flood", view(syns(400, ROUTER), one, victim, known=known))
+
+    assert [count for subject, count, _ in told if subject == "040000000001"] == [value]
+
+
+@pytest.mark.parametrize(
+    ("tx", "announces"),
+    [
+        ({"icmp": 1, "multicast": 1}, True), ({"icmp": 2, "multicast": 1}, False), ({}, False),
+        ({"icmp": 9, "multicast": 9, "icmp_echo": 1}, False), ({"multicast": 9}, False),
+        ({"icmp": 9, "igmp": 9, "multicast": 9}, False),
+    ],
+)  # fmt: skip
+def test_who_advertises_addresses_asks_nothing_and_asks_everybody(
+    tx: dict[str, int], announces: bool
+) -> None:
+    """All of its ICMP, however little."""
+    assert icmp_flood._announces(plain(ATTACKER, **tx)) is announces

@@ -309,3 +309,17 @@ def test_what_was_answered_is_known_where_it_is_seen(
     found = asked({"syn": syn}, {"syn_ack": syn_ack}, sees_replies=sees)
 
     assert (found.answered, found.answered_ratio) == (answered, ratio)
+
+
+def test_who_finds_no_place_is_simply_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was here before stays; windows and notices of the other change nothing."""
+    monkeypatch.setattr(module, "MAX_DEVICES", 1)
+    table = HostInventory()
+    for second in (0, 61):
+        table.see_device(device(ATTACKER, second, "192.0.2.1"))
+
+    table.see_device(device(VICTIM, 62, "192.0.2.2"))
+    seen(plain(VICTIM, packets=1), plain(ATTACKER, packets=1), second=62, into=table)
+
+    assert (len(table), table.get(VICTIM), table.ip(ATTACKER)) == (1, None, "192.0.2.1")
+    assert not table.is_host(VICTIM, 1e12)

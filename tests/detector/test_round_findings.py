@@ -24,7 +24,10 @@ def seen(*targets: Any, stays: tuple[Stay, ...] = (), **more: Any) -> RoundView:
     presence = Stays()
     for stay in stays:
         presence._stays.put(stay.address, stay, NOW)
-    values = {"usual": lambda _, __: None, "watched_s": 1e6} | more
+    values = {
+        "usual": lambda _, __: None, "watched_s": 1e6, "outages": (), "degradations": (),
+        "witness": lambda _: None, "may_leave": lambda _: False, "learned": True, **more,
+    }  # fmt: skip
     return RoundView(probe(0, *targets), NOW, presence=presence, **values)
 
 

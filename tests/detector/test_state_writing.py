@@ -206,3 +206,20 @@ def test_limits_are_held_against_the_rules_there_are(
     assert len(StateFile(path, log).read(rules).overrides) == 2
 
     assert found == [{"rules": "b"}] * lines
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_where_a_damaged_file_went_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    """It stays where it is if there is no place beside it."""
+    path, aside = tmp_path / "detector.json", tmp_path / "detector.json.damaged"
+    path.write_text("{")
+    if is_there:
+        (aside / "in the way").mkdir(parents=True)
+    log, found = Log("detector"), list[Any]()
+    monkeypatch.setattr(log, "warning", lambda *_, **fields: found.append(fields.get("copy")))
+
+    assert StateFile(path, log).read() == Kept()
+
+    assert (found[-2], path.exists()) == (path if is_there else aside, is_there)

@@ -186,3 +186,22 @@ def test_where_nothing_is_usual_the_floor_alone_holds(name: str) -> None:
     told = of_windows.judge(make(), LimitsOf(lambda _: one, one.floor * one.close_ratio))
 
     assert {finding.threshold / 0.5 for finding in told} <= {1.0, 3.0, 5.0, 10.0, 20.0}
+
+
+KINDS = {
+    "flood": ("loop", "syn-flood", "icmp-flood", "broadcast-storm", "arp-storm", "dhcp-starvation",
+              "igmp-storm", "mac-flood", "port-scan", "host-sweep"),
+    "outage": ("uplink-down", "cut-off", "group-down"),
+    "effect": ("device-down", "answers-no-pings", "uplink-degraded", "group-degraded", "high-loss",
+               "high-delay", "high-jitter"),
+    "notice": ("new-device", "arp-spoof", "address-denial", "rogue-dhcp", "rogue-ra",
+               "sensor-blind", "sensor-loses", "service-missing"),
+}  # fmt: skip
+
+
+def test_what_kind_of_alert_each_rule_raises() -> None:
+    """Floods and outages cause effects; a notice is neither, and every surge is an effect."""
+    found = {name: rule.kind for name, rule in RULES.items()}
+
+    surges = {name: "effect" for name in RULES if name.startswith("surge-")}
+    assert found == {name: kind for kind, names in KINDS.items() for name in names} | surges

@@ -12,7 +12,7 @@ from tests.detector.windows import device as seen_device
 
 from monitorpi_common.messages import Copies, Omitted, Peer, Repeats
 from monitorpi_detector.hosts.inventory import HostInventory
-from monitorpi_detector.rules import RULES
+from monitorpi_detector.rules import RULES, igmp_storm
 
 # --- storms ---------------------------------------------------------------------------------------
 
@@ -235,7 +235,8 @@ def test_many_frames_of_each_that_is_omitted(
 def test_frames_that_bring_a_mac_of_their_own(
     rows: tuple[Any, ...], new: int, age_s: float, times: float
 ) -> None:
-    """Need but the floor: they are made up."""
+    """Need but the floor: they are made up; so does what is not there."""
+    assert view(plain(VICTIM, packets=1), first_seen_s=NOW - 100).floor_times("syn") == 1.0
     one = view(*rows, counts={"syn": 100}, new_macs=new, first_seen_s=NOW - age_s)
 
     assert one.floor_times("syn") == times
@@ -285,3 +286,21 @@ def test_whose_addresses_are_forged() -> None:
 
     assert [one.forged(row) for row in rows] == [True, False, None]
     assert [one.forwards(row.mac) for row in rows] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("macs", "devices", "count", "new", "left"),
+    [
+        (10, 10, 400, 0, 200.0), (9, 10, 400, 0, 400.0), (10, 10, 150, 0, 250.0),
+        (10, 5, 400, 0, 300.0), (10, 10, 400, 5, 300.0),
+    ],
+)  # fmt: skip
+def test_answers_of_whom_a_window_does_not_list_are_no_storm_either(
+    macs: int, devices: int, count: int, new: int, left: float
+) -> None:
+    """Unless it tells of fewer MAC addresses than it leaves out."""
+    omitted = Omitted(devices=devices, classes={"igmp": count})
+
+    one = view(counts={"igmp": 400}, omitted=omitted, source_macs=macs, new_macs=new)
+
+    assert igmp_storm._on_wire(one) == left

@@ -14,7 +14,7 @@ from tests.detector.windows import (
     window,
 )
 
-from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Traffic
+from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Omitted, Traffic
 from monitorpi_detector.views.wires import Wires
 from monitorpi_detector.views.wires import added as added_or_none
 
@@ -227,3 +227,32 @@ def test_a_router_is_one_on_every_port() -> None:
 
     [alert] = detector.open().values()
     assert alert.evidence.beyond_router is True
+
+
+def test_windows_of_two_ports_are_one_window_whole() -> None:
+    """What each of them lost, left out or has not seen before, too; copies are gone."""
+    left = [Omitted(devices=n, packets=10 * n, bytes=100 * n, classes={"arp": 20 * n})
+            for n in (1, 2)]  # fmt: skip
+    one, other = (
+        window(
+            n, syns(40 * n), interface=f"eth{n}", kernel_drops=n, source_macs=5 * n, new_macs=n,
+            copies_ratio=0.1 * n, late_syn=3 * n, omitted=left[n - 1], counts={"arp": 50 * n},
+            sees_replies=n == 1 or None, length_s=1.0, link_bps=10**9,
+        )
+        for n in (1, 2)
+    )  # fmt: skip
+    other = other.model_copy(update={"clock_synced": False, "engine": "ebpf"})
+
+    together = added([one, other])
+
+    values = {name: getattr(together, name) for name in Traffic.model_fields}
+    assert values.pop("devices")[0].tx["syn"] == 120
+    assert values.pop("omitted") == Omitted(devices=3, packets=30, bytes=300, classes={"arp": 60})
+    assert values == {
+        "epoch": other.epoch, "seq": other.seq, "start": one.start, "end": other.end,
+        "window_s": 1.0, "clock_synced": False, "interface": "eth1+eth2", "link_bps": None,
+        "engine": "ebpf", "packets": 120, "bytes": 7200, "kernel_drops": 3, "losses": {},
+        "counts": {"arp": 150}, "totals": {}, "sees_replies": True, "spread": None,
+        "source_macs": 14, "new_macs": 3, "copies_ratio": 0.2, "copies": None, "repeats": None,
+        "late_syn": 9, "has_link": None, "has_times": True,
+    }  # fmt: skip

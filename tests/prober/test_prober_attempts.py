@@ -12,7 +12,7 @@ import pytest
 from tests.prober.partsmade import target
 
 from monitorpi_common.service import ResourceError
-from monitorpi_prober.flights import GRACE_S, TargetRow
+from monitorpi_prober.flights import GRACE_S, Flights, Request, TargetRow
 from monitorpi_prober.items import NO_NEIGHBOUR, ProbeAttempt, Resolution, RoundDone, Wanted
 from monitorpi_prober.schedule import ProbeGroup, ProbePlan
 from monitorpi_prober.sources import names, neighbours
@@ -131,6 +131,23 @@ def test_a_reply_after_the_end_is_late_once_and_a_second_one_foreign_to_nobody()
 
     tally = one.flights.tally
     assert (tally.late, tally.duplicate, tally.foreign) == (2, 0, 1)
+
+
+def test_what_ended_is_remembered_for_a_while() -> None:
+    """The last 2,048 requests at least, and no more than twice as many."""
+    flights = Flights()
+    for number in range(10_000):
+        request = Request(TargetRow("a"), number, "192.0.2.1", 0, 0)
+        flights.depart(request, 1.0)
+        flights.receive(request, 1.0)
+
+    tally = flights.tally
+    for number in range(10_000 - 2048, 10_000):
+        flights.after_the_end(number)
+    assert (tally.duplicate, tally.foreign) == (2048, 0)
+    for number in range(10_000 - 4096):
+        flights.after_the_end(number)
+    assert (tally.duplicate, tally.foreign) == (2048, 10_000 - 4096)
 
 
 # --- rounds ---------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_garbage_is_never_ours(data: bytes) -> None:
     packets.quoted_request(data)
 
 
-@given(st.lists(st.tuples(st.integers(0, 41), st.integers(0, 40), st.binary(max_size=48))))
+@given(st.lists(st.tuples(st.integers(0, 41), st.integers(0, 66), st.binary(max_size=48))))
 def test_garbage_in_ancillary_data(extra: list[tuple[int, int, bytes]]) -> None:
     """No ancillary data crashes the reading of stamps and errors."""
     packets.arrival_ns(extra)
@@ -132,6 +132,24 @@ def test_an_error_names_who_says_it(stamped: bool) -> None:
 
     assert found == packets.IcmpError(113, 3, 1, "10.0.0.1")
     assert packets.explain(found, packets.V4) == "no route to host, says 10.0.0.1"
+
+
+@pytest.mark.parametrize(("old", "layout"), [(False, "=qq"), (True, "@ll")])
+def test_moments_have_the_size_that_was_asked_for(old: bool, layout: str) -> None:
+    """64 bits on every machine; before Linux 5.1 a long: 32 on small boards. Cut off, none."""
+    arrival, sending = packets.SO_TIMESTAMPNS, packets.SO_TIMESTAMPING
+    if old:
+        arrival, sending = packets.BEFORE_LINUX_5_1[arrival], packets.BEFORE_LINUX_5_1[sending]
+    assert (arrival, sending) == ((35, 37) if old else (64, 65))
+    moment = struct.pack(layout, 5, 7)
+    for data, ns in (
+        (moment, 5_000_000_007),
+        (moment + moment, 5_000_000_007),
+        (moment[:-1], None),
+    ):
+        assert packets.arrival_ns([(socket.SOL_SOCKET, arrival, data)]) == ns
+        assert packets.read_queued([(socket.SOL_SOCKET, sending, data)], packets.V4) == ns
+        assert packets.arrival_ns([(0, arrival, data)]) is None
 
 
 def test_a_stamp_of_sending_is_no_error() -> None:

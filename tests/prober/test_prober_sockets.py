@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -159,6 +160,7 @@ def test_an_unprivileged_socket_is_preferred(
     monkeypatch.setattr(sockets, "_filter", lambda _sock, _family, one: filtered.append(one))
     if not stamped:
         monkeypatch.setattr(packets, "SO_TIMESTAMPING", 9999)
+        monkeypatch.setattr(packets, "BEFORE_LINUX_5_1", {64: 35, 9999: 9998})
 
     link = open_link(V4, TOKEN, None, None)
 
@@ -167,6 +169,28 @@ def test_an_unprivileged_socket_is_preferred(
         assert (link.format.identifier is not None) is is_raw
         assert filtered == ([link.format.identifier] if is_raw else [])
         assert not link.is_used
+
+
+def test_a_kernel_without_times_of_64_bits_stamps_in_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The moments of sending and of arrival are known there too."""
+    for option in ("SO_TIMESTAMPNS", "SO_TIMESTAMPING"):
+        known = getattr(packets, option)
+        monkeypatch.setitem(packets.BEFORE_LINUX_5_1, 9900 + known, packets.BEFORE_LINUX_5_1[known])
+        monkeypatch.setattr(packets, option, 9900 + known)
+    with opened() as link:
+        began = time.time_ns()
+        link.sock.sendto(link.format.request(77), ("127.0.0.1", 0))
+        assert select.select([link.sock], [], [], 5.0)[0]
+        _, extra, _, _ = link.sock.recvmsg(512, 256)
+        _, stamps, _, _ = link.sock.recvmsg(512, 512, socket.MSG_ERRQUEUE)
+
+        assert {35, 37} <= {kind for _, kind, _ in stamps}
+        left, came = packets.read_queued(stamps, V4), packets.arrival_ns(extra)
+        assert isinstance(left, int)
+        assert came is not None
+        assert began <= left <= came <= time.time_ns()
 
 
 class Options:

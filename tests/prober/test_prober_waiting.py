@@ -73,7 +73,7 @@ def test_far_from_the_next_request_whatever_comes_wakes_the_loop(
     pinger._by_fileno, pinger._watched = {77: turned.rig.link}, [77]
     pinger.wake([])
 
-    assert waiting.until(0.02) == [([77], 0.02)]
+    assert waiting.until(0.1) == [([77], 0.1)]
     waiting.ready = [77, pinger._wake, 88]
     assert waiting.until(0.5) == [([77], 0.5), turned.rig.link, "poll"]
     with pytest.raises(BlockingIOError):
@@ -85,6 +85,7 @@ def test_close_to_the_next_request_replies_wait_for_it(
 ) -> None:
     """At moments of one grid, so that those of all rounds meet; neighbours are looked at seldom."""
     waiting = Waiting(turned, monkeypatch)
+    assert turned.pinger._step_s == 0.016
     assert waiting.until(0.0) == ["all", "poll"]
     assert waiting.until(0.0) == []
     waiting.now = 1000.009
@@ -97,6 +98,9 @@ def test_close_to_the_next_request_replies_wait_for_it(
 
     assert waiting.until(0.001) == [0.012, "all"]
     assert waiting.now == pytest.approx(62_507 * 0.016)
+    turned.pinger._step_s = 0.064
+    assert waiting.until(0.0999) == [0.144, "all", "poll"]
+    assert waiting.now == pytest.approx(15_629 * 0.064)
 
 
 def test_neighbours_that_changed_are_taken_in(

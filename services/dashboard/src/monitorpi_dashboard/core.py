@@ -157,7 +157,7 @@ class DashboardCore:
         match item:
             case Received(topic, message, retained):
                 if isinstance(message, Wire):
-                    self._window(topic, message)
+                    self._window(topic, message, retained=retained)
                 else:
                     self._observe(topic, message, retained=retained)
                     self._receive(topic, message)
@@ -262,11 +262,11 @@ class DashboardCore:
             if at - (alert.closed_at or alert.at) > ALERT_EXPIRY:
                 self._alerts.forget(id_)
 
-    def _observe(self, topic: Topic, message: Message, *, retained: bool = False) -> None:
+    def _observe(self, topic: Topic, message: Message, *, retained: bool) -> None:
         if self._at is not None:
             self._observer.receive(topic, message, self._at, retained=retained)
 
-    def _window(self, topic: Topic, window: Wire) -> None:
+    def _window(self, topic: Topic, window: Wire, *, retained: bool) -> None:
         """Take a window: its wire once, from whichever of its two messages comes first."""
         name = window.interface
         if isinstance(window, Traffic) and not window.has_times:
@@ -275,7 +275,7 @@ class DashboardCore:
             return
         wire = self._interfaces.setdefault(name, WireView(window))
         if not wire.has(window):
-            self._observe(topic, window)
+            self._observe(topic, window, retained=retained)
             wire.add(window)
             self._last_window_s = window.end.timestamp()
         if not isinstance(window, Traffic):

@@ -29,7 +29,8 @@ from monitorpi_prober.items import (
 
 GRACE_S: Final = 2.0
 """A reply that comes up to so long after the time limit is known as late, not as lost."""
-_REMEMBERED: Final = 4096  # requests whose late or second replies are told from foreign ones
+_REMEMBERED: Final = 2048
+"""Requests whose late or second replies are told from foreign ones, and as many before them."""
 
 
 @dataclass(slots=True)
@@ -134,6 +135,8 @@ class Flights:
     _longer: dict[int, float] = field(default_factory=dict)
     """Those that end at another time, and when: few."""
     _done: dict[int, str] = field(default_factory=dict)
+    _done_before: dict[int, str] = field(default_factory=dict)
+    """Two tables by turns: to drop the first of one costs a search through all that are gone."""
     ended: int = 0
     """Counts how often the last request of a round landed, or of an attempt."""
 
@@ -188,7 +191,7 @@ class Flights:
 
     def after_the_end(self, number: int) -> None:
         """Count a reply to a request that is not under way."""
-        match self._done.get(number):
+        match self._done.get(number) or self._done_before.get(number):
             case "duplicate":
                 self.tally.duplicate += 1
             case "late":
@@ -237,6 +240,6 @@ class Flights:
 
     def _remember(self, number: int, meaning: str) -> None:
         """Keep what another reply to this request would be."""
+        if len(self._done) >= _REMEMBERED:
+            self._done, self._done_before = {}, self._done
         self._done[number] = meaning
-        if len(self._done) > _REMEMBERED:
-            del self._done[next(iter(self._done))]

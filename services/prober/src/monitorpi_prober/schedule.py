@@ -23,6 +23,15 @@ QUIET_PER_S: Final = 10.0
 LEAST_QUIET_PER_S: Final = 1.0
 """What is left for them where the rounds use up ``max_rate``."""
 
+TOGETHER: Final = 8
+"""Requests of all rounds that leave together at most, below 500 per second: 784 bytes on the wire,
+half of one full frame. A server begins each connection with ten of those (RFC 6928)."""
+LEAST_STEP_S: Final = 0.016
+MOST_STEP_S: Final = 0.064
+"""Between two moments of sending: an awakening costs more than all its requests."""
+
+_LAG_S: Final = 0.02
+
 EXTRA_S: Final = 2.0
 """Length of the round that a command asks for: at most 10 requests, 5 per second."""
 EXTRA_PROBES: Final = 10
@@ -144,18 +153,31 @@ def extra_group(target: ProbeTarget, probes: int) -> ProbeGroup:
     return ProbeGroup(EXTRA_S, min(probes, EXTRA_PROBES), (target,), EXTRA_WANTED_S)
 
 
+def step_of(rate: float, period_s: float) -> float:
+    """Return the time between two moments at which all that is due leaves together.
+
+    Args:
+        rate: requests per second of all rounds.
+        period_s: the least time between two requests to one target: no two of them leave together.
+
+    """
+    fitting = TOGETHER / rate if rate > 0 else LEAST_STEP_S
+    return min(max(fitting, LEAST_STEP_S), MOST_STEP_S, period_s)
+
+
 @dataclass(slots=True)
 class Pace:
     """Moments at equal distances; what was missed is not made up for in one burst."""
 
     next_at: float
     gap_s: float
-    allowed_lag_s: float = 0.02
-    """Behind by more than this, the rest is moved instead of sent at once: a garbage collection
-    or another process may take a core for that long."""
 
-    def take(self, now: float) -> None:
-        """Use the moment that is due."""
+    def take(self, now: float, step_s: float = 0.0) -> None:
+        """Use the moment that is due, where sending waits for moments a step apart.
+
+        Behind by more than that, and what a garbage collection or another process may take a core
+        for, the rest is moved instead of sent at once.
+        """
         self.next_at += self.gap_s
-        if now - self.next_at > self.allowed_lag_s:
+        if now - self.next_at > _LAG_S + step_s:
             self.next_at = now + self.gap_s

@@ -301,10 +301,8 @@ class AlertTable:
     def _ends(self, entry: OpenAlert, to: datetime) -> CloseReason | None:
         if entry.lives_by_windows and entry.interfaces:
             seen = [self._windows[one] for one in entry.interfaces if one in self._windows]
-            if not seen or max(seen) < to - timedelta(seconds=SENSOR_S):
-                since = max([*seen, entry.last_active])
-                if to - since > timedelta(seconds=SENSOR_S):
-                    return "sensor-lost"
+            if to - max([*seen, entry.last_active]) > timedelta(seconds=SENSOR_S):
+                return "sensor-lost"
         if to - entry.last_active >= timedelta(seconds=entry.quiet_s):
             return "quiet"
         return None

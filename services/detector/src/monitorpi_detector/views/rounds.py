@@ -26,13 +26,13 @@ class RoundView:
     """By target address and measure (``loss_ratio``, ``rtt_ms``, ``jitter_ms``)."""
     presence: Stays
     watched_s: float
-    outages: tuple[Outage, ...] = ()
-    degradations: tuple[Degradation, ...] = ()
-    witness: Callable[[Stay], str | None] = lambda _: None
+    outages: tuple[Outage, ...]
+    degradations: tuple[Degradation, ...]
+    witness: Callable[[Stay], str | None]
     """What shows that a silent target lives, in words."""
-    may_leave: Callable[[Stay], bool] = lambda _: False
+    may_leave: Callable[[Stay], bool]
     """A silent target sent frames after its last answer that may be its last."""
-    learned: bool = True
+    learned: bool
     """The time in which the LAN's ways are learned is over."""
 
     def results(self) -> list[ProbeResult]:

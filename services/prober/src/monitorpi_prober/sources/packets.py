@@ -28,8 +28,10 @@ PAYLOAD_BYTES: Final = 56
 """What ping(8) and fping send, so that figures compare."""
 PACKET_BYTES: Final = 8 + PAYLOAD_BYTES
 
-SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python 3.11 has no names for these
-SO_TIMESTAMPING: Final = 37
+SO_TIMESTAMPNS: Final = 64  # asm-generic/socket.h; Python 3.11 has no names for these
+SO_TIMESTAMPING: Final = 65
+BEFORE_LINUX_5_1: Final = {SO_TIMESTAMPNS: 35, SO_TIMESTAMPING: 37}
+"""The same with times of this machine's longs: of 32 bits on many small boards."""
 TX_STAMPS: Final = (1 << 1) | (1 << 4)
 """SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE (linux/net_tstamp.h)."""
 IP_RECVERR: Final = 11  # linux/in.h
@@ -40,7 +42,10 @@ _SOL_SOCKET: Final = socket.SOL_SOCKET
 _HEADER: Final = struct.Struct("!BBHHH")
 _ECHO: Final = struct.Struct(f"!BBHHH{TOKEN_BYTES}sQ")
 _TAG: Final = struct.Struct(f"!{TOKEN_BYTES}sQ")
-_TIMESPEC: Final = struct.Struct("@qq")
+_REQUEST: Final = struct.Struct(f"{_ECHO.format}{PACKET_BYTES - _ECHO.size}x")
+_TIMESPEC, _LONGS = struct.Struct("=qq"), struct.Struct("@ll")
+_OF_ARRIVAL: Final = {SO_TIMESTAMPNS: _TIMESPEC, BEFORE_LINUX_5_1[SO_TIMESTAMPNS]: _LONGS}
+_OF_SENDING: Final = {SO_TIMESTAMPING: _TIMESPEC, BEFORE_LINUX_5_1[SO_TIMESTAMPING]: _LONGS}
 _EXTENDED_ERROR: Final = struct.Struct("@IBBBBII")
 _ONES: Final = 0xFFFF
 
@@ -116,11 +121,8 @@ class Format:
         """
         sequence = number & _ONES
         checksum = ~(((self._base + sequence + number) % _ONES) or _ONES) & _ONES
-        return (
-            _HEADER.pack(self.family.request, 0, checksum, self.identifier or 0, sequence)
-            + _TAG.pack(self.token, number)
-            + self._padding
-        )
+        kind, identifier = self.family.request, self.identifier or 0
+        return _REQUEST.pack(kind, 0, checksum, identifier, sequence, self.token, number)
 
     def number_of(self, data: bytes) -> int | None:
         """Return the number of the request that a packet is the sound reply to; None: of none.
@@ -200,8 +202,8 @@ def latest_with(sequence: int, newest: int) -> int:
 def arrival_ns(extra: Iterable[Ancillary]) -> int | None:
     """Return when the kernel received a packet (Unix time, ns); None where it does not say."""
     for level, kind, data in extra:
-        if kind == SO_TIMESTAMPNS and level == _SOL_SOCKET and len(data) >= _TIMESPEC.size:
-            return _ns(data)
+        if level == _SOL_SOCKET and kind in _OF_ARRIVAL:
+            return _ns(data, _OF_ARRIVAL[kind])
     return None
 
 
@@ -217,9 +219,8 @@ def read_queued(extra: Iterable[Ancillary], family: Family) -> IcmpError | int |
     stamp: int | None = None
     recverr = family.recverr
     for level, kind, data in extra:
-        if kind == SO_TIMESTAMPING and level == _SOL_SOCKET:
-            if len(data) >= _TIMESPEC.size:
-                stamp = _ns(data) or None
+        if level == _SOL_SOCKET and kind in _OF_SENDING:
+            stamp = _ns(data, _OF_SENDING[kind]) or None
         elif kind == recverr and level == family.level and _is_of_icmp(data):
             number, _, icmp_type, code, *_ = _EXTENDED_ERROR.unpack_from(data)
             offender = _offender(data[_EXTENDED_ERROR.size :], family)
@@ -264,8 +265,10 @@ def _sum(data: bytes) -> int:
     return sum(struct.unpack(f"!{len(even) // 2}H", even))
 
 
-def _ns(data: bytes) -> int:
-    seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+def _ns(data: bytes, moment: struct.Struct) -> int | None:
+    if len(data) < moment.size:
+        return None
+    seconds, nanoseconds = moment.unpack_from(data)
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 

@@ -7,8 +7,8 @@ read from the error queue), and the one the reply arrived at (SO_TIMESTAMPNS). W
 waits for - the other threads, a garbage collection, a busy core, an ARP request still unanswered -
 is in neither, so it is not mistaken for the network's delay. Where a driver sets no stamp, the
 moment just before the request was handed over takes its place. So nobody has to be awake for a
-reply, and an awakening costs more than all else: while requests follow each other closely, those
-due within a few milliseconds leave together, and replies are read some at a time.
+reply, and an awakening costs more than all else: while requests follow each other closely, up to
+eight leave together (:func:`.schedule.step_of`), and replies are read when the next ones do.
 
 Both stamps are of the wall clock, which may be stepped in between: a round trip cannot be longer
 than the monotonic time from handing over to reading, so then that time is taken.
@@ -33,7 +33,14 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_prober.flights import Awaited, Note, ReplyCounts, TargetRow
 from monitorpi_prober.items import UNSENT, PlanTaken, RoundDone
-from monitorpi_prober.schedule import Pace, ProbeGroup, ProbePlan
+from monitorpi_prober.schedule import (
+    LEAST_STEP_S,
+    MOST_STEP_S,
+    Pace,
+    ProbeGroup,
+    ProbePlan,
+    step_of,
+)
 from monitorpi_prober.sources.attempts import Attempts
 from monitorpi_prober.sources.exits import exits_of, place
 from monitorpi_prober.sources.wire import EchoWire
@@ -47,12 +54,7 @@ if TYPE_CHECKING:
 
 _BURST: Final = 64  # requests in one go
 _IDLE_S: Final = 1.0
-_TOGETHER_S: Final = 0.016
-"""Requests due within this time leave at one awakening, which costs more than a request does: at
-moments of one grid, so that those of all rounds meet."""
-_LAG_S: Final = 0.02 + _TOGETHER_S
-"""A round that is behind by more than what waiting for each other explains is moved."""
-_NEAR_S: Final = 0.02  # until the next request: replies wait for it
+_NEAR_S: Final = 0.1  # until the next request: replies and orders wait for it
 _READ_S: Final = 0.01  # between two readings while requests follow each other closely
 _POLL_S: Final = 0.1  # between two looks at the neighbours meanwhile
 _NOISE_PROBES: Final = 10
@@ -116,6 +118,8 @@ class Pinger:
     _exits: dict[str, Exit] = field(default_factory=dict)
     _looked_up: set[str] = field(default_factory=set)
     _ways_at: float = 0.0
+    _step_s: float = LEAST_STEP_S
+    """Between two moments of sending: a grid, so that the requests of all rounds meet."""
     _read_at: float = 0.0
     _poll_at: float = 0.0
 
@@ -274,31 +278,44 @@ class Pinger:
             self._plan,
             group,
             now,
-            Pace(
-                now if total else now + group.interval_s, group.interval_s / max(total, 1), _LAG_S
-            ),
+            Pace(now if total else now + group.interval_s, group.interval_s / max(total, 1)),
             [TargetRow(target.key, awaited, limit_s) for target in group.targets],
             TargetRow("", awaited, limit_s),
             awaited,
             total,
         )
         self._rounds.append(one)
-        self._push(one)
+        heapq.heappush(self._due, self._place(one))
+        self._step_s = self._step_of_all(now)
 
-    def _push(self, one: _Round) -> None:
-        heapq.heappush(self._due, (one.pace.next_at, next(self._serials), one))
+    def _step_of_all(self, now: float) -> float:
+        """Find how far apart all rounds may send; those that are at their end give way to new."""
+        lasting = [
+            one.group
+            for one in self._rounds
+            if one.total and now + MOST_STEP_S < one.began_s + one.group.interval_s
+        ]
+        return step_of(
+            sum(len(group.targets) * group.probes / group.interval_s for group in lasting),
+            min((group.interval_s / group.probes for group in lasting), default=LEAST_STEP_S),
+        )
+
+    def _place(self, one: _Round) -> tuple[float, int, _Round]:
+        return one.pace.next_at, next(self._serials), one
 
     def _send_due(self, now: float) -> None:
+        due = self._due
         for _ in range(_BURST):
-            if not self._due or self._due[0][0] > now:
+            if not due or due[0][0] > now:
                 return
-            one = heapq.heappop(self._due)[2]
+            one = due[0][2]
             if one.used < one.total:
                 self._send_next(one)
-                one.pace.take(now)
+                one.pace.take(now, self._step_s)
             if one.used < one.total:
-                self._push(one)
+                heapq.heapreplace(due, self._place(one))
             else:
+                heapq.heappop(due)
                 one.awaited.is_complete = True
                 self._ended = None
 
@@ -363,7 +380,7 @@ class Pinger:
                     self._poll_neighbours()
             return
         if seconds > 0:
-            seconds += -(now + seconds) % _TOGETHER_S
+            seconds += -(now + seconds) % self._step_s
             time.sleep(seconds)
             now += seconds
         if now >= self._read_at:

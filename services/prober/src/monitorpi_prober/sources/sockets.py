@@ -81,15 +81,23 @@ def open_link(family: Family, token: bytes, address: str | None, interface: str 
         _filter(sock, family, identifier)
     stamps = True
     try:
-        sock.setsockopt(socket.SOL_SOCKET, packets.SO_TIMESTAMPING, packets.TX_STAMPS)
+        _stamp(sock, packets.SO_TIMESTAMPING, packets.TX_STAMPS)
     except OSError:
         stamps = False
     return Link(sock, Format(family, identifier, token), stamps)
 
 
+def _stamp(sock: socket.socket, option: int, value: int) -> None:
+    """Have the kernel stamp packets, with times of 64 bits where it can."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, option, value)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, packets.BEFORE_LINUX_5_1[option], value)
+
+
 def _prepare(sock: socket.socket, family: Family, interface: str | None) -> None:
     sock.setblocking(False)
-    sock.setsockopt(socket.SOL_SOCKET, packets.SO_TIMESTAMPNS, 1)
+    _stamp(sock, packets.SO_TIMESTAMPNS, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
     sock.setsockopt(family.level, family.recverr, 1)
     if interface is not None:
