@@ -10,7 +10,7 @@ from monitorpi_capture.frame.dissect import is_discovery, is_rare
 from monitorpi_capture.frame.line import line_of
 
 MACS = bytes.fromhex("020000000002020000000001")
-V4 = bytes.fromhex("08004500003c00000000400600000102030405060708")
+V4 = bytes.fromhex("08004500003400000000400600000102030405060708")
 V6 = bytes.fromhex("86dd6000000000201140") + bytes(15) + b"\1" + bytes(15) + b"\2"
 TCP = bytes.fromhex("04d2005000000000000000008002000000000000") + bytes(12)
 UDP = bytes.fromhex("14e9003500200000")
