@@ -125,6 +125,31 @@ def test_what_lacked_something_is_up_once_it_is_there(
     assert said[1].endswith("starting again in 0.1 s")
 
 
+def test_a_service_that_stands_still_is_ended_and_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would keep what it holds; others may do nothing for as long as they like."""
+    monkeypatch.setattr(supervisor_module, "LOOK_S", 0.2)
+    code = "import time\nwhile True: time.sleep(0.01)"
+    children = [
+        child("ticks", code, package="p"), child("lives", code, package="p"),
+        child("waits", "import time; time.sleep(60)"),
+    ]  # fmt: skip
+
+    async def script(supervisor: Supervisor, events: list[ChildEvent]) -> None:
+        await until(lambda: len([one for one in events if one.what == "started"]) == 3)
+        first = supervisor.pid("ticks")
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        await until(lambda: supervisor.pid("ticks") not in (None, first))
+
+    events = run(children, script)
+
+    assert [(one.name, one.text) for one in events if one.what == "died"] == [
+        ("ticks", "stood still for 2 s and was ended; starting again in 0.5 s")
+    ]
+
+
 def test_services_stop_before_the_broker(tmp_path: Path) -> None:
     """The lowest rank goes last, so that the others can still say goodbye."""
     log = tmp_path / "log"

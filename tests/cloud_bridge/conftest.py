@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.cloud_bridge.bridgeprocess import Wire
 from tests.cloud_bridge.cloudworld import World
 from tests.cloud_bridge.corebridge import Bridge
 from tests.cloud_bridge.foreigncloud import Foreign, foreign
@@ -57,12 +58,23 @@ def bridge(tmp_path: Path) -> Iterator[Callable[..., Bridge]]:
 
 
 @pytest.fixture
+def wire(broker: Broker) -> Iterator[Wire]:
+    """Run a wire for one test."""
+    one = Wire(broker)
+    yield one
+    if one.running.is_set() and one._thread.is_alive():
+        one.stop()
+
+
+@pytest.fixture
 def bridge_process(
     broker: Broker, tmp_path: Path, processes: list[subprocess.Popen[bytes]]
 ) -> Callable[..., subprocess.Popen[bytes]]:
     """Start bridges with one state directory; only the last one lives on."""
 
-    def start(double: Double, channel: Channel, **more: str) -> subprocess.Popen[bytes]:
+    def start(
+        double: Double, channel: Channel, code: str | None = None, **more: str
+    ) -> subprocess.Popen[bytes]:
         environment = {
             "MONITORPI_STATE_DIR": str(tmp_path / "state"),
             "MONITORPI_TRUST_CLOCK": "true",
@@ -76,7 +88,7 @@ def bridge_process(
         }
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "monitorpi_cloud_bridge"],
+                [sys.executable, *(["-c", code] if code else ["-m", "monitorpi_cloud_bridge"])],
                 env=broker.environment(**environment),
                 stderr=log,
             )

@@ -15,9 +15,14 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NoAnswer
 from nats.js.errors import NotFoundError, ServiceUnavailableError
+from tests.cloud_bridge.cloudworld import START
 from tests.conftest import wait_for
 
 from monitorpi_cli.stack.broker import free_port
+from monitorpi_cloud_bridge.items import OutboxRow
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_cloud_bridge.sinks.clouds import destinations_of
+from monitorpi_cloud_bridge.sinks.jetstream import JetStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,3 +110,19 @@ def seconds_in(ports: Sequence[int], subject: str = ">", **options: Any) -> list
 
     found: list[int] = asked(ports, read, **options)
     return found
+
+
+def sink(*ports: int, **settings: Any) -> JetStream:
+    """Return the sink of the channel `traffic`, as it is made from settings."""
+    nats = {"servers": [f"127.0.0.1:{port}" for port in ports], "tls": False, **settings}
+    found = destinations_of(CloudBridgeSettings.model_validate({"nats": nats}), "lab")
+    assert isinstance(found[0].sink, JetStream)
+    return found[0].sink
+
+
+def rows(first: int, number: int, start: int = START) -> list[OutboxRow]:
+    """Return rows of some seconds."""
+    return [
+        OutboxRow("nats/traffic", start + n, {"field7": str(n), "field1": "0.5"})
+        for n in range(first, first + number)
+    ]

@@ -6,80 +6,23 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.cloud_bridge.bridgeprocess import LABELS, TOPIC, assert_sound, total
+from tests.cloud_bridge.bridgeprocess import LABELS, Wire, assert_sound, total
 from tests.conftest import wait_for
 
-from monitorpi_common.messages import Wire as WireMessage
-from monitorpi_common.messages import timestamp
 from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Broker, Subscriber
 
     from monitorpi_thingspeak_double import Channel
-
-
-class Wire:
-    """Publishes a window four times a second, as capture would, until stopped."""
-
-    def __init__(self, broker: Broker) -> None:
-        command = ["mosquitto_pub", "-V", "mqttv5", "-q", "1", "-p", str(broker.port)]
-        self._pub = subprocess.Popen(
-            [*command, "-t", TOPIC, "-l"], stdin=subprocess.PIPE, text=True
-        )
-        self.total = 0
-        self.running = threading.Event()
-        self.running.set()
-        self._thread = threading.Thread(target=self._run)
-
-    def start(self) -> None:
-        """Begin to publish."""
-        self._thread.start()
-
-    def _run(self) -> None:
-        assert self._pub.stdin is not None
-        sequence = 0
-        while self.running.is_set():
-            time.sleep(0.25)
-            sequence += 1
-            self.total += sequence
-            end = datetime.now(UTC)
-            window: dict[str, Any] = {
-                "epoch": "e", "seq": sequence, "start": timestamp(end), "end": timestamp(end),
-                "window_s": 0.25, "clock_synced": True, "interface": "eth0", "engine": "socket",
-                "packets": sequence, "bytes": 1,
-                "counts": {"syn": sequence}, "totals": {"syn": self.total},
-            }  # fmt: skip
-            WireMessage.model_validate(window)
-            self._pub.stdin.write(json.dumps(window) + "\n")
-            self._pub.stdin.flush()
-
-    def stop(self) -> None:
-        """End it and let everything be delivered."""
-        self.running.clear()
-        self._thread.join()
-        assert self._pub.stdin is not None
-        self._pub.stdin.close()
-        self._pub.wait()
-
-
-@pytest.fixture
-def wire(broker: Broker) -> Iterator[Wire]:
-    """Run a wire for one test."""
-    one = Wire(broker)
-    yield one
-    if one.running.is_set() and one._thread.is_alive():
-        one.stop()
 
 
 def assert_once(channel: Channel, *, refused: bool = False) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.dashboard.pageserver import complaints, look, text
 
-from monitorpi_dev.bench.processes import cpu_s
+from monitorpi_host.children import cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from monitorpi_common.service import ResourceError
 from monitorpi_history.items import HOUR_S, Series
 from monitorpi_history.settings import HistorySettings, history_url
 from monitorpi_history.sources.reader import Reader, open_to_read, span_of
-from monitorpi_history.sources.web import WebServer
+from monitorpi_history.sources.web import LOOKS_EACH_S, WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,3 +150,19 @@ def test_a_server_answers_where_it_says_until_it_is_stopped(world: World) -> Non
     server.stop()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_nobody_asks_and_it_sleeps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wakes twice a second to look whether it shall end, and ends when it shall."""
+    server = WebServer(world.file, "127.0.0.1", 0)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            server.stop()
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(server._server.main_loop())
+
+    assert pauses == [LOOKS_EACH_S] * 3 == [0.5] * 3

@@ -50,6 +50,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "measure what the stack takes",
     ),
     "bench history": ("monitorpi_dev.bench.history:main", "measure what it costs to remember"),
+    "bench outages": (
+        "monitorpi_dev.bench.outages:main",
+        "measure what outages of links and servers cost a centre of sites",
+    ),
     "bench page": ("monitorpi_dev.bench.page:main", "measure what the page costs"),
     "bench prober": ("monitorpi_dev.bench.prober:main", "measure the prober against the truth"),
     "bench sites": ("monitorpi_dev.bench.sites:main", "measure a centre of many sites"),

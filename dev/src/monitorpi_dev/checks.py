@@ -15,7 +15,15 @@ from monitorpi_cli.checkout import root
 
 DASHBOARD: Final = "services/dashboard"
 PAGE: Final = "src/monitorpi_dashboard/page"
-SOURCES: Final = ("libs/*/src", "services/*/src", "doubles/*/src", "cli/src", "lab/src", "dev/src")
+SOURCES: Final = (
+    "libs/*/src",
+    "services/*/src",
+    "doubles/*/src",
+    "cli/src",
+    "lab/src",
+    "dev/src",
+    "examples",
+)
 
 
 def _run(title: str, *command: str, folder: Path | None = None) -> bool:

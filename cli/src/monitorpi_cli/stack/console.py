@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import WatchLevel, WatchReason
     from monitorpi_common.settings import BrokerSettings
 
-_POLL_S: Final = 0.1
+_POLL_S: Final = 0.25
 _MAX_SHOWN: Final = 2048
 """Alerts whose last line is remembered: more than a detector keeps, open and closed."""
 _SETTLE_S: Final = 5.0

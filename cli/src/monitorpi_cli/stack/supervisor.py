@@ -6,17 +6,22 @@ resource" or "wrong configuration" is answered so too, with longer ones: after a
 before the switch is, and what was missing or wrong is mended while we run. Nothing is left off, or
 nobody would notice that a part of the watch is missing. The kernel ends a child when its parent
 dies, however it dies, so nothing is ever left behind.
+
+A service does something each second, and ends itself where it hangs. One that was stopped (SIGSTOP)
+cannot: it does not take a moment of the processor. It is ended, or it would keep for ever what it
+holds, such as an outbox for which another one stands by.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.backoff import CHILD, LACKING_CHILD
-from monitorpi_host.children import tied
+from monitorpi_host.children import cpu_s, tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +33,10 @@ if TYPE_CHECKING:
 STEADY_S: Final = 60.0
 """A child that ran this long has recovered: its next pause is the first one again."""
 STOP_S: Final = 10.0
+LOOK_S: Final = 6.0
+LOOKS: Final = 10
+"""A service that was seen to do nothing so often in a row stands still. It is not time that counts:
+after we were stopped ourselves, together with it, there was one look."""
 _LACKS: Final = {2: "its configuration is wrong", 3: "lacks something"}
 """What our own exit codes say of a child that starting again at once cannot mend."""
 
@@ -82,6 +91,7 @@ class Supervisor:
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
         self._stopping = False
+        self._stood_still: set[str] = set()
 
     def pid(self, name: str) -> int | None:
         """Return the process id of a child that runs now."""
@@ -131,7 +141,7 @@ class Supervisor:
                 why, pause_s = f"{_LACKS[code]}; the rest runs on", LACKING_CHILD.after(lacked)
             else:
                 crashed += 1
-                why, pause_s = _ending(code), CHILD.after(crashed)
+                why, pause_s = self._ending(child, code), CHILD.after(crashed)
             text = f"{why}; starting again in {pause_s:g} s"
             self._notify(ChildEvent(child.name, "died", text=text))
             await asyncio.sleep(pause_s)
@@ -151,7 +161,28 @@ class Supervisor:
         if self._stopping:  # it was being started when all were asked to stop
             process.terminate()
         self._notify(ChildEvent(child.name, "started", process.pid))
-        return await process.wait()
+        return await self._end_of(child, process)
+
+    async def _end_of(self, child: Child, process: asyncio.subprocess.Process | Forked) -> int:
+        """Wait for a child's end; a service that stands still is ended."""
+        still, used_s = 0, -1.0
+        while True:
+            with suppress(TimeoutError):
+                return await asyncio.wait_for(process.wait(), LOOK_S if child.package else None)
+            before_s = used_s
+            with suppress(OSError):  # it has ended just now
+                used_s = cpu_s(process.pid)
+            still = still + 1 if used_s == before_s else 0
+            if still == LOOKS:
+                self._stood_still.add(child.name)
+                process.kill()
+
+    def _ending(self, child: Child, code: int) -> str:
+        """Return how a child ended."""
+        if child.name in self._stood_still:
+            self._stood_still.remove(child.name)
+            return f"stood still for {LOOKS * LOOK_S:g} s and was ended"
+        return _ending(code)
 
     async def _started(
         self, child: Child, output: BinaryIO | None

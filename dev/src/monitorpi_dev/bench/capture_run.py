@@ -13,6 +13,7 @@ from monitorpi_capture.items import MAX_ROWS
 from monitorpi_dev.bench import processes
 from monitorpi_dev.bench.tap_processes import REST_S, TCPDUMP, OwnTap, Tcpdump
 from monitorpi_dev.sender import INTERFACE, KINDS, Sender
+from monitorpi_host import children
 from monitorpi_lab.namespace import Namespace
 
 if TYPE_CHECKING:
@@ -164,22 +165,22 @@ class Bench:
     def _run(
         self, tap: TapProcess, macs: int, rate: int
     ) -> tuple[float, int, Counted, float, float]:
-        before_s, start = processes.cpu_s(tap.pid), time.monotonic()
+        before_s, start = children.cpu_s(tap.pid), time.monotonic()
         frames = max(round((rate or _FASTEST) * self._effort.seconds), 1)
         offered, sent, _ = self._send(frames, macs, rate)
-        meanwhile_s, took_s = processes.cpu_s(tap.pid) - before_s, time.monotonic() - start
+        meanwhile_s, took_s = children.cpu_s(tap.pid) - before_s, time.monotonic() - start
         _wait_idle(tap.pid, tap.rest_s)
         counted = tap.take()
-        return offered, sent, counted, meanwhile_s / took_s, processes.cpu_s(tap.pid) - before_s
+        return offered, sent, counted, meanwhile_s / took_s, children.cpu_s(tap.pid) - before_s
 
 
 def _wait_idle(pid: int, rest_s: float) -> None:
     """Wait until a process has worked off what waits in its buffers."""
     deadline = time.monotonic() + _DRAIN_S
     while time.monotonic() < deadline:
-        before_s = processes.cpu_s(pid)
+        before_s = children.cpu_s(pid)
         time.sleep(rest_s)
-        rests = processes.cpu_s(pid) - before_s < _BUSY_RATIO * REST_S
+        rests = children.cpu_s(pid) - before_s < _BUSY_RATIO * REST_S
         if rests and not processes.is_runnable(pid):
             return
 

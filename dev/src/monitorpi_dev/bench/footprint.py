@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitorpi_cli.stack.loader import TITLE
 from monitorpi_dev.bench import crowd
-from monitorpi_dev.bench.processes import cpu_s
+from monitorpi_host.children import cpu_s
 from monitorpi_lab.namespace import LabError, Namespace, scratch
 
 if TYPE_CHECKING:

@@ -34,13 +34,14 @@ from monitorpi_common.service import Received, Tick
 from monitorpi_common.session import Session
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
 from monitorpi_common.topics import Topic
-from monitorpi_dev.bench.processes import cpu_s, peak_rss
+from monitorpi_dev.bench.processes import peak_rss
 from monitorpi_history.core import HistoryCore
 from monitorpi_history.diary import Diary
 from monitorpi_history.items import COVERED, DAY_S, HOUR_S, SLOT_S, Batch, Series, Stretch
 from monitorpi_history.sinks.archive import Archive
 from monitorpi_history.sources.reader import Reader, open_to_read
 from monitorpi_history.sources.tables import TABLES
+from monitorpi_host.children import cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

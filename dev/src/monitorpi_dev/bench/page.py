@@ -42,7 +42,8 @@ from monitorpi_common.session import Session
 from monitorpi_common.settings import ENV_PREFIX, BrokerSettings
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_dev.bench.history import at, mac, windows
-from monitorpi_dev.bench.processes import cpu_s, peak_rss
+from monitorpi_dev.bench.processes import peak_rss
+from monitorpi_host.children import cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,18 +1,8 @@
-"""What another process has used so far (proc(5), clock_getcpuclockid(3))."""
+"""What another process has used so far (proc(5))."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Final
-
-_WHOLE_PROCESS: Final = 2
-"""CPUCLOCK_SCHED of linux/posix-timers.h: what its threads ran, to the nanosecond."""
-
-
-def cpu_s(pid: int) -> float:
-    """Return a process's CPU time in seconds."""
-    return time.clock_gettime(~pid << 3 | _WHOLE_PROCESS)
 
 
 def peak_rss(pid: int | str) -> int:

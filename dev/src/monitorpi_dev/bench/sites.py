@@ -28,9 +28,9 @@ from nats.errors import Error
 from nats.js.api import StorageType, StreamConfig
 
 from monitorpi_cli.stack.broker import free_port
-from monitorpi_dev.bench.processes import cpu_s, peak_rss
+from monitorpi_dev.bench.processes import peak_rss
 from monitorpi_dev.bench.sites_feed import PREFIX, SitesLoad, publish, store
-from monitorpi_host.children import tied
+from monitorpi_host.children import cpu_s, tied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

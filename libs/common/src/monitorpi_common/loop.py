@@ -104,6 +104,7 @@ class Shell:
         retention: Retention | None = None,
         started_at: datetime | None = None,
         present: Callable[[], None] = lambda: None,
+        alive: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._service = service
         self._retention = retention
@@ -123,6 +124,8 @@ class Shell:
         self._rivals = Rivals(self._started_at)
         self._present = present
         """Called when the broker shows our own messages to all."""
+        self._alive = alive
+        """Called with each tick."""
         self._started_s = clock.boot_s()
         self._trouble: str | None = "not connected yet"
         self._next_tick = time.monotonic()
@@ -319,6 +322,7 @@ class Shell:
     def _tick(self) -> None:
         now = time.monotonic()
         self._next_tick = max(self._next_tick + TICK_S, now)
+        self._alive(now)
         if now >= self._next_clock_check and not self._common.trust_clock:
             self._next_clock_check = now + _CLOCK_CHECK_S
             self._clock_synced = clock.synchronised()

@@ -183,5 +183,7 @@ class Assembly:
     reads_pipe: bool = True
     """With ``--bus -``: read messages from standard input. False for a service that ends with its
     own source, such as a capture file."""
+    is_stuck: Callable[[], bool] = lambda: False
+    """Whether a source hangs: the process is ended then, as where the loop does."""
     on_close: Sequence[Callable[[], None]] = field(default_factory=tuple)
     """What must be released at the end, after the core's last words."""

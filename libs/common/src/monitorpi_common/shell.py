@@ -31,6 +31,7 @@ from monitorpi_common.settings import CommonSettings, ConfigurationError, Sectio
 from monitorpi_common.stdio import StdioBus
 from monitorpi_common.topics import Topic
 from monitorpi_common.vacancy import MAX_REPLICAS, await_vacancy, is_taken, online_names, taken
+from monitorpi_common.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,11 +108,14 @@ def run_service(
         started_at = clock.wall()
         bus = _live_bus(service, common, log, started_at) if live else _pipe_bus(assembly)
         retention = _retention(service, common, log) if live else None
+        watchdog = Watchdog(assembly.is_stuck)
         shell = Shell(
-            service, common, assembly, bus, inbox, log, retention, started_at, turn.pass_on
-        )
+            service, common, assembly, bus, inbox, log, retention, started_at, turn.pass_on,
+            watchdog.beat,
+        )  # fmt: skip
         hold_little()
         shell.run()
+        watchdog.close()
     except ConfigurationError as error:
         for line in error.lines:
             print(f"{parser.prog}: configuration: {line}", file=sys.stderr)  # noqa: T201 - for people

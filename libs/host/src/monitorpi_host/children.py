@@ -1,13 +1,16 @@
-"""Children that end with the process that started them, however that ends."""
+"""Children that end with the process that started them, however that ends; what one has used."""
 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_WHOLE_PROCESS: Final = 2
+"""CPUCLOCK_SCHED of linux/posix-timers.h: what its threads ran, to the nanosecond."""
 _UNLESS_ORPHANED: Final = '[ "$PPID" -eq "$0" ] || exit 1; exec "$@"'
 """The parent may die before the kernel is asked: then nothing is to be started."""
 
@@ -32,3 +35,13 @@ def tied(
     change = [] if user is None else [f"--reuid={user[0]}", f"--regid={user[1]}", "--clear-groups"]
     ask = ["setpriv", *change, f"--pdeathsig={signal}", "--"]
     return [*ask, "sh", "-c", _UNLESS_ORPHANED, str(os.getpid()), *command]
+
+
+def cpu_s(pid: int) -> float:
+    """Return a process's CPU time in seconds (clock_getcpuclockid(3)).
+
+    Raises:
+        OSError: there is none of this number.
+
+    """
+    return time.clock_gettime(~pid << 3 | _WHOLE_PROCESS)

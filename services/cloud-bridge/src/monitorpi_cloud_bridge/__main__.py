@@ -111,6 +111,7 @@ def _assemble(context: Context[CloudBridgeSettings], outbox: RowOutbox) -> Assem
         core=core,
         sources=sources,
         subscriptions=_subscriptions(settings, context.site),
+        is_stuck=uploaders.are_stuck,
         on_close=[outbox.close, *closers],
     )
 

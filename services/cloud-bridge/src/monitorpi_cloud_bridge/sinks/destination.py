@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.backoff import BackOff
+from monitorpi_common.watchdog import Stint
 
 if TYPE_CHECKING:
     from monitorpi_cloud_bridge.sinks.sink import Sink
@@ -44,6 +45,8 @@ class UploadDestination:
     thinned_to: int = -1
     """The second up to which the backlog was thinned."""
     dropped_total: int = 0
+    stint: Stint = field(default_factory=Stint)
+    """What its uploader is at."""
 
     def __post_init__(self) -> None:
         self.limit = self.sink.limits.rows

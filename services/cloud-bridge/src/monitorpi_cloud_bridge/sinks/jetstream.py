@@ -111,6 +111,7 @@ class JetStream:
         self._plan = plan
         self._subject = subject
         self._form = form
+        self._may_ask = True
 
     def unfit(self, row: OutboxRow, now_s: float) -> str | None:
         """Say that a stream drops no row without a word: its age there counts from its arrival."""
@@ -140,7 +141,7 @@ class JetStream:
     async def _send(self, lines: Sequence[bytes]) -> UploadOutcome:
         try:
             async with self._stream() as (client, stream):
-                if (why := await self._keeps_nothing(stream)) is not None:
+                if (why := await self._refuses_all(stream)) is not None:
                     return UploadOutcome(UploadVerdict.LATER, why)
                 asked = [self._publish(stream, line) for line in lines]
                 answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -169,11 +170,20 @@ class JetStream:
         finally:
             await hang_up(client)
 
-    async def _keeps_nothing(self, stream: JetStreamContext) -> str | None:
-        """Make the stream where there is none; return why it would keep no row, None: it does.
+    async def _refuses_all(self, stream: JetStreamContext) -> str | None:
+        """Return why no row would be kept, None: they are, or it may not be asked.
 
-        An account that may ask nothing of this finds out by publishing.
+        Who may not ask finds out by publishing; a server logs each question, so it is not repeated.
         """
+        if self._may_ask:
+            try:
+                return await self._dialler.answer(self._keeps_nothing(stream))
+            except NatsRefusedError:
+                self._may_ask = False
+        return None
+
+    async def _keeps_nothing(self, stream: JetStreamContext) -> str | None:
+        """Make the stream where there is none; return why it would keep no row, None: it does."""
         try:
             name = await stream.find_stream_name_by_subject(self._subject)
             info = await stream.stream_info(name)
@@ -192,30 +202,43 @@ class JetStream:
 
     async def _look(self, seconds: Sequence[int]) -> set[int] | None:
         wanted = {self._form.id(second): second for second in seconds}
-        config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_TIME, headers_only=True,
-            opt_start_time=datetime.fromtimestamp(seconds[0] - EARLIER_S, UTC),
-        )  # fmt: skip
-        until_s = time.monotonic() + LOOK_S
         try:
             async with self._stream() as (_, stream):
-                reader = await stream.subscribe(self._subject, ordered_consumer=True, config=config)
-                info = await reader.consumer_info()
-                comes = info.num_pending or (info.delivered and info.delivered.consumer_seq)
-                found = set()
-                while comes:  # what is under way to us is no longer pending
-                    if time.monotonic() > until_s:
-                        return None
-                    message = await reader.next_msg(timeout=ANSWER_S)
-                    found.add((message.headers or {}).get(Header.MSG_ID.value))
-                    comes = message.metadata.num_pending
+                found = await self._dialler.answer(self._ids(stream, seconds[0]))
+        except NatsRefusedError as error:
+            raise RefusedError(str(error)) from None
         except NotFoundError:
             return set()
         except (Error, OSError, TimeoutError):
-            if self._dialler.refusal is not None:
-                raise RefusedError(self._dialler.refusal) from None
             return None
         return {second for id_, second in wanted.items() if id_ in found}
+
+    async def _ids(self, stream: JetStreamContext, first: int) -> set[str]:
+        """Return the ids of our rows from a second on.
+
+        The reader has a name that is the channel's own: an account may be allowed just this one.
+
+        Raises:
+            TimeoutError: it takes too long.
+
+        """
+        config = ConsumerConfig(
+            name="-".join(self._subject.split(".")[-2:]), headers_only=True,
+            deliver_policy=DeliverPolicy.BY_START_TIME,
+            opt_start_time=datetime.fromtimestamp(first - EARLIER_S, UTC),
+        )  # fmt: skip
+        until_s = time.monotonic() + LOOK_S
+        found: set[str] = set()
+        reader = await stream.subscribe(self._subject, ordered_consumer=True, config=config)
+        info = await reader.consumer_info()
+        comes = info.num_pending or (info.delivered and info.delivered.consumer_seq)
+        while comes:  # what is under way to us is no longer pending
+            if time.monotonic() > until_s:
+                raise TimeoutError
+            message = await reader.next_msg(timeout=ANSWER_S)
+            found.add((message.headers or {}).get(Header.MSG_ID.value, ""))
+            comes = message.metadata.num_pending
+        return found
 
 
 def outcome(

@@ -7,10 +7,11 @@ handed over by a function that looks at that word first, and gives nothing where
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nats.aio.client import Client
 from nats.errors import Error
@@ -18,6 +19,7 @@ from nats.errors import Error
 from monitorpi_common.endpoint import Keys, unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from monitorpi_common.endpoint import Endpoint
@@ -30,6 +32,9 @@ NATS_KEYS: Final = Keys(
 CLOSE_S: Final = 0.5
 MOST_SAID: Final = 300
 """Characters of what a server says that are passed on."""
+AnswerT = TypeVar("AnswerT")
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+"""The client's own stream ends TLS in a way that asyncio warns of, at each connection."""
 _DENIED: Final = ("permissions violation", "authorization violation", "authentication")
 
 
@@ -61,6 +66,7 @@ class NatsDialler:
         self._account = account
         self._servers = list(account.servers)
         self.refusal: str | None = None
+        self._refused = asyncio.Event()
 
     @property
     def reached(self) -> Endpoint:
@@ -75,7 +81,7 @@ class NatsDialler:
             OSError: none is reached; the text says why.
 
         """
-        self.refusal = None
+        self.refusal, self._refused = None, asyncio.Event()
         why: list[str] = []
         for server in tuple(self._servers):
             seen: list[Exception] = []
@@ -92,6 +98,28 @@ class NatsDialler:
                 self._servers.append(self._servers.pop(0))
         raise OSError("; ".join(why))
 
+    async def answer(self, question: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+        """Wait for an answer, no longer than until the server says that we may not ask.
+
+        Raises:
+            NatsRefusedError: we may not; what comes after is not to blame for it.
+
+        """
+        asked, refused = (
+            asyncio.ensure_future(question),
+            asyncio.ensure_future(self._refused.wait()),
+        )
+        try:
+            await asyncio.wait({asked, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            said, self.refusal = self.refusal, None
+            self._refused.clear()
+            raise NatsRefusedError(said)
+        finally:
+            for one in (asked, refused):
+                one.cancel()
+
     async def _dial(self, server: Endpoint, seen: list[Exception]) -> Client:
         account, client = self._account, Client()
         context = account.authorities and ssl.create_default_context(cafile=account.authorities)
@@ -100,6 +128,7 @@ class NatsDialler:
             seen.append(error)
             if any(word in str(error).lower() for word in _DENIED):
                 self.refusal = as_said(error).removeprefix("nats: ")
+                self._refused.set()
 
         def name() -> str:
             if context and not client._server_info.get("tls_required"):  # noqa: SLF001 - no other way

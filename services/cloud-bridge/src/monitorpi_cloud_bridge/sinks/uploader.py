@@ -94,7 +94,8 @@ class Uploader:
         """Send until stopped."""
         del emit
         while not self._stopped.is_set():
-            wait_s = self.step()
+            with self.destination.stint:
+                wait_s = self.step()
             self._wake.wait(min(max(wait_s, 0.02), IDLE_S))
             self._wake.clear()
 

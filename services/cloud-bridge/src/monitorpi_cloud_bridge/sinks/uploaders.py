@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
     from monitorpi_cloud_bridge.sinks.uploader import Uploader
 
+STUCK_S = 600.0
+"""A step takes less, whatever a cloud does: calls and looks have their limits."""
+
 
 @dataclass(slots=True)
 class Uploaders:
@@ -23,6 +26,10 @@ class Uploaders:
         """Let each look at once whether something is due."""
         for uploader in self.each:
             uploader.hurry()
+
+    def are_stuck(self) -> bool:
+        """Return whether one of them hangs in a step."""
+        return any(one.destination.stint.lasts(STUCK_S) for one in self.each)
 
     def state(self) -> dict[str, JsonValue]:
         """Return what health tells."""
