@@ -31,7 +31,8 @@ class Foreign:
                 length = int(self.headers.get("Content-Length") or 0)
                 self.rfile.read(length)
                 owner.asked.append(self.path)
-                owner.calls.append((self.command, self.headers.get("THINGSPEAKAPIKEY")))
+                key = self.headers.get("THINGSPEAKAPIKEY") or self.headers.get("Authorization")
+                owner.calls.append((self.command, key))
                 self.send_response(owner.status)
                 for name, value in owner.headers.items():
                     self.send_header(name, value)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks.dialects import DIALECTS, outcome
-from monitorpi_cloud_bridge.sinks.influx import authorisation
+from monitorpi_cloud_bridge.sinks.influx import Influx, authorisation
 from monitorpi_cloud_bridge.sinks.sink import UploadOutcome, UploadVerdict
-from monitorpi_cloud_bridge.web import Answer
+from monitorpi_cloud_bridge.web import Answer, client
+
+if TYPE_CHECKING:
+    from tests.cloud_bridge.foreigncloud import Foreign
 
 LINES = ("m a=1 1", "m a=2 2", "m a=3 3")
 STORED, REFUSED, LATER = UploadVerdict.STORED, UploadVerdict.REFUSED, UploadVerdict.LATER
@@ -133,3 +137,23 @@ def test_how_each_server_is_spoken_to() -> None:
     assert authorisation("v1", "me:it") == {"Authorization": "Basic bWU6aXQ="}
     assert authorisation("v2", "T") == {"Authorization": "Token T"}
     assert authorisation("v2", None) == {}
+
+
+def test_a_server_is_asked_how_long_it_keeps_rows_with_the_token(cloud: Foreign) -> None:
+    """Once an hour; what it does not say is a month."""
+    cloud.status, cloud.pieces, cloud.headers = 200, [b'-retentionPeriod="7d"\n'], {}
+    cloud.asked, cloud.calls = [], []
+    sink = Influx(cloud.url, "victoriametrics", {}, "T", {}, {}, 10.0, client())
+    now = 1_800_000_000.0
+
+    def fits(days: float, later_s: float = 0.0) -> bool:
+        row = OutboxRow("x", int(now - days * 86_400), {"field1": "1"})
+        return sink.unfit(row, now + later_s) is None
+
+    assert [fits(7.0), fits(7.1), fits(7.0, 3599.0)] == [True, False, False]
+    assert (cloud.asked, cloud.calls) == (["/flags"], [("GET", "Bearer T")])
+    cloud.pieces = [b""]
+    assert fits(6.9, 3600.0)
+    assert not fits(7.1, 3600.0)
+    assert cloud.asked == ["/flags"] * 2
+    sink.close()

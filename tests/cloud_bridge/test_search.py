@@ -226,3 +226,21 @@ def test_what_fits_into_a_call_is_not_divided() -> None:
         assert one.next(8, 2) == [1, 2]
         assert one.segments == left
         assert not one.is_control
+
+
+@pytest.mark.parametrize(
+    ("segments", "after", "is_control"),
+    [
+        ([[1], [2]], [[2], [1]], False), ([[1], [2], [3]], [[3], [1], [2]], False),
+        ([[1, 2, 3]], [[1, 2], [3]], False), ([[1, 2], [3]], [[3], [1, 2]], False),
+        ([[1]], [[1]], True),
+    ],
+)  # fmt: skip
+def test_where_no_other_row_waits_suspects_stand_in(
+    segments: list[list[int]], after: list[list[int]], is_control: bool
+) -> None:
+    """In turns; the only one there is is its own control."""
+    one = RowSearch(segments)
+
+    assert one.next(None, 9) == after[-1]
+    assert (one.segments, one.is_control) == (after, is_control)

@@ -320,6 +320,8 @@ def test_what_health_tells_of_a_destination(upload: Callable[..., Upload]) -> No
         (Traffic, "packets.syn", "there is nothing inside 'packets'"),
         (Traffic, "interface", "'interface' is no number"),
         (Traffic, "counts", "'counts' is no number"),
+        (Traffic, "counts.syn.deep", "there is nothing inside 'syn'"),
+        (Traffic, "devices[].top_peer.syn.pakets", "there is no 'pakets'; there are: mac, "),
         (Traffic, "devices[role=routr].tx.syn", "there is no 'routr'; there are: "),
         (Traffic, "devices[rle=router].tx.syn", "there is no 'rle'; there are: "),
         (Traffic, "a-b", "'a-b' is no step of a path"), (Traffic, "", "'' is no step of a path"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import gzip
+import http.client
+import re
 import socket
 import threading
 import urllib.error
@@ -298,3 +301,34 @@ def test_whose_fault_it_is_that_there_is_no_answer(
 
     assert (raised.value.status, str(raised.value)) == (status, text)
     assert NoPastError("x").status == 503
+
+
+def test_a_file_that_a_browser_has_is_not_sent_again(tmp_path: Path) -> None:
+    """It is known by its mark, which stands in both answers; packed where that is taken."""
+    server = assembled(tmp_path).sources[0]
+    assert isinstance(server, PageServer)
+    thread = threading.Thread(target=server.run, args=(lambda _: None,))
+    thread.start()
+
+    def get(**more: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        named = {name.replace("_", "-"): value for name, value in more.items()}
+        connection.request("GET", "/store.js", headers=named)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, dict(answer.getheaders()), body
+
+    status, headers, body = get()
+    mark, file = headers["ETag"], server.files["/store.js"]
+    assert re.fullmatch(r'"[0-9a-f]{16}"', mark)
+    assert (status, body, mark) == (200, file.content, file.mark)
+    assert (headers["Vary"], headers["Cache-Control"]) == ("Accept-Encoding", "no-cache")
+    status, headers, packed = get(Accept_Encoding="gzip")
+    assert (headers["Content-Encoding"], gzip.decompress(packed)) == ("gzip", body)
+    status, headers, nothing = get(If_None_Match=mark)
+    server.stop()
+    thread.join(10)
+
+    assert (status, headers["ETag"], nothing) == (304, mark, b"")
+    assert "Content-Length" not in headers

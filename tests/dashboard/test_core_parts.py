@@ -11,7 +11,8 @@ import pytest
 from monitorpi_common.examples import AT, example
 from monitorpi_common.messages import Alert, Device, Health, Probe, Sent, Target, timestamp
 from monitorpi_common.service import Presence, Received, Tick, TombstoneReceived
-from monitorpi_common.topics import Topic
+from monitorpi_common.topics import Topic, mac_id
+from monitorpi_dashboard import devices
 from monitorpi_dashboard.core import DashboardCore, Sight
 from monitorpi_dashboard.items import PictureWanted
 from monitorpi_dashboard.sinks.board import Board
@@ -158,6 +159,20 @@ def test_services_are_bounded_and_shown_by_name() -> None:
     assert list(found["services"]) == [f"prober/{name}" for name in names if name != "s07"]
 
 
+def test_what_was_made_of_devices_that_left_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of ever new devices takes no more memory than one of those there are."""
+    monkeypatch.setattr(devices, "MAX_DEVICES", 2)
+    shelf = devices.DeviceShelf()
+    for n in range(5):
+        mac = f"02:00:00:00:00:0{n}"
+        shelf.announce(mac_id(mac), example(Device).model_copy(update={"mac": mac}))
+        shelf.parts()
+
+    assert set(shelf._announced) == set(shelf._parts) == {"020000000003", "020000000004"}
+    shelf.forget("020000000003")
+    assert set(shelf._announced) == set(shelf.parts()) == {"020000000004"}
+
+
 # --- the board ------------------------------------------------------------------------------------
 
 
@@ -248,3 +263,11 @@ def test_a_page_is_told_what_changed_if_it_missed_nothing() -> None:
         one.close()
         assert one.after(1, 0.0) == (1, None)
     assert not one.is_wanted()
+
+
+def test_what_is_no_number_is_none_in_json() -> None:
+    """A browser would read no picture with it."""
+    one = Board()
+    one.put(sight(picture={"a": float("nan"), "b": float("inf")}))
+
+    assert one.newest() == b'{"a":null,"b":null}'

@@ -318,3 +318,25 @@ def test_who_advertises_addresses_asks_nothing_and_asks_everybody(
 ) -> None:
     """All of its ICMP, however little."""
     assert icmp_flood._announces(plain(ATTACKER, **tx)) is announces
+
+
+@pytest.mark.parametrize(
+    ("rows", "new", "told"),
+    [((plain(VICTIM, packets=1),), 25, True), ((plain(VICTIM, packets=1),), 24, False),
+     ((), 0, True)],
+)  # fmt: skip
+def test_unasked_icmp_of_nobody_needs_macs_that_are_new(
+    rows: tuple[Any, ...], new: int, told: bool
+) -> None:
+    """Half as many as the floor, where there are any; and three times the floor."""
+    one = view(*rows, counts={"icmp": 400}, packets=400, new_macs=new, source_macs=new)
+
+    assert values("icmp-flood", one) == [("wire-eth0", 400.0, 150.0)] * told
+
+
+@pytest.mark.parametrize(("answered", "told"), [(0, True), (100, True), (101, False)])
+def test_a_scan_is_one_while_half_of_it_comes_to_nothing(answered: int, told: bool) -> None:
+    """Whose connections are answered and used looks for nothing."""
+    row = syns(200, ports=100, rx={"syn_ack": answered, "tcp": 2 * answered}, tcp=200 + answered)
+
+    assert bool(found("port-scan", view(row))) is told

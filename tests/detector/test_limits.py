@@ -24,6 +24,8 @@ from tests.detector.windows import (
 from monitorpi_common.messages import CLASSES, DeviceWindow, ProbeResult, Repeats, SetThreshold
 from monitorpi_common.service import CommandReceived, Presence, Tick
 from monitorpi_common.topics import Topic
+from monitorpi_detector.limits import LimitsTable
+from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.rules import RULES
 
 if TYPE_CHECKING:
@@ -289,3 +291,13 @@ def test_the_factor_and_the_close_level_are_limits_like_the_others(mac: str | No
         detector.take(*[window(second, echoes(200)) for second in range(START_S + 1, START_S + 30)])
 
         assert detector.open() == {}
+
+
+def test_limits_are_worked_out_once() -> None:
+    """Until one is changed: they are asked for with each row of each window."""
+    table = LimitsTable({"syn-flood": LimitsChange(floor=200.0)}, {})
+    before = table.of("syn-flood", None)
+
+    assert table.of("syn-flood", None) is before
+    table.change("syn-flood", None, LimitsChange(floor=300.0))
+    assert (before.floor, table.of("syn-flood", None).floor) == (200.0, 300.0)

@@ -137,3 +137,14 @@ def test_file_sharing_beyond_a_router_is_no_port_scan() -> None:
         detector.take(window(n, tries(ends, peer=ROUTER)))
 
     assert detector.open() == {}
+
+
+def test_sixty_four_windows_of_a_sender_are_kept() -> None:
+    """The last ones, however short windows are."""
+    one = SlowScans()
+    for n in range(100):
+        one.see(tries([("192.0.2.1", 80)]), 1000.0 + n / 10)
+
+    scanner = one._scanners.get(ATTACKER)
+    assert scanner is not None
+    assert [window.at_s for window in scanner.windows] == [1000.0 + n / 10 for n in range(36, 100)]

@@ -12,7 +12,7 @@ from tests.detector.windows import device as seen_device
 
 from monitorpi_common.messages import Copies, Omitted, Peer, Repeats
 from monitorpi_detector.hosts.inventory import HostInventory
-from monitorpi_detector.rules import RULES, igmp_storm
+from monitorpi_detector.rules import RULES, arp_storm, igmp_storm
 
 # --- storms ---------------------------------------------------------------------------------------
 
@@ -304,3 +304,17 @@ def test_answers_of_whom_a_window_does_not_list_are_no_storm_either(
     one = view(counts={"igmp": 400}, omitted=omitted, source_macs=macs, new_macs=new)
 
     assert igmp_storm._on_wire(one) == left
+
+
+@pytest.mark.parametrize(
+    ("wire", "asked", "left"),
+    [(150, 0, 50.0), (160, 0, 40.0), (200, 0, 40.0), (100, 0, 100.0), (150, 55, 45.0),
+     (150, 60, 40.0), (150, 70, 30.0)],
+)  # fmt: skip
+def test_answers_to_what_others_asked_everybody_are_no_storm(
+    wire: int, asked: int, left: float
+) -> None:
+    """As far as others did; its own requests are none of theirs."""
+    row = plain(ATTACKER, packets=100, arp=100, broadcast=40, rx={"arp": asked} if asked else None)
+
+    assert arp_storm._sent(view(row, counts={"arp": wire}), row) == left

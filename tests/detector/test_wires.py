@@ -14,7 +14,8 @@ from tests.detector.windows import (
     window,
 )
 
-from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Omitted, Traffic
+from monitorpi_common.messages import CLASSES, Copies, DeviceWindow, Omitted, Peer, Spread, Traffic
+from monitorpi_detector.views import wires
 from monitorpi_detector.views.wires import Wires
 from monitorpi_detector.views.wires import added as added_or_none
 
@@ -256,3 +257,27 @@ def test_windows_of_two_ports_are_one_window_whole() -> None:
         "source_macs": 14, "new_macs": 3, "copies_ratio": 0.2, "copies": None, "repeats": None,
         "late_syn": 9, "has_link": None, "has_times": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("share", "ports", "peer", "sent"), [(0.5, 10, 30, 45), (0.1, 10, 54, 81), (0.0, 18, 60, 90)]
+)
+def test_one_sender_on_two_ports_is_one_row(share: float, ports: int, peer: int, sent: int) -> None:
+    """Where both show the same frames, destinations are the same, too; whoever knows its role."""
+    rows = [
+        syns(50, ports=10, rx={"tcp": 50}).model_copy(
+            update={"top_peer": {"syn": Peer(mac=VICTIM, ip="192.0.2.1", port=80, packets=40)}}
+        ),
+        syns(40, ports=8, role="unknown", rx={"tcp": 40}).model_copy(
+            update={"top_peer": {"syn": Peer(mac=VICTIM, ip="192.0.2.1", port=81, packets=20)}}
+        ),
+    ]
+
+    one = wires._row([(row, share) for row in rows])
+
+    assert (one.mac, one.role, one.copies) == (ATTACKER, "host", None)
+    assert (one.tx["syn"], one.rx["tcp"]) == (sent, sent)
+    assert one.spread == Spread(src_ips=1, dst_ips=1, dst_ports=ports)
+    assert one.top_peer == {"syn": Peer(mac=VICTIM, ip="192.0.2.1", packets=peer)}
+    assert wires._row([(rows[1], share)]) is rows[1]
+    assert wires._row([(row, share) for row in reversed(rows)]).role == "host"
