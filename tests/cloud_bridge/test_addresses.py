@@ -117,6 +117,18 @@ def test_a_refused_address_is_followed_by_the_next(named: list[str]) -> None:
         assert ask(web, "GET", f"http://cloud.example:{port}/").status == 200
 
 
+def test_an_address_that_answers_is_as_good_as_others_again(named: list[str]) -> None:
+    """It failed a moment ago."""
+    with foreign() as cloud, client() as web:
+        port = cloud.server.server_address[1]
+        web_module.ADDRESSES.failed("127.0.0.1")
+        named += ["127.0.0.1"]
+        assert ask(web, "GET", f"http://cloud.example:{port}/").status == 200
+        named += ["127.0.0.2"]
+
+        assert web_module.ADDRESSES.of("cloud.example", port) == ["127.0.0.1", "127.0.0.2"]
+
+
 def test_the_server_is_asked_by_its_name(named: list[str]) -> None:
     """A virtual host needs it, a certificate too."""
     with foreign() as cloud, client() as web:

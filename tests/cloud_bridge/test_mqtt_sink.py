@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,6 +76,23 @@ def test_a_row_is_a_message_with_an_id(
             "values": {"status": "OPEN \u00fc"},
         },
     ]
+
+
+def test_who_closes_is_gone(broker: Broker, subscribe: Callable[..., Subscriber]) -> None:
+    """No thread stays behind; a call after that connects anew."""
+    subscribe(broker.port, "monitorpi-rows/#")
+    before = set(threading.enumerate())
+    one = sink(broker.port)
+    one.close()  # there is none yet
+    assert one.send(one.prepare(rows(0, 1))).verdict is UploadVerdict.STORED
+    ours = set(threading.enumerate()) - before
+    assert ours
+
+    one.close()
+
+    assert not any(thread.is_alive() for thread in ours)
+    assert one.send(one.prepare(rows(0, 1))).verdict is UploadVerdict.STORED
+    one.close()
 
 
 def test_rows_that_nobody_reads_wait(

@@ -76,6 +76,18 @@ def test_it_is_remembered_over_restarts() -> None:
     assert again.left(NEW_YEAR - 100, 5) == old.left(NEW_YEAR - 100, 5) == 40
 
 
+def test_other_years_are_remembered_over_restarts() -> None:
+    """A clock that comes back to one renews nothing; what cannot be read of one costs it alone."""
+    quota = YearlyQuota(100)
+    others: dict[str, object] = {"2026": 70, "2025": "many", "next": 1, "02026": 3, "2024": 5}
+    quota.remember({"year": 2031, "used": 10, "others": others})  # type: ignore[dict-item] # damaged
+
+    left = [quota.left(NEW_YEAR - YEAR_S - 7200 + s, s) for s in (0, PROOF_S)]
+
+    assert left == [90, 30]
+    assert quota.memory() == {"year": 2026, "used": 70, "others": {"2031": 10, "2024": 5}}
+
+
 @pytest.mark.parametrize("memory", [None, 5, [], {}, {"year": "x", "used": 1}, {"used": 2}])
 def test_memory_of_another_shape_is_forgotten(memory: object) -> None:
     """A damaged memory is no crash."""

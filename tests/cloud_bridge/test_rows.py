@@ -64,6 +64,22 @@ def test_the_first_window_counts_for_itself_only() -> None:
     assert folded(builder) == {20: 7}
 
 
+@pytest.mark.parametrize(
+    ("said", "counted"), [({"packets": 3, "bytes": 180}, [3, 180]), ({}, [0, 0])]
+)
+def test_frames_and_bytes_of_the_first_window_stand_beside_its_counts(
+    said: dict[str, int], counted: list[float]
+) -> None:
+    """What it does not say of itself was before."""
+    paths = ("totals.packets", "totals.bytes")
+    builder = RowBuilder([entry(path=path, field=n) for n, path in enumerate(paths, 1)], 20)
+
+    builder.add(TOPIC, 5.0, {"epoch": "e", "totals": {"packets": 900, "bytes": 9000}, **said})
+
+    (row,) = builder.finished(math.inf)
+    assert [row.values[1], row.values[2]] == counted
+
+
 def test_a_lost_window_loses_no_count() -> None:
     """Totals carry what a lost message would have said."""
     builder = RowBuilder([entry()], 20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from base64 import b64encode
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 
@@ -111,6 +111,17 @@ def test_where_all_places_are_taken_by_whom_was_let_in_the_next_one_is_turned_aw
         server.shutdown()
     for one in (*here, late, again):
         one.close()
+
+
+def test_as_many_as_there_are_places_may_come_at_once() -> None:
+    """Also while nobody is let in for a moment, as when the slowest one is cut."""
+    with (
+        connections.Connections(("127.0.0.1", 0), BaseHTTPRequestHandler) as server,
+        ExitStack() as all_,
+    ):
+        address = server.server_address[:2]
+        for _ in range(connections.MAX_CONNECTIONS):
+            all_.enter_context(socket.create_connection(address, timeout=0.5))  # type: ignore[arg-type]
 
 
 def test_while_there_is_room_nobody_is_cut() -> None:
@@ -282,3 +293,11 @@ def test_beyond_this_machine_a_password_is_needed(listen: str) -> None:
     assert DashboardSettings(listen=listen, password="x").listen == listen  # type: ignore[arg-type]
     for mine in ("127.0.0.1", "::1", "localhost"):
         assert DashboardSettings(listen=mine).port == 8080
+
+
+def test_without_addresses_none_is_fetched() -> None:
+    """Whether nothing is said of them, or that there is none."""
+    said = DashboardSettings(history_url=None, watch_url=None)
+
+    assert (said.history_url, said.watch_url) == (None, None)
+    assert said == DashboardSettings()

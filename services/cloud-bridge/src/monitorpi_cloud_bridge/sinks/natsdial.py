@@ -138,7 +138,6 @@ class NatsDialler:
         try:
             await client.connect(
                 f"nats://{server}", name=account.name, error_cb=failed, tls=context or None,
-                tls_hostname=server.host if context else None,
                 user=name, password=account.password or "",
                 allow_reconnect=False,
             )  # fmt: skip

@@ -329,9 +329,9 @@ class Uploader:
         while rows := self.outbox.untried(
             destination.name, before=edge(now), after=destination.thinned_to, most=_THIN_ROWS
         ):
-            if len(rows) == _THIN_ROWS:  # the last bucket may go on in the next stretch
-                begun = rows[-1].second // OLD_BUCKET_S * OLD_BUCKET_S
-                rows = [row for row in rows if row.second < begun] or rows
+            # the last bucket may go on in the next stretch
+            begun = rows[-1].second // OLD_BUCKET_S * OLD_BUCKET_S
+            rows = [row for row in rows if row.second < begun] or rows
             destination.thinned_total += self.outbox.replace(destination.name, thin(rows, now))
             destination.thinned_to = rows[-1].second
 
