@@ -54,6 +54,19 @@ def test_a_link_type_nobody_understands_is_one_clear_line() -> None:
         read(pcap((1, 0, DATA), link=107))
 
 
+@pytest.mark.parametrize(
+    ("link", "text"),
+    [
+        (146, "146;"), (147, "147 (private use);"), (162, "162 (private use);"),
+        (163, "163 (802.11 with an AVS header);"), (164, "164;"),
+    ],
+)  # fmt: skip
+def test_link_types_for_private_use_are_called_so(link: int, text: str) -> None:
+    """Sixteen of them; a number that nobody has described stands alone."""
+    with pytest.raises(CaptureFileError, match=re.escape(f"of link type {text}")):
+        read(pcap((1, 0, DATA), link=link))
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_pcapng(order: str) -> None:
     """Sections of either order, several interfaces, own resolutions and offsets, unknown blocks."""

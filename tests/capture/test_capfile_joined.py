@@ -56,9 +56,22 @@ def test_a_file_behind_another_may_have_another_link_type() -> None:
     assert any("link type 220" in note for note in file.notes)
 
 
-def test_a_file_behind_a_power_cut_is_read_too() -> None:
+@pytest.mark.parametrize("zone_s", [0, 1, 3600, -3600])
+@pytest.mark.parametrize("link", [1, 220])
+def test_a_file_behind_another_may_be_of_any_time_zone(link: int, zone_s: int) -> None:
+    """Old writers had it in the header, where a record has its length; be it read or skipped."""
+    begin = pcap((1, 0, DATA)) + pcap((2, 0, DATA), link=link)
+    zoned = GOOD[:8] + struct.pack("<i", zone_s) + GOOD[12:]
+
+    frames, file = opened(begin + zoned)
+
+    assert (len(frames) + file.skipped, file.failure) == (3, None)
+
+
+@pytest.mark.parametrize("skipped", [b"", pcap((3, 0, DATA), (4, 0, b""), (5, 0, DATA), link=220)])
+def test_a_file_behind_a_power_cut_is_read_too(skipped: bytes) -> None:
     """Zeros are no frames; the writer that came back began with a header."""
-    frames, file = opened(GOOD + bytes(5000) + pcap((2, 0, DATA)))
+    frames, file = opened(GOOD + skipped + bytes(5000) + pcap((2, 0, DATA)))
 
     assert [frame.at_s for frame in frames] == [1.0, 2.0]
     assert "holds 5,000 bytes of zeros" in (file.failure or "")

@@ -251,8 +251,10 @@ def test_a_mark_says_what_it_says() -> None:
     for mark in (Mark(mac=name, name="printer"), Mark(mac=name, known=True)):
         list(one.handle(CommandReceived("mark", mark, "1")))
 
-    marked = one._inventory._devices[mac(1)]
-    assert (marked.marks.name, marked.marks.known) == ("printer", True)
+    marks = one._inventory._devices[mac(1)].marks
+    assert marks.model_dump() == {
+        "name": "printer", "known": True, "pinned": False, "ignored": False,
+    }  # fmt: skip
 
 
 def test_nobody_watches_a_file() -> None:

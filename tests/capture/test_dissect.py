@@ -272,6 +272,9 @@ def test_crafted_frames_cost_little() -> None:
     assert seen(mdns(*[other] * 63, own)) == sighting(how="mdns", hostname="printer")
     assert seen(mdns(*[other] * 64, own)) == []
     assert seen(mdns(long)) == []
+    foreign = address("192.0.2.1", "printer.example")
+    assert seen(mdns(*[foreign] * 3, own)) == sighting(how="mdns", hostname="printer")
+    assert seen(mdns(*[foreign] * 4, own)) == []
     for labels, is_read in ((8, True), (9, False)):
         name = ".".join("a" * labels)
         found = seen(mdns(address("192.0.2.1", f"{name}.local")))

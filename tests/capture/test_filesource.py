@@ -42,15 +42,22 @@ def windows(*frames: tuple[float, bytes], link: int = 1, **options: Any) -> list
 
 def items(*frames: tuple[float, bytes], link: int = 1, **options: Any) -> list[object]:
     """Return everything the source of such a file emits."""
-    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link)
-    body = b"".join(
-        struct.pack("<IIII", int(at), round(at % 1 * 1e6), len(data), len(data)) + data
-        for at, data in frames
-    )
     emitted: list[object] = []
-    stream = io.BytesIO(head + body)
-    FileSource(stream, "x", "file", Log("capture"), max_rows=4096, **options).run(emitted.append)
+    file = stream(*frames, link=link)
+    FileSource(file, "x", "file", Log("capture"), max_rows=4096, **options).run(emitted.append)
     return emitted
+
+
+def stream(*frames: tuple[float, bytes], link: int = 1) -> io.BytesIO:
+    """Return such a file."""
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link)
+    return io.BytesIO(
+        head
+        + b"".join(
+            struct.pack("<IIII", int(at), round(at % 1 * 1e6), len(data), len(data)) + data
+            for at, data in frames
+        )
+    )
 
 
 def shape(found: list[WindowCounts]) -> list[tuple[float, float, int]]:
@@ -270,6 +277,26 @@ def test_a_gate_bounds_the_windows_that_wait() -> None:
     gate.open()
 
     gate.enter()
+
+
+def test_a_source_that_is_stopped_reads_no_further() -> None:
+    """What was counted so far is still emitted; its gate is open, and its stream is ended."""
+    emitted: list[object] = []
+    told: list[str] = []
+    gate = Gate(waiting=1)
+
+    def take(item: object) -> None:
+        emitted.append(item)
+        source.stop()
+
+    frames = [(float(second), PING) for second in range(1, 100)]
+    source = FileSource(stream(*frames), "x", "file", Log("capture"), max_rows=10, gate=gate,
+                        on_stop=lambda: told.append("ended"))  # fmt: skip
+    source.run(take)
+
+    assert shape([item for item in emitted if isinstance(item, WindowCounts)]) == [(1.0, 1.0, 1)]
+    assert "ended" in told
+    gate.enter()  # waits for nobody any more
 
 
 def test_what_is_no_capture_is_a_missing_resource() -> None:

@@ -142,6 +142,8 @@ def test_a_process_that_waits_for_its_name_can_be_stopped(
     second.terminate()
 
     assert second.wait(10) == 0
+    publish(broker, DEVICE_TOPIC, DEVICE % "behind-it")  # what was said before has come by then
+    wait_for(lambda: seen.of("alert/b827eb123456"))
     assert first.poll() is None
     assert seen.of(STATUS) == ["online"]
 

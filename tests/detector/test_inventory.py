@@ -179,6 +179,7 @@ def test_what_was_asked_may_be_answered_a_few_seconds_later() -> None:
     assert one.asked(VICTIM, NOW + 5) == 60
     assert one.asked(VICTIM, NOW + 5.1) == 0
     assert one.asked("nobody", NOW) == 0
+    assert seen(row(VICTIM, rx={"tcp": 99})).asked(VICTIM, NOW) == 0
 
     seen(row(VICTIM, icmp=30, icmp_echo=5, igmp=5, rx={"udp": 4}), second=5, into=one)
     assert one.asked(VICTIM, NOW + 5) == pytest.approx(0.75 * 60 + 4 - 20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from pydantic import ValidationError
 from tests.detector.windows import (
     ATTACKER,
     ROUTER,
@@ -27,6 +28,7 @@ from monitorpi_common.topics import Topic
 from monitorpi_detector.limits import LimitsTable
 from monitorpi_detector.rule import LimitsChange
 from monitorpi_detector.rules import RULES
+from monitorpi_detector.settings import DetectorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,6 +293,16 @@ def test_the_factor_and_the_close_level_are_limits_like_the_others(mac: str | No
         detector.take(*[window(second, echoes(200)) for second in range(START_S + 1, START_S + 30)])
 
         assert detector.open() == {}
+
+
+@pytest.mark.parametrize(("key", "most"), [("ignore", 1024), ("dhcp_servers", 64), ("routers", 64)])
+def test_only_so_many_addresses_may_stand_in_a_list(key: str, most: int) -> None:
+    """One more is refused, with the number that may be."""
+    macs = [f"02:00:00:00:{n // 256:02x}:{n % 256:02x}" for n in range(most + 1)]
+
+    assert getattr(DetectorSettings.model_validate({key: macs[:most]}), key) == macs[:most]
+    with pytest.raises(ValidationError, match=f"at most {most} items"):
+        DetectorSettings.model_validate({key: macs})
 
 
 def test_limits_are_worked_out_once() -> None:

@@ -128,6 +128,41 @@ def test_limits_of_a_device_hold_in_looks_too() -> None:
     assert alerts(quiet, [onset(1.4, syns(1600), lasts_s=0.4)])
 
 
+@pytest.mark.parametrize(
+    ("whose", "rows"),
+    [
+        (ATTACKER, [syns(400)]),
+        (VICTIM, [syns(120, f"04:00:00:00:01:{n:02x}") for n in range(4)]),
+    ],
+)
+def test_what_raises_at_once_is_of_the_sender_or_of_the_victim_of_many(
+    whose: str, rows: list[DeviceWindow]
+) -> None:
+    """How far beyond the threshold: as the settings have it for that device, and no other's."""
+    for mac, is_raised in ((whose, False), (ROUTER, True)):
+        patient = {"devices": {mac: {"syn-flood": {"raise_at_once": 9.0}}}}
+        detector = DetectorCore("lab", DetectorSettings.model_validate(patient))
+        drive(detector, [received(window(0, plain(VICTIM, packets=1)), "eth0")])
+
+        assert bool(alerts(detector, [onset(1.3, *rows)])) is is_raised
+
+
+@pytest.mark.parametrize(
+    ("rows", "beyond"),
+    [
+        ([syns(1500, tcp=4500, rx={"syn_ack": 1500, "tcp": 3000})], False),
+        ([syns(1500, ROUTER, role="router", addresses=200, tcp=4500),
+          plain(VICTIM, rx={"syn": 1500, "tcp": 4500}, syn_ack=1500, tcp=3000)], True),
+    ],
+)  # fmt: skip
+def test_connections_need_not_have_ended_in_a_look(rows: list[DeviceWindow], beyond: bool) -> None:
+    """1,500 that are answered and used: all may still be open, but not when the window is over."""
+    assert alerts(core(), [onset(1.3, *rows)]) == []
+    (alert,) = alerts(core(), [window(1, *rows)])
+
+    assert alert.evidence.beyond_router is beyond
+
+
 def test_a_burst_cut_by_the_end_of_its_window_does_not_raise_at_once() -> None:
     """1,000 late SYNs whose answers are in the next window are nothing; twice over they are."""
     replies = syns(0, rx={"syn_ack": 1000, "tcp": 1000}, tcp=3000, fin=1000)

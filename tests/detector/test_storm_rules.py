@@ -79,6 +79,22 @@ def test_a_dhcp_server_is_not_who_starves_it() -> None:
     assert rules_of(*repeated(3, server, *clients)) == []
 
 
+@pytest.mark.parametrize(
+    ("asker", "server"),
+    [
+        ({"dhcp": 100, "broadcast": 50}, {"dhcp": 90, "broadcast": 60}),
+        ({"dhcp": 100, "broadcast": 50}, {"dhcp": 100}),
+    ],
+)
+def test_who_asks_more_than_it_is_answered_is_no_server(
+    asker: dict[str, int], server: dict[str, int]
+) -> None:
+    """Nor who asks as much as it is answered, by broadcast more often than the other."""
+    rows = plain(ATTACKER, **asker), plain(VICTIM, **server)
+
+    assert f"dhcp-starvation-{ID}" in rules_of(*repeated(3, *rows))
+
+
 @pytest.mark.parametrize("rates", [(60, 60), (60, 45), (60, 60, 60)])
 @pytest.mark.parametrize("group", ["broadcast", "multicast"])
 def test_nobody_starves_a_server_in_the_shadow_of_another(

@@ -145,6 +145,21 @@ def test_a_service_that_went_is_an_alert_and_one_that_never_came_is_none() -> No
     assert site.reported("service-missing") == [("open", "prober"), ("closed", "prober")]
 
 
+def test_who_was_taken_back_is_not_missed() -> None:
+    """A replica that will not come back: its status is gone from the broker."""
+    site = Site()
+    notifier = Topic("lab", "notifier", "status", "main")
+    site.take(Presence(notifier, online=True))
+    site.take(Presence(notifier, online=False))
+    site.run(1)
+    assert site.states[-1].state == "partly"
+
+    site.take(Presence(notifier, online=False, taken_back=True))
+    site.run(1)
+
+    assert site.states[-1].state == "watching"
+
+
 def test_a_short_restart_is_no_alert() -> None:
     """A service that is back within ten seconds."""
     site = Site()

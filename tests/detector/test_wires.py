@@ -207,6 +207,17 @@ def test_one_port_keeps_one_window() -> None:
     assert sum(map(len, wires._held.values())) == 1
 
 
+def test_a_window_that_no_other_port_shares_is_judged_once() -> None:
+    """A port beside which all others are dead has nothing to add up, and waits for none."""
+    wires = Wires()
+    wires.join(window(0))
+    wires.join(window(0, interface="eth1"))
+
+    assert [wires.join(window(second)) for second in (10, 11)] == [[], []]
+    late = window(10, interface="eth1")
+    assert wires.join(late) == [[late, window(10)]]
+
+
 def test_what_no_source_explains_is_one_alert_on_the_ports_together() -> None:
     """A MAC flood over two ports is not told for each port and once more for both."""
     detector = Detector()

@@ -19,7 +19,12 @@ from monitorpi_capture.engine.ebpf.tcx import TcxEngine
 from monitorpi_capture.engine.socket_engine import SocketEngine
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.items import PACKETS
-from monitorpi_capture.linux.packetsocket import ACCEPT, SO_RCVBUFFORCE, open_packet_socket
+from monitorpi_capture.linux.packetsocket import (
+    ACCEPT,
+    SO_RCVBUFFORCE,
+    be_promiscuous,
+    open_packet_socket,
+)
 from monitorpi_capture.settings import CaptureSettings
 from monitorpi_capture.sources.listener import Listener
 from monitorpi_capture.sources.sampler import Sampler
@@ -118,6 +123,7 @@ class RawSocketTap:
     def open(self) -> None:
         """Open the socket."""
         self._sock = open_packet_socket(self._interface, [ACCEPT], receive_buffer=RECEIVE_BUFFER)
+        be_promiscuous(self._sock, socket.if_nametoindex(self._interface))
 
     def count_until(self, boot_s: float) -> None:
         """Read frame by frame."""

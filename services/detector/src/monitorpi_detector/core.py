@@ -176,8 +176,6 @@ class DetectorCore:
         name = traffic.interface
         if new.step:
             self._step_clock(new.step)
-        if new.new_epoch:
-            self._wires.forget(name)
         self._time.reach(traffic.end, traffic.window_s)
         self._alerts.saw_window(name, traffic.end)
         if traffic.has_times:  # else no rate can be made of it

@@ -48,7 +48,6 @@ class NewWindow(NamedTuple):
     interface: WatchedInterface
     step: timedelta = _NO_STEP
     """By how much the sensor's clock was set just before."""
-    new_epoch: bool = False
 
 
 class WatchedInterfaces:
@@ -117,7 +116,7 @@ class WatchedInterfaces:
         seen.epoch, seen.seq = window.epoch, window.seq
         seen.recent.clear()
         seen.first_s = window.end.timestamp()
-        return NewWindow(seen, step, new_epoch=True)
+        return NewWindow(seen, step)
 
     def _step(self, by: timedelta) -> timedelta:
         """Move along with a clock that was set; a small difference is none."""

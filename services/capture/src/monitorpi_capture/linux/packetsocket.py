@@ -65,7 +65,6 @@ def open_packet_socket(
     instructions: Sequence[Instruction],
     *,
     receive_buffer: int,
-    promiscuous: bool = True,
     tags: bool = False,
 ) -> socket.socket:
     """Return a socket that receives what comes in on an interface and passes the filter.
@@ -76,7 +75,6 @@ def open_packet_socket(
         interface: its name.
         instructions: classic BPF.
         receive_buffer: bytes to ask for; the kernel may give less.
-        promiscuous: ask the card for all frames; the kernel takes it back with the socket.
         tags: say with each frame what VLAN tag was taken out, as ancillary data.
 
     Raises:
@@ -94,8 +92,6 @@ def open_packet_socket(
         sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         if tags:
             sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        if promiscuous:
-            be_promiscuous(sock, socket.if_nametoindex(interface))
         sock.bind((interface, ETH_P_ALL))
     except BaseException:
         sock.close()

@@ -38,11 +38,7 @@ class Tap:
         try:
             self._index = interfaces.index_of(self.name)
             self._socket = open_packet_socket(
-                self.name,
-                self._instructions,
-                receive_buffer=_RECEIVE_BUFFER,
-                promiscuous=False,
-                tags=True,
+                self.name, self._instructions, receive_buffer=_RECEIVE_BUFFER, tags=True
             )
         except OSError:
             self._socket = None

@@ -231,8 +231,7 @@ class HostInventory:
                 fresh = now_s - known.asked_at_s <= ERRORS_WITHIN_S
                 waiting = _STILL_ASKED * known.asked * fresh + asked - answered
                 known.asked, known.asked_at_s = max(0.0, waiting), now_s
-            if "syn_ack" in rx or "syn_ack" in tx:
-                self._learn_answers(known, row, span_s, now_s)
+            self._learn_answers(known, row, span_s, now_s)
             self._learn_other(known, row, span_s, busy)
             if sees_replies and (row.top_peer or row.spread.a_port is not None) and is_vain(row):
                 self.slow_scans.see(row, now_s, self.forwards)

@@ -168,7 +168,7 @@ def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> I
                 continue
             share = _share(view, row, target, asked)
             opened = view.asked_of(target)
-            half_open = min(opened.open, share) if asked else 0.0
+            half_open = min(opened.open, share)
             peer = row.top_peer.get(_CLASS)
             if peer is None or peer.mac != target.mac:
                 peer = Peer(mac=target.mac, ip=view.inventory.ip(target.mac), packets=asked)

@@ -59,12 +59,9 @@ class Wires:
     def __init__(self) -> None:
         self._held: dict[str, deque[_Held]] = {}
 
-    def forget(self, interface: str | None = None) -> None:
-        """Drop what one port (None: each) reported: its clock or its sensor is another now."""
-        if interface is None:
-            self._held.clear()
-        else:
-            self._held.pop(interface, None)
+    def forget(self) -> None:
+        """Drop what was reported: clock or sensor are others now."""
+        self._held.clear()
 
     def others(self, traffic: Traffic) -> bool:
         """Return whether other ports are being watched beside this window's."""

@@ -28,7 +28,6 @@ _MAX_SKIPPED: Final = 128 * 1024 * 1024
 _ORDERED_SINCE: Final = (2, 3)
 """Older files have captured and original length the other way round (libpcap, sf-pcap.c)."""
 _MAGICS: Final = (*PCAP, PCAPNG)
-"""What stands for the seconds of a record where another file begins."""
 _RESERVED: Final = 0x03FF_0000
 _HAS_FCS: Final = 0x0400_0000
 
@@ -78,7 +77,7 @@ def records(  # noqa: C901 - once per frame: a loop without calls
         return
     buffer, at, size = stream.buffer, stream.at, len(stream.buffer)
     frames = findings.frames
-    odd = {int.from_bytes(magic, "little" if head.order == "<" else "big") for magic in _MAGICS}
+    odd = _odd_seconds(head)
     while True:
         start = at + record
         if start > size:
@@ -124,6 +123,11 @@ def _is_no_record(stream: InStream, captured: int, findings: Findings) -> bool:
     return False
 
 
+def _odd_seconds(head: Header) -> set[int]:
+    """Return what the seconds of a record are where another file begins in its place."""
+    return {int.from_bytes(magic, "little" if head.order == "<" else "big") for magic in _MAGICS}
+
+
 def _begins_else(stream: InStream) -> bool:
     """Return whether zeros or another file begin here: what comes of that is for others."""
     return stream.peek(PCAP_RECORD) == bytes(PCAP_RECORD) or is_pcap(stream) or is_pcapng(stream)
@@ -132,9 +136,10 @@ def _begins_else(stream: InStream) -> bool:
 def _skip(stream: InStream, head: Header, findings: Findings) -> None:
     """Move behind the records of a link type that is not understood."""
     unpack = struct.Struct(f"{head.order}IIII").unpack_from
+    odd = _odd_seconds(head)
     while stream.fill(head.record):
-        _, _, captured, _ = unpack(stream.buffer, stream.at)
-        if not 0 < captured <= MAX_FRAME and _begins_else(stream):
+        seconds, _, captured, _ = unpack(stream.buffer, stream.at)
+        if (seconds in odd or not captured) and _begins_else(stream):
             return
         if captured > _MAX_SKIPPED:
             findings.stop(f"claims a frame of {captured:,} bytes")

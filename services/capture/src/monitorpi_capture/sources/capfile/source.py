@@ -191,8 +191,8 @@ class FileSource:
 
     def _finish(self) -> None:
         """Flush the last window, which ends with the last frame, and report what was wrong."""
-        if self._second is not None:
-            self._count_held()
+        self._count_held()
+        if not self._tally.empty:
             self._close(self._latest)
         self._close_untimed(self._latest)
         if self._dissector is not None:
