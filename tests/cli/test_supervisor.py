@@ -150,6 +150,65 @@ def test_a_service_that_stands_still_is_ended_and_started_again(
     ]
 
 
+class Looks:
+    """What looks at a service's use of the processor find, instead of what it uses."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, busy_every: int) -> None:
+        self.pids: list[int] = []
+        self._busy_every = busy_every
+        monkeypatch.setattr(supervisor_module, "LOOK_S", 0.01)
+        monkeypatch.setattr(supervisor_module, "cpu_s", self._cpu_s)
+
+    def _cpu_s(self, pid: int) -> float:
+        number = self.pids.count(pid)
+        self.pids.append(pid)
+        if number % self._busy_every == 5:
+            raise ProcessLookupError
+        return float(number // self._busy_every)
+
+
+SLEEPS = "import time; time.sleep(60)"
+
+
+@pytest.mark.parametrize(("busy_every", "ends"), [(10, False), (11, True)])
+def test_ten_looks_in_a_row_find_a_service_that_stands_still(
+    monkeypatch: pytest.MonkeyPatch, busy_every: int, *, ends: bool
+) -> None:
+    """One that did something between them does not stand still; others are not looked at."""
+    looks = Looks(monkeypatch, busy_every)
+
+    async def script(supervisor: Supervisor, events: list[ChildEvent]) -> None:
+        await until(lambda: supervisor.pid("waits"))
+        waits = supervisor.pid("waits")
+        await until(lambda: len(looks.pids) >= 50 or events[-1].what == "died")
+        assert waits not in looks.pids
+
+    events = run([child("service", SLEEPS, package="p"), child("waits", SLEEPS)], script)
+
+    assert ("died" in [event.what for event in events]) is ends
+
+
+def test_what_stood_still_once_may_end_otherwise_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next end is what it is."""
+    Looks(monkeypatch, 11)
+    monkeypatch.setattr(supervisor_module, "CHILD", BackOff(0.05, 30.0))
+
+    async def script(supervisor: Supervisor, events: list[ChildEvent]) -> None:
+        await until(lambda: events and events[-1].what == "died")
+        monkeypatch.setattr(supervisor_module, "LOOK_S", 60.0)
+        await until(lambda: events[-1].what == "started")
+        second = supervisor.pid("service")
+        assert second is not None
+        os.kill(second, signal.SIGKILL)
+        await until(lambda: events[-1].what == "died")
+
+    events = run([child("service", SLEEPS, package="p")], script)
+
+    assert [event.text.partition(";")[0] for event in events if event.what == "died"] == [
+        "stood still for 0.1 s and was ended", "died (signal 9)",
+    ]  # fmt: skip
+
+
 def test_services_stop_before_the_broker(tmp_path: Path) -> None:
     """The lowest rank goes last, so that the others can still say goodbye."""
     log = tmp_path / "log"

@@ -108,14 +108,12 @@ def run_service(
         started_at = clock.wall()
         bus = _live_bus(service, common, log, started_at) if live else _pipe_bus(assembly)
         retention = _retention(service, common, log) if live else None
-        watchdog = Watchdog(assembly.is_stuck)
         shell = Shell(
             service, common, assembly, bus, inbox, log, retention, started_at, turn.pass_on,
-            watchdog.beat,
+            Watchdog(assembly.is_stuck).beat,
         )  # fmt: skip
         hold_little()
         shell.run()
-        watchdog.close()
     except ConfigurationError as error:
         for line in error.lines:
             print(f"{parser.prog}: configuration: {line}", file=sys.stderr)  # noqa: T201 - for people

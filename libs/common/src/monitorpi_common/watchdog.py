@@ -24,7 +24,10 @@ class Watchdog:
     """Wants to be told that the loop lives."""
 
     def __init__(self, is_stuck: Callable[[], bool]) -> None:
-        """Watch from the first beat on; ``is_stuck`` says whether another thread hangs."""
+        """Watch from the first beat to the end of the process, which can hang, too.
+
+        ``is_stuck`` says whether another thread hangs.
+        """
         self._is_stuck = is_stuck
         self._next_s = -math.inf
 
@@ -33,10 +36,6 @@ class Watchdog:
         if now_s >= self._next_s and not self._is_stuck():
             self._next_s = now_s + BEAT_S
             faulthandler.dump_traceback_later(HANG_S, exit=True)
-
-    def close(self) -> None:
-        """Watch no longer."""
-        faulthandler.cancel_dump_traceback_later()
 
 
 class Stint:
