@@ -82,7 +82,18 @@ def test_each_site_has_an_account_that_is_kept(tmp_path: Path) -> None:
     assert config.count('"monitorpi-rows.oslo.>"') == 1
     accounts = (tmp_path / "keys" / "passwords").read_text().splitlines()
     assert [line.partition(":")[0] for line in accounts] == ["rome", "oslo", "watcher"]
-    assert (tmp_path / "keys" / "sites").stat().st_mode & 0o077 == 0
+
+
+def test_what_was_made_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    """Keys and passwords; in the containers the servers' group is given what they need."""
+    keys(tmp_path / "keys", "rome")
+
+    made = [tmp_path / "keys", *(tmp_path / "keys").rglob("*")]
+    assert [one.name for one in made if one.stat().st_mode & 0o077] == []
+    (given,) = re.findall(r"chgrp -?R? ?10001 (.*?) &&", SERVICES["keys"]["entrypoint"][-1])
+    assert given.split() == [
+        "/keys", "/keys/server.crt", "/keys/server.key", "/keys/nats.conf"
+    ]  # fmt: skip
 
 
 def test_servers_take_what_was_made(tmp_path: Path) -> None:

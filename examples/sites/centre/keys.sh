@@ -40,6 +40,3 @@ berlin=$(sed -n '/^      {$/,/^      }$/p' "$here/nats.conf" | sed '/^      }$/q
     printf '      {user: store, password: "%s"}\n    ]\n  }\n}\n' "$(password store)"
 } >"$folder/nats.new"
 mv "$folder/nats.new" "$folder/nats.conf"
-# the servers run as users of their own
-chmod 755 "$folder"
-chmod 644 "$folder/server.crt" "$folder/server.key" "$folder/passwords" "$folder/nats.conf"
