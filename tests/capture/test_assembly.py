@@ -49,7 +49,9 @@ def context(
 def opened(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Open an engine that counts nothing."""
     one = SimpleNamespace(
-        engine=SimpleNamespace(name="socket", feeds=[], close=lambda: None, away={}),
+        engine=SimpleNamespace(
+            name="socket", feeds=[], close=lambda: None, away={}, has_bell=False
+        ),
         refused={"ebpf": "no", "tcx": "old"}, steps=[],
     )  # fmt: skip
 

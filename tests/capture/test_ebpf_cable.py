@@ -18,6 +18,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
+from tests.capture.cable import plug
 from tests.capture.ebpf_frames import SOURCES, frames
 
 from monitorpi_capture.engine.ebpf import memory
@@ -48,9 +49,7 @@ def cable() -> Iterator[tuple[Namespace, EbpfEngine, socket.socket]]:
     """Return a namespace, the engine at one end of a cable in it, and a socket at the other."""
     space = Namespace("ebpf-cable")
     space.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"])
-    space.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
-    for name in ("va", "vb"):
-        space.run(["ip", "link", "set", name, "up"])
+    plug(space)
     engine = EbpfEngine(["vb"], 4096)
     space.call(engine.open)
     sock = space.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0)

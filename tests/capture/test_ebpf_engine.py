@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.capture.cable import plug
 from tests.capture.ebpf_rig import TAG, counting, flood_frame, rows
 
 from monitorpi_capture.engine.choice import BEST_FIRST
@@ -158,9 +159,7 @@ def test_no_frame_between_windows(namespace: Namespace, sender: Sender) -> None:
 
 def test_interfaces_are_counted_apart(namespace: Namespace, sender: Sender) -> None:
     """Windows of two interfaces are cut at one moment; no frame gets into the other's counts."""
-    namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
-    for name in ("va", "vb"):
-        namespace.run(["ip", "link", "set", name, "up"])
+    plug(namespace)
     windows: list[WindowCounts] = []
 
     with (
@@ -201,9 +200,7 @@ def test_merged_segments_count_as_on_the_wire(namespace: Namespace) -> None:
 @pytest.mark.parametrize("data_tags", [0, 1, 2])
 def test_tags_on_a_cable(namespace: Namespace, data_tags: int) -> None:
     """The stack takes the outer tag out: the frame still has its bytes and the class vlan."""
-    namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
-    for name in ("va", "vb"):
-        namespace.run(["ip", "link", "set", name, "up"])
+    plug(namespace)
     data = flood_frame(1, tags=TAG * data_tags)
 
     with counting(namespace, "vb") as engine:
@@ -222,17 +219,12 @@ def test_tags_on_a_cable(namespace: Namespace, data_tags: int) -> None:
 def test_a_card_goes_and_comes_back(namespace: Namespace) -> None:
     """An interface that vanishes is named as away; when it is back it is counted again."""
 
-    def plug() -> None:
-        namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
-        for name in ("va", "vb"):
-            namespace.run(["ip", "link", "set", name, "up"])
-
     def send() -> None:
         with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
             sock.bind(("va", 0))
             sock.send(flood_frame(1))
 
-    plug()
+    plug(namespace)
     with counting(namespace, "vb", INTERFACE) as engine:
         send()
         before = {window.interface: window for window in namespace.call(engine.close_windows)}
@@ -241,7 +233,7 @@ def test_a_card_goes_and_comes_back(namespace: Namespace) -> None:
         at_loss = {window.interface: window for window in namespace.call(engine.close_windows)}
         away = dict(engine.away)
         gone = {window.interface for window in namespace.call(engine.close_windows)}
-        plug()
+        plug(namespace)
         namespace.call(engine.close_windows)
         back = dict(engine.away)
         send()
@@ -280,9 +272,7 @@ def test_a_kernel_that_takes_small_filters_only(
 
 def test_own_frames_are_not_counted(namespace: Namespace) -> None:
     """What this machine sends on the counted interface is left out."""
-    namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
-    for name in ("va", "vb"):
-        namespace.run(["ip", "link", "set", name, "up"])
+    plug(namespace)
 
     with counting(namespace, "va") as engine:
         with namespace.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:

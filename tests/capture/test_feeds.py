@@ -15,6 +15,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6, IPv6ExtHdrD
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 from tests.capture import livewire
+from tests.capture.cable import await_carrier, plug
 from tests.conftest import wait_for
 
 from monitorpi_capture.engine.choice import BEST_FIRST
@@ -43,13 +44,6 @@ def send(interface: str, *frames: bytes) -> None:
         sock.bind((interface, 0))
         for one in frames:
             sock.send(one)
-
-
-def plug(namespace: Namespace) -> None:
-    """Make a cable from va to vb."""
-    namespace.run(["ip", "link", "add", "va", "type", "veth", "peer", "name", "vb"])
-    for name in ("va", "vb"):
-        namespace.run(["ip", "link", "set", name, "up"])
 
 
 def closed(namespace: Namespace, engine: Engine) -> Sequence[WindowCounts]:
@@ -168,6 +162,7 @@ def test_an_interface_that_is_switched_off_is_waited_for(namespace: Namespace, n
     busy_s = time.thread_time() - begun_s
     namespace.call(engine.close_windows)
     namespace.run(["ip", "link", "set", "vb", "up"])
+    await_carrier(namespace)
     wait_for(lambda: namespace.call(engine.close_windows) != [] and not engine.away, 5, "up again")
     namespace.call(send, "va", ASKED)
     (window,) = all_windows(namespace, engine, 1)

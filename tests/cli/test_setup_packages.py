@@ -180,7 +180,7 @@ def test_while_others_install_their_services_may_start(debian: Debian) -> None:
     looks = (
         f"{WITHOUT_POLICY.removesuffix(f'&& test ! -e {POLICY}')}; ls {POLICY} 2>/dev/null; true"
     )
-    wait = f"until grep -q waiting '{debian.folder}/said'; do sleep 0.1; done"
+    wait = f"until grep -qs waiting '{debian.folder}/said'; do sleep 0.1; done"
     both = looks.replace(
         '"$@"', f"{{ \"$@\" 2>'{debian.folder}/said' & {wait}; ls {POLICY} 2>/dev/null; kill $!; }}"
     )

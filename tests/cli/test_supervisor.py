@@ -247,7 +247,7 @@ def test_a_child_that_will_not_stop_is_killed(
     pids: list[int] = []
 
     async def script(supervisor: Supervisor, _: list[ChildEvent]) -> None:
-        await until(deaf.exists)
+        await until(lambda: deaf.exists() and supervisor.pid("deaf"))
         pid = supervisor.pid("deaf")
         assert pid is not None
         pids.append(pid)
