@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.cloud_bridge.cloudworld import START
 from tests.cloud_bridge.foreigncloud import foreign
 
 from monitorpi_cloud_bridge import web as web_module
 from monitorpi_cloud_bridge.sinks.dialects import outcome
 from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadVerdict
-from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak, stamp
 from monitorpi_cloud_bridge.sources.talkback import TalkBack
 from monitorpi_cloud_bridge.web import Answer, NoAnswerError, ask, client
 from monitorpi_common.log import Log
@@ -250,6 +251,49 @@ def test_an_answer_without_rows_is_short(cloud: Foreign) -> None:
     assert asking.answers_total == 0
     sink.close()
     asking.client.close()
+
+
+@pytest.mark.parametrize(
+    ("shown", "there", "looks"),
+    [(-8000, 0, 1), (-1000, 350, 1), (-999, 351, 5), (0, 400, 5), (9601, 400, 5), (19_200, 0, 1)],
+)
+def test_a_server_that_shows_the_same_rows_whatever_is_asked_is_asked_few_times(
+    cloud: Foreign, shown: int, there: int, looks: int
+) -> None:
+    """Rows outside of a stretch hide none of it: a step of an upload ends."""
+    asked_for = [START + 20 * n for n in range(960)]
+    feeds = [{"created_at": stamp(START + shown + n)} for n in range(8000)]
+    cloud.status, cloud.pieces = 200, [json.dumps({"feeds": feeds}).encode()]
+    cloud.asked.clear()
+    sink = ThingSpeak(cloud.url, 1, "W", None, 16.0, client())
+
+    found = sink.verify(asked_for)
+    sink.close()
+
+    assert found is not None
+    assert (len(found & set(asked_for)), len(cloud.asked)) == (there, looks)
+
+
+def test_rows_that_one_answer_does_not_show_are_asked_for_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody else writes one a second to the channel: none of ours is missed."""
+    asked: list[tuple[int, int]] = []
+
+    def newest(_: ThingSpeak, first: int, last: int) -> set[int]:
+        asked.append((first, last))
+        return set(range(max(first, last - 7999), last + 1))
+
+    monkeypatch.setattr(ThingSpeak, "_look", newest)
+    asked_for = [START + 20 * n for n in range(960)]
+    sink = ThingSpeak("http://127.0.0.1:9", 1, "W", None, 16.0, client())
+
+    found = sink.verify(asked_for)
+    sink.close()
+
+    assert found is not None
+    assert found >= set(asked_for)
+    assert len(asked) == 7
 
 
 def test_a_proxy_of_the_environment_sees_nothing(

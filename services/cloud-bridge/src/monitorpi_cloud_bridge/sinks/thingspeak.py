@@ -89,7 +89,8 @@ class ThingSpeak:
             if seen is None:
                 return None
             there |= seen
-            if len(seen) >= LEAST_RESULTS and len(stretch) > 1:
+            within = sum(stretch[0] <= second <= stretch[-1] for second in seen)
+            if within >= LEAST_RESULTS and len(stretch) > 1:
                 middle = len(stretch) // 2
                 stretches += [stretch[:middle], stretch[middle:]]
         return there
