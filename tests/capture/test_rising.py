@@ -267,6 +267,20 @@ def test_where_a_flood_began_within_the_window() -> None:
     assert not rise.has_last
 
 
+@pytest.mark.parametrize("before_s", [0.25, 0.05, 0.004])
+def test_a_flood_begins_with_the_frames_that_a_look_finds(before_s: float) -> None:
+    """A bell, or a chance, has it looked at behind its first fifty, and again before the next."""
+    port = RisingPort()
+    rung(port, (5.0 - before_s, FloodSums(3)), (5.0, FloodSums(53)), (5.004, FloodSums(53)))
+    sums = [(5.0 + n / 200, FloodSums(53 + 50 * n)) for n in range(1, 30)]
+
+    (first, *_) = rung(port, *sums)
+
+    rise = port.rise(dict(sums)[first])
+    assert rise.before == FloodSums(3)
+    assert max(5.0 - before_s, 4.995) <= rise.since_s <= 5.0
+
+
 def test_a_burst_that_is_over_began_at_the_look_before_it() -> None:
     """Nothing came behind it, to tell its rate by: it may have been there for all that time."""
     port = RisingPort()

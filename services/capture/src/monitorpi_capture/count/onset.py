@@ -61,8 +61,6 @@ _LATELY_S: Final = 0.3
 _MEASURES: Final = 3
 """Looks of a rise, the one before it included, that tell its rate."""
 _NEAR_S: Final = 0.02
-_FAR: Final = 1.5
-"""Times :data:`CALM_S`: the pause between two looks of which a bell may have ended the longer."""
 _TWICE: Final = 2
 _FEW: Final = 5
 _BENT: Final = 0.1
@@ -190,17 +188,20 @@ class RisingPort:
         ]
         begins = below.index(min(below)) if min(below) < -_BENT * frames else 0
         looks = list(self.looks)
-        return which, looks[begins - self._rang_first(looks[: begins + 1], which) :]
+        # of looks behind which nothing came the one that saw it: frames may come by fifties
+        came = next(
+            n for n, look in enumerate(looks) if look.sums[which] == looks[begins].sums[which]
+        )
+        return which, looks[came - 1 if self._began_before(looks[: came + 1], which) else begins :]
 
     @staticmethod
-    def _rang_first(looks: list[_Look], which: int) -> bool:
-        """Return whether a rise began between the last two looks, as the bell tells.
+    def _began_before(looks: list[_Look], which: int) -> bool:
+        """Return whether a rise began between the last two looks.
 
-        They are far apart then, and what came between them is more than the rate before explains.
+        What came between them is more than the rate before explains: a bell, or a look by chance,
+        comes behind its first frames.
         """
         first, before, last = looks[0], looks[-2:][0], looks[-1]
-        if last.at_s - before.at_s <= _FAR * CALM_S:
-            return False
         frames = last.sums[which] - before.sums[which]
         usual = before.sums[which] - first.sums[which]
         rate = usual / (before.at_s - first.at_s) if usual else 0.0
