@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.keptlines import KeptLines
 
 from monitorpi_capture import __main__ as service
 from monitorpi_capture.settings import CaptureSettings
@@ -17,23 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Keeping:
-    """A log that keeps what it is told, by level."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def info(self, event: str, **fields: Any) -> None:
-        """Keep a line."""
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: Any) -> None:
-        """Keep a line."""
-        self.lines.append(("warning", event, fields))
-
-
 def context(
-    log: Keeping, read: str | None = None, *, trust_clock: bool = False, **more: Any
+    log: KeptLines, read: str | None = None, *, trust_clock: bool = False, **more: Any
 ) -> Context[CaptureSettings]:
     """Return what the shell hands over."""
     parser = argparse.ArgumentParser()
@@ -70,7 +56,7 @@ def test_a_better_engine_that_was_refused_is_a_warning_where_frames_may_be_lost(
     opened: SimpleNamespace, engine: str, level: str
 ) -> None:
     """Rights go as soon as the engine is open; on which interface it counts is said."""
-    log, opened.engine.name = Keeping(), engine
+    log, opened.engine.name = KeptLines(), engine
 
     made = service.assemble(context(log, trust_clock=engine == "ebpf"))
 
@@ -96,7 +82,7 @@ def test_a_better_engine_that_was_refused_is_a_warning_where_frames_may_be_lost(
 
 def test_interfaces_that_are_named_are_counted_on(opened: SimpleNamespace) -> None:
     """No other is chosen."""
-    log, opened.refused = Keeping(), {}
+    log, opened.refused = KeptLines(), {}
 
     service.assemble(context(log, interfaces=("a", "b"), engine="socket"))
 
@@ -115,7 +101,7 @@ def test_a_file_is_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return FileSource(*values, **named)
 
     monkeypatch.setattr(service, "FileSource", source)
-    log = Keeping()
+    log = KeptLines()
 
     made = service.assemble(
         context(log, str(file), max_macs=77, inventory_frames_per_s=9, reporting_level=3.5)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.capture.windows import counts, window
+from tests.keptlines import KeptLines
 
 from monitorpi_capture.count.onset import ANSWER_S
 from monitorpi_capture.items import (
@@ -94,27 +95,12 @@ class Counting:
         self.calls.append("close")
 
 
-class Lines:
-    """A log that keeps its lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def info(self, event: str, **fields: Any) -> None:
-        """Keep a line."""
-        self.lines.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: Any) -> None:
-        """Keep a line."""
-        self.lines.append(("warning", event, fields))
-
-
 @dataclass
 class Counted:
     """A source that runs for some windows."""
 
     engine: Counting = field(default_factory=Counting)
-    log: Lines = field(default_factory=Lines)
+    log: KeptLines = field(default_factory=KeptLines)
     emitted: list[Any] = field(default_factory=list)
     after: Callable[[int], None] = lambda _: None
     """Called with the number of seconds that were closed."""
@@ -300,7 +286,7 @@ class Watching:
 
     monkeypatch: pytest.MonkeyPatch
     now_s: float = 50.0
-    log: Lines = field(default_factory=Lines)
+    log: KeptLines = field(default_factory=KeptLines)
     taps: dict[str, Tap] = field(default_factory=dict)
     lines: list[PacketLine] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)

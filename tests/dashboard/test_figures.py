@@ -6,10 +6,10 @@ held by what they do as well; the others only show after hours, or where much co
 
 from __future__ import annotations
 
-import importlib
 from typing import Final
 
 import pytest
+from tests.figures import assert_unchanged
 
 FIGURES: Final[dict[str, dict[str, float]]] = {
     "core": {
@@ -56,6 +56,4 @@ FIGURES: Final[dict[str, dict[str, float]]] = {
 @pytest.mark.parametrize("part", FIGURES)
 def test_a_figure_changes_on_purpose_only(part: str) -> None:
     """Here, and where it is told of."""
-    module = importlib.import_module(f"monitorpi_dashboard.{part}")
-
-    assert {name: getattr(module, name) for name in FIGURES[part]} == FIGURES[part]
+    assert_unchanged("monitorpi_dashboard", part, FIGURES[part])

@@ -6,10 +6,10 @@ held by what they do as well; the others only show after hours, or where much co
 
 from __future__ import annotations
 
-import importlib
 from typing import Final
 
 import pytest
+from tests.figures import assert_unchanged
 
 FIGURES: Final[dict[str, dict[str, float]]] = {
     "alerts.closed": {
@@ -195,6 +195,4 @@ FIGURES: Final[dict[str, dict[str, float]]] = {
 @pytest.mark.parametrize("part", FIGURES)
 def test_a_figure_changes_on_purpose_only(part: str) -> None:
     """Here, and where it is told of."""
-    module = importlib.import_module(f"monitorpi_detector.{part}")
-
-    assert {name: getattr(module, name) for name in FIGURES[part]} == FIGURES[part]
+    assert_unchanged("monitorpi_detector", part, FIGURES[part])

@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -157,8 +158,46 @@ def test_a_store_that_is_killed_is_given_again_what_it_forgot(
         ("monitorpi-rows.berlin.health", b"[]", None),
         ("monitorpi-rows.berlin.health", b"\xff", None),
         ("monitorpi-rows.berlin", b'{"second": 7, "values": {"a": 1}}', None),
+        ("monitorpi-rows.berlin.x,site=oslo", b'{"second": 7, "values": {"a": 1}}', None),
+        ("monitorpi-rows.a=b.traffic", b'{"second": 7, "values": {"a": 1}}', None),
+        ("monitorpi-rows.berlin.traffic", b'{"second": Infinity, "values": {"a": 1}}', None),
+        ("monitorpi-rows.berlin.traffic", b'{"second": -1, "values": {"a": 1}}', None),
+        ("monitorpi-rows.berlin.traffic", b'{"second": 4294967296, "values": {"a": 1}}', None),
+        pytest.param(
+            "monitorpi-rows.berlin.traffic",
+            b'{"second": 7, "values": {"a": 1' + b"0" * 400 + b"}}",
+            None,
+            id="too large a number",
+        ),
+        pytest.param("monitorpi-rows.berlin.traffic", b"[" * 10_000, None, id="too deep"),
+        pytest.param(
+            "monitorpi-rows.berlin.traffic",
+            json.dumps({"second": 7, "values": dict.fromkeys(map(str, range(5_000)), 1)}).encode(),
+            None,
+            id="too long: VictoriaMetrics would refuse all that come with it",
+        ),
+        (
+            "monitorpi-rows.berlin.traffic",
+            b'{"second": 7, "values": {"": 1}}',
+            "monitorpi,channel=traffic,site=berlin _=1.0 7",
+        ),
     ],
 )
 def test_a_row_becomes_a_line(subject: str, data: bytes, line: str | None) -> None:
     """Numbers only; what is no row stays in the stream, and holds nothing up."""
     assert runpy.run_path(str(PROGRAM))["line"](subject, data) == line
+
+
+def test_what_is_held_until_it_is_on_disk_takes_no_room() -> None:
+    """A site may send long messages, and many: of each its answer to the stream is kept."""
+    program = runpy.run_path(str(PROGRAM))
+    message = SimpleNamespace(subject="monitorpi-rows.berlin.traffic", data=bytes(1_000_000))
+
+    async def fetch(*_: object, **__: object) -> list[SimpleNamespace]:
+        return [message]
+
+    storer = program["Storer"](SimpleNamespace(fetch=fetch), None)
+    asyncio.run(storer._move(b"1"))
+
+    (held,) = storer._held
+    assert (held.messages, message.data) == ([message], b"")

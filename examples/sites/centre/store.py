@@ -58,22 +58,31 @@ _ANSWER_S: Final = 30.0
 _DAY_S: Final = 86_400.0
 _STARTED: Final = re.compile(rb"^process_start_time_seconds (\S+)", re.MULTILINE)
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9_]")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+_MOST_BYTES: Final = 16_384
+"""Of a row: VictoriaMetrics refuses a line of 256 kB, and all that come with it."""
+_SECONDS: Final = range(1 << 32)
 
 
 def line(subject: str, data: bytes) -> str | None:
     """Return a row as a line for InfluxDB, named as the cloud bridge's own are; None: no numbers.
 
-    Texts of alerts stay in the stream: VictoriaMetrics keeps numbers only.
+    Texts of alerts stay in the stream: VictoriaMetrics keeps numbers only. So does what is no row:
+    whatever one site sends, it holds up no other, and is kept under no other's name.
     """
+    if len(data) > _MOST_BYTES:
+        return None
     try:
         _, site, channel = subject.split(".")
         row = json.loads(data)
         second = int(row["second"])
         values = {name: float(value) for name, value in row["values"].items() if name != "status"}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+    if not (_NAME.fullmatch(site) and _NAME.fullmatch(channel)) or second not in _SECONDS:
         return None
     fields = ",".join(
-        f"{_UNUSUAL.sub('_', name)}={value!r}"
+        f"{_UNUSUAL.sub('_', name) or '_'}={value!r}"
         for name, value in values.items()
         if math.isfinite(value)
     )
@@ -185,6 +194,8 @@ class Storer:
             for message in messages:
                 await message.nak()
             raise
+        for message in messages:  # the stream has what was in them, whatever is asked for again
+            message.data = b""
         self._held.append(Held(process, time.monotonic() + HOLD_S, messages))
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from monitorpi_cloud_bridge.sinks.uploader import Uploader
 
 STUCK_S = 600.0
-"""A step takes less, whatever a cloud does: calls and looks have their limits."""
+"""Calls and looks have their limits, and a step with all of them takes less; but for a server that
+answers each look slowly and with rows nobody asked for. Then the bridge is started again."""
 
 
 @dataclass(slots=True)
