@@ -34,11 +34,13 @@ def halves(**more: Any) -> list[StreamRow]:
 
 def test_every_frame_is_in_a_row() -> None:
     """By class; those of another site count for that one."""
-    assert verdict.counted("berlin", COUNTS, halves()) == []
-    assert verdict.counted("berlin", COUNTS, halves(SYN=31.0, status="OPEN x")) == [
+    assert verdict.count_differences("berlin", COUNTS, halves()) == []
+    assert verdict.count_differences("berlin", COUNTS, halves(SYN=31.0, status="OPEN x")) == [
         "berlin: SYN: sent 60, in rows 61.0"
     ]
-    assert len(verdict.counted("berlin", COUNTS, halves()[:1])) == 7  # there was no broadcast
+    assert (
+        len(verdict.count_differences("berlin", COUNTS, halves()[:1])) == 7
+    )  # there was no broadcast
 
 
 def test_a_row_is_there_once() -> None:
@@ -59,30 +61,30 @@ def test_every_value_is_stored_once() -> None:
     rows = [row(4, SYN=2), row(2, SYN=1.0, status="OPEN x")]
     name = "berlin/traffic/monitorpi_SYN"
 
-    assert verdict.stored(rows, series) == []
-    assert verdict.stored([*rows, row(6, SYN=0)], series) == [f"{name} at 6: not stored"]
-    assert verdict.stored(rows[:1], series) == [f"{name} at 2: stored, not sent"]
+    assert verdict.store_differences(rows, series) == []
+    assert verdict.store_differences([*rows, row(6, SYN=0)], series) == [f"{name} at 6: not stored"]
+    assert verdict.store_differences(rows[:1], series) == [f"{name} at 2: stored, not sent"]
     series["berlin", "traffic", "monitorpi_SYN"].append((4, 2.0))
-    assert verdict.stored(rows, series) == [f"{name} at 4: stored, not sent"]
+    assert verdict.store_differences(rows, series) == [f"{name} at 4: stored, not sent"]
     assert verdict.name_of("HTTP and HTTPS") == "monitorpi_HTTP_and_HTTPS"
 
 
 def test_the_last_word_stands_at_the_centre() -> None:
     """Health is not passed on."""
-    said = {TOPIC: "b", "monitorpi/v1/berlin/detector/health/main": "h"}
+    published = {TOPIC: "b", "monitorpi/v1/berlin/detector/health/main": "h"}
 
-    assert verdict.kept(said, {TOPIC: "b"}) == []
-    assert verdict.kept(said, {TOPIC: "a"}) == [f"{TOPIC}: is another"]
-    assert verdict.kept(said, {}) == [f"{TOPIC}: is missing"]
+    assert verdict.retained_differences(published, {TOPIC: "b"}) == []
+    assert verdict.retained_differences(published, {TOPIC: "a"}) == [f"{TOPIC}: is another"]
+    assert verdict.retained_differences(published, {}) == [f"{TOPIC}: is missing"]
 
 
 def test_every_word_was_told_in_order() -> None:
     """What is retained may come before those that waited, and again; it is the last word, too."""
-    said = {TOPIC: ["a", "b", "c"]}
-    for heard in (["a", "b", "c"], ["a", "c", "a", "b", "b", "c"], ["c", "a", "b", "c", "c"]):
-        assert verdict.told(said, {TOPIC: heard}) == []
-    for heard in (["a", "c"], ["a", "c", "b"], ["a", "b", "c", "b"], []):
-        assert len(verdict.told(said, {TOPIC: heard})) == 1
+    published = {TOPIC: ["a", "b", "c"]}
+    for received in (["a", "b", "c"], ["a", "c", "a", "b", "b", "c"], ["c", "a", "b", "c", "c"]):
+        assert verdict.order_differences(published, {TOPIC: received}) == []
+    for received in (["a", "c"], ["a", "c", "b"], ["a", "b", "c", "b"], []):
+        assert len(verdict.order_differences(published, {TOPIC: received})) == 1
 
 
 def test_many_differences_are_counted_and_few_named() -> None:

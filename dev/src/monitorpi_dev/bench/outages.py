@@ -50,7 +50,7 @@ class Absence:
     caught_up_s: float | None = None
     """Until nothing of before waited any more."""
     level: str | None = None
-    """What ``sites`` said of the site meanwhile."""
+    """What ``sites`` showed of the site meanwhile."""
 
 
 @dataclass(slots=True)
@@ -118,7 +118,9 @@ class Run:
 
         def is_there() -> bool:
             return not [
-                one for one in verdict.stored(rows, self.world.series()) if "not sent" not in one
+                one
+                for one in verdict.store_differences(rows, self.world.series())
+                if "not sent" not in one
             ]
 
         outage.caught_up_s = self.wait_for(is_there) and time.time() - outage.ended_s
@@ -163,19 +165,19 @@ class Run:
         wrong.add(*_unkept(truths, world))
         self.wait_for(lambda: not _uncounted(truths, rows_of(world)), _KEPT_S)
         rows = rows_of(world)
-        self.wait_for(lambda: not verdict.stored(rows, world.series()), _KEPT_S)
+        self.wait_for(lambda: not verdict.store_differences(rows, world.series()), _KEPT_S)
         wrong.add(*_uncounted(truths, rows))
-        heard: dict[str, list[str]] = {}
-        for _, _, topic, text in world.heard():
-            heard.setdefault(topic, []).append(text)
+        received: dict[str, list[str]] = {}
+        for _, _, topic, text in world.received():
+            received.setdefault(topic, []).append(text)
         for site, truth in truths.items():
             rollups: dict[str, list[str]] = {}
-            for _, _, topic, text in world.heard(f"heard in {site}"):
+            for _, _, topic, text in world.received(f"received in {site}"):
                 rollups.setdefault(topic, []).append(text)
-            wrong.add(*verdict.told(truth["stories"] | rollups, heard))
+            wrong.add(*verdict.order_differences(truth["stories"] | rollups, received))
         wrong.add(*verdict.doubled(rows))
         series = world.series()
-        wrong.add(*verdict.stored(rows, series))
+        wrong.add(*verdict.store_differences(rows, series))
         wrong.add(
             *(
                 f"{one.what}: `sites` says {one.level} of it"
@@ -201,14 +203,18 @@ class Run:
 
 def _unkept(truths: dict[str, dict[str, Any]], world: SitesWorld) -> list[str]:
     there = world.kept()
-    return [one for truth in truths.values() for one in verdict.kept(truth["states"], there)]
+    return [
+        one
+        for truth in truths.values()
+        for one in verdict.retained_differences(truth["states"], there)
+    ]
 
 
 def _uncounted(truths: dict[str, dict[str, Any]], rows: list[verdict.StreamRow]) -> list[str]:
     return [
         one
         for site, truth in truths.items()
-        for one in verdict.counted(site, truth["counts"], rows)
+        for one in verdict.count_differences(site, truth["counts"], rows)
     ]
 
 

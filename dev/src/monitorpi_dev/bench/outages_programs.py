@@ -50,8 +50,8 @@ class OutagePrograms:
         }
         environment |= {"MONITORPI_ROOT": str(root()), **(variables or {}), **clock(ahead_s)}
         log = self._folder / name
-        with log.open("ab") as said, (output or log).open("ab") as out:
-            options = {"stdout": out, "stderr": said, **options}
+        with log.open("ab") as errors, (output or log).open("ab") as out:
+            options = {"stdout": out, "stderr": errors, **options}
             process = host.popen(command, env=environment, **options)
         self._running[name] = process
         return process

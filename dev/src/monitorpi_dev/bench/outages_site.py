@@ -64,7 +64,7 @@ class PlayedSite:
 
 @dataclass(slots=True)
 class SiteTruth:
-    """What a site has said, as it knows it itself."""
+    """What a site has published, as it knows it itself."""
 
     counts: Counter[str] = field(default_factory=Counter)
     """Frames of each class in all its windows."""

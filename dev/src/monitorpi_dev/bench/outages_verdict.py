@@ -43,7 +43,7 @@ class Differences:
         self.named += texts[:MOST_NAMED]
 
 
-def counted(site: str, counts: Mapping[str, int], rows: Sequence[StreamRow]) -> list[str]:
+def count_differences(site: str, counts: Mapping[str, int], rows: Sequence[StreamRow]) -> list[str]:
     """Return which frames of a site the rows do not count, or count twice."""
     sums: Counter[str] = Counter()
     for row in rows:
@@ -93,7 +93,7 @@ def expected(rows: Sequence[StreamRow]) -> dict[tuple[str, str, str], list[tuple
     return {series: sorted(samples) for series, samples in found.items()}
 
 
-def stored(
+def store_differences(
     rows: Sequence[StreamRow], series: Mapping[tuple[str, str, str], list[tuple[int, float]]]
 ) -> list[str]:
     """Return which samples the store lacks, has twice, or has besides."""
@@ -106,7 +106,7 @@ def stored(
     return wrong
 
 
-def kept(states: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+def retained_differences(states: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
     """Return which last words of a site are not what the central broker keeps."""
     return [
         f"{topic}: {'is another' if topic in there else 'is missing'}"
@@ -115,20 +115,22 @@ def kept(states: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
     ]
 
 
-def told(said: Mapping[str, Sequence[str]], heard: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return which topics were not told at the centre word by word, in order.
+def order_differences(
+    published: Mapping[str, Sequence[str]], received: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Return which topics did not arrive at the centre word by word, in order.
 
     A bridge of Mosquitto says what is retained at each connection, before what has waited, and
     again with it: such words stand between the others. The last word is the last one all the same.
     """
     return [
-        f"{topic}: {len(words)} words said, {len(set(heard.get(topic, ())) & set(words))} heard"
-        for topic, words in said.items()
-        if not _tells(heard.get(topic, ()), words)
+        f"{topic}: {len(words)} published, {len(set(received.get(topic, ())) & set(words))} received"
+        for topic, words in published.items()
+        if not _has_in_order(received.get(topic, ()), words)
     ]
 
 
-def _tells(heard: Sequence[str], words: Sequence[str]) -> bool:
-    """Return whether words were heard in their order, and the last one last."""
-    rest = iter(heard)
-    return all(word in rest for word in words) and list(heard[-1:]) == list(words[-1:])
+def _has_in_order(received: Sequence[str], words: Sequence[str]) -> bool:
+    """Return whether words were received in their order, and the last one last."""
+    rest = iter(received)
+    return all(word in rest for word in words) and list(received[-1:]) == list(words[-1:])

@@ -147,7 +147,7 @@ class SitesWorld:
         self.programs.wait("the central broker", lambda: self._ask("sites/none", 1).returncode != 1)
         self._listen(
             self.centre,
-            "heard",
+            "received",
             [
                 *self._watcher,
                 "-t",
@@ -193,12 +193,12 @@ class SitesWorld:
         lines = self._ask("monitorpi/v1/#", 2).stdout.splitlines()
         return dict(line.split(" ", 1) for line in lines)
 
-    def heard(self, name: str = "heard") -> list[tuple[float, bool, str, str]]:
-        """Return what was heard: when, whether it was kept, topic and text."""
+    def received(self, name: str = "received") -> list[tuple[float, bool, str, str]]:
+        """Return what was received: when, whether it was kept, topic and text."""
         text = (self._folder / name).read_text()
         lines = text[: text.rfind("\n") + 1].splitlines()
         found = [line.split(" ", 3) for line in lines]
-        return [(float(at), kept == "1", topic, said) for at, kept, topic, said in found]
+        return [(float(at), kept == "1", topic, text) for at, kept, topic, text in found]
 
     def start_server(self, name: str) -> None:
         """Start one of the servers of NATS."""
@@ -283,7 +283,7 @@ class SitesWorld:
         asked = ["mosquitto_sub", *here, "none", "-W", "1"]
         self.programs.wait("a site's broker", lambda: host.run(asked, check=False).returncode != 1)
         online = ["mosquitto_sub", *here, "monitorpi/v1/+/cloud-bridge/status/main", "-C", "1"]
-        self._listen(host, f"heard in {site}", [*here, "monitorpi/v1/+/cloud-bridge/rollup/+"])
+        self._listen(host, f"received in {site}", [*here, "monitorpi/v1/+/cloud-bridge/rollup/+"])
         self._start_bridge(site, host, passwords["cloud-bridge"])
         host.run([*online, "-W", "30"])  # what was said before it has subscribed it does not count
         plan = PlayedSite(site, _BROKER_PORT, passwords, self._seed, DEVICES)
@@ -326,7 +326,7 @@ class SitesWorld:
         )
 
     def end_site(self, site: str) -> dict[str, Any]:
-        """Let a site fall silent; returns what it has said, as it knows it itself."""
+        """Let a site fall silent; returns what it has published, as it knows it itself."""
         truth: dict[str, Any] = json.loads(self.programs.end(f"player of {site}"))
         return truth
 
