@@ -124,7 +124,7 @@ def order_differences(
     again with it: such words stand between the others. The last word is the last one all the same.
     """
     return [
-        f"{topic}: {len(words)} published, {len(set(received.get(topic, ())) & set(words))} received"
+        f"{topic}: {len(words)} sent, {len(set(received.get(topic, ())) & set(words))} received"
         for topic, words in published.items()
         if not _has_in_order(received.get(topic, ()), words)
     ]
