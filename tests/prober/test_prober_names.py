@@ -129,6 +129,7 @@ class Woken:
 
     def __init__(self, source: Any, times: int) -> None:
         self.pauses: list[float] = []
+        self.cleared = 0
         self._source, self._times = source, times
 
     def wait(self, seconds: float) -> None:
@@ -142,7 +143,8 @@ class Woken:
         """Do nothing."""
 
     def clear(self) -> None:
-        """Do nothing."""
+        """Count it."""
+        self.cleared += 1
 
 
 @pytest.mark.parametrize(("hostnames", "pause_s"), [((), 30.0), (("h",), 1.0)])
@@ -157,7 +159,7 @@ def test_a_look_at_the_clock_each_second(
 
     source.run(lambda _: None)
 
-    assert woken.pauses == [pause_s] * 3
+    assert (woken.pauses, woken.cleared) == ([pause_s] * 3, 3)
     assert begun == [*hostnames]
     assert all(math.isinf(source._due[name]) for name in hostnames)
 
