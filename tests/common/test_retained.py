@@ -245,6 +245,23 @@ def test_what_a_write_of_the_whole_leaves_of_the_budget_is_still_there() -> None
     assert kept.tick(135) is not None
 
 
+@pytest.mark.parametrize("over", [0, 1])
+def test_when_a_file_is_written_anew(over: int) -> None:
+    """Once it would be more than twice what it must hold, and 64 KiB."""
+    kept = Kept()
+    kept.take(device(), 0)
+    kept.run(0, 10)
+    again = device(hostname="b")
+    kept.take(again, 70)
+    record = RetainedRecord(f"device/{mac_id(MAC)}", again.encode())
+    most = 2 * len(again.encode()) + 65_536
+    kept.state._file_bytes = most - record.size + over
+
+    kept.tick(70 + PATIENCE_S)
+
+    assert [one.whole for one in kept.writes] == [True, bool(over)]
+
+
 def test_more_than_there_is_room_for_is_refused_and_counted() -> None:
     """Names are bounded, whatever a service publishes."""
     kept = Kept()

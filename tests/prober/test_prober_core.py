@@ -192,6 +192,24 @@ def test_what_another_replica_took_over_is_published_anew_once_it_is_ours_again(
     assert [targets(), targets()] == [1, 0]
 
 
+def test_what_is_learned_within_a_second_is_one_plan() -> None:
+    """In a file each is a plan of its own: its time is not ours."""
+    prober = Prober(ADDRESS)
+    prober.core.live = True
+    before = len(prober.plans)
+
+    drive(prober.core, [received(device(OTHER), MAC.replace(":", ""))])
+    drive(prober.core, [NameFound(OTHER, "printer")])
+    assert len(prober.plans) == before
+    drive(prober.core, [Tick(T0, 1.0, clock_synced=True), Tick(T0, 2.0, clock_synced=True)])
+
+    assert len(prober.plans) == before + 1
+    assert [target.address for target in prober.plan.targets] == [ADDRESS, OTHER]
+    prober.core.live = False
+    drive(prober.core, [NameFound(OTHER, "scanner")])
+    assert len(prober.plans) == before + 2
+
+
 def test_ids() -> None:
     """Addresses and host names become ids of the topics' alphabet."""
     assert target_id("192.0.2.1") == "192-0-2-1"
