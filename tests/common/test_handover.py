@@ -107,6 +107,7 @@ class ScriptedBroker:
     """The client of paho and its broker at once."""
 
     line: Any = None
+    asked: int | None = 9
     fails: OSError | None = None
     now_s: float = 500.0
     script: deque[Callable[[], None]] = field(default_factory=deque)
@@ -115,10 +116,13 @@ class ScriptedBroker:
     on_connect: Any = None
     on_disconnect: Any = None
     on_publish: Any = None
+    on_unsubscribe: Any = None
 
-    def __call__(self, settings: BrokerSettings, id_: str, *, comes_back: bool) -> ScriptedBroker:
+    def __call__(
+        self, settings: BrokerSettings, id_: str, *, comes_back: bool, version: int
+    ) -> ScriptedBroker:
         """Be the client that is asked for."""
-        self.calls.append((settings.host, id_, comes_back))
+        self.calls.append((settings.host, id_, comes_back, version))
         return self
 
     def connect(self, host: str, port: int, keepalive: int) -> None:
@@ -132,6 +136,11 @@ class ScriptedBroker:
         self.calls.append((topic, payload, qos))
         self.mid = len([one for one in self.calls if one[0] == topic])
         return self
+
+    def unsubscribe(self, topic: str) -> tuple[int, int | None]:
+        """Number it, unless nobody is connected."""
+        self.calls.append(("not", topic))
+        return (0, self.asked) if self.asked else (4, None)
 
     def socket(self) -> Any:
         """Return the connection's own, while there is one."""
@@ -160,6 +169,10 @@ class ScriptedBroker:
     def acknowledges(self, mid: int, code: int = GRANTED) -> None:
         """Answer for a message."""
         self.script.append(lambda: self.on_publish(None, None, mid, Word(code), None))
+
+    def has_read(self, mid: int) -> None:
+        """Answer that nothing is subscribed to any more."""
+        self.script.append(lambda: self.on_unsubscribe(None, None, mid, [], None))
 
 
 @pytest.fixture
@@ -196,7 +209,7 @@ def test_all_that_is_answered_is_told(scripted: ScriptedBroker) -> None:
     assert one.publish(ROWS[:1]) == [GRANTED]
     assert scripted.waited == [8.0, 10.0, 9.0, 10.0]
     assert scripted.calls == [
-        ("pi", "bridge", False), ("pi", 7, 9), "begins",
+        ("pi", "bridge", False, 5), ("pi", 7, 9), "begins",
         ("rows", b"1", 1), ("rows", b"2", 1), ("rows", b"1", 1),
     ]  # fmt: skip
 
@@ -238,7 +251,7 @@ def test_a_broker_that_hangs_up_is_noticed(scripted: ScriptedBroker) -> None:
     assert scripted.calls[-5:] == [
         "goodbye",
         "ends",
-        ("pi", "bridge", False),
+        ("pi", "bridge", False, 5),
         ("pi", 7, 9),
         "begins",
     ]
@@ -251,6 +264,104 @@ def test_a_broker_that_hangs_up_is_noticed(scripted: ScriptedBroker) -> None:
     assert one.publish(ROWS[:1]) == [GRANTED]
     assert one.hung_up is not None
     assert scripted.calls[-1] == "ends"
+
+
+def test_what_is_not_acknowledged_was_read_by_who_answers_behind_it(
+    scripted: ScriptedBroker,
+) -> None:
+    """By the answer to what was asked behind it; paho's own word for such a message is none."""
+    one = ours()
+    scripted.answers(0)
+    scripted.acknowledges(1)
+    scripted.has_read(9)
+
+    assert one.publish_unacknowledged("rows", b"1", "never") is None
+    assert scripted.calls[-2:] == [("rows", b"1", 0), ("not", "never")]
+    assert scripted.waited == [8.0, 10.0, 9.0]
+    assert one._connection is not None
+    assert one._connection.reasons == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "script", "doubt"),
+    [
+        (9, ["ends"], "it hung up (word 8b)"),
+        (9, [], "no answer"),
+        (9, ["other"], "no answer"),
+        (None, ["ends"], "it hung up (word 8b)"),
+    ],
+)
+def test_what_nobody_is_known_to_have_read_is_in_doubt(
+    scripted: ScriptedBroker, asked: int | None, script: list[str], doubt: str
+) -> None:
+    """It may have been read for all that; nothing more comes of the connection."""
+    one = ours()
+    scripted.asked = asked
+    scripted.answers(0)
+    for step in script:
+        if step == "ends":
+            scripted.hangs_up()
+        else:
+            scripted.has_read(8)
+
+    assert one.publish_unacknowledged("rows", b"1", "never") == doubt
+    assert scripted.calls[-2:] == ["goodbye", "ends"]
+    assert one._connection is None
+
+
+def test_a_name_that_was_issued_is_the_client_id(
+    broker: Broker, subscribe: Callable[..., Subscriber]
+) -> None:
+    """As it stands, and MQTT 3.1.1: nothing is kept of the session."""
+    seen = subscribe(broker.port, "rows/#")
+    settings = BrokerSettings(port=broker.port, username="device", password=SecretStr("x"))
+    one = Handover(settings, "device", KEYS, is_issued=True)
+
+    assert [one.publish_unacknowledged("rows/a", b"%d" % n, "rows/never") for n in (1, 2)] == [
+        None, None
+    ]  # fmt: skip
+    wait_for(lambda: len(seen.of("rows/a")) == 2)
+    one.close()
+
+    assert seen.seen == [("rows/a", "1", False), ("rows/a", "2", False)]
+    log = (broker.folder / "mosquitto.log").read_text()
+    (entry,) = [line for line in log.splitlines() if "as device (" in line]
+    assert "(p2, c1, " in entry
+
+
+def test_threads_wait_for_each_other(scripted: ScriptedBroker) -> None:
+    """One connection serves all: nobody takes what another one waits for."""
+    one = ours()
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        entered.set()
+        leave.wait(10)
+        scripted.on_connect(None, None, None, Word(0), None)
+
+    scripted.script.append(slow)
+    scripted.acknowledges(1)
+    first = threading.Thread(target=one.publish, args=(ROWS[:1],))
+    first.start()
+    assert entered.wait(10)
+    others = [
+        threading.Thread(target=one.close),
+        threading.Thread(target=one.publish, args=([],)),
+        threading.Thread(target=one.publish_unacknowledged, args=("rows", b"", "never")),
+    ]
+    for other in others:
+        other.start()
+    before = list(scripted.calls)
+    for other in others:
+        other.join(0.05)
+        assert other.is_alive()
+    assert scripted.calls == before
+    for _ in range(8):
+        scripted.answers(0)
+    leave.set()
+    for thread in (first, *others):
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(
