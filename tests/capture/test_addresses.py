@@ -355,3 +355,17 @@ def test_turns_of_late_are_remembered() -> None:
     one.take_turn(10.0 + REMEMBER_S)
     assert one.turns == [*(float(at_s) for at_s in range(11, 20)), 10.0 + REMEMBER_S]
     assert MAX_TURNS == 16
+
+
+def test_members_of_a_virtual_router_share_its_address() -> None:
+    """Its own MAC takes it from a card at once; a card takes it when it was silent for long."""
+    one = World(members={A, VIRTUAL}).addresses()
+    one.claim(A, (), IP, 0)
+    one.claim(VIRTUAL, (), IP, 1)
+    assert (held(one, VIRTUAL), held(one, A)) == ([IP], [])
+
+    one.claim(A, (), IP, 1 + YIELD_S)
+    assert (held(one, VIRTUAL), held(one, A)) == ([IP], [])
+    one.claim(A, (), IP, 1.1 + YIELD_S)
+    assert (held(one, VIRTUAL), held(one, A)) == ([], [IP])
+    assert not one.disputes(A, 1.1 + YIELD_S)
