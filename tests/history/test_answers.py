@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tests.history.world import NOON, World, alert, device, mac, probe
 
 from monitorpi_common.messages import timestamp_of
+from monitorpi_history.sources.answers import csv_lines
 from monitorpi_history.sources.questions import (
     DEFAULT_POINTS,
     MAX_POINTS,
@@ -251,3 +252,10 @@ def test_a_question_without_words_is_about_the_last_day() -> None:
     for more in ({"format": "csv"}, {"to": 10 * MAX_POINTS}):
         asked = {"step": 10, "from": 0, "to": 1e9} | more
         assert SeriesQuestion.model_validate(asked).step == 10
+
+
+def test_a_count_that_is_not_there_is_nought_in_a_table() -> None:
+    """What is no count is empty."""
+    (text,) = csv_lines([{"packets": 3, "mac": "a"}, {}], ["mac", "packets", "tx_syn", "name"])
+
+    assert text.decode().splitlines() == ["mac,packets,tx_syn,name", "a,3,0,", ",0,0,"]
