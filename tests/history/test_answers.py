@@ -259,3 +259,14 @@ def test_a_count_that_is_not_there_is_nought_in_a_table() -> None:
     (text,) = csv_lines([{"packets": 3, "mac": "a"}, {}], ["mac", "packets", "tx_syn", "name"])
 
     assert text.decode().splitlines() == ["mac,packets,tx_syn,name", "a,3,0,", ",0,0,"]
+
+
+def test_an_answer_comes_in_pieces_of_which_none_is_long() -> None:
+    """Whatever it is as a whole: nobody holds it."""
+    records = [{"name": "x" * 1000, "packets": number} for number in range(300)]
+
+    pieces = list(csv_lines(iter(records), ["name", "packets"]))
+
+    assert [len(piece) // 65_536 for piece in pieces] == [1, 1, 1, 1, 0]
+    assert all(len(piece) < 67_000 for piece in pieces)
+    assert b"".join(pieces).count(b"\n") == 301

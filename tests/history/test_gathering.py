@@ -128,6 +128,9 @@ def test_who_is_not_kept_apart_is_summed(monkeypatch: pytest.MonkeyPatch) -> Non
     apart = {series.subject for _, series, _ in found if series.kind == "device"}
     omitted = Series("omitted", "eth0")
     assert apart == {mac(0), mac(3)}
+    alone = Gathering()
+    alone.window(window(NOON, 1, devices=3), NOBODY, NOON)
+    assert whole(alone)[0, Series("omitted", "eth0"), OMITTED] == 1
     assert found[0, omitted, "tx_syn"] == 2 * (2 + 3 + 5) + 4
     assert found[0, omitted, OMITTED] == 9
 
