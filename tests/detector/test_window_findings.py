@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.detector.finders import NOW, found, ours, values, view
 from tests.detector.windows import ATTACKER, ID, PI, ROUTER, VICTIM, plain
 from tests.detector.windows import device as seen_device
@@ -211,6 +213,30 @@ def test_a_view_of_a_window() -> None:
     assert (one.omitted("arp"), one.omitted("dns"), one.wire_subject) == (3.0, 0.0, "wire-eth0")
     assert (one.omitted_times("arp"), one.omitted_times("icmp_echo")) == (3.0, 3.0)
     assert view(length_s=0.2).rate(10) == 10.0
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["arp", "dns", "syn"]), st.integers(0, 9))),
+    st.integers(0, 9),
+)
+def test_who_sends_a_class_is_found_when_it_is_asked(
+    sent: list[dict[str, int]], least: int
+) -> None:
+    """As if all senders of all classes had been put in tables at once, whatever is asked first."""
+    rows = [plain(f"04:00:00:00:01:{number:02x}", **tx) for number, tx in enumerate(sent[:256])]
+    tables: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, count in row.tx.items():
+            tables.setdefault(name, []).append((row, count))
+
+    one = view(*rows, length_s=1.0)
+
+    for name in ("syn", "arp", "dns", "syn"):
+        table = tables.get(name, [])
+        assert one.senders(name, least) == [found for found in table if found[1] >= least]
+        assert one.directed(name) == sum(count for _, count in table)
+        best = max(table, key=lambda sender: sender[1], default=(None, 0))[0]
+        assert one.best_sender(name, "") == best
 
 
 @pytest.mark.parametrize(

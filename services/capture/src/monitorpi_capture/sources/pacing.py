@@ -1,4 +1,4 @@
-"""Between source and core: how many windows may wait, and how late they are published.
+"""Between source and core: what comes at once, how many windows may wait, how late they are told.
 
 The one place where the capture core meets a clock; the core itself stays pure.
 """
@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.items import WindowCounts
+from monitorpi_capture.items import Sightings, WindowCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +55,8 @@ class PacedCore:
 
     def handle(self, item: object) -> Iterable[Outward]:
         """Hand the item on; the answers are complete when this returns."""
+        if isinstance(item, Sightings):
+            return [answer for one in item.each for answer in self._core.handle(one)]
         answers = list(self._core.handle(item))
         if isinstance(item, WindowCounts):
             if self._gate is not None:
