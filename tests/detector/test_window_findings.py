@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.detector.finders import NOW, found, ours, values, view
-from tests.detector.windows import ATTACKER, ID, PI, ROUTER, VICTIM, plain
+from tests.detector.windows import ATTACKER, ID, PI, ROUTER, VICTIM, echoes, plain, syns
 from tests.detector.windows import device as seen_device
 
 from monitorpi_common.messages import Copies, Omitted, Peer, Repeats
 from monitorpi_detector.hosts.inventory import HostInventory
 from monitorpi_detector.rules import RULES, arp_storm, igmp_storm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # --- storms ---------------------------------------------------------------------------------------
 
@@ -215,30 +216,6 @@ def test_a_view_of_a_window() -> None:
     assert view(length_s=0.2).rate(10) == 10.0
 
 
-@given(
-    st.lists(st.dictionaries(st.sampled_from(["arp", "dns", "syn"]), st.integers(0, 9))),
-    st.integers(0, 9),
-)
-def test_who_sends_a_class_is_found_when_it_is_asked(
-    sent: list[dict[str, int]], least: int
-) -> None:
-    """As if all senders of all classes had been put in tables at once, whatever is asked first."""
-    rows = [plain(f"04:00:00:00:01:{number:02x}", **tx) for number, tx in enumerate(sent[:256])]
-    tables: dict[str, list[Any]] = {}
-    for row in rows:
-        for name, count in row.tx.items():
-            tables.setdefault(name, []).append((row, count))
-
-    one = view(*rows, length_s=1.0)
-
-    for name in ("syn", "arp", "dns", "syn"):
-        table = tables.get(name, [])
-        assert one.senders(name, least) == [found for found in table if found[1] >= least]
-        assert one.directed(name) == sum(count for _, count in table)
-        best = max(table, key=lambda sender: sender[1], default=(None, 0))[0]
-        assert one.best_sender(name, "") == best
-
-
 @pytest.mark.parametrize(
     ("count", "devices", "name", "times"),
     [(8, 2, "syn", 1.0), (7, 2, "syn", 3.0), (4, 2, "icmp_echo", 1.0), (3, 2, "icmp_echo", 3.0),
@@ -344,3 +321,30 @@ def test_answers_to_what_others_asked_everybody_are_no_storm(
     row = plain(ATTACKER, packets=100, arp=100, broadcast=40, rx={"arp": asked} if asked else None)
 
     assert arp_storm._sent(view(row, counts={"arp": wire}), row) == left
+
+
+EXPLAINED: dict[str, tuple[str, Callable[..., Any]]] = {
+    "syn-flood": ("syn", syns),
+    "icmp-flood": ("icmp_echo", echoes),
+    "dhcp-starvation": ("dhcp", lambda n, mac: plain(mac, packets=n, dhcp=n, broadcast=n)),
+    "arp-storm": ("arp", lambda n, mac: plain(mac, packets=n, arp=n, broadcast=n)),
+    "broadcast-storm": ("broadcast", lambda n, mac: plain(mac, packets=n, broadcast=n)),
+    "igmp-storm": ("igmp", lambda n, mac: plain(mac, packets=n, igmp=n, multicast=n)),
+}
+"""What each rule that judges senders counts, and a row of it."""
+
+
+@pytest.mark.parametrize("rule", EXPLAINED)
+@pytest.mark.parametrize(("total", "is_told"), [(800, False), (801, True)])
+def test_what_senders_explain_half_of_is_no_finding_of_the_wire(
+    rule: str, total: int, is_told: bool
+) -> None:
+    """All senders together, to the frame; the rest comes from MACs made up for it."""
+    name, build = EXPLAINED[rule]
+    rows = [build(200, ATTACKER), build(200, PI), plain(VICTIM, packets=1, rx={name: total})]
+
+    told = values(rule, view(*rows, counts={name: total}, packets=total, new_macs=total,
+                             source_macs=total))  # fmt: skip
+
+    assert [one[:2] for one in told[:2]] == [("04000000000a", 200.0), ("040000000003", 200.0)]
+    assert [value for _, value, _ in told[2:]] == [float(total)] * is_told

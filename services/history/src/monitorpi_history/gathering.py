@@ -60,8 +60,8 @@ class Gathering:
         self._slots: dict[int, dict[Series, Row]] = {}
         """By the slot's number since 1970."""
         self._senders: dict[tuple[str, str], _Sender] = {}
-        self._names: dict[str, dict[str, str]] = {"": {}, "tx_": {}, "rx_": {}}
-        """Of columns, by prefix and word, made once: an hour has a million of them."""
+        self._names: dict[tuple[str, str], str] = {}
+        """Of columns, made once: an hour has a million of them."""
         self._hour = 0
         self._apart: set[Series] = set()
         self._unknown = 0
@@ -193,13 +193,13 @@ class Gathering:
         return row
 
     def _add_all(self, row: Row, counts: Mapping[str, int], prefix: str) -> None:
-        names = self._names[prefix]
+        names = self._names
         for word, value in counts.items():
-            name = names.get(word)
+            name = names.get((prefix, word))
             if name is None:
-                if sum(map(len, self._names.values())) >= MAX_COLUMNS:
+                if len(names) >= MAX_COLUMNS:
                     continue
-                name = names[word] = prefix + word
+                name = names[prefix, word] = prefix + word
             row[name] = row.get(name, 0) + value
 
     # --- out --------------------------------------------------------------------------------

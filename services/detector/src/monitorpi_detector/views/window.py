@@ -97,15 +97,9 @@ class WindowView:
         self.interface_id = slug(self.traffic.interface)
         self.rows = {row.mac: row for row in self.traffic.devices}
         self._senders = {}
-
-    def _sent(self, name: str) -> list[tuple[DeviceWindow, int]]:
-        """Return who sent frames of a class, and how many; worked out once, when it is asked."""
-        known = self._senders.get(name)
-        if known is None:
-            devices = self.traffic.devices
-            known = [(row, row.tx[name]) for row in devices if name in row.tx]
-            self._senders[name] = known
-        return known
+        for row in self.traffic.devices:
+            for name, count in row.tx.items():
+                self._senders.setdefault(name, []).append((row, count))
 
     @property
     def is_young(self) -> bool:
@@ -130,13 +124,17 @@ class WindowView:
     def senders(self, name: str, least: float) -> list[tuple[DeviceWindow, float]]:
         """Return who sends at least so many frames/s of a class, and how many."""
         floor = least * self.span_s
-        return [(row, count / self.span_s) for row, count in self._sent(name) if count >= floor]
+        return [
+            (row, count / self.span_s)
+            for row, count in self._senders.get(name, ())
+            if count >= floor
+        ]
 
     @property
     def vain_senders(self) -> list[DeviceWindow]:
         """Who sent SYNs of which most were not answered; worked out once."""
         if self._vain is None:
-            self._vain = [row for row, _ in self._sent("syn") if is_vain(row)]
+            self._vain = [row for row, _ in self._senders.get("syn", ()) if is_vain(row)]
         return self._vain
 
     def received(self, name: str) -> int:
@@ -151,7 +149,7 @@ class WindowView:
         """Return how many frames of a class listed devices sent to one receiver each."""
         known = self._directed.get(name)
         if known is None:
-            rows = [row.tx for row, _ in self._sent(name)]
+            rows = [row.tx for row, _ in self._senders.get(name, ())]
             known = sum(max(0, tx[name] - tx.get("broadcast", 0)) for tx in rows)
             self._directed[name] = known
         return known
@@ -166,7 +164,7 @@ class WindowView:
         """Return who sent most of a class, one MAC left aside."""
         ordered = self._ordered.get(name)
         if ordered is None:
-            sent = sorted(self._sent(name), key=lambda one: -one[1])
+            sent = sorted(self._senders.get(name, ()), key=lambda one: -one[1])
             ordered = self._ordered[name] = [row for row, _ in sent[:2]]
         return next((row for row in ordered if row.mac != but), None)
 
