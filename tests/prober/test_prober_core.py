@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from tests.drive import drive, messages, received
-from tests.prober.corebench import ADDRESS, MAC, OTHER, OWN, T0, Prober, latched
+from tests.prober.corebench import ADDRESS, MAC, OTHER, OWN, T0, Prober, device, latched
 
 from monitorpi_common.messages import (
     Announce,
@@ -20,16 +20,19 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import (
     CommandReceived,
     CommandRefusedError,
+    Presence,
     Tick,
 )
+from monitorpi_common.topics import Topic
 from monitorpi_prober.items import (
     Exit,
     Found,
     KnownAddress,
+    NameFound,
     PlanTaken,
     Sweeping,
 )
-from monitorpi_prober.targets import target_id
+from monitorpi_prober.targets import owner, target_id
 
 # --- messages -------------------------------------------------------------------------------
 
@@ -132,12 +135,14 @@ def test_what_replicas_tell_of_is_not_looked_up_each_second() -> None:
     """Their targets stand on the bus for ever: once a minute is enough to find unclaimed ones."""
     prober = Prober(ADDRESS)
     looks: list[int] = []
-    prober.core.targets.attached = lambda: looks.append(1) or ()
+    second = -1
+    prober.core.targets.attached = lambda: looks.append(second) or ()
     drive(prober.core, [received(latched("up"), "192-0-2-1")])
 
-    drive(prober.core, [Tick(T0, float(n), clock_synced=True) for n in range(900 + 120)])
+    for second in range(900 + 130):
+        drive(prober.core, [Tick(T0, float(second), clock_synced=True)])
 
-    assert len(looks) <= 3
+    assert looks == [900, 960, 1020]
 
 
 def test_a_clock_that_is_set_takes_no_target_back() -> None:
@@ -153,6 +158,56 @@ def test_a_clock_that_is_set_takes_no_target_back() -> None:
 
     assert said == []
     assert late == [Tombstone("192-0-2-1", Target)]
+
+
+def test_what_dns_calls_an_address_is_its_name_from_the_next_plan_on() -> None:
+    """Nobody is asked for it again."""
+    prober = Prober()
+    drive(prober.core, [received(device(ADDRESS), MAC.replace(":", ""))])
+    assert prober.core.targets.nameless() == [ADDRESS]
+
+    drive(prober.core, [NameFound(ADDRESS, "printer")])
+
+    assert [target.name for target in prober.plan.targets] == ["printer"]
+    assert prober.core.targets.nameless() == []
+    assert [one.name for one in messages(prober.round(1.0)) if isinstance(one, Target)] == [
+        "printer"]  # fmt: skip
+
+
+def test_what_another_replica_took_over_is_published_anew_once_it_is_ours_again() -> None:
+    """What stands on the bus of it may be the other's by then."""
+    prober = Prober(ADDRESS, instance="one")
+    rival = next(n for n in "abcdefgh" if owner("192-0-2-1", {"one", n}) == n)
+    status = Topic("lab", "prober", "status", rival)
+
+    def targets() -> int:
+        return sum(isinstance(one, Target) for one in messages(prober.round(1.0)))
+
+    assert [targets(), targets()] == [1, 0]
+    drive(prober.core, [Presence(status, online=True)])
+    assert (list(prober.plan.targets), prober.core._published) == ([], {})
+    assert prober.core._states.ours == {}
+    drive(prober.core, [Presence(status, online=False)])
+
+    assert [targets(), targets()] == [1, 0]
+
+
+def test_what_is_learned_within_a_second_is_one_plan() -> None:
+    """In a file each is a plan of its own: its time is not ours."""
+    prober = Prober(ADDRESS)
+    prober.core.live = True
+    before = len(prober.plans)
+
+    drive(prober.core, [received(device(OTHER), MAC.replace(":", ""))])
+    drive(prober.core, [NameFound(OTHER, "printer")])
+    assert len(prober.plans) == before
+    drive(prober.core, [Tick(T0, 1.0, clock_synced=True), Tick(T0, 2.0, clock_synced=True)])
+
+    assert len(prober.plans) == before + 1
+    assert [target.address for target in prober.plan.targets] == [ADDRESS, OTHER]
+    prober.core.live = False
+    drive(prober.core, [NameFound(OTHER, "scanner")])
+    assert len(prober.plans) == before + 2
 
 
 def test_ids() -> None:
