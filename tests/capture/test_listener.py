@@ -13,9 +13,9 @@ from tests.drive import drive, messages
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.items import Caught, MacCounts, Sighting, Sightings
+from monitorpi_capture.items import Caught, MacCounts, Sighting
 from monitorpi_capture.sources.listener import BUSY_S, Listener, Read
-from monitorpi_capture.sources.pacing import PacedCore
+from monitorpi_capture.sources.pacing import PacedCore, Sightings
 from monitorpi_common.messages import Device
 from monitorpi_common.service import Tick
 from monitorpi_lab import discovery, frames

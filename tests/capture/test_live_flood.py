@@ -26,7 +26,7 @@ import sys, threading, time
 from monitorpi_capture.engine.choice import BEST_FIRST
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.sources.listener import Listener
-from monitorpi_capture.items import Sightings
+from monitorpi_capture.sources.pacing import Sightings
 
 def emit(item):
     for one in item.each if isinstance(item, Sightings) else ():

@@ -234,16 +234,6 @@ class Sighting(NamedTuple):
     prefixes of a router advertisement)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sightings:
-    """What the frames of one slot said, in the order in which they came.
-
-    The core takes each by itself: only the way from thread to thread is one.
-    """
-
-    each: Sequence[Sighting]
-
-
 SNAPPED: Final = 128
 """Bytes of a frame that are sampled."""
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import is_rare
-from monitorpi_capture.items import ListenerReport, Sightings
+from monitorpi_capture.items import ListenerReport
+from monitorpi_capture.sources.pacing import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -7,20 +7,32 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_capture.items import Sightings, WindowCounts
+from monitorpi_capture.items import WindowCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pydantic import JsonValue
 
+    from monitorpi_capture.items import Sighting
     from monitorpi_common.service import Core, Outward
 
 WAITING: Final = 8
 """Windows of a file between reader and core: each may hold thousands of rows."""
 _PATIENCE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What the discovery frames of one slot said, in the order in which they came.
+
+    The core takes each by itself: only the way from thread to thread is one.
+    """
+
+    each: Sequence[Sighting]
 
 
 class Gate:
