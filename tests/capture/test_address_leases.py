@@ -100,7 +100,7 @@ def test_a_lease_from_before_our_start_ends_soon_after_another_one() -> None:
     for at_s in range(11, 200, 20):
         one.claim(A, (), OTHER, at_s)
         one.end_overdue(A, at_s)
-        assert held(one, A) == [IP, V6, OTHER] if at_s < YIELD_S else [V6, OTHER]
+        assert held(one, A) == ([IP, V6, OTHER] if at_s < YIELD_S else [V6, OTHER])
 
     one.claim(A, (), IP, 200)
     for at_s in range(211, 400, 20):
