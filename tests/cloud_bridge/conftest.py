@@ -11,6 +11,7 @@ from tests.cloud_bridge.bridgeprocess import Wire
 from tests.cloud_bridge.cloudworld import World
 from tests.cloud_bridge.corebridge import Bridge
 from tests.cloud_bridge.foreigncloud import Foreign, foreign
+from tests.cloud_bridge.handupload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,20 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Iterator[Callable[..., Upload]]:
+    """Make uploaders that end with the test."""
+    made: list[Upload] = []
+
+    def make(**options: Any) -> Upload:
+        made.append(Upload(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.box.close()
 
 
 @pytest.fixture

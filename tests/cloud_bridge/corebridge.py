@@ -26,6 +26,19 @@ DESTINATION = "thingspeak/traffic"
 ENTRIES = [entry for entry in DEFAULTS if entry.channel == "traffic"]
 
 
+def an_alert(state: str, key: str = "syn-flood-x", number: int = 0) -> Alert:
+    """Return an alert."""
+    at = datetime.fromtimestamp(START + 3, UTC)
+    return Alert.model_validate(
+        {
+            "id": f"00000000-0000-0000-0000-{number:012d}", "key": key, "rule": "syn-flood",
+            "severity": "critical", "state": state, "subject": "x", "opened_at": at, "at": at,
+            "summary": "SYN flood from x",
+            "evidence": Evidence(value=1, threshold=1, window_s=1, peak=1),
+        }
+    )  # fmt: skip
+
+
 class Bridge:
     """A core on a real outbox, and the clocks it is shown."""
 
@@ -57,15 +70,7 @@ class Bridge:
 
     def alert(self, state: str, key: str = "syn-flood-x", number: int = 0) -> None:
         """Deliver an alert, as it stands retained."""
-        at = datetime.fromtimestamp(START + 3, UTC)
-        message = Alert.model_validate(
-            {
-                "id": f"00000000-0000-0000-0000-{number:012d}", "key": key, "rule": "syn-flood",
-                "severity": "critical", "state": state, "subject": "x", "opened_at": at, "at": at,
-                "summary": "SYN flood from x",
-                "evidence": Evidence(value=1, threshold=1, window_s=1, peak=1),
-            }
-        )  # fmt: skip
+        message = an_alert(state, key, number)
         list(self.core.handle(Received(Topic("lab", "detector", "alert", key), message)))
 
     def rows(self) -> dict[int, Mapping[str, str]]:

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,7 +17,7 @@ from tests.cloud_bridge.foreigncloud import foreign
 from monitorpi_cloud_bridge import addresses as addresses_module
 from monitorpi_cloud_bridge import web as web_module
 from monitorpi_cloud_bridge.addresses import ServerAddresses
-from monitorpi_cloud_bridge.web import NotSentError, ask, client
+from monitorpi_cloud_bridge.web import NoAnswerError, NotSentError, ask, client
 from monitorpi_thingspeak_double import Double
 
 if TYPE_CHECKING:
@@ -91,6 +92,93 @@ def test_the_last_address_gets_more_time(named: list[str], monkeypatch: pytest.M
     tries = web_module._addresses(httpx.URL("http://cloud.example/"))
 
     assert tries == [("127.0.0.2", TRY_S), ("127.0.0.3", TRY_S), ("127.0.0.1", 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "connect_s"), [(20.0, [2.0, 10.0]), (5.0, [2.0, 5.0]), (None, [2.0, 10.0])]
+)
+def test_each_address_is_asked_for_the_same_server(
+    named: list[str], monkeypatch: pytest.MonkeyPatch, timeout_s: float | None,
+    connect_s: list[float],
+) -> None:  # fmt: skip
+    """By its name, whose certificate is shown; a client's own limits hold, too."""
+    monkeypatch.setattr(web_module, "SHORT_TRY_S", 2.0)
+    monkeypatch.setattr(web_module, "LONG_TRY_S", 10.0)
+    named += ["127.0.0.2", "127.0.0.1"]
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        if request.url.host == "127.0.0.2":
+            raise httpx.ConnectTimeout("")
+        return httpx.Response(204, stream=httpx.ByteStream(b""))
+
+    with httpx.Client(transport=httpx.MockTransport(answer), timeout=timeout_s) as web:
+        assert ask(web, "POST", "https://cloud.example/a?b=c", content=b"d").status == 204
+
+    assert [str(one.url) for one in asked] == [
+        "https://127.0.0.2/a?b=c", "https://127.0.0.1/a?b=c"]  # fmt: skip
+    assert [one.extensions["timeout"] for one in asked] == [
+        {"connect": one_s, "read": timeout_s, "write": timeout_s, "pool": timeout_s}
+        for one_s in connect_s
+    ]
+    for one in asked:
+        assert (one.method, one.content, one.headers["Host"]) == ("POST", b"d", "cloud.example")
+        assert one.extensions["sni_hostname"] == "cloud.example"
+
+
+@pytest.mark.parametrize("connects", [True, False])
+def test_a_call_that_took_too_long_is_over_whatever_came_of_it(
+    named: list[str], connects: bool
+) -> None:
+    """No other address is tried then, and an answer that is whole by chance is none."""
+    named += ["127.0.0.2", "127.0.0.1"]
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.extensions["trace"].__self__.over = True
+        asked.append(request.url.host)
+        if not connects:
+            raise httpx.ConnectTimeout("")
+        return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
+
+    said = "the answer takes too long" if connects else "ConnectTimeout"
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer)) as web,
+        pytest.raises(NoAnswerError, match=f"^{said}$") as raised,
+    ):
+        ask(web, "GET", "https://cloud.example/")
+
+    assert asked == ["127.0.0.2"]
+    assert isinstance(raised.value, NotSentError) is not connects
+
+
+@pytest.mark.parametrize("event", ["connect_tcp", "start_tls"])
+def test_a_connection_that_is_made_when_time_is_up_is_shut_at_once(event: str) -> None:
+    """And one that was made before when it is up; once the call is over nothing is cut."""
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        deadline = web_module._Deadline(3600.0)
+        made = {"return_value": SimpleNamespace(get_extra_info={"socket": far}.get)}
+        with deadline:
+            deadline.trace(f"connection.{event}.started", {})
+            deadline._shut()
+            deadline.trace(f"connection.{event}.complete", made)
+            with pytest.raises(BlockingIOError):
+                near.recv(1)
+
+            deadline._cut()
+
+            assert near.recv(1) == b""
+        assert deadline._timer.finished.is_set()
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        made = {"return_value": SimpleNamespace(get_extra_info={"socket": far}.get)}
+        deadline.trace(f"connection.{event}.complete", made)
+
+        assert near.recv(1) == b""
 
 
 def test_where_every_address_swallows_nothing_was_sent(named: list[str]) -> None:

@@ -174,7 +174,7 @@ def test_how_a_database_is_named_is_its_version_s_matter(
     sink = assembled(influx=influx).sinks["influx/traffic"]
 
     assert sink._query == query
-    assert sink.limits.pacing_s == 3.0
+    assert (sink.limits.rows, sink.limits.pacing_s) == (5000, 3.0)
     assert sink._retention_days == 5.0
     assert sink.prepare([OutboxRow("x", 20, {"field7": "3"})]) == (
         b"monitorpi,channel=traffic,site=lab SYN=3.0 20"
@@ -199,6 +199,7 @@ def test_rows_for_a_broker_and_a_stream_are_named_by_site_and_channel(
         assert json.loads(sinks[name].prepare([row])) == line
     broker, stream = sinks["mqtt/traffic"], sinks["nats/traffic"]
     assert (broker._topic, broker.limits.pacing_s) == ("rows/of/lab/traffic", 4.0)
+    assert stream.limits.rows == 500
     assert (broker._broker._name, broker._broker._settings.username) == (
         "monitorpi-lab-traffic", "lab")  # fmt: skip
     assert (stream._subject, stream.limits.pacing_s) == ("rows.of.lab.traffic", 5.0)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cloud_bridge.corebridge import DESTINATION, START, Bridge, settings
+from tests.cloud_bridge.corebridge import DESTINATION, START, Bridge, an_alert, settings
 
 from monitorpi_cloud_bridge.core import BridgeCore
 from monitorpi_cloud_bridge.items import Called, OutboxRow
@@ -62,7 +62,7 @@ def test_whoever_sets_off_alerts_does_not_spend_the_quota(bridge: Callable[..., 
     one = bridge()
     one.tick(START, 100.0)
 
-    for number in range(200):
+    for number in (*range(200), *range(200)):  # each is published again
         one.alert("open", f"syn-flood-{number}", number)
     first = one.texts()
     one.tick(START + 290, 390.0)
@@ -76,6 +76,26 @@ def test_whoever_sets_off_alerts_does_not_spend_the_quota(bridge: Callable[..., 
         "CLOSED SYN flood from x (137 changes before it untold)"
     }
     assert one.core.detail()["alerts_passed_over_total"] == 138
+
+
+@pytest.mark.parametrize("length", [249, 250, 251, 300])
+@pytest.mark.parametrize("passed_over", [0, 1, 10])
+@pytest.mark.parametrize("letter", ["x", "\N{LATIN SMALL LETTER U WITH DIAERESIS}"])
+def test_a_text_is_as_long_as_the_service_takes_it(
+    bridge: Callable[..., Bridge], length: int, passed_over: int, letter: str
+) -> None:
+    """255 bytes, of whole letters; how many were passed over is never cut."""
+    one = bridge()
+    one.core._passed_over = passed_over
+    after = f" ({passed_over} changes before it untold)" if passed_over else ""
+
+    text = one.core._text(an_alert("open").model_copy(update={"summary": letter * length}))
+
+    whole = f"OPEN {letter * length}{after}"
+    size = len(text.encode())
+    assert text.startswith(f"OPEN {letter}")
+    assert text.endswith(letter + after)
+    assert text == whole if len(whole.encode()) <= 255 else 255 - len(letter.encode()) < size <= 255
 
 
 def test_an_alert_that_stays_open_beside_hundreds_is_told_once(
@@ -199,6 +219,7 @@ def test_only_listed_texts_are_obeyed(bridge: Callable[..., Bridge]) -> None:
     one.tick(START, 100)
 
     (said,) = one.core.handle(Called("WATCH"))
+    (again,) = one.core.handle(Called("WATCH"))
     for text in ("watch", "WATCH ", "", "*", "RM -RF"):
         assert list(one.core.handle(Called(text))) == []
 
@@ -207,7 +228,10 @@ def test_only_listed_texts_are_obeyed(bridge: Callable[..., Bridge]) -> None:
         "watch",
         {"seconds": 60},
     )
-    assert one.core.detail()["talkback_unknown_total"] == 5
+    assert said.message.at == datetime.fromtimestamp(START, UTC)  # type: ignore[attr-defined] # as above
+    assert [one.id for one in (said, again)] == ["talkback-1", "talkback-2"]
+    detail = one.core.detail()
+    assert (detail["talkback_obeyed_total"], detail["talkback_unknown_total"]) == (2, 5)
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 10**400, -(10**400)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -139,6 +140,19 @@ def test_how_each_server_is_spoken_to() -> None:
     assert authorisation("v2", None) == {}
 
 
+def test_a_server_that_nobody_reaches_was_sent_nothing() -> None:
+    """Of one that hangs up nobody knows."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    sink = Influx(f"http://127.0.0.1:{port}", "v2", {}, "T", {}, {}, 10.0, client())
+
+    sent = sink.send(b"x")
+
+    assert sent.verdict is UploadVerdict.UNREACHED
+    assert sent.text == "ConnectError: [Errno 111] Connection refused"
+    sink.close()
+
+
 def test_a_server_is_asked_how_long_it_keeps_rows_with_the_token(cloud: Foreign) -> None:
     """Once an hour; what it does not say is a month."""
     cloud.status, cloud.pieces, cloud.headers = 200, [b'-retentionPeriod="7d"\n'], {}
@@ -156,4 +170,7 @@ def test_a_server_is_asked_how_long_it_keeps_rows_with_the_token(cloud: Foreign)
     assert fits(6.9, 3600.0)
     assert not fits(7.1, 3600.0)
     assert cloud.asked == ["/flags"] * 2
+    assert [fits(-2.0), fits(-2.1)] == [True, False]
+    ahead = OutboxRow("x", int(now) + 172_801, {"field1": "1"})
+    assert sink.unfit(ahead, now) == "more than two days ahead of the clock"
     sink.close()

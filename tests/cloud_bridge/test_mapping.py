@@ -284,4 +284,6 @@ def test_topics_are_covered_by_kind_and_by_name(place: str) -> None:
     assert every.covers(f"{place}/eth1")
     assert not one.covers(f"{place}/eth1")
     assert one.covers(f"{place}/eth0")
+    assert not every.covers(f"{place}s/eth0")
+    assert not one.covers(f"{place}/eth01")
     assert not every.covers("other/kind/eth0")

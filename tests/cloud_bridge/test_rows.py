@@ -192,6 +192,19 @@ def test_aggregates(how: str, expected: float) -> None:
     assert folded(builder) == {20: expected}
 
 
+def test_the_values_of_several_paths_are_one_value() -> None:
+    """Their sum, of whatever there is; of a single path each is a value of its own."""
+    payload = {"a": 1, "l": [{"v": 2}, {"v": 4}]}
+    several = entry(topic="prober/probe/+", path=["a", "l[].v", "none"], aggregate="mean")
+    single = entry(topic="prober/probe/+", path="l[].v", aggregate="mean", channel="health")
+    builder = RowBuilder([several, single], 20)
+
+    builder.add("prober/probe/main", 10.0, payload)
+
+    assert [(row.channel, row.values) for row in builder.finished(math.inf)] == [
+        ("traffic", {7: 7.0}), ("health", {7: 3.0})]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [

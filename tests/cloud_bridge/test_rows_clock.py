@@ -113,6 +113,19 @@ def test_open_intervals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {row.second: row.values[2] for row in builder.finished(math.inf)} == {20: 1, 40: 3}
 
 
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_day_of_intervals_can_be_open(synced: bool) -> None:
+    """Of 20 s; the next one counts for the newest, held or not."""
+    builder = builder_of_all()
+    builder.closed = 20
+    for second in range(40, 40 + 20 * 4321, 20):
+        builder.add("capture/value/eth0", float(second), {"value": 1.0}, synced=synced)
+    builder.release(0.0)
+
+    rows = [row.values[2] for row in builder.finished(math.inf)]
+    assert rows == [1.0] * 4319 + [2.0]
+
+
 def test_sources_of_totals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever invents interfaces counts for nothing; who is known goes on."""
     monkeypatch.setattr(module, "_MAX_SOURCES", 1)

@@ -6,113 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cloud_bridge.cloudworld import START
+from tests.cloud_bridge.handupload import DESTINATION
 
-from monitorpi_cloud_bridge.items import OutboxRow
-from monitorpi_cloud_bridge.paths import PathError, check, values
-from monitorpi_cloud_bridge.sinks.destination import UploadDestination
-from monitorpi_cloud_bridge.sinks.outbox import RowOutbox
-from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
-from monitorpi_cloud_bridge.sinks.sink import (
-    CallLimits,
-    RefusedError,
-    UploadOutcome,
-    UploadVerdict,
-)
+from monitorpi_cloud_bridge.sinks.sink import RefusedError, UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.sinks.uploader import QUOTA, Uploader
-from monitorpi_common.log import Log
-from monitorpi_common.messages import Health, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from pydantic import BaseModel
-
-DESTINATION = "cloud/traffic"
-
-
-class Cloud:
-    """A writer that answers what it is told."""
-
-    def __init__(self) -> None:
-        self.limits = CallLimits(10, 16.0)
-        self.answers: list[UploadOutcome] = []
-        self.shown: set[int] | RefusedError | None = set()
-        self.odd: set[int] = set()
-        self.sent: list[list[int]] = []
-
-    def unfit(self, row: OutboxRow, now_s: float) -> str | None:
-        """Drop some rows without a word."""
-        del now_s
-        return "odd" if row.second in self.odd else None
-
-    def prepare(self, rows: Sequence[OutboxRow]) -> bytes:
-        """Note what is sent."""
-        self.sent.append([row.second - START for row in rows])
-        return b""
-
-    def send(self, body: bytes) -> UploadOutcome:
-        """Answer."""
-        del body
-        return self.answers.pop(0)
-
-    def verify(self, seconds: Sequence[int]) -> set[int] | None:
-        """Show what there is."""
-        del seconds
-        if isinstance(self.shown, RefusedError):
-            raise self.shown
-        return self.shown
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class Upload:
-    """An uploader in time by hand."""
-
-    def __init__(self, folder: Path, *, counts: bool = True, quota: int = 1000) -> None:
-        self.now = 0.0
-        self.cloud = Cloud()
-        self.box = RowOutbox(folder / "outbox.sqlite")
-        self.destination = UploadDestination(DESTINATION, self.cloud, counts)
-        self.log: list[str] = []
-        log = Log("test-cloud")
-        for level in ("warning", "error"):
-            setattr(log, level, lambda event, **_: self.log.append(event))
-        self.one = Uploader(
-            self.box, self.destination, YearlyQuota(quota), log, clock=lambda: self.now,
-            wall=lambda: START + self.now,
-        )  # fmt: skip
-
-    def add(self, *seconds: int) -> None:
-        """Write rows."""
-        rows = [OutboxRow(DESTINATION, START + one, {"field1": "1"}) for one in seconds]
-        self.box.add(rows, {}, 20)
-
-    def step(self, *answers: UploadOutcome) -> float:
-        """Let it look once."""
-        self.cloud.answers = list(answers)
-        return self.one.step()
-
-    def counts(self) -> dict[str, int]:
-        """Return how many rows are in each state, but none."""
-        found = self.box.counts(DESTINATION)
-        return {state: count for state, count in found.items() if count}
-
-
-@pytest.fixture
-def upload(tmp_path: Path) -> Iterator[Callable[..., Upload]]:
-    """Make uploaders that end with the test."""
-    made: list[Upload] = []
-
-    def make(**options: Any) -> Upload:
-        made.append(Upload(tmp_path, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.box.close()
-
+    from tests.cloud_bridge.handupload import Upload
 
 V = UploadVerdict
 
@@ -156,6 +58,31 @@ def test_what_each_answer_makes_of_rows_and_of_the_next_call(
     assert one.step() == wait_s
 
 
+@pytest.mark.parametrize(
+    ("verdict", "writes"),
+    [(V.STORED, 1), (V.ACCEPTED, 1), (V.UNKNOWN, 1), (V.UNREACHED, 2), (V.LATER, 2),
+     (V.QUOTA, 2), (V.REFUSED, 2), (V.FORBIDDEN, 2)],
+)  # fmt: skip
+@pytest.mark.parametrize("odd", [0, 1])
+def test_how_often_a_call_writes_to_the_disk(
+    upload: Callable[..., Upload], verdict: UploadVerdict, writes: int, odd: int
+) -> None:
+    """What is in flight before the call, and what waits again after it; each write wears a card.
+
+    One that is set aside is a third.
+    """
+    one = upload()
+    one.add(20, 40)
+    one.cloud.odd = {START + 20} if odd else set()
+    done: list[str] = []
+    with one.box._database.reading() as db:
+        db.set_trace_callback(done.append)
+
+    one.step(UploadOutcome(verdict, "words"))
+
+    assert done.count("COMMIT") == writes + odd
+
+
 @pytest.mark.parametrize(("retry_after_s", "wait_s"), [(None, 16.0), (15.0, 16.0), (17.0, 17.0)])
 def test_a_cloud_that_says_how_long_is_waited_for(
     upload: Callable[..., Upload], retry_after_s: float | None, wait_s: float
@@ -165,6 +92,23 @@ def test_a_cloud_that_says_how_long_is_waited_for(
     one.add(20)
 
     assert one.step(UploadOutcome(V.STORED, "x", retry_after_s=retry_after_s)) == wait_s
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "rows", "limit"), [(299.0, 10, 10), (300.0, 10, 5), (300.0, 9, 4), (300.0, 3, 2)]
+)
+def test_where_patience_does_not_help_half_as_many_are_sent(
+    upload: Callable[..., Upload], pause_s: float, rows: int, limit: int
+) -> None:
+    """A cloud may ask for patience where a call is too large for it; an hour later it is tried."""
+    one = upload()
+    one.add(*range(20, 20 * (rows + 1), 20))
+    one.destination.pause_s = pause_s
+
+    one.step(UploadOutcome(V.LATER, "x"))
+
+    assert (one.destination.limit, one.destination.pause_s) == (limit, 300.0)
+    assert one.destination.grows_s == (0.0 if limit == 10 else 3600.0)
 
 
 def test_rows_that_an_answer_names_are_set_aside(upload: Callable[..., Upload]) -> None:
@@ -221,16 +165,19 @@ def test_the_year_s_quota_holds_where_rows_count(
 
 
 @pytest.mark.parametrize(
-    ("shown", "state", "wait_s"),
+    ("shown", "state", "wait_s", "answer", "said"),
     [
-        ({START + 20, START + 40}, {"stored": 2}, 1.0),
-        (None, {"in_flight": 2}, 16.0),
-        (RefusedError("HTTP 403"), {"in_flight": 2}, 60.0),
+        ({START + 20, START + 40}, {"stored": 2}, 1.0, "x", []),
+        (None, {"in_flight": 2}, 16.0, "reading back failed", ["the cloud could not be read"]),
+        (RefusedError("HTTP 403"), {"in_flight": 2}, 60.0, "reading back refused: HTTP 403",
+         [("the channel may not be read: rows are kept, it is looked at again each hour; is its "
+           "read key configured?")]),
     ],
-)
+)  # fmt: skip
 def test_rows_in_doubt_are_looked_up_before_anything_else(
-    upload: Callable[..., Upload], shown: Any, state: dict[str, int], wait_s: float
-) -> None:
+    upload: Callable[..., Upload], shown: Any, state: dict[str, int], wait_s: float, answer: str,
+    said: list[str],
+) -> None:  # fmt: skip
     """While nobody knows nothing new is sent."""
     one = upload()
     one.add(20, 40)
@@ -243,6 +190,7 @@ def test_rows_in_doubt_are_looked_up_before_anything_else(
     assert one.cloud.sent == [[20, 40]]
     assert one.destination.stopped is isinstance(shown, RefusedError)
     assert one.destination.stored_total == state.get("stored", 0)
+    assert (one.destination.last_answer, one.log) == (answer, said)
 
 
 def test_rows_that_are_not_there_are_sent_again(upload: Callable[..., Upload]) -> None:
@@ -261,96 +209,3 @@ def test_rows_that_are_not_there_are_sent_again(upload: Callable[..., Upload]) -
 
     assert one.cloud.sent == [[20, 40]]
     assert one.counts() == {"stored": 2}
-
-
-def test_the_outbox_is_held_to_its_size_each_hour(
-    upload: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And what waits for rows is written after two and a half minutes, while nothing is due."""
-    one = upload()
-    done: list[Any] = []
-    monkeypatch.setattr(one.box, "commit", done.append)
-    monkeypatch.setattr(one.box, "drop_oldest", lambda name: done.append(name) or 7)
-    one.destination.next_call_s = 1e9
-
-    for one.now in (3599.0, 3600.0, 7199.0, 7200.0):
-        one.step()
-
-    assert done == [150.0, 150.0, DESTINATION, 150.0, 150.0, DESTINATION]
-    assert one.one.state()["dropped_total"] == 14
-
-
-def test_a_stopped_uploader_sends_nothing(upload: Callable[..., Upload]) -> None:
-    """And ends its thread."""
-    one = upload()
-    one.add(20)
-    one.one.stop()
-
-    one.one.run(lambda _: None)
-    one.step()
-
-    assert one.cloud.sent == []
-
-
-def test_what_health_tells_of_a_destination(upload: Callable[..., Upload]) -> None:
-    """How many rows wait, for how long, and what was answered last."""
-    one = upload()
-    assert one.one.state() == {
-        "waiting": 0, "in_flight": 0, "stored": 0, "set_aside": 0, "suspected": 0,
-        "oldest_unsent_s": None, "last_answer": "none yet", "stopped": False, "stored_total": 0,
-        "set_aside_total": 0, "thinned_total": 0, "dropped_total": 0,
-    }  # fmt: skip
-    one.add(20, 40)
-    assert one.one.state()["oldest_unsent_s"] == 0
-    one.now = 100.4
-    assert (one.one.state()["oldest_unsent_s"], one.one.state()["waiting"]) == (80, 2)
-
-
-# --- paths ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("message", "path", "why"),
-    [
-        (Traffic, "packet", "there is no 'packet'; there are: "),
-        (Traffic, "counts.sin", "there is no 'sin'; there are: packets, bytes, "),
-        (Traffic, "devices[].tx.sin", "there is no 'sin'; there are: packets, bytes, "),
-        (Traffic, "devices.tx.syn", "'devices' is a list: write devices[]"),
-        (Traffic, "packets[]", "'packets' is no list"),
-        (Traffic, "packets.syn", "there is nothing inside 'packets'"),
-        (Traffic, "interface", "'interface' is no number"),
-        (Traffic, "counts", "'counts' is no number"),
-        (Traffic, "counts.syn.deep", "there is nothing inside 'syn'"),
-        (Traffic, "devices[].top_peer.syn.pakets", "there is no 'pakets'; there are: mac, "),
-        (Traffic, "devices[role=routr].tx.syn", "there is no 'routr'; there are: "),
-        (Traffic, "devices[rle=router].tx.syn", "there is no 'rle'; there are: "),
-        (Traffic, "a-b", "'a-b' is no step of a path"), (Traffic, "", "'' is no step of a path"),
-        (Health, "detail", "'detail' is no number"),
-    ],
-)  # fmt: skip
-def test_a_path_that_leads_to_no_number_is_refused(
-    message: type[BaseModel], path: str, why: str
-) -> None:
-    """With the step at which it goes wrong."""
-    with pytest.raises(PathError) as raised:
-        check(message, path)
-
-    assert str(raised.value).startswith(why)
-
-
-@pytest.mark.parametrize(
-    ("payload", "path", "found"),
-    [
-        ({"a": 3}, "a", [3.0]), ({"a": True}, "a", [1.0]), ({"a": None}, "a", []),
-        ({"a": "3"}, "a", []), ({"a": 1e18}, "a", [1e18]), ({"a": -1.1e18}, "a", []),
-        ({"a": float("inf")}, "a", []), ({}, "a", []), ([1], "a", []), ({"a": 1}, "a-b", []),
-        ({"a": [1, 2, "x"]}, "a[]", [1.0, 2.0]), ({"a": 1}, "a[]", []),
-        ({"a": [{"b": 1, "c": "x"}, {"b": 2, "c": 7}, 5]}, "a[c=7].b", [2.0]),
-        ({"a": [{"b": 1, "c": "x"}, {"b": 2, "c": 7}, 5]}, "a[c=7].#", [1.0]),
-        ({"a": [1, 2]}, "a[].#", [2.0]), ({}, "a[].#", [0.0]),
-        ({"a": [0] * 5000}, "a[].#", [4096.0]),
-    ],
-)  # fmt: skip
-def test_where_a_path_leads(payload: Any, path: str, found: list[float]) -> None:
-    """To every number; what is missing, no number or beyond all is left out."""
-    assert values(payload, path) == found

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -140,6 +140,43 @@ def test_an_answer_without_end_is_cut_off(cloud: Foreign) -> None:
 
     with client() as web, pytest.raises(NoAnswerError, match="the answer is too long"):
         ask(web, "GET", cloud.url)
+
+
+def test_no_connection_is_kept_between_two_calls() -> None:
+    """The next one is longer away than a server waits."""
+    with socket.create_server(("127.0.0.1", 0)) as server, client() as web:
+        left: list[bytes] = []
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(5.0)
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                left.append(connection.recv(1))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert ask(web, "GET", f"http://127.0.0.1:{server.getsockname()[1]}").body == b"{}"
+        thread.join()
+
+    assert left == [b""]
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"", b"x", b"\xff"])
+def test_an_answer_that_cannot_be_read_is_no_json(body: bytes) -> None:
+    """Also one that is nested deeper than anybody reads."""
+    with pytest.raises(ValueError, match=r"."):
+        Answer(200, body).json()
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_an_answer_may_be_as_long_as_was_said(cloud: Foreign, over: int) -> None:
+    """And not a byte longer."""
+    cloud.status, cloud.pieces = 200, [b"x" * (1000 + over)]
+
+    with client() as web, pytest.raises(NoAnswerError) if over else nullcontext():
+        assert len(ask(web, "GET", cloud.url, most=1000).body) == 1000
 
 
 def trickle(server: socket.socket, head: bytes) -> None:

@@ -51,6 +51,7 @@ class Bus:
     subscriptions: list[str] = field(default_factory=list)
     report: Report | None = None
     flushed: int = 0
+    followed: list[list[str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
     def open(self, _: Inbox, subscriptions: Sequence[str]) -> None:
@@ -70,6 +71,10 @@ class Bus:
         del delivery
         self.adopted.append(raw)
         return self.adopts
+
+    def follow(self, filters: Sequence[str]) -> None:
+        """Note what is read from now on."""
+        self.followed.append(list(filters))
 
     def flush(self) -> None:
         """Count it."""

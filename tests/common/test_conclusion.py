@@ -214,6 +214,7 @@ def test_what_a_service_says_of_itself() -> None:
         (lost((1000, 50), (1000, 50)), None),
         (lost((1000, 30), (1000, 30), (1000, 39)), None),
         (lost((1000, 30), (1000, 30), (1000, 40)), "losses"),
+        (lost((1000, 0), (1000, 50), (1000, 50)), None),
         (lost((9900, 0), (3000, 34), (3000, 33), (3000, 33)), None),
         (lost((1000, 100), (10**6, 0), (1000, 100), (1000, 100)), None),
     ],
@@ -225,6 +226,18 @@ def test_what_is_not_well_with_an_interface(one: WireFacts, what: str | None) ->
     assert [reason[:3] for reason in reasons] == (
         [] if what is None else [(what, "capture", "eth0")])  # fmt: skip
     assert level == ("watching" if what in (None, "copies") else "partly")
+
+
+def test_losses_are_forgotten_after_ten_windows() -> None:
+    """The three that lost frames must be among them."""
+    one = WireFacts(NOW)
+    for window in [(700, 100)] * 3 + [(1000, 0)] * 7:
+        one.frames.append(window)
+    assert one.lost_ratio == 300 / (2100 + 7000 + 300)
+
+    one.frames.append((1000, 0))
+
+    assert one.lost_ratio == 0.0
 
 
 def test_sentences_of_doubts() -> None:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +26,6 @@ from monitorpi_common.database import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS row (second INTEGER PRIMARY KEY);"
 
@@ -64,6 +64,21 @@ def test_what_is_done_is_on_the_disk_and_what_fails_is_undone(
         add(held, 2, 1)
 
     assert on_disk(tmp_path) == [1]
+
+
+def test_a_file_that_is_up_to_date_is_opened_without_a_write(tmp_path: Path) -> None:
+    """It opens on a full disk, too."""
+    file = tmp_path / "outbox.db"
+    with closing(Database(file, SCHEMA)) as first:
+        add(first, 1)
+    before = file.read_bytes()
+
+    with closing(Database(file, SCHEMA)) as second:
+        assert not Path(f"{file}-wal").stat().st_size
+        with second.reading() as db:
+            assert rows(db) == [1]
+
+    assert file.read_bytes() == before
 
 
 def test_what_is_patient_goes_to_the_disk_with_the_next_that_is_not(

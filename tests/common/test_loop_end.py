@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from monitorpi_common.messages import (
     Tombstone,
 )
 from monitorpi_common.service import (
+    Follow,
     Outside,
     Received,
     ResourceError,
@@ -235,6 +237,35 @@ class Source:
         """Note it."""
         if self.calls is not None:
             self.calls.append("source")
+
+
+def test_a_source_runs_in_a_thread_that_ends_with_the_process(world: World) -> None:
+    """And is named for what it is; one that hangs holds up no end."""
+    seen: list[tuple[str, bool]] = []
+
+    class Named:
+        def run(self, emit: Callable[[object], None]) -> None:
+            thread = threading.current_thread()
+            seen.append((thread.name, thread.daemon))
+            emit("a")
+
+        def stop(self) -> None:
+            """End."""
+
+    world.bus.live = False
+    world.assembly = {"sources": [Named()], "reads_pipe": False}
+    world.run(end="b")
+
+    assert seen == [("Named", True)]
+
+
+def test_a_core_may_read_something_else_from_now_on(world: World) -> None:
+    """As when somebody looks at a page that nobody looked at before."""
+    world.answers[str] = lambda _: [Follow(("a/+", "b/+"))]
+
+    world.run("looked")
+
+    assert world.bus.followed == [["a/+", "b/+"]]
 
 
 def test_a_source_of_a_file_ends_a_pipe_that_reads_nothing(world: World) -> None:

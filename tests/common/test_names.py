@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,18 @@ def test_what_linux_takes_as_the_name_of_an_interface(text: str, is_one: bool) -
     else:
         with pytest.raises(ValidationError, match="no name of an interface"):
             adapter.validate_python(text)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_file_of_authorities_is_read_so_far(
+    tmp_path: Path, certificate: tuple[str, str], over: int
+) -> None:
+    """Eight megabytes: all authorities there are take less than one."""
+    pem, file = Path(certificate[0]).read_bytes().strip(), tmp_path / "large.pem"
+    file.write_bytes(b"\n" * (8 * 1024 * 1024 - len(pem) + over) + pem)
+
+    with pytest.raises(ValueError, match="no usable certificate") if over else nullcontext():
+        assert authority_file(file) == file
 
 
 def test_a_file_of_authorities_can_be_used_or_says_why(

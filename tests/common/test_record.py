@@ -57,3 +57,14 @@ def test_a_later_version_is_not_touched() -> None:
     """It says so instead of taking it for garbage."""
     with pytest.raises(RecordError, match="later version"):
         decode(b"monitorpi-state 2\n")
+
+
+@pytest.mark.parametrize("left_s", [None, 604_800.0])
+@pytest.mark.parametrize("payload", [b"", b'{"name":"a"}'])
+def test_the_size_of_a_record_is_about_that_of_its_line(
+    left_s: float | None, payload: bytes
+) -> None:
+    """Within a few bytes: it decides when the file is written anew."""
+    record = RetainedRecord("device/b827eb000001", payload, left_s, left_s and WALL_S)
+
+    assert abs(record.size - len(record.encode())) <= 32

@@ -276,8 +276,11 @@ def test_the_last_write_is_made_in_order(tmp_path: Path) -> None:
     file.write(whole(ALICE))
     assert file._thread is not None
     assert file._thread.daemon  # a disk that hangs holds up no end
+    thread = file._thread
     file.write(more(BOB))
+    assert file._thread is thread
     file.close(whole(BOB))
+    assert not thread.is_alive()
 
     assert names(tmp_path) == {"device/b"}
     assert not file.is_busy

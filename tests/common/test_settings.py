@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import ConfigurationError, Section, load
+from monitorpi_common.settings_errors import _message
 
 
 class Inner(Section):
@@ -110,6 +111,7 @@ def test_tables_of_other_services_are_none_of_our_business(tmp_path: Path) -> No
         ("[cloud-bridge.levels]\nx = true", "levels: x: should be a number, not true or false"),
         (f"[cloud-bridge]\n{'k' * 64} = 1", f".{'k' * 64}: unknown key"),
         (f"[cloud-bridge]\n{'k' * 65} = 1", f".{'k' * 64}...: unknown key"),
+        ('[cloud-bridge]\n"a\\u001b[2J" = 1', ".'a\\x1b[2J': unknown key"),
         ("site = ", "not valid TOML"),
         ("[broker]\npassword = 5", "broker.password: input should be a valid string"),
     ],
@@ -123,6 +125,18 @@ def test_one_line_names_what_to_change(tmp_path: Path, text: str, line: str) -> 
     assert len(lines) == 1
     assert lines[0].startswith(str(file))
     assert line in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Value error, " + "x" * 240, "x" * 240), ("x" * 241, "x" * 240 + "..."),
+        ("Input is odd", "input is odd"), ("URL is odd", "URL is odd"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_a_line(said: str, shown: str) -> None:
+    """However long it is; behind a key it begins small, but for an abbreviation."""
+    assert _message({"type": "value_error", "msg": said}) == shown
 
 
 def test_a_missing_file_is_an_error_only_when_it_was_named(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from tests.modules import is_program
+
 from monitorpi_common.log import Log
 from monitorpi_common.messages import Service
 from monitorpi_common.service import Context
@@ -72,3 +74,8 @@ def test_the_program_is_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert program.main() == 3
     assert asked == [(Service.DETECTOR, DetectorSettings, program.assemble)]
+
+
+def test_the_package_is_a_program() -> None:
+    """``python -m`` starts it, as `up` and whoever measures do."""
+    assert is_program("monitorpi_detector")

@@ -64,17 +64,20 @@ def test_what_is_shared_is_news_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "is_news"),
-    [("04:00:00:00:00:18", False), ("04:00:00:00:00:08", False), ("04:00:00:00:00:19", True),
-     ("04:00:00:00:00:07", True)],
+    ("holder", "other", "is_news"),
+    [(A, "04:00:00:00:00:18", False), (A, "04:00:00:00:00:08", False),
+     (A, "04:00:00:00:00:19", True), (A, "04:00:00:00:00:07", True),
+     ("ff:ff:ff:ff:ff:fe", "ff:ff:ff:ff:ff:ff", False),
+     ("ff:ff:ff:ff:ff:ff", "ff:ff:ff:ff:ff:fe", False),
+     ("00:00:00:00:00:01", "00:00:00:00:00:00", False),
+     ("00:00:00:00:00:00", "00:00:00:00:00:01", False)],
 )  # fmt: skip
-def test_the_third_port_of_a_machine_is_no_news(other: str, is_news: bool) -> None:
-    """Its MAC address is at most eight from the others'."""
-    table = Conflicts((), [" ".join(sorted((A, other)))])
+def test_the_third_port_of_a_machine_is_no_news(holder: str, other: str, is_news: bool) -> None:
+    """Its MAC address is at most eight from the others', up to the first and the last there are."""
+    table = Conflicts((), [" ".join(sorted((holder, other)))])
 
-    assert news(table, claimant=B, relation="siblings") is is_news
-    last = "ff:ff:ff:ff:ff:ff"
-    assert news(Conflicts(), holder=last, claimant="ff:ff:ff:ff:ff:fe", relation="siblings")
+    assert news(table, holder=holder, claimant=B, relation="siblings") is is_news
+    assert news(Conflicts(), holder=holder, claimant=other, relation="siblings")
 
 
 def test_who_answers_for_others_is_told_once() -> None:

@@ -197,7 +197,7 @@ def test_answers_are_remembered_as_they_were() -> None:
     assert (known.answered, known.answered_at_s, known.syn_acked_s) == (
         pytest.approx(2.0),
         NOW,
-        0.0,
+        -math.inf,
     )
 
     seen(row(VICTIM, syn_ack=5), second=1, into=one)

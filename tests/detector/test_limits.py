@@ -313,3 +313,19 @@ def test_limits_are_worked_out_once() -> None:
     assert table.of("syn-flood", None) is before
     table.change("syn-flood", None, LimitsChange(floor=300.0))
     assert (before.floor, table.of("syn-flood", None).floor) == (200.0, 300.0)
+
+
+def test_a_class_of_a_device_has_the_floor_of_the_rule_that_judges_it() -> None:
+    """A flood's, or else its surge's; a device's own before all; what is no class has none."""
+    table = LimitsTable(
+        {"syn-flood": LimitsChange(floor=200.0), "surge-syn-ack": LimitsChange(floor=300.0)},
+        {ATTACKER: {"surge-dns": LimitsChange(floor=7.0), "arp-storm": LimitsChange(floor=8.0)}},
+    )
+
+    for name, rule in (("syn", "syn-flood"), ("syn_ack", "surge-syn-ack"), ("dns", "surge-dns"),
+                       ("arp", "arp-storm")):  # fmt: skip
+        for mac in (ATTACKER, VICTIM):
+            assert table.floor_of(name, mac) == table.of(rule, mac).floor
+    assert (table.floor_of("dns", ATTACKER), table.floor_of("arp", ATTACKER)) == (7.0, 8.0)
+    assert all(table.floor_of(name, VICTIM) for name in CLASSES)
+    assert table.floor_of("packets", VICTIM) is None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.detector.finders import NOW, found, ours, values, view
-from tests.detector.windows import ATTACKER, ID, PI, ROUTER, VICTIM, plain
+from tests.detector.windows import ATTACKER, ID, PI, ROUTER, VICTIM, echoes, plain, syns
 from tests.detector.windows import device as seen_device
 
 from monitorpi_common.messages import Copies, Omitted, Peer, Repeats
 from monitorpi_detector.hosts.inventory import HostInventory
 from monitorpi_detector.rules import RULES, arp_storm, igmp_storm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # --- storms ---------------------------------------------------------------------------------------
 
@@ -318,3 +321,30 @@ def test_answers_to_what_others_asked_everybody_are_no_storm(
     row = plain(ATTACKER, packets=100, arp=100, broadcast=40, rx={"arp": asked} if asked else None)
 
     assert arp_storm._sent(view(row, counts={"arp": wire}), row) == left
+
+
+EXPLAINED: dict[str, tuple[str, Callable[..., Any]]] = {
+    "syn-flood": ("syn", syns),
+    "icmp-flood": ("icmp_echo", echoes),
+    "dhcp-starvation": ("dhcp", lambda n, mac: plain(mac, packets=n, dhcp=n, broadcast=n)),
+    "arp-storm": ("arp", lambda n, mac: plain(mac, packets=n, arp=n, broadcast=n)),
+    "broadcast-storm": ("broadcast", lambda n, mac: plain(mac, packets=n, broadcast=n)),
+    "igmp-storm": ("igmp", lambda n, mac: plain(mac, packets=n, igmp=n, multicast=n)),
+}
+"""What each rule that judges senders counts, and a row of it."""
+
+
+@pytest.mark.parametrize("rule", EXPLAINED)
+@pytest.mark.parametrize(("total", "is_told"), [(800, False), (801, True)])
+def test_what_senders_explain_half_of_is_no_finding_of_the_wire(
+    rule: str, total: int, is_told: bool
+) -> None:
+    """All senders together, to the frame; the rest comes from MACs made up for it."""
+    name, build = EXPLAINED[rule]
+    rows = [build(200, ATTACKER), build(200, PI), plain(VICTIM, packets=1, rx={name: total})]
+
+    told = values(rule, view(*rows, counts={name: total}, packets=total, new_macs=total,
+                             source_macs=total))  # fmt: skip
+
+    assert [one[:2] for one in told[:2]] == [("04000000000a", 200.0), ("040000000003", 200.0)]
+    assert [value for _, value, _ in told[2:]] == [float(total)] * is_told

@@ -7,6 +7,7 @@ from tests.detector.windows import (
     ATTACKER,
     VICTIM,
     Detector,
+    at,
     device,
     echoes,
     plain,
@@ -216,6 +217,15 @@ def test_a_window_that_no_other_port_shares_is_judged_once() -> None:
     assert [wires.join(window(second)) for second in (10, 11)] == [[], []]
     late = window(10, interface="eth1")
     assert wires.join(late) == [[late, window(10)]]
+
+
+def test_a_window_of_no_length_has_nothing_in_common_with_another() -> None:
+    """A clock that stood still says nothing of what two ports showed at one moment."""
+    wires = Wires()
+    wires.join(window(0))
+    empty = window(0, interface="eth1").model_copy(update={"start": at(1), "end": at(1)})
+
+    assert wires.join(empty) == []
 
 
 def test_what_no_source_explains_is_one_alert_on_the_ports_together() -> None:

@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 from tests.drive import received
 from tests.home_assistant.made import MAC, alert, device, wire
-from tests.home_assistant.test_core import SENSOR, Rig, Shelf, shown
+from tests.home_assistant.test_core import SENSOR, Rig, Shelf, T, shown
+from tests.modules import is_program
 from tests.noted import Noted
 
 from monitorpi_common.examples import example
@@ -28,7 +29,14 @@ from monitorpi_common.messages import (
     SilenceAll,
     Tombstone,
 )
-from monitorpi_common.service import CommandReceived, Context, Outside, Presence, TombstoneReceived
+from monitorpi_common.service import (
+    CommandReceived,
+    Context,
+    Outside,
+    Presence,
+    Tick,
+    TombstoneReceived,
+)
 from monitorpi_common.topics import Topic, mac_id
 from monitorpi_home_assistant.__main__ import assemble
 from monitorpi_home_assistant.core import HomeAssistantCore
@@ -70,6 +78,31 @@ def test_nothing_is_announced_before_the_broker_has_shown_what_it_keeps() -> Non
     assert len([one for one in rig.published if isinstance(one, Foreign)]) == 1
     assert rig.core.detail() == {"announced": 1, "births_total": 0, "open_alerts": 0}
     assert list(rig.core.close()) == []
+
+
+def test_who_sees_nothing_is_announced_all_the_same() -> None:
+    """At the third second: that nobody is there is shown, too."""
+    core = HomeAssistantCore("lab", HomeAssistantSettings(), Shelf())
+
+    found = [
+        [one.topic for one in core.handle(Tick(T, boot_s, clock_synced=True))
+         if isinstance(one, Foreign)]
+        for boot_s in (0.0, 2.9, 3.0, 4.0)
+    ]  # fmt: skip
+
+    assert found == [[], [], [SENSOR], []]
+
+
+def test_an_alert_that_came_before_the_first_tick_is_no_older_than_it() -> None:
+    """The broker's retained ones may: they stay open as long as any that is not refreshed."""
+    rig = Rig()
+    rig.alert("syn-flood-aa", retained=True)
+    rig.tick(121)
+    assert rig.rules["any"].state == "ON"
+
+    rig.tick(1)
+
+    assert rig.rules["any"].state == "OFF"
 
 
 def test_states_of_rules_are_published_when_they_change_and_each_six_hours() -> None:
@@ -339,3 +372,8 @@ def test_limits_of_the_settings(settings: dict[str, Any], is_valid: bool) -> Non
     else:
         with pytest.raises(ValidationError):
             HomeAssistantSettings(**settings)
+
+
+def test_the_package_is_a_program() -> None:
+    """``python -m`` starts it, as `up` and whoever measures do."""
+    assert is_program("monitorpi_home_assistant")

@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from tests.conftest import is_running, wait_for
 
-from monitorpi_host.children import tied
+from monitorpi_host.children import cpu_s, tied
 
 PARENT = "import subprocess, sys; from monitorpi_host.children import tied; "
 
@@ -73,3 +74,27 @@ def test_a_child_of_another_user_stays_tied(tmp_path: Path) -> None:
     parent.wait()
 
     wait_for(lambda: not is_running(pid), 5, "the child to end")
+
+
+def test_what_a_process_has_used_is_its_threads_time_together() -> None:
+    """To the nanosecond, as it sees it itself."""
+    before_s = time.process_time()
+    seen_s = cpu_s(os.getpid())
+
+    assert before_s < seen_s < time.process_time()
+
+
+def test_what_another_process_has_used_is_told_while_there_is_one() -> None:
+    """Also one that does nothing now."""
+    code = "import time; print(time.process_time(), flush=True); input()"
+    with subprocess.Popen(
+        python(code), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        own_s = float(other.stdout.readline())
+
+        assert own_s < cpu_s(other.pid) < own_s + 1
+
+        other.communicate("\n")
+    with pytest.raises(OSError, match="Invalid argument"):
+        cpu_s(other.pid)

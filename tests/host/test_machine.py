@@ -74,10 +74,27 @@ def test_a_listener_is_named_with_its_process() -> None:
     assert holder_of(port) == "another process"
 
 
+def test_a_listener_may_have_any_name() -> None:
+    """A process names itself as it likes, in whatever encoding."""
+    name = Path("/proc/self/comm")
+    before = name.read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        name.write_bytes(b"caf\xe9 ")
+        try:
+            found = holder_of(listener.getsockname()[1])
+        finally:
+            name.write_bytes(before.strip())
+
+    assert found == f"caf\N{REPLACEMENT CHARACTER} (process {os.getpid()})"
+
+
 def test_the_first_listener_of_the_table_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Behind one line of heads, in IPv6's table too; who is connected does not listen."""
+    """Behind one line of heads, in IPv6's table too; who is connected does not listen.
+
+    One of the tables may be missing.
+    """
     head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid inode"
     line = "   {}: {}:{:04X} {}:0000 {} 00000000:00000000 00:00000000 00000000 0 0 {} 1"
     rows = {
@@ -90,3 +107,5 @@ def test_the_first_listener_of_the_table_is_found(
     monkeypatch.setattr(listeners, "Path", lambda path: tmp_path / Path(path).name)
 
     assert [list(listeners._listeners(port)) for port in (81, 82)] == [["11", "13"], []]
+    (tmp_path / "tcp").unlink()
+    assert list(listeners._listeners(81)) == ["13"]

@@ -81,10 +81,39 @@ def test_what_sysfs_counts_is_told_by_place(
 ) -> None:
     """A counter that a driver does not have is none."""
     (tmp_path / "statistics").mkdir()
-    (tmp_path / "statistics" / "rx_dropped").write_text("12\n")
     monkeypatch.setattr(losses, "sysfs_folder", lambda _: tmp_path)
+    assert losses._interface_losses("eth0") == {"rx_missed": 0, "rx_dropped": 0}
 
-    assert losses._interface_losses("eth0") == {"rx_missed": 0, "rx_dropped": 12}
+    (tmp_path / "statistics" / "rx_dropped").write_text("12\n")
+    (tmp_path / "statistics" / "rx_missed_errors").write_text("7\n")
+    assert losses._interface_losses("eth0") == {"rx_missed": 7, "rx_dropped": 12}
+
+
+DEV = """\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop
+  eth1: 91 92 93 94 95 96 97 98 99 100 101 102
+  eth0: 11 12 13 14 15 16 17 18 19 20 21 22
+"""
+SOFTNET = "0000000a 0000001f 00000003 00000000\n0000000b 00000010 00000004 00000000\n"
+
+
+def test_tables_of_the_namespace_have_their_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a card dropped, and what all processors did together; what cannot be read is none."""
+    monkeypatch.setattr(losses, "sysfs_folder", lambda _: None)
+    monkeypatch.setattr(losses, "Path", lambda path: tmp_path / Path(path).name)
+    assert (losses._interface_losses("eth0"), losses._softnet_dropped()) == ({}, 0)
+
+    (tmp_path / "dev").write_text(DEV)
+    (tmp_path / "softnet_stat").write_text(SOFTNET)
+    assert losses._interface_losses("eth0") == {"rx_dropped": 14}
+    assert losses._softnet_dropped() == 0x1F + 0x10
+
+    for odd in ("0000000a\n", "0000000a x\n"):
+        (tmp_path / "softnet_stat").write_text(odd)
+        assert losses._softnet_dropped() == 0
 
 
 def test_without_sysfs_the_table_of_the_namespace_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,15 +209,15 @@ def test_a_network_is_that_of_the_first_address() -> None:
 
 
 def test_an_interface_with_its_first_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As three questions to the kernel give it."""
+    """As three questions to the kernel give it; one that has just gone is left out alone."""
     answers = {
         0x8927: struct.pack("H", 1) + bytes.fromhex("b827eb0000012a2a") + bytes(6),
-        0x8915: struct.pack("HH", 2, 0) + bytes([192, 0, 2, 7]) + bytes(8),
-        0x891B: struct.pack("HH", 2, 0) + bytes([255, 255, 255, 0]) + bytes(8),
+        0x8915: struct.pack("HH", 2, 0) + bytes([192, 0, 2, 7]) + b"\xff" * 8,
+        0x891B: struct.pack("HH", 2, 0) + bytes([255, 255, 255, 0]) + b"\xff" * 8,
     }
-    monkeypatch.setattr(interfaces, "_flags", lambda _: 0x1043)
+    monkeypatch.setattr(interfaces, "_flags", lambda name: 0x1043 if name == "x" else None)
     monkeypatch.setattr(interfaces, "_ask", lambda _, request: answers[request])
-    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "x")])
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(2, "gone"), (1, "x")])
 
     one = interfaces.Interface("x", "b8:27:eb:00:00:01", "192.0.2.7", 24, True, False, True)
     assert list(interfaces.attached()) == [one]

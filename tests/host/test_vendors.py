@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import tracemalloc
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -115,10 +116,35 @@ def test_a_name_is_cut_and_an_empty_one_is_none(tmp_path: Path) -> None:
 def test_a_closed_registry_names_nobody(registry: Path) -> None:
     """Closing twice is no error."""
     vendors = Vendors(registry)
+    file = vendors._file
+    assert file is not None
     vendors.close()
     vendors.close()
 
     assert vendors.of_text("00:00:0c:12:34:56") is None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
+
+
+def test_who_was_asked_for_is_remembered(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many addresses as a large network has; of more the one that was asked for first goes."""
+    looks: list[int] = []
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: looks.append(1) or real(*args))
+    vendors = Vendors(registry)
+
+    def cost(*numbers: int) -> int:
+        looks.clear()
+        for number in numbers:
+            mac = bytes([0, 0, 0x0C, 0, *number.to_bytes(2, "big")])
+            assert vendors.of(mac) == "Cisco Systems, Inc"
+        return len(looks)
+
+    assert cost(*range(1024)) > 0
+    assert cost(*range(1024)) == 0
+    assert cost(1024) > 0
+    assert cost(*range(1, 1025)) == 0
+    assert cost(0) > 0
 
 
 def packaged() -> Path:

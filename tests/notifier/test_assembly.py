@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 from argparse import Namespace
+from contextlib import closing
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
+from tests.modules import is_program
 from tests.noted import Noted
 
 from monitorpi_common.log import Log
@@ -21,6 +23,7 @@ from monitorpi_notifier.__main__ import assemble, plugins_of, zone_of
 from monitorpi_notifier.core import NotifierCore
 from monitorpi_notifier.items import ReportedAlert
 from monitorpi_notifier.settings import NotifierSettings
+from monitorpi_notifier.sinks import postbox
 from monitorpi_notifier.sinks.guarded import GuardedOutbox
 from monitorpi_notifier.sinks.outbox import Outbox
 from monitorpi_notifier.sinks.postbox import Postbox
@@ -137,6 +140,7 @@ class Memory:
 
     def __init__(self, **memory: Any) -> None:
         self.memory = memory
+        self.writes = 0
 
     def recall(self, name: str) -> Any:
         """Return what is remembered."""
@@ -145,6 +149,7 @@ class Memory:
     def remember(self, memory: dict[str, Any]) -> None:
         """Remember."""
         self.memory |= memory
+        self.writes += 1
 
 
 def settings(**urls: str) -> NotifierSettings:
@@ -162,6 +167,7 @@ def test_apprise_is_asked_once_for_each_url(asked: list[dict[str, str]]) -> None
     assert plugins_of(one, box) == {"a": "plugin:json://a", "b": "plugin:json://b"}
     assert plugins_of(one, box) == {"a": "plugin:json://a", "b": "plugin:json://b"}
     assert asked == [{"a": "json://a", "b": "json://b"}]
+    assert box.writes == 1
     assert "json://a" not in str(list(box.memory["plugins"]))
 
     assert plugins_of(settings(a="json://a", c="json://c"), box)["c"] == "plugin:json://c"
@@ -325,3 +331,35 @@ def test_a_full_disk_is_an_answer(is_full: bool) -> None:
         ("remember", {"a": 1}),
     ])  # fmt: skip
     assert log.errors == ["the outbox cannot be written"] * (5 if is_full else 0)
+
+
+def test_the_package_is_a_program() -> None:
+    """``python -m`` starts it, as `up` and whoever measures do."""
+    assert is_program("monitorpi_notifier")
+
+
+def test_apprise_is_asked_in_a_process_that_may_take_two_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without what it writes beside the answer; one that fails is an error."""
+    calls = []
+
+    def run(command: list[str], **how: Any) -> subprocess.CompletedProcess[bytes]:
+        calls.append((command[1:], how))
+        return subprocess.CompletedProcess(command, len(calls) - 1, b'{"desk": "a:B"}')
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+    assert postbox.check({"desk": "a://b"}) == {"desk": "a:B"}
+    with pytest.raises(OSError, match="exit code 1"):
+        postbox.check({"desk": "a://b"})
+    command, how = calls[0]
+    assert command == ["-P", "-m", "monitorpi_notifier.sinks.post", "--check"]
+    assert (how["input"], how["timeout"]) == (b'{"desk": "a://b"}', 120)
+    assert (how["stdout"], how["stderr"]) == (subprocess.PIPE, subprocess.DEVNULL)
+
+
+def test_what_is_reported_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    """The power may go in the next moment, and what was told is not told twice."""
+    with closing(Outbox(tmp_path / "outbox.db")) as one, one._database.reading() as db:
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)

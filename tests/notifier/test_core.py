@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -68,6 +69,24 @@ def test_what_came_and_went_without_us_is_told() -> None:
     late.alert(state="closed", opened_at=T + timedelta(minutes=30))
 
     assert late.reported() == ["closed syn-flood-b827eb123456"]
+
+
+def test_what_came_and_went_without_us_is_told_though_an_earlier_one_was() -> None:
+    """Of the same key: that one was another alert, and told to others."""
+    rig = Rig()
+    rig.alert(id="8f3e0b8e-3c0b-5d0a-9a55-000000000009")
+    rig.alert(id="8f3e0b8e-3c0b-5d0a-9a55-000000000009", state="closed")
+    key = "syn-flood-b827eb123456"
+    rig.box.reported[key] = replace(rig.box.reported[key], destinations=frozenset())
+    rig.tick(60)
+    rig.box.changes.clear()
+
+    late = Rig(rig.box)
+    late.at = T + timedelta(hours=1)
+    late.tick()
+    late.alert(state="closed", opened_at=T + timedelta(minutes=30))
+
+    assert late.reported() == [f"closed {key}"]
 
 
 def test_what_closed_before_our_first_start_is_history() -> None:

@@ -148,3 +148,37 @@ def test_a_digest_counts_from_what_it_saw_first() -> None:
 
     assert "- nas: 5 B sent" in text
     assert "Page" not in text
+
+
+NEXT = datetime(2026, 11, 30, 6, 30, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("at", "due"),
+    [
+        (NEXT - TICK, NEXT), (NEXT, NEXT), (NEXT + timedelta(hours=1), NEXT + timedelta(hours=1)),
+        (NEXT + timedelta(hours=1) + TICK, NEXT + timedelta(days=1)),
+        (AT - timedelta(days=3), NEXT - timedelta(days=3)),
+    ],
+)  # fmt: skip
+def test_a_digest_keeps_its_hour_by_the_clock_as_it_is_set(at: datetime, due: datetime) -> None:
+    """What is jumped over by an hour at most comes now; the day's length is that of both clocks."""
+    one = digest()
+    one.clock_set(at, (at - AT).total_seconds())
+
+    assert due == at or list(one.due(due - TICK)) == []
+    ((_, text),) = one.due(due)
+
+    assert text.startswith(f"Since {at.astimezone(BERLIN):%a %d %b %H:%M}:")
+
+
+def test_a_clock_that_is_set_before_a_digest_began_is_none_of_its() -> None:
+    """It begins by the clock as it is then."""
+    one = Digest(directory(), BERLIN, "07:30", None)
+    one.clock_set(AT, 5.0)
+    assert list(one.due(AT)) == []
+
+    ((_, text),) = one.due(NEXT)
+
+    assert text.startswith("Since Mon 30 Nov 03:12:")

@@ -59,12 +59,18 @@ def test_half_of_a_minute_is_for_summaries(most: int, singles: int, pause_s: flo
         ([change(1, what="digest"), change(2, what="test")], (50, 40, 30), "digest"),
         ([change(1, due_s=T + 1)], (), None),
         ([change(1, due_s=T)], (), "opened"),
+        ([change(1, due_s=T + 600)], (), None),
+        ([change(1, due_s=T + 601)], (), "opened"),
+        ([change(1, due_s=T + 601, held=True)], (), None),
     ],
 )  # fmt: skip
 def test_what_goes_by_itself(
     waiting: list[NoticeChange], ago_s: tuple[float, ...], what: str | None
 ) -> None:
-    """The first of few; old ones and many go together; a test and a digest never do."""
+    """The first of few; old ones and many go together; a test and a digest never do.
+
+    What is due in more than ten minutes and was not held outlived a clock.
+    """
     found = letter(waiting, *ago_s)
 
     assert (found and found.what) == what
@@ -80,10 +86,13 @@ def test_a_summary_holds_a_thousand() -> None:
 
 
 def test_of_those_that_are_as_bad_the_first_goes_first() -> None:
-    """What is of no known severity is between the others."""
+    """And the worst before all."""
     waiting = [change(1, severity="info"), change(2, at_s=T), change(3, at_s=T - 5)]
 
     found = letter(waiting)
 
     assert found is not None
     assert found.changes[0].id == 3
+    worst = letter([*waiting, change(4, severity="critical")])
+    assert worst is not None
+    assert worst.changes[0].id == 4

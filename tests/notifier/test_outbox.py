@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from tests.notifier.rig import Rig
 from tests.notifier.test_folding import T, change
 
 from monitorpi_notifier.items import Letter, ReportedAlert
+from monitorpi_notifier.sinks.notes import note
 from monitorpi_notifier.sinks.outbox import MOST_CHANGES, Outbox
 
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ def test_a_letter_takes_its_changes_along(outbox: Outbox) -> None:
     assert outbox.noted(number) == (None, None)
     assert outbox.noted(99) == (None, None)
     assert outbox.counts() == {"phone": 2, "mail": 1}
+    for is_delivered, text in ((False, "refused"), (True, None)):
+        with closing(sqlite3.connect(outbox.file, isolation_level=None)) as db:
+            note(db, number, is_delivered=is_delivered, text=text)
+        assert outbox.noted(number) == (is_delivered, text)
 
     outbox.close_letter(number, is_delivered=False)
     assert waits(outbox) == ["1", "2"]
@@ -171,3 +178,17 @@ def test_a_change_stands_at_the_time_it_happened() -> None:
     assert first.due_s == cause.opened_at.timestamp() + 12.0
     assert again.due_s == first.due_s
     assert "With it:" in again.body
+
+
+def test_what_another_version_wrote_is_passed_over(outbox: Outbox) -> None:
+    """A line that cannot be read is nobody's message, and hides no other."""
+    reported = ReportedAlert("a", "id", "open", "warning", T)
+    outbox.add([change(1), change(2)], [reported, replace(reported, key="b")])
+    with closing(sqlite3.connect(outbox.file, isolation_level=None)) as db:
+        db.execute("UPDATE change SET content = replace(content, 'warning', 'x') WHERE id = 1")
+        db.execute("UPDATE told SET content = 'x' WHERE key = 'a'")
+
+    assert waits(outbox) == ["2"]
+    assert [one.key for one in outbox.reported()] == ["b"]
+    outbox.amend(lambda one: replace(one, due_s=one.due_s + 5))
+    assert [one.due_s for one in outbox.waiting("phone")] == [T + 5]

@@ -8,6 +8,7 @@ import logging
 import signal
 import sqlite3
 import sys
+from argparse import Namespace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,7 @@ def test_nothing_of_a_url_is_shown(text: str, shown: str) -> None:
 def test_longer_secrets_are_hidden_before_their_parts() -> None:
     """A part of one would leave the rest of it."""
     assert post.scrub("abcdefgh", "kind://abcd/abcdefgh") == "***"
+    assert post.scrub("secret-words", "kind://secret/secret-words") == "***"
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -191,3 +193,21 @@ def test_urls_are_checked_without_posting(
 
     assert json.loads(capsys.readouterr().out) == {"desk": "json"}
     assert alarms == [logging.CRITICAL]
+
+
+def test_each_url_has_its_plugin_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by module and class, as it is loaded again; what is not taken is no error."""
+    asked = []
+
+    def instantiate(url: str, *, suppress_exceptions: bool) -> Plugin | None:
+        asked.append((url, suppress_exceptions))
+        return Plugin() if url.startswith("kind") else None
+
+    apprise = ModuleType("apprise")
+    apprise.Apprise = Namespace(instantiate=instantiate)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "apprise", apprise)
+
+    found = post.check({"desk": f" {URL} ", "odd": "odd://x"})
+
+    assert found == {"desk": f"{__name__}:Plugin", "odd": None}
+    assert asked == [(URL, True), ("odd://x", True)]

@@ -126,11 +126,12 @@ def test_a_summary_lists_what_is_open_first_and_the_worst_of_it() -> None:
     """Each alert once, with how long it lasted or since when it is open."""
     title, lines = summary(
         change(1), change(2, severity="info"), change(3, severity="critical"),
-        change(1, what="closed", at_s=T + 90.0), change(4, what="raised", opened_s=T - 60),
+        change(1, what="closed", at_s=T + 90.0),
+        change(4, what="raised", at_s=T + 30, opened_s=T - 60),
     )  # fmt: skip
 
     assert title == "CRITICAL 4 alerts: 3 open, 1 over"
-    assert lines[0] == f"From {WORDS.time(T)} to {WORDS.time(T)}."
+    assert lines[0] == f"From {WORDS.time(T)} to {WORDS.time(T + 30)}."
     assert lines[1:] == [
         "", f"- CRITICAL line 3. (open since {WORDS.time(T)})",
         f"- WARNING line 4. (open since {WORDS.time(T - 60.0)})",

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from tests.drive import drive, messages, received
-from tests.prober.corebench import ADDRESS, MAC, OTHER, OWN, T0, Prober, latched
+from tests.prober.corebench import ADDRESS, MAC, OTHER, OWN, T0, Prober, device, latched
 
 from monitorpi_common.messages import (
     Announce,
@@ -20,16 +20,19 @@ from monitorpi_common.messages import (
 from monitorpi_common.service import (
     CommandReceived,
     CommandRefusedError,
+    Presence,
     Tick,
 )
+from monitorpi_common.topics import Topic
 from monitorpi_prober.items import (
     Exit,
     Found,
     KnownAddress,
+    NameFound,
     PlanTaken,
     Sweeping,
 )
-from monitorpi_prober.targets import target_id
+from monitorpi_prober.targets import owner, target_id
 
 # --- messages -------------------------------------------------------------------------------
 
@@ -153,6 +156,38 @@ def test_a_clock_that_is_set_takes_no_target_back() -> None:
 
     assert said == []
     assert late == [Tombstone("192-0-2-1", Target)]
+
+
+def test_what_dns_calls_an_address_is_its_name_from_the_next_plan_on() -> None:
+    """Nobody is asked for it again."""
+    prober = Prober()
+    drive(prober.core, [received(device(ADDRESS), MAC.replace(":", ""))])
+    assert prober.core.targets.nameless() == [ADDRESS]
+
+    drive(prober.core, [NameFound(ADDRESS, "printer")])
+
+    assert [target.name for target in prober.plan.targets] == ["printer"]
+    assert prober.core.targets.nameless() == []
+    assert [one.name for one in messages(prober.round(1.0)) if isinstance(one, Target)] == [
+        "printer"]  # fmt: skip
+
+
+def test_what_another_replica_took_over_is_published_anew_once_it_is_ours_again() -> None:
+    """What stands on the bus of it may be the other's by then."""
+    prober = Prober(ADDRESS, instance="one")
+    rival = next(n for n in "abcdefgh" if owner("192-0-2-1", {"one", n}) == n)
+    status = Topic("lab", "prober", "status", rival)
+
+    def targets() -> int:
+        return sum(isinstance(one, Target) for one in messages(prober.round(1.0)))
+
+    assert [targets(), targets()] == [1, 0]
+    drive(prober.core, [Presence(status, online=True)])
+    assert (list(prober.plan.targets), prober.core._published) == ([], {})
+    assert prober.core._states.ours == {}
+    drive(prober.core, [Presence(status, online=False)])
+
+    assert [targets(), targets()] == [1, 0]
 
 
 def test_ids() -> None:

@@ -69,6 +69,54 @@ def test_who_was_seen_is_asked_at_once() -> None:
     assert quiet.take(0.0) == "77"
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_who_is_seen_while_a_request_is_under_way_is_asked_again_only_where_it_is_in_vain(
+    answered: bool,
+) -> None:
+    """At once, and once; an address that was seen before is not asked for again."""
+    quiet = QuietTargets()
+    quiet.set({"a": 10.0}, 0.0)
+    quiet.wake("a")
+    assert quiet.take(0.0) == "a"
+    quiet.wake("a")
+    assert (quiet.take(5.0), quiet.next_at()) == (None, None)
+
+    quiet.record("a", 1.0, answered=answered)
+
+    assert quiet.next_at() == (11.0 if answered else 0.0)
+    assert quiet.take(1.0) == (None if answered else "a")
+    assert quiet.take(11.0) == ("a" if answered else None)
+    quiet.record("a", 12.0, answered=False)
+    assert (quiet.next_at(), quiet.take(12.0)) == (22.0, None)
+
+
+def test_a_request_that_could_not_be_made_counts_neither_way() -> None:
+    """It is due when it is put back for, with the pause that it had; of strangers nothing is."""
+    quiet = QuietTargets()
+    quiet.set({"a": 10.0}, 0.0)
+    for at in range(PATIENCE + 1):
+        quiet.take(1000.0 + at)
+        quiet.record("a", 1000.0 + at, answered=False)
+    first = quiet.next_at()
+    assert quiet.take(2000.0) == "a"
+
+    quiet.put_back("a", 2003.0)
+
+    assert (quiet.take(2002.9), quiet.next_at()) == (None, 2003.0)
+    assert quiet.take(2003.0) == "a"
+    quiet.record("a", 2003.0, answered=True)
+    assert quiet.next_at() == 2013.0
+    assert first == 1000.0 + PATIENCE + pause_s(PATIENCE + 1, 10.0)
+    for stranger in ("b", ""):
+        quiet.wake(stranger)
+        quiet.put_back(stranger, 0.0)
+        quiet.record(stranger, 0.0, answered=True)
+    assert (quiet.next_at(), "a" in quiet, "b" in quiet) == (2013.0, True, False)
+    quiet.wake("a")
+    quiet.set({}, 2004.0)
+    assert (quiet.next_at(), quiet.take(3000.0), "a" in quiet) == (None, None, False)
+
+
 def test_who_invents_devices_keeps_nobody_from_being_asked() -> None:
     """Of those that were seen three are asked, then one of the others."""
     quiet = QuietTargets()

@@ -143,7 +143,7 @@ class Interface:
     ip: str | None
     prefix: int | None
     up: bool
-    """It is switched on, and has a carrier."""
+    """It is switched on, and has a carrier, which the kernel says of no other."""
     loopback: bool
     has_arp: bool
 
@@ -170,7 +170,7 @@ def attached() -> Iterator[Interface]:
             mac=mac.hex(":") if any(mac) else None,
             ip=socket.inet_ntoa(address[4:8]) if address else None,
             prefix=int.from_bytes(mask[4:8], "big").bit_count() if mask else None,
-            up=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
+            up=bool(flags & _IFF_RUNNING),
             loopback=bool(flags & _IFF_LOOPBACK),
             has_arp=not flags & _IFF_NOARP,
         )

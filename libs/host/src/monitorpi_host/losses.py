@@ -25,7 +25,7 @@ class Losses:
         if before is None:
             return {}
         return {
-            place: lost - before.get(place, 0) if lost >= before.get(place, 0) else lost
+            place: lost - was if lost >= (was := before.get(place, 0)) else lost
             for place, lost in now.items()
         }
 

@@ -42,11 +42,11 @@ class Vendors:
         if path is not None:
             with contextlib.suppress(OSError):
                 self._file = os.open(path, os.O_RDONLY)
-        self.of = lru_cache(maxsize=1024)(self._of)  # type: ignore[method-assign] # one per object
+        self._remembered = lru_cache(maxsize=1024)(self._looked_up)  # one per object
 
     def of(self, mac: bytes) -> str | None:
         """Return the vendor's name; None where it is unknown or the address was made up."""
-        return self._of(mac)
+        return self._remembered(mac)
 
     def of_text(self, mac: str) -> str | None:
         """Return the same for an address as text, as ``b8:27:eb:12:34:56``."""
@@ -58,7 +58,7 @@ class Vendors:
             os.close(self._file)
             self._file = None
 
-    def _of(self, mac: bytes) -> str | None:
+    def _looked_up(self, mac: bytes) -> str | None:
         if self._file is None or mac[0] & _LOCAL:
             return None
         number = int.from_bytes(mac, "big")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import CLASSES
@@ -25,20 +24,15 @@ _JUDGED_BY: Final = {
     "dhcp": "dhcp-starvation",
     "igmp": "igmp-storm",
 }
-"""Whose floor a class of one device is held against; the others have their surges' floors."""
+"""The rules that judge a class of one device; the others are judged by their surges."""
 
 
 def _surge(name: str) -> str:
     return f"surge-{name.replace('_', '-')}"
 
 
-@lru_cache(maxsize=256)
-def _judge_of(name: str) -> str | None:
-    """Return the rule whose floor a class of one device is held against."""
-    rule = _JUDGED_BY.get(name) or _surge(name)
-    return rule if rule in RULES else None
-
-
+_JUDGE_OF: Final = {name: _JUDGED_BY.get(name) or _surge(name) for name in CLASSES}
+"""The rule whose floor a class of one device is held against."""
 RULES_BY_CLASS: Final = {
     name: tuple(
         rule
@@ -132,7 +126,7 @@ class LimitsTable:
 
     def floor_of(self, name: str, mac: str) -> float | None:
         """Return the floor, frames/s, of the rule that judges a class of one device's frames."""
-        rule = _judge_of(name)
+        rule = _JUDGE_OF.get(name)
         return None if rule is None else self.of(rule, mac).floor
 
     def levels(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import AlertEvent, RuleState
+from monitorpi_common.messages import SEVERITIES, AlertEvent, RuleState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,6 @@ MOST: Final = 4_096
 STALE_S: Final = 120.0
 """The detector publishes an open alert each ten seconds; one that it has forgotten expires at the
 broker without a word."""
-_RANK: Final = {"info": 0, "warning": 1, "critical": 2}
 _MOST_KEYS: Final = 32
 
 
@@ -77,7 +76,7 @@ class Alarms:
 
 
 def _state(rule: str, alerts: list[Alert], at: datetime) -> RuleState:
-    worst = max((alert.severity for alert in alerts), key=_RANK.__getitem__, default=None)
+    worst = max((alert.severity for alert in alerts), key=SEVERITIES.index, default=None)
     return RuleState(
         at=at, rule=rule, state="ON" if alerts else "OFF", open=len(alerts), severity=worst,
         summary=alerts[-1].summary if alerts else None,

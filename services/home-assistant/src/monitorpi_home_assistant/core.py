@@ -182,6 +182,7 @@ class HomeAssistantCore:
         self._at, self._boot_s = tick.at, tick.boot_s
         if self._began_s is None:
             self._began_s = tick.boot_s
+            self._alarms.refresh(tick.boot_s)
             self._next_rates_s = tick.boot_s + self.settings.interval_s
         if not self.settings.enabled:
             yield from self._take_back(self.announced, rules=True)

@@ -12,11 +12,11 @@ its cause is reported later by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import Alert, NotifyTest, Publication, Sent, SentAlert
+from monitorpi_common.messages import SEVERITIES, Alert, NotifyTest, Publication, Sent, SentAlert
 from monitorpi_common.service import (
     CommandReceived,
     CommandRefusedError,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from monitorpi_common.messages import Severity
     from monitorpi_notifier.digest import Digest
     from monitorpi_notifier.items import ChangeStore, Happening
     from monitorpi_notifier.planned import Plan
@@ -48,7 +49,6 @@ HOLD_S: Final = 12.0
 AFTER_S: Final = LONGEST_S  # after a power failure a NAS takes five minutes to start
 """A side effect that lasts so much longer than its cause is reported by itself."""
 MOST_KNOWN: Final = 4_096
-_RANK: Final = {"info": 0, "warning": 1, "critical": 2}
 _EFFECTS: Final = frozenset(
     {"device-down", "answers-no-pings", "high-loss", "high-delay", "high-jitter"}
 )
@@ -62,8 +62,12 @@ class _Open:
     alert: Alert
     effects: dict[str, str] = field(default_factory=dict)
     """By key: what it carries with it, by name."""
-    due_s: float = 0.0
-    """Of the boot-time clock."""
+    due_s: dict[str, float] = field(default_factory=dict)
+    """When each destination is told of it, by the boot-time clock."""
+
+    def waiting(self, boot_s: float) -> dict[str, float]:
+        """Return whom it waits for, and for how many seconds."""
+        return {name: at_s - boot_s for name, at_s in self.due_s.items() if at_s > boot_s}
 
 
 @dataclass(slots=True)
@@ -170,12 +174,12 @@ class NotifierCore:
                 continue
             if name not in reported.destinations:
                 changes.append(self._change(name, alert, "opened", hold_s))
-            elif _RANK[alert.severity] > _RANK[reported.severity]:
+            elif SEVERITIES.index(alert.severity) > SEVERITIES.index(reported.severity):
                 changes.append(self._raised(name, alert))
         if changes or alert.key not in self._reported:
-            wait_s = max((one.due_s - self._at_s for one in changes), default=0.0)
-            self._open[alert.key].due_s = self._boot_s + wait_s
-            destinations = reported.destinations | {one.destination for one in changes}
+            due_s = {one.destination: self._boot_s + one.due_s - self._at_s for one in changes}
+            self._open[alert.key].due_s |= due_s
+            destinations = reported.destinations | due_s.keys()
             self._keep(changes, self._record(alert, destinations, reported.severity))
 
     def _known(self, alert: Alert) -> ReportedAlert:
@@ -186,15 +190,15 @@ class NotifierCore:
         return reported
 
     @staticmethod
-    def _record(alert: Alert, destinations: frozenset[str], severity: str) -> ReportedAlert:
-        worst = max(severity, alert.severity, key=_RANK.__getitem__)
+    def _record(alert: Alert, destinations: frozenset[str], severity: Severity) -> ReportedAlert:
+        worst = max(severity, alert.severity, key=SEVERITIES.index)
         return ReportedAlert(
             alert.key, alert.id, alert.state, worst, alert.at.timestamp(), frozenset(destinations)
         )
 
     def _raised(self, name: str, alert: Alert) -> NoticeChange:
         """Tell that it got worse; where the first word still waits, tell that instead."""
-        if self._open[alert.key].due_s > self._boot_s:
+        if name in self._open[alert.key].waiting(self._boot_s):
             self.store.withdraw(alert.key, [name])
             return self._change(name, alert, "opened", 0.0)
         return self._change(name, alert, "raised", 0.0)
@@ -205,7 +209,7 @@ class NotifierCore:
         if reported is not None and (reported.alert_id, reported.state) == (alert.id, "closed"):
             return
         is_reported = reported is not None and reported.alert_id == alert.id
-        if is_reported and reported is not None:
+        if reported is not None and is_reported:
             names = [name for name in self.settings.destinations if name in reported.destinations]
         elif self._was_missed(alert):
             names = [
@@ -216,18 +220,17 @@ class NotifierCore:
             ]  # fmt: skip
         else:
             names = []
-        if known is not None and known.due_s > self._boot_s:
-            # it came and went before anybody was notified
-            self.store.withdraw(alert.key, names)
-            still = [name for name in names if self.plan.is_quiet(name, alert.severity, self._now)]
-            names = still
+        if known is not None and (waiting := known.waiting(self._boot_s)):
+            # it came and went before these were notified
+            self.store.withdraw(alert.key, waiting)
+            names = [name for name in names if name not in waiting
+                     or self.plan.is_quiet(name, alert.severity, self._now)]  # fmt: skip
         changes = [
             self._change(name, alert, "closed", 0.0, tuple(known.effects.values()) if known else ())
             for name in names
             if self.settings.destinations[name].closes or not is_reported
         ]
-        severity = reported.severity if is_reported and reported is not None else alert.severity
-        self._keep(changes, self._record(alert, frozenset(names), severity))
+        self._keep(changes, self._record(alert, frozenset(names), alert.severity))
         if known is not None:
             self._release(known)
 
@@ -270,23 +273,18 @@ class NotifierCore:
         by.effects[alert.key] = card.short if card else alert.subject
         self._folded_total += 1
         reported = self._known(alert)
-        if known.due_s > self._boot_s:
-            self.store.withdraw(alert.key, reported.destinations)
-            reported = ReportedAlert(
-                reported.key, reported.alert_id, "open", reported.severity, reported.at_s
-            )
-            known.due_s = 0.0
-            self._keep([], reported)
-        if by.due_s > self._boot_s:  # the cause waits itself: let it name what it carries
-            names = self._known(by.alert).destinations
-            self.store.withdraw(cause, names)
-            left_s = by.due_s - self._boot_s
+        if waiting := known.waiting(self._boot_s):
+            self.store.withdraw(alert.key, waiting)
+            told = reported.destinations - waiting.keys()
+            self._keep([], replace(reported, destinations=told))
+        if waiting := by.waiting(self._boot_s):  # while it waits itself it can name what it carries
+            self.store.withdraw(cause, waiting)
             self._keep(
                 [
                     self._change(name, by.alert, "opened", left_s, tuple(by.effects.values()))
-                    for name in names
+                    for name, left_s in waiting.items()
                 ],
-                self._record(by.alert, names, by.alert.severity),
+                self._known(by.alert),
             )
 
     def _release(self, cause: _Open) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.messages import SEVERITIES
 from monitorpi_notifier.items import Letter
 from monitorpi_notifier.wording import DOUBT
 
@@ -29,7 +30,6 @@ LONGEST_S: Final = 600.0
 MOST_AT_ONCE: Final = 1_000
 """Changes in one summary; it lists a dozen and counts the rest."""
 _ALONE: Final = ("digest", "test")
-_SEVERITY: Final = {"critical": 0, "warning": 1, "info": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Folding:
         old = [change for change in due if change.held or now_s - change.at_s > LATE_S]
         if len(old) > 1 or (len(due) > self.singles and not is_first):
             return None
-        return min(due, key=lambda change: (_SEVERITY.get(change.severity, 1), change.at_s))
+        return min(due, key=lambda change: (-SEVERITIES.index(change.severity), change.at_s))
 
 
 def _is_due(change: NoticeChange, now_s: float) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from monitorpi_common.messages import Severity  # noqa: TC001 - what is read back is held against it
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -23,7 +25,7 @@ class NoticeChange:
     """Of the alert; the same key in one summary is one matter."""
     alert_id: str
     rule: str
-    severity: str
+    severity: Severity
     at_s: float
     """When it happened, seconds since 1970."""
     opened_s: float
@@ -78,7 +80,7 @@ class ReportedAlert:
     key: str
     alert_id: str
     state: Literal["open", "closed"]
-    severity: str
+    severity: Severity
     at_s: float
     destinations: frozenset[str] = field(default_factory=frozenset)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from monitorpi_common.messages import SEVERITIES
 from monitorpi_notifier import spans
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
     from monitorpi_notifier.settings import Destination, NotifierSettings
     from monitorpi_notifier.spans import Span
-
-_RANK: Final = {"info": 0, "warning": 1, "critical": 2}
 
 
 class Plan:
@@ -31,7 +30,7 @@ class Plan:
     ) -> bool:
         """Return whether a destination is to be told of an alert at a moment."""
         one: Destination = self._destinations[name]
-        if _RANK[severity] < _RANK[one.least] or not one.fits(rule, macs):
+        if SEVERITIES.index(severity) < SEVERITIES.index(one.least) or not one.fits(rule, macs):
             return False
         local = at.astimezone(self._zone)
         hours = self._hours[name]
@@ -44,7 +43,7 @@ class Plan:
 
     def quiet_until(self, name: str, severity: str, at: datetime) -> float | None:
         """Return when quiet hours that hold for it end, seconds since 1970; None: none do."""
-        if _RANK[severity] >= _RANK[self._destinations[name].quiet_least]:
+        if SEVERITIES.index(severity) >= SEVERITIES.index(self._destinations[name].quiet_least):
             return None
         end = spans.covered_until(self._quiet[name], at.astimezone(self._zone))
         return None if end is None else end.timestamp()

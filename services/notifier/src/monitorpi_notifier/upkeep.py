@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -32,8 +33,8 @@ class Upkeep:
     destinations: Iterable[str]
     _steps: ClockSteps = field(default_factory=ClockSteps)
     _at_s: float = 0.0
-    _alive_s: float = 0.0
-    _expiry_s: float = 0.0
+    _alive_s: float = -math.inf
+    _expiry_s: float = -math.inf
 
     def tick(self, tick: Tick) -> float:
         """Let time pass; returns by how many seconds the clock was set ahead, 0: it was not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from monitorpi_common.messages import SEVERITIES
 from monitorpi_notifier.advice import advice
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Wording:
         """
         matters = _matters(changes)
         is_open = [one for one in matters if one[-1].what not in ("closed", "digest", "test")]
-        worst = min((one[-1] for one in matters), key=lambda change: _RANK[change.severity])
+        worst = max((one[-1] for one in matters), key=lambda one: SEVERITIES.index(one.severity))
         head = f"{len(matters)} alerts" if len(matters) > 1 else worst.title
         over = len(matters) - len(is_open)
         title = f"{worst.severity.upper()} {head}: {len(is_open)} open, {over} over"
@@ -139,13 +140,10 @@ class Wording:
         return f"- {first.severity.upper()} {last.line} ({state})"
 
 
-_RANK: Final = {"critical": 0, "warning": 1, "info": 2}
-
-
 def _order(changes: Sequence[NoticeChange]) -> tuple[bool, int, float]:
     """Put open ones first, then the worst, then the first."""
     last = changes[-1]
-    return last.what == "closed", _RANK[last.severity], changes[0].at_s
+    return last.what == "closed", -SEVERITIES.index(last.severity), changes[0].at_s
 
 
 def _matters(changes: Sequence[NoticeChange]) -> list[list[NoticeChange]]:

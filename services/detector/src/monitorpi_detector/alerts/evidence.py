@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from monitorpi_common.messages import Alert, Evidence, Severity, timestamp
+from monitorpi_common.messages import SEVERITIES, Alert, Evidence, Severity, timestamp
 from monitorpi_common.topics import TopicError, mac_from_id, slug
 from monitorpi_detector.rule import CRITICAL_AT, Finding
 from monitorpi_detector.views.window import LEAST_SPAN_S
@@ -24,7 +24,6 @@ COPIES_REPORTED: Final = 0.1
 _MAX_SUMMARY: Final = 400
 _MAX_PEERS: Final = 32
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:monitorpi:alert")
-_ORDER: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "critical": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ def severity_of(finding: Finding, cause: str | None) -> Severity:
 
 def is_worse(one: Severity, other: Severity) -> bool:
     """Return whether a severity is above another."""
-    return _ORDER[one] > _ORDER[other]
+    return SEVERITIES.index(one) > SEVERITIES.index(other)
 
 
 def _times(copies_ratio: float) -> str:

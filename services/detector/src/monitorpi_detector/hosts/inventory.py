@@ -39,7 +39,7 @@ class Known:
     """One MAC address."""
 
     since_s: float
-    sent_at_s: float = 0.0
+    sent_at_s: float = -math.inf
     """End of the last window in which it sent a frame."""
     role: str = "unknown"
     ips: tuple[str, ...] = ()
@@ -51,16 +51,16 @@ class Known:
     other_rx: float = 0.0
     answered: float = 0.0
     """SYN-ACKs/s it was sent of late, while there were any."""
-    answered_at_s: float = 0.0
-    syn_acked_s: float = 0.0
+    answered_at_s: float = -math.inf
+    syn_acked_s: float = -math.inf
     """End of the last window in which it sent SYN-ACKs: of a router, that it passed answers on."""
     asked: float = 0.0
     """Requests it was sent of late that no ICMP of it has answered."""
-    asked_at_s: float = 0.0
+    asked_at_s: float = -math.inf
     arp_fast_s: float = -math.inf
     """End of the last window with so much ARP of it that it may be a storm."""
     probe: ProbeResult | None = None
-    probed_until_s: float = 0.0
+    probed_until_s: float = -math.inf
     """When the round of that result ended."""
 
 
