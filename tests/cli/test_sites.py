@@ -23,6 +23,7 @@ from monitorpi_cli.sites.travels import message_bytes
 from monitorpi_cli.stack import broker as broker_files
 from monitorpi_cli.stack.centre import CENTRE_KEYS, Centre
 from monitorpi_cli.stack.plan import make_plan
+from monitorpi_common.handover import Handover
 from monitorpi_common.settings import CentreSettings
 from monitorpi_host.children import tied
 
@@ -245,8 +246,8 @@ def test_doctor_tries_the_centre(world: World) -> None:
     }  # fmt: skip
 
     def said(**change: object) -> str:
-        settings = CentreSettings.model_validate(given | change)
-        found = try_elsewhere("centre", settings.account("berlin"), CENTRE_KEYS)
+        account = CentreSettings.model_validate(given | change).account("berlin")
+        found = try_elsewhere("centre", account, Handover(account, "doctor", CENTRE_KEYS))
         return f"{found.mark} {found}"
 
     assert said() == f"ok centre: 127.0.0.1:{world.centre.port}: connected as berlin"

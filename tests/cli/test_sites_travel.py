@@ -180,6 +180,19 @@ def test_one_table_says_what_travels() -> None:
     assert not any(row.is_sent for row in table(Amounts(), None).values())
     nats = table(Amounts(), None, nats={"servers": ["a"]}, interval_s=60)
     assert nats["rows traffic by nats"].per_day == DAY_S / 60
+    device = {"preset": "thingspeak", "username": "d", "password": "p", "channels": {"health": 77}}
+    updates = table(Amounts(), None, nats={"servers": ["a"]}, mqtt=device, interval_s=60)
+    assert {name for name in updates if name.startswith("rows")} == {
+        "rows health by mqtt", "rows health by nats", "rows traffic by nats",
+    }  # fmt: skip
+    values = "".join(f"&field{n}=123456" for n in range(1, 9))
+    payload = f"created_at=2026-01-02T03%3A04%3A00Z{values}"
+    assert updates["rows health by mqtt"].bytes_each == message_bytes(
+        "channels/77/publish", len(payload), expires=False
+    )
+    other = table(Amounts(), None, mqtt={"host": "b", "prefix": "rows"})
+    line = nats["rows health by nats"].bytes_each - len("monitorpi-rows.home.health")
+    assert other["rows health by mqtt"].bytes_each == line + len("rows/home/health")
     assert passed_on(CENTRE)[-1] == "cloud-bridge/rollup/+"
     assert "topic monitorpi/v1/home/cloud-bridge/rollup/+ out 1" in Centre("home", CENTRE).lines(
         "/f", "bridge"

@@ -31,6 +31,17 @@ def total(channel: Channel) -> int:
     return sum(int(row["field7"]) for row in list(channel.rows))
 
 
+def kept_back(state: Path) -> int:
+    """Return the SYNs that a bridge which has ended left: of rows not sent, and of none yet."""
+    with closing(sqlite3.connect(state / "outbox.sqlite")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        waiting = database.execute("SELECT fields FROM row WHERE state IN (0, 1)").fetchall()
+        asked = "SELECT value FROM memory WHERE name = 'rows'"
+        samples = json.loads(database.execute(asked).fetchone()[0])["samples"]
+    unsent = sum(int(json.loads(fields)["field7"]) for (fields,) in waiting)
+    return unsent + sum(sample[1] for _, _, field, sample in samples if field == 7)
+
+
 def assert_sound(state: Path, copies: Path) -> None:
     """What a killed process left on the disk is a whole database; looked at in a copy."""
     copies.mkdir(exist_ok=True)

@@ -76,6 +76,24 @@ def test_whoever_sets_off_alerts_does_not_spend_the_quota(bridge: Callable[..., 
         "CLOSED SYN flood from x (137 changes before it untold)"
     }
     assert one.core.detail()["alerts_passed_over_total"] == 138
+    before = one.texts()
+    one.tick(START + 310 + 300, 710.0)
+    one.alert("open", "syn-flood-z", 202)
+    assert set(one.texts()) - set(before) == {"OPEN SYN flood from x (1 changes before it untold)"}
+    before = one.texts()
+    one.tick(START + 310 + 600, 1010.0)
+    one.alert("closed", "syn-flood-z", 202)
+    assert set(one.texts()) - set(before) == {"CLOSED SYN flood from x"}
+
+
+def test_a_text_that_is_written_is_sent_at_once(bridge: Callable[..., Bridge]) -> None:
+    """One that is not, or was, hurries nobody."""
+    hurried: list[int] = []
+    one = bridge(hurry=lambda: hurried.append(1))
+    for state, seen in (("closed", 0), ("open", 1), ("open", 1), ("closed", 2)):
+        one.alert(state)
+
+        assert len(hurried) == seen
 
 
 @pytest.mark.parametrize("length", [249, 250, 251, 300])

@@ -10,6 +10,9 @@ import pytest
 from tests.common.echoes import ECHO
 from tests.common.loopworld import World
 from tests.common.pahoworld import Wire
+from tests.common.scriptedbroker import ScriptedBroker, Waiting
+
+from monitorpi_common import handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,3 +49,14 @@ def echo(
         return process
 
     return start
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedBroker:
+    """Stand in for paho, the broker and the clock."""
+    one = ScriptedBroker()
+    connection = handover._Connection
+    monkeypatch.setattr(handover, "client_of", one)
+    monkeypatch.setattr(handover, "_Connection", lambda client: connection(client, Waiting(one)))
+    monkeypatch.setattr(handover.time, "monotonic", lambda: one.now_s)
+    return one

@@ -66,6 +66,23 @@ def test_what_is_done_is_on_the_disk_and_what_fails_is_undone(
     assert on_disk(tmp_path) == [1]
 
 
+def test_what_is_remembered_is_on_the_disk_at_once_unless_it_may_wait(
+    held: Database, tmp_path: Path
+) -> None:
+    """It is a transaction like any other."""
+
+    def there() -> int:
+        with snapshot(tmp_path / "outbox.db") as db:
+            return int(db.execute("SELECT COUNT(*) FROM memory").fetchone()[0])
+
+    held.remember({"a": 1})
+    assert there() == 1
+    held.remember({"b": 2}, patient=True)
+    assert (there(), held.recall("b")) == (1, 2)
+    held.remember({"c": 3}, patient=False)
+    assert there() == 3
+
+
 def test_a_file_that_is_up_to_date_is_opened_without_a_write(tmp_path: Path) -> None:
     """It opens on a full disk, too."""
     file = tmp_path / "outbox.db"

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
-from tests.conftest import Broker, wait_for
+from tests.common.scriptedbroker import DENIED, GRANTED, KEYS, NOBODY, ROWS, Word, ours
+from tests.conftest import wait_for
 
-from monitorpi_common import handover
 from monitorpi_common.clientid import client_id
-from monitorpi_common.endpoint import Keys
 from monitorpi_common.handover import Handover, NotConnectedError
 from monitorpi_common.settings import BrokerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Subscriber
-
-KEYS = Keys.of_broker("rows.mqtt")
-GRANTED, NOBODY, DENIED = 0, 0x10, 0x87
+    from tests.common.scriptedbroker import ScriptedBroker
+    from tests.conftest import Broker, Subscriber
 
 
 def test_a_broker_answers_for_each_message(
@@ -60,127 +55,6 @@ def test_a_broker_answers_for_each_message(
 # --- word by word -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Word:
-    """A reason code, as paho hands it on."""
-
-    value: int
-
-    @property
-    def is_failure(self) -> bool:
-        """Refuse."""
-        return self.value >= 0x80
-
-    def __str__(self) -> str:
-        return f"word {self.value:x}"
-
-
-class Waiting(threading.Condition):
-    """Lets the next thing happen in a second, where somebody waits; nothing more: time is up.
-
-    Whoever waits goes on only where that is notified.
-    """
-
-    def __init__(self, world: ScriptedBroker) -> None:
-        super().__init__()
-        self.world = world
-        self.is_notified = False
-
-    def notify(self, n: int = 1) -> None:
-        """Wake whoever waits."""
-        del n
-        self.is_notified = True
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Go on."""
-        self.world.waited.append(timeout)
-        if not self.world.script:
-            return False
-        self.world.now_s += 1
-        self.is_notified = False
-        self.world.script.popleft()()
-        return self.is_notified
-
-
-@dataclass
-class ScriptedBroker:
-    """The client of paho and its broker at once."""
-
-    line: Any = None
-    fails: OSError | None = None
-    now_s: float = 500.0
-    script: deque[Callable[[], None]] = field(default_factory=deque)
-    waited: list[float | None] = field(default_factory=list)
-    calls: list[Any] = field(default_factory=list)
-    on_connect: Any = None
-    on_disconnect: Any = None
-    on_publish: Any = None
-
-    def __call__(self, settings: BrokerSettings, id_: str, *, comes_back: bool) -> ScriptedBroker:
-        """Be the client that is asked for."""
-        self.calls.append((settings.host, id_, comes_back))
-        return self
-
-    def connect(self, host: str, port: int, keepalive: int) -> None:
-        """Reach the broker, or not."""
-        self.calls.append((host, port, keepalive))
-        if self.fails is not None:
-            raise self.fails
-
-    def publish(self, topic: str, payload: bytes, qos: int) -> ScriptedBroker:
-        """Give each message a number."""
-        self.calls.append((topic, payload, qos))
-        self.mid = len([one for one in self.calls if one[0] == topic])
-        return self
-
-    def socket(self) -> Any:
-        """Return the connection's own, while there is one."""
-        return self.line
-
-    def loop_start(self) -> None:
-        """Note it."""
-        self.calls.append("begins")
-
-    def loop_stop(self) -> None:
-        """Note it."""
-        self.calls.append("ends")
-
-    def disconnect(self) -> None:
-        """Note it."""
-        self.calls.append("goodbye")
-
-    def answers(self, code: int) -> None:
-        """Answer what asks to come in, once it is waited for."""
-        self.script.append(lambda: self.on_connect(None, None, None, Word(code), None))
-
-    def hangs_up(self, code: int = 0x8B) -> None:
-        """End the connection."""
-        self.script.append(lambda: self.on_disconnect(None, None, None, Word(code), None))
-
-    def acknowledges(self, mid: int, code: int = GRANTED) -> None:
-        """Answer for a message."""
-        self.script.append(lambda: self.on_publish(None, None, mid, Word(code), None))
-
-
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedBroker:
-    """Stand in for paho, the broker and the clock."""
-    one = ScriptedBroker()
-    connection = handover._Connection
-    monkeypatch.setattr(handover, "client_of", one)
-    monkeypatch.setattr(handover, "_Connection", lambda client: connection(client, Waiting(one)))
-    monkeypatch.setattr(handover.time, "monotonic", lambda: one.now_s)
-    return one
-
-
-def ours(**more: Any) -> Handover:
-    """Return a handover to nowhere."""
-    return Handover(BrokerSettings(host="pi", port=7, keepalive_s=9, **more), "bridge", KEYS)
-
-
-ROWS = [("rows", b"1"), ("rows", b"2")]
-
-
 def test_all_that_is_answered_is_told(scripted: ScriptedBroker) -> None:
     """In the order of the messages; the connection stays for the next ones."""
     one = ours()
@@ -196,7 +70,7 @@ def test_all_that_is_answered_is_told(scripted: ScriptedBroker) -> None:
     assert one.publish(ROWS[:1]) == [GRANTED]
     assert scripted.waited == [8.0, 10.0, 9.0, 10.0]
     assert scripted.calls == [
-        ("pi", "bridge", False), ("pi", 7, 9), "begins",
+        ("pi", "bridge", False, 5), ("pi", 7, 9), "begins",
         ("rows", b"1", 1), ("rows", b"2", 1), ("rows", b"1", 1),
     ]  # fmt: skip
 
@@ -238,7 +112,7 @@ def test_a_broker_that_hangs_up_is_noticed(scripted: ScriptedBroker) -> None:
     assert scripted.calls[-5:] == [
         "goodbye",
         "ends",
-        ("pi", "bridge", False),
+        ("pi", "bridge", False, 5),
         ("pi", 7, 9),
         "begins",
     ]

@@ -49,6 +49,11 @@ def test_a_pulse_is_that_of_somebody_who_is_known_now() -> None:
     assert observer.facts().pulse_s == {}
     health(observer, "prober")
     assert observer.facts().pulse_s == {"prober": 5.0}
+    observer.tick(6.0, None)
+    observer.presence(status("prober"), online=False)
+    assert observer.facts().pulse_s == {"prober": 5.0}
+    observer.presence(status("prober"), online=True)
+    assert observer.facts().pulse_s == {"prober": 6.0}
 
 
 def test_of_many_instances_so_many_are_known_and_what_those_count_on_changes() -> None:
@@ -60,7 +65,9 @@ def test_of_many_instances_so_many_are_known_and_what_those_count_on_changes() -
     health(observer, "capture", "c1", interfaces="all")
     health(observer, "prober", "p", interfaces=["eth7"])
 
+    health(observer, "capture", "c2", interfaces_away={"late": "down", "shared": "down"})
     assert observer.gone(status("capture", "c0")) == {"eth0", "late"}
+    assert observer.facts().away == {"shared": "down"}
     assert observer.gone(status("capture", "c1")) == {"eth1"}
     assert observer.gone(status("capture", "c63")) == {"eth63"}
     assert observer.gone(status("capture", "c64")) == frozenset()
@@ -97,8 +104,11 @@ def test_a_window_tells_of_its_interface() -> None:
             retained=False,
         )  # fmt: skip
 
-    see(end=AT, packets=7, kernel_drops=2, sees_replies=False, copies_ratio=0.5)
+    see(end=AT.replace(second=AT.second - 3))
     one = observer.interfaces["eth0"]
+    assert (one.late_s, one.last_late_s) == (0.0, 3.0)
+    one.frames.clear()
+    see(end=AT, packets=7, kernel_drops=2, sees_replies=False, copies_ratio=0.5)
     assert (one.arrived_s, one.received_s, one.late_s, one.last_late_s) == (50.0, 50.0, 0.0, 0.0)
     assert (one.has_link, one.sees_replies, one.copies_ratio) == (True, False, 0.5)
     assert list(one.frames) == [(7, 2)]

@@ -269,6 +269,17 @@ def test_a_file_beyond_the_bound_is_not_read(
     assert file_of(tmp_path).read().records == {}
 
 
+def test_nothing_is_added_to_a_file_that_was_not_written(tmp_path: Path) -> None:
+    """Nobody knows where it ends: the whole is written first."""
+    file = file_of(tmp_path)
+
+    file.write_now(more(ALICE))
+
+    assert file.error == "the file is to be written anew"
+    assert file.take_failure()
+    assert not file.path.exists()
+
+
 def test_the_last_write_is_made_in_order(tmp_path: Path) -> None:
     """What is under way is finished before the last of all."""
     file = file_of(tmp_path)

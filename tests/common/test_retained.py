@@ -222,6 +222,46 @@ def test_made_up_devices_cannot_wear_the_card() -> None:
     assert (BURST_BYTES, REFILL_BYTES_PER_S) == (16_777_216, 1024)
 
 
+def test_what_a_write_of_the_whole_leaves_of_the_budget_is_still_there() -> None:
+    """And a name that finds no room waits for it, with those behind it; of the payload too."""
+    kept = Kept()
+    kept.take(device(), 0)
+    kept.run(0, 10)
+    assert kept.writes[-1].whole
+    assert kept.state._room_bytes == BURST_BYTES - len(kept.writes[-1].data)
+
+    macs = [f"02:00:00:00:00:{number:02x}" for number in range(3)]
+    for mac in macs:
+        kept.take(device(0, mac), 70)
+    size = len("device/020000000000") + len(device(0, macs[0]).encode())
+    kept.state._room_bytes, kept.state._room_s = 2.0 * size, 75.0
+    kept.tick(75)
+    assert kept.writes[-1].data.count(b"\n") == 2
+    assert kept.state._room_bytes == 2 * size - len(kept.writes[-1].data)
+
+    kept.state._room_bytes = size - 1 - 60.0 * REFILL_BYTES_PER_S
+    assert kept.tick(135) is None
+    kept.state._room_bytes += 1
+    assert kept.tick(135) is not None
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_when_a_file_is_written_anew(over: int) -> None:
+    """Once it would be more than twice what it must hold, and 64 KiB."""
+    kept = Kept()
+    kept.take(device(), 0)
+    kept.run(0, 10)
+    again = device(hostname="b")
+    kept.take(again, 70)
+    record = RetainedRecord(f"device/{mac_id(MAC)}", again.encode())
+    most = 2 * len(again.encode()) + 65_536
+    kept.state._file_bytes = most - record.size + over
+
+    kept.tick(70 + PATIENCE_S)
+
+    assert [one.whole for one in kept.writes] == [True, bool(over)]
+
+
 def test_more_than_there_is_room_for_is_refused_and_counted() -> None:
     """Names are bounded, whatever a service publishes."""
     kept = Kept()

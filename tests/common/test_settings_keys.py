@@ -53,6 +53,8 @@ class Settings(Section):
         ({"table__password": ""}, {"table": {"password": ""}}),
         ({"table__limits__a-b__floor": "5"}, {"table": {"limits": {"a-b": {"floor": "5"}}}}),
         ({"table__limits__x": '{"floor": 5}'}, {"table": {"limits": {"x": {"floor": 5}}}}),
+        ({"table__port": "7", "table__port__deep": "x", "table__port__deep__er": "y"},
+         {"table": {"port": "7"}}),
         ({"table__none": "x"}, {"table": {"none": "x"}}),
         ({"table__none__deeper": "x"}, {"table": {"none": {"deeper": "x"}}}),
         ({"none": "x", "none__deeper": "x", "site__deeper": "x"}, {}),

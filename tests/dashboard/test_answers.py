@@ -251,6 +251,7 @@ def test_a_stream_sends_each_new_document(monkeypatch: pytest.MonkeyPatch) -> No
         assert answer.status == 200
         assert answer.getheader("Content-Type") == "text/event-stream"
         assert answer.getheader("Content-Length") is None
+        assert answer.getheader("Content-Encoding") is None
         assert answer.read(3) == b":\n\n"
 
         server.board.put(sight({"number": 1}, "watching"))

@@ -179,3 +179,27 @@ def test_windows_on_made_up_topics_are_not_remembered_for_ever() -> None:
         world.hand(Received(topic, WINDOW.model_copy(update={"seq": number})))
 
     assert len(world.core._read_at) == MAX_INTERFACES
+
+
+def test_of_the_large_windows_every_other_is_worth_reading_and_all_else_always() -> None:
+    """Of each interface by itself; where nothing smaller tells of the wire, each of them."""
+    world = World()
+    world.looked = True
+
+    def wanted() -> list[str]:
+        return [
+            f"{kind} {id_}" for kind in ("traffic", "wire", "alert") for id_ in ("eth0", "eth1")
+            if world.core.wants(Topic("lab", "capture", kind, id_))
+        ]  # fmt: skip
+
+    world.pass_by()
+    world.traffic()
+    assert len(wanted()) == 6
+    world.wire()
+    assert wanted() == ["traffic eth1", "wire eth0", "wire eth1", "alert eth0", "alert eth1"]
+    world.pass_by()
+    assert len(wanted()) == 5
+
+    world.pass_by()
+
+    assert len(wanted()) == 6

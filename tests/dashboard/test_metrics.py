@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from tests.conftest import ROOT, wait_for
 
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
+from monitorpi_common.messages import CLASSES
 from monitorpi_common.service import Presence, Received, Tick
 from monitorpi_common.topics import Topic
 from monitorpi_dashboard.core import DashboardCore, Sight
@@ -25,7 +27,7 @@ from monitorpi_dashboard.picture import rates_of
 from monitorpi_dashboard.sinks.board import Board
 from monitorpi_dashboard.sinks.metrics import Metrics
 from monitorpi_dashboard.sinks.web import PageServer
-from monitorpi_dev.reference.grafana import QUERIES, dashboard
+from monitorpi_dev.reference.grafana import SITE, SITES, GrafanaBoard, dashboard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,8 +144,8 @@ Ask = Callable[[str], list[Any]]
 
 
 @contextmanager
-def scraping(name: str, page_port: int, folder: Path) -> Iterator[Ask]:
-    """Run a server that scrapes a page; gives a way to ask it."""
+def scraping(name: str, page_port: int, folder: Path, *sites: str) -> Iterator[Ask]:
+    """Run a server that scrapes a page, as that of each site; gives a way to ask it."""
     server = SERVERS[name]
     program = shutil.which(server.program)
     if program is None:
@@ -153,7 +155,10 @@ def scraping(name: str, page_port: int, folder: Path) -> Iterator[Ask]:
         "job_name": "monitorpi",
         "scrape_interval": "1s",
         "basic_auth": {"username": "monitorpi", "password": PASSWORD},
-        "static_configs": [{"targets": [f"127.0.0.1:{page_port}"]}],
+        "static_configs": [
+            {"targets": [f"127.0.0.1:{page_port}"], "labels": {"site": site} if site else {}}
+            for site in sites or ("",)
+        ],
     }
     config.write_text(json.dumps({"scrape_configs": [scrape]}))
     values = (config, folder / "data", address)
@@ -197,26 +202,65 @@ _QUIET = "> 0"
 """A query of what should not happen is empty, and is run without its condition."""
 
 
+def committed(board: GrafanaBoard) -> list[str]:
+    """Return the queries of a dashboard as it is committed."""
+    file = {SITE: "grafana-dashboard.json", SITES: "grafana-sites.json"}[board]
+    panels = json.loads((ROOT / "contracts" / file).read_bytes())["panels"]
+    return [one["expr"] for panel in panels for one in panel["targets"]]
+
+
+def plain(query: str, site: str = ".*") -> str:
+    """Return a query as Grafana asks it."""
+    asked = query.replace("$__rate_interval", "1m").replace("$interface", ".*")
+    return asked.replace("$site", site)
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_each_query_of_the_dashboard_is_answered(
     server: PageServer, tmp_path: Path, name: str
 ) -> None:
     """By what was scraped: a metric that is renamed leaves no panel empty unseen."""
-    committed = json.loads((ROOT / "contracts" / "grafana-dashboard.json").read_bytes())
-    asked = [one["expr"] for panel in committed["panels"] for one in panel["targets"]]
-    assert tuple(asked) == QUERIES
+    asked = committed(SITE)
+    assert tuple(asked) == SITE.queries
 
     with scraping(name, server.port, tmp_path) as ask:
-        for query in asked:
-            plain = query.replace("$__rate_interval", "1m").replace("$interface", ".*")
-            ask(plain)  # as it is, it is understood
-            wait_for(lambda plain=plain: ask(plain.removesuffix(_QUIET)), 60, plain)
+        for query in map(plain, asked):
+            ask(query)  # as it is, it is understood
+            wait_for(lambda query=query: ask(query.removesuffix(_QUIET)), 60, query)
         assert ask("monitorpi_no_such_metric") == []
 
 
-def test_the_dashboard_fits_its_grid() -> None:
+@pytest.mark.parametrize("name", SERVERS)
+def test_sites_stand_side_by_side(server: PageServer, tmp_path: Path, name: str) -> None:
+    """Each query tells of each site by its name; one that is chosen stands alone, in both."""
+    asked = committed(SITES)
+    assert tuple(asked) == SITES.queries
+    chosen = {name for one in asked for name in re.findall(r'class=~"([^"]+)"', one)}
+    assert {name for one in chosen for name in one.split("|")} <= {*CLASSES}
+
+    with scraping(name, server.port, tmp_path, "berlin", "paris") as ask:
+
+        def told(query: str) -> set[str]:
+            return {one["metric"]["site"] for one in ask(query)}
+
+        # a page tells of the classes that were seen, and this one saw few
+        asked = [re.sub('class=~"[^"]+"', 'class=~"syn"', query) for query in asked]
+        for query in map(plain, asked):
+            wait_for(lambda query=query: told(query) == {"berlin", "paris"}, 60, query)
+        assert {query for query in asked if told(plain(query, "paris")) != {"paris"}} == set()
+        for query in SITE.queries:
+            both, one = (ask(plain(query, site).removesuffix(_QUIET)) for site in (".*", "paris"))
+            assert both
+            assert one
+            assert len(one) <= len(both)
+            assert all(series["metric"].get("site", "paris") == "paris" for series in one)
+
+
+@pytest.mark.parametrize("board", [SITE, SITES])
+def test_a_dashboard_fits_its_grid(board: GrafanaBoard) -> None:
     """No panel covers another or reaches beyond the right edge; each says what it needs."""
-    panels = dashboard()["panels"]
+    whole = dashboard(board)
+    panels = whole["panels"]
     taken: set[tuple[int, int]] = set()
     for one in panels:
         at = one["gridPos"]
@@ -229,3 +273,6 @@ def test_the_dashboard_fits_its_grid() -> None:
         assert at["x"] + at["w"] <= 24
         taken |= cells
     assert len({one["id"] for one in panels}) == len(panels)
+    named = [one["name"] for one in whole["templating"]["list"]]
+    asked = set(re.findall(r"\$(?!__)\{?(\w+)", json.dumps(whole)))
+    assert asked <= {*named}, "what is not chosen anywhere"

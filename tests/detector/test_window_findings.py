@@ -12,7 +12,9 @@ from tests.detector.windows import device as seen_device
 
 from monitorpi_common.messages import Copies, Omitted, Peer, Repeats
 from monitorpi_detector.hosts.inventory import HostInventory
-from monitorpi_detector.rules import RULES, arp_storm, igmp_storm
+from monitorpi_detector.rule import LimitsOf
+from monitorpi_detector.rules import RULES, WINDOW_RULES, arp_storm, igmp_storm
+from monitorpi_detector.rules.outage import UPLINK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -348,3 +350,14 @@ def test_what_senders_explain_half_of_is_no_finding_of_the_wire(
 
     assert [one[:2] for one in told[:2]] == [("04000000000a", 200.0), ("040000000003", 200.0)]
     assert [value for _, value, _ in told[2:]] == [float(total)] * is_told
+
+
+@pytest.mark.parametrize("rule", [one.name for one in WINDOW_RULES if one is not UPLINK])
+@pytest.mark.parametrize("rows", [(), (plain(ATTACKER),), (plain(ATTACKER, packets=1),)])
+def test_of_nothing_comes_no_finding(rule: str, rows: tuple[Any, ...]) -> None:
+    """However low a floor is: what was not counted is none."""
+    low = replace(RULES[rule].defaults, floor=0.001)
+
+    found = RULES[rule].judge(view(*rows), LimitsOf(lambda _: low, 0.0))
+
+    assert list(found) == []

@@ -148,3 +148,18 @@ def test_devices_targets_and_changes_are_bounded(monkeypatch: pytest.MonkeyPatch
 
     assert (len(batch(diary).changes), diary.refused) == (3, 4)
     assert diary.known[mac(1)].hostname == "b"
+
+
+def test_a_site_that_is_far_too_large_costs_so_much_and_no_more() -> None:
+    """8,192 devices and changes that wait, 2,048 targets."""
+    diary = Diary()
+    one, printer = device(), target("up")
+    for number in range(2049):
+        diary.target(printer.model_copy(update={"address": str(number)}))
+    assert (len(batch(diary).targets), diary.refused) == (2048, 1)
+
+    for number in range(8193):
+        diary.device(one.model_copy(update={"mac": str(number)}), 1)
+    assert (len(diary.known), len(batch(diary).changes), diary.refused) == (8192, 8192, 2)
+    diary.target(printer.model_copy(update={"address": "0", "state": "down"}))
+    assert (len(batch(diary).changes), diary.refused) == (8192, 3)

@@ -13,6 +13,8 @@ from tests.prober.corebench import T0, Prober, device
 
 from monitorpi_common.log import Log
 from monitorpi_common.service import Assembly, Context, Tick
+from monitorpi_host.interfaces import Interface
+from monitorpi_prober import __main__ as main
 from monitorpi_prober.__main__ import assemble
 from monitorpi_prober.core import ProberCore
 from monitorpi_prober.items import Exit, Sweeping
@@ -38,6 +40,21 @@ def assembled(folder: Path, *, live: bool = True, **settings: Any) -> Assembly:
     context = Context("lab", "main", "e", ProberSettings(**settings), Namespace(), folder, True,
                       live, Log("prober"))  # fmt: skip
     return assemble(context)
+
+
+def test_our_own_cards_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have a MAC address."""
+    macs = ("b8:27:eb:00:00:63", None, "b8:27:eb:00:00:64")
+    cards = [
+        Interface(f"eth{n}", mac, None, None, up=True, loopback=False, has_arp=True)
+        for n, mac in enumerate(macs)
+    ]
+    monkeypatch.setattr(main, "attached", lambda: iter(cards))
+
+    core = assembled(tmp_path).core
+
+    assert isinstance(core, ProberCore)
+    assert core.own_macs == {"b8:27:eb:00:00:63", "b8:27:eb:00:00:64"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from tests.prober.partsmade import MAC, T0, target
 
 from monitorpi_common.messages import Announce, ProbeResult
+from monitorpi_prober import results
 from monitorpi_prober.announcement import Sending, covers
 from monitorpi_prober.items import Echoes, Exit, RoundDone
 from monitorpi_prober.outcomes import Outcomes
@@ -132,6 +133,19 @@ def test_a_round_is_divided_only_where_it_must_be(rows: int, parts: list[int] | 
         text = "".join(one.model_dump_json() for one in [row] * size)
         assert len(text.encode()) < 512 * 1024
     assert all(size > 300 for size in found[:-1])
+
+
+@pytest.mark.parametrize(("over", "parts"), [(0, [3, 3, 1]), (1, [2, 2, 2, 1])])
+def test_a_part_is_filled_to_its_last_byte(
+    monkeypatch: pytest.MonkeyPatch, over: int, parts: list[int]
+) -> None:
+    """By what a row takes at most: its figures, four bytes for a letter of its name, its error."""
+    monkeypatch.setattr(results, "_PART_BYTES", 3 * (480 + 4 * 10 + 7))
+    row = figures(1.0, 2.0, error="x" * (7 + over)).model_copy(update={"name": "n" * 10})
+
+    assert [len(part) for part in in_parts([row] * 7)] == parts
+    one = row.model_copy(update={"error": None, "name": "n" * (11 if over else 10)})
+    assert [len(part) for part in in_parts([one] * 7)] == [3, 3, 1]
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ class Woken:
 
     def __init__(self, source: Any, times: int) -> None:
         self.pauses: list[float] = []
+        self.cleared = 0
         self._source, self._times = source, times
 
     def wait(self, seconds: float) -> None:
@@ -142,7 +143,8 @@ class Woken:
         """Do nothing."""
 
     def clear(self) -> None:
-        """Do nothing."""
+        """Count it."""
+        self.cleared += 1
 
 
 @pytest.mark.parametrize(("hostnames", "pause_s"), [((), 30.0), (("h",), 1.0)])
@@ -150,15 +152,19 @@ def test_a_look_at_the_clock_each_second(
     monkeypatch: pytest.MonkeyPatch, hostnames: tuple[str, ...], pause_s: float
 ) -> None:
     """Where there is a name to look up; one that is under way is not looked up twice."""
-    begun: list[str] = []
-    monkeypatch.setattr(HostNames, "_look_up", lambda _, name, __: begun.append(name))
+    begun: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        HostNames,
+        "_look_up",
+        lambda _, name, __: begun.append((name, threading.current_thread().daemon)),
+    )
     source = HostNames(_wanted=hostnames)
     woken = source._wake = Woken(source, 3)  # type: ignore[assignment]
 
     source.run(lambda _: None)
 
-    assert woken.pauses == [pause_s] * 3
-    assert begun == [*hostnames]
+    assert (woken.pauses, woken.cleared) == ([pause_s] * 3, 3)
+    assert begun == [(name, True) for name in hostnames]  # one that hangs holds up no end
     assert all(math.isinf(source._due[name]) for name in hostnames)
 
 

@@ -68,6 +68,12 @@ def test_a_reply_with_one_wrong_bit_is_not_sound(place: int) -> None:
         (0, b"x" * 56, "answers, but not with what was sent"),
         (0, TOKEN + (77).to_bytes(8, "big"), "answers, but not with what was sent"),
         (0, TOKEN + (77).to_bytes(8, "big") + b"\1" * 40, "answers, but not with what was sent"),
+        (0, TOKEN + (77).to_bytes(8, "big") + bytes(41), "answers, but not with what was sent"),
+        (0, bytes(56), "answers, but not with what was sent"),
+        (3, TOKEN + (77).to_bytes(8, "big") + bytes(41), "answers, but not with what was sent"),
+        (3, TOKEN + (77).to_bytes(8, "big") + b"\1" * 40, "answers, but not with what was sent"),
+        (3, bytes(56), "answers, but not with what was sent"),
+        (0, TOKEN + (78).to_bytes(8, "big") + bytes(40), "answers with another sequence number"),
     ],
 )
 def test_a_reply_that_is_not_sound_is_no_silence(
@@ -89,6 +95,14 @@ def test_a_damaged_reply_says_nothing() -> None:
     data[22] ^= 1
 
     assert one.examine(bytes(data)) == packets.Unsound(77, None, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"", 0), (b"\1", 0x100), (b"\1\2", 0x102), (b"\1\2\3", 0x402)]
+)
+def test_a_sum_is_of_whole_words(data: bytes, words: int) -> None:
+    """An odd byte has a zero behind it (RFC 1071)."""
+    assert packets._sum(data) == words
 
 
 def test_replies_to_others_are_not_examined() -> None:
@@ -209,6 +223,18 @@ def test_mdns_questions_and_long_labels() -> None:
     assert named(b"x" * 63, 0x8400) == "x" * 63
     assert named(b"x" * 64, 0x8400) is None
     assert named(b"printer", 0x0400) is None
+
+
+def test_mdns_names_in_pieces() -> None:
+    """A piece may end in a pointer, too: what comes behind a name is behind its first pointer."""
+    query = mdns.question("192.0.2.7", 5)
+    name = b"\x07printer\x05local\0"
+    pointer = b"\xc0" + bytes([len(query) + 12])  # to the pointer that is what this one says
+    other = pointer + struct.pack("!HHIH", 16, 1, 120, 2) + b"\xc0\x0c"
+    own = b"\xc0\x0c" + struct.pack("!HHIH", 12, 1, 120, len(name)) + name
+    head = struct.pack("!6H", 5, 0x8400, 1, 2, 0, 0)
+
+    assert mdns.answer(head + query[12:] + other + own, "192.0.2.7") == "printer"
 
 
 def test_mdns_pointer_loop() -> None:

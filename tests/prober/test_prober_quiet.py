@@ -169,6 +169,26 @@ def test_nobody_is_asked_twice_at_once_and_nobody_is_forgotten(steps: list) -> N
 # --- ARP ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("began", "after_s", "ends"),
+    [(0.0, 0.5, [1.0, 4.0]), (0.0, 1.5, [2.0, 4.0]), (0.0, 9.0, [3.0, 4.0]),
+     (1.0, 0.5, [2.0, 3.0]), (2.0, 0.5, [3.0, 4.0]), (0.5, 0.1, [3.0, 4.0])],
+)  # fmt: skip
+def test_what_an_early_answer_saves_is_given_back_to_its_own_request(
+    began: float, after_s: float, ends: list[float]
+) -> None:
+    """Of one that was never charged nothing is."""
+    budget = ArpBudget(10.0)
+    budget.refund(0.0, 0.1)
+    assert budget._ends == []
+    budget.charge(0.0)
+    budget.charge(1.0)
+
+    budget.refund(began, after_s)
+
+    assert budget._ends == ends
+
+
 @given(st.floats(1, 100), st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=200))
 @example(2.5, [(False, 0.0), (False, 0.0), (True, 0.0), (False, 0.0)])
 def test_no_second_has_more_arp_requests_than_the_rate_allows(

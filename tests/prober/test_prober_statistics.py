@@ -52,6 +52,15 @@ def test_percentile_by_hand() -> None:
     assert statistics.percentile([1], 0.95) == 1
 
 
+@pytest.mark.parametrize(("times", "spread", "pdv"), [([], None, None), ([3.0], None, None),
+                                                      ([1.0, 3.0], 1.0, 1.9)])  # fmt: skip
+def test_two_replies_have_a_spread(
+    times: list[float], spread: float | None, pdv: float | None
+) -> None:
+    """One has none."""
+    assert (statistics.mdev(times), statistics.pdv_p95(times)) == (spread, pytest.approx(pdv))
+
+
 def test_pdv_is_above_the_minimum() -> None:
     """Delay variation is the 95th percentile less the minimum (RFC 5481)."""
     assert statistics.pdv_p95([5, 5, 5, 25]) == pytest.approx(17)

@@ -18,7 +18,7 @@ from monitorpi_common.messages import COMMANDS, OWNED, SHARED
 from monitorpi_dev import bpf_build, bpf_header
 from monitorpi_dev.reference.attributes import DescribedSchema
 from monitorpi_dev.reference.configuration_page import configuration
-from monitorpi_dev.reference.grafana import dashboard
+from monitorpi_dev.reference.grafana import SITE, SITES, dashboard
 from monitorpi_dev.reference.licences_page import licences
 from monitorpi_dev.reference.schemas import as_json, asyncapi, schema
 from monitorpi_dev.reference.topics_page import topics
@@ -40,7 +40,8 @@ def files() -> dict[str, str]:
         made[path] = as_json({"topic": str(topic), "payload": json.loads(message.encode())})
     made["contracts/asyncapi.yaml"] = asyncapi()
     made["contracts/history.openapi.json"] = as_json(openapi.document(TABLES))
-    made["contracts/grafana-dashboard.json"] = as_json(dashboard())
+    made["contracts/grafana-dashboard.json"] = as_json(dashboard(SITE))
+    made["contracts/grafana-sites.json"] = as_json(dashboard(SITES))
     made[str(bpf_header.HEADER.relative_to(root()))] = bpf_header.header()
     made["docs/topics.md"] = topics()
     made["docs/configuration.md"] = configuration()

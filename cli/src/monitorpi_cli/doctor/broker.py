@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from monitorpi_cli.stack.logins import Login
-    from monitorpi_common.endpoint import Keys
     from monitorpi_common.mqtt import MqttBus
     from monitorpi_common.settings import BrokerSettings
 
@@ -78,17 +77,16 @@ def try_login(login: Login, site: str, within_s: float = TRY_S) -> tuple[CheckRe
     return _unfinished(login, bus, connected=connected, subscribed=subscribed), connected
 
 
-def try_elsewhere(what: str, account: BrokerSettings, keys: Keys) -> CheckResult:
+def try_elsewhere(what: str, account: BrokerSettings, handover: Handover) -> CheckResult:
     """Connect to a broker elsewhere as one of ours would; nothing is said there.
 
     Args:
         what: the topic of the finding.
         account: the broker, and who we are there.
-        keys: what the settings are called.
+        handover: the connection.
 
     """
     address = authority(account.host, account.port)
-    handover = Handover(account, "doctor", keys)
     try:
         handover.publish([])
     except NotConnectedError as error:

@@ -38,7 +38,8 @@ from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.stack.state import state_dir
 from monitorpi_cli.table import Terminal
 from monitorpi_cloud_bridge.settings import CloudBridgeSettings
-from monitorpi_cloud_bridge.sinks.clouds import MQTT_KEYS, nats_account
+from monitorpi_cloud_bridge.sinks.clouds import nats_account, trial_of
+from monitorpi_common.handover import Handover
 from monitorpi_common.messages import Service
 from monitorpi_common.settings import NoSection, load
 from monitorpi_common.topics import ANY
@@ -73,12 +74,13 @@ def look(config: Path | None, names: Sequence[str], seconds: float) -> Iterator[
     yield from check_secrets(common)
     yield from check_bus(config, common)
     if (centre := broker_settings(config).centre) is not None:
-        yield try_elsewhere("centre", centre.account(common.site), CENTRE_KEYS)
+        account = centre.account(common.site)
+        yield try_elsewhere("centre", account, Handover(account, "doctor", CENTRE_KEYS))
     for service in CHECKS:
         yield from check_service(service, config)
     cloud = section_of(Service.CLOUD_BRIDGE, CloudBridgeSettings, config)
     if cloud.mqtt is not None:
-        yield try_elsewhere("cloud", cloud.mqtt.account(common.site), MQTT_KEYS)
+        yield try_elsewhere("cloud", *trial_of(cloud.mqtt, common.site))
     if cloud.nats is not None:
         from monitorpi_cli.doctor.nats import try_nats  # noqa: PLC0415 - the client takes a while
 

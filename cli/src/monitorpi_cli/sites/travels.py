@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 from monitorpi_cli.stack.centre import ROLLUPS, passed_on
 from monitorpi_cloud_bridge.items import OutboxRow
 from monitorpi_cloud_bridge.sinks.rowjson import RowForm
+from monitorpi_cloud_bridge.sinks.thingspeakmqtt import publish_topic, update
 from monitorpi_common.topics import Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from monitorpi_cloud_bridge.settings import CloudBridgeSettings
     from monitorpi_common.settings import CentreSettings
@@ -158,17 +159,25 @@ def _rollups(
 
 def _rows(site: str, bridge: CloudBridgeSettings) -> list[TravelRow]:
     """Return the rows for a broker and a stream elsewhere, one message each."""
-    found = []
-    for cloud, there, sign in (("mqtt", bridge.mqtt, "/"), ("nats", bridge.nats, ".")):
-        for name in bridge.destinations() if there is not None else ():
-            labels = _labels(bridge, name)
-            row = OutboxRow("", 1_767_323_040, dict.fromkeys(labels, _VALUE))
-            payload = RowForm(f"{site}/{name}", labels).line(row)
-            topic = sign.join([there.prefix if there else "", site, name])
-            found.append(
-                TravelRow(
-                    f"rows {name} by {cloud}", True, DAY_S / bridge.interval_s,
-                    message_bytes(topic, len(payload), expires=False),
-                )
-            )  # fmt: skip
-    return found
+    return [
+        TravelRow(
+            f"rows {name} by {cloud}", True, DAY_S / bridge.interval_s,
+            message_bytes(topic, len(payload), expires=False),
+        )
+        for cloud, name, topic, payload in _row_messages(site, bridge)
+    ]  # fmt: skip
+
+
+def _row_messages(site: str, bridge: CloudBridgeSettings) -> Iterator[tuple[str, str, str, bytes]]:
+    """Yield cloud, channel, topic and payload of a row of each."""
+    mqtt, nats = bridge.mqtt, bridge.nats
+    for name in bridge.destinations():
+        labels = _labels(bridge, name)
+        row = OutboxRow("", 1_767_323_040, dict.fromkeys(labels, _VALUE))
+        line = RowForm(f"{site}/{name}", labels).line(row)
+        if mqtt is not None and mqtt.preset is None:
+            yield "mqtt", name, f"{mqtt.prefix}/{site}/{name}", line
+        elif mqtt is not None and name in mqtt.channels:
+            yield "mqtt", name, publish_topic(mqtt.channels[name]), update(row)
+        if nats is not None:
+            yield "nats", name, f"{nats.prefix}.{site}.{name}", line

@@ -13,7 +13,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from monitorpi_common.tcp import send_at_once
 
@@ -76,17 +76,21 @@ class DiallingClient(mqtt.Client):
         return self._dialler.connect(self._host, self._port, self._connect_timeout)
 
 
-def client_of(settings: BrokerSettings, id_: str, *, comes_back: bool) -> DiallingClient:
-    """Return a client of MQTT 5 that is who the settings say.
+def client_of(
+    settings: BrokerSettings, id_: str, *, comes_back: bool,
+    version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
+) -> DiallingClient:  # fmt: skip
+    """Return a client of MQTT that is who the settings say.
 
     Args:
         settings: the broker, and who we are there.
         id_: the client id.
         comes_back: it connects again by itself.
+        version: of the protocol.
 
     """
     client = DiallingClient(
-        CallbackAPIVersion.VERSION2, client_id=id_, protocol=mqtt.MQTTv5,
+        CallbackAPIVersion.VERSION2, client_id=id_, protocol=version,
         reconnect_on_failure=comes_back,
     )  # fmt: skip
     if settings.username is not None:

@@ -1,4 +1,4 @@
-"""Hands messages to a broker and waits until it has answered for each: the bus only keeps sending.
+"""Hands messages to a broker and waits until it has answered: the bus only keeps sending.
 
 Nothing is queued and nothing is tried again here: whoever calls keeps what was not taken. After a
 call that was not answered in full the connection is thrown away, so that no message of it is sent
@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from monitorpi_common.clientid import client_id
 from monitorpi_common.dial import client_of, password_of
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 8.0
 ANSWER_S: Final = 10.0
+_NO_PACKET: Final = 0
 
 
 class NotConnectedError(Exception):
@@ -53,7 +56,7 @@ class _Connection:
     """Why it is over."""
     refused: bool = False
     reasons: dict[int, int] = field(default_factory=dict)
-    """Reason codes of MQTT 5 by message id."""
+    """Reason codes of MQTT 5 by packet id; 0 for an answer that has none."""
 
     def close(self) -> None:
         self.client.disconnect()
@@ -64,19 +67,25 @@ class _Connection:
 
 
 class Handover:
-    """A connection to a broker, made when it is needed. For one thread.
+    """A connection to a broker, made when it is needed. Threads wait for each other.
 
     Args:
         settings: the broker, and who we are there.
         name: for people who read the broker's log.
         keys: what the settings are called where a remedy names them.
+        is_issued: the broker's owner issued the name: it is the client id as it stands, of MQTT
+            3.1.1.
 
     """
 
-    def __init__(self, settings: BrokerSettings, name: str, keys: Keys) -> None:
+    def __init__(
+        self, settings: BrokerSettings, name: str, keys: Keys, *, is_issued: bool = False
+    ) -> None:
         self._settings = settings
         self._name = name
         self._keys = keys
+        self._is_issued = is_issued
+        self._turn = threading.RLock()
         self._connection: _Connection | None = None
         self.hung_up: str | None = None
         """What the broker said when it ended the connection under the last call."""
@@ -90,8 +99,42 @@ class Handover:
             NotConnectedError: nothing was sent.
 
         """
-        connection = self._connected()
-        ids = [connection.client.publish(topic, payload, qos=1).mid for topic, payload in messages]
+        with self._turn:
+            connection = self._connected()
+            return self._answers(
+                connection,
+                [
+                    connection.client.publish(topic, payload, qos=1).mid
+                    for topic, payload in messages
+                ],
+            )
+
+    def publish_unacknowledged(self, topic: str, payload: bytes, silent: str) -> str | None:
+        """Publish with quality of service 0, and wait until the broker has read it.
+
+        That is known by what it must answer behind it: that a topic is not subscribed to any more
+        (MQTT 3.1.1, 3.10.4), which it never was.
+
+        Args:
+            topic: of the message.
+            payload: of the message.
+            silent: a topic that the account may subscribe to, and does not.
+
+        Returns: None once it has; else why that is not known.
+
+        Raises:
+            NotConnectedError: nothing was sent.
+
+        """
+        with self._turn:
+            connection = self._connected()
+            connection.client.publish(topic, payload, qos=0)
+            _, asked = connection.client.unsubscribe(silent)
+            (answer,) = self._answers(connection, [asked or _NO_PACKET])
+            return None if answer is not None else self.hung_up or "no answer"
+
+    def _answers(self, connection: _Connection, ids: Sequence[int]) -> list[int | None]:
+        """Wait for the answers to some packets."""
         deadline = time.monotonic() + ANSWER_S
         with connection.answered:
             while connection.ended is None and not connection.reasons.keys() >= set(ids):
@@ -106,9 +149,10 @@ class Handover:
 
     def close(self) -> None:
         """Close the connection, if there is one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
 
     def _connected(self) -> _Connection:
         """Return a connection that the broker has accepted.
@@ -139,8 +183,10 @@ class Handover:
 
         """
         settings = self._settings
-        id_ = client_id(self._name, password_of(settings))
-        client = client_of(settings, id_, comes_back=False)
+        id_, version = client_id(self._name, password_of(settings)), MQTTProtocolVersion.MQTTv5
+        if self._is_issued:
+            id_, version = self._name, MQTTProtocolVersion.MQTTv311
+        client = client_of(settings, id_, comes_back=False, version=version)
         connection = _Connection(client)
 
         def on_connect(_c: Any, _d: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
@@ -160,8 +206,13 @@ class Handover:
                 connection.reasons[mid] = reason.value
                 connection.answered.notify()
 
-        client.on_connect = on_connect
-        client.on_disconnect, client.on_publish = on_disconnect, on_publish
+        def on_unsubscribe(_c: Any, _d: Any, mid: int, _r: Any, _p: Any) -> None:
+            with connection.answered:
+                connection.reasons[mid] = 0
+                connection.answered.notify()
+
+        client.on_connect, client.on_disconnect = on_connect, on_disconnect
+        client.on_publish, client.on_unsubscribe = on_publish, on_unsubscribe
         try:
             client.connect(settings.host, settings.port, keepalive=settings.keepalive_s)
         except OSError as error:

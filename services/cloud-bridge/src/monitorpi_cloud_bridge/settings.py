@@ -23,6 +23,7 @@ from monitorpi_common.settings import RemoteAccount, RemoteBroker, Section
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PACING_S: Final = 16.0
 """The service takes a bulk call each 15 s; one more for clocks that differ."""
+THINGSPEAK_BROKER: Final = "mqtt3.thingspeak.com"
 NATS_PORT: Final = 4222
 INTERVAL_S: Final = 20
 WRITE_S: Final = 80
@@ -124,15 +125,45 @@ class InfluxSettings(Section):
     where it does not say."""
 
 
+ChannelName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+ChannelNumber = Annotated[int, Field(ge=1)]
+
+
 class MqttSettings(RemoteBroker):
     """Another destination: a broker elsewhere, which acknowledges each row."""
+
+    preset: Literal["thingspeak"] | None = None
+    """`thingspeak`: its broker (`host`), topics, form and pace; it acknowledges nothing, see
+    docs/thingspeak.md. `username` and `password` are those of one of its MQTT devices."""
+    channels: dict[ChannelName, ChannelNumber] = Field(default_factory=dict)
+    """With `preset`: channel numbers by the name the mapping uses."""
 
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}$")] = (
         "monitorpi-rows"
     )
     """Rows stand below it, as `{prefix}/{site}/{channel}`."""
     pacing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
-    """Seconds between two calls of up to 500 rows."""
+    """Seconds between two calls of up to 500 rows; with `preset` between two rows, by default
+    16."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_preset(cls, given: object) -> object:
+        if isinstance(given, dict) and given.get("preset") == "thingspeak":
+            return {"host": THINGSPEAK_BROKER, "pacing_s": PACING_S, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.preset is None:
+            if self.channels:
+                raise ValueError("channels: only with preset = 'thingspeak'")
+        elif not (self.channels and self.username and self.password):
+            raise ValueError(
+                "preset: give channels, and the username and password of an MQTT device that may "
+                "publish to them (ThingSpeak: Devices > MQTT)"
+            )
+        return self
 
 
 def _server(text: str) -> str:
@@ -182,9 +213,7 @@ class CloudBridgeSettings(Section):
     """File with certificates to trust besides the public ones: a server of your own."""
     licence: Literal["free", "paid"] = "free"
     """The licence whose limits hold."""
-    channels: dict[
-        Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Annotated[int, Field(ge=1)]
-    ] = Field(default_factory=dict)
+    channels: dict[ChannelName, ChannelNumber] = Field(default_factory=dict)
     """Channel numbers by the name the mapping uses: `traffic` and `health` have a mapping."""
     write_keys: dict[str, Key] = Field(default_factory=dict)
     """Write keys by channel. Better as secrets: `cloud_bridge__write_keys__traffic`."""
@@ -241,10 +270,14 @@ class CloudBridgeSettings(Section):
 
     def destinations(self) -> list[str]:
         """Return the names of the channels rows are made for."""
-        names = list(self.channels)
-        if self.rollup_s or any(one is not None for one in (self.influx, self.mqtt, self.nats)):
+        names = self.thingspeak_channels()
+        if self.rollup_s or self.influx or self.nats or (self.mqtt and self.mqtt.preset is None):
             names += [entry.channel for entry in self.every_entry()]
         return list(dict.fromkeys(names))
+
+    def thingspeak_channels(self) -> list[str]:
+        """Return the names of the channels there, by HTTP first."""
+        return [*self.channels, *(self.mqtt.channels if self.mqtt else ())]
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
@@ -257,16 +290,17 @@ class CloudBridgeSettings(Section):
                     f"write_keys: the key of channel {name!r} is missing; put it into the secrets "
                     f"directory as a file cloud_bridge__write_keys__{name}"
                 )
-        if len(set(self.channels.values())) < len(self.channels):
+        numbers = [*self.channels.values(), *(self.mqtt.channels.values() if self.mqtt else ())]
+        if len(set(numbers)) < len(numbers):
             raise ValueError(
                 "channels: two names have one number; their rows would take each other's seconds"
             )
         try:
             check_mapping(self.entries(), self.destinations())
-            if not is_local(self.url) and (self.channels or self.talkback):
+            if not is_local(self.url) and (self.thingspeak_channels() or self.talkback):
                 self._keeps_limits()
                 licence = FREE if self.licence == "free" else PAID
-                check_quota(len(self.channels), self.interval_s, licence)
+                check_quota(len(self.thingspeak_channels()), self.interval_s, licence)
         except PlanError as error:
             raise ValueError(f"mapping: {error}") from None
         return self
@@ -276,7 +310,14 @@ class CloudBridgeSettings(Section):
         if self.channels and self.pacing_s < PACING_S:
             raise ValueError(f"pacing_s: the service takes a call each 15 s; use {PACING_S:g}")
         least = FREE.least_interval_s if self.licence == "free" else PAID.least_interval_s
-        if self.channels and self.interval_s < least:
+        if self.thingspeak_channels() and self.interval_s < least:
             raise ValueError(f"interval_s: a {self.licence} licence takes a row each {least} s")
+        if self.mqtt is not None and self.mqtt.preset:
+            if self.mqtt.pacing_s <= least:
+                raise ValueError(f"mqtt.pacing_s: the service takes a row each {least} s; use more")
+            if self.interval_s < self.mqtt.pacing_s:
+                raise ValueError(
+                    "interval_s: by MQTT rows go one by one; use as much as mqtt.pacing_s, or more"
+                )
         if self.talkback is not None and self.talkback.poll_s < FREE.least_interval_s:
             raise ValueError("talkback.poll_s: look every 15 s or more")

@@ -212,10 +212,9 @@ class Flights:
 
     def take_expired(self, now: float) -> Request | None:
         """Return a request whose time is over; None: there is none."""
-        if self._longer:
-            for number, ends_at in self._longer.items():
-                if ends_at <= now:
-                    return self.requests[number]
+        for number, ends_at in self._longer.items():
+            if ends_at <= now:
+                return self.requests[number]
         expiry = self._expiry
         while expiry and expiry[0][0] <= now:
             number = expiry.popleft()[1]
@@ -229,10 +228,8 @@ class Flights:
 
     def _land(self, request: Request) -> None:
         del self.requests[request.number]
-        if self._longer:
-            self._longer.pop(request.number, None)
-        if self.flaws:
-            self.flaws.pop(request.number, None)
+        self._longer.pop(request.number, None)
+        self.flaws.pop(request.number, None)
         awaited = request.row.awaited
         awaited.count -= 1
         if awaited.count == 0 and awaited.is_complete:

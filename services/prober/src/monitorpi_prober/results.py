@@ -124,11 +124,12 @@ def in_parts(results: list[ProbeResult]) -> Iterator[list[ProbeResult]]:
     part: list[ProbeResult] = []
     size = 0
     for row in results:
-        size += _ROW_BYTES + len(row.name) * _CHARACTER_BYTES + len(row.error or "")
-        if size > _PART_BYTES:
+        own = _ROW_BYTES + len(row.name) * _CHARACTER_BYTES + len(row.error or "")
+        if size + own > _PART_BYTES:
             yield part
             part, size = [], 0
         part.append(row)
+        size += own
     yield part
 
 

@@ -89,6 +89,6 @@ def mos(rtt_avg_ms: float, jitter_ms: float, loss: float) -> float:
     effective = rtt_avg_ms / 2 + 2 * jitter_ms + 10
     slow = 160  # ms; beyond it delay hurts conversation much more
     rating = 93.2 - (effective / 40 if effective < slow else (effective - 120) / 10)
-    rating = min(max(rating - 2.5 * loss * 100, 0.0), 100.0)
+    rating = max(rating - 2.5 * loss * 100, 0.0)
     score = 1 + 0.035 * rating + 7e-6 * rating * (rating - 60) * (100 - rating)
     return max(score, 1.0)

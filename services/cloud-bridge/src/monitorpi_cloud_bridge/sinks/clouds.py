@@ -14,6 +14,7 @@ from monitorpi_cloud_bridge.sinks.influx import Influx
 from monitorpi_cloud_bridge.sinks.mqtt import Mqtt
 from monitorpi_cloud_bridge.sinks.rowjson import RowForm
 from monitorpi_cloud_bridge.sinks.thingspeak import ThingSpeak
+from monitorpi_cloud_bridge.sinks.thingspeakmqtt import ThingSpeakMqtt
 from monitorpi_cloud_bridge.web import client
 from monitorpi_common.endpoint import Keys
 from monitorpi_common.handover import Handover
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     import httpx
     from pydantic import SecretStr
 
-    from monitorpi_cloud_bridge.settings import CloudBridgeSettings, NatsSettings
+    from monitorpi_cloud_bridge.settings import CloudBridgeSettings, MqttSettings, NatsSettings
     from monitorpi_cloud_bridge.sinks.natsdial import NatsAccount
+    from monitorpi_common.settings import BrokerSettings
 
 MQTT_KEYS: Final = Keys.of_broker("cloud-bridge.mqtt")
 """What its settings are called where a remedy names them."""
@@ -103,6 +105,12 @@ def _mqtt_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadD
     if mqtt is None:
         return []
     account = mqtt.account(site)
+    if mqtt.preset is not None:
+        broker = _device(mqtt, account)
+        return [
+            UploadDestination(f"mqtt/{name}", ThingSpeakMqtt(broker, number, mqtt.pacing_s))
+            for name, number in mqtt.channels.items()
+        ]
     return [
         UploadDestination(
             f"mqtt/{name}",
@@ -116,6 +124,21 @@ def _mqtt_destinations(settings: CloudBridgeSettings, site: str) -> list[UploadD
         )
         for name in settings.destinations()
     ]
+
+
+def _device(mqtt: MqttSettings, account: BrokerSettings) -> Handover:
+    """Return the connection of one of ThingSpeak's MQTT devices: its user is its client id."""
+    return Handover(account, mqtt.username or "", MQTT_KEYS, is_issued=True)
+
+
+def trial_of(mqtt: MqttSettings, site: str) -> tuple[BrokerSettings, Handover]:
+    """Return the account a site has at a broker elsewhere, and a connection to try it by.
+
+    Of a device there is one at a time: while it is tried, the bridge has to connect again.
+    """
+    account = mqtt.account(site)
+    is_device = mqtt.preset is not None
+    return account, _device(mqtt, account) if is_device else Handover(account, "doctor", MQTT_KEYS)
 
 
 def nats_account(nats: NatsSettings, site: str) -> NatsAccount:

@@ -182,6 +182,9 @@ class Archive:
             if found is None:
                 db.execute("INSERT INTO series VALUES (NULL, ?, ?, ?, ?)", (*series, hour))
                 found = db.execute("SELECT last_insert_rowid()").fetchone()
+            else:  # it does not leave with a day of long ago
+                db.execute("UPDATE series SET last_hour = max(last_hour, ?) WHERE id = ?",
+                           (hour, *found))  # fmt: skip
             number = self._numbers[series] = int(found[0])
         return number
 

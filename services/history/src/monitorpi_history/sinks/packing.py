@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_history.codec import Sheet, decode_block, encode_block
 from monitorpi_history.fold import fold, lay
-from monitorpi_history.items import PEAK, SERIES_BITS, SERIES_MASK, has_peak, rule_of
+from monitorpi_history.items import PEAK, SERIES_BITS, has_peak, rule_of
 from monitorpi_history.sinks.schema import transaction
 from monitorpi_history.tiers import HOUR, MINUTE, SNAPSHOT
 
@@ -111,10 +111,6 @@ class Packing:
             self._db.executemany("INSERT OR REPLACE INTO minute VALUES (?, ?)", self._minutes)
             self._db.executemany("INSERT OR REPLACE INTO hour VALUES (?, ?)", self._hours)
             self._db.execute("INSERT OR REPLACE INTO packed VALUES (?, ?)", (self.hour, self._upto))
-            self._db.executemany(
-                "UPDATE series SET last_hour = max(last_hour, ?) WHERE id = ?",
-                [(self.hour, id_ & SERIES_MASK) for id_, _ in self._minutes],
-            )
 
 
 def packed_upto(db: sqlite3.Connection, hour: int) -> int:
