@@ -100,7 +100,7 @@ def test_a_lease_from_before_our_start_ends_soon_after_another_one() -> None:
     for at_s in range(11, 200, 20):
         one.claim(A, (), OTHER, at_s)
         one.end_overdue(A, at_s)
-        assert held(one, A) == [IP, V6, OTHER] if at_s < YIELD_S else [V6, OTHER]
+        assert held(one, A) == ([IP, V6, OTHER] if at_s < YIELD_S else [V6, OTHER])
 
     one.claim(A, (), IP, 200)
     for at_s in range(211, 400, 20):
@@ -140,3 +140,10 @@ def test_a_full_table_makes_room_by_those_nobody_knows() -> None:
         (full, 1, False), (full, 2, False), (full, 3, False), (full, 4, False),
         (full - 1, 4, True),
     ]  # fmt: skip
+
+    one.claim(B, (), OTHER, 61.0)
+    world.absent |= {number.to_bytes(6, "big") for number in (9, 10)}
+    one.claim(C, (), V6, 61.0)
+    assert (len(one), held(one, B), held(one, C)) == (full, [OTHER], [])
+    one.claim(C, (), V6, 62.0)
+    assert held(one, C) == [V6]

@@ -101,6 +101,37 @@ def test_dhcp_tells_what_clients_are_sent_to() -> None:
     )
 
 
+RELAY, BOOT = ("relay", "192.0.2.99"), ("boot-next", "192.0.2.98")
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "directions"),
+    [
+        ({}, [], ()),
+        ({"giaddr": "192.0.2.99"}, [], (RELAY,)),
+        ({"siaddr": "192.0.2.98"}, [], ()),
+        ({"file": b"pxe.0"}, [], ()),
+        ({"siaddr": "192.0.2.98", "file": b"pxe.0"}, [], (BOOT,)),
+        ({"siaddr": "192.0.2.98", "giaddr": "192.0.2.99"}, [(67, b"pxe.0")], (RELAY, BOOT)),
+        ({"siaddr": "192.0.2.98", "file": b"\x00\xff"}, [(52, b"\x01")], ()),
+        ({"siaddr": "192.0.2.98", "file": b"pxe.0"}, [(52, b"\x02")], (BOOT,)),
+        (
+            {},
+            [(33, bytes([10, 0, 0, 0, 192, 0, 2, 1, 10, 1, 0, 0, 192, 0, 2, 2, 9]))],
+            (("route", "10.0.0.0 via 192.0.2.1"), ("route", "10.1.0.0 via 192.0.2.2")),
+        ),
+        ({}, [(33, bytes([10, 0, 0, 0, 192, 0, 2]))], ()),
+    ],
+)
+def test_what_the_fields_of_dhcp_say_beside_its_options(
+    fields: dict[str, Any], options: list[Any], directions: tuple[tuple[str, str], ...]
+) -> None:
+    """By which relay an answer came, and what is booted from where: a server alone says nothing."""
+    answer = dhcp(2, [*OFFER, *options], yiaddr="192.0.2.7", **fields)
+
+    assert seen(answer)[0].directions == directions
+
+
 @pytest.mark.parametrize("routes", [b"\x21", b"\x18\xc0\x00\x02\xc0\x00", b"\x20"])
 def test_broken_routes_tell_nothing(routes: bytes) -> None:
     """A network larger than an address, a router in part, nothing behind the size."""

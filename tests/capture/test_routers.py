@@ -159,6 +159,27 @@ def test_what_is_remembered_is_bounded() -> None:
     assert (MAX_EVIDENCE, MAX_VLANS) == (1024, 64)
 
 
+def test_networks_of_ipv6_count_and_not_their_hosts() -> None:
+    """A host has several addresses, of few networks: a /64 is one."""
+    routers = Routers()
+    networks = [bytes([0x20, 1, 0xD, 0xB8, 0, 0, 0, number]) for number in range(TARGETS)]
+    for network in networks[:-1]:
+        for host in (bytes(8), bytes([1] * 8), bytes([0] * 7 + [1])):
+            for number in range(SENDERS):
+                assert not routers.see(ROUTER, sender(number), network + host, 0.0, named=False)
+
+    assert routers.see(ROUTER, sender(0), networks[-1] + bytes(8), 0.0, named=False)
+
+
+def test_of_what_others_sent_the_newest_few_are_remembered() -> None:
+    """More than are needed say no more."""
+    routers, _ = passed(SENDERS + 3, TARGETS + 3, each_s=1.0)
+
+    evidence = routers._evidence[ROUTER]
+    assert list(evidence.senders) == [sender(number) for number in (SENDERS + 1, SENDERS + 2)]
+    assert list(evidence.targets) == [address(3 + number) for number in range(TARGETS)]
+
+
 def test_a_clock_that_is_set_moves_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was an hour ago is an hour ago."""
     monkeypatch.setattr(module, "EVIDENCE_S", 10.0)

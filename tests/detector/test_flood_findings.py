@@ -340,3 +340,20 @@ def test_a_scan_is_one_while_half_of_it_comes_to_nothing(answered: int, told: bo
     row = syns(200, ports=100, rx={"syn_ack": answered, "tcp": 2 * answered}, tcp=200 + answered)
 
     assert bool(found("port-scan", view(row))) is told
+
+
+def test_a_router_is_no_victim_of_itself_nor_is_whoever_got_a_few() -> None:
+    """From a quarter of the floor on; what it is sent itself is not what it passes on."""
+    known = HostInventory()
+    known.see_device(seen_device(ROUTER, 0, role="router"))
+    router = syns(500, ROUTER, rx={"syn": 450, "tcp": 450})
+    victims = [plain(f"04:00:00:00:01:{n}", packets=1, rx={"syn": n, "tcp": n})
+               for n in (24, 25, 90)]  # fmt: skip
+
+    told = [one for one in found("syn-flood", view(router, *victims, known=known))
+            if one.beyond_router]  # fmt: skip
+
+    assert [[peer.mac for peer in one.victims] for one in told] == [
+        ["04:00:00:00:01:90", "04:00:00:00:01:25"]
+    ]
+    assert [one.value for one in told] == [115.0]

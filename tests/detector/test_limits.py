@@ -329,3 +329,19 @@ def test_a_class_of_a_device_has_the_floor_of_the_rule_that_judges_it() -> None:
     assert (table.floor_of("dns", ATTACKER), table.floor_of("arp", ATTACKER)) == (7.0, 8.0)
     assert all(table.floor_of(name, VICTIM) for name in CLASSES)
     assert table.floor_of("packets", VICTIM) is None
+
+
+def test_what_the_process_before_us_had_changed_is_taken_back() -> None:
+    """Of rules there are, and as many as may be changed at once."""
+    table = LimitsTable({}, {})
+    table.restore("no-such-rule", None, LimitsChange(floor=5.0))
+    assert table.overrides == {}
+    before = table.of("syn-flood", ATTACKER).floor
+
+    for number in range(1025):
+        mac = f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"
+        table.restore("syn-flood", mac, LimitsChange(floor=5.0))
+
+    assert len(table.overrides) == 1024
+    assert table.of("syn-flood", "02:00:00:00:00:00").floor == 5.0
+    assert table.of("syn-flood", ATTACKER).floor == before

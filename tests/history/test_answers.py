@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tests.history.world import NOON, World, alert, device, mac, probe
 
 from monitorpi_common.messages import timestamp_of
+from monitorpi_history.sources.answers import csv_lines
 from monitorpi_history.sources.questions import (
     DEFAULT_POINTS,
     MAX_POINTS,
@@ -251,3 +252,21 @@ def test_a_question_without_words_is_about_the_last_day() -> None:
     for more in ({"format": "csv"}, {"to": 10 * MAX_POINTS}):
         asked = {"step": 10, "from": 0, "to": 1e9} | more
         assert SeriesQuestion.model_validate(asked).step == 10
+
+
+def test_a_count_that_is_not_there_is_nought_in_a_table() -> None:
+    """What is no count is empty."""
+    (text,) = csv_lines([{"packets": 3, "mac": "a"}, {}], ["mac", "packets", "tx_syn", "name"])
+
+    assert text.decode().splitlines() == ["mac,packets,tx_syn,name", "a,3,0,", ",0,0,"]
+
+
+def test_an_answer_comes_in_pieces_of_which_none_is_long() -> None:
+    """Whatever it is as a whole: nobody holds it."""
+    records = [{"name": "x" * 1000, "packets": number} for number in range(300)]
+
+    pieces = list(csv_lines(iter(records), ["name", "packets"]))
+
+    assert [len(piece) // 65_536 for piece in pieces] == [1, 1, 1, 1, 0]
+    assert all(len(piece) < 67_000 for piece in pieces)
+    assert b"".join(pieces).count(b"\n") == 301

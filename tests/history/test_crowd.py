@@ -146,7 +146,13 @@ def test_a_server_answers_where_it_says_until_it_is_stopped(world: World) -> Non
     thread = threading.Thread(target=server.run, args=(lambda _: None,), daemon=True)
     thread.start()
 
-    assert httpx.get(f"{server.url}/v1/state", timeout=20).json() == {"kept": True}
+    answer = httpx.get(f"{server.url}/v1/state", timeout=20)
+    assert (answer.json(), answer.headers.get("server")) == ({"kept": True}, None)
+    for kind, name in (("csv", '"wire.csv"'), ("jsonl", '"wire.jsonl"'), ("json", None)):
+        answer = httpx.get(f"{server.url}/v1/wire?from=-1h&format={kind}", timeout=20)
+        told = name and f"attachment; filename={name}"
+        assert (answer.status_code, answer.headers.get("content-disposition")) == (200, told)
+    assert httpx.get(f"{server.url}/v1/wire?from_=-1h", timeout=20).status_code == 400
     server.stop()
     thread.join(20)
     assert not thread.is_alive()

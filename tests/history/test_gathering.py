@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.history.world import NOON, mac, probe, window
 
-from monitorpi_common.messages import Omitted
+from monitorpi_common.messages import DeviceWindow, Omitted
 from monitorpi_history import gathering as module
 from monitorpi_history.gathering import UNTIMELY_S, Gathering
 from monitorpi_history.items import COVERED, DROPS, HOUR_S, LOST, OMITTED, UNSET, Series, Stretch
@@ -128,6 +128,9 @@ def test_who_is_not_kept_apart_is_summed(monkeypatch: pytest.MonkeyPatch) -> Non
     apart = {series.subject for _, series, _ in found if series.kind == "device"}
     omitted = Series("omitted", "eth0")
     assert apart == {mac(0), mac(3)}
+    alone = Gathering()
+    alone.window(window(NOON, 1, devices=3), NOBODY, NOON)
+    assert whole(alone)[0, Series("omitted", "eth0"), OMITTED] == 1
     assert found[0, omitted, "tx_syn"] == 2 * (2 + 3 + 5) + 4
     assert found[0, omitted, OMITTED] == 9
 
@@ -287,3 +290,21 @@ def test_sums_stop_at_the_largest_number_there_is() -> None:
 
     found = whole(gathering)
     assert (found[0, WIRE, "bytes"], found[0, WIRE, "syn"]) == (2**63 - 1, 2**63 - 1)
+
+
+def test_with_each_hour_there_is_room_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whoever is there then, known or not; within an hour who had no place gets none."""
+    monkeypatch.setattr(module, "MAX_SERIES", 3)
+    monkeypatch.setattr(module, "MAX_UNKNOWN", 1)
+    gathering = Gathering()
+    apart = []
+    for minutes, serials, known in (
+        (0, "01", ""), (1, "2345", "345"), (59, "56", "5"), (60, "56", "")
+    ):  # fmt: skip
+        when = NOON + timedelta(minutes=minutes)
+        rows = [DeviceWindow(mac=mac(int(serial)), tx={"packets": 1}) for serial in serials]
+        gathering.window(window(when, minutes).model_copy(update={"devices": rows}),
+                         {mac(int(serial)) for serial in known}, when)  # fmt: skip
+        apart.append("".join(sorted(one.subject[-1] for one in gathering._apart)))
+
+    assert apart == ["0", "034", "034", "5"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.history.hours import BEGIN, lines, save
 from tests.history.world import NOON, World, alert, mac
 
 from monitorpi_history import codec
-from monitorpi_history.items import DAY_S, HOUR_S, Batch, Change, Series
+from monitorpi_history.items import DAY_S, HOUR_S, Batch, Change, Series, Stretch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,4 +150,44 @@ def test_whoever_was_there_later_keeps_a_number_and_others_leave_with_their_day(
     assert [one["tx_packets"] for one in lines(world, "traffic", mac=mac(2), **span)] == [42]
     work(world, START_S + 80 * HOUR_S)
     assert (count(world, "hour"), count(world, "series")) == (2, 2)
+    world.archive.close()
+
+
+def test_health_tells_what_is_used_without_what_is_free(tmp_path: Path) -> None:
+    """And nothing of how far it will reach, while nothing is known of that."""
+    world = World(tmp_path)
+    state: Any = world.archive.state(START_S)
+    assert {one["will_reach_s"] for one in state["tiers"].values()} == {None}
+    chance = world.chance
+    for hour in range(BEGIN, BEGIN + 3):
+        series = Series("wire", "eth0")
+        values = {str(n): [chance.randrange(2**40) for _ in range(360)] for n in range(20)}
+        world.archive.save(Batch([Stretch(hour, 0, 360, {series: values})]))
+    before: Any = world.archive.state(START_S)["used_bytes"]
+    world.archive._budget = 12_000_001
+    world.archive.work(START_S + 2.5 * HOUR_S, is_set=True)
+
+    used: Any = world.archive.state(START_S)["used_bytes"]
+
+    with closing(sqlite3.connect(world.file)) as db:
+        pages, free, size = (db.execute(f"PRAGMA {name}").fetchone()[0]
+                             for name in ("page_count", "freelist_count", "page_size"))  # fmt: skip
+    assert free > 0
+    assert used == (pages - free) * size < before
+    world.archive.close()
+
+
+def test_words_are_written_once_each(tmp_path: Path) -> None:
+    """Those of a process before us are known, the new ones are added."""
+    world = World(tmp_path)
+    for number in range(3):
+        more = {f"new_{number}": [1], "packets": [2]}
+        stretch = Stretch(BEGIN + number, 0, 1, {Series("wire", "eth0"): more})
+        assert world.archive.save(Batch([stretch])) is None
+        world.archive.close()
+        world.start()
+
+    with closing(sqlite3.connect(world.file)) as db:
+        found = [text for (text,) in db.execute("SELECT text FROM word ORDER BY id")]
+    assert sorted(found) == sorted({"packets", "new_0", "new_1", "new_2"})
     world.archive.close()

@@ -132,6 +132,16 @@ def test_without_sysfs_the_table_of_the_namespace_is_read(monkeypatch: pytest.Mo
     assert losses._interface_losses("l") == {}
 
 
+def test_hardware_is_what_has_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge has none; of another namespace's sysfs nothing is believed."""
+    monkeypatch.setattr(interfaces, "sysfs_folder", lambda _: tmp_path)
+    assert interfaces.is_real("br0") is False
+    (tmp_path / "device").mkdir()
+    assert interfaces.is_real("eth0") is True
+    monkeypatch.setattr(interfaces, "sysfs_folder", lambda _: None)
+    assert interfaces.is_real("eth0") is False
+
+
 def test_interfaces_are_in_natural_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """As people count."""
     there = [(1, "eth10"), (2, "eth2"), (3, "br0"), (4, "eth2.100"), (5, "eth2.20")]

@@ -130,6 +130,7 @@ def test_longer_secrets_are_hidden_before_their_parts() -> None:
     """A part of one would leave the rest of it."""
     assert post.scrub("abcdefgh", "kind://abcd/abcdefgh") == "***"
     assert post.scrub("secret-words", "kind://secret/secret-words") == "***"
+    assert post.scrub("some-secret", "kind://secret/some-secret") == "***"
 
 
 # --- the program ----------------------------------------------------------------------------------

@@ -31,10 +31,14 @@ def at(text: str) -> datetime:
         ("mon 23:00-01:00", "2026-11-30T00:30", None),
         ("2026-12-01 22:00 - 2026-12-02 02:00", "2026-12-02T01:00", "2026-12-02T02:00"),
         ("2026-12-01 22:00 - 2026-12-02 02:00", "2026-12-08T23:00", None),
+        ("2026-12-01 22:00 - 2026-12-02 02:00", "2026-12-01T22:00", "2026-12-02T02:00"),
+        ("2026-12-01 22:00 - 2026-12-02 02:00", "2026-12-01T21:59", None),
+        ("2026-12-01 22:00 - 2026-12-02 02:00", "2026-12-02T01:59", "2026-12-02T02:00"),
+        ("2026-12-01 22:00 - 2026-12-02 02:00", "2026-12-02T02:00", None),
     ],
 )
 def test_a_span_covers_its_time(span: str, moment: str, end: str | None) -> None:
-    """It tells until when; the end itself is no part of it."""
+    """It tells until when; the beginning is part of it, the end itself is not."""
     found = parse(span).until(at(moment))
 
     assert found == (at(end) if end else None)

@@ -204,7 +204,7 @@ class Archive:
             return False
         try:
             if self._packing is not None:
-                self._pack(self._packing, now_s, is_set=is_set)
+                self._pack(self._db, self._packing, now_s, is_set=is_set)
             else:
                 self._begin_packing(self._db, now_s)
                 self._make_room(self._db, now_s, is_set=is_set)
@@ -219,24 +219,25 @@ class Archive:
             self._unpacked.discard(due)
             self._packing = Packing(db, self._words, due)
 
-    def _pack(self, packing: Packing, now_s: float, *, is_set: bool) -> None:
+    def _pack(
+        self, db: sqlite3.Connection, packing: Packing, now_s: float, *, is_set: bool
+    ) -> None:
         if packing.step(SERIES_A_STEP):
             return
         packing.write()
         for name, size in packing.bytes_added.items():
             self._sizes[name] += size
         self._packing = None
-        self._write_sizes()
-        if self._keep_s is not None and is_set and self._db is not None:
-            forget_before(self._db, now_s - self._keep_s)
+        self._write_sizes(db)
+        if self._keep_s is not None and is_set:
+            forget_before(db, now_s - self._keep_s)
 
-    def _write_sizes(self) -> None:
-        if self._db is not None:
-            with transaction(self._db):
-                self._db.executemany(
-                    "UPDATE size SET bytes = ? WHERE tier = ?",
-                    [(size, name) for name, size in self._sizes.items()],
-                )
+    def _write_sizes(self, db: sqlite3.Connection) -> None:
+        with transaction(db):
+            db.executemany(
+                "UPDATE size SET bytes = ? WHERE tier = ?",
+                [(size, name) for name, size in self._sizes.items()],
+            )
 
     def _make_room(self, db: sqlite3.Connection, now_s: float, *, is_set: bool) -> None:
         for _ in range(_MOST_EVICTED):

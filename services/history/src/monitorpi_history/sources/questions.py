@@ -63,9 +63,7 @@ Format = Literal["json", "jsonl", "csv"]
 class Question(BaseModel):
     """A span of time, and how the answer is written."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     from_: Annotated[Moment, Field(alias="from", validate_default=True)] = "-24h"  # type: ignore[assignment]
     """Beginning of the span."""
