@@ -140,3 +140,10 @@ def test_a_full_table_makes_room_by_those_nobody_knows() -> None:
         (full, 1, False), (full, 2, False), (full, 3, False), (full, 4, False),
         (full - 1, 4, True),
     ]  # fmt: skip
+
+    one.claim(B, (), OTHER, 61.0)
+    world.absent |= {number.to_bytes(6, "big") for number in (9, 10)}
+    one.claim(C, (), V6, 61.0)
+    assert (len(one), held(one, B), held(one, C)) == (full, [OTHER], [])
+    one.claim(C, (), V6, 62.0)
+    assert held(one, C) == [V6]

@@ -13,7 +13,15 @@ from monitorpi_capture.inventory.addresses import (
     YIELD_S,
 )
 from monitorpi_capture.inventory.disputes import MAX_DISPUTES
-from monitorpi_capture.inventory.holding import REMEMBER_S, TRANSITIONS, Event, State
+from monitorpi_capture.inventory.groups import Relation
+from monitorpi_capture.inventory.holding import (
+    MAX_TURNS,
+    REMEMBER_S,
+    TRANSITIONS,
+    Dispute,
+    Event,
+    State,
+)
 from monitorpi_capture.inventory.proxies import NEW_FROM, PROXY_FROM
 
 
@@ -334,3 +342,30 @@ def test_challengers_are_bounded() -> None:
     assert len(one.disputes(VIRTUAL, 20)) == MAX_DISPUTES
     assert len(one._disputes.by_mac) == MAX_DISPUTES + 1
     assert MAX_DISPUTES == 4
+
+
+def test_turns_of_late_are_remembered() -> None:
+    """The newest sixteen of ten minutes."""
+    one = Dispute((), IP, A, B, 0.0, 0.0, [], present=True, router=False,
+                  relation=Relation.UNRELATED)  # fmt: skip
+    for at_s in range(20):
+        one.take_turn(float(at_s))
+    assert one.turns == [float(at_s) for at_s in range(4, 20)]
+
+    one.take_turn(10.0 + REMEMBER_S)
+    assert one.turns == [*(float(at_s) for at_s in range(11, 20)), 10.0 + REMEMBER_S]
+    assert MAX_TURNS == 16
+
+
+def test_members_of_a_virtual_router_share_its_address() -> None:
+    """Its own MAC takes it from a card at once; a card takes it when it was silent for long."""
+    one = World(members={A, VIRTUAL}).addresses()
+    one.claim(A, (), IP, 0)
+    one.claim(VIRTUAL, (), IP, 1)
+    assert (held(one, VIRTUAL), held(one, A)) == ([IP], [])
+
+    one.claim(A, (), IP, 1 + YIELD_S)
+    assert (held(one, VIRTUAL), held(one, A)) == ([IP], [])
+    one.claim(A, (), IP, 1.1 + YIELD_S)
+    assert (held(one, VIRTUAL), held(one, A)) == ([], [IP])
+    assert not one.disputes(A, 1.1 + YIELD_S)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.capture.shown_frames import EVERYBODY, PORT, datagram, mac, shown, spaced, talk
 
-from monitorpi_capture.count.copies import CopyMeter
+from monitorpi_capture.count.copies import CopyMeter, _is_evidence
 from monitorpi_capture.count.copyevidence import MOST_GROUP, MOST_UNICAST
 from monitorpi_capture.items import FrameSample, SampledFrame
 
@@ -273,6 +273,45 @@ def test_any_bytes_at_any_time_are_borne(frames: list[tuple[float, int, bytes]])
         output = meter.report(name)
         assert output.ratio is None or 0 <= output.ratio < 1
         assert all(0 <= share < 1 for one in output.devices.values() for share in one)
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol", "flags", "length", "is_evidence"),
+    [
+        (4, 6, 0x18, 999, True), (4, 6, 0x10, 999, False), (4, 6, 0x18, 1000, False),
+        (4, 17, 0x10, 1000, True), (4, 17, 0x10, 1518, True), (4, 17, 0x10, 1519, False),
+        (6, 6, 0x18, 999, True), (6, 6, 0x10, 999, False), (6, 6, 0x18, 1000, False),
+        (6, 17, 0x10, 1000, True), (6, 17, 0x10, 1518, True), (6, 17, 0x10, 1519, False),
+        (0, 6, 0x10, 1000, True),
+    ],
+)  # fmt: skip
+def test_which_frames_are_evidence(
+    kind: int, protocol: int, flags: int, length: int, is_evidence: bool
+) -> None:
+    """Of TCP those that were hardly merged and say more than that something came."""
+    if kind == 4:
+        network = bytes([0x46]) + bytes(8) + bytes([protocol]) + bytes(14)
+    else:
+        network = bytes([0x60]) + bytes(5) + bytes([protocol]) + bytes(33)
+    ether_type = {4: b"\x08\x00", 6: b"\x86\xdd", 0: b"\x08\x06"}[kind]
+    transport = bytes(13) + bytes([flags]) + bytes(30)
+    data = bytes(12) + ether_type + network + transport
+
+    assert _is_evidence(data, length) is is_evidence
+    if protocol == 6 and kind and is_evidence:  # cut before its flags: nobody knows
+        assert not _is_evidence(data[: data.index(transport) + 13], length)
+
+
+def test_what_comes_again_is_remembered_of_groups_alone() -> None:
+    """Who repeats a broadcast is no loop's work; a datagram that comes again is a program's."""
+    meter = CopyMeter()
+    for target in (EVERYBODY, 2):
+        frame = datagram(1, target, 7)
+        frames = [SampledFrame(100.0 + n, 0, len(frame), frame) for n in range(3)]
+        meter.take(FrameSample((PORT,), frames))
+
+    assert dict(meter._evidence[PORT].repeats) == {mac(1): 2}
+    assert meter._evidence[PORT].group_frames == 3
 
 
 def test_memory_is_bounded() -> None:

@@ -25,6 +25,7 @@ def test_addresses_come_from_sightings_only() -> None:
     (device,) = report(one, 40)
 
     assert device.ips == [f"192.0.2.{number}" for number in (1, *range(6, 21))]
+    assert [held.ip for held in device.addresses] == device.ips
     assert device.role == "host"
 
 

@@ -71,6 +71,8 @@ class Rig:
     fails: set[str] = field(default_factory=set)
     now_s: float = 10.0
     waited: list[float] = field(default_factory=list)
+    tried: list[tuple[str, int]] = field(default_factory=list)
+    """What was opened, and in which second."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     prepare: Callable[[str, Ring], None] = lambda *_: None
 
@@ -91,6 +93,7 @@ class Rig:
         self.now_s += seconds
 
     def _ring(self, name: str) -> Ring:
+        self.tried.append((name, round(self.now_s)))
         if name in self.fails:
             raise OSError(1, "Operation not permitted")
         one = Ring(self.indices[name])
@@ -184,6 +187,7 @@ def test_an_interface_that_goes_and_comes_is_opened_anew(rig: Rig) -> None:
     rig.run(40, between)
 
     assert rig.lines == [{"interface": "a", "why": "Operation not permitted"}]
+    assert len(rig.tried) == len(set(rig.tried))
     assert [one.index for one in rig.rings["b"]] == [2, 7]
     assert [one.index for one in rig.rings["a"]] == [1, 1]
     for ring in (*rig.rings["a"], *rig.rings["b"]):

@@ -104,6 +104,7 @@ def test_known_devices_keep_their_rows_in_a_flood() -> None:
     window = counted(*flood, *own, rows=100, pinned=known)
 
     assert all(row(window, number).tx[0] == 1 for number in range(1, 50))
+    assert all(row(window, number).spread is not None for number in range(1, 50))
     assert row(window, 1).rx[0] == len(flood) + len(own)
     assert sum_of([window.overflow_tx, *(one.tx for one in window.rows)]) == list(window.wire)
     assert sum_of([window.overflow_rx, *(one.rx for one in window.rows)]) == list(window.wire)

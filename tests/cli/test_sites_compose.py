@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ def test_images_of_others_are_of_one_version() -> None:
     """Else a later start would be another program."""
     images = [one["image"] for one in SERVICES.values() if "build" not in one]
 
-    assert len(images) == 6
+    assert len(images) == 7
     assert all(re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z/-]+:v?\d+\.\d+\.\d+\}", one) for one in images)
 
 
@@ -44,6 +45,32 @@ def test_files_that_are_used_are_there() -> None:
     named = set(re.findall(r"/source/([a-z_.]+)", text))
     assert named == {"keys.sh", "mosquitto.conf", "acl", "store.py", "rules.yml"}
     assert all((CENTRE / name).is_file() for name in named)
+
+
+def test_the_central_page_shows_what_is_committed() -> None:
+    """Its files are there, it reads the store of this centre, and begins with all sites."""
+    page = SERVICES["grafana"]
+    mounts = dict(one.split(":")[:2] for one in page["volumes"])
+    files = {there: CENTRE / here for here, there in mounts.items() if "/" in here}
+    provisioning = "/etc/grafana/provisioning"
+    (source,) = yaml.safe_load(files[f"{provisioning}/datasources/monitorpi.yaml"].read_text())[
+        "datasources"
+    ]
+    (pages,) = yaml.safe_load(files[f"{provisioning}/dashboards/monitorpi.yaml"].read_text())[
+        "providers"
+    ]
+
+    assert source["url"] == "http://victoria-metrics:8428"
+    assert "victoria-metrics" in SERVICES
+    assert source["isDefault"] is True
+    shown = {
+        path: file for path, file in files.items() if path.startswith(pages["options"]["path"])
+    }
+    titles = {path: json.loads(file.read_text())["uid"] for path, file in shown.items()}
+    assert set(titles.values()) == {"monitorpi", "monitorpi-sites"}
+    first = page["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert titles[first] == "monitorpi-sites"
+    assert page["ports"] == ["127.0.0.1:3000:3000"]
 
 
 def test_the_three_servers_are_those_of_the_configuration() -> None:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import threading
-from collections.abc import Callable
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import ROOT, wait_for
+from tests.promservers import PASSWORD, SERVERS, scraping
 
-from monitorpi_cli.stack.broker import free_port
 from monitorpi_common.examples import AT, ATTACKER, EXAMPLES
 from monitorpi_common.messages import CLASSES
 from monitorpi_common.service import Presence, Received, Tick
@@ -32,8 +27,6 @@ from monitorpi_dev.reference.grafana import SITE, SITES, GrafanaBoard, dashboard
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-PASSWORD = "of-a-test"
 
 
 def sight() -> Sight:
@@ -123,73 +116,10 @@ def server() -> Iterator[PageServer]:
     thread.join()
 
 
-class Server(NamedTuple):
-    """A real Prometheus, or what answers like it."""
-
-    program: str
-    options: tuple[str, ...]
-    """How it is told of its settings, its data and where to listen."""
-
-
-SERVERS = {
-    "Prometheus": Server(
-        "prometheus", ("--config.file={}", "--storage.tsdb.path={}", "--web.listen-address={}")
-    ),
-    "VictoriaMetrics": Server(
-        "victoria-metrics",
-        ("-promscrape.config={}", "-storageDataPath={}", "-httpListenAddr={}"),
-    ),
-}
-Ask = Callable[[str], list[Any]]
-
-
-@contextmanager
-def scraping(name: str, page_port: int, folder: Path, *sites: str) -> Iterator[Ask]:
-    """Run a server that scrapes a page, as that of each site; gives a way to ask it."""
-    server = SERVERS[name]
-    program = shutil.which(server.program)
-    if program is None:
-        pytest.skip(f"{name} is not installed: ./monitorpi test installs it")
-    config, address = folder / "scrape.yml", f"127.0.0.1:{free_port()}"
-    scrape = {
-        "job_name": "monitorpi",
-        "scrape_interval": "1s",
-        "basic_auth": {"username": "monitorpi", "password": PASSWORD},
-        "static_configs": [
-            {"targets": [f"127.0.0.1:{page_port}"], "labels": {"site": site} if site else {}}
-            for site in sites or ("",)
-        ],
-    }
-    config.write_text(json.dumps({"scrape_configs": [scrape]}))
-    values = (config, folder / "data", address)
-    options = [text.format(value) for text, value in zip(server.options, values, strict=True)]
-    process = subprocess.Popen(
-        [program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-    def ask(query: str) -> list[Any]:
-        try:
-            answer = httpx.get(
-                f"http://{address}/api/v1/query",
-                params={"query": query, "nocache": "1"}, trust_env=False,
-            )  # fmt: skip
-        except httpx.TransportError:
-            return []
-        if answer.status_code in (400, 422):
-            pytest.fail(f"{name} refuses {query}: {answer.text}")
-        return list(answer.json()["data"]["result"]) if answer.status_code == 200 else []
-
-    try:
-        yield ask
-    finally:
-        process.terminate()
-        process.wait()
-
-
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_real_server_reads_them(server: PageServer, tmp_path: Path, name: str) -> None:
     """Debian's scrapes the page with its password and answers queries with what was counted."""
-    with scraping(name, server.port, tmp_path) as ask:
+    with scraping(name, server.port, tmp_path) as (_, ask):
         found = wait_for(lambda: ask("monitorpi_wire_frames_total"), 60, "a scrape")
         assert found[0]["value"][1] == "90031"
         assert ask('up{job="monitorpi"}')[0]["value"][1] == "1"
@@ -223,7 +153,7 @@ def test_each_query_of_the_dashboard_is_answered(
     asked = committed(SITE)
     assert tuple(asked) == SITE.queries
 
-    with scraping(name, server.port, tmp_path) as ask:
+    with scraping(name, server.port, tmp_path) as (_, ask):
         for query in map(plain, asked):
             ask(query)  # as it is, it is understood
             wait_for(lambda query=query: ask(query.removesuffix(_QUIET)), 60, query)
@@ -238,7 +168,7 @@ def test_sites_stand_side_by_side(server: PageServer, tmp_path: Path, name: str)
     chosen = {name for one in asked for name in re.findall(r'class=~"([^"]+)"', one)}
     assert {name for one in chosen for name in one.split("|")} <= {*CLASSES}
 
-    with scraping(name, server.port, tmp_path, "berlin", "paris") as ask:
+    with scraping(name, server.port, tmp_path, "berlin", "paris") as (_, ask):
 
         def told(query: str) -> set[str]:
             return {one["metric"]["site"] for one in ask(query)}

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr, ValidationError
 
 from monitorpi_cli.sites.overview import FILTERS, SitesOverview
+from monitorpi_cli.sites.series import SeriesError, ask_series
 from monitorpi_cli.sites.travels import Amounts, travels
 from monitorpi_cli.stack.plan import section_of, services_of
 from monitorpi_cli.stack.running import NoStackError, find_running
 from monitorpi_cli.table import Terminal, printable, rows_to_lines
-from monitorpi_cloud_bridge.settings import CloudBridgeSettings
+from monitorpi_cloud_bridge.settings import CloudBridgeSettings, check_url, is_local
+from monitorpi_cloud_bridge.web import client
 from monitorpi_common.bus import Raw, Subscribed
 from monitorpi_common.endpoint import ENDPOINT
 from monitorpi_common.log import Log
@@ -53,30 +55,33 @@ def main(argv: Sequence[str]) -> int:
     if options.sends:
         return _sends(options)
     try:
-        settings = _settings(options)
-        overview = _ask(settings)
+        rows, rejected = _look(options)
     except ConfigurationError as error:
         for line in error.lines:
             print(f"monitorpi sites: configuration: {line}", file=sys.stderr)
         return _USAGE
-    except (NoStackError, _NoAnswerError) as error:
+    except (NoStackError, SeriesError, _NoAnswerError) as error:
         print(f"monitorpi sites: {error}", file=sys.stderr)
         return _RESOURCE
-    rows = overview.rows(datetime.now(UTC))
     if options.json:
         print(json.dumps({"sites": [dataclasses.asdict(row) for row in rows]}))
     else:
-        _print(rows, overview.rejected)
+        _print(rows, rejected)
     return _OK if rows and all(row.level == "watching" for row in rows) else _NOT_ALL
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./monitorpi sites",
-        description="Show every site that a broker is told of: does it watch, what is open there.",
+        description="Show every site that a broker is told of, or a store of series: does it "
+        "watch, what is open there.",
     )
-    parser.add_argument(
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument(
         "--broker", metavar="HOST:PORT", help="by default that of the stack on this machine"
+    )
+    asked.add_argument(
+        "--series", metavar="URL", help="VictoriaMetrics or Prometheus, instead of a broker"
     )
     parser.add_argument("--username", metavar="NAME", help="an account that may read the sites")
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
@@ -137,6 +142,46 @@ def _sends(options: argparse.Namespace) -> int:
     return _OK
 
 
+def _look(options: argparse.Namespace) -> tuple[list[SiteRow], int]:
+    """Return a row per site, and how many messages were not of the contract.
+
+    Raises:
+        ConfigurationError: the arguments are wrong.
+        NoStackError: no broker was given, and no stack runs here.
+        SeriesError: the store of series cannot be asked.
+        _NoAnswerError: the broker cannot be asked.
+
+    """
+    if options.series is None:
+        overview = _ask(_settings(options))
+        return overview.rows(datetime.now(UTC)), overview.rejected
+    account = None
+    if options.username or options.password_file:
+        account = (options.username or "", _password(options.password_file) or "")
+        if options.series.startswith("http:") and not is_local(options.series):
+            raise ConfigurationError(["--series: plain http would show the password; use https"])
+    try:
+        check_url("--series", options.series, allow_http=True)
+        web = client(options.tls_ca)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError([str(error)]) from None
+    with web:
+        return ask_series(web, options.series, account, time.time()), 0
+
+
+def _password(file: Path | None) -> str | None:
+    """Return what a file holds.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+
+    """
+    try:
+        return None if file is None else file.read_text(encoding="utf-8-sig").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError([f"--password-file: cannot be read ({error})"]) from None
+
+
 def _settings(options: argparse.Namespace) -> BrokerSettings:
     """Return which broker to ask, and as whom.
 
@@ -155,11 +200,7 @@ def _settings(options: argparse.Namespace) -> BrokerSettings:
         given["username"] = options.username
     if options.tls_ca:
         given["tls_ca"] = options.tls_ca
-    if options.password_file:
-        try:
-            text = options.password_file.read_text(encoding="utf-8-sig").strip()
-        except (OSError, ValueError) as error:
-            raise ConfigurationError([f"--password-file: cannot be read ({error})"]) from None
+    if (text := _password(options.password_file)) is not None:
         given["password"] = SecretStr(text)
     try:
         return BrokerSettings.model_validate(given)
@@ -199,7 +240,7 @@ def _ask(settings: BrokerSettings) -> SitesOverview:
 def _print(rows: Sequence[SiteRow], rejected: int) -> None:
     """Print a table, and below it what is wrong where."""
     if not rows:
-        print("this broker is told of no site: set broker.centre at each (docs/scaling.md)")
+        print("nothing is told of any site there (docs/scaling.md says how to)")
         return
     terminal = Terminal.of(sys.stdout)
     head = ["site", "state", "services", "alerts", "critical", "said"]

@@ -16,7 +16,7 @@ from monitorpi_common.topics import Topic, TopicError, is_slug
 from monitorpi_common.watch import MAX_INSTANCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
 SILENT_S: Final = 30.0
@@ -115,8 +115,7 @@ class SitesOverview:
 
     def rows(self, now: datetime) -> list[SiteRow]:
         """Return a row per site, the worst first, then by name."""
-        rows = [self._row(name, site, now) for name, site in self._sites.items()]
-        return sorted(rows, key=lambda row: (_ORDER.index(row.level), row.site))
+        return in_order([self._row(name, site, now) for name, site in self._sites.items()])
 
     def _row(self, name: str, site: _Site, now: datetime) -> SiteRow:
         age_s = (now - site.watch.at).total_seconds() if site.watch else None
@@ -131,6 +130,11 @@ class SitesOverview:
             critical=sum(alert.severity == "critical" for alert in alerts),
             worst=alerts[-1].summary if alerts else None,
         )  # fmt: skip
+
+
+def in_order(rows: Iterable[SiteRow]) -> list[SiteRow]:
+    """Return rows, those with the worst state first, then by name."""
+    return sorted(rows, key=lambda row: (_ORDER.index(row.level), row.site))
 
 
 def _level(site: _Site, age_s: float | None) -> tuple[SiteLevel, str | None]:
