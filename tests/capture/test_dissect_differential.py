@@ -46,7 +46,7 @@ from tests.capture.options_oracle import UnsureError
 from tests.capture.scapy_oracle import oracle
 
 from monitorpi_capture.frame.classify import ETHERNET_HEADER, classify
-from monitorpi_capture.frame.dissect import Dissector, is_discovery
+from monitorpi_capture.frame.dissect import MAX_KNOWN, Dissector, is_discovery
 from monitorpi_capture.frame.linktypes import LINK_ETHERNET
 from monitorpi_capture.sources.capfile.reader import CaptureFile
 
@@ -248,6 +248,37 @@ def test_mutated_frames_say_no_more_than_to_scapy(data: bytes) -> None:
         theirs = said
 
     assert not said or said == theirs
+
+
+_AS_CAUGHT = st.tuples(
+    st.integers(0, 2), st.sampled_from(["eth0", "eth1"]), st.sampled_from([None, 7])
+)
+
+
+@settings(max_examples=SOME, deadline=None)
+@given(st.lists(frames() | mutated(), min_size=3, max_size=3), st.lists(_AS_CAUGHT, max_size=12))
+def test_a_frame_that_comes_again_says_what_it_said(
+    data: list[bytes], caught: list[tuple[int, str, int | None]]
+) -> None:
+    """Told by whom, where and when as if each were read by itself; what breaks is counted anew."""
+    one, failed = Dissector(), 0
+    for second, (number, interface, tag) in enumerate(caught):
+        fresh = Dissector()
+        expected = fresh.dissect(data[number], second, interface, tag=tag)
+
+        assert one.dissect(data[number], second, interface, tag=tag) == expected
+        failed += fresh.failed
+    assert one.failed == failed
+
+
+def test_frames_without_end_are_not_kept() -> None:
+    """Whoever makes up frames fills no memory."""
+    dissector = Dissector()
+    for number in range(2 * MAX_KNOWN):
+        arp = ARP(hwsrc="02:00:00:00:00:01", psrc=f"198.18.{number >> 8}.{number & 0xFF}")
+        dissector.dissect(bytes(Ether() / arp), 1.0, "eth0")
+
+    assert len(dissector._known) <= MAX_KNOWN
 
 
 @settings(max_examples=SOME, deadline=None)

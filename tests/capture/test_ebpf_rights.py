@@ -134,6 +134,29 @@ def test_the_verifiers_reason_is_told(
         assert "\n" not in reason
 
 
+def test_a_kernel_that_is_too_old_leaves_it_to_the_socket(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows no ring, and answers as to anything it does not know: what is needed is told."""
+    asked: list[int] = []
+
+    def ring(size: int) -> int:
+        asked.append(size)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(system, "create_ring", ring)
+
+    engine, refused = namespace.call(open_engine, [INTERFACE], CaptureSettings())
+    namespace.call(engine.close)
+
+    assert engine.name == "socket"
+    assert asked
+    assert refused == {
+        name: f"the kernel refused the program (Invalid argument): Linux {since} or newer is needed"
+        for name, since in (("tcx", "6.6"), ("ebpf", "5.8"))
+    }
+
+
 def test_without_the_object_the_socket_counts(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tests.capture.windows import mac
+from tests.capture.windows import BOOT, core, counts, mac, window
+from tests.drive import drive, messages
 
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import Dissector
-from monitorpi_capture.items import Caught, Sighting
+from monitorpi_capture.items import Caught, MacCounts, Sighting
 from monitorpi_capture.sources.listener import BUSY_S, Listener, Read
+from monitorpi_capture.sources.pacing import PacedCore, Sightings
+from monitorpi_common.messages import Device
+from monitorpi_common.service import Tick
 from monitorpi_lab import discovery, frames
 
 if TYPE_CHECKING:
@@ -80,14 +85,36 @@ def test_what_waited_is_told_in_the_order_in_which_it_came() -> None:
     listener = Listener(
         [Waiting([frames.arp_request(client, old, server[1]), *acks])], Dissector(), 1000
     )
-    told: list[object] = []
+    told: list[Sightings] = []
 
     def take(item: object) -> None:
+        assert isinstance(item, Sightings)
         told.append(item)
         listener.stop()
 
     listener.run(take)
 
-    about = [one for one in told if isinstance(one, Sighting) and one.mac[-1] == 7]
+    about = [one for one in told[0].each if one.mac[-1] == 7]
     assert [(one.ips, one.named) for one in about] == [((old,), ()), ((), (old,)), ((), (new,))]
     assert sorted({one.at_s for one in about}) == [one.at_s for one in about]
+
+
+def test_of_a_slot_is_learned_what_is_learned_of_each_frame() -> None:
+    """What a slot says comes in one piece, and leaves the same devices behind."""
+    macs = [mac(number) for number in range(1, 5)]
+    windows = [
+        window(second, *(MacCounts(one, counts(packets=1), ()) for one in macs))
+        for second in (5, 20)
+    ]
+    said = [
+        Sighting(one, 19.5, "eth0", ips=(f"198.18.0.{number}",), asks="198.18.0.9")
+        for number, one in enumerate(macs, start=1)
+    ]
+    tick = Tick(datetime.fromtimestamp(20, UTC), BOOT + 20, True, None)
+
+    slot = drive(PacedCore(core()), [tick, *windows, Sightings(said), tick])
+    singly = drive(core(), [tick, *windows, *said, tick])
+
+    assert slot == singly
+    devices = [one for one in messages(slot) if isinstance(one, Device)]
+    assert sorted(one.ips for one in devices) == [[ip] for one in said for ip in one.ips]

@@ -26,11 +26,11 @@ import sys, threading, time
 from monitorpi_capture.engine.choice import BEST_FIRST
 from monitorpi_capture.frame.dissect import Dissector
 from monitorpi_capture.sources.listener import Listener
-from monitorpi_capture.items import Sighting
+from monitorpi_capture.sources.pacing import Sightings
 
 def emit(item):
-    if isinstance(item, Sighting):
-        print(item.mac.hex(), *item.vlan, *item.ips, flush=True)
+    for one in item.each if isinstance(item, Sightings) else ():
+        print(one.mac.hex(), *one.vlan, *one.ips, flush=True)
 
 engine = BEST_FIRST[sys.argv[1]](["eth0"], 64)
 engine.open()

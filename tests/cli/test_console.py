@@ -9,8 +9,11 @@ from monitorpi_cli.table import Terminal
 from monitorpi_common.bus import Raw, Report
 from monitorpi_common.examples import example
 from monitorpi_common.messages import Alert, WatchReason, WatchState
+from monitorpi_common.watch import Observer
 
 if TYPE_CHECKING:
+    import pytest
+
     from monitorpi_common.messages import Message
 
 
@@ -146,3 +149,23 @@ def test_garbage_is_passed_over() -> None:
     printed.run(1)
 
     assert printed.lines == []
+
+
+def test_news_is_told_at_once_and_time_is_looked_at_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To conclude whether anybody watches costs most of what looking for messages does."""
+    printed = running()
+    concluded = []
+    state = Observer.state
+    monkeypatch.setattr(Observer, "state", lambda one: concluded.append(one) or state(one))
+
+    for quarter in range(1, 9):
+        printed.console.tick(printed.now_s + quarter / 4)
+    calm = len(concluded)
+    blind = watching(state="blind", reasons=[WatchReason(what="capture", text="no capture")])
+    printed.receive("detector/watch/main", blind)
+    printed.console.tick(printed.now_s + 2.25)
+
+    assert calm == 2
+    assert "BLIND" in printed.lines[-1]

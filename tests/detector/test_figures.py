@@ -123,9 +123,6 @@ FIGURES: Final[dict[str, dict[str, float]]] = {
     "rules.mac_flood": {
         "_FIRST_TIMES": 20.0,
     },
-    "rules.onset": {
-        "BURST": 5200.0,
-    },
     "rules.outage": {
         "_PEERS": 32, "_A_NIGHT": 4, "_WITNESSES": 0.2, "_LOST": 5.0,
     },
@@ -176,7 +173,7 @@ FIGURES: Final[dict[str, dict[str, float]]] = {
         "LOOPS_FROM": 0.5, "LOOPS_SENDERS": 3,
     },
     "views.handshakes": {
-        "CLOSES_FROM": 1000.0,
+        "CLOSES_FROM": 1000.0, "BURST": 5200,
     },
     "views.window": {
         "LEAST_SPAN_S": 1.0, "_STRONG": 4.0, "_LOOKS": 3.0, "_BEYOND_CLIENTS": 20.0,

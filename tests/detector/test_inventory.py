@@ -299,6 +299,36 @@ def test_how_many_connections_came_to_life(
 
 
 @pytest.mark.parametrize(
+    ("sent", "back", "more", "unended"),
+    [
+        ({"syn": 1000, "tcp": 9000}, {"syn_ack": 1000}, {}, 1000),
+        ({"syn": 1000, "tcp": 1600}, {"syn_ack": 1000}, {}, 600),
+        ({"syn": 1000, "tcp": 9000, "fin": 300}, {"syn_ack": 1000}, {}, 400),
+        ({"syn": 1000, "tcp": 9000}, {"syn_ack": 700}, {}, 700),
+        ({"syn": 1000, "tcp": 9000}, {"syn_ack": 1300}, {}, 1000),
+        ({"syn": 1000, "tcp": 9000, "rst": 100}, {"syn_ack": 1000}, {}, 900),
+        ({"syn": 1000, "tcp": 9000, "rst": 1100}, {"syn_ack": 1000}, {}, 0),
+        ({"syn": 1000, "tcp": 2200}, {}, {"sees_replies": False}, 600),
+        ({"syn": 5199, "tcp": 90_000}, {"syn_ack": 5199}, {}, 5199),
+        ({"syn": 5200, "tcp": 90_000}, {"syn_ack": 5200}, {}, 0),
+        ({"syn": 1000, "tcp": 9000}, {"syn_ack": 1000}, {"forged": True}, 0),
+        # too few to have to end, and a window that runs
+        ({"syn": 999, "tcp": 9000}, {"syn_ack": 999}, {}, 0),
+        ({"syn": 1000, "tcp": 9000}, {"syn_ack": 1000}, {"is_over": False}, 0),
+    ],
+)  # fmt: skip
+def test_how_many_connections_may_yet_be_seen_to_end(
+    sent: dict[str, int], back: dict[str, int], more: dict[str, Any], unended: float
+) -> None:
+    """Those of a burst that were answered and carried something, and nobody reset."""
+    found = asked(sent, back, **more)
+
+    assert found.unended == unended
+    assert found.may_end(found.open) == unended
+    assert found.may_end(found.open - unended) == 0
+
+
+@pytest.mark.parametrize(
     ("syn", "syn_ack", "sees", "answered", "ratio"),
     [(10, 5, True, 5, 0.5), (10, 20, True, 20, 1.0), (10, 0, True, 0, 0.0), (0, 0, True, 0, None),
      (10, 0, None, None, None), (10, 0, False, None, None), (10, 1, False, 1, 0.1)],

@@ -156,9 +156,9 @@ def test_what_raises_at_once_is_of_the_sender_or_of_the_victim_of_many(
     ],
 )  # fmt: skip
 def test_connections_need_not_have_ended_in_a_look(rows: list[DeviceWindow], beyond: bool) -> None:
-    """1,500 that are answered and used: all may still be open, but not when the window is over."""
-    assert alerts(core(), [onset(1.3, *rows)]) == []
-    (alert,) = alerts(core(), [window(1, *rows)])
+    """1,500 that are answered and used: all may still be open, but not for two windows."""
+    assert alerts(core(), [onset(1.3, *rows), window(1, *rows)]) == []
+    (alert,) = alerts(core(), [window(1, *rows), window(2, *rows)])
 
     assert alert.evidence.beyond_router is beyond
 

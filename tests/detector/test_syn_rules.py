@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from tests.detector.windows import (
     ATTACKER,
@@ -22,6 +24,14 @@ from monitorpi_common.messages import (
     Peer,
     Spread,
 )
+
+if TYPE_CHECKING:
+    from monitorpi_common.messages import Traffic
+
+
+def plain_second(second: int = 4) -> Traffic:
+    """Return a window in which nothing happens."""
+    return window(second, plain(VICTIM, packets=1))
 
 
 def test_a_web_benchmark_is_no_flood() -> None:
@@ -83,8 +93,54 @@ def test_a_thousand_connections_a_second_must_also_end() -> None:
     """A large download makes no connections of SYNs that are answered and never closed."""
     rx = {"syn_ack": 2000, "tcp": 2000}
 
-    assert rules_of(window(0, syns(2000, tcp=8000, rx=rx))) == [f"syn-flood-{ID}"]
-    assert rules_of(window(0, syns(2000, tcp=8000, fin=2000, rx=rx))) == []
+    assert rules_of(*repeated(2, syns(2000, tcp=8000, rx=rx))) == [f"syn-flood-{ID}"]
+    assert rules_of(*repeated(2, syns(2000, tcp=8000, fin=2000, rx=rx))) == []
+
+
+USED = syns(2000, tcp=8000, rx={"syn_ack": 2000, "tcp": 2000})
+THREE = [
+    syns(1000, f"04:00:00:00:01:{n:02x}", tcp=4000, rx={"syn_ack": 1000, "tcp": 1000})
+    for n in range(3)
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "more"),
+    [
+        ([USED], {}),
+        ([USED], {"sees_replies": False}),
+        (THREE, {}),
+        ([USED.model_copy(update={"mac": ROUTER, "role": "router"}),
+          plain(VICTIM, rx={"syn": 2000, "tcp": 8000}, syn_ack=2000, tcp=4000)], {}),
+        ([], {"counts": {"syn": 2000, "syn_ack": 2000, "tcp": 16_000}}),
+    ],
+    ids=["sender", "one direction", "many senders", "router", "no MACs"],
+)  # fmt: skip
+def test_a_burst_in_use_may_end_in_the_next_window(
+    rows: list[DeviceWindow], more: dict[str, Any]
+) -> None:
+    """The end of a window cuts between connections and their ends once, and not twice."""
+    burst = [window(second, *rows, **more) for second in (5, 6)]
+
+    assert rules_of(plain_second(), burst[0], plain_second(6)) == []
+    assert len(rules_of(plain_second(), *burst)) == 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [syns(5200, tcp=20_800, rx={"syn_ack": 5200, "tcp": 5200})],
+        [syns(2000, tcp=8000, rst=200, rx={"syn_ack": 2000, "tcp": 2000})],
+        [syns(2200, tcp=8000, rx={"syn_ack": 2000, "tcp": 2000})],
+        [*THREE, *(syns(60, f"04:00:00:00:02:{n:02x}") for n in range(3))],
+        [syns(200, ROUTER, role="router", addresses=200), USED,
+         plain(VICTIM, rx={"syn": 2200, "tcp": 8200}, syn_ack=2000, tcp=4000)],
+    ],
+    ids=["more than a burst", "resets", "not answered", "beside others", "beyond the router"],
+)  # fmt: skip
+def test_no_burst_in_use_hides_what_is_not(rows: list[DeviceWindow]) -> None:
+    """180 or 200 a second that were never used raise at once beside thousands that were."""
+    assert len(rules_of(plain_second(), window(5, *rows))) == 1
 
 
 def test_a_known_host_cannot_use_connections_of_forged_addresses() -> None:

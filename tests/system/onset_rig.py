@@ -6,7 +6,9 @@ encoded messages, the detector's core. The engine counts what a script says, by 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from monitorpi_capture.core import CaptureCore
@@ -84,6 +86,10 @@ class ScriptedLoad:
         return min(self.count, max(0, int(self.count * share + 1))) if share >= 0 else 0
 
 
+ORDINARY = ScriptedLoad(answered(0.002), 30, 1001.0, 9.0)
+"""A few connections a second, from before: replies are seen on this port."""
+
+
 @dataclass
 class ScriptedEngine:
     """An engine whose frames and clock are a script's."""
@@ -104,19 +110,21 @@ class ScriptedEngine:
     def count_until(self, boot_s: float, rings_after: Mapping[str, int] | None = None) -> None:
         """Let time pass, to the bell or to the end."""
         if self.has_bell and rings_after is not None:
-            limit = self._asked() + rings_after.get(NAME, 1_000_000)
-            while self.now_s < boot_s and self._asked() < limit:
-                self.now_s += BELL_STEP_S
+            limit = self._asked(self.now_s) + rings_after.get(NAME, 1_000_000)
+            began_s, steps = self.now_s, ceil((boot_s - self.now_s) / BELL_STEP_S)
+            self.now_s += BELL_STEP_S * bisect_left(
+                range(steps), limit, key=lambda step: self._asked(began_s + BELL_STEP_S * step)
+            )
         else:
             self.now_s = max(self.now_s, boot_s)
         self.now_s += 0.0002
         if self.now_s > self.until_s:
             self.stop_source()
 
-    def _asked(self) -> int:
-        """Return the SYNs and echo requests of the window so far."""
+    def _asked(self, at_s: float) -> int:
+        """Return the SYNs and echo requests of the window up to a moment."""
         return sum(
-            load.begun(self.now_s - after_s) - load.begun(self.began_s - after_s)
+            load.begun(at_s - after_s) - load.begun(self.began_s - after_s)
             for load in self.loads
             for after_s, _, classes in load.stages
             if "syn" in classes or "icmp_echo" in classes

@@ -6,15 +6,21 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.system.onset_rig import PING, UNANSWERED, WALL_S, ScriptedLoad, answered, live
+from tests.system.onset_rig import (
+    ORDINARY,
+    PING,
+    UNANSWERED,
+    WALL_S,
+    ScriptedLoad,
+    answered,
+    live,
+)
 
 if TYPE_CHECKING:
     from monitorpi_common.messages import Alert
 
-ORDINARY = ScriptedLoad(answered(0.002), 30, 1001.0, 9.0)
-"""A few connections a second, from before: replies are seen on this port."""
 OTHER = bytes.fromhex("04000000000c")
 
 
@@ -76,11 +82,12 @@ def test_a_ping_flood_is_told_of_wherever_in_a_window_it_begins(
 @given(
     count=st.integers(500, 5000),
     lasts_s=st.floats(0.05, 0.5),
-    reply_s=st.floats(0.0002, 0.08),
-    life_s=st.floats(0.001, 0.05),
+    reply_s=st.floats(0.0002, 0.1),
+    life_s=st.floats(0.001, 0.5),
     phase_s=st.floats(0, 1),
     known=st.booleans(),
 )
+@example(count=1000, lasts_s=0.05, reply_s=0.08, life_s=0.05, phase_s=0.85, known=True)
 def test_a_burst_of_answered_connections_raises_nothing(
     *,
     count: int,
@@ -91,7 +98,7 @@ def test_a_burst_of_answered_connections_raises_nothing(
     known: bool,
     has_bell: bool,
 ) -> None:
-    """Wherever a window, or a look at one, falls between the connections and their answers."""
+    """Wherever a window, or a look at one, falls between connections, answers and ends."""
     burst = ScriptedLoad(answered(reply_s, life_s), count, 1002 + phase_s, lasts_s)
 
     story = live([ORDINARY, burst] if known else [burst], 4, has_bell=has_bell)

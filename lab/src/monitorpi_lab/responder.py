@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _IGNORE_OUTGOING: Final = (263, 23)  # SOL_PACKET, PACKET_IGNORE_OUTGOING
-_TIMESTAMPNS: Final = 35
-_TIMESTAMPING: Final = 37
+_TIMESTAMPNS: Final = 64  # asm-generic/socket.h: those with times of 64 bits on every machine
+_TIMESTAMPING: Final = 65
 _RCVBUFFORCE: Final = 33  # asm-generic/socket.h
 _RECEIVE_BUFFER: Final = 1 << 24  # requests of ten seconds: none is lost while a core is away
 _TX_SOFTWARE: Final = (1 << 1) | (1 << 4)
-_TIMESPEC: Final = struct.Struct("@qq")
+_TIMESPEC: Final = struct.Struct("=qq")
 _LEAST: Final = 14 + 20 + 8
 _ECHO_REQUEST: Final = 8
 _ICMP: Final = 1

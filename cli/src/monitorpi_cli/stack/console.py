@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from monitorpi_common.settings import BrokerSettings
 
 _POLL_S: Final = 0.25
+_TICK_S: Final = 1.0
+"""Between two conclusions whether anybody watches, where there was no news."""
 _MAX_SHOWN: Final = 2048
 """Alerts whose last line is remembered: more than a detector keeps, open and closed."""
 _SETTLE_S: Final = 5.0
@@ -90,10 +92,13 @@ class Console:
         self._trouble: str | None = None
         self._observer = Observer(reads_windows=False)
         self._began_s: float | None = None
+        self._concluded_s: float | None = None
+        """When the last conclusion was drawn; None: there was news since."""
         self._watch: tuple[str, ...] | None = None
 
     def connection(self, report: Report) -> None:
         """Print a failure that is another than the last, and that it is over."""
+        self._concluded_s = None
         if report.failed and report.text != self._trouble:
             self._trouble = report.text
             self._print(f"monitorpi: {report.text}")
@@ -103,6 +108,7 @@ class Console:
 
     def receive(self, raw: Raw) -> None:
         """Take a message; what is not of the contract is passed over."""
+        self._concluded_s = None
         try:
             topic = Topic.parse(raw.topic)
             if topic.kind == "status":
@@ -131,6 +137,9 @@ class Console:
     def tick(self, now_s: float) -> None:
         """Print what has become of the watch, once it has settled after the start."""
         self._began_s = now_s if self._began_s is None else self._began_s
+        if self._concluded_s is not None and now_s - self._concluded_s < _TICK_S:
+            return
+        self._concluded_s = now_s
         self._observer.tick(now_s, self._trouble)
         level, reasons = self._observer.state()
         state = (level, *(f"{reason.what}{reason.service}{reason.interface}" for reason in reasons))

@@ -27,7 +27,7 @@ class Averaging:
     def __init__(self, at_s: float, length_s: float) -> None:
         self._at_s = at_s
         self._weight = (1.0 - math.exp(-length_s / _LOAD_S)) / length_s
-        self._kept: dict[float, float] = {0.0: 0.0}
+        self._kept: dict[float, float] = {}
         """What is left of an older average, by its time: most devices share one."""
 
     def add(self, entry: Entry, row: MacCounts) -> None:

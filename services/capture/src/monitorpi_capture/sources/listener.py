@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from monitorpi_capture.frame.classify import classify
 from monitorpi_capture.frame.dissect import is_rare
 from monitorpi_capture.items import ListenerReport
+from monitorpi_capture.sources.pacing import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +46,7 @@ class Read(NamedTuple):
 
 
 class Listener:
-    """Emits a :class:`Sighting` for each device a discovery frame is about."""
+    """Emits :class:`Sightings`: what the discovery frames of a slot say of devices."""
 
     def __init__(self, feeds: Sequence[Feed], dissector: Dissector, frames_per_s: int) -> None:
         self._feeds = feeds
@@ -72,8 +73,9 @@ class Listener:
                     rare.pop()
                     self._dropped += 1
                 least = [waiting.popleft() for _ in range(min(share - len(rare), len(waiting)))]
-                for sighting in self._listen(feed.name, [*rare, *least], until_s):
-                    emit(sighting)
+                found = self._listen(feed.name, [*rare, *least], until_s)
+                if found:
+                    emit(Sightings(found))
             if reported != (reported := (self._dropped, self._dissector.failed)):
                 emit(ListenerReport(*reported))
 

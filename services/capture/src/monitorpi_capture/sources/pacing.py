@@ -1,4 +1,4 @@
-"""Between source and core: how many windows may wait, and how late they are published.
+"""Between source and core: what comes at once, how many windows may wait, how late they are told.
 
 The one place where the capture core meets a clock; the core itself stays pure.
 """
@@ -7,20 +7,32 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitorpi_capture.items import WindowCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pydantic import JsonValue
 
+    from monitorpi_capture.items import Sighting
     from monitorpi_common.service import Core, Outward
 
 WAITING: Final = 8
 """Windows of a file between reader and core: each may hold thousands of rows."""
 _PATIENCE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What the discovery frames of one slot said, in the order in which they came.
+
+    The core takes each by itself: only the way from thread to thread is one.
+    """
+
+    each: Sequence[Sighting]
 
 
 class Gate:
@@ -55,6 +67,8 @@ class PacedCore:
 
     def handle(self, item: object) -> Iterable[Outward]:
         """Hand the item on; the answers are complete when this returns."""
+        if isinstance(item, Sightings):
+            return [answer for one in item.each for answer in self._core.handle(one)]
         answers = list(self._core.handle(item))
         if isinstance(item, WindowCounts):
             if self._gate is not None:

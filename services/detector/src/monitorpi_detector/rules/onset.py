@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitorpi_common.messages import Traffic
 from monitorpi_detector.rules import icmp_flood, syn_flood
+from monitorpi_detector.views.handshakes import BURST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from monitorpi_common.messages import Onset
     from monitorpi_detector.rule import Finding, LimitsOf, Rule
     from monitorpi_detector.views.window import WindowView
-
-BURST: Final = 5200.0
-"""SYNs without an answer that no burst of connections explains: a benchmark of a web server opens
-up to five thousand at once. Capture looks from a few more on."""
 
 
 def window_of(onset: Onset) -> Traffic:

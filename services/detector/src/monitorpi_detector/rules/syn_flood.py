@@ -18,7 +18,7 @@ from monitorpi_common.topics import mac_id
 from monitorpi_detector.rule import FLOOD_AT_ONCE, Finding, Limits, LimitsOf, Rule
 from monitorpi_detector.rules.crowd import FloodKind, of_made_up, of_sources, of_unlisted
 from monitorpi_detector.rules.words import to_whom
-from monitorpi_detector.views.handshakes import handshakes
+from monitorpi_detector.views.handshakes import Handshakes, handshakes
 from monitorpi_detector.views.window import STRONG_SOURCE, WindowView, toward
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def judge(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
     """Find senders, victims of many senders, and last what nobody explains."""
     late = view.rate(view.traffic.late_syn)
     for finding in _found(view, limits):
-        yield replace(finding, late=min(late, finding.value)) if late else finding
+        yield replace(finding, late=min(late + finding.late, finding.value))
 
 
 def _found(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
@@ -87,7 +87,7 @@ def _found(view: WindowView, limits: LimitsOf) -> Iterator[Finding]:
             through[peer.mac] = through.get(peer.mac, 0.0) + passed_on
         if scan:
             continue
-        yield _finding(view, row, limits(row.mac), opened.open, opened.answered_ratio)
+        yield _finding(view, row, limits(row.mac), opened)
     for finding in _routers(view, limits, through):
         explained += finding.value
         yield finding
@@ -104,15 +104,13 @@ def _threshold(view: WindowView, mac: str | None, limits: Limits) -> tuple[float
     return max(limits.floor, limits.factor * (usual or 0.0)), usual
 
 
-def _finding(
-    view: WindowView, row: DeviceWindow, limits: Limits, half_open: float, answered: float | None
-) -> Finding:
+def _finding(view: WindowView, row: DeviceWindow, limits: Limits, opened: Handshakes) -> Finding:
     threshold, usual = _threshold(view, row.mac, limits)
     peer = row.top_peer.get(_CLASS)
     forged = view.forged(row)
     return Finding(
         subject=mac_id(row.mac),
-        value=view.rate(half_open),
+        value=view.rate(opened.open),
         threshold=threshold,
         text=f"SYN flood from {row.mac}{to_whom(peer)}",
         unit=_UNIT,
@@ -120,10 +118,11 @@ def _finding(
         sources=(view.source(row, row.tx.get(_CLASS, 0)),),
         victims=() if peer is None else (peer,),
         spread=row.spread,
-        answered_ratio=answered,
+        answered_ratio=opened.answered_ratio,
         spoofed=forged,
         beyond_router=False,
         cumulates=True,
+        late=view.rate(opened.unended),
     )
 
 
@@ -135,11 +134,13 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
             row for row in group.sources
             if not is_scan(view, row, limits(row.mac).floor)
         ]  # fmt: skip
-        half_open = 0.0
+        half_open = unended = 0.0
         answered, syn = 0, 0
         for row in rows:
             opened = view.opened_by(row)
-            half_open += min(opened.open, float(toward(row, _CLASS)))
+            theirs = min(opened.open, float(toward(row, _CLASS)))
+            half_open += theirs
+            unended += opened.may_end(theirs)
             answered += opened.answered or 0
             syn += opened.syn
         threshold, usual = _threshold(view, None, limits(mac))
@@ -150,6 +151,7 @@ def _victims(view: WindowView, limits: LimitsOf) -> Iterator[tuple[Finding, set[
             _KIND, view, rows, group.victim,
             value=view.rate(half_open), threshold=threshold, baseline=usual,
             answered_ratio=min(1.0, answered / syn) if is_judged else None, cumulates=True,
+            late=view.rate(unended),
         )  # fmt: skip
         yield finding, {row.mac for row in rows}
 
@@ -162,6 +164,7 @@ def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> I
         # what a sender on this wire sends through the router was counted at the sender
         passed_on = through.get(row.mac, 0.0)
         victims: list[tuple[float, Peer, float | None]] = []
+        unended = 0.0
         for target in view.rows.values():
             asked = target.rx.get(_CLASS, 0)
             if target.mac == row.mac or view.rate(asked) < limits.least / 2:
@@ -169,6 +172,7 @@ def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> I
             share = _share(view, row, target, asked)
             opened = view.asked_of(target)
             half_open = min(opened.open, share)
+            unended += opened.may_end(half_open)
             peer = row.top_peer.get(_CLASS)
             if peer is None or peer.mac != target.mac:
                 peer = Peer(mac=target.mac, ip=view.inventory.ip(target.mac), packets=asked)
@@ -192,6 +196,7 @@ def _routers(view: WindowView, limits: LimitsOf, through: dict[str, float]) -> I
             spoofed=None,
             beyond_router=True,
             cumulates=True,
+            late=view.rate(unended),
         )
 
 
@@ -241,7 +246,7 @@ def _wire(view: WindowView, limits: Limits, explained: float) -> Iterator[Findin
         yield Finding(
             subject=view.wire_subject, value=value, threshold=threshold,
             text=f"SYN flood on {view.traffic.interface} that no single MAC address explains",
-            unit=_UNIT, answered_ratio=opened.answered_ratio,
+            unit=_UNIT, answered_ratio=opened.answered_ratio, late=view.rate(opened.unended),
         )  # fmt: skip
 
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 CLOSES_FROM: Final = 1000.0
 """SYN/s from which connections must also be seen to end: nobody can hold that many open."""
+BURST: Final = 5200
+"""SYNs that no burst of connections explains: a benchmark of a web server opens up to five thousand
+at once. Capture looks from a few more on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,17 @@ class Handshakes:
     answered: int | None
     """SYN-ACKs that came back; None where the mirror port does not show them."""
     completed: float
+    unended: float = 0.0
+    """Of the others, those of a burst that are in use: the next window may see them end."""
 
     @property
     def open(self) -> float:
         """Connections that were asked for and never used."""
         return max(0.0, self.syn - self.completed)
+
+    def may_end(self, count: float) -> float:
+        """Return how many of so many open ones may yet be seen to end, as few as can be."""
+        return max(0.0, count - (self.open - self.unended))
 
     @property
     def answered_ratio(self) -> float | None:
@@ -69,15 +78,18 @@ def handshakes(
     carried = float(other if other < 0.8 * usual else other - usual)
     # a SYN may carry a FIN too: that ends nothing
     ended = min(sent.get("fin", 0), other) + min(back.get("fin", 0), other_tcp(back))
-    if is_over and syn / span_s >= CLOSES_FROM:
-        carried = min(carried, 2.0 * ended)
-    used = max(carried, float(ended))
+    must_end = is_over and syn / span_s >= CLOSES_FROM
+    lived = max(carried, float(ended))
+    used = min(lived, 2.0 * ended) if must_end else lived
     visible = sees_replies is True or syn_ack > 0
     if visible:
+        answered = float(min(syn, syn_ack))
         # a reset from the opener means it never wanted the connection
-        unwanted = max(0, syn_ack - syn) + (sent.get("rst", 0) if used < syn else 0)
-        used = min(used, max(0.0, float(syn_ack - unwanted)))
+        wanted = answered - sent.get("rst", 0)
+        used = min(used, wanted if used < syn else answered)
+        lived = min(lived, wanted)
     else:
-        used /= 2.0
+        used, lived = used / 2.0, lived / 2.0
     completed = 0.0 if forged else min(float(syn), max(0.0, used))
-    return Handshakes(syn, syn_ack if visible else None, completed)
+    unended = 0.0 if forged or syn >= BURST else max(0.0, min(float(syn), lived) - completed)
+    return Handshakes(syn, syn_ack if visible else None, completed, unended)

@@ -75,10 +75,15 @@ class FrameRing:
             undone.callback(os.close, self.fd)
             self._missed = system.create_array("missed", _COUNTER, parts)
             undone.callback(self._missed.close)
+            missed = self._missed.mapped(0, self._missed.size)
+            self._misses = undone.enter_context(missed)
+            """Mapped for good: read ten times a second, and mapping costs more than that."""
             self._reader = undone.enter_context(mmap.mmap(self.fd, mmap.PAGESIZE))
             size = mmap.PAGESIZE + 2 * RING_BYTES
-            self._writer = mmap.mmap(self.fd, size, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
-            undone.pop_all()
+            self._writer = undone.enter_context(
+                mmap.mmap(self.fd, size, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
+            )
+            self._open = undone.pop_all()
         self._position = 0
         self._reported = 0
 
@@ -111,14 +116,10 @@ class FrameRing:
         """Return how many frames found no room since the last call."""
         if self._writer.closed:
             return 0
-        total: int = sum(count for (count,) in _POSITION.iter_unpack(self._missed.read()))
+        total: int = sum(count for (count,) in _POSITION.iter_unpack(self._misses))
         missed, self._reported = total - self._reported, total
         return missed
 
     def close(self) -> None:
         """Give it back; the kernel frees it when no program uses it either."""
-        if not self._writer.closed:
-            self._reader.close()
-            self._writer.close()
-            self._missed.close()
-            os.close(self.fd)
+        self._open.close()

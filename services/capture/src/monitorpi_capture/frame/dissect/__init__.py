@@ -32,10 +32,17 @@ from monitorpi_capture.items import CLASS_BIT, Sighting
 if TYPE_CHECKING:
     from monitorpi_capture.frame.classify import Classified
 
-__all__ = ["Dissector", "is_discovery"]
+    _Message = tuple[bytes, str, int | None, Classified]
+
+__all__ = ["MAX_KNOWN", "Dissector", "is_discovery"]
 
 Reader = Callable[[DiscoveryFrame], Iterator[Sighting]]
 
+_ARP_TYPE: Final = b"\x08\x06"
+_ARP_END: Final = 14 + arp.SIZE
+"""What fills such a frame up says nothing."""
+MAX_KNOWN: Final = 512
+"""ARP messages whose sightings are kept, 0.7 kB each, until there are more."""
 _ARP: Final = CLASS_BIT["arp"]
 _DHCP: Final = CLASS_BIT["dhcp"]
 _ICMP: Final = CLASS_BIT["icmp"]
@@ -83,6 +90,8 @@ class Dissector:
     def __init__(self) -> None:
         self.failed = 0
         """Frames that break their protocol."""
+        self._known: dict[_Message, tuple[Sighting, ...]] = {}
+        """What ARP messages said: hosts repeat theirs byte by byte."""
 
     def dissect(
         self,
@@ -107,6 +116,23 @@ class Dissector:
         """
         if classified is None:
             classified = classify(data, len(data) if wire_length is None else wire_length)
+        if data[12:14] != _ARP_TYPE:
+            return self._dissect(data, at_s, interface, tag, classified)
+        message = data[:_ARP_END], interface, tag, classified
+        known = self._known.get(message)
+        if known is not None:
+            return [one._replace(at_s=at_s) for one in known]
+        failed = self.failed
+        found = self._dissect(data, at_s, interface, tag, classified)
+        if self.failed == failed:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[message] = tuple(found)
+        return found
+
+    def _dissect(
+        self, data: bytes, at_s: float, interface: str, tag: int | None, classified: Classified
+    ) -> list[Sighting]:
         if not is_discovery(data, classified):
             return []
         mask, network, transport = classified

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MESSAGE: Final = Struct(">HHBBH6s4s6x4s")
 """Hardware type, protocol, the sizes of both addresses, operation, the sender's two addresses, the
 target's IP address."""
-_SIZE: Final = 28
+SIZE: Final = 28
 _ETHERNET: Final = (1, 6)
 """Hardware types that hosts take on Ethernet: its own and IEEE 802's."""
 _IPV4_OVER_ETHERNET: Final = (0x0800, 6, 4)
@@ -36,7 +36,7 @@ def read(frame: DiscoveryFrame) -> Iterator[Sighting]:
         MalformedFrameError: it is too short.
 
     """
-    if len(frame.data) < frame.network + _SIZE:
+    if len(frame.data) < frame.network + SIZE:
         raise MalformedFrameError
     kind, protocol, hardware_size, size, operation, hardware, address, target = (
         _MESSAGE.unpack_from(frame.data, frame.network)
