@@ -191,3 +191,18 @@ def test_words_are_written_once_each(tmp_path: Path) -> None:
         found = [text for (text,) in db.execute("SELECT text FROM word ORDER BY id")]
     assert sorted(found) == sorted({"packets", "new_0", "new_1", "new_2"})
     world.archive.close()
+
+
+def test_how_much_each_fineness_takes_outlives_a_restart(tmp_path: Path) -> None:
+    """As it was when an hour was folded last."""
+    world = World(tmp_path)
+    save(world, BEGIN)
+    work(world, START_S + 2 * HOUR_S)
+    before: Any = world.archive.state(START_S + 2 * HOUR_S)["tiers"]
+    world.archive.close()
+
+    world.start()
+
+    assert all(one["bytes"] for one in before.values())
+    assert world.archive.state(START_S + 2 * HOUR_S)["tiers"] == before
+    world.archive.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +21,6 @@ from monitorpi_history.tiers import (
     step_for,
     tier_for,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOUR_S, DAY_S = 3600, 86_400
 NOW_S = 1_000_000_000.0
@@ -140,3 +137,10 @@ def test_an_error_of_the_disk_in_words(
     assert re.search(text.replace("FILE", str(file)), found.text)
     assert re.search(remedy, found.remedy)
     assert found.published() == {"state": state, "text": found.text, "remedy": found.remedy}
+
+
+def test_a_folder_that_is_not_there_is_not_mounted_read_only() -> None:
+    """Nobody can ask its disk."""
+    found = trouble_of(failing("SQLITE_CANTOPEN"), Path("/no/such/folder/x"))
+
+    assert (found.state, found.remedy) == ("failed", "make its folder writable for the history")

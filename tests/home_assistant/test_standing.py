@@ -93,6 +93,16 @@ def test_who_sees_nothing_is_announced_all_the_same() -> None:
     assert found == [[], [], [SENSOR], []]
 
 
+def test_an_announcement_is_as_short_as_json_can_be() -> None:
+    """The broker keeps it, and each page of Home Assistant that is opened asks for it."""
+    rig = shown(devices="all")
+    sent = [one.payload for one in rig.published if isinstance(one, Foreign)]
+
+    assert len(sent) == len(rig.outside) > 1
+    for payload in sent:
+        assert payload == json.dumps(json.loads(payload), separators=(",", ":")).encode()
+
+
 def test_an_alert_that_came_before_the_first_tick_is_no_older_than_it() -> None:
     """The broker's retained ones may: they stay open as long as any that is not refreshed."""
     rig = Rig()
