@@ -242,6 +242,20 @@ def test_a_router_that_answers_for_others_keeps_its_own_address() -> None:
     assert turns(one, A, 70) == turns(one, B, 70) == []
 
 
+@pytest.mark.parametrize(("held_before", "kept"), [(PROXY_FROM - 1, 8), (PROXY_FROM, 1)])
+def test_who_answers_for_others_claims_more_than_eight(held_before: int, kept: int) -> None:
+    """Up to eight may be a router's own; with the ninth all but one turn out not to be."""
+    world = World()
+    one = world.addresses()
+    for number in range(held_before):
+        one.claim(A, (), f"198.18.0.{number + 1}", number)
+    world.established = {A}
+
+    one.claim(A, (), "198.18.0.99", 20)
+
+    assert len(held(one, A)) == kept
+
+
 def test_nobody_answers_for_others_by_its_own_word() -> None:
     """Who is no established router and claims what others hold disputes it, each one."""
     one = World().addresses()

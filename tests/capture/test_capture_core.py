@@ -146,6 +146,20 @@ def test_replies_are_seen_when_a_mac_is_answered() -> None:
     assert found == [None, True, True]
 
 
+def test_replies_are_seen_in_any_row() -> None:
+    """Also behind rows that say nothing of TCP, or of one direction alone."""
+    quiet = MacCounts(mac(2), counts(packets=9, udp=9), ())
+    heard = MacCounts(mac(3), (), counts(packets=5, tcp=5))
+    sided = MacCounts(mac(4), counts(packets=40, tcp=40), ())
+    answered = MacCounts(
+        mac(1), counts(packets=2, tcp=2, syn=1), counts(packets=1, tcp=1, syn_ack=1)
+    )
+
+    message = traffic(core().handle(window(0, quiet, heard, sided, answered)))
+
+    assert message.sees_replies is True
+
+
 def test_replies_are_not_seen_when_connections_are_one_sided() -> None:
     """Ten windows of TCP data that nobody acknowledges: only one direction is mirrored."""
     sided = MacCounts(mac(1), counts(packets=40, tcp=40), ())

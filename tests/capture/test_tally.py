@@ -46,6 +46,18 @@ def row(window: WindowCounts, number: int) -> MacCounts:
     return next(one for one in window.rows if one.mac == mac(number))
 
 
+@pytest.mark.parametrize("pinned", [0, 2])
+def test_so_many_macs_have_rows_and_no_more(pinned: int) -> None:
+    """Pinned ones are among them, whether they speak or not."""
+    known = tuple(mac(100 + number) for number in range(pinned))
+
+    window = counted(*(syn(number, number) for number in range(1, 9)), rows=6, pinned=known)
+
+    assert len(window.rows) == 6 - pinned
+    assert counts_by_name(window.overflow_tx)["syn"] == 8 - (6 - pinned)
+    assert counts_by_name(window.overflow_rx)["syn"] == 8 - (6 - pinned)
+
+
 def test_the_source_sends_and_the_destination_is_sent() -> None:
     """A frame counts as tx of its source and as rx of its destination, never the other way."""
     window = counted(syn(1, 2), syn(1, 2), syn(2, 1))

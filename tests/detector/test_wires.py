@@ -302,3 +302,18 @@ def test_one_sender_on_two_ports_is_one_row(share: float, ports: int, peer: int,
     assert one.top_peer == {"syn": Peer(mac=VICTIM, ip="192.0.2.1", packets=peer)}
     assert wires._row([(rows[1], share)]) is rows[1]
     assert wires._row([(row, share) for row in reversed(rows)]).role == "host"
+
+
+def test_ports_beyond_sixteen_are_judged_by_themselves() -> None:
+    """Nothing of them is held, and nobody waits for them."""
+    together = Wires()
+    names = [f"eth{number}" for number in range(17)]
+    for name in names:
+        together.join(window(1, syns(5), interface=name))
+
+    found = [together.join(window(2, syns(5), interface=name)) for name in names]
+
+    ports = {one.interface for sets in found for group in sets for one in group}
+    assert ports == set(names[:16])
+    assert together.others(window(2, interface="eth16"))
+    assert found[16] == []
