@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from monitorpi_cli.stack.broker import free_port
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = Path(os.environ.get("MONITORPI_CAPTURES", ROOT.parent / "shared" / "captures"))
 
+
+if settings.get_current_profile_name() == "default":  # `mutate` has one of its own
+    settings.register_profile("monitorpi", deadline=None)  # a busy machine takes its time
+    settings.load_profile("monitorpi")
 
 # Whoever started us in the background may have left it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -105,5 +105,5 @@ def frames(draw: DrawFn) -> bytes:
 
 
 SOURCES: Final = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

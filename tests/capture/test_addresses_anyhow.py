@@ -144,5 +144,5 @@ class Model(RuleBasedStateMachine):
                 assert len(family) <= MAX_FAMILY
 
 
-Model.TestCase.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+Model.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestModel = Model.TestCase

@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_capture.inventory.admission import (
@@ -307,7 +307,6 @@ ACTIONS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ACTIONS, st.integers(1, 12))
 def test_whatever_happens_it_is_bounded_and_kept_ones_stay(
     actions: list[tuple[str, int, int]], most: int

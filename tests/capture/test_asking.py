@@ -128,7 +128,7 @@ def test_forged_askers_push_out_their_own_kind() -> None:
     assert MAX_ASKERS == 1024
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 3000), st.integers(1, 400))
 def test_what_is_remembered_is_bounded(askers: int, addresses: int) -> None:
     """However many ask for however many."""

@@ -141,14 +141,14 @@ def test_a_slow_pipe_gives_the_same_frames() -> None:
     assert list(CaptureFile(stream, "pipe")) == read(data)[0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300), st.sampled_from([GOOD[:24], GOODNG, section(), GOOD]))
 def test_no_bytes_break_the_reader(data: bytes, head: bytes) -> None:
     """Garbage behind any header ends the stream, never the program."""
     read(head + data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_mutation_breaks_the_reader(choice: st.DataObject) -> None:
     """A few wrong bytes anywhere end the stream or are refused, never a traceback."""

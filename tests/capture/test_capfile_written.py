@@ -103,7 +103,7 @@ def read(content: bytes) -> tuple[list[tuple[float, int, bytes]], CaptureFile]:
     return [(-1.0 if at_s is None else at_s, link, data) for at_s, link, data, _ in file], file
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FILES)
 def test_every_frame_that_was_written_is_read(written: Written) -> None:
     """Whatever stands between the frames, and in whatever order and resolution."""
@@ -117,7 +117,7 @@ def test_every_frame_that_was_written_is_read(written: Written) -> None:
     assert file.failure is None or "holds only frames of link type" in file.failure
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FILES, FILES)
 def test_every_frame_of_two_files_in_one_is_read(first: Written, second: Written) -> None:
     """``cat`` of any two is both."""
@@ -126,7 +126,7 @@ def test_every_frame_of_two_files_in_one_is_read(first: Written, second: Written
     assert frames == first[1] + second[1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FILES, st.data())
 def test_a_file_that_was_cut_says_so(written: Written, choice: st.DataObject) -> None:
     """The frames before the cut are read; a cut that is no end of a block is reported."""
@@ -143,7 +143,7 @@ def test_a_file_that_was_cut_says_so(written: Written, choice: st.DataObject) ->
         assert len(frames) <= len(expected)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(FILES, st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6))
 def test_a_file_that_was_changed_never_breaks_the_reader(
     written: Written, changes: list[tuple[int, int]]

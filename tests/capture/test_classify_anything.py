@@ -116,14 +116,14 @@ def scapys_opinion(data: bytes) -> set[str]:  # noqa: C901, PLR0912 - the table 
     return seen
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(valid_frames())
 def test_agrees_with_scapy(data: bytes) -> None:
     """On valid frames the classifier and scapy's dissection see the same."""
     assert classes(data) == scapys_opinion(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(valid_frames(), st.data())
 def test_a_cut_frame_shows_no_more_than_the_whole(data: bytes, choice: st.DataObject) -> None:
     """Cutting a capture only hides classes; cutting the frame itself only adds malformed."""
@@ -134,7 +134,7 @@ def test_a_cut_frame_shows_no_more_than_the_whole(data: bytes, choice: st.DataOb
     assert classes(data[:size]) - {"malformed"} <= whole
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.binary(max_size=200), st.integers(0, 3000), st.booleans())
 def test_no_bytes_break_it(data: bytes, more: int, stripped: bool) -> None:
     """Whatever comes from the wire, the answer is a mask."""
@@ -145,7 +145,7 @@ def test_no_bytes_break_it(data: bytes, more: int, stripped: bool) -> None:
     assert 0 <= transport <= len(data)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(valid_frames(), st.data())
 def test_no_mutation_breaks_it(data: bytes, choice: st.DataObject) -> None:
     """A few wrong bytes in a valid frame never raise, and what a flood is aimed at can be read."""

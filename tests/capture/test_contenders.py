@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.capture.windows import mac
 
@@ -179,7 +179,6 @@ def test_there_is_always_a_share_for_whom(rows: int) -> None:
     assert kept_rows(rows) >= 4
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=400), st.integers(1, 12))
 def test_votes_are_never_too_many_and_at_most_a_share_too_few(items: list[int], most: int) -> None:
     """Misra and Gries: with so many counters at most ``all / most`` are missed of any item."""

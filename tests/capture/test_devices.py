@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.capture.inventories import inventory, known, report, window
 from tests.capture.windows import mac
@@ -289,7 +289,6 @@ ACTIONS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ACTIONS)
 def test_bounds_hold_whatever_happens(actions: list[tuple[str, int, int]]) -> None:
     """At most so many devices, every message valid, and a tombstone for each that leaves."""

@@ -105,7 +105,7 @@ def test_three_tags_are_too_many(passes: Callable[[bytes], bool]) -> None:
     assert not passes(bytes(LINKS[2] / Dot1Q() / ARP()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(frames())
 def test_whatever_says_something_comes_through(
     passes: Callable[[bytes], bool], data: bytes

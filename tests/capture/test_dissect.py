@@ -326,7 +326,7 @@ DISCOVERY = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(DISCOVERY), st.data())
 def test_no_bytes_break_the_dissector(data: bytes, choice: st.DataObject) -> None:
     """Mutated and cut frames give sightings or nothing, never an exception."""

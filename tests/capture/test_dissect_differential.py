@@ -220,7 +220,7 @@ def ours(data: bytes) -> list[Any]:
     return Dissector().dissect(data, 1.0, "eth0")
 
 
-@settings(max_examples=SOME, deadline=None)
+@settings(max_examples=SOME)
 @given(frames())
 def test_built_frames_say_the_same_to_scapy(data: bytes) -> None:
     """Every field of every sighting, in the same order."""
@@ -237,7 +237,7 @@ def mutated(draw: Any) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=SOME, deadline=None)
+@settings(max_examples=SOME)
 @given(mutated())
 def test_mutated_frames_say_no_more_than_to_scapy(data: bytes) -> None:
     """Whatever broke, we believe nothing that scapy does not read."""
@@ -255,7 +255,7 @@ _AS_CAUGHT = st.tuples(
 )
 
 
-@settings(max_examples=SOME, deadline=None)
+@settings(max_examples=SOME)
 @given(st.lists(frames() | mutated(), min_size=3, max_size=3), st.lists(_AS_CAUGHT, max_size=12))
 def test_a_frame_that_comes_again_says_what_it_said(
     data: list[bytes], caught: list[tuple[int, str, int | None]]
@@ -281,7 +281,7 @@ def test_frames_without_end_are_not_kept() -> None:
     assert len(dissector._known) <= MAX_KNOWN
 
 
-@settings(max_examples=SOME, deadline=None)
+@settings(max_examples=SOME)
 @given(frames(), st.sampled_from([2, 4]))
 def test_packets_that_say_they_are_empty_say_nothing(data: bytes, at: int) -> None:
     """Hosts drop a packet whose header gives it no length (RFC 8200 keeps 0 for larger ones)."""

@@ -127,9 +127,7 @@ def test_echo_requests_have_no_ports(kernel: Kernel) -> None:
     assert row.syn_peer is None
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     aims=st.lists(
         st.tuples(st.integers(0, 3), st.sampled_from([22, 80]), st.sampled_from([4, 6])),

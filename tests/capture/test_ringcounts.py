@@ -99,7 +99,7 @@ ORDINARY = st.builds(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(
     st.lists(
         st.tuples(st.one_of(ORDINARY, valid_frames(), odd_frames()), st.booleans()), max_size=12

@@ -100,7 +100,7 @@ def test_sightings_come_before_their_window() -> None:
     assert kinds == ["WindowCounts", "Sighting", "WindowCounts", "ListenerReport"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.capture.windows import mac
 
@@ -35,7 +35,6 @@ def test_a_burst_at_line_rate_does_not_make_the_household_new() -> None:
     assert seen.learn(devices) == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 40), max_size=12, unique=True)), st.integers(1, 10))
 def test_memory_is_bounded_and_nobody_is_new_twice_in_a_row(
     windows: list[list[int]], most: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.capture.windows import mac
 
@@ -195,7 +195,6 @@ def test_distinct_is_within_ten_percent(count: int, size: int) -> None:
     assert distinct.count() == pytest.approx(count, rel=0.1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=60))
 def test_a_majority_is_always_found(peers: list[int]) -> None:
     """A destination with more than half of the frames wins, and is not said to have got more."""

@@ -172,7 +172,7 @@ def test_what_was_held_while_the_clock_was_set_back_stands_at_its_time(
     assert late == {START + 121: 17, START + 141: 20, START + 161: 20}
 
 
-@settings_of_hypothesis(max_examples=25, deadline=None)
+@settings_of_hypothesis(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(60, 200), st.integers(-400, 400)), min_size=1, max_size=6),
     st.sampled_from([2, 20, 60]),

@@ -266,7 +266,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 TestOutbox = OutboxMachine.TestCase
-TestOutbox.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOutbox.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_a_row_that_finds_no_second_is_counted(tmp_path: Path) -> None:

@@ -107,7 +107,6 @@ def test_one_row_of_960_is_found_while_rows_come() -> None:
     assert max(b - a for a, b in pairwise(live)) <= 14
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 60),
     st.sets(st.integers(0, 59), max_size=12),
@@ -124,7 +123,7 @@ def test_the_bad_rows_are_blamed_and_no_other(rows: int, bad: set[int], most: in
     assert len(one.taken) == len(set(one.taken))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.randoms(use_true_random=False), st.integers(2, 40), st.integers(1, 200))
 def test_a_fault_of_the_call_blames_nobody(dice: random.Random, rows: int, length: int) -> None:
     """A gateway that refuses everything for a while, from any moment on, for any length."""

@@ -14,7 +14,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.cloud_bridge.cloudworld import START
 from tests.cloud_bridge.foreigncloud import foreign
@@ -58,7 +58,6 @@ BODIES = VALUES.map(lambda value: json.dumps(value).encode()) | HOSTILE | st.bin
 STATUSES = st.sampled_from([200, 202, 204, 301, 400, 401, 402, 404, 409, 413, 429, 500, 503])
 
 
-@settings(deadline=None)
 @given(status=STATUSES, body=BODIES)
 def test_no_answer_is_a_crash(cloud: Foreign, status: int, body: bytes) -> None:
     """Whatever a cloud says, every client reads it as one of the outcomes there are."""

@@ -217,7 +217,7 @@ def test_closed_alerts_are_bounded() -> None:
     assert len({one.key for one in detector.alerts} - gone) <= 512 + 32
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.detector.windows import (
     ATTACKER,
@@ -206,7 +206,6 @@ def test_a_resident_leaves_when_it_was_silent_for_long() -> None:
     assert dict(table.items()) == {"b": 3}
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 120)), max_size=120), st.integers(1, 9)
 )

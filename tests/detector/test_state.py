@@ -187,9 +187,7 @@ def written(tmp_path: Path, *states: Kept) -> Path:
     return path
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 200), st.integers(0, 255), st.sampled_from(["byte", "cut"]))
 def test_a_damaged_file_gives_the_copy_before(
     tmp_path: Path, where: int, byte: int, how: str

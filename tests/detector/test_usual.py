@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.detector.windows import ATTACKER, Detector, answer, echoes, plain, probe, syns, window
 
@@ -136,7 +136,6 @@ def test_a_ramp_of_what_may_become_usual_is_told_at_each_step() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 1e6), st.floats(0.1, 4000.0)), min_size=1, max_size=60))
-@settings(deadline=None)
 def test_a_level_lies_between_what_was_seen(steps: list[tuple[float, float]]) -> None:
     """Never over the highest value seen by more than a class, and never lowered by less time."""
     habit, now_s = Habit(), 0.0

@@ -216,3 +216,14 @@ def test_any_test_may_notice_a_module_that_only_runs_at_import() -> None:
     found = MEASURED.tests(Path("/b.py"), 1, 1)
 
     assert found == ("elsewhere", "fast", "other", "slow", "program")
+
+
+def test_the_contract_reads_all_that_a_module_holds() -> None:
+    """Its tests are not kept out by the many that take a moment each."""
+    drift = "tests/contract/test_generated.py::test_drift"
+    seconds = {f"quick{n}": 1.0 for n in range(70)} | {drift: 8.0}
+
+    found = Reach({}, seconds, [], []).tests(Path("/b.py"), 1, 1)
+
+    assert found[0] == drift
+    assert len(found) == 1 + 60

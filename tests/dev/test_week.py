@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_capture.items import PACKETS, WindowCounts
@@ -48,7 +48,6 @@ def windows(seconds: Sequence[int], *, until: int, per_s: float = 0.0) -> list[W
     return [one for one in seen if isinstance(one, WindowCounts)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=120))
 def test_no_frame_is_left_out_and_no_second_counted_twice(seconds: list[int]) -> None:
     """Windows cover the time without gap or overlap, and hold every frame."""
@@ -62,7 +61,6 @@ def test_no_frame_is_left_out_and_no_second_counted_twice(seconds: list[int]) ->
     assert all(one.length_s == one.end.wall_s - one.start.wall_s <= LONGEST_S for one in found)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), max_size=120))
 def test_a_loud_second_is_a_window_of_its_own(seconds: list[int]) -> None:
     """So that no burst is hidden in a mean."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitorpi_notifier.directory import Directory
@@ -70,7 +70,6 @@ def test_a_thousand_alerts_in_a_minute_are_a_few_messages() -> None:
     assert len(sent) <= 9
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=60))
 def test_nothing_is_lost_and_no_minute_has_too_many(times: list[float]) -> None:
     """Whenever changes come, each is in a message, and the limit holds."""

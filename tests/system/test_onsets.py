@@ -36,7 +36,7 @@ def told_rightly(alert: Alert, rate: float) -> bool:
     return evidence.window_s > 0.9 or evidence.value == pytest.approx(rate, rel=0.15)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(phase_s=st.floats(0, 1))
 @pytest.mark.parametrize(
     ("times", "within_s"), [(2.0, 1.2), (10.0, 0.32), (100.0, 0.16), (1488.0, 0.06)]
@@ -58,7 +58,7 @@ def test_a_syn_flood_is_told_of_wherever_in_a_window_it_begins(
     assert told_rightly(story.alerts[0][1], rate)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(phase_s=st.floats(0, 1))
 @pytest.mark.parametrize(
     ("times", "within_s"), [(2.0, 1.1), (10.0, 0.22), (100.0, 0.08), (1488.0, 0.06)]
@@ -78,7 +78,7 @@ def test_a_ping_flood_is_told_of_wherever_in_a_window_it_begins(
     assert told_rightly(story.alerts[0][1], rate)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     count=st.integers(500, 5000),
     lasts_s=st.floats(0.05, 0.5),
@@ -106,7 +106,7 @@ def test_a_burst_of_answered_connections_raises_nothing(
     assert story.opened() == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=st.integers(1, 80), lasts_s=st.floats(0.05, 1.0), phase_s=st.floats(0, 1))
 def test_a_burst_of_pings_below_the_level_raises_nothing(
     count: int, lasts_s: float, phase_s: float, has_bell: bool

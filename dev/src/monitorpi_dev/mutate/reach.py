@@ -26,6 +26,7 @@ IN_PROCESS: Final = "not soak and not engine and not alone"
 """Tests that may run many times, beside each other."""
 LONGEST_S: Final = 60.0
 """What the tests in our own process may take for one fault, and those that start programs."""
+_CONTRACT: Final = "tests/contract/"
 ENVIRONMENT: Final = {"MONITORPI_CAPTURES": os.devnull}
 """What everybody who has the checkout can run: no captures from elsewhere."""
 
@@ -51,7 +52,8 @@ class Reach:
         """Return the tests that may notice a change of some lines, the fastest first.
 
         What runs at import belongs to no test: first come those that use the module, then all
-        others, as what a module holds is read without running a line of it.
+        others, as what a module holds is read without running a line of it; among these those of
+        the contract, which reads all of it.
         Those that start programs come last. Of each so many as take a minute: a fault that only
         a slower test would notice counts as one that survived.
         """
@@ -61,9 +63,9 @@ class Reach:
         if not own:
             own = {test for tests in lines.values() for test in tests}
             others = {*self.seconds} - own - starters
-        return (
-            *self._in_time(own - starters), *self._in_time(others), *self._in_time(starters)
-        )  # fmt: skip
+        contract = {one for one in others if one.startswith(_CONTRACT)}
+        stages = (own - starters, contract, others - contract, starters)
+        return tuple(test for tests in stages for test in self._in_time(tests))
 
     def _in_time(self, tests: Iterable[str]) -> Iterator[str]:
         ordered = sorted(tests, key=lambda test: (self.seconds[test], test))

@@ -67,7 +67,8 @@ def warm_up(libraries: Iterable[str]) -> None:
             if name.split(".")[0] not in _NOT_TWICE and name not in sys.modules:
                 with contextlib.suppress(Exception):
                     importlib.import_module(name)
-    settings.register_profile("mutant", phases=[Phase.explicit, Phase.generate], database=None)
+    phases = [Phase.explicit, Phase.generate]
+    settings.register_profile("mutant", phases=phases, database=None, deadline=None)
     settings.load_profile("mutant")  # that a test fails is enough; no smallest example is sought
     gc.freeze()  # a fork would copy each page it counts
 

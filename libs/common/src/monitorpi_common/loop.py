@@ -148,6 +148,8 @@ class Shell:
             threading.Thread(
                 target=self._drive, args=(source,), name=type(source).__name__, daemon=True
             ).start()
+        if self._bus.live:
+            self._tick()  # no core judges anything before it knows what time it is
         while self._running:
             self._step()
         self._close()
