@@ -5,16 +5,17 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.cloud_bridge.cloudworld import START
 from tests.cloud_bridge.handupload import DESTINATION
 
 from monitorpi_cloud_bridge.sinks.sink import UploadOutcome, UploadVerdict
 from monitorpi_cloud_bridge.sinks.uploader import Uploader
+from monitorpi_cloud_bridge.sinks.uploaders import Uploaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
     from tests.cloud_bridge.handupload import Upload
 
 V = UploadVerdict
@@ -162,3 +163,17 @@ def test_of_no_rows_none_are_taken(upload: Callable[..., Upload]) -> None:
     assert one.box.recall("n") is None
     assert one.box.take_these(DESTINATION, [START + 40], lambda n: {"n": n}) == []
     assert one.box.recall("n") == 0
+
+
+@pytest.mark.parametrize(("most", "left"), [(1000, 998), (0, None)])
+def test_what_health_tells_of_all_destinations(
+    upload: Callable[..., Upload], most: int, left: int | None
+) -> None:
+    """How each is, and what is left of the year's rows, where they are counted."""
+    one = upload(quota=most)
+    one.add(20, 40)
+    one.step(UploadOutcome(V.STORED, "x"))
+
+    assert Uploaders([one.one], one.one.quota).state() == {
+        "lanes": {DESTINATION: one.one.state()}, "quota_used": 2, "quota_left": left,
+    }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from contextlib import nullcontext
@@ -134,6 +135,25 @@ def test_a_quantity_is_a_number_that_somebody_can_have_measured(value: Any, is_o
     else:
         with pytest.raises(ValidationError):
             Evidence(value=value, threshold=1, window_s=1, peak=1)
+
+
+def test_a_log_is_written_once() -> None:
+    """Whatever else in a process writes what all loggers say."""
+    heard: list[logging.LogRecord] = []
+
+    class Root(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record)
+
+    root = Root()
+    logging.getLogger().addHandler(root)
+    try:
+        Log("once").info("hello")
+        logging.getLogger("other").warning("hello")
+    finally:
+        logging.getLogger().removeHandler(root)
+
+    assert [record.name for record in heard] == ["other"]
 
 
 def test_each_message_of_a_log_has_its_minute(capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,3 +121,53 @@ def test_a_window_tells_of_its_interface() -> None:
     see(end=AT.replace(year=AT.year + 1), has_link=None)
     assert (one.arrived_s, one.has_link) == (51.0, True)
     assert one.late_s == min(late_s, one.last_late_s, key=abs) != 0.0
+
+
+def test_a_service_is_here_while_one_of_its_instances_is() -> None:
+    """And gone since the last of them went, as long as none comes."""
+    observer = Observer()
+    observer.tick(1.0, None)
+    observer.presence(status("prober", "p1"), online=True)
+    observer.presence(status("prober", "p2"), online=True)
+    observer.presence(status("capture"), online=True)
+    for now_s, instance, online, gone_s in (
+        (2.0, "p1", False, {}), (3.0, "p2", False, {"prober": 3.0}),
+        (4.0, "p2", False, {"prober": 3.0}), (5.0, "p1", True, {}),
+        (6.0, "p1", False, {"prober": 6.0}),
+    ):  # fmt: skip
+        observer.tick(now_s, None)
+        observer.presence(status("prober", instance), online=online)
+
+        facts = observer.facts()
+        assert facts.gone_s == gone_s
+        assert (facts.online["prober"], facts.online["capture"]) == (not gone_s, True)
+
+    assert observer.gone(status("prober", "p1")) == frozenset()
+    assert observer.facts().online["prober"] is False
+    observer.gone(status("prober", "p2"))
+    assert "prober" not in observer.facts().online
+
+
+def test_a_detector_that_comes_has_spoken() -> None:
+    """None other has, and neither has one that goes."""
+    observer = Observer()
+    observer.tick(1.0, None)
+    observer.presence(status("prober"), online=True)
+    observer.presence(status("detector"), online=False)
+    assert observer.facts().announced_s is None
+
+    observer.presence(status("detector"), online=True)
+    assert observer.facts().announced_s == 1.0
+
+
+def test_of_too_many_instances_those_that_are_known_still_change() -> None:
+    """64 are; who comes as one more is nobody."""
+    observer = Observer()
+    observer.tick(1.0, None)
+    for number in range(watch.MAX_INSTANCES):
+        observer.presence(status("prober", f"p{number}"), online=False)
+    observer.presence(status("prober", "p64"), online=True)
+    assert observer.facts().online["prober"] is False
+
+    observer.presence(status("prober", "p0"), online=True)
+    assert observer.facts().online["prober"] is True

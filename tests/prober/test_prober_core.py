@@ -192,6 +192,39 @@ def test_what_another_replica_took_over_is_published_anew_once_it_is_ours_again(
     assert [targets(), targets()] == [1, 0]
 
 
+def test_a_round_that_changes_nothing_makes_no_plan() -> None:
+    """One that does makes one at once in a file, else with the next second; each is counted."""
+    prober = Prober(ADDRESS)
+    prober.round(1.0)
+    plans = len(prober.plans)
+    prober.round(1.0)
+    assert (len(prober.plans), prober.core.detail()["rounds"]) == (plans, 2)
+
+    prober.core.live = True
+    for _ in range(5):
+        prober.round(None)
+    assert (len(prober.plans), prober.core.detail()["rounds"]) == (plans, 7)
+    drive(prober.core, [Tick(T0, 1.0, clock_synced=True)])
+    assert len(prober.plans) == plans + 1
+    assert [one.key for one in prober.plan.quiet] == ["192-0-2-1"]
+
+
+def test_one_that_answers_is_judged_by_its_rounds_alone() -> None:
+    """What was asked outside of them, and what is no evidence, changes no state."""
+    prober = Prober(ADDRESS)
+    prober.round(1.0)
+    for _ in range(5):
+        assert drive(prober.core, [prober.attempt("192-0-2-1", None)]) == []
+    assert prober.state(1.0) == "up"
+
+    for _ in range(5):
+        prober.round(None)
+    assert drive(prober.core, [prober.attempt("192-0-2-1")]) == []
+    [said] = messages(drive(prober.core, [prober.attempt("192-0-2-1", 1.0)]))
+    assert isinstance(said, Target)
+    assert said.state == "up"
+
+
 def test_what_is_learned_within_a_second_is_one_plan() -> None:
     """In a file each is a plan of its own: its time is not ours."""
     prober = Prober(ADDRESS)

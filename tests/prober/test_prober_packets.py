@@ -225,6 +225,16 @@ def test_mdns_questions_and_long_labels() -> None:
     assert named(b"printer", 0x0400) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("printer.local", "printer"), ("a\x1b[2Jb", "a[2Jb"), (" .a. ", "a"), ("\x00", None),
+     (".local", "local"), ("", None), ("x.local.local", "x.local")],
+)  # fmt: skip
+def test_of_a_name_what_can_be_shown_is(name: str, shown: str | None) -> None:
+    """Whatever a device calls itself, nothing moves the cursor."""
+    assert mdns._clean(name) == shown
+
+
 def test_mdns_names_in_pieces() -> None:
     """A piece may end in a pointer, too: what comes behind a name is behind its first pointer."""
     query = mdns.question("192.0.2.7", 5)

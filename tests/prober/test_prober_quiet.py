@@ -210,6 +210,32 @@ def test_no_second_has_more_arp_requests_than_the_rate_allows(
 
 # --- accounts -------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize(
+    ("end", "tally"),
+    [("sound", (0, 1)), ("late", (1, 1)), ("lost", (1, 0)), ("unsent", (1, 0))],
+)
+def test_what_comes_after_the_end_of_a_request(end: str, tally: tuple[int, int]) -> None:
+    """A second reply is a duplicate, the first one that was not waited for is late."""
+    flights = Flights()
+    request = Request(TargetRow("a", Awaited()), 7, "192.0.2.1", 0, 0)
+    flights.depart(request, 1.0)
+    match end:
+        case "sound":
+            flights.receive(request, 1.0)
+        case "late":
+            flights.receive(request, 1001.0)
+        case "lost":
+            flights.expire(request)
+        case "unsent":
+            flights.unsend(request, Note("why", UNREACHABLE))
+
+    flights.after_the_end(7)
+    assert (flights.tally.late, flights.tally.duplicate, flights.tally.foreign) == (*tally, 0)
+    flights.after_the_end(8)
+    assert flights.tally.foreign == 1
+
+
 OUTCOMES = ("sound", "late", "altered", "lost", "unsent", "altered then sound", "never handed over")
 
 

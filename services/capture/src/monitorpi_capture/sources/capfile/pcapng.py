@@ -241,8 +241,7 @@ class Blocks:
         offset = self._stream.offset
         if not self._stream.skip(length - 4) or not self._stream.fill(4):
             self._findings.stop("ends within a block", offset)
-            self._is_over = True
-            return False
+            return False  # nothing is left that the next look could find
         (again,) = self._section.tail(self._stream.buffer, self._stream.at)
         if again != length:
             self._findings.stop(f"has a block of {length:,} bytes or {again:,}", offset)
