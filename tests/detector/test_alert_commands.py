@@ -113,6 +113,24 @@ def test_a_silenced_alert_closes_and_stays_shut() -> None:
     assert KEY in detector.open()
 
 
+@pytest.mark.parametrize("key", ["syn-flood", "synflood-04000000000a", "syn", "no-rule-at-all"])
+def test_what_no_rule_could_raise_is_not_silenced(key: str) -> None:
+    """A key that is written wrongly is refused: silence would be believed in."""
+    detector = Detector()
+    flood(detector, 0, 3)
+
+    with pytest.raises(CommandRefusedError, match=r"is no alert's key: use rule-subject"):
+        detector.take(CommandReceived("silence", Silence(key=key, minutes=1), "1"))
+
+    assert all(not one.silences for one in detector.kept)
+
+
+def test_before_anything_was_seen_there_is_nothing_to_silence() -> None:
+    """It is not known what time it is."""
+    with pytest.raises(CommandRefusedError, match="nothing was seen yet"):
+        Detector().take(CommandReceived("silence", Silence(key=KEY, minutes=1), "1"))
+
+
 def test_a_silence_begins_now_though_no_window_has_come_for_long() -> None:
     """Asked for while capture is away it lasts its minutes from the order on."""
     detector = Detector()
