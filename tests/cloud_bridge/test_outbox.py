@@ -282,6 +282,16 @@ def test_a_row_that_finds_no_second_is_counted(tmp_path: Path) -> None:
         assert box.counts(LANES[0])["waiting"] == 2
 
 
+def test_a_text_takes_the_first_free_second_where_rows_end_each(tmp_path: Path) -> None:
+    """There is none between two rows: it stands where the next one would."""
+    with closing(RowOutbox(tmp_path / "outbox.sqlite")) as box:
+        box.add([OutboxRow(LANES[0], second, {"field1": "1"}) for second in (100, 101)], {}, 1)
+
+        box.add_urgent([OutboxRow(LANES[0], 100, {"status": "x"})], 1, {})
+
+        assert box.urgent(LANES[0], 5) == [102]
+
+
 @pytest.mark.parametrize(
     ("stored", "missing", "suspected", "is_written"),
     [

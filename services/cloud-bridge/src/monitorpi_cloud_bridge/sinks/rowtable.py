@@ -67,9 +67,12 @@ def is_taken(db: sqlite3.Connection, destination: str, second: int) -> bool:
 
 
 def free(db: sqlite3.Connection, row: OutboxRow, interval_s: int) -> int:
-    """Return the first second from a row's own on that is free, and no interval's end."""
+    """Return the first second from a row's own on that is free, and no interval's end.
+
+    Where each second ends an interval it is the first free one.
+    """
     second = row.second
-    while second % interval_s == 0 or is_taken(db, row.destination, second):
+    while (second % interval_s == 0 and interval_s > 1) or is_taken(db, row.destination, second):
         second += 1
     return second
 
