@@ -223,6 +223,7 @@ def test_state_of_an_earlier_process_outlives_the_broker(
     first = echo(MONITORPI_DETECTOR__STATES="5")
     topics = {f"monitorpi/v1/lab/detector/alert/state-{n}" for n in range(5)}
     wait_for(lambda: topics <= {topic for topic, _, _ in seen.poll()})
+    online(seen)  # its states come before
     first.kill()
     first.wait()
     echo()
