@@ -56,17 +56,13 @@ class DeviceBroker:
     def begin(self) -> None:
         """Start, with the double listening."""
         self.broker.start()
-        options = (
-            "-h",
-            "127.0.0.1",
-            "-u",
-            "service",
-            "-P",
-            "inside",
-            "--cafile",
-            self.certificate[0],
-        )
-        self.seen = self.subscribe(self.broker.port, "channels/+/publish", *options)
+        account = ("-u", "service", "-P", "inside")
+        there = ("-h", "127.0.0.1", "--cafile", self.certificate[0])
+        try:
+            self.seen = self.subscribe(self.broker.port, "channels/+/publish", *account, *there)
+        except BaseException:
+            self.broker.kill()
+            raise
         self.taken = 0
 
     def update(self) -> None:
