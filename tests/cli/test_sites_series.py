@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import wait_for
 from tests.promservers import SERVERS, scraping
+from tests.serving import serving
 
 from monitorpi_cli.sites.overview import MAX_SITES
 from monitorpi_cli.sites.series import QUERIES, site_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from email.message import Message
     from pathlib import Path
 
     from monitorpi_cli.sites.overview import SiteRow
@@ -70,9 +69,8 @@ def test_each_site_has_its_own_numbers() -> None:
         instances=[({"site": "a"}, 8.0), ({"site": "b"}, 8.0), ({}, 1.0)],
         open=[({"site": "a"}, 3.0)],
         critical=[({"site": "a"}, 1.0)],
-        alerts=[
-            ({"site": "a", "rule": "rogue-dhcp", "severity": "warning", "subject": "x"}, 1.0),
-            ({"site": "a", "rule": "syn-flood", "severity": "critical", "subject": "02:00"}, 1.0),
+        worst=[
+            ({"site": "a", "rule": "syn-flood", "severity": "critical", "subject": "02:00"}, 2.0),
             ({"site": "b", "rule": "port-scan", "severity": "warning", "subject": ""}, 1.0),
             ({"site": "d"}, 1.0),
         ],
@@ -87,50 +85,41 @@ def test_each_site_has_its_own_numbers() -> None:
     assert len(rows({f"site{n}": 1 for n in range(MAX_SITES + 5)})) == MAX_SITES
 
 
-class Pages(BaseHTTPRequestHandler):
-    """The metrics of three sites, as agents there have read them; one has gone silent."""
+@pytest.mark.parametrize(("written", "shown"), [(7.9, 7), (-3.0, 0), (1e300, 1_000_000_000)])
+def test_no_site_makes_the_table_wider_than_a_count(written: float, shown: int) -> None:
+    """Whatever number it writes."""
+    (row,) = rows({"a": 1}, open=[({"site": "a"}, written)], critical=[({"site": "a"}, written)])
 
-    gone_s: ClassVar[float]
+    assert (row.open_alerts, row.critical) == (shown, shown)
 
-    def do_GET(self) -> None:
-        """Tell them."""
-        now_ms, lines = int(time.time() * 1000), []
-        for site, state in (("berlin", "watching"), ("paris", "blind"), ("oslo", "watching")):
-            at = int(self.gone_s * 1000) if site == "oslo" else now_ms
-            for level in ("watching", "partly", "blind"):
-                value = int(level == state)
-                lines.append(f'monitorpi_watch_state{{site="{site}",state="{level}"}} {value} {at}')
-            for service in ("capture", "prober"):
-                up = int(site != "paris" or service == "prober")
-                lines.append(f'monitorpi_service_up{{site="{site}",service="{service}"}} {up} {at}')
-            number = int(site == "paris")
-            lines.append(f'monitorpi_alerts_open{{site="{site}"}} {number} {at}')
+
+def metrics(gone_s: float) -> bytes:
+    """Return what agents at three sites have read; oslo said its last word some time ago."""
+    now_ms, lines = int(time.time() * 1000), []
+    for site, state in (("berlin", "watching"), ("paris", "blind"), ("oslo", "watching")):
+        at = int(gone_s * 1000) if site == "oslo" else now_ms
+        for level in ("watching", "partly", "blind"):
+            value = int(level == state)
+            lines.append(f'monitorpi_watch_state{{site="{site}",state="{level}"}} {value} {at}')
+        for service in ("capture", "prober"):
+            up = int(site != "paris" or service == "prober")
+            lines.append(f'monitorpi_service_up{{site="{site}",service="{service}"}} {up} {at}')
+        number = 2 * int(site == "paris")
+        lines.append(f'monitorpi_alerts_open{{site="{site}"}} {number} {at}')
+    for rule, severity in (("arp-storm", "warning"), ("syn-flood", "critical")):
         lines.append(
-            'monitorpi_alert_open{site="paris",rule="syn-flood",severity="critical",'
+            f'monitorpi_alert_open{{site="paris",rule="{rule}",severity="{severity}",'
             f'subject="02:00:00:00:00:01"}} 1 {now_ms}'
         )
-        body = ("\n".join(lines) + "\n").encode()
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    return ("\n".join(lines) + "\n").encode()
 
 
 @pytest.fixture
 def pages() -> Iterator[int]:
     """Serve them; oslo said its last word twenty minutes ago."""
-    Pages.gone_s = time.time() - 1200
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    gone_s = time.time() - 1200
+    with serving(lambda *_: (200, metrics(gone_s))) as port:
+        yield port
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -155,7 +144,7 @@ def test_sites_are_seen_by_their_series(pages: int, tmp_path: Path, name: str) -
     assert 1200 <= age_s["oslo"] < 1200 + 360
     assert max(age_s["paris"], age_s["berlin"]) < 60
     assert found["paris"] == {
-        "level": "blind", "online": 1, "instances": 2, "open_alerts": 1, "critical": 1,
+        "level": "blind", "online": 1, "instances": 2, "open_alerts": 2, "critical": 1,
         "worst": "syn-flood: 02:00:00:00:00:01",
         "reason": "its page says why, and ./monitorpi status there",
     }  # fmt: skip
@@ -166,37 +155,6 @@ def test_sites_are_seen_by_their_series(pages: int, tmp_path: Path, name: str) -
     assert found["oslo"]["level"] == "silent"
     assert (done.returncode, shown.returncode) == (1, 1)
     assert "paris: syn-flood: 02:00:00:00:00:01" in shown.stdout
-
-
-class Odd(BaseHTTPRequestHandler):
-    """Answers with what it is told to, where the account is right."""
-
-    status: ClassVar[int] = 200
-    body: ClassVar[bytes] = b""
-    wanted: ClassVar[str | None] = None
-
-    def do_GET(self) -> None:
-        """Answer."""
-        given = self.headers["Authorization"]
-        self.send_response(self.status if given == self.wanted else 401)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def odd() -> Iterator[str]:
-    """Serve that; yields its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Odd)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -218,31 +176,48 @@ def odd() -> Iterator[str]:
         (200, b'{"data": {"result": [{"metric": {}}]}}', "as no Prometheus does"),
     ],
 )
-def test_who_is_no_store_is_told(
-    odd: str, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, said: str
-) -> None:
+def test_who_is_no_store_is_told(status: int, body: bytes, said: str) -> None:
     """In one line, with exit code 3."""
-    monkeypatch.setattr(Odd, "status", status)
-    monkeypatch.setattr(Odd, "body", body)
-
-    done = command("--series", odd)
+    with serving(lambda *_: (status, body)) as port:
+        done = command("--series", f"http://127.0.0.1:{port}")
 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
-    assert done.stderr.startswith(f"monitorpi sites: {odd} ")
+    assert done.stderr.startswith(f"monitorpi sites: http://127.0.0.1:{port} ")
     assert said in done.stderr
 
 
-def test_an_account_is_shown_to_the_proxy_before_it(
-    odd: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_what_a_site_writes_steers_neither_terminal_nor_table() -> None:
+    """Its name and its labels are anybody's words, and so are its numbers."""
+    name, evil = "\x1b[2Jparis", json.dumps("\x1b]0;x\x07")
+    sample = {"site": name, "state": "blind", "rule": json.loads(evil), "subject": "\n"}
+    found = [
+        {"metric": sample, "value": [1, "1"]},
+        *({"metric": {"site": "nan"}, "value": [1, one]} for one in ("NaN", "+Inf", "-Inf")),
+    ]
+    body = json.dumps({"data": {"result": found}}).encode()
+
+    with serving(lambda *_: (200, body)) as port:
+        done = command("--series", f"http://127.0.0.1:{port}")
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "?[2Jparis" in done.stdout
+    assert all(character.isprintable() for line in done.stdout.split("\n") for character in line)
+    assert "nan" not in done.stdout
+
+
+def test_an_account_is_shown_to_the_proxy_before_it(tmp_path: Path) -> None:
     """A store without sites is no error, but not all is well."""
-    monkeypatch.setattr(Odd, "body", b'{"data": {"result": []}}')
-    monkeypatch.setattr(Odd, "wanted", "Basic d2F0Y2hlcjpzZWNyZXQ6MQ==")
     password = tmp_path / "password"
     password.write_text("secret:1\n")
 
-    done = command("--series", odd, "--username", "watcher", "--password-file", str(password))
-    without = command("--series", odd)
+    def proxy(_: str, headers: Message) -> tuple[int, bytes]:
+        is_known = headers["Authorization"] == "Basic d2F0Y2hlcjpzZWNyZXQ6MQ=="
+        return 200 if is_known else 401, b'{"data": {"result": []}}'
+
+    with serving(proxy) as port:
+        there = ["--series", f"http://127.0.0.1:{port}"]
+        done = command(*there, "--username", "watcher", "--password-file", str(password))
+        without = command(*there)
 
     assert (done.returncode, done.stderr) == (1, "")
     assert "nothing is told of any site" in done.stdout

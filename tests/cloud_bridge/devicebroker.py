@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl
 
 from tests.conftest import Broker, wait_for
 
-from monitorpi_thingspeak_double import Double, Switches
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Subscriber
+
+    from monitorpi_thingspeak_double import Double
 
 DEVICE, PASSWORD = "Fz0EBiYQNy8LDhkcHSUlOjc", "x9/secret"
 
@@ -82,8 +82,3 @@ class DeviceBroker:
     def wait_for_messages(self, number: int) -> None:
         """Wait until so many came."""
         wait_for(lambda: len(self.seen.poll()) >= number)
-
-
-def limits(seconds: float) -> Switches:
-    """Return a double that takes a row each so many seconds."""
-    return Switches(update_interval_s=seconds)

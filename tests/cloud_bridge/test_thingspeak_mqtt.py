@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from tests.cloud_bridge.bridgeprocess import Wire, kept_back, total
 from tests.cloud_bridge.cloudworld import START
-from tests.cloud_bridge.devicebroker import DEVICE, PASSWORD, DeviceBroker, limits
+from tests.cloud_bridge.devicebroker import DEVICE, PASSWORD, DeviceBroker
 from tests.conftest import Broker, wait_for
 
 from monitorpi_cli.doctor.broker import try_elsewhere
@@ -23,7 +23,7 @@ from monitorpi_cloud_bridge.sinks.quota import YearlyQuota
 from monitorpi_cloud_bridge.sinks.sink import UploadVerdict
 from monitorpi_cloud_bridge.sinks.uploader import Uploader
 from monitorpi_common.log import Log
-from monitorpi_thingspeak_double import Double
+from monitorpi_thingspeak_double import Double, Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ def service(
     tmp_path: Path, certificate: tuple[str, str], subscribe: Callable[..., Any], clock: Clock
 ) -> Iterator[DeviceBroker]:
     """Run the service with two channels, which take a row each 15 s."""
-    with Double(limits(15), clock=clock) as double:
+    with Double(Switches(update_interval_s=15), clock=clock) as double:
         one = DeviceBroker(
             tmp_path / "service", certificate, subscribe, double, ("traffic", "health")
         )
@@ -82,6 +82,13 @@ def rows(destination: str, number: int) -> list[OutboxRow]:
         OutboxRow(destination, START + 20 * n, {"field1": str(n), "field8": "0.5"})
         for n in range(number)
     ]
+
+
+def waiting(folder: Path, destination: UploadDestination, clock: Clock, number: int) -> Uploader:
+    """Return an uploader for which so many rows wait."""
+    outbox = RowOutbox(folder / "outbox.sqlite")
+    outbox.add(rows(destination.name, number), {})
+    return Uploader(outbox, destination, YearlyQuota(100), Log("test"), clock=clock, wall=clock)
 
 
 def test_a_row_is_an_update_of_its_time(service: DeviceBroker) -> None:
@@ -116,9 +123,8 @@ def test_all_rows_of_an_outage_arrive_at_the_services_pace(
 ) -> None:
     """What comes sooner than each 15 s vanishes there: nothing does."""
     destination, _ = destinations(service)
-    outbox = RowOutbox(tmp_path / "outbox.sqlite")
-    outbox.add(rows("mqtt/traffic", 12), {})
-    uploader = Uploader(outbox, destination, YearlyQuota(100), Log("test"), clock=clock, wall=clock)
+    uploader = waiting(tmp_path, destination, clock, 12)
+    outbox = uploader.outbox
 
     while outbox.counts("mqtt/traffic")["waiting"]:
         came = destination.stored_total
@@ -141,9 +147,8 @@ def test_a_row_in_doubt_is_sent_again_and_stored_once(
 ) -> None:
     """The broker reads it and dies before it says so; the service knows its time."""
     destination, _ = destinations(service)
-    outbox = RowOutbox(tmp_path / "outbox.sqlite")
-    outbox.add(rows("mqtt/traffic", 1), {})
-    uploader = Uploader(outbox, destination, YearlyQuota(100), Log("test"), clock=clock, wall=clock)
+    uploader = waiting(tmp_path, destination, clock, 1)
+    outbox = uploader.outbox
     (row,) = rows("mqtt/traffic", 1)
     destination.sink.send(destination.sink.prepare([row]))  # as by a bridge that was killed
     service.wait_for_messages(1)
@@ -329,7 +334,7 @@ def test_a_bridge_that_is_killed_loses_and_doubles_nothing(
     tmp_path: Path,
 ) -> None:
     """Twice, while rows go."""
-    with Double(limits(0)) as double:
+    with Double(Switches(update_interval_s=0)) as double:
         service = DeviceBroker(tmp_path / "service", certificate, subscribe, double)
         channel = service.numbers["traffic"]
         assert service.broker.process is not None

@@ -6,14 +6,14 @@ import json
 import re
 import shutil
 import subprocess
-import threading
+from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from tests.conftest import ROOT, wait_for
+from tests.serving import serving
 
 from monitorpi_cli.stack.broker import free_port
 from monitorpi_detector.rules import RULES
@@ -49,33 +49,25 @@ def test_the_rules_name_rules_that_there_are() -> None:
     assert {name for one in named for name in one.split("|")} <= set(RULES)
 
 
-class _Page(BaseHTTPRequestHandler):
-    """Counts how often it was asked, as a page's metrics would."""
+@dataclass
+class CountedPage:
+    """A page whose metrics say how often they were asked for."""
 
-    asked = 0
+    asked: int = 0
+    port: int = 0
 
-    def do_GET(self) -> None:
-        type(self).asked += 1
-        body = f"# TYPE asked counter\nasked {type(self).asked}\n".encode()
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    def answer(self, *_: object) -> tuple[int, bytes]:
+        """Count, and tell."""
+        self.asked += 1
+        return 200, b"# TYPE asked counter\nasked %d\n" % self.asked
 
 
 @pytest.fixture
-def page() -> Iterator[int]:
-    """Serve a page's metrics; yields its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def page() -> Iterator[CountedPage]:
+    """Serve one."""
+    one = CountedPage()
+    with serving(one.answer) as one.port:
+        yield one
 
 
 @pytest.fixture
@@ -117,7 +109,7 @@ def stored(port: int) -> list[int]:
 
 @pytest.mark.soak
 def test_series_of_an_outage_arrive_after_it(
-    page: int, tmp_path: Path, started: list[subprocess.Popen[bytes]]
+    page: CountedPage, tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
     """The store is away for a while, and the agent ends meanwhile: no scrape is missing.
 
@@ -126,7 +118,7 @@ def test_series_of_an_outage_arrive_after_it(
     port = free_port()
     started.append(victoria(tmp_path / "store", port))
     scrape = tmp_path / "scrape.yml"
-    text = (SITE / "scrape.yml").read_text().replace("127.0.0.1:8080", f"127.0.0.1:{page}")
+    text = (SITE / "scrape.yml").read_text().replace("127.0.0.1:8080", f"127.0.0.1:{page.port}")
     scrape.write_text(text.replace("15s", "1s"))
     agent_words = [
         "vmagent", f"-promscrape.config={scrape}", "-remoteWrite.label=site=berlin",
@@ -140,11 +132,11 @@ def test_series_of_an_outage_arrive_after_it(
 
     started[0].terminate()
     started[0].wait(30)
-    during = _Page.asked
-    wait_for(lambda: _Page.asked >= during + 30, 60, "thirty scrapes while the store is away")
+    during = page.asked
+    wait_for(lambda: page.asked >= during + 30, 60, "thirty scrapes while the store is away")
     agent.terminate()  # it writes what it holds, as at a reboot
     agent.wait(30)
-    last = _Page.asked
+    last = page.asked
     started.append(victoria(tmp_path / "store", port))
     started.append(subprocess.Popen(tied(agent_words), stderr=subprocess.DEVNULL))
     wait_for(lambda: max(stored(port), default=0) >= last + 3, 120, "what was said meanwhile")

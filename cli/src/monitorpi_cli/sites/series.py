@@ -7,14 +7,15 @@ is gone has no series now: what its watch said last is looked for in a day of th
 from __future__ import annotations
 
 import base64
-from collections import defaultdict
+import math
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from monitorpi_cli.sites.overview import AHEAD_S, MAX_SITES, SiteLevel, SiteRow, in_order
+from monitorpi_cli.table import printable
 from monitorpi_cloud_bridge.web import NoAnswerError, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import httpx
 
@@ -30,9 +31,12 @@ QUERIES: Final = {
     "instances": "count by (site) (monitorpi_service_up)",
     "open": "sum by (site) (monitorpi_alerts_open)",
     "critical": 'count by (site) (monitorpi_alert_open{severity="critical"})',
-    "alerts": "monitorpi_alert_open",
+    # the worst of each site alone: none can fill the answer
+    "worst": 'topk by (site) (1, monitorpi_alert_open{severity="critical"} * 2'
+    " or monitorpi_alert_open)",
 }
 _OK: Final = 200
+_MOST: Final = 1e9
 Samples = list[tuple[dict[str, str], float]]
 """What a query found: labels and value of each."""
 
@@ -81,9 +85,10 @@ def _asked(web: httpx.Client, url: str, headers: dict[str, str], query: str) -> 
             f"{url} answers HTTP {answer.status}: is it a Prometheus, and may we ask?"
         )
     try:
-        return [_sample(one) for one in answer.json()["data"]["result"]]
+        samples = [_sample(one) for one in answer.json()["data"]["result"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise SeriesError(f"{url} answers as no Prometheus does") from None
+    return [(labels, value) for labels, value in samples if math.isfinite(value)]
 
 
 def _sample(one: Any) -> tuple[dict[str, str], float]:
@@ -93,7 +98,8 @@ def _sample(one: Any) -> tuple[dict[str, str], float]:
         ValueError, KeyError, TypeError, AttributeError: it is none.
 
     """
-    return {str(name): str(value) for name, value in one["metric"].items()}, float(one["value"][1])
+    labels = {str(name): printable(str(value)) for name, value in one["metric"].items()}
+    return labels, float(one["value"][1])
 
 
 def site_rows(found: Mapping[str, Samples], now_s: float) -> list[SiteRow]:
@@ -103,9 +109,7 @@ def site_rows(found: Mapping[str, Samples], now_s: float) -> list[SiteRow]:
         name: {labels.get("site", ""): value for labels, value in found[name]}
         for name in ("said", "online", "instances", "open", "critical")
     }
-    alerts = defaultdict(list)
-    for labels, _ in found["alerts"]:
-        alerts[labels.get("site", "")].append(labels)
+    worst = {labels.get("site", ""): labels for labels, _ in found["worst"]}
     names = [site for site in numbers["said"] if site][:MAX_SITES]
 
     def row(site: str) -> SiteRow:
@@ -114,12 +118,17 @@ def site_rows(found: Mapping[str, Samples], now_s: float) -> list[SiteRow]:
         level, reason = _level(states.get(site), age_s)
         return SiteRow(
             site=site, level=level, age_s=age_s, reason=reason,
-            online=int(of_site["online"]), instances=int(of_site["instances"]),
-            open_alerts=int(of_site["open"]), critical=int(of_site["critical"]),
-            worst=_worst(alerts[site]),
+            online=_count(of_site["online"]), instances=_count(of_site["instances"]),
+            open_alerts=_count(of_site["open"]), critical=_count(of_site["critical"]),
+            worst=_words(worst[site]) if site in worst else None,
         )  # fmt: skip
 
     return in_order([row(site) for site in names])
+
+
+def _count(value: float) -> int:
+    """Return a number of things, whatever a site wrote for it."""
+    return int(min(max(value, 0.0), _MOST))
 
 
 def _level(state: str | None, age_s: float) -> tuple[SiteLevel, str | None]:
@@ -134,9 +143,6 @@ def _level(state: str | None, age_s: float) -> tuple[SiteLevel, str | None]:
     return level, None if level == "watching" else "its page says why, and ./monitorpi status there"
 
 
-def _worst(alerts: Sequence[Mapping[str, str]]) -> str | None:
-    """Return an open alert of the worst severity, in the words of its labels."""
-    if not alerts:
-        return None
-    worst = min(alerts, key=lambda one: (one.get("severity") != "critical", *sorted(one.items())))
-    return f"{worst.get('rule', 'an alert')}: {worst.get('subject', '')}".rstrip(": ")
+def _words(alert: Mapping[str, str]) -> str:
+    """Return what the labels of an open alert say."""
+    return f"{alert.get('rule', 'an alert')}: {alert.get('subject', '')}".rstrip(": ")

@@ -101,13 +101,8 @@ class Handover:
         """
         with self._turn:
             connection = self._connected()
-            return self._answers(
-                connection,
-                [
-                    connection.client.publish(topic, payload, qos=1).mid
-                    for topic, payload in messages
-                ],
-            )
+            publish = connection.client.publish
+            return self._answers(connection, [publish(*one, qos=1).mid for one in messages])
 
     def publish_unacknowledged(self, topic: str, payload: bytes, silent: str) -> str | None:
         """Publish with quality of service 0, and wait until the broker has read it.

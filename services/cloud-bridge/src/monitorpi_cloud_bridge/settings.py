@@ -130,14 +130,13 @@ ChannelNumber = Annotated[int, Field(ge=1)]
 
 
 class MqttSettings(RemoteBroker):
-    """Another destination: a broker elsewhere, which acknowledges each row."""
+    """Another destination: a broker elsewhere, which acknowledges each row; or ThingSpeak's."""
 
     preset: Literal["thingspeak"] | None = None
     """`thingspeak`: its broker (`host`), topics, form and pace; it acknowledges nothing, see
     docs/thingspeak.md. `username` and `password` are those of one of its MQTT devices."""
     channels: dict[ChannelName, ChannelNumber] = Field(default_factory=dict)
     """With `preset`: channel numbers by the name the mapping uses."""
-
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}$")] = (
         "monitorpi-rows"
     )
@@ -270,14 +269,14 @@ class CloudBridgeSettings(Section):
 
     def destinations(self) -> list[str]:
         """Return the names of the channels rows are made for."""
-        names = self.thingspeak_channels()
+        names = [name for name, _ in self.thingspeak_channels()]
         if self.rollup_s or self.influx or self.nats or (self.mqtt and self.mqtt.preset is None):
             names += [entry.channel for entry in self.every_entry()]
         return list(dict.fromkeys(names))
 
-    def thingspeak_channels(self) -> list[str]:
-        """Return the names of the channels there, by HTTP first."""
-        return [*self.channels, *(self.mqtt.channels if self.mqtt else ())]
+    def thingspeak_channels(self) -> list[tuple[str, int]]:
+        """Return names and numbers of the channels there, by HTTP first."""
+        return [*self.channels.items(), *(self.mqtt.channels.items() if self.mqtt else ())]
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
@@ -290,7 +289,7 @@ class CloudBridgeSettings(Section):
                     f"write_keys: the key of channel {name!r} is missing; put it into the secrets "
                     f"directory as a file cloud_bridge__write_keys__{name}"
                 )
-        numbers = [*self.channels.values(), *(self.mqtt.channels.values() if self.mqtt else ())]
+        numbers = [number for _, number in self.thingspeak_channels()]
         if len(set(numbers)) < len(numbers):
             raise ValueError(
                 "channels: two names have one number; their rows would take each other's seconds"
